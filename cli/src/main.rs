@@ -1,0 +1,3 @@
+//! `holdfast`: backups from an operator's machine.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! HTTP: `/api/backups/*`.
+
+fn main() {}

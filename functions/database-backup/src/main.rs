@@ -1,0 +1,3 @@
+//! One event, one database backup.
+
+fn main() {}

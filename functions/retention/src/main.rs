@@ -1,0 +1,3 @@
+//! Hourly: sweep what died, say what is overdue.
+
+fn main() {}

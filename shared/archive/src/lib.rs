@@ -1,0 +1,1 @@
+//! The mongodump archive format: written, walked and proved. Pure, no I/O of its own.

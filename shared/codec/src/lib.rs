@@ -1,0 +1,1 @@
+//! Gzip, the encryption container, digests and key wrapping: bytes in, bytes out. No I/O, no async.

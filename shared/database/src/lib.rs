@@ -1,0 +1,1 @@
+//! How a MongoDB database is dumped and restored.

@@ -1,0 +1,418 @@
+//! A job: one backup's row in the catalogue, and the one place that says which change of state is legal.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{BackupId, BackupType, ObjectKey, Sha256Digest};
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobStatus {
+    /// Triggered; nobody has taken it over yet.
+    Pending,
+    /// A run holds its lease.
+    Running,
+    /// Content only: every item is settled, the manifest is being made.
+    Finalizing,
+    /// Every byte is stored and checked; the manifest is being written.
+    Committing,
+    /// The manifest is there.
+    Completed,
+    /// It will not become a backup; `error` says why.
+    Failed,
+    /// An operator stopped it.
+    Cancelled,
+    /// Its objects are gone by retention; the row stays.
+    Deleted,
+}
+
+impl JobStatus {
+    /// Every state, in the order a job goes through them.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Running,
+        Self::Finalizing,
+        Self::Committing,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Deleted,
+    ];
+
+    /// The word used in the API and the catalogue.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Finalizing => "finalizing",
+            Self::Committing => "committing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// The states from which a job may come to this one.
+    ///
+    /// A run that was killed is taken over by a second: hence `running` and `committing` lead to `running`. A `failed`
+    /// job becomes `completed` only where its manifest is there: the manifest wins.
+    #[must_use]
+    pub const fn may_come_from(self) -> &'static [Self] {
+        match self {
+            Self::Pending => &[],
+            Self::Running => &[Self::Pending, Self::Running, Self::Committing],
+            Self::Finalizing => &[Self::Running],
+            Self::Committing => &[Self::Running, Self::Finalizing],
+            Self::Completed => &[Self::Committing, Self::Running, Self::Finalizing, Self::Failed],
+            Self::Failed => &[Self::Pending, Self::Running, Self::Finalizing, Self::Committing],
+            Self::Cancelled => &[Self::Pending, Self::Running, Self::Finalizing],
+            Self::Deleted => &[Self::Completed, Self::Failed, Self::Cancelled],
+        }
+    }
+
+    /// Whether somebody is, or should be, working on it.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Pending | Self::Running | Self::Finalizing | Self::Committing)
+    }
+}
+
+impl fmt::Display for JobStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for JobStatus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
+            let all: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
+            format!("expected one of {}", all.join(", "))
+        })
+    }
+}
+
+/// Why a backup was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// By the clock or by a person.
+    pub kind: TriggerKind,
+    /// Who: a token's subject, an operator's login, a schedule's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// By the clock or by a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TriggerKind {
+    /// An EventBridge schedule.
+    Schedule,
+    /// A call of the API or of the command line.
+    Manual,
+}
+
+/// What wrote the dump.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineInfo {
+    /// `native` or `mongodump`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// At which moment the documents of a dump stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consistency {
+    /// Each collection was read by its own cursor; writes made meanwhile may be in one and not in another.
+    PerCollection,
+}
+
+/// How many documents of a namespace a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceCount {
+    /// `database.collection`.
+    pub namespace: String,
+    /// Documents.
+    pub documents: u64,
+}
+
+/// How far a running backup is. Overwritten at each beat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Bytes of the archive that were read from the engine.
+    pub bytes_read: u64,
+    /// The server's own estimate of what there is to read.
+    pub bytes_expected: u64,
+    /// Bytes handed to the store.
+    pub bytes_stored: u64,
+}
+
+/// How deep a verification went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerificationLevel {
+    /// Manifest and every artifact there, with the right size.
+    Exists,
+    /// All bytes read, SHA-256 and MAC as in the manifest.
+    Checksum,
+    /// Decrypted, unzipped, walked: every namespace, count and content hash as in the manifest.
+    Structure,
+}
+
+impl VerificationLevel {
+    /// The word used on the command line and in the catalogue.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::Checksum => "checksum",
+            Self::Structure => "structure",
+        }
+    }
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerificationStatus {
+    /// Everything as it should be.
+    Passed,
+    /// Something is wrong.
+    Failed,
+}
+
+/// The newest verification of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobVerification {
+    /// How deep it went.
+    pub level: VerificationLevel,
+    /// What it found.
+    pub status: VerificationStatus,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The kinds of failure, by what an operator can do about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureCode {
+    /// Settings are wrong or missing.
+    ConfigInvalid,
+    /// The database server could not be reached.
+    SourceUnreachable,
+    /// The database server refused the login or the right to read.
+    SourceDenied,
+    /// The database server went away during the dump.
+    SourceLost,
+    /// The database could not be dumped faithfully.
+    DumpRefused,
+    /// The store refused.
+    StoreDenied,
+    /// The store could not be reached, or kept failing.
+    StoreUnavailable,
+    /// What the store holds is not what was sent.
+    StoreCorrupt,
+    /// The repository's keys are missing, or open nothing.
+    Encryption,
+    /// The function's time ran out.
+    Deadline,
+    /// The run stopped beating.
+    Stalled,
+    /// Nobody took the job over.
+    NotStarted,
+    /// Another run holds the lease now.
+    LeaseLost,
+    /// A fault of Holdfast's own.
+    Internal,
+}
+
+impl FailureCode {
+    /// The word used in the API and the catalogue.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigInvalid => "config-invalid",
+            Self::SourceUnreachable => "source-unreachable",
+            Self::SourceDenied => "source-denied",
+            Self::SourceLost => "source-lost",
+            Self::DumpRefused => "dump-refused",
+            Self::StoreDenied => "store-denied",
+            Self::StoreUnavailable => "store-unavailable",
+            Self::StoreCorrupt => "store-corrupt",
+            Self::Encryption => "encryption",
+            Self::Deadline => "deadline",
+            Self::Stalled => "stalled",
+            Self::NotStarted => "not-started",
+            Self::LeaseLost => "lease-lost",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for FailureCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a job failed. No secret is ever in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFailure {
+    /// The kind of failure.
+    pub code: FailureCode,
+    /// What failed, on what, and why.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// One backup's row in the catalogue, and its shape in the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// The backup's id.
+    pub backup_id: BackupId,
+    /// What it holds.
+    #[serde(rename = "type")]
+    pub backup_type: BackupType,
+    /// Where it stands.
+    pub status: JobStatus,
+    /// Why it was begun.
+    pub trigger: Trigger,
+    /// The `full` backup it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<BackupId>,
+    /// Fencing number of the run that holds, or held, the lease: 0 before the first.
+    #[serde(default)]
+    pub fence: u64,
+    /// What wrote the dump.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineInfo>,
+    /// At which moment its documents stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
+    /// When it was triggered.
+    pub created_at: Timestamp,
+    /// When a run first took it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it was settled, well or badly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// From `startedAt` to `completedAt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Bytes of the archive before compression and encryption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_size: Option<u64>,
+    /// Bytes stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Whether it is compressed.
+    pub compressed: bool,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+    /// SHA-256 of the artifact as stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Sha256Digest>,
+    /// Where the artifact is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ObjectKey>,
+    /// What is inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Vec<NamespaceCount>>,
+    /// How far a running backup is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Its newest verification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<JobVerification>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobFailure>,
+    /// Said where nothing was wrong and something is worth knowing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Job {
+    /// A job that was just triggered.
+    #[must_use]
+    pub fn pending(backup_id: BackupId, trigger: Trigger, created_at: Timestamp) -> Self {
+        Self {
+            backup_type: backup_id.backup_type(),
+            backup_id,
+            status: JobStatus::Pending,
+            trigger,
+            parent_id: None,
+            fence: 0,
+            engine: None,
+            consistency: None,
+            created_at,
+            started_at: None,
+            completed_at: None,
+            duration_ms: None,
+            original_size: None,
+            size: None,
+            compressed: false,
+            encrypted: false,
+            checksum: None,
+            key: None,
+            namespaces: None,
+            progress: None,
+            verification: None,
+            error: None,
+            message: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settled_job_is_never_taken_up_again() {
+        for settled in [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled, JobStatus::Deleted] {
+            assert!(!settled.is_active());
+            assert!(!JobStatus::Running.may_come_from().contains(&settled), "{settled}");
+            assert!(!JobStatus::Failed.may_come_from().contains(&settled), "{settled}");
+        }
+    }
+
+    #[test]
+    fn nothing_comes_back_from_deleted() {
+        assert!(JobStatus::ALL.iter().all(|to| !to.may_come_from().contains(&JobStatus::Deleted)));
+    }
+
+    #[test]
+    fn every_active_state_can_fail() {
+        for status in JobStatus::ALL.into_iter().filter(|status| status.is_active()) {
+            assert!(JobStatus::Failed.may_come_from().contains(&status), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_job_is_read_as_it_is_written() {
+        let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
+        let trigger = Trigger { kind: TriggerKind::Manual, by: Some("ada".to_owned()) };
+        let job = Job::pending(BackupId::new(BackupType::Database, at, [1, 2, 3, 4]), trigger, at);
+        let text = serde_json::to_string(&job).unwrap();
+        assert!(
+            text.contains(r#""backupId":"db_1700000000000_01020304","type":"database","status":"pending""#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+    }
+}

@@ -1,0 +1,309 @@
+//! Settings: read from name-value pairs once, into a validated whole; every fault is reported, all at once.
+//!
+//! Names, defaults and meaning are in the README. Nothing here reads the environment.
+
+mod location;
+mod reader;
+mod unbuilt;
+
+use std::fmt;
+
+use jiff::tz::TimeZone;
+
+pub use location::StoreLocation;
+
+use self::reader::Reader;
+use crate::Secret;
+
+/// Every setting, validated.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `BACKUP_SYSTEM_ENABLED`: off, schedules do nothing and triggers answer 503.
+    pub enabled: bool,
+    /// `BACKUP_TIMEZONE`: IANA zone of the dates shown to people.
+    pub timezone: TimeZone,
+    /// `BACKUP_LOG_LEVEL`.
+    pub log_level: LogLevel,
+    /// `BACKUP_MAX_CONCURRENT`: backups at a time.
+    pub max_concurrent: u32,
+    /// What is dumped and how.
+    pub database: DatabaseSettings,
+    /// `BACKUP_ENCRYPTION_KEY`.
+    pub encryption_key: Option<Secret>,
+    /// `BACKUP_KMS_KEY_ID`.
+    pub kms_key_id: Option<String>,
+    /// `MONGODB_URI`: what is backed up.
+    pub mongodb_uri: Secret,
+    /// `BACKUP_CATALOG_URI`: where job rows live, where that is not the server that is backed up.
+    pub catalog_uri: Option<Secret>,
+    /// `BACKUP_STORE`: where backups go.
+    pub store: Option<StoreLocation>,
+    /// Who may call the API.
+    pub access: AccessSettings,
+    /// `BACKUP_EVENT_BUS`: the EventBridge bus of triggers and state changes.
+    pub event_bus: String,
+    /// `BACKUP_METRICS_NAMESPACE`: the CloudWatch namespace of Holdfast's metrics.
+    pub metrics_namespace: String,
+}
+
+/// What is dumped and how.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// `BACKUP_DATABASE_ENABLED`.
+    pub enabled: bool,
+    /// `BACKUP_DATABASE_INTERVAL_HOURS`: a backup is due this long after the last good one.
+    pub interval_hours: u32,
+    /// `BACKUP_DATABASE_COMPRESSION`: gzip.
+    pub compression: bool,
+    /// `BACKUP_COMPRESSION_LEVEL`, 1–9.
+    pub compression_level: u8,
+    /// `BACKUP_DATABASE_ENCRYPTION`.
+    pub encryption: bool,
+    /// `BACKUP_DUMP_ENGINE`.
+    pub engine: DumpEngine,
+    /// `BACKUP_DATABASE_COLLECTIONS` or `BACKUP_DATABASE_EXCLUDE_COLLECTIONS`.
+    pub collections: CollectionFilter,
+    /// `BACKUP_DATABASE_PARALLEL_COLLECTIONS`, 1–32.
+    pub parallel_collections: u32,
+    /// `BACKUP_DATABASE_READ_PREFERENCE`.
+    pub read_preference: ReadPreference,
+}
+
+/// Who may call the API.
+#[derive(Debug, Clone)]
+pub struct AccessSettings {
+    /// `BACKUP_ROLE_CLAIM`: the token's claim that names the role.
+    pub role_claim: String,
+    /// `BACKUP_CREATOR_ACCESS`: what the creator role may do.
+    pub creator: CreatorAccess,
+}
+
+/// Which collections are dumped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CollectionFilter {
+    /// Every one.
+    All,
+    /// These alone.
+    Only(Vec<String>),
+    /// Every one but these.
+    Except(Vec<String>),
+}
+
+impl CollectionFilter {
+    /// Whether the collection of this name is dumped.
+    #[must_use]
+    pub fn takes(&self, collection: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|name| name == collection),
+            Self::Except(names) => names.iter().all(|name| name != collection),
+        }
+    }
+}
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
+
+            /// The word used in the settings.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+choice!(
+    /// How much is logged.
+    LogLevel {
+        /// Failures only.
+        Error = "error",
+        /// And what went on in spite of a fault.
+        Warn = "warn",
+        /// And one line for each thing done.
+        Info = "info",
+        /// And each step.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+);
+
+choice!(
+    /// Which engine dumps the database.
+    DumpEngine {
+        /// The best there is.
+        Auto = "auto",
+        /// Holdfast's own.
+        Native = "native",
+    }
+);
+
+choice!(
+    /// Which members of a replica set are read, as the MongoDB connection string names them.
+    ReadPreference {
+        /// The primary alone.
+        Primary = "primary",
+        /// The primary, a secondary where there is none.
+        PrimaryPreferred = "primaryPreferred",
+        /// Secondaries alone.
+        Secondary = "secondary",
+        /// A secondary, the primary where there is none.
+        SecondaryPreferred = "secondaryPreferred",
+        /// Whichever answers soonest.
+        Nearest = "nearest",
+    }
+);
+
+choice!(
+    /// What the creator role may do.
+    CreatorAccess {
+        /// The same as an admin.
+        Full = "full",
+        /// Look, but trigger nothing.
+        Read = "read",
+        /// Nothing.
+        None = "none",
+    }
+);
+
+/// One setting that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingError {
+    /// The variable.
+    pub name: String,
+    /// What was given (never of a secret), and what it takes.
+    pub problem: String,
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.problem)
+    }
+}
+
+/// Every setting that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError(pub Vec<SettingError>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        write!(f, "the settings are wrong: {}", lines.join("; "))
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// What was read: the settings or their faults, and in either case what to show of them.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The settings, or all that is wrong with them.
+    pub settings: Result<Settings, SettingsError>,
+    /// Name and value of each setting in force, in the order of the README; secrets as `***`.
+    pub shown: Vec<(&'static str, String)>,
+}
+
+impl Reading {
+    /// Adds a fault that only a check outside this crate can find.
+    pub fn reject(&mut self, name: &str, problem: impl Into<String>) {
+        let fault = SettingError { name: name.to_owned(), problem: problem.into() };
+        match &mut self.settings {
+            Ok(_) => self.settings = Err(SettingsError(vec![fault])),
+            Err(SettingsError(faults)) => faults.push(fault),
+        }
+    }
+}
+
+/// Variables whose values are secret, and may hold the ARN of a Secrets Manager secret instead.
+pub const SECRET_VARIABLES: [&str; 3] = ["BACKUP_ENCRYPTION_KEY", "BACKUP_CATALOG_URI", "MONGODB_URI"];
+
+/// Reads the settings from variables. Those that are not Holdfast's are ignored; an empty value counts as unset.
+#[must_use]
+pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
+    let mut reader = Reader::new(variables);
+    let settings = Settings {
+        enabled: reader.boolean("BACKUP_SYSTEM_ENABLED", true),
+        timezone: timezone(&mut reader),
+        log_level: reader.choice("BACKUP_LOG_LEVEL", LogLevel::Info, LogLevel::WORDS),
+        max_concurrent: reader.number("BACKUP_MAX_CONCURRENT", 2, 1..=64),
+        database: DatabaseSettings {
+            enabled: reader.boolean("BACKUP_DATABASE_ENABLED", true),
+            interval_hours: reader.number("BACKUP_DATABASE_INTERVAL_HOURS", 24, 1..=8760),
+            compression: reader.boolean("BACKUP_DATABASE_COMPRESSION", true),
+            compression_level: reader.number("BACKUP_COMPRESSION_LEVEL", 6, 1..=9),
+            encryption: reader.boolean("BACKUP_DATABASE_ENCRYPTION", false),
+            engine: reader.choice("BACKUP_DUMP_ENGINE", DumpEngine::Auto, DumpEngine::WORDS),
+            collections: collections(&mut reader),
+            parallel_collections: reader.number("BACKUP_DATABASE_PARALLEL_COLLECTIONS", 4, 1..=32),
+            read_preference: reader.choice(
+                "BACKUP_DATABASE_READ_PREFERENCE",
+                ReadPreference::SecondaryPreferred,
+                ReadPreference::WORDS,
+            ),
+        },
+        encryption_key: reader.secret("BACKUP_ENCRYPTION_KEY"),
+        kms_key_id: reader.text("BACKUP_KMS_KEY_ID"),
+        mongodb_uri: reader.mongodb_uri("MONGODB_URI").unwrap_or_else(|| {
+            reader.show("MONGODB_URI", DEFAULT_MONGODB_URI);
+            Secret::new(DEFAULT_MONGODB_URI)
+        }),
+        catalog_uri: reader.mongodb_uri("BACKUP_CATALOG_URI"),
+        store: reader.optional("BACKUP_STORE", StoreLocation::parse),
+        access: AccessSettings {
+            role_claim: reader.text_or("BACKUP_ROLE_CLAIM", "role"),
+            creator: reader.choice("BACKUP_CREATOR_ACCESS", CreatorAccess::Full, CreatorAccess::WORDS),
+        },
+        event_bus: reader.text_or("BACKUP_EVENT_BUS", "default"),
+        metrics_namespace: reader.text_or("BACKUP_METRICS_NAMESPACE", "Holdfast"),
+    };
+    if settings.database.encryption && settings.encryption_key.is_none() && settings.kms_key_id.is_none() {
+        reader.reject(
+            "BACKUP_ENCRYPTION_KEY",
+            "is not set, and BACKUP_DATABASE_ENCRYPTION is true: set it, or BACKUP_KMS_KEY_ID",
+        );
+    }
+    reader.finish(settings)
+}
+
+const DEFAULT_MONGODB_URI: &str = "mongodb://localhost:27017/web3platform";
+
+fn timezone(reader: &mut Reader) -> TimeZone {
+    let name = reader.text_or("BACKUP_TIMEZONE", "UTC");
+    TimeZone::get(&name).unwrap_or_else(|_| {
+        reader.reject("BACKUP_TIMEZONE", format!("{name:?} was given, it takes an IANA time zone, as Europe/Zurich"));
+        TimeZone::UTC
+    })
+}
+
+fn collections(reader: &mut Reader) -> CollectionFilter {
+    let only = reader.names("BACKUP_DATABASE_COLLECTIONS");
+    let except = reader.names("BACKUP_DATABASE_EXCLUDE_COLLECTIONS");
+    match (only, except) {
+        (None, None) => CollectionFilter::All,
+        (Some(only), None) => CollectionFilter::Only(only),
+        (None, Some(except)) => CollectionFilter::Except(except),
+        (Some(_), Some(_)) => {
+            reader.reject(
+                "BACKUP_DATABASE_EXCLUDE_COLLECTIONS",
+                "is set beside BACKUP_DATABASE_COLLECTIONS: set one or neither",
+            );
+            CollectionFilter::All
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Takes variables one by one, remembering what was shown, what was wrong and what nobody asked for.
+
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+use super::{Reading, SettingError, Settings, SettingsError, unbuilt};
+use crate::{Secret, secret::MASK};
+
+pub(super) struct Reader {
+    variables: BTreeMap<String, String>,
+    shown: Vec<(&'static str, String)>,
+    errors: Vec<SettingError>,
+}
+
+impl Reader {
+    pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let ours = |name: &str| name.starts_with("BACKUP_") || name == "MONGODB_URI";
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name, value.trim().to_owned()))
+            .filter(|(name, value)| ours(name) && !value.is_empty())
+            .collect();
+        Self { variables, shown: Vec::new(), errors: Vec::new() }
+    }
+
+    pub(super) fn show(&mut self, name: &'static str, value: impl Into<String>) {
+        self.shown.push((name, value.into()));
+    }
+
+    pub(super) fn reject(&mut self, name: &str, problem: impl Into<String>) {
+        self.errors.push(SettingError { name: name.to_owned(), problem: problem.into() });
+    }
+
+    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.optional(name, |text| Ok(text.to_owned()))
+    }
+
+    pub(super) fn text_or(&mut self, name: &'static str, default: &str) -> String {
+        if !self.variables.contains_key(name) {
+            self.show(name, default);
+        }
+        self.text(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// A value that `parse` makes of the text; its error says what the variable takes.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let given = self.variables.remove(name)?;
+        self.show(name, &given);
+        match parse(&given) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                self.reject(name, format!("{given:?} was given, it takes {expected}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn boolean(&mut self, name: &'static str, default: bool) -> bool {
+        self.or_default(name, default, |text| match text.to_ascii_lowercase().as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err("true or false".to_owned()),
+        })
+    }
+
+    pub(super) fn number<T>(&mut self, name: &'static str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
+    {
+        self.or_default(name, default, |text| {
+            text.parse()
+                .ok()
+                .filter(|number| range.contains(number))
+                .ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+        })
+    }
+
+    pub(super) fn choice<T: Copy + std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        words: &[(&str, T)],
+    ) -> T {
+        self.or_default(name, default, |text| {
+            words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                format!("one of {}", words.join(", "))
+            })
+        })
+    }
+
+    fn or_default<T: Copy + std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        if !self.variables.contains_key(name) {
+            self.show(name, default.to_string());
+        }
+        self.optional(name, parse).unwrap_or(default)
+    }
+
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        let value = self.variables.remove(name)?;
+        self.show(name, MASK);
+        Some(Secret::new(value))
+    }
+
+    /// A connection string. Its details are the driver's to judge; what it is not is said here, without showing it.
+    pub(super) fn mongodb_uri(&mut self, name: &'static str) -> Option<Secret> {
+        let uri = self.secret(name)?;
+        if uri.expose().starts_with("mongodb://") || uri.expose().starts_with("mongodb+srv://") {
+            return Some(uri);
+        }
+        self.reject(name, "what was given does not begin with mongodb:// or mongodb+srv://");
+        None
+    }
+
+    /// Comma-separated names of collections.
+    pub(super) fn names(&mut self, name: &'static str) -> Option<Vec<String>> {
+        self.optional(name, |text| {
+            let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+            if names.iter().any(String::is_empty) {
+                return Err("names separated by commas, none of them empty".to_owned());
+            }
+            Ok(names)
+        })
+    }
+
+    /// What is left over is unknown, or not built yet.
+    pub(super) fn finish(mut self, settings: Settings) -> Reading {
+        for (name, value) in std::mem::take(&mut self.variables) {
+            if let Some(problem) = unbuilt::problem(&name, &value) {
+                self.reject(&name, problem);
+            }
+        }
+        let settings = if self.errors.is_empty() { Ok(settings) } else { Err(SettingsError(self.errors)) };
+        Reading { settings, shown: self.shown }
+    }
+}

@@ -1,0 +1,95 @@
+use super::*;
+
+fn read_pairs(pairs: &[(&str, &str)]) -> Reading {
+    read(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+fn faults(pairs: &[(&str, &str)]) -> Vec<String> {
+    read_pairs(pairs).settings.unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn nothing_set_is_the_guides_defaults() {
+    let settings = read_pairs(&[("PATH", "/bin"), ("BACKUP_STORE", "")]).settings.unwrap();
+    assert!(settings.enabled && settings.database.enabled && settings.database.compression);
+    assert!(!settings.database.encryption);
+    assert_eq!(settings.database.interval_hours, 24);
+    assert_eq!(settings.max_concurrent, 2);
+    assert_eq!(settings.mongodb_uri.expose(), "mongodb://localhost:27017/web3platform");
+    assert_eq!(settings.store, None);
+}
+
+#[test]
+fn every_fault_is_named_at_once() {
+    let faults = faults(&[
+        ("BACKUP_SYSTEM_ENABLED", "yes"),
+        ("BACKUP_TIMEZONE", "Mars/Olympus"),
+        ("BACKUP_MAX_CONCURRENT", "0"),
+        ("BACKUP_COMPRESSION_LEVEL", "10"),
+        ("BACKUP_DUMP_ENGINE", "mongodump"),
+        ("BACKUP_STORE", "gs://x"),
+        ("BACKUP_CLOUD_ENABLED", "true"),
+        ("BACKUP_FROBNICATE", "1"),
+        ("MONGODB_URI", "postgres://u:hunter2@h"),
+        ("BACKUP_DATABASE_COLLECTIONS", "a,,b"),
+        ("BACKUP_DATABASE_ENCRYPTION", "true"),
+    ]);
+    let named: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
+    for name in [
+        "BACKUP_SYSTEM_ENABLED",
+        "BACKUP_TIMEZONE",
+        "BACKUP_MAX_CONCURRENT",
+        "BACKUP_COMPRESSION_LEVEL",
+        "BACKUP_DUMP_ENGINE",
+        "BACKUP_STORE",
+        "BACKUP_CLOUD_ENABLED",
+        "BACKUP_FROBNICATE",
+        "MONGODB_URI",
+        "BACKUP_DATABASE_COLLECTIONS",
+        "BACKUP_ENCRYPTION_KEY",
+    ] {
+        assert!(named.contains(&name), "{name} is not in {faults:?}");
+    }
+    assert_eq!(faults.len(), 11);
+    assert!(!format!("{faults:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_fault_says_what_was_given_and_what_is_allowed() {
+    assert_eq!(
+        faults(&[("BACKUP_DATABASE_INTERVAL_HOURS", "soon")]),
+        ["BACKUP_DATABASE_INTERVAL_HOURS: \"soon\" was given, it takes a whole number from 1 to 8760"]
+    );
+}
+
+#[test]
+fn booleans_are_taken_in_any_case() {
+    let settings = read_pairs(&[("BACKUP_DATABASE_COMPRESSION", "FALSE"), ("BACKUP_CLOUD_ENABLED", "False")]);
+    assert!(!settings.settings.unwrap().database.compression);
+}
+
+#[test]
+fn including_and_excluding_together_is_refused() {
+    assert_eq!(faults(&[("BACKUP_DATABASE_COLLECTIONS", "a"), ("BACKUP_DATABASE_EXCLUDE_COLLECTIONS", "b")]).len(), 1);
+}
+
+#[test]
+fn secrets_are_shown_as_stars_even_where_settings_are_wrong() {
+    let reading = read_pairs(&[
+        ("MONGODB_URI", "mongodb://u:hunter2@h/db"),
+        ("BACKUP_ENCRYPTION_KEY", "hunter2"),
+        ("BACKUP_MAX_CONCURRENT", "none"),
+    ]);
+    assert!(reading.settings.is_err());
+    assert!(reading.shown.contains(&("MONGODB_URI", "***".to_owned())));
+    assert!(!format!("{reading:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_store_location_is_a_bucket_and_a_prefix() {
+    let location = StoreLocation::parse("s3://backups/prod/eu/").unwrap();
+    assert_eq!((location.bucket.as_str(), location.prefix.as_str()), ("backups", "prod/eu/"));
+    for wrong in ["s3://", "s3://UPPER", "s3://b/../x", "file:///x", "s3://ok/a//b", "backups"] {
+        assert!(StoreLocation::parse(wrong).is_err(), "{wrong}");
+    }
+}

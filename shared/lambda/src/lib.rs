@@ -1,0 +1,1 @@
+//! Start-up shared by all functions: settings, clients, tracing, metrics, deadline, events.

@@ -1,0 +1,1 @@
+//! The store: S3, streamed both ways, every byte checked.

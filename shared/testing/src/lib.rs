@@ -1,0 +1,1 @@
+//! For tests alone: the local parts, fixtures, golden archives, injected faults.

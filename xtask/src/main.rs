@@ -1,0 +1,3 @@
+//! `cargo xtask demo | test | bench`: the local parts, and what runs on them.
+
+fn main() {}
