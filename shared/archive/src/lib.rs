@@ -1,1 +1,48 @@
 //! The mongodump archive format: written, walked and proved. Pure, no I/O of its own.
+//!
+//! An archive is the magic number, a header, one document a namespace (the [`Prelude`]), then blocks of documents; a
+//! namespace ends with a block that carries the CRC-64 of its documents' bytes. Integers are little-endian.
+
+mod block;
+mod content_hash;
+mod crc;
+mod error;
+mod extended_json;
+mod flat;
+mod inspector;
+mod metadata;
+mod namespaces;
+mod prelude;
+mod summary;
+mod visitor;
+mod walker;
+mod writer;
+
+pub use content_hash::ContentHash;
+pub use error::WalkError;
+pub use extended_json::{from_extended_json, to_extended_json};
+pub use inspector::Inspector;
+pub use metadata::{Metadata, MetadataError};
+pub use prelude::{NamespaceKind, Prelude, PreludeNamespace};
+pub use summary::{NamespaceSummary, Summary};
+pub use visitor::{VisitError, Visitor};
+pub use walker::Walker;
+pub use writer::{BlockWriter, WriteError, Written, WrittenNamespace};
+
+/// The first four bytes of every archive.
+pub const MAGIC: [u8; 4] = 0x8199_e26d_u32.to_le_bytes();
+
+/// Stands where a document's length would, and ends the prelude and each block.
+const TERMINATOR: [u8; 4] = (-1_i32).to_le_bytes();
+
+/// Bytes of the shortest BSON document: its length and the closing NUL.
+const MIN_DOCUMENT_BYTES: usize = 5;
+
+/// Bytes of the longest document: the server's 16 MiB, and the 16 KiB more that it allows itself (oplog entries).
+pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024 + 16 * 1024;
+
+/// The most namespaces that an archive may declare; bounds the walker's memory.
+pub const MAX_NAMESPACES: usize = 100_000;
+
+/// The most bytes that a prelude may have; bounds the walker's memory.
+pub const MAX_PRELUDE_BYTES: u64 = 64 * 1024 * 1024;

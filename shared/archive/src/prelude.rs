@@ -1,0 +1,304 @@
+//! The prelude: what stands before the blocks, and names every namespace with its metadata.
+
+use std::{borrow::Cow, fmt, io};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    MAGIC, Metadata, MetadataError, TERMINATOR,
+    flat::{self, Builder, Value},
+};
+
+/// The only version of the format there is.
+const FORMAT_VERSION: &str = "0.1";
+
+/// What precedes a time series' name in the name of the collection that holds its buckets.
+const BUCKETS_PREFIX: &str = "system.buckets.";
+
+/// From this server version on a time series' buckets stand under its own name.
+const FIRST_WITHOUT_BUCKETS_COLLECTION: (u32, u32) = (8, 3);
+
+/// What an archive says of itself before its documents.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prelude {
+    /// How many collections were dumped at a time.
+    pub concurrent_collections: i32,
+    /// The version of the server that was dumped.
+    pub server_version: String,
+    /// The version of the tool that wrote the archive.
+    pub tool_version: String,
+    /// Every collection, view and time series, in the order of the archive.
+    pub namespaces: Vec<PreludeNamespace>,
+}
+
+/// One collection, view or time series that an archive declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreludeNamespace {
+    /// The database; empty for the oplog.
+    pub db: String,
+    /// The collection; of a time series its own name, not that of its buckets.
+    pub collection: String,
+    /// Options, indexes, UUID and type as extended JSON; empty for the oplog. See [`Metadata`].
+    pub metadata: String,
+    /// Always 0 in what mongodump writes.
+    pub size: i32,
+    /// What it is.
+    pub kind: NamespaceKind,
+}
+
+/// What a namespace is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NamespaceKind {
+    /// Documents and indexes.
+    #[default]
+    Collection,
+    /// A definition; its block holds no documents.
+    View,
+    /// Its documents are its buckets, as the server stores them.
+    Timeseries,
+    /// The oplog entries of a dump with `--oplog`: the namespace `oplog` of no database.
+    Oplog,
+}
+
+impl NamespaceKind {
+    /// `collection`, `view`, `timeseries` or `oplog`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Collection => "collection",
+            Self::View => "view",
+            Self::Timeseries => "timeseries",
+            Self::Oplog => "oplog",
+        }
+    }
+
+    /// The kind that an archive or a metadata text calls so; the oplog has no name there.
+    pub(crate) fn from_archive(text: &str) -> Option<Self> {
+        [Self::Collection, Self::View, Self::Timeseries].into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// What an archive or a metadata text calls it.
+    pub(crate) const fn in_archive(self) -> &'static str {
+        match self {
+            Self::Oplog => "",
+            kind => kind.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for NamespaceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Prelude {
+    /// Writes the magic number, the header, the namespaces and the terminator.
+    ///
+    /// # Errors
+    /// Those of the writer, and [`io::ErrorKind::InvalidInput`] where a namespace does not fit one document.
+    pub fn write_to(&self, mut out: impl io::Write) -> io::Result<()> {
+        out.write_all(&MAGIC)?;
+        out.write_all(&self.header_bytes())?;
+        for namespace in &self.namespaces {
+            let document = namespace.to_bytes();
+            if document.len() > crate::MAX_DOCUMENT_BYTES {
+                let reason = format!("the metadata of {namespace} is too long for an archive");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+            }
+            out.write_all(&document)?;
+        }
+        out.write_all(&TERMINATOR)
+    }
+
+    /// The prelude that this header document begins; its namespaces follow it.
+    pub(crate) fn parse_header(document: &[u8]) -> Result<Self, String> {
+        let (mut concurrent, mut version, mut server, mut tool) = (None, None, None, None);
+        for (name, value) in flat::fields(document)? {
+            match (name, value) {
+                ("concurrent_collections", Value::Int32(number)) if concurrent.is_none() => concurrent = Some(number),
+                ("version", Value::Text(text)) if version.is_none() => version = Some(text),
+                ("server_version", Value::Text(text)) if server.is_none() => server = Some(text),
+                ("tool_version", Value::Text(text)) if tool.is_none() => tool = Some(text),
+                _ => return Err(format!("its field `{name}` is unknown, twice there, or of the wrong type")),
+            }
+        }
+        match version.ok_or("it has no version")? {
+            FORMAT_VERSION => {}
+            other => return Err(format!("its format version is `{other}`, and only `{FORMAT_VERSION}` is known")),
+        }
+        Ok(Self {
+            concurrent_collections: concurrent.ok_or("it has no concurrent_collections")?,
+            server_version: server.ok_or("it has no server_version")?.to_owned(),
+            tool_version: tool.ok_or("it has no tool_version")?.to_owned(),
+            namespaces: Vec::new(),
+        })
+    }
+
+    fn header_bytes(&self) -> Vec<u8> {
+        Builder::new()
+            .field("concurrent_collections", Value::Int32(self.concurrent_collections))
+            .field("version", Value::Text(FORMAT_VERSION))
+            .field("server_version", Value::Text(&self.server_version))
+            .field("tool_version", Value::Text(&self.tool_version))
+            .finish()
+    }
+}
+
+impl PreludeNamespace {
+    /// The namespace of a database that this metadata describes.
+    #[must_use]
+    pub fn new(db: impl Into<String>, metadata: &Metadata) -> Self {
+        Self {
+            db: db.into(),
+            collection: metadata.collection_name.clone(),
+            metadata: metadata.render(),
+            size: 0,
+            kind: metadata.kind,
+        }
+    }
+
+    /// The collection under whose name its documents stand in the blocks of a dump of a server of this version: of a
+    /// time series `system.buckets.<name>`, from server 8.3 on its own name.
+    #[must_use]
+    pub fn data_collection(&self, server_version: &str) -> Cow<'_, str> {
+        if self.kind == NamespaceKind::Timeseries && has_buckets_collections(server_version) {
+            Cow::Owned(self.buckets_collection())
+        } else {
+            Cow::Borrowed(&self.collection)
+        }
+    }
+
+    pub(crate) fn buckets_collection(&self) -> String {
+        format!("{BUCKETS_PREFIX}{}", self.collection)
+    }
+
+    /// The typed view of [`metadata`](Self::metadata). Without a text, as for the oplog, there is nothing but the name
+    /// and the kind.
+    ///
+    /// # Errors
+    /// The text is not what mongodump writes.
+    pub fn parsed_metadata(&self) -> Result<Metadata, MetadataError> {
+        if self.metadata.is_empty() {
+            return Ok(Metadata { collection_name: self.collection.clone(), kind: self.kind, ..Metadata::default() });
+        }
+        Metadata::parse(&self.metadata)
+    }
+
+    /// Whether these are the oplog entries of a dump with `--oplog`.
+    #[must_use]
+    pub fn is_oplog(&self) -> bool {
+        self.kind == NamespaceKind::Oplog
+    }
+
+    pub(crate) fn parse(document: &[u8]) -> Result<Self, String> {
+        let (mut db, mut collection, mut metadata, mut size, mut kind) = (None, None, None, None, None);
+        for (name, value) in flat::fields(document)? {
+            match (name, value) {
+                ("db", Value::Text(text)) if db.is_none() => db = Some(text),
+                ("collection", Value::Text(text)) if collection.is_none() => collection = Some(text),
+                ("metadata", Value::Text(text)) if metadata.is_none() => metadata = Some(text),
+                ("size", Value::Int32(number)) if size.is_none() => size = Some(number),
+                ("type", Value::Text(text)) if kind.is_none() => kind = Some(text),
+                _ => return Err(format!("its field `{name}` is unknown, twice there, or of the wrong type")),
+            }
+        }
+        let mut namespace = Self {
+            db: db.ok_or("it has no db")?.to_owned(),
+            collection: collection.ok_or("it has no collection")?.to_owned(),
+            metadata: metadata.ok_or("it has no metadata")?.to_owned(),
+            size: size.ok_or("it has no size")?,
+            kind: NamespaceKind::Collection,
+        };
+        namespace.kind = namespace.kind_called(kind.unwrap_or_default())?;
+        Ok(namespace)
+    }
+
+    /// The oplog's type is empty, and tools before 100.4 wrote none at all: there the options tell.
+    fn kind_called(&self, text: &str) -> Result<NamespaceKind, String> {
+        if !text.is_empty() {
+            return NamespaceKind::from_archive(text).ok_or_else(|| format!("its type `{text}` is unknown"));
+        }
+        if self.db.is_empty() && self.collection == "oplog" {
+            return Ok(NamespaceKind::Oplog);
+        }
+        self.parsed_metadata().map(|metadata| metadata.kind).map_err(|error| error.to_string())
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        Builder::new()
+            .field("db", Value::Text(&self.db))
+            .field("collection", Value::Text(&self.collection))
+            .field("metadata", Value::Text(&self.metadata))
+            .field("size", Value::Int32(self.size))
+            .field("type", Value::Text(self.kind.in_archive()))
+            .finish()
+    }
+}
+
+impl fmt::Display for PreludeNamespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&display_name(&self.db, &self.collection))
+    }
+}
+
+/// A namespace as it stands in messages; the oplog has no database.
+pub(crate) fn display_name(db: &str, collection: &str) -> String {
+    if db.is_empty() { collection.to_owned() } else { format!("{db}.{collection}") }
+}
+
+fn has_buckets_collections(server_version: &str) -> bool {
+    let mut numbers = server_version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version < FIRST_WITHOUT_BUCKETS_COLLECTION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespace(db: &str, collection: &str, metadata: &str) -> PreludeNamespace {
+        PreludeNamespace {
+            db: db.to_owned(),
+            collection: collection.to_owned(),
+            metadata: metadata.to_owned(),
+            size: 0,
+            kind: NamespaceKind::Collection,
+        }
+    }
+
+    #[test]
+    fn buckets_stand_under_their_own_collection_before_server_8_3() {
+        let mut series = namespace("shop", "m", "");
+        series.kind = NamespaceKind::Timeseries;
+        assert_eq!(series.data_collection("8.2.11"), "system.buckets.m");
+        assert_eq!(series.data_collection("5.0.0-rc1"), "system.buckets.m");
+        assert_eq!(series.data_collection("8.3.0"), "m");
+        assert_eq!(series.data_collection("10.0"), "m");
+        assert_eq!(namespace("shop", "m", "").data_collection("8.2.11"), "m");
+    }
+
+    #[test]
+    fn an_old_tools_namespace_without_a_type_is_known_by_its_options() {
+        for (options, kind) in [
+            (r#"{"options":{"viewOn":"a","pipeline":[]},"indexes":[]}"#, NamespaceKind::View),
+            (r#"{"options":{"timeseries":{"timeField":"at"}},"indexes":[]}"#, NamespaceKind::Timeseries),
+            (r#"{"options":{},"indexes":[]}"#, NamespaceKind::Collection),
+        ] {
+            let document = bson::doc! { "db": "d", "collection": "c", "metadata": options, "size": 0 };
+            assert_eq!(PreludeNamespace::parse(&document.to_vec().unwrap()).unwrap().kind, kind);
+        }
+    }
+
+    #[test]
+    fn a_namespace_of_an_unknown_type_or_field_is_refused() {
+        let known = bson::doc! { "db": "d", "collection": "c", "metadata": "", "size": 0, "type": "collection" };
+        assert!(PreludeNamespace::parse(&known.to_vec().unwrap()).is_ok());
+        for (name, value) in [("type", "colleption"), ("more", "x")] {
+            let mut other = known.clone();
+            other.insert(name, value);
+            assert!(PreludeNamespace::parse(&other.to_vec().unwrap()).is_err(), "{name}: {value}");
+        }
+    }
+}

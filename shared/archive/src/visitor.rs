@@ -1,0 +1,68 @@
+//! What a walk hands on: each document as it goes by.
+
+use crate::{NamespaceSummary, Prelude};
+
+/// Why a visitor stopped the walk.
+pub type VisitError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Takes what the walker finds, in the archive's order. Namespaces are numbered as in [`Prelude::namespaces`]; their
+/// documents interleave. Every method does nothing unless it is overridden.
+pub trait Visitor {
+    /// The prelude is complete, and sound. Comes once, and first.
+    ///
+    /// # Errors
+    /// Any stops the walk.
+    fn prelude(&mut self, prelude: &Prelude) -> Result<(), VisitError> {
+        let _ = prelude;
+        Ok(())
+    }
+
+    /// The first block of a namespace begins.
+    ///
+    /// # Errors
+    /// Any stops the walk.
+    fn begin(&mut self, namespace: usize) -> Result<(), VisitError> {
+        let _ = namespace;
+        Ok(())
+    }
+
+    /// One document, as it stood in the database. Of its BSON the length and the last byte were checked; the CRC of
+    /// its namespace is only known to be right at [`end`](Self::end).
+    ///
+    /// # Errors
+    /// Any stops the walk.
+    fn document(&mut self, namespace: usize, document: &[u8]) -> Result<(), VisitError> {
+        let _ = (namespace, document);
+        Ok(())
+    }
+
+    /// A namespace is complete, and its CRC is right.
+    ///
+    /// # Errors
+    /// Any stops the walk.
+    fn end(&mut self, namespace: usize, summary: &NamespaceSummary) -> Result<(), VisitError> {
+        let _ = (namespace, summary);
+        Ok(())
+    }
+}
+
+/// Looks at nothing: the walk is for its summary alone.
+impl Visitor for () {}
+
+impl<V: Visitor + ?Sized> Visitor for &mut V {
+    fn prelude(&mut self, prelude: &Prelude) -> Result<(), VisitError> {
+        (**self).prelude(prelude)
+    }
+
+    fn begin(&mut self, namespace: usize) -> Result<(), VisitError> {
+        (**self).begin(namespace)
+    }
+
+    fn document(&mut self, namespace: usize, document: &[u8]) -> Result<(), VisitError> {
+        (**self).document(namespace, document)
+    }
+
+    fn end(&mut self, namespace: usize, summary: &NamespaceSummary) -> Result<(), VisitError> {
+        (**self).end(namespace, summary)
+    }
+}

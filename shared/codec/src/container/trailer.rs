@@ -1,0 +1,78 @@
+//! The HMAC at the end of the file, over all before it and the place where the file belongs.
+
+use hmac::Mac;
+use holdfast_domain::ObjectKey;
+
+use super::HEADER_BYTES;
+use crate::{
+    ArtifactError, ArtifactKeys,
+    keys::{self, HmacSha256},
+};
+
+/// Bytes of the trailer.
+pub const TRAILER_BYTES: usize = 32;
+
+const _: () = assert!(ObjectKey::MAX_LENGTH <= 9999 && HEADER_BYTES.is_multiple_of(super::BLOCK_BYTES));
+
+/// Takes in header and ciphertext, and gives the trailer.
+pub(super) struct TrailerMac {
+    mac: HmacSha256,
+    object_key: ObjectKey,
+}
+
+impl TrailerMac {
+    pub(super) fn new(keys: &ArtifactKeys, object_key: &ObjectKey) -> Self {
+        Self { mac: keys::hmac(&keys.mac), object_key: object_key.clone() }
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.mac.update(bytes);
+    }
+
+    pub(super) fn finish(self) -> [u8; TRAILER_BYTES] {
+        self.bound().finalize().into_bytes().into()
+    }
+
+    /// The length comes last, so that no ciphertext can be taken for the start of a longer key.
+    fn bound(self) -> HmacSha256 {
+        let key = self.object_key.as_str();
+        self.mac.chain_update(key).chain_update(format!("{:04}", key.len()))
+    }
+}
+
+/// Takes in a whole file of known size, trailer included, and compares.
+pub(super) struct TrailerCheck {
+    mac: TrailerMac,
+    /// Bytes before the trailer that are still to come.
+    left_bytes: u64,
+    trailer: Vec<u8>,
+}
+
+impl TrailerCheck {
+    pub(super) fn new(keys: &ArtifactKeys, object_key: &ObjectKey, size_bytes: u64) -> Self {
+        let left_bytes = size_bytes.saturating_sub(TRAILER_BYTES as u64);
+        Self { mac: TrailerMac::new(keys, object_key), left_bytes, trailer: Vec::with_capacity(TRAILER_BYTES) }
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        let (covered, trailer) = bytes.split_at(within(self.left_bytes, bytes.len()));
+        self.mac.update(covered);
+        self.left_bytes -= covered.len() as u64;
+        self.trailer.extend_from_slice(trailer);
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.trailer.len() == TRAILER_BYTES
+    }
+
+    /// Compares in constant time.
+    pub(super) fn finish(self) -> Result<(), ArtifactError> {
+        let object_key = self.mac.object_key.to_string();
+        self.mac.bound().verify_slice(&self.trailer).map_err(|_| ArtifactError::Mac { object_key })
+    }
+}
+
+/// `offset`, or where the buffer ends, if that comes first.
+pub(super) fn within(offset: u64, length: usize) -> usize {
+    usize::try_from(offset).map_or(length, |offset| offset.min(length))
+}

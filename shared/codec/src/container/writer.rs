@@ -1,0 +1,108 @@
+//! Encrypts what is written: header, ciphertext, trailer. The trailer alone makes a file valid, and only `finish` writes
+//! it. Memory: one buffer of 128 KiB, encrypted in place.
+
+use std::io::{self, Write};
+
+use aes::Aes256;
+use cbc::cipher::{Array, BlockModeEncrypt, KeyIvInit};
+
+use super::{ArtifactPlace, BLOCK_BYTES, Header, TRAILER_BYTES, trailer::TrailerMac};
+use crate::ArtifactKeys;
+
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// What went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncryptSummary {
+    /// Bytes before encryption.
+    pub plain_bytes: u64,
+    /// Bytes of the file: header, ciphertext and trailer.
+    pub stored_bytes: u64,
+}
+
+/// A stage that encrypts.
+///
+/// Whatever fails on the way leaves an invalid file: the trailer covers bytes that were to be written, in their order.
+pub struct EncryptWriter<W> {
+    inner: W,
+    cipher: cbc::Encryptor<Aes256>,
+    mac: TrailerMac,
+    buffer: Vec<u8>,
+    summary: EncryptSummary,
+}
+
+impl<W: Write> EncryptWriter<W> {
+    /// A stage that writes to `inner`, beginning with the header. `keys` and `iv` must be this artifact's alone.
+    ///
+    /// # Errors
+    /// What `inner` says.
+    pub fn new(inner: W, keys: &ArtifactKeys, iv: &[u8; 16], place: &ArtifactPlace) -> io::Result<Self> {
+        let header = Header {
+            repository: place.repository.clone(),
+            key_epoch: place.key_epoch,
+            salt: keys.salt,
+            iv: *iv,
+            commit: keys.commit,
+        };
+        let mut writer = Self {
+            inner,
+            cipher: cbc::Encryptor::new(&keys.encryption.into(), iv.into()),
+            mac: TrailerMac::new(keys, &place.object_key),
+            buffer: Vec::with_capacity(BUFFER_BYTES),
+            summary: EncryptSummary { plain_bytes: 0, stored_bytes: 0 },
+        };
+        writer.emit(&header.render())?;
+        Ok(writer)
+    }
+
+    /// Pads, and writes the last blocks and the trailer.
+    ///
+    /// # Errors
+    /// What `inner` says.
+    pub fn finish(mut self) -> io::Result<(W, EncryptSummary)> {
+        let padding = BLOCK_BYTES - self.buffer.len() % BLOCK_BYTES;
+        let byte = u8::try_from(padding).unwrap_or(u8::MAX);
+        self.buffer.resize(self.buffer.len() + padding, byte);
+        self.encrypt_whole_blocks()?;
+        let trailer = self.mac.finish();
+        self.inner.write_all(&trailer)?;
+        self.summary.stored_bytes += TRAILER_BYTES as u64;
+        Ok((self.inner, self.summary))
+    }
+
+    fn encrypt_whole_blocks(&mut self) -> io::Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let whole = buffer.len() - buffer.len() % BLOCK_BYTES;
+        let (blocks, _) = Array::slice_as_chunks_mut(&mut buffer[..whole]);
+        self.cipher.encrypt_blocks(blocks);
+        let result = self.emit(&buffer[..whole]);
+        buffer.drain(..whole);
+        self.buffer = buffer;
+        result
+    }
+
+    fn emit(&mut self, stored: &[u8]) -> io::Result<()> {
+        self.mac.update(stored);
+        self.inner.write_all(stored)?;
+        self.summary.stored_bytes += stored.len() as u64;
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for EncryptWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = bytes.len().min(BUFFER_BYTES - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..length]);
+        self.summary.plain_bytes += length as u64;
+        if self.buffer.len() == BUFFER_BYTES {
+            self.encrypt_whole_blocks()?;
+        }
+        Ok(length)
+    }
+
+    /// Passes on what fills whole blocks: up to 15 bytes wait for what follows.
+    fn flush(&mut self) -> io::Result<()> {
+        self.encrypt_whole_blocks()?;
+        self.inner.flush()
+    }
+}

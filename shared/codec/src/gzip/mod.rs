@@ -1,0 +1,7 @@
+//! Gzip (RFC 1952) of many members, as every gunzip reads it: written on all cores, read with a limit.
+
+mod reader;
+mod writer;
+
+pub use reader::GunzipReader;
+pub use writer::{GzipSummary, GzipWriter};

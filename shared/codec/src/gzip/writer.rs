@@ -1,0 +1,365 @@
+//! Compresses 256 KiB at a time, each as a gzip member of its own, on worker threads; members leave in the order in
+//! which their bytes came.
+//!
+//! Memory: at most two members a worker are under way, one is being filled; each has its bytes in and a buffer for its
+//! bytes out. So `(2 × workers + 1) × 513 KiB`, and libdeflate's own state a worker: under 1 MiB up to level 9.
+
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::{self, JoinHandle},
+};
+
+use libdeflater::{CompressionLvl, Compressor};
+
+/// Bytes of input that become one member.
+const MEMBER_BYTES: usize = 256 * 1024;
+
+/// One being compressed, one waiting.
+const UNDER_WAY_PER_WORKER: usize = 2;
+
+/// What went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GzipSummary {
+    /// Bytes before compression.
+    pub input_bytes: u64,
+    /// Bytes after it.
+    pub output_bytes: u64,
+    /// Gzip members written: at least one.
+    pub members: u64,
+}
+
+/// A stage that compresses. No input at all becomes one empty member. After an error nothing more is accepted, so that
+/// a stream with a hole in it can never be finished.
+pub struct GzipWriter<W> {
+    inner: W,
+    /// Member `n` is the work of worker `n` modulo their number: that alone keeps the order.
+    workers: Vec<Worker>,
+    filling: Vec<u8>,
+    idle: Vec<Member>,
+    submitted: usize,
+    written: usize,
+    summary: GzipSummary,
+    failed: bool,
+}
+
+/// The buffers of one member, which go round.
+#[derive(Default)]
+struct Member {
+    input: Vec<u8>,
+    output: Vec<u8>,
+    output_bytes: usize,
+}
+
+impl<W: Write> GzipWriter<W> {
+    /// A stage that compresses at `level` (libdeflate's: 1 is the fastest, 6 usual, 12 the smallest) on `threads` threads
+    /// of its own.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a level outside 1 to 12; what the system says if it gives no thread.
+    pub fn new(inner: W, level: u8, threads: NonZeroUsize) -> io::Result<Self> {
+        let level = Some(level)
+            .filter(|level| *level >= 1)
+            .and_then(|level| CompressionLvl::new(level.into()).ok())
+            .ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidInput, format!("no compression level {level}: 1 to 12"))
+            })?;
+        Self::with_work(inner, threads, || {
+            let mut compressor = Compressor::new(level);
+            move |member: &mut Member| compress(&mut compressor, member)
+        })
+    }
+
+    fn with_work<F>(inner: W, threads: NonZeroUsize, work: impl Fn() -> F) -> io::Result<Self>
+    where
+        F: FnMut(&mut Member) -> bool + Send + 'static,
+    {
+        let workers = (0..threads.get()).map(|_| Worker::start(work())).collect::<io::Result<_>>()?;
+        Ok(Self {
+            inner,
+            workers,
+            filling: Vec::with_capacity(MEMBER_BYTES),
+            idle: Vec::new(),
+            submitted: 0,
+            written: 0,
+            summary: GzipSummary::default(),
+            failed: false,
+        })
+    }
+
+    /// Writes what is left, waits for the workers and ends them.
+    ///
+    /// # Errors
+    /// What `inner` says, or that a worker died.
+    pub fn finish(mut self) -> io::Result<(W, GzipSummary)> {
+        self.guarded(|this| {
+            if !this.filling.is_empty() || this.submitted == 0 {
+                this.submit()?;
+            }
+            this.drain()
+        })?;
+        Ok((self.inner, self.summary))
+    }
+
+    fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+        if self.failed {
+            return Err(io::Error::other("compression failed earlier: it cannot go on"));
+        }
+        let result = step(self);
+        self.failed = result.is_err();
+        result
+    }
+
+    fn fill(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = bytes.len().min(MEMBER_BYTES - self.filling.len());
+        self.filling.extend_from_slice(&bytes[..length]);
+        if self.filling.len() == MEMBER_BYTES {
+            self.submit()?;
+        }
+        Ok(length)
+    }
+
+    /// Hands the bytes gathered to a worker; first makes room where all have enough to do.
+    fn submit(&mut self) -> io::Result<()> {
+        if self.submitted - self.written == self.workers.len() * UNDER_WAY_PER_WORKER {
+            self.write_oldest()?;
+        }
+        let mut member = self.idle.pop().unwrap_or_default();
+        self.summary.input_bytes += self.filling.len() as u64;
+        std::mem::swap(&mut member.input, &mut self.filling);
+        self.workers[self.submitted % self.workers.len()].submit(member)?;
+        self.submitted += 1;
+        Ok(())
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        while self.written < self.submitted {
+            self.write_oldest()?;
+        }
+        Ok(())
+    }
+
+    fn write_oldest(&mut self) -> io::Result<()> {
+        let mut member = self.workers[self.written % self.workers.len()].take()?;
+        self.inner.write_all(&member.output[..member.output_bytes])?;
+        self.summary.output_bytes += member.output_bytes as u64;
+        self.summary.members += 1;
+        self.written += 1;
+        member.input.clear();
+        self.idle.push(member);
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for GzipWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.guarded(|this| this.fill(bytes))
+    }
+
+    /// Ends the member that is being filled, so that all bytes so far can be read. Costs compression: not for each write.
+    fn flush(&mut self) -> io::Result<()> {
+        self.guarded(|this| {
+            if !this.filling.is_empty() {
+                this.submit()?;
+            }
+            this.drain()?;
+            this.inner.flush()
+        })
+    }
+}
+
+/// Makes `member.output`; false if it cannot, which ends the worker.
+fn compress(compressor: &mut Compressor, member: &mut Member) -> bool {
+    let bound = compressor.gzip_compress_bound(member.input.len());
+    if member.output.len() < bound {
+        member.output.resize(bound, 0);
+    }
+    match compressor.gzip_compress(&member.input, &mut member.output) {
+        Ok(length) => {
+            member.output_bytes = length;
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// A thread, and its two bounded channels. Dropping it closes both, and waits for the thread to end.
+struct Worker {
+    ends: Option<(SyncSender<Member>, Receiver<Member>)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    fn start(mut work: impl FnMut(&mut Member) -> bool + Send + 'static) -> io::Result<Self> {
+        let (submit, submitted) = sync_channel::<Member>(UNDER_WAY_PER_WORKER);
+        let (done, take) = sync_channel(UNDER_WAY_PER_WORKER);
+        let run = move || {
+            for mut member in submitted {
+                if !work(&mut member) || done.send(member).is_err() {
+                    break;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("gzip".to_owned()).spawn(run)?;
+        Ok(Self { ends: Some((submit, take)), thread: Some(thread) })
+    }
+
+    fn submit(&self, member: Member) -> io::Result<()> {
+        let sent = self.ends.as_ref().and_then(|(submit, _)| submit.send(member).ok());
+        sent.ok_or_else(died)
+    }
+
+    fn take(&self) -> io::Result<Member> {
+        self.ends.as_ref().and_then(|(_, take)| take.recv().ok()).ok_or_else(died)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.ends.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the worker was an error of `take` or `submit` already, or concerns nobody any more.
+            drop(thread.join());
+        }
+    }
+}
+
+fn died() -> io::Error {
+    io::Error::other("a compression worker died: the stream is not whole")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::GunzipReader;
+
+    fn threads(count: usize) -> NonZeroUsize {
+        NonZeroUsize::new(count).unwrap()
+    }
+
+    /// Not random, and not all the same either.
+    fn sample(size: usize) -> Vec<u8> {
+        (0_u32..).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> (n % 24)).to_le_bytes()).take(size).collect()
+    }
+
+    fn gunzip(bytes: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        GunzipReader::new(bytes).read_to_end(&mut plain).unwrap();
+        plain
+    }
+
+    #[test]
+    fn nothing_becomes_one_empty_member() {
+        let (bytes, summary) = GzipWriter::new(Vec::new(), 6, threads(2)).unwrap().finish().unwrap();
+        assert_eq!(summary, GzipSummary { input_bytes: 0, output_bytes: bytes.len() as u64, members: 1 });
+        assert!(gunzip(&bytes).is_empty());
+    }
+
+    #[test]
+    fn levels_outside_1_to_12_are_refused() {
+        for level in [0, 13, 255] {
+            let error = GzipWriter::new(Vec::new(), level, threads(1)).err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn a_flush_makes_all_bytes_so_far_readable() {
+        let mut writer = GzipWriter::new(Vec::new(), 1, threads(2)).unwrap();
+        writer.write_all(b"hold").unwrap();
+        writer.flush().unwrap();
+        writer.flush().unwrap();
+        assert_eq!(gunzip(&writer.inner), b"hold");
+        writer.write_all(b"fast").unwrap();
+        let (bytes, summary) = writer.finish().unwrap();
+        assert_eq!((gunzip(&bytes).as_slice(), summary.members), (&b"holdfast"[..], 2));
+    }
+
+    #[test]
+    fn a_dropped_writer_stops_its_workers_and_writes_no_end() {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let mut written = Vec::new();
+        let mut writer = GzipWriter::with_work(&mut written, threads(3), || {
+            let alive = Arc::clone(&alive);
+            move |_: &mut Member| Arc::strong_count(&alive) > 0
+        })
+        .unwrap();
+        assert_eq!(Arc::strong_count(&alive), 4);
+        writer.write_all(&sample(MEMBER_BYTES * 3 / 2)).unwrap();
+        drop(writer);
+        assert_eq!((Arc::strong_count(&alive), written.len()), (1, 0));
+    }
+
+    #[test]
+    fn the_death_of_a_worker_is_an_error_and_never_a_shorter_stream() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let mut writer = GzipWriter::with_work(Vec::new(), threads(2), || {
+            let count = Arc::clone(&count);
+            move |_: &mut Member| {
+                assert!(count.fetch_add(1, Ordering::SeqCst) != 2, "the worker dies, as this test wants");
+                true
+            }
+        })
+        .unwrap();
+        let failed = (0..20).any(|_| writer.write_all(&sample(MEMBER_BYTES)).is_err());
+        assert!(failed && writer.write(b"x").is_err() && writer.flush().is_err() && writer.finish().is_err());
+    }
+
+    #[test]
+    fn no_more_members_are_under_way_than_the_bound_says() {
+        let mut writer = GzipWriter::new(io::sink(), 1, threads(2)).unwrap();
+        for _ in 0..30 {
+            writer.write_all(&sample(MEMBER_BYTES)).unwrap();
+            assert!(writer.submitted - writer.written <= 4);
+        }
+        writer.flush().unwrap();
+        assert!(writer.idle.len() <= 5, "{} buffers", writer.idle.len());
+    }
+
+    #[test]
+    fn an_error_of_the_inner_writer_ends_the_stage() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut writer = GzipWriter::new(Full, 1, threads(1)).unwrap();
+        writer.write_all(b"x").unwrap();
+        assert_eq!(writer.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(writer.finish().is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn what_was_compressed_is_read_in_order(
+            members in 0_usize..6, beside in -1_isize..=1, chunk in 1_usize..400_000, count in 1_usize..5, level in 1_u8..=9,
+        ) {
+            let plain = sample((members * MEMBER_BYTES).saturating_add_signed(beside));
+            let mut writer = GzipWriter::new(Vec::new(), level, threads(count)).unwrap();
+            for piece in plain.chunks(chunk) {
+                writer.write_all(piece).unwrap();
+            }
+            let (bytes, summary) = writer.finish().unwrap();
+            prop_assert!(gunzip(&bytes) == plain);
+            prop_assert_eq!((summary.input_bytes, summary.output_bytes), (plain.len() as u64, bytes.len() as u64));
+            prop_assert_eq!(summary.members, plain.len().div_ceil(MEMBER_BYTES).max(1) as u64);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The master key, and every key that is derived from it by HKDF-SHA256 (RFC 5869). Wiped from memory on drop; nothing
+//! here prints a key.
+
+use std::fmt;
+
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use holdfast_domain::Sha256Digest;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{KeyError, SegmentHasher};
+
+pub(crate) type HmacSha256 = Hmac<Sha256>;
+
+/// Random bytes from the operating system.
+///
+/// # Errors
+/// [`KeyError::Random`] if it has none.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| KeyError::Random(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// HMAC-SHA256 keyed with these bytes.
+#[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+pub(crate) fn hmac(key: &[u8; 32]) -> HmacSha256 {
+    HmacSha256::new_from_slice(key).expect("HMAC takes keys of every length")
+}
+
+/// What HMAC-SHA256 under `key` makes of `bytes`.
+pub(crate) fn hmac_of(key: &[u8; 32], bytes: &[u8]) -> Sha256Digest {
+    Sha256Digest::new(hmac(key).chain_update(bytes).finalize().into_bytes().into())
+}
+
+/// HKDF-SHA256 to 32 bytes. An empty salt is HKDF's "not provided": 32 zero bytes.
+#[expect(clippy::expect_used, reason = "one block is within HKDF's 255")]
+fn hkdf(master: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(Some(salt), master).expand(info, key.as_mut()).expect("32 bytes are one block");
+    key
+}
+
+/// A repository's master key: 32 random bytes, which leave memory only wrapped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct MasterKey([u8; 32]);
+
+impl MasterKey {
+    /// The key with these bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// A new key.
+    ///
+    /// # Errors
+    /// [`KeyError::Random`] if the system has no randomness.
+    pub fn random() -> Result<Self, KeyError> {
+        random_bytes().map(Self)
+    }
+
+    /// The bytes themselves, for the one call that wraps or exports them.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The keys of the artifact with this salt.
+    #[must_use]
+    pub fn artifact_keys(&self, salt: &[u8; 32]) -> ArtifactKeys {
+        let key = |info: &[u8]| *hkdf(&self.0, salt, info);
+        ArtifactKeys {
+            salt: *salt,
+            encryption: key(b"holdfast/v1/enc"),
+            mac: key(b"holdfast/v1/mac"),
+            segment: key(b"holdfast/v1/seg"),
+            commit: key(b"holdfast/v1/commit"),
+        }
+    }
+
+    /// The HMAC that a manifest carries over its own bytes.
+    #[must_use]
+    pub fn manifest_mac(&self, manifest: &[u8]) -> Sha256Digest {
+        hmac_of(&hkdf(&self.0, &[], b"holdfast/v1/manifest"), manifest)
+    }
+
+    /// Whether `mac` is this manifest's, in constant time.
+    #[must_use]
+    pub fn verify_manifest_mac(&self, manifest: &[u8], mac: &Sha256Digest) -> bool {
+        self.manifest_mac(manifest).as_bytes().ct_eq(mac.as_bytes()).into()
+    }
+
+    /// A hash of plaintext's hash, which says nothing about the plaintext to who has no key.
+    #[must_use]
+    pub fn content_hash(&self, plain_hash: &[u8]) -> Sha256Digest {
+        hmac_of(&hkdf(&self.0, &[], b"holdfast/v1/content-hash"), plain_hash)
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey(***)")
+    }
+}
+
+/// The keys of one artifact, which no other artifact has.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct ArtifactKeys {
+    pub(crate) salt: [u8; 32],
+    pub(crate) encryption: [u8; 32],
+    pub(crate) mac: [u8; 32],
+    pub(crate) segment: [u8; 32],
+    /// Stands in the header: whoever holds the right key sees so before anything else, and no second key fits.
+    pub(crate) commit: [u8; 32],
+}
+
+impl ArtifactKeys {
+    /// What the digests of this artifact's segments are made with.
+    #[must_use]
+    pub fn segment_hasher(&self) -> SegmentHasher {
+        SegmentHasher::keyed(&self.segment)
+    }
+}
+
+impl fmt::Debug for ArtifactKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ArtifactKeys(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derivation_is_that_of_rfc_5869() {
+        // The first 32 bytes of appendix A.1, and of A.3, which has neither salt nor info.
+        let salt = hex::decode("000102030405060708090a0b0c").unwrap();
+        let info = hex::decode("f0f1f2f3f4f5f6f7f8f9").unwrap();
+        assert_eq!(
+            hex::encode(hkdf(&[0x0b; 22], &salt, &info).as_ref()),
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
+        );
+        assert_eq!(
+            hex::encode(hkdf(&[0x0b; 22], &[], b"").as_ref()),
+            "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"
+        );
+    }
+
+    #[test]
+    fn authentication_is_that_of_rfc_4231() {
+        let mut key = [0; 32];
+        key[..20].fill(0x0b); // HMAC pads a key with zeros, so that 20 bytes and these 32 are one key.
+        assert_eq!(
+            hmac_of(&key, b"Hi There").to_string(),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+        );
+    }
+
+    #[test]
+    fn every_derived_key_is_another() {
+        let master = MasterKey::new([7; 32]);
+        let one = master.artifact_keys(&[1; 32]);
+        let two = master.artifact_keys(&[2; 32]);
+        let mut all = vec![one.encryption, one.mac, one.segment, one.commit, two.encryption, two.mac, two.segment];
+        all.extend([*master.manifest_mac(b"x").as_bytes(), *master.content_hash(b"x").as_bytes()]);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 9);
+    }
+
+    #[test]
+    fn a_manifest_of_other_bytes_or_another_key_is_refused() {
+        let master = MasterKey::new([7; 32]);
+        let mac = master.manifest_mac(b"manifest");
+        assert!(master.verify_manifest_mac(b"manifest", &mac));
+        assert!(!master.verify_manifest_mac(b"manifesT", &mac));
+        assert!(!MasterKey::new([8; 32]).verify_manifest_mac(b"manifest", &mac));
+    }
+
+    #[test]
+    fn keys_never_print_themselves() {
+        let master = MasterKey::new([0xab; 32]);
+        let shown = format!("{master:?} {:?}", master.artifact_keys(&[1; 32]));
+        assert_eq!(shown, "MasterKey(***) ArtifactKeys(***)");
+    }
+}
