@@ -1,1 +1,19 @@
-//! The store: S3, streamed both ways, every byte checked.
+//! The store: S3, streamed both ways, every byte checked on its way in.
+//! Keys are relative to the repository's root; memory is bounded by a few parts. Knows nothing of backups.
+
+mod checksum;
+mod error;
+mod read;
+mod retry;
+mod s3;
+mod store;
+pub mod upload;
+
+pub use checksum::{Checksum, CompositeDigest};
+pub use error::StoreError;
+pub use read::{ByteReader, read_all};
+pub use retry::RetryPolicy;
+pub use s3::{S3Store, s3_client};
+pub use store::{
+    ByteStream, ObjectInfo, ObjectStream, PutMode, Store, Stored, UnfinishedUpload, UploadId, UploadedPart,
+};

@@ -1,1 +1,14 @@
 //! For tests alone: the local parts, fixtures, golden archives, injected faults.
+//! Everything here panics where a test could not go on, and says what to do.
+
+pub mod conformance;
+mod faults;
+mod golden;
+mod parts;
+pub mod proxy;
+mod store;
+
+pub use faults::{Fault, FaultStore, LATE, Operation};
+pub use golden::{Expected, ExpectedCollection, expected, golden, golden_stderr};
+pub use parts::{Parts, Stack, Tokens, aws_config, aws_config_at, parts, s3_client, stack, unique};
+pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket};

@@ -1,0 +1,99 @@
+//! The checksums that S3 keeps beside an object, computed here from what was sent.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use holdfast_domain::Sha256Digest;
+use sha2::{Digest, Sha256};
+
+/// The checksum of a stored object. Displayed as S3 writes it: base64, with `-<parts>` behind a composite one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// SHA-256 of the whole object: it was put in one piece.
+    Full(Sha256Digest),
+    /// SHA-256 over the parts' digests: the only kind that S3 has for SHA-256 of an object uploaded in parts.
+    Composite(CompositeDigest),
+}
+
+/// SHA-256 of the parts' SHA-256 digests, end to end, and how many they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompositeDigest {
+    digest: Sha256Digest,
+    parts: usize,
+}
+
+impl CompositeDigest {
+    /// The composite of parts with these digests, in the parts' order.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a Sha256Digest>) -> Self {
+        let mut hasher = Sha256::new();
+        let mut count = 0;
+        for part in parts {
+            hasher.update(part.as_bytes());
+            count += 1;
+        }
+        Self { digest: Sha256Digest::new(hasher.finalize().into()), parts: count }
+    }
+
+    /// The digest of the digests.
+    #[must_use]
+    pub fn digest(&self) -> Sha256Digest {
+        self.digest
+    }
+
+    /// How many parts it is over.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.parts
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(digest) => f.write_str(&to_base64(digest)),
+            Self::Composite(composite) => write!(f, "{}-{}", to_base64(&composite.digest), composite.parts),
+        }
+    }
+}
+
+/// A digest as S3's headers carry it.
+pub(crate) fn to_base64(digest: &Sha256Digest) -> String {
+    STANDARD.encode(digest.as_bytes())
+}
+
+/// SHA-256 of a buffer, on a thread where it holds nobody up: 8 MiB take milliseconds.
+pub(crate) async fn sha256(body: Bytes) -> Sha256Digest {
+    let work = tokio::task::spawn_blocking({
+        let body = body.clone();
+        move || digest(&body)
+    });
+    match work.await {
+        Ok(result) => result,
+        // Only a runtime that is shutting down refuses the task.
+        Err(_) => digest(&body),
+    }
+}
+
+fn digest(body: &[u8]) -> Sha256Digest {
+    Sha256Digest::new(Sha256::digest(body).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_composite_is_the_digest_of_the_digests_and_their_number() {
+        let (one, two) = (digest(b"one"), digest(b"two"));
+        let by_hand = digest(&[&one.as_bytes()[..], two.as_bytes()].concat());
+        let composite = Checksum::Composite(CompositeDigest::of([&one, &two]));
+        assert_eq!(composite.to_string(), format!("{}-2", to_base64(&by_hand)));
+    }
+
+    #[test]
+    fn a_full_checksum_is_base64() {
+        let empty = Checksum::Full(digest(b""));
+        assert_eq!(empty.to_string(), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    }
+}

@@ -1,0 +1,151 @@
+//! Tries a call to the store again after transient faults, with growing waits, a bounded number of times.
+//! The only layer that retries: each time is logged with its reason, so the SDK's own retries are off.
+
+use std::{
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+use crate::StoreError;
+
+/// How often, and with which waits between, a call is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryPolicy {
+    /// Tries in all; 1 is none again.
+    pub attempts: u32,
+    /// The wait before the second try; doubled before each further one.
+    pub first_wait: Duration,
+    /// No wait is longer.
+    pub longest_wait: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// Seven tries within about 12 seconds of waiting.
+    fn default() -> Self {
+        Self { attempts: 7, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(10) }
+    }
+}
+
+/// One call as the retrying sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// What is done, for the log.
+    pub(crate) operation: &'static str,
+    /// To what, for the log and the error.
+    pub(crate) key: &'a str,
+    /// How long one try may take.
+    pub(crate) time_limit: Duration,
+    /// Whether a body that arrived altered is sent again.
+    pub(crate) sends_body: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A call whose question and answer are short.
+    pub(crate) fn short(operation: &'static str, key: &'a str) -> Self {
+        Self { operation, key, time_limit: Duration::from_secs(30), sends_body: false }
+    }
+
+    /// A call that sends `size` bytes: time enough for 64 KiB a second.
+    pub(crate) fn sending(operation: &'static str, key: &'a str, size: usize) -> Self {
+        let time_limit = Duration::from_secs(30 + (size / (64 * 1024)) as u64);
+        Self { operation, key, time_limit, sends_body: true }
+    }
+
+    /// A call that the store may work on for minutes.
+    pub(crate) fn long(operation: &'static str, key: &'a str) -> Self {
+        Self { operation, key, time_limit: Duration::from_mins(5), sends_body: false }
+    }
+
+    fn is_worth_repeating(&self, error: &StoreError) -> bool {
+        error.is_transient() || (self.sends_body && matches!(error, StoreError::Corrupt { .. }))
+    }
+
+    fn timed_out(&self) -> StoreError {
+        let cause = format!("no answer to {} within {} s", self.operation, self.time_limit.as_secs());
+        StoreError::Unavailable { key: self.key.to_owned(), cause }
+    }
+}
+
+impl RetryPolicy {
+    /// Makes the call until it succeeds, fails for good, or has been tried often enough.
+    pub(crate) async fn run<T, F, R>(&self, call: Call<'_>, mut attempt: F) -> Result<T, StoreError>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<T, StoreError>>,
+    {
+        let mut number = 1;
+        loop {
+            let outcome = tokio::time::timeout(call.time_limit, attempt()).await;
+            let error = match outcome.unwrap_or_else(|_| Err(call.timed_out())) {
+                Err(error) if number < self.attempts && call.is_worth_repeating(&error) => error,
+                settled => return settled,
+            };
+            self.wait(call.operation, call.key, number, &error).await;
+            number += 1;
+        }
+    }
+
+    /// Logs why try `number` failed, and waits before the next.
+    pub(crate) async fn wait(&self, operation: &'static str, key: &str, number: u32, reason: &StoreError) {
+        let wait = self.wait_after(number);
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(operation, key, attempt = number, wait_ms, %reason, "a call to the store is tried again");
+        tokio::time::sleep(wait).await;
+    }
+
+    /// Between half and all of the doubled wait, so that clients throttled together do not come back together.
+    fn wait_after(&self, number: u32) -> Duration {
+        let doubled = self.first_wait.saturating_mul(1_u32.checked_shl(number - 1).unwrap_or(u32::MAX));
+        let ceiling = doubled.min(self.longest_wait);
+        let eighths = u32::try_from(RandomState::new().hash_one(number) % 5).unwrap_or(0);
+        ceiling / 2 + ceiling / 8 * eighths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quick() -> RetryPolicy {
+        RetryPolicy { attempts: 3, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) }
+    }
+
+    fn failing(kind: fn(String) -> StoreError) -> (u32, StoreError) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut tries = 0;
+        let result = runtime.block_on(quick().run(Call::sending("put", "k", 0), || {
+            tries += 1;
+            std::future::ready(Err::<(), _>(kind("k".to_owned())))
+        }));
+        (tries, result.unwrap_err())
+    }
+
+    #[test]
+    fn transient_faults_are_tried_a_bounded_number_of_times() {
+        let (tries, error) = failing(|key| StoreError::Unavailable { key, cause: "SlowDown".to_owned() });
+        assert_eq!(tries, 3);
+        assert!(error.is_transient());
+    }
+
+    #[test]
+    fn what_is_final_is_not_tried_again() {
+        assert_eq!(failing(|key| StoreError::Denied { key, cause: String::new() }).0, 1);
+        assert_eq!(failing(|key| StoreError::Invalid { key, cause: String::new() }).0, 1);
+    }
+
+    #[test]
+    fn a_body_that_arrived_altered_is_sent_again() {
+        assert_eq!(failing(|key| StoreError::Corrupt { key, cause: "BadDigest".to_owned() }).0, 3);
+    }
+
+    #[test]
+    fn waits_grow_up_to_the_longest() {
+        let policy = RetryPolicy::default();
+        for number in 1..80 {
+            let ceiling = policy.first_wait.saturating_mul(1_u32.checked_shl(number - 1).unwrap_or(u32::MAX));
+            let wait = policy.wait_after(number);
+            assert!(wait >= ceiling.min(policy.longest_wait) / 2 && wait <= policy.longest_wait, "{number}: {wait:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! From the SDK's errors to what the caller can do: the one place that knows S3's codes.
+
+use std::error::Error;
+
+use aws_sdk_s3::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+};
+
+use crate::StoreError;
+
+/// What the SDK's error on `key` means.
+pub(super) fn translate<E>(key: &str, error: &SdkError<E, HttpResponse>) -> StoreError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let kind = match error {
+        SdkError::ConstructionFailure(_) => Kind::of_undispatched(&chain(error)),
+        SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Invalid,
+        SdkError::DispatchFailure(failure) if failure.is_other() => Kind::of_undispatched(&chain(error)),
+        SdkError::ServiceError(answer) => Kind::of_answer(error.code(), answer.raw().status().as_u16()),
+        _ => Kind::Unavailable,
+    };
+    kind.error(key, cause(error))
+}
+
+/// The error with its sources, in one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let line = inner.to_string();
+        if !text.ends_with(&line) {
+            text = format!("{text}: {line}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+fn cause<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let SdkError::ServiceError(answer) = error else { return chain(error) };
+    let status = answer.raw().status().as_u16();
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("HTTP {status} {code}: {message}"),
+        (Some(code), None) => format!("HTTP {status} {code}"),
+        (None, _) => format!("HTTP {status}"),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    NotFound,
+    AlreadyExists,
+    Denied,
+    Unavailable,
+    Corrupt,
+    Invalid,
+    Limit,
+}
+
+impl Kind {
+    /// Codes first: an error inside an answer of 200 has no other mark, and 400 and 403 stand for many things.
+    fn of_answer(code: Option<&str>, status: u16) -> Self {
+        match code.unwrap_or_default() {
+            "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" | "NotFound" => Self::NotFound,
+            // Not "nothing there": a wrong name must not look like an empty repository.
+            "NoSuchBucket" | "PermanentRedirect" | "InvalidBucketName" | "InvalidObjectState" => Self::Invalid,
+            "PreconditionFailed" => Self::AlreadyExists,
+            "SlowDown"
+            | "Throttling"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "InternalError"
+            | "ServiceUnavailable"
+            | "RequestTimeout"
+            | "ConditionalRequestConflict"
+            | "OperationAborted" => Self::Unavailable,
+            "AccessDenied" | "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" => {
+                Self::Denied
+            }
+            "BadDigest"
+            | "InvalidDigest"
+            | "XAmzContentSHA256Mismatch"
+            | "IncompleteBody"
+            | "InvalidPart"
+            | "InvalidPartOrder" => Self::Corrupt,
+            "EntityTooLarge" => Self::Limit,
+            _ => Self::of_status(status),
+        }
+    }
+
+    fn of_status(status: u16) -> Self {
+        match status {
+            401 | 403 => Self::Denied,
+            404 => Self::NotFound,
+            412 => Self::AlreadyExists,
+            // An error inside an answer of 200 that names no known code is the server's trouble too.
+            200 | 408 | 429 | 500.. => Self::Unavailable,
+            _ => Self::Invalid,
+        }
+    }
+
+    /// What never left the process: most often there are no credentials to sign it with.
+    fn of_undispatched(chain: &str) -> Self {
+        if chain.contains("redential") || chain.contains("identity") { Self::Denied } else { Self::Unavailable }
+    }
+
+    fn error(self, key: &str, cause: String) -> StoreError {
+        let key = key.to_owned();
+        match self {
+            Self::NotFound => StoreError::NotFound { key, cause },
+            Self::AlreadyExists => StoreError::AlreadyExists { key, cause },
+            Self::Denied => StoreError::Denied { key, cause },
+            Self::Unavailable => StoreError::Unavailable { key, cause },
+            Self::Corrupt => StoreError::Corrupt { key, cause },
+            Self::Invalid => StoreError::Invalid { key, cause },
+            Self::Limit => StoreError::Limit { key, cause },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_weighs_more_than_the_status_it_came_with() {
+        for (code, status, kind) in [
+            (Some("InternalError"), 200, Kind::Unavailable),
+            (Some("RequestTimeout"), 400, Kind::Unavailable),
+            (Some("ExpiredToken"), 400, Kind::Denied),
+            (Some("BadDigest"), 400, Kind::Corrupt),
+            (Some("NoSuchBucket"), 404, Kind::Invalid),
+            (Some("NoSuchKey"), 404, Kind::NotFound),
+            (Some("InvalidArgument"), 400, Kind::Invalid),
+            (None, 404, Kind::NotFound),
+            (None, 403, Kind::Denied),
+            (None, 503, Kind::Unavailable),
+        ] {
+            assert_eq!(Kind::of_answer(code, status), kind, "{code:?} {status}");
+        }
+    }
+
+    #[test]
+    fn missing_credentials_are_not_called_a_bad_network() {
+        assert_eq!(Kind::of_undispatched("dispatch failure: no providers in chain provided credentials"), Kind::Denied);
+        assert_eq!(Kind::of_undispatched("dispatch failure: unexpected frame"), Kind::Unavailable);
+    }
+}

@@ -1,0 +1,177 @@
+//! The store in S3, or in what speaks its protocol. Nothing it is told is believed before checksum and size agree.
+
+mod client;
+mod errors;
+mod listing;
+mod reading;
+mod writing;
+
+use std::{ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+use aws_sdk_s3::{Client, primitives::DateTime};
+use bytes::Bytes;
+use holdfast_domain::{ObjectKey, Timestamp};
+
+pub use client::s3_client;
+
+use crate::{
+    ByteStream, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored, UnfinishedUpload, UploadId,
+    UploadedPart, retry::Call,
+};
+
+/// A repository in a bucket, under a prefix. Cheap to clone.
+#[derive(Clone)]
+pub struct S3Store {
+    client: Client,
+    bucket: Arc<str>,
+    /// Empty, or ends in `/`.
+    root: Arc<str>,
+    retry: RetryPolicy,
+    page_size: i32,
+}
+
+impl S3Store {
+    /// The repository at `prefix` (may be empty) in `bucket`; `client` as [`s3_client`] makes it.
+    #[must_use]
+    pub fn new(client: Client, bucket: impl Into<String>, prefix: impl Into<String>) -> Self {
+        let prefix: String = prefix.into();
+        let root = match prefix.trim_matches('/') {
+            "" => String::new(),
+            trimmed => format!("{trimmed}/"),
+        };
+        Self { client, bucket: bucket.into().into(), root: root.into(), retry: RetryPolicy::default(), page_size: 1000 }
+    }
+
+    /// The same with other patience.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// The same, asking for lists in pages of this size (S3 gives at most 1,000).
+    #[must_use]
+    pub fn with_page_size(self, page_size: i32) -> Self {
+        Self { page_size, ..self }
+    }
+
+    fn full_key(&self, key: &ObjectKey) -> String {
+        format!("{}{key}", self.root)
+    }
+
+    /// The key that Holdfast knows it by. Names that it cannot have given are not its own.
+    fn own_key(&self, full_key: &str) -> Option<ObjectKey> {
+        let key = full_key.strip_prefix(&*self.root).and_then(|relative| relative.parse().ok());
+        if key.is_none() {
+            tracing::debug!(bucket = %self.bucket, name = full_key, "a foreign name in the store is passed over");
+        }
+        key
+    }
+}
+
+#[async_trait]
+impl Store for S3Store {
+    async fn put(&self, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
+        writing::put(self, key, body, mode).await
+    }
+
+    async fn begin_upload(&self, key: &ObjectKey) -> Result<UploadId, StoreError> {
+        writing::begin(self, key).await
+    }
+
+    async fn upload_part(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: u32,
+        body: Bytes,
+    ) -> Result<UploadedPart, StoreError> {
+        writing::part(self, key, upload, number, body).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[UploadedPart],
+    ) -> Result<Stored, StoreError> {
+        writing::complete(self, key, upload, parts).await
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
+        writing::abort(self, key, upload).await
+    }
+
+    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
+        reading::get(self, key, range).await
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
+        let seen = self.look(key).await?;
+        let last_modified_at = timestamp(key.as_str(), seen.last_modified.as_ref())?;
+        Ok(ObjectInfo { key: key.clone(), size_bytes: seen.size_bytes, last_modified_at, etag: seen.etag })
+    }
+
+    fn list(&self, prefix: &str) -> ObjectStream {
+        listing::objects(self.clone(), prefix)
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        let full_key = self.full_key(key);
+        let outcome = self.retry.run(Call::short("delete", key.as_str()), async || {
+            let request = self.client.delete_object().bucket(&*self.bucket).key(&full_key);
+            request.send().await.map_err(|error| errors::translate(key.as_str(), &error))
+        });
+        match outcome.await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
+        listing::unfinished_uploads(self, prefix).await
+    }
+}
+
+/// What a look at an object shows, its checksum included.
+struct Seen {
+    size_bytes: u64,
+    etag: String,
+    last_modified: Option<DateTime>,
+    sha256: Option<String>,
+}
+
+impl S3Store {
+    async fn look(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
+        let full_key = self.full_key(key);
+        let call = Call::short("head", key.as_str());
+        let seen = self.retry.run(call, async || {
+            let request = self.client.head_object().bucket(&*self.bucket).key(&full_key);
+            let request = request.checksum_mode(aws_sdk_s3::types::ChecksumMode::Enabled);
+            request.send().await.map_err(|error| errors::translate(key.as_str(), &error))
+        });
+        let seen = seen.await?;
+        Ok(Seen {
+            size_bytes: length(key.as_str(), seen.content_length)?,
+            etag: seen.e_tag.unwrap_or_default(),
+            last_modified: seen.last_modified,
+            sha256: seen.checksum_sha256,
+        })
+    }
+}
+
+fn length(key: &str, length: Option<i64>) -> Result<u64, StoreError> {
+    length.and_then(|length| u64::try_from(length).ok()).ok_or_else(|| malformed(key, "no length"))
+}
+
+fn timestamp(key: &str, time: Option<&DateTime>) -> Result<Timestamp, StoreError> {
+    let time = time.ok_or_else(|| malformed(key, "no time of its writing"))?;
+    let nanoseconds = i32::try_from(time.subsec_nanos()).unwrap_or(0);
+    Timestamp::new(time.secs(), nanoseconds).map_err(|_| malformed(key, "an impossible time"))
+}
+
+/// An answer without what the protocol promises: whatever gave it, it is not to be relied on now.
+fn malformed(key: &str, what: &str) -> StoreError {
+    StoreError::Unavailable { key: key.to_owned(), cause: format!("its answer is malformed: {what}") }
+}

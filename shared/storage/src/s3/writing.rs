@@ -1,0 +1,155 @@
+//! Writing to S3. Every body goes out under its SHA-256, signed as a header, and S3 refuses what arrives altered;
+//! afterwards the checksum that S3 keeps is compared with ours, so a lost answer is never a doubt.
+
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+use holdfast_domain::ObjectKey;
+
+use super::{S3Store, errors::translate, malformed};
+use crate::{
+    Checksum, CompositeDigest, PutMode, StoreError, Stored, UploadId, UploadedPart,
+    checksum::{sha256, to_base64},
+    retry::Call,
+};
+
+pub(super) async fn put(store: &S3Store, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
+    let expected = Stored { size_bytes: body.len() as u64, checksum: Checksum::Full(sha256(body.clone()).await) };
+    let outcome = store.retry.run(Call::sending("put", key.as_str(), body.len()), async || {
+        let request = store.client.put_object().bucket(&*store.bucket).key(store.full_key(key));
+        let request = request
+            .set_if_none_match((mode == PutMode::IfAbsent).then(|| "*".to_owned()))
+            .set_if_match(if let PutMode::IfUnchanged(etag) = &mode { Some(etag.clone()) } else { None })
+            .checksum_sha256(expected.checksum.to_string())
+            .body(body.clone().into())
+            // Its digest is a signed header already: signing the body would only hash it once more.
+            .customize()
+            .disable_payload_signing();
+        request.send().await.map_err(|error| translate(key.as_str(), &error))
+    });
+    match outcome.await {
+        Ok(answer) if answer.checksum_sha256 == Some(expected.checksum.to_string()) => Ok(expected),
+        Ok(_) => compare(store, key, expected).await,
+        Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. })) => {
+            settle_doubt(store, key, expected, error).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn begin(store: &S3Store, key: &ObjectKey) -> Result<UploadId, StoreError> {
+    let answer = store.retry.run(Call::short("begin_upload", key.as_str()), async || {
+        let request = store.client.create_multipart_upload().bucket(&*store.bucket).key(store.full_key(key));
+        let request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
+        request.send().await.map_err(|error| translate(key.as_str(), &error))
+    });
+    answer.await?.upload_id.map(UploadId).ok_or_else(|| malformed(key.as_str(), "no upload id"))
+}
+
+pub(super) async fn part(
+    store: &S3Store,
+    key: &ObjectKey,
+    upload: &UploadId,
+    number: u32,
+    body: Bytes,
+) -> Result<UploadedPart, StoreError> {
+    let digest = sha256(body.clone()).await;
+    let part_number = s3_number(key, number)?;
+    let answer = store.retry.run(Call::sending("upload_part", key.as_str(), body.len()), async || {
+        let request = store.client.upload_part().bucket(&*store.bucket).key(store.full_key(key));
+        let request = request
+            .upload_id(&upload.0)
+            .part_number(part_number)
+            .checksum_sha256(to_base64(&digest))
+            .body(body.clone().into())
+            .customize()
+            .disable_payload_signing();
+        request.send().await.map_err(|error| translate(key.as_str(), &error))
+    });
+    let etag = answer.await?.e_tag.ok_or_else(|| malformed(key.as_str(), "a part without an ETag"))?;
+    Ok(UploadedPart { number, size_bytes: body.len() as u64, sha256: digest, etag })
+}
+
+pub(super) async fn complete(
+    store: &S3Store,
+    key: &ObjectKey,
+    upload: &UploadId,
+    parts: &[UploadedPart],
+) -> Result<Stored, StoreError> {
+    let expected = Stored {
+        size_bytes: parts.iter().map(|part| part.size_bytes).sum(),
+        checksum: Checksum::Composite(CompositeDigest::of(parts.iter().map(|part| &part.sha256))),
+    };
+    let list = part_list(key, parts)?;
+    let outcome = store.retry.run(Call::long("complete_upload", key.as_str()), async || {
+        let request = store.client.complete_multipart_upload().bucket(&*store.bucket).key(store.full_key(key));
+        let request = request
+            .upload_id(&upload.0)
+            .multipart_upload(list.clone())
+            .mpu_object_size(i64::try_from(expected.size_bytes).unwrap_or(i64::MAX));
+        request.send().await.map_err(|error| translate(key.as_str(), &error))
+    });
+    match outcome.await {
+        Ok(_) => compare(store, key, expected).await,
+        // An earlier try may have done it and its answer got lost; then the upload is gone and the object is there.
+        Err(error @ (StoreError::NotFound { .. } | StoreError::Unavailable { .. })) => {
+            settle_doubt(store, key, expected, error).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn abort(store: &S3Store, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
+    let outcome = store.retry.run(Call::short("abort_upload", key.as_str()), async || {
+        let request = store.client.abort_multipart_upload().bucket(&*store.bucket).key(store.full_key(key));
+        request.upload_id(&upload.0).send().await.map_err(|error| translate(key.as_str(), &error))
+    });
+    match outcome.await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Compares what the store holds with what was sent, without reading it.
+async fn compare(store: &S3Store, key: &ObjectKey, expected: Stored) -> Result<Stored, StoreError> {
+    let seen = store.look(key).await?;
+    let checksum = expected.checksum.to_string();
+    if seen.size_bytes == expected.size_bytes && seen.sha256.as_ref() == Some(&checksum) {
+        return Ok(expected);
+    }
+    let found = seen.sha256.unwrap_or_else(|| "none".to_owned());
+    let (sent, stored) = (expected.size_bytes, seen.size_bytes);
+    let cause = format!("sent {sent} bytes with checksum {checksum}, stored are {stored} bytes with checksum {found}");
+    Err(StoreError::Corrupt { key: key.to_string(), cause })
+}
+
+/// Success where the very object stands there; else the error that raised the doubt.
+async fn settle_doubt(
+    store: &S3Store,
+    key: &ObjectKey,
+    expected: Stored,
+    doubt: StoreError,
+) -> Result<Stored, StoreError> {
+    let found = compare(store, key, expected).await;
+    if found.is_ok() {
+        tracing::info!(%key, reason = %doubt, "the object is in the store already, as it was sent");
+    }
+    found.map_err(|_| doubt)
+}
+
+fn part_list(key: &ObjectKey, parts: &[UploadedPart]) -> Result<CompletedMultipartUpload, StoreError> {
+    let mut list = CompletedMultipartUpload::builder();
+    for part in parts {
+        let entry = CompletedPart::builder()
+            .part_number(s3_number(key, part.number)?)
+            .e_tag(&part.etag)
+            .checksum_sha256(to_base64(&part.sha256));
+        list = list.parts(entry.build());
+    }
+    Ok(list.build())
+}
+
+fn s3_number(key: &ObjectKey, number: u32) -> Result<i32, StoreError> {
+    let limit = || StoreError::Limit { key: key.to_string(), cause: format!("there is no part {number} in S3") };
+    i32::try_from(number).map_err(|_| limit())
+}

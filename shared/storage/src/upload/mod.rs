@@ -1,0 +1,42 @@
+//! An upload of unknown length from a blocking thread: `PartSink` → bounded buffers → [`send_all`] → [`PendingUpload`].
+//!
+//! Memory: at most three part buffers exist at a time (one being filled, two being sent), made when first needed and
+//! grown with their content. The end of the data is an explicit message: a source that died is [`UploadError::SourceDied`],
+//! and only a [`PendingUpload`] can be completed. Whatever is dropped on the way aborts the upload.
+
+mod parts;
+mod send;
+
+pub use parts::{PartSink, PartSource, channel};
+pub use send::{PendingUpload, UploadError, send_all};
+
+/// The size of a part unless the expected size asks for more.
+pub const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most parts that S3 takes for one object.
+pub const MAX_PARTS: u32 = 10_000;
+
+/// The part size for an upload of about this many bytes: [`PART_BYTES`], or the whole number of MiB with which even
+/// a quarter more than expected takes no more than [`MAX_PARTS`].
+#[must_use]
+pub fn part_bytes_for(expected_bytes: u64) -> usize {
+    const MIB: u64 = 1024 * 1024;
+    let with_margin = expected_bytes.saturating_add(expected_bytes / 4);
+    let needed = with_margin.div_ceil(u64::from(MAX_PARTS)).div_ceil(MIB).saturating_mul(MIB);
+    usize::try_from(needed).unwrap_or(usize::MAX).max(PART_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_grow_only_where_ten_thousand_would_not_do() {
+        assert_eq!(part_bytes_for(0), PART_BYTES);
+        assert_eq!(part_bytes_for(60 << 30), PART_BYTES);
+        for expected in [80_u64 << 30, 1 << 40, 5 << 40] {
+            let parts = expected.div_ceil(part_bytes_for(expected) as u64);
+            assert!((7_000..10_000).contains(&parts), "{expected} bytes in {parts} parts");
+        }
+    }
+}

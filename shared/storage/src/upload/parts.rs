@@ -1,0 +1,237 @@
+//! The two ends of the channel of parts, and the few buffers that go round between them.
+
+use std::{
+    io::{self, Write},
+    mem,
+};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+/// Part buffers that may exist at a time: one being filled, the rest on their way or waiting to be.
+pub(super) const BUFFERS: usize = 3;
+
+/// What a small dump costs to begin with.
+const FIRST_BYTES: usize = 64 * 1024;
+
+/// What the source says: there is more behind this part, or this was the end. Silence is neither.
+pub(super) enum Message {
+    More(Bytes),
+    End(Bytes),
+}
+
+/// The blocking end: collects parts of exactly the agreed size and hands them over, waiting while all buffers are
+/// under way. Not for use inside an async task. Dropped without [`PartSink::finish`], it is a source that died.
+pub struct PartSink {
+    part_bytes: usize,
+    filling: Vec<u8>,
+    written_bytes: u64,
+    buffers_made: usize,
+    parts: mpsc::Sender<Message>,
+    returned: mpsc::UnboundedReceiver<Vec<u8>>,
+    give_back: mpsc::WeakUnboundedSender<Vec<u8>>,
+}
+
+/// The async end, for [`super::send_all`]. It keeps the way back for buffers open, so when it is gone the sink
+/// learns of it wherever it waits.
+pub struct PartSource {
+    parts: mpsc::Receiver<Message>,
+    _give_back: mpsc::UnboundedSender<Vec<u8>>,
+}
+
+/// Joins a blocking source to an upload, in parts of `part_bytes`.
+#[must_use]
+pub fn channel(part_bytes: usize) -> (PartSink, PartSource) {
+    let (parts, received) = mpsc::channel(BUFFERS);
+    let (give_back, returned) = mpsc::unbounded_channel();
+    let sink = PartSink {
+        part_bytes: part_bytes.max(1),
+        filling: Vec::new(),
+        written_bytes: 0,
+        buffers_made: 1,
+        parts,
+        returned,
+        give_back: give_back.downgrade(),
+    };
+    (sink, PartSource { parts: received, _give_back: give_back })
+}
+
+impl PartSink {
+    /// Hands over what is left and says that this was all; returns the number of bytes written.
+    ///
+    /// # Errors
+    /// `BrokenPipe` where the upload was given up.
+    pub fn finish(mut self) -> io::Result<u64> {
+        let last = self.take_filled()?;
+        self.send(Message::End(last))?;
+        Ok(self.written_bytes)
+    }
+
+    /// A full part leaves only when more follows, so that the last one can be told from the rest.
+    fn hand_over(&mut self) -> io::Result<()> {
+        let part = self.take_filled()?;
+        self.send(Message::More(part))?;
+        self.filling = self.next_buffer()?;
+        Ok(())
+    }
+
+    fn take_filled(&mut self) -> io::Result<Bytes> {
+        let give_back = self.give_back.upgrade().ok_or_else(given_up)?;
+        Ok(Bytes::from_owner(Lent { buffer: mem::take(&mut self.filling), give_back }))
+    }
+
+    fn next_buffer(&mut self) -> io::Result<Vec<u8>> {
+        if let Ok(buffer) = self.returned.try_recv() {
+            return Ok(buffer);
+        }
+        if self.buffers_made < BUFFERS {
+            self.buffers_made += 1;
+            return Ok(Vec::new());
+        }
+        self.returned.blocking_recv().ok_or_else(given_up)
+    }
+
+    fn send(&self, message: Message) -> io::Result<()> {
+        self.parts.blocking_send(message).map_err(|_| given_up())
+    }
+
+    /// Doubles the buffer, but never past a part.
+    fn make_room(&mut self, wanted: usize) {
+        let (length, capacity) = (self.filling.len(), self.filling.capacity());
+        if length + wanted > capacity {
+            let target = (2 * capacity).max(length + wanted).max(FIRST_BYTES).min(self.part_bytes);
+            self.filling.reserve_exact(target - length);
+        }
+    }
+}
+
+impl Write for PartSink {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.filling.len() == self.part_bytes && !data.is_empty() {
+            self.hand_over()?;
+        }
+        let count = data.len().min(self.part_bytes - self.filling.len());
+        self.make_room(count);
+        self.filling.extend_from_slice(&data[..count]);
+        self.written_bytes += count as u64;
+        Ok(count)
+    }
+
+    /// Nothing leaves early: all parts but the last have the same size.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl PartSource {
+    /// The next message; `None` where the source died.
+    pub(super) async fn receive(&mut self) -> Option<Message> {
+        self.parts.recv().await
+    }
+}
+
+/// A buffer under way. When the last reference to it goes, it returns to the sink.
+struct Lent {
+    buffer: Vec<u8>,
+    give_back: mpsc::UnboundedSender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut buffer = mem::take(&mut self.buffer);
+        buffer.clear();
+        // A sink that is gone needs no buffer.
+        let _ = self.give_back.send(buffer);
+    }
+}
+
+fn given_up() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the upload was given up")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_parts(mut source: PartSource) -> (Vec<Vec<u8>>, bool) {
+        let mut parts = Vec::new();
+        loop {
+            match source.parts.blocking_recv() {
+                Some(Message::More(part)) => parts.push(part.to_vec()),
+                Some(Message::End(part)) => {
+                    parts.push(part.to_vec());
+                    return (parts, true);
+                }
+                None => return (parts, false),
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_full_but_the_last_which_is_never_empty_behind_others() {
+        for length in 0..40_usize {
+            let data: Vec<u8> = (0..length).map(|i| u8::try_from(i).unwrap()).collect();
+            let (mut sink, source) = channel(8);
+            let reader = std::thread::spawn(move || all_parts(source));
+            for piece in data.chunks(3) {
+                sink.write_all(piece).unwrap();
+            }
+            assert_eq!(sink.finish().unwrap(), length as u64);
+            let (parts, ended) = reader.join().unwrap();
+            assert!(ended);
+            assert_eq!(parts.concat(), data);
+            assert!(parts[..parts.len() - 1].iter().all(|part| part.len() == 8));
+            assert!(parts.len() == 1 || !parts[parts.len() - 1].is_empty(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_sink_dropped_without_finish_never_says_end() {
+        let (mut sink, source) = channel(8);
+        sink.write_all(&[7; 20]).unwrap();
+        drop(sink);
+        let (parts, ended) = all_parts(source);
+        assert_eq!((parts.len(), ended), (2, false));
+    }
+
+    #[test]
+    fn a_fourth_buffer_is_never_made() {
+        let (mut sink, mut source) = channel(4);
+        let writer = std::thread::spawn(move || {
+            sink.write_all(&[1; 40])?;
+            sink.finish()
+        });
+        let held: Vec<_> = (0..2).map(|_| source.parts.blocking_recv()).collect();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        // Two are held, the third is full or on its way: nothing can be sent beyond it.
+        assert!(source.parts.len() <= 1 && !writer.is_finished());
+        drop(held);
+        all_parts(source);
+        assert_eq!(writer.join().unwrap().unwrap(), 40);
+    }
+
+    #[test]
+    fn a_sink_that_waits_learns_that_the_upload_was_given_up() {
+        let (mut sink, mut source) = channel(4);
+        let writer = std::thread::spawn(move || sink.write_all(&[1; 400]));
+        let held: Vec<_> = (0..2).map(|_| source.parts.blocking_recv()).collect();
+        drop(source);
+        drop(held);
+        assert_eq!(writer.join().unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_small_dump_costs_a_small_buffer() {
+        let (mut sink, _source) = channel(8 << 20);
+        sink.write_all(&[0; 10_000]).unwrap();
+        assert!(sink.filling.capacity() <= FIRST_BYTES);
+        sink.write_all(&vec![0; (8 << 20) - 10_000]).unwrap();
+        assert_eq!(sink.filling.capacity(), 8 << 20);
+    }
+}

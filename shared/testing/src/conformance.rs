@@ -1,0 +1,183 @@
+//! What every store must do, whatever it keeps its bytes in: one suite for all.
+#![expect(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use holdfast_domain::ObjectKey;
+use holdfast_storage::{PutMode, Store, StoreError, UploadId, read_all};
+
+const MIB: usize = 1024 * 1024;
+
+/// Holds an empty store to every rule; it is empty again afterwards.
+///
+/// # Panics
+/// Where the store breaks one.
+pub async fn store(store: &dyn Store) {
+    what_is_put_is_read(store).await;
+    ranges_are_cut_exactly(store).await;
+    what_is_absent_is_not_found(store).await;
+    a_put_replaces_or_leaves_as_asked(store).await;
+    lists_are_complete_and_in_order(store).await;
+    odd_names_are_kept(store).await;
+    deleting_twice_is_fine(store).await;
+    an_upload_is_nothing_until_completed(store).await;
+    an_aborted_upload_leaves_nothing(store).await;
+    parts_of_other_content_are_refused(store).await;
+    assert!(keys(store, "").await.is_empty());
+}
+
+async fn what_is_put_is_read(store: &dyn Store) {
+    for length in [0, 1, 70_000, 3 * MIB] {
+        let (name, body) = (key("put/one"), content(length));
+        let stored = store.put(&name, body.clone(), PutMode::Replace).await.unwrap();
+        assert_eq!(stored.size_bytes, length as u64);
+        assert_eq!(read_all(store, &name, length).await.unwrap(), body);
+        let info = store.head(&name).await.unwrap();
+        assert_eq!((info.size_bytes, &info.key), (length as u64, &name));
+        let age = holdfast_domain::Timestamp::now().duration_since(info.last_modified_at);
+        assert!(age.as_secs().abs() < 60, "written just now, it says {}", info.last_modified_at);
+    }
+    let error = read_all(store, &key("put/one"), 3 * MIB - 1).await.unwrap_err();
+    assert!(matches!(error, StoreError::Limit { .. }), "{error}");
+    store.delete(&key("put/one")).await.unwrap();
+}
+
+async fn ranges_are_cut_exactly(store: &dyn Store) {
+    let (name, body) = (key("range"), content(1000));
+    store.put(&name, body.clone(), PutMode::Replace).await.unwrap();
+    for range in [0..1, 0..1000, 10..20, 999..1000, 500..500] {
+        let expected = body.slice(range.start..range.end);
+        assert_eq!(read_range(store, &name, range.start as u64..range.end as u64).await, expected);
+    }
+    assert_eq!(read_range(store, &name, 990..5000).await, body.slice(990..), "a range ends where the object ends");
+    let error = store.get(&name, Some(1000..1001)).await.map(drop).unwrap_err();
+    assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
+    store.delete(&name).await.unwrap();
+}
+
+async fn what_is_absent_is_not_found(store: &dyn Store) {
+    let name = key("absent");
+    assert!(store.head(&name).await.unwrap_err().is_not_found());
+    assert!(store.get(&name, None).await.map(drop).unwrap_err().is_not_found());
+    assert!(store.get(&name, Some(0..5)).await.map(drop).unwrap_err().is_not_found());
+}
+
+async fn a_put_replaces_or_leaves_as_asked(store: &dyn Store) {
+    let name = key("mode");
+    let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
+    store.put(&name, first.clone(), PutMode::IfAbsent).await.unwrap();
+    let error = store.put(&name, second.clone(), PutMode::IfAbsent).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
+    assert_eq!(read_all(store, &name, 100).await.unwrap(), first, "what was there is left");
+    store.put(&name, first, PutMode::IfAbsent).await.unwrap();
+    let seen = store.head(&name).await.unwrap().etag;
+    store.put(&name, second.clone(), PutMode::Replace).await.unwrap();
+    assert_eq!(read_all(store, &name, 100).await.unwrap(), second);
+    let third = Bytes::from_static(b"third");
+    let error = store.put(&name, third.clone(), PutMode::IfUnchanged(seen)).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
+    assert_eq!(read_all(store, &name, 100).await.unwrap(), second, "it was changed meanwhile, and is left");
+    let seen = store.head(&name).await.unwrap().etag;
+    store.put(&name, third.clone(), PutMode::IfUnchanged(seen)).await.unwrap();
+    assert_eq!(read_all(store, &name, 100).await.unwrap(), third);
+    store.delete(&name).await.unwrap();
+}
+
+async fn lists_are_complete_and_in_order(store: &dyn Store) {
+    let mut expected: Vec<ObjectKey> = (0..25).map(|number| key(&format!("list/{number}"))).collect();
+    for name in &expected {
+        store.put(name, Bytes::from_static(b"abc"), PutMode::Replace).await.unwrap();
+    }
+    store.put(&key("listed-not"), Bytes::new(), PutMode::Replace).await.unwrap();
+    expected.sort();
+    assert_eq!(keys(store, "list/").await, expected);
+    let infos: Vec<_> = store.list("list/1").try_collect().await.unwrap();
+    assert_eq!(infos.len(), 11, "a prefix need not end at a `/`");
+    assert!(infos.iter().all(|info| info.size_bytes == 3));
+    assert_eq!(keys(store, "nothing/").await, []);
+    expected.push(key("listed-not"));
+    for name in &expected {
+        store.delete(name).await.unwrap();
+    }
+}
+
+async fn odd_names_are_kept(store: &dyn Store) {
+    for text in ["a b", "odd/100% +plus&and=is?what#hash", "odd/~!@$^*()_-{}[]|\\:;\"'<>,.", "odd/%2F", "odd/..."] {
+        let name = key(text);
+        let body = Bytes::from(text.to_owned());
+        store.put(&name, body.clone(), PutMode::Replace).await.unwrap();
+        assert_eq!(read_all(store, &name, 100).await.unwrap(), body, "{text}");
+        assert_eq!(keys(store, text).await, std::slice::from_ref(&name), "{text}");
+        store.delete(&name).await.unwrap();
+        assert!(store.head(&name).await.unwrap_err().is_not_found(), "{text}");
+    }
+}
+
+async fn deleting_twice_is_fine(store: &dyn Store) {
+    let name = key("deleted");
+    store.put(&name, Bytes::from_static(b"x"), PutMode::Replace).await.unwrap();
+    store.delete(&name).await.unwrap();
+    store.delete(&name).await.unwrap();
+    assert!(store.head(&name).await.unwrap_err().is_not_found());
+}
+
+async fn an_upload_is_nothing_until_completed(store: &dyn Store) {
+    let (name, body) = (key("upload/whole"), content(5 * MIB + 77));
+    let upload = store.begin_upload(&name).await.unwrap();
+    // In any order: the numbers count.
+    let last = store.upload_part(&name, &upload, 2, body.slice(5 * MIB..)).await.unwrap();
+    let first = store.upload_part(&name, &upload, 1, body.slice(..5 * MIB)).await.unwrap();
+    assert!(store.head(&name).await.unwrap_err().is_not_found());
+    assert_eq!(keys(store, "upload/").await, []);
+    let unfinished = store.list_unfinished_uploads("upload/").await.unwrap();
+    assert_eq!(unfinished.iter().map(|one| (&one.key, &one.upload_id)).collect::<Vec<_>>(), [(&name, &upload)]);
+    assert_eq!(store.list_unfinished_uploads("elsewhere/").await.unwrap(), []);
+    let stored = store.complete_upload(&name, &upload, &[first.clone(), last.clone()]).await.unwrap();
+    assert_eq!(stored.size_bytes, body.len() as u64);
+    assert_eq!(store.list_unfinished_uploads("").await.unwrap(), []);
+    assert_eq!(read_all(store, &name, body.len()).await.unwrap(), body);
+    assert_eq!(store.complete_upload(&name, &upload, &[first, last]).await.unwrap(), stored, "done twice is done");
+    store.delete(&name).await.unwrap();
+}
+
+async fn an_aborted_upload_leaves_nothing(store: &dyn Store) {
+    let name = key("upload/aborted");
+    let upload = store.begin_upload(&name).await.unwrap();
+    let part = store.upload_part(&name, &upload, 1, content(100)).await.unwrap();
+    store.abort_upload(&name, &upload).await.unwrap();
+    store.abort_upload(&name, &upload).await.unwrap();
+    store.abort_upload(&name, &UploadId("never-was".to_owned())).await.unwrap();
+    assert_eq!(store.list_unfinished_uploads("").await.unwrap(), []);
+    let error = store.complete_upload(&name, &upload, &[part]).await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    assert!(store.head(&name).await.unwrap_err().is_not_found());
+}
+
+async fn parts_of_other_content_are_refused(store: &dyn Store) {
+    let name = key("upload/altered");
+    let upload = store.begin_upload(&name).await.unwrap();
+    let mut part = store.upload_part(&name, &upload, 1, content(100)).await.unwrap();
+    part.sha256 = [7; 32].into();
+    let error = store.complete_upload(&name, &upload, &[part]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    store.abort_upload(&name, &upload).await.unwrap();
+    store.delete(&name).await.unwrap();
+}
+
+fn key(text: &str) -> ObjectKey {
+    text.parse().unwrap()
+}
+
+/// Bytes that differ from place to place, so that a shifted range shows.
+fn content(length: usize) -> Bytes {
+    (0..length).map(|index| u8::try_from((index % 251) ^ ((index >> 16) % 251)).unwrap()).collect()
+}
+
+async fn keys(store: &dyn Store, prefix: &str) -> Vec<ObjectKey> {
+    store.list(prefix).map_ok(|info| info.key).try_collect().await.unwrap()
+}
+
+async fn read_range(store: &dyn Store, key: &ObjectKey, range: std::ops::Range<u64>) -> Vec<u8> {
+    let chunks: Vec<Bytes> = store.get(key, Some(range)).await.unwrap().try_collect().await.unwrap();
+    chunks.concat()
+}

@@ -1,0 +1,261 @@
+//! A store that fails on demand. Its errors are final: the inner store's retries do not see them.
+
+use std::{
+    collections::HashMap,
+    future,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use holdfast_domain::{ObjectKey, Sha256Digest};
+use holdfast_storage::{
+    ByteStream, Checksum, ObjectInfo, ObjectStream, PutMode, Store, StoreError, Stored, UnfinishedUpload, UploadId,
+    UploadedPart,
+};
+use sha2::{Digest, Sha256};
+
+/// What a store is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// [`Store::put`]
+    Put,
+    /// [`Store::begin_upload`]
+    BeginUpload,
+    /// [`Store::upload_part`]
+    UploadPart,
+    /// [`Store::complete_upload`]
+    CompleteUpload,
+    /// [`Store::abort_upload`]
+    AbortUpload,
+    /// [`Store::get`]
+    Get,
+    /// [`Store::head`]
+    Head,
+    /// [`Store::list`]
+    List,
+    /// [`Store::delete`]
+    Delete,
+    /// [`Store::list_unfinished_uploads`]
+    ListUnfinishedUploads,
+}
+
+/// How late [`Fault::Late`] is.
+pub const LATE: Duration = Duration::from_millis(300);
+
+/// How a call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is done: [`StoreError::Unavailable`].
+    Unavailable,
+    /// Nothing is done: [`StoreError::Denied`].
+    Denied,
+    /// Nothing is done, and no answer ever comes.
+    Hang,
+    /// It is done, but only after [`LATE`].
+    Late,
+    /// It is done, but reported as [`StoreError::Unavailable`].
+    LostAnswer,
+    /// A bit of the body flips and nobody says so: in the store for puts and parts, which are reported as stored the
+    /// way they were sent, and on its way out for gets. Other calls go through unharmed.
+    Alter,
+    /// A body being read breaks off with [`StoreError::Unavailable`] after its first chunk. Other calls go through
+    /// unharmed.
+    Cut,
+}
+
+/// Wraps a store; without faults it is that store.
+pub struct FaultStore {
+    inner: Arc<dyn Store>,
+    script: Mutex<Script>,
+}
+
+#[derive(Default)]
+struct Script {
+    calls: HashMap<Operation, u32>,
+    once: HashMap<(Operation, u32), Fault>,
+    always: HashMap<Operation, Fault>,
+}
+
+impl FaultStore {
+    /// A store that does as `inner` does, until told otherwise.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Self { inner, script: Mutex::default() })
+    }
+
+    /// The `nth` call (from 1, counted from the store's making) of this operation goes wrong.
+    pub fn on(&self, operation: Operation, nth: u32, fault: Fault) {
+        self.script().once.insert((operation, nth), fault);
+    }
+
+    /// Every call of this operation goes wrong from now on.
+    pub fn on_every(&self, operation: Operation, fault: Fault) {
+        self.script().always.insert(operation, fault);
+    }
+
+    /// No call goes wrong any more.
+    pub fn heal(&self) {
+        let mut script = self.script();
+        script.once.clear();
+        script.always.clear();
+    }
+
+    /// How often this operation was called.
+    #[must_use]
+    pub fn calls(&self, operation: Operation) -> u32 {
+        self.script().calls.get(&operation).copied().unwrap_or(0)
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the call and finds its fault.
+    fn next_fault(&self, operation: Operation) -> Option<Fault> {
+        let mut script = self.script();
+        let calls = script.calls.entry(operation).or_insert(0);
+        *calls += 1;
+        let nth = *calls;
+        script.once.get(&(operation, nth)).or_else(|| script.always.get(&operation)).copied()
+    }
+
+    /// Makes the call as the script wants it; faults of bodies are the caller's to apply.
+    async fn call<T>(
+        &self,
+        operation: Operation,
+        key: &str,
+        call: impl AsyncFnOnce(Option<Fault>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.next_fault(operation) {
+            Some(Fault::Unavailable) => Err(unavailable(key)),
+            Some(Fault::Denied) => Err(denied(key)),
+            Some(Fault::Hang) => future::pending().await,
+            Some(Fault::Late) => {
+                tokio::time::sleep(LATE).await;
+                call(None).await
+            }
+            Some(Fault::LostAnswer) => call(None).await.and_then(|_| Err(unavailable(key))),
+            body_fault => call(body_fault).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Store for FaultStore {
+    async fn put(&self, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
+        self.call(Operation::Put, key.as_str(), async |fault| {
+            let sent = Checksum::Full(sha256(&body));
+            let stored = self.inner.put(key, altered_if(fault, body), mode).await?;
+            Ok(Stored { checksum: sent, ..stored })
+        })
+        .await
+    }
+
+    async fn begin_upload(&self, key: &ObjectKey) -> Result<UploadId, StoreError> {
+        self.call(Operation::BeginUpload, key.as_str(), async |_| self.inner.begin_upload(key).await).await
+    }
+
+    async fn upload_part(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: u32,
+        body: Bytes,
+    ) -> Result<UploadedPart, StoreError> {
+        self.call(Operation::UploadPart, key.as_str(), async |fault| {
+            let sent = sha256(&body);
+            let part = self.inner.upload_part(key, upload, number, altered_if(fault, body)).await?;
+            Ok(UploadedPart { sha256: sent, ..part })
+        })
+        .await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[UploadedPart],
+    ) -> Result<Stored, StoreError> {
+        self.call(Operation::CompleteUpload, key.as_str(), async |_| {
+            self.inner.complete_upload(key, upload, parts).await
+        })
+        .await
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
+        self.call(Operation::AbortUpload, key.as_str(), async |_| self.inner.abort_upload(key, upload).await).await
+    }
+
+    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
+        self.call(Operation::Get, key.as_str(), async |fault| {
+            let stream = self.inner.get(key, range).await?;
+            Ok(match fault {
+                Some(Fault::Alter) => altered_stream(stream),
+                Some(Fault::Cut) => {
+                    let cut = stream::iter([Err(unavailable(key.as_str()))]);
+                    stream.take(1).chain(cut).boxed()
+                }
+                _ => stream,
+            })
+        })
+        .await
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
+        self.call(Operation::Head, key.as_str(), async |_| self.inner.head(key).await).await
+    }
+
+    fn list(&self, prefix: &str) -> ObjectStream {
+        let failed = |error| stream::iter([Err(error)]).boxed();
+        match self.next_fault(Operation::List) {
+            Some(Fault::Unavailable | Fault::LostAnswer) => failed(unavailable(prefix)),
+            Some(Fault::Denied) => failed(denied(prefix)),
+            Some(Fault::Hang) => stream::pending().boxed(),
+            Some(Fault::Late | Fault::Alter | Fault::Cut) | None => self.inner.list(prefix),
+        }
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        self.call(Operation::Delete, key.as_str(), async |_| self.inner.delete(key).await).await
+    }
+
+    async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
+        self.call(Operation::ListUnfinishedUploads, prefix, async |_| self.inner.list_unfinished_uploads(prefix).await)
+            .await
+    }
+}
+
+fn altered_if(fault: Option<Fault>, body: Bytes) -> Bytes {
+    if fault == Some(Fault::Alter) { altered(&body) } else { body }
+}
+
+fn sha256(body: &[u8]) -> Sha256Digest {
+    Sha256Digest::new(Sha256::digest(body).into())
+}
+
+/// One bit flipped in the middle.
+fn altered(body: &[u8]) -> Bytes {
+    let mut bytes = body.to_vec();
+    let middle = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 1;
+    }
+    bytes.into()
+}
+
+fn altered_stream(stream: ByteStream) -> ByteStream {
+    let chunks = stream.enumerate();
+    chunks.map(|(index, chunk)| if index == 0 { chunk.map(|bytes| altered(&bytes)) } else { chunk }).boxed()
+}
+
+fn unavailable(key: &str) -> StoreError {
+    StoreError::Unavailable { key: key.to_owned(), cause: "injected fault".to_owned() }
+}
+
+fn denied(key: &str) -> StoreError {
+    StoreError::Denied { key: key.to_owned(), cause: "injected fault".to_owned() }
+}

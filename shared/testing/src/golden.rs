@@ -1,0 +1,88 @@
+//! Archives that the real mongodump wrote, and what is in them.
+
+use std::{collections::BTreeMap, fs, io::Read, path::PathBuf, sync::OnceLock};
+
+/// What is in the golden archives: archive, database, collection.
+pub type Expected = BTreeMap<String, BTreeMap<String, BTreeMap<String, ExpectedCollection>>>;
+
+/// What is in one collection of a golden archive.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct ExpectedCollection {
+    /// `collection`, `view` or `timeseries`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How many documents; nothing for what has none of its own.
+    pub documents: Option<u64>,
+    /// SHA-256, in hex, over the sorted SHA-256 of the raw documents.
+    pub sha256_of_sorted_document_sha256: Option<String>,
+    /// The names of its indexes.
+    #[serde(default)]
+    pub indexes: Vec<String>,
+}
+
+/// The bytes of a golden archive as mongodump wrote them (`platform-gzip` is gzipped by the tool itself).
+///
+/// # Panics
+/// Where there is none of that name.
+#[must_use]
+pub fn golden(name: &str) -> Vec<u8> {
+    let packed = file(&format!("{name}.archive.gz"));
+    let mut archive = Vec::new();
+    #[expect(clippy::disallowed_methods, reason = "a fixture of one member and known size")]
+    let mut reader = flate2::read::GzDecoder::new(&packed[..]);
+    reader.read_to_end(&mut archive).unwrap_or_else(|error| panic!("golden archive {name}: {error}"));
+    archive
+}
+
+/// What mongodump said on stderr while it wrote that archive.
+///
+/// # Panics
+/// Where it was not kept: only of the runs that failed it was.
+#[must_use]
+pub fn golden_stderr(name: &str) -> String {
+    String::from_utf8_lossy(&file(&format!("{name}.stderr"))).into_owned()
+}
+
+/// What the archives `platform` and `shapes` must restore to.
+///
+/// # Panics
+/// Where the fixture is damaged.
+#[must_use]
+pub fn expected() -> &'static Expected {
+    static EXPECTED: OnceLock<Expected> = OnceLock::new();
+    EXPECTED.get_or_init(|| {
+        serde_json::from_slice(&file("expected.json")).unwrap_or_else(|error| panic!("expected.json: {error}"))
+    })
+}
+
+fn file(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_golden_archive_begins_with_the_magic_or_is_the_tools_own_gzip() {
+        for name in ["nothing", "platform", "platform-excluded", "platform-one", "platform-parallel", "shapes", "oplog"]
+        {
+            assert_eq!(golden(name)[..4], [0x6d, 0xe2, 0x99, 0x81], "{name}");
+        }
+        assert_eq!(golden("platform-gzip")[..2], [0x1f, 0x8b]);
+    }
+
+    #[test]
+    fn what_must_be_refused_has_its_stderr_beside_it() {
+        for name in ["cut-700k", "cut-1500k", "cut-but-whole", "oplog-overflow"] {
+            assert!(!golden(name).is_empty() && !golden_stderr(name).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_expected_names_counts_and_kinds() {
+        assert_eq!(expected()["platform"]["web3platform"]["contents"].documents, Some(800));
+        assert_eq!(expected()["shapes"]["shapes"]["measurements"].kind, "timeseries");
+    }
+}

@@ -1,0 +1,123 @@
+//! Where the real local parts are that the tests run against. `cargo xtask test` starts them and says so in the
+//! environment.
+
+use std::{
+    collections::BTreeMap,
+    process,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+
+/// The addresses of the parts.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// A MongoDB server that tests may create databases on.
+    pub mongodb_uri: String,
+    /// A local AWS, S3 by path style.
+    pub aws_endpoint: String,
+}
+
+/// The template as it was deployed for the end-to-end tests.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Stack {
+    /// The API's base URL.
+    pub api: String,
+    /// A token for each role.
+    pub tokens: Tokens,
+    /// The server that the stack backs up.
+    pub mongodb_uri: String,
+    /// The local AWS.
+    pub aws_endpoint: String,
+    /// The stack's region.
+    pub region: String,
+    /// The bucket with the backups.
+    pub bucket: String,
+    /// The stack's name in CloudFormation.
+    pub stack: String,
+    /// The environment with which `holdfast` talks to this stack.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Bearer tokens by the role they claim.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Tokens {
+    /// Role `admin`.
+    pub admin: String,
+    /// Role `creator`.
+    pub creator: String,
+    /// Verified, but with no role that may do anything.
+    pub none: String,
+}
+
+/// The running parts.
+///
+/// # Panics
+/// Where the environment does not name them.
+#[must_use]
+pub fn parts() -> &'static Parts {
+    static PARTS: OnceLock<Parts> = OnceLock::new();
+    PARTS.get_or_init(|| Parts {
+        mongodb_uri: variable("HOLDFAST_TEST_MONGODB_URI"),
+        aws_endpoint: variable("HOLDFAST_TEST_AWS_ENDPOINT"),
+    })
+}
+
+/// The deployed stack.
+///
+/// # Panics
+/// Where the environment does not describe it.
+#[must_use]
+pub fn stack() -> &'static Stack {
+    static STACK: OnceLock<Stack> = OnceLock::new();
+    STACK.get_or_init(|| {
+        serde_json::from_str(&variable("HOLDFAST_TEST_STACK")).unwrap_or_else(|error| {
+            panic!("HOLDFAST_TEST_STACK is not the line that `cargo xtask demo` prints: {error}")
+        })
+    })
+}
+
+/// The SDK's configuration for the local AWS.
+#[must_use]
+pub fn aws_config() -> SdkConfig {
+    aws_config_at(&parts().aws_endpoint)
+}
+
+/// The same at another address: a proxy's, or one where nobody listens.
+#[must_use]
+pub fn aws_config_at(endpoint: &str) -> SdkConfig {
+    let credentials = Credentials::new("test", "test", None, None, "tests");
+    SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(endpoint)
+        .region(Region::from_static("us-east-1"))
+        .build()
+}
+
+/// An S3 client for the local AWS.
+#[must_use]
+pub fn s3_client() -> aws_sdk_s3::Client {
+    holdfast_storage::s3_client(&aws_config(), true)
+}
+
+/// A name that no other test uses, now or in an earlier run: fits buckets and databases.
+#[must_use]
+pub fn unique(prefix: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}-{:x}-{:x}-{count}", since_1970.as_millis(), process::id())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' own variables, which are no settings")]
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run `cargo xtask test`, which starts the local parts and sets it")
+    })
+}

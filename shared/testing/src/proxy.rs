@@ -1,0 +1,257 @@
+//! A proxy between the SDK and the local S3 that breaks the real protocol on demand: throttling, resets, lost and cut
+//! answers, altered bodies. Plain HTTP/1.1, one request a connection, bodies with a length only.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// What happens to a request.
+#[derive(Debug, Clone)]
+pub enum WireFault {
+    /// It is answered so, and never reaches S3.
+    Answer {
+        /// The status.
+        status: u16,
+        /// The body, as XML.
+        body: String,
+    },
+    /// The connection is reset after so many bytes of its body; S3 sees nothing of it.
+    ResetAfter(usize),
+    /// S3 does it, but the connection is reset before the answer.
+    LoseAnswer,
+    /// S3 does it, but its answer breaks off after so many bytes of the body.
+    CutAnswerAfter(usize),
+    /// A byte of its body is altered on the way to S3.
+    AlterBody,
+    /// Nothing happens any more.
+    Hang,
+}
+
+impl WireFault {
+    /// S3's own form of an error.
+    #[must_use]
+    pub fn error(status: u16, code: &str) -> Self {
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>injected</Message>\
+             <RequestId>0</RequestId></Error>"
+        );
+        Self::Answer { status, body }
+    }
+
+    /// 503, as S3 throttles.
+    #[must_use]
+    pub fn slow_down() -> Self {
+        Self::error(503, "SlowDown")
+    }
+}
+
+/// A running proxy; it ends when dropped.
+pub struct FaultProxy {
+    endpoint: String,
+    shared: Arc<Shared>,
+    listener: JoinHandle<()>,
+}
+
+struct Shared {
+    upstream: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    rules: Vec<Rule>,
+    seen: Vec<(String, String)>,
+}
+
+struct Rule {
+    method: &'static str,
+    target_part: String,
+    times_left: u32,
+    fault: WireFault,
+}
+
+impl FaultProxy {
+    /// Starts a proxy in front of the local AWS.
+    ///
+    /// # Panics
+    /// Where no port is to be had.
+    pub async fn start() -> Self {
+        let endpoint = &crate::parts().aws_endpoint;
+        let upstream = endpoint.strip_prefix("http://").unwrap_or(endpoint).trim_end_matches('/').to_owned();
+        let shared = Arc::new(Shared { upstream, state: Mutex::default() });
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
+        let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
+        let listener = tokio::spawn(accept(socket, Arc::clone(&shared)));
+        Self { endpoint: format!("http://{address}"), shared, listener }
+    }
+
+    /// Where clients connect to.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The next `times` requests of this method whose path and query hold `target_part` go wrong.
+    pub fn fail(&self, method: &'static str, target_part: &str, times: u32, fault: WireFault) {
+        let rule = Rule { method, target_part: target_part.to_owned(), times_left: times, fault };
+        self.shared.state().rules.push(rule);
+    }
+
+    /// How many such requests came.
+    #[must_use]
+    pub fn count(&self, method: &str, target_part: &str) -> usize {
+        let state = self.shared.state();
+        state.seen.iter().filter(|(seen, target)| seen == method && target.contains(target_part)).count()
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_fault(&self, method: &str, target: &str) -> Option<WireFault> {
+        let mut state = self.state();
+        state.seen.push((method.to_owned(), target.to_owned()));
+        let fits =
+            |rule: &&mut Rule| rule.times_left > 0 && rule.method == method && target.contains(&rule.target_part);
+        let rule = state.rules.iter_mut().find(fits)?;
+        rule.times_left -= 1;
+        Some(rule.fault.clone())
+    }
+}
+
+async fn accept(socket: TcpListener, shared: Arc<Shared>) {
+    while let Ok((client, _)) = socket.accept().await {
+        let shared = Arc::clone(&shared);
+        // A broken connection is what this is for.
+        tokio::spawn(async move { serve(client, &shared).await.ok() });
+    }
+}
+
+async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
+    let Some((head, mut body)) = read_head(&mut client).await? else { return Ok(()) };
+    let fault = shared.next_fault(head.method(), head.target());
+    if head.header("expect").is_some() {
+        client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+    }
+    if let Some(WireFault::ResetAfter(count)) = fault {
+        read_up_to(&mut client, &mut body, count).await?;
+        return reset(&client);
+    }
+    let length = head.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    read_up_to(&mut client, &mut body, length).await?;
+    match fault {
+        Some(WireFault::Answer { status, body }) => client.write_all(answer(status, &body).as_bytes()).await,
+        Some(WireFault::Hang) => std::future::pending().await,
+        Some(WireFault::LoseAnswer) => {
+            forward(shared, &head, &body).await?;
+            reset(&client)
+        }
+        Some(WireFault::CutAnswerAfter(count)) => {
+            let answer = forward(shared, &head, &body).await?;
+            let end = (end_of_head(&answer).unwrap_or(0) + count).min(answer.len());
+            client.write_all(&answer[..end]).await
+        }
+        Some(WireFault::AlterBody) => {
+            let middle = body.len() / 2;
+            body[middle] ^= 1;
+            client.write_all(&forward(shared, &head, &body).await?).await
+        }
+        Some(WireFault::ResetAfter(_)) | None => client.write_all(&forward(shared, &head, &body).await?).await,
+    }
+}
+
+/// The request line and the headers.
+struct Head(String);
+
+impl Head {
+    fn method(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+
+    fn target(&self) -> &str {
+        self.0.split(' ').nth(1).unwrap_or_default()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.0.lines().skip(1).filter_map(|line| line.split_once(':'));
+        headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// As it goes on to S3: the answer's end is the connection's end.
+    fn for_upstream(&self) -> String {
+        let mut text = String::new();
+        for line in self.0.lines().filter(|line| !line.is_empty()) {
+            let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            if name != "connection" && name != "expect" {
+                text.push_str(line);
+                text.push_str("\r\n");
+            }
+        }
+        text.push_str("connection: close\r\n\r\n");
+        text
+    }
+}
+
+/// The head, and what of the body came with it; nothing where the client hung up.
+async fn read_head(client: &mut TcpStream) -> io::Result<Option<(Head, Vec<u8>)>> {
+    let mut received = Vec::new();
+    loop {
+        if let Some(end) = end_of_head(&received) {
+            let body = received.split_off(end);
+            return Ok(Some((Head(String::from_utf8_lossy(&received).into_owned()), body)));
+        }
+        if client.read_buf(&mut received).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|start| start + 4)
+}
+
+async fn read_up_to(client: &mut TcpStream, body: &mut Vec<u8>, length: usize) -> io::Result<()> {
+    while body.len() < length {
+        if client.read_buf(body).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+async fn forward(shared: &Shared, head: &Head, body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut upstream = TcpStream::connect(&shared.upstream).await?;
+    upstream.write_all(head.for_upstream().as_bytes()).await?;
+    upstream.write_all(body).await?;
+    let mut answer = Vec::new();
+    upstream.read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
+/// Closing without lingering sends RST.
+fn reset(client: &TcpStream) -> io::Result<()> {
+    client.set_zero_linger()
+}
+
+fn answer(status: u16, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} Injected\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
+    )
+}

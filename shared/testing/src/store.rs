@@ -1,0 +1,117 @@
+//! A repository in a bucket of its own on the local S3.
+
+use std::sync::Arc;
+
+use aws_sdk_s3::{
+    Client,
+    types::{BucketVersioningStatus, VersioningConfiguration},
+};
+use holdfast_storage::{RetryPolicy, S3Store, Store};
+
+use crate::{aws_config, aws_config_at, unique};
+
+/// A store that is empty to begin with, and the means to look behind it.
+pub struct TestStore {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// A client that goes to S3 directly.
+    pub client: Client,
+    /// The bucket, of this store alone.
+    pub bucket: String,
+    /// The repository's prefix in it.
+    pub prefix: String,
+}
+
+impl TestStore {
+    /// An empty store in a fresh bucket.
+    pub async fn new() -> Self {
+        Self::at(&crate::parts().aws_endpoint).await
+    }
+
+    /// The same, but the store's requests go to `endpoint` (a [`crate::proxy::FaultProxy`]'s), with short waits
+    /// between tries.
+    pub async fn at(endpoint: &str) -> Self {
+        let bucket = fresh_bucket().await;
+        let prefix = "tests/repository".to_owned();
+        let client = holdfast_storage::s3_client(&aws_config_at(endpoint), true);
+        let store = S3Store::new(client, &bucket, &prefix).with_retry(quick_retry());
+        Self { store: Arc::new(store), client: crate::s3_client(), bucket, prefix }
+    }
+
+    /// Every key in the bucket, the prefix included.
+    ///
+    /// # Panics
+    /// Where S3 cannot be asked.
+    pub async fn all_keys(&self) -> Vec<String> {
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.unwrap_or_else(|error| panic!("listing {}: {error:?}", self.bucket));
+            keys.extend(page.contents().iter().filter_map(|object| object.key().map(ToOwned::to_owned)));
+        }
+        keys
+    }
+
+    /// How many uploads were begun and neither completed nor aborted.
+    ///
+    /// # Panics
+    /// Where S3 cannot be asked.
+    pub async fn unfinished_uploads(&self) -> usize {
+        let uploads = self.client.list_multipart_uploads().bucket(&self.bucket).send().await;
+        uploads.unwrap_or_else(|error| panic!("listing uploads of {}: {error:?}", self.bucket)).uploads().len()
+    }
+
+    /// That nothing is left, neither an object nor an unfinished upload; waits a moment for what ends in the
+    /// background.
+    ///
+    /// # Panics
+    /// Where something is left.
+    pub async fn assert_empty(&self) {
+        for _ in 0..100 {
+            if self.unfinished_uploads().await == 0 && self.all_keys().await.is_empty() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        let (uploads, keys) = (self.unfinished_uploads().await, self.all_keys().await);
+        panic!("left in {}: {uploads} unfinished uploads, objects {keys:?}", self.bucket);
+    }
+
+    /// Deletes the bucket with all that is in it.
+    pub async fn remove(self) {
+        for key in self.all_keys().await {
+            let _ = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        }
+        let _ = self.client.delete_bucket().bucket(&self.bucket).send().await;
+    }
+}
+
+/// Waits short enough for a test.
+fn quick_retry() -> RetryPolicy {
+    let milliseconds = std::time::Duration::from_millis;
+    RetryPolicy { attempts: 5, first_wait: milliseconds(5), longest_wait: milliseconds(50) }
+}
+
+/// A bucket that no other test uses.
+///
+/// # Panics
+/// Where it cannot be made.
+pub async fn fresh_bucket() -> String {
+    let bucket = unique("holdfast-test");
+    let client = holdfast_storage::s3_client(&aws_config(), true);
+    let made = client.create_bucket().bucket(&bucket).send().await;
+    made.unwrap_or_else(|error| panic!("bucket {bucket}: {error:?}"));
+    bucket
+}
+
+/// The same, keeping every version of an object, as the deployed bucket does.
+///
+/// # Panics
+/// Where it cannot be made.
+pub async fn fresh_versioned_bucket() -> String {
+    let bucket = fresh_bucket().await;
+    let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let request = crate::s3_client().put_bucket_versioning().bucket(&bucket).versioning_configuration(versioning);
+    request.send().await.unwrap_or_else(|error| panic!("versioning of {bucket}: {error:?}"));
+    bucket
+}
