@@ -1,1 +1,22 @@
 //! Jobs and leases in MongoDB: an index of the store, and the one place where states change.
+//!
+//! Every change is one conditional write of the server's: nothing reads, then writes. Time is passed in by the caller.
+//! What to back up, when a run counts as dead, and what a manifest says are decided elsewhere.
+
+mod catalog;
+mod change;
+mod count;
+mod error;
+mod job;
+mod lease;
+mod row;
+mod transition;
+mod verification;
+
+pub use catalog::{COLLECTIONS, Catalog, CatalogLocation, DEFAULT_DATABASE};
+pub use change::JobChange;
+pub use count::{JobCount, JobCounts, VerificationCount};
+pub use error::CatalogError;
+pub use job::JobFilter;
+pub use lease::{Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason, Slot, Source, UNKNOWN_HOLDER_GRACE};
+pub use verification::VerificationRecord;

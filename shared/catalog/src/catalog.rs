@@ -1,0 +1,155 @@
+//! The catalogue itself: where it is, how it is reached, and its indexes.
+
+use std::{future::IntoFuture, time::Duration};
+
+use bson::{Document, doc};
+use holdfast_domain::{Secret, settings::Settings};
+use mongodb::{
+    Client, Collection, Database, IndexModel,
+    options::{
+        Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+    },
+};
+
+use crate::CatalogError;
+
+/// The catalogue's database, unless `BACKUP_CATALOG_URI` names one.
+pub const DEFAULT_DATABASE: &str = "holdfast";
+
+/// Every collection that is Holdfast's own.
+pub const COLLECTIONS: [&str; 6] =
+    [JOBS, "backup_items", "backup_retention_policies", VERIFICATIONS, LEASES, "content_objects"];
+
+pub(crate) const JOBS: &str = "backup_jobs";
+pub(crate) const VERIFICATIONS: &str = "backup_verifications";
+pub(crate) const LEASES: &str = "backup_leases";
+
+/// How long a server is looked for.
+const SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a majority may take to acknowledge a write.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one call may take in all: a server that hangs must not hang a run.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Where the catalogue's collections are, so that a dump leaves them out and a restore never touches them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogLocation {
+    /// The database that [`COLLECTIONS`] are in.
+    pub database: String,
+}
+
+impl CatalogLocation {
+    /// Whether this namespace is the catalogue's.
+    #[must_use]
+    pub fn holds(&self, database: &str, collection: &str) -> bool {
+        self.database == database && COLLECTIONS.contains(&collection)
+    }
+}
+
+/// Jobs, leases and verifications. Cheap to clone: all clones share one client.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    database: Database,
+}
+
+impl Catalog {
+    /// The catalogue in this database of the server at `uri`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`CatalogError::Invalid`] where the connection string cannot be used, [`CatalogError::Unavailable`] where it is
+    /// a `mongodb+srv` one whose name does not resolve.
+    pub async fn connect(uri: &Secret, database: &str) -> Result<Self, CatalogError> {
+        Ok(Self::new(client(uri, "the catalogue's connection string").await?.database(database)))
+    }
+
+    /// The catalogue that the settings name: the default database of `BACKUP_CATALOG_URI`, or `holdfast` there, or
+    /// `holdfast` on the server of `MONGODB_URI`.
+    ///
+    /// # Errors
+    /// As [`Catalog::connect`]; the message names the variable.
+    pub async fn from_settings(settings: &Settings) -> Result<Self, CatalogError> {
+        let Some(uri) = &settings.catalog_uri else {
+            return Ok(Self::new(client(&settings.mongodb_uri, "MONGODB_URI").await?.database(DEFAULT_DATABASE)));
+        };
+        let client = client(uri, "BACKUP_CATALOG_URI").await?;
+        Ok(Self::new(client.default_database().unwrap_or_else(|| client.database(DEFAULT_DATABASE))))
+    }
+
+    /// The catalogue in this database.
+    #[must_use]
+    pub const fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn location(&self) -> CatalogLocation {
+        CatalogLocation { database: self.database.name().to_owned() }
+    }
+
+    /// Creates the indexes that are not there yet.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`], [`CatalogError::Denied`] or [`CatalogError::Refused`].
+    pub async fn ensure_indexes(&self) -> Result<(), CatalogError> {
+        let index = |keys: Document| IndexModel::builder().keys(keys).build();
+        let jobs = [
+            doc! { "createdAt": -1 },
+            doc! { "type": 1, "createdAt": -1 },
+            doc! { "status": 1, "createdAt": -1 },
+            doc! { "type": 1, "status": 1, "createdAt": -1 },
+        ];
+        call("create indexes", self.collection(JOBS).create_indexes(jobs.map(index))).await?;
+        let verifications = index(doc! { "backupId": 1, "at": -1 });
+        call("create indexes", self.collection(VERIFICATIONS).create_index(verifications)).await?;
+        Ok(())
+    }
+
+    /// One of the catalogue's collections. Whatever the connection string says, it is read at the primary, and a write
+    /// counts once a majority has it: a change of state that could be rolled back is none.
+    pub(crate) fn collection(&self, name: &str) -> Collection<Document> {
+        let write = WriteConcern::builder().w(Acknowledgment::Majority).w_timeout(WRITE_TIMEOUT).build();
+        let options = CollectionOptions::builder()
+            .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+            .read_concern(ReadConcern::local())
+            .write_concern(write)
+            .build();
+        self.database.collection_with_options(name, options)
+    }
+}
+
+async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {
+    let unusable = |error: mongodb::error::Error| match CatalogError::of_driver("look up its server", &error) {
+        error @ CatalogError::Unavailable { .. } => error,
+        _ => CatalogError::Invalid {
+            what: name.to_owned(),
+            problem: "is not a connection string that can be used: check its form and its options, and that user and \
+                      password are percent-encoded"
+                .to_owned(),
+        },
+    };
+    let mut options = ClientOptions::parse(uri.expose()).await.map_err(unusable)?;
+    options.app_name.get_or_insert_with(|| "holdfast".to_owned());
+    options.server_selection_timeout.get_or_insert(SELECTION_TIMEOUT);
+    options.connect_timeout.get_or_insert(SELECTION_TIMEOUT);
+    Client::with_options(options).map_err(unusable)
+}
+
+/// One call of the driver, within its time, its error translated.
+pub(crate) async fn call<T>(
+    doing: &'static str,
+    action: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> Result<T, CatalogError> {
+    attempt(doing, action).await?.map_err(|error| CatalogError::of_driver(doing, &error))
+}
+
+/// One call of the driver, within its time, whose error the caller looks at first.
+pub(crate) async fn attempt<T>(
+    doing: &'static str,
+    action: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> Result<mongodb::error::Result<T>, CatalogError> {
+    tokio::time::timeout(CALL_TIMEOUT, action.into_future()).await.map_err(|_| CatalogError::Unavailable {
+        doing,
+        reason: format!("no answer within {} seconds", CALL_TIMEOUT.as_secs()),
+    })
+}

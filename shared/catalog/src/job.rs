@@ -1,0 +1,147 @@
+//! Jobs: written once as `pending`, then read. How they change is in `transition`.
+
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
+
+use crate::{
+    Catalog, CatalogError,
+    catalog::{JOBS, attempt, call},
+    error::is_duplicate,
+    row,
+};
+
+/// Which jobs are listed. Nothing set: all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Jobs of this type alone.
+    pub backup_type: Option<BackupType>,
+    /// Jobs that stand here alone.
+    pub status: Option<JobStatus>,
+}
+
+impl JobFilter {
+    fn document(self) -> Document {
+        let mut filter = Document::new();
+        if let Some(kind) = self.backup_type {
+            filter.insert("type", kind.as_str());
+        }
+        if let Some(status) = self.status {
+            filter.insert("status", status.as_str());
+        }
+        filter
+    }
+}
+
+impl Catalog {
+    /// Adds a job that was just triggered.
+    ///
+    /// # Errors
+    /// [`CatalogError::AlreadyExists`] where its id is there, [`CatalogError::Invalid`] where it is not `pending`.
+    pub async fn insert_pending(&self, job: &Job) -> Result<(), CatalogError> {
+        if job.status != JobStatus::Pending {
+            let problem = format!("is {}, and a job begins as pending", job.status);
+            return Err(CatalogError::Invalid { what: job.backup_id.to_string(), problem });
+        }
+        let mut fields = row::of(job)?;
+        fields.insert("_id", job.backup_id.as_str());
+        match attempt("add a job", self.collection(JOBS).insert_one(fields)).await? {
+            Ok(_) => Ok(()),
+            Err(error) if is_duplicate(&error) => Err(CatalogError::AlreadyExists { id: job.backup_id.to_string() }),
+            Err(error) => Err(CatalogError::of_driver("add a job", &error)),
+        }
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`], and [`CatalogError::Corrupt`] where its row is not a job.
+    pub async fn get(&self, id: &BackupId) -> Result<Job, CatalogError> {
+        let found = call("read a job", self.collection(JOBS).find_one(row::by_id(id.as_str()))).await?;
+        read(found.ok_or_else(|| CatalogError::NotFound { id: id.to_string() })?)
+    }
+
+    /// One page of jobs, newest first, and how many there are on all pages. Pages are counted from 1.
+    ///
+    /// A row that is not a job is left out with a warning; `total` counts it.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn list(&self, filter: JobFilter, page: u64, limit: u32) -> Result<(Vec<Job>, u64), CatalogError> {
+        let filter = filter.document();
+        let total = call("count jobs", self.collection(JOBS).count_documents(filter.clone())).await?;
+        // A limit of 0 means no limit to the server.
+        if limit == 0 {
+            return Ok((Vec::new(), total));
+        }
+        let skip = page.saturating_sub(1).saturating_mul(u64::from(limit)).min(i64::MAX.unsigned_abs());
+        Ok((self.newest(filter, skip, limit).await?, total))
+    }
+
+    /// The newest completed job of this type.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn newest_completed(&self, kind: BackupType) -> Result<Option<Job>, CatalogError> {
+        // More than one, so that an unreadable row does not hide the good one under it.
+        const LOOK_AT: u32 = 10;
+        let filter = JobFilter { backup_type: Some(kind), status: Some(JobStatus::Completed) };
+        Ok(self.newest(filter.document(), 0, LOOK_AT).await?.into_iter().next())
+    }
+
+    /// The first job of this type that there ever was, if its row can be read.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn oldest(&self, kind: BackupType) -> Result<Option<Job>, CatalogError> {
+        let filter = JobFilter { backup_type: Some(kind), status: None }.document();
+        let collection = self.collection(JOBS);
+        let find = collection.find_one(filter).sort(doc! { "createdAt": 1, "_id": 1 });
+        let row = call("list jobs", find).await?;
+        Ok(readable(row.map(read)).into_iter().next())
+    }
+
+    /// The jobs that somebody is, or should be, working on, newest first: of this type, or of all.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn active(&self, kind: Option<BackupType>) -> Result<Vec<Job>, CatalogError> {
+        const NO_LIMIT: u32 = 0;
+        let active = JobStatus::ALL.into_iter().filter(|status| status.is_active());
+        let mut filter = JobFilter { backup_type: kind, status: None }.document();
+        filter.insert("status", doc! { "$in": words(active) });
+        self.newest(filter, 0, NO_LIMIT).await
+    }
+
+    async fn newest(&self, filter: Document, skip: u64, limit: u32) -> Result<Vec<Job>, CatalogError> {
+        let collection = self.collection(JOBS);
+        let newest_first = doc! { "createdAt": -1, "_id": -1 };
+        let find = collection.find(filter).sort(newest_first).skip(skip).limit(i64::from(limit));
+        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
+        Ok(readable(rows.into_iter().map(read)))
+    }
+}
+
+/// States as the catalogue spells them.
+pub(crate) fn words(states: impl IntoIterator<Item = JobStatus>) -> Vec<Bson> {
+    states.into_iter().map(|status| status.as_str().into()).collect()
+}
+
+/// The job of a row. Its `_id` decides which backup it is.
+pub(crate) fn read(mut fields: Document) -> Result<Job, CatalogError> {
+    let id = row::id_of(&fields);
+    fields.insert("backupId", id.as_str());
+    let job: Job = row::read(JOBS, fields)?;
+    if job.backup_type == job.backup_id.backup_type() {
+        return Ok(job);
+    }
+    let problem = format!("its type is {}, which its id is not", job.backup_type);
+    Err(CatalogError::Corrupt { collection: JOBS, id, problem })
+}
+
+/// What could be read: one row that somebody broke by hand must not take down a whole list.
+pub(crate) fn readable<T>(rows: impl IntoIterator<Item = Result<T, CatalogError>>) -> Vec<T> {
+    rows.into_iter()
+        .filter_map(|row| row.inspect_err(|error| tracing::warn!(%error, "a row of the catalogue was left out")).ok())
+        .collect()
+}

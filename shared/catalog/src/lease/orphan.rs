@@ -1,0 +1,107 @@
+//! Leases that nobody will give back: what a run that died between two steps left behind.
+
+use std::collections::HashMap;
+
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+use holdfast_domain::{BackupId, JobStatus, Timestamp};
+use jiff::SignedDuration;
+
+use super::{Slot, Source};
+use crate::{
+    Catalog, CatalogError,
+    catalog::{JOBS, LEASES, call},
+    row,
+};
+
+/// How long a lease may be without a job: a trigger takes the lease first and writes the job after it.
+pub const UNKNOWN_HOLDER_GRACE: SignedDuration = SignedDuration::from_mins(10);
+
+/// Which document a lease is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseKind {
+    /// A source's lease.
+    Source(Source),
+    /// The slot of this number.
+    Slot(u32),
+}
+
+impl LeaseKind {
+    fn id(self) -> String {
+        match self {
+            Self::Source(source) => source.as_str().to_owned(),
+            Self::Slot(number) => Slot::id(number),
+        }
+    }
+}
+
+/// Why nobody will give a lease back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrphanReason {
+    /// Its holder has no job, and had time enough to write one.
+    JobMissing,
+    /// Its holder's job is settled.
+    JobSettled(JobStatus),
+}
+
+/// A lease or a slot that nobody will give back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrphanLease {
+    /// Which document it is.
+    pub kind: LeaseKind,
+    /// The backup that holds it.
+    pub holder: BackupId,
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// Why nobody will give it back.
+    pub reason: OrphanReason,
+}
+
+impl Catalog {
+    /// Leases and slots whose holder's job is settled, or missing for longer than [`UNKNOWN_HOLDER_GRACE`].
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn orphan_leases(&self, now: Timestamp) -> Result<Vec<OrphanLease>, CatalogError> {
+        let leases = self.leases().await?;
+        let sources = leases.sources.into_iter().map(|it| (LeaseKind::Source(it.source), it.holder, it.taken_at));
+        let slots = leases.slots.into_iter().map(|it| (LeaseKind::Slot(it.number), it.holder, it.taken_at));
+        let held: Vec<_> = sources.chain(slots).collect();
+        let jobs = self.states(held.iter().map(|(_, holder, _)| holder)).await?;
+        let orphans = held.into_iter().filter_map(|(kind, holder, taken_at)| {
+            let reason = match jobs.get(&holder) {
+                Some(state) => state.filter(|status| !status.is_active()).map(OrphanReason::JobSettled),
+                None => (now.duration_since(taken_at) > UNKNOWN_HOLDER_GRACE).then_some(OrphanReason::JobMissing),
+            }?;
+            Some(OrphanLease { kind, holder, taken_at, reason })
+        });
+        Ok(orphans.collect())
+    }
+
+    /// Frees an orphan, if it is still the one that was seen; `false` where it is not.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn free_orphan(&self, orphan: &OrphanLease) -> Result<bool, CatalogError> {
+        let as_seen = doc! {
+            "_id": orphan.kind.id(), "holder": orphan.holder.as_str(), "takenAt": row::date(orphan.taken_at),
+        };
+        Ok(call("free a lease", self.collection(LEASES).delete_one(as_seen)).await?.deleted_count == 1)
+    }
+
+    /// Where these backups' jobs stand; `None` for a row whose state cannot be read: unsure, so its lease is kept.
+    async fn states(
+        &self,
+        ids: impl Iterator<Item = &BackupId>,
+    ) -> Result<HashMap<BackupId, Option<JobStatus>>, CatalogError> {
+        let ids: Vec<Bson> = ids.map(|id| id.as_str().into()).collect();
+        let collection = self.collection(JOBS);
+        let find = collection.find(doc! { "_id": { "$in": ids } }).projection(doc! { "status": 1 });
+        let rows: Vec<Document> = call("read jobs", async { find.await?.try_collect().await }).await?;
+        let state = |row: &Document| {
+            let id = row.get_str("_id").ok()?.parse().ok()?;
+            Some((id, row.get_str("status").ok().and_then(|status| status.parse().ok())))
+        };
+        Ok(rows.iter().filter_map(state).collect())
+    }
+}

@@ -1,0 +1,88 @@
+//! Changes of state: one `findAndModify`, filtered on the states a job may come from and on its fencing number.
+
+use bson::{Document, doc};
+use holdfast_domain::{BackupId, FailureCode, Job, JobStatus, Progress};
+use mongodb::options::ReturnDocument;
+
+use crate::{
+    Catalog, CatalogError, JobChange,
+    catalog::{JOBS, call},
+    job::{read, words},
+    row,
+};
+
+impl Catalog {
+    /// Brings a job to another state, if it stands in one that it may come from, and returns its new row.
+    ///
+    /// With a `guard`, only the run with this fencing number may do it. A change that sets a fencing number is made only
+    /// where that is larger than the row's, so that none is used twice. `failed` becomes `completed` only where it
+    /// failed as `stalled`: such a run may have written its manifest after all, and the manifest wins.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] with what was found instead; [`CatalogError::Corrupt`]
+    /// where the row is not a job (the change may have been made).
+    pub async fn transition(
+        &self,
+        id: &BackupId,
+        to: JobStatus,
+        change: JobChange,
+        guard: Option<u64>,
+    ) -> Result<Job, CatalogError> {
+        let filter = filter(id, to, change.fence, guard);
+        let update = update(to, &change)?;
+        let collection = self.collection(JOBS);
+        let change = collection.find_one_and_update(filter, update).return_document(ReturnDocument::After);
+        if let Some(row) = call("change a job's state", change).await? {
+            return read(row);
+        }
+        let Job { status, fence, .. } = self.get(id).await?;
+        Err(CatalogError::Conflict { id: id.to_string(), to, status, fence })
+    }
+
+    /// Says how far a run is; `false` where the job is no longer this run's, or no longer running.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn record_progress(&self, id: &BackupId, fence: u64, progress: Progress) -> Result<bool, CatalogError> {
+        let filter = doc! { "_id": id.as_str(), "fence": row::int64(fence), "status": JobStatus::Running.as_str() };
+        let update = doc! { "$set": { "progress": row::of(&progress)? } };
+        let result = call("record progress", self.collection(JOBS).update_one(filter, update)).await?;
+        Ok(result.matched_count == 1)
+    }
+}
+
+fn filter(id: &BackupId, to: JobStatus, new_fence: Option<u64>, guard: Option<u64>) -> Document {
+    let (failed, others): (Vec<_>, Vec<_>) =
+        to.may_come_from().iter().copied().partition(|from| *from == JobStatus::Failed && to == JobStatus::Completed);
+    let mut from = vec![doc! { "status": { "$in": words(others) } }];
+    if !failed.is_empty() {
+        from.push(doc! { "status": { "$in": words(failed) }, "error.code": FailureCode::Stalled.as_str() });
+    }
+    let mut fence = Document::new();
+    if let Some(guard) = guard {
+        fence.insert("$eq", row::int64(guard));
+    }
+    if let Some(new_fence) = new_fence {
+        fence.insert("$lt", row::int64(new_fence));
+    }
+    let mut filter = doc! { "_id": id.as_str(), "$or": from };
+    if !fence.is_empty() {
+        filter.insert("fence", fence);
+    }
+    filter
+}
+
+fn update(to: JobStatus, change: &JobChange) -> Result<Document, CatalogError> {
+    let mut set = row::of(change)?;
+    set.insert("status", to.as_str());
+    let mut update = Document::new();
+    if to == JobStatus::Completed {
+        set.remove("error");
+        update.insert("$unset", doc! { "error": "" });
+    }
+    if let Some(at) = change.started_at {
+        update.insert("$min", doc! { "startedAt": row::date(at) });
+    }
+    update.insert("$set", set);
+    Ok(update)
+}

@@ -1,0 +1,70 @@
+//! Verifications: every one as a row of its own, the newest also on its job.
+
+use bson::{Document, doc};
+use futures_util::TryStreamExt;
+use holdfast_domain::{BackupId, JobVerification, Timestamp, VerificationLevel, VerificationStatus};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Catalog, CatalogError,
+    catalog::{JOBS, VERIFICATIONS, call},
+    job::readable,
+    row,
+};
+
+/// What one verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerificationRecord {
+    /// The backup that was looked at.
+    pub backup_id: BackupId,
+    /// How deep it went.
+    pub level: VerificationLevel,
+    /// What it found.
+    pub status: VerificationStatus,
+    /// What exactly is wrong, a sentence each.
+    #[serde(default)]
+    pub problems: Vec<String>,
+    /// When.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+impl Catalog {
+    /// Writes a job's newest verification. One that is older than what the job has changes nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub async fn set_verification(&self, id: &BackupId, verification: JobVerification) -> Result<(), CatalogError> {
+        let not_newer = doc! { "verification.at": { "$not": { "$gt": row::date(verification.at) } } };
+        let mut filter = row::by_id(id.as_str());
+        filter.extend(not_newer);
+        let update = doc! { "$set": { "verification": row::of(&verification)? } };
+        let result = call("record a verification", self.collection(JOBS).update_one(filter, update)).await?;
+        if result.matched_count == 1 {
+            return Ok(());
+        }
+        self.get(id).await.map(drop)
+    }
+
+    /// Adds a verification's row, whether or not the catalogue has the job.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn insert_verification(&self, record: &VerificationRecord) -> Result<(), CatalogError> {
+        let row = row::of(record)?;
+        call("record a verification", self.collection(VERIFICATIONS).insert_one(row)).await.map(drop)
+    }
+
+    /// The verifications of one backup, newest first.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn verifications(&self, id: &BackupId) -> Result<Vec<VerificationRecord>, CatalogError> {
+        let collection = self.collection(VERIFICATIONS);
+        let find = collection.find(doc! { "backupId": id.as_str() }).sort(doc! { "at": -1, "_id": -1 });
+        let rows: Vec<Document> = call("list verifications", async { find.await?.try_collect().await }).await?;
+        Ok(readable(rows.into_iter().map(|row| row::read(VERIFICATIONS, row))))
+    }
+}

@@ -1,0 +1,231 @@
+use std::collections::BTreeSet;
+
+use bson::doc;
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{
+    BackupType, Consistency, EngineInfo, FailureCode, Job, JobStatus, NamespaceCount, ObjectKey, Progress, Sha256Digest,
+};
+use proptest::{
+    prelude::*,
+    sample::select,
+    test_runner::{Config, TestRunner},
+};
+
+use crate::harness::{Fixture, at, failure, id, is_conflict, job, on_catalog};
+
+#[tokio::test]
+async fn a_change_is_legal_exactly_where_the_table_says_so() {
+    on_catalog(async |fixture| {
+        let jobs = fixture.collection("backup_jobs");
+        let id = fixture.pending(1).await;
+        for from in JobStatus::ALL {
+            for to in JobStatus::ALL {
+                let stand = doc! { "$set": { "status": from.as_str(), "error": { "code": "stalled", "message": "" } } };
+                jobs.update_one(doc! { "_id": id.as_str() }, stand).await.unwrap();
+                let outcome = fixture.catalog.transition(&id, to, JobChange::default(), None).await;
+                if to.may_come_from().contains(&from) {
+                    assert_eq!(outcome.unwrap().status, to, "{from} to {to}");
+                } else {
+                    let id = id.to_string();
+                    assert_eq!(outcome.unwrap_err(), CatalogError::Conflict { id, to, status: from, fence: 0 });
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// What a job must be after each of these changes, by the model alone.
+fn model(
+    status: JobStatus,
+    fence: u64,
+    to: JobStatus,
+    guard: Option<u64>,
+    new: Option<u64>,
+) -> Option<(JobStatus, u64)> {
+    // None of these jobs ever failed as `stalled`.
+    let legal = to.may_come_from().contains(&status) && (status, to) != (JobStatus::Failed, JobStatus::Completed);
+    let fenced = guard.is_none_or(|guard| guard == fence) && new.is_none_or(|new| fence < new);
+    (legal && fenced).then(|| (to, new.unwrap_or(fence)))
+}
+
+type Step = (JobStatus, Option<u64>, Option<u64>);
+
+async fn follows_the_model(fixture: &Fixture, steps: Vec<Step>) {
+    fixture.collection("backup_jobs").delete_many(doc! {}).await.unwrap();
+    let id = fixture.pending(1).await;
+    let (mut status, mut fence) = (JobStatus::Pending, 0);
+    for (to, guard, new) in steps {
+        let change = JobChange { fence: new, ..JobChange::default() };
+        let outcome = fixture.catalog.transition(&id, to, change, guard).await;
+        match model(status, fence, to, guard, new) {
+            Some(expected) => {
+                let job = outcome.unwrap();
+                assert_eq!((job.status, job.fence), expected);
+                (status, fence) = expected;
+            }
+            None => assert!(is_conflict(&outcome), "{status} {fence} to {to} {guard:?} {new:?}: {outcome:?}"),
+        }
+        let stored = fixture.catalog.get(&id).await.unwrap();
+        assert_eq!((stored.status, stored.fence), (status, fence));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_sequence_of_changes_follows_the_model() {
+    on_catalog(async |fixture| {
+        let step = (select(&JobStatus::ALL[..]), prop::option::of(0_u64..3), prop::option::of(0_u64..4));
+        let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+        let runtime = tokio::runtime::Handle::current();
+        let law = runner.run(&prop::collection::vec(step, 1..12), |steps| {
+            tokio::task::block_in_place(|| runtime.block_on(follows_the_model(fixture, steps)));
+            Ok(())
+        });
+        law.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_nobody_knows_is_not_found() {
+    on_catalog(async |fixture| {
+        let id = id(BackupType::Database, 9);
+        let outcome = fixture.catalog.transition(&id, JobStatus::Running, JobChange::default(), None).await;
+        assert_eq!(outcome, Err(CatalogError::NotFound { id: id.to_string() }));
+    })
+    .await;
+}
+
+fn everything() -> JobChange {
+    JobChange {
+        fence: Some(1),
+        engine: Some(EngineInfo { name: "native".to_owned(), version: "1".to_owned() }),
+        consistency: Some(Consistency::PerCollection),
+        started_at: Some(at(1)),
+        completed_at: Some(at(2)),
+        duration_ms: Some(3),
+        original_size: Some(4),
+        size: Some(5),
+        compressed: Some(true),
+        encrypted: Some(true),
+        checksum: Some(Sha256Digest::new([6; 32])),
+        key: Some(ObjectKey::database_dump(&id(BackupType::Database, 1), 1, true, true)),
+        namespaces: Some(vec![NamespaceCount { namespace: "a.b".to_owned(), documents: 7 }]),
+        progress: Some(Progress { bytes_read: 8, bytes_expected: 9, bytes_stored: 10 }),
+        error: Some(failure(FailureCode::Deadline)),
+        message: Some("so".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn every_field_of_a_change_is_written_and_none_is_lost_by_the_next() {
+    on_catalog(async |fixture| {
+        let id = fixture.pending(1).await;
+        let change = everything();
+        let expected = Job {
+            status: JobStatus::Running,
+            fence: 1,
+            engine: change.engine.clone(),
+            consistency: change.consistency,
+            started_at: change.started_at,
+            completed_at: change.completed_at,
+            duration_ms: change.duration_ms,
+            original_size: change.original_size,
+            size: change.size,
+            compressed: true,
+            encrypted: true,
+            checksum: change.checksum,
+            key: change.key.clone(),
+            namespaces: change.namespaces.clone(),
+            progress: change.progress,
+            error: change.error.clone(),
+            message: change.message.clone(),
+            ..job(BackupType::Database, 1)
+        };
+        let changed = fixture.catalog.transition(&id, JobStatus::Running, change, Some(0)).await.unwrap();
+        assert_eq!(changed, expected);
+        let committing =
+            fixture.catalog.transition(&id, JobStatus::Committing, JobChange::default(), Some(1)).await.unwrap();
+        assert_eq!(committing, Job { status: JobStatus::Committing, ..expected });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_start_is_kept() {
+    on_catalog(async |fixture| {
+        let id = fixture.pending(1).await;
+        for (fence, second) in [(1, 10), (2, 20)] {
+            let change = JobChange { fence: Some(fence), started_at: Some(at(second)), ..JobChange::default() };
+            let job = fixture.catalog.transition(&id, JobStatus::Running, change, None).await.unwrap();
+            assert_eq!((job.started_at, job.fence), (Some(at(10)), fence));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fencing_number_is_used_once() {
+    on_catalog(async |fixture| {
+        let id = fixture.pending(1).await;
+        let take = || JobChange { fence: Some(1), ..JobChange::default() };
+        fixture.catalog.transition(&id, JobStatus::Running, take(), None).await.unwrap();
+        assert!(is_conflict(&fixture.catalog.transition(&id, JobStatus::Running, take(), None).await));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_with_an_old_fencing_number_changes_nothing() {
+    on_catalog(async |fixture| {
+        let id = fixture.pending(1).await;
+        for fence in [1, 2] {
+            let take = JobChange { fence: Some(fence), ..JobChange::default() };
+            fixture.catalog.transition(&id, JobStatus::Running, take, None).await.unwrap();
+        }
+        for to in [JobStatus::Committing, JobStatus::Completed, JobStatus::Failed] {
+            let stale = fixture.catalog.transition(&id, to, everything(), Some(1)).await;
+            assert!(matches!(stale, Err(CatalogError::Conflict { fence: 2, .. })), "{stale:?}");
+        }
+        let progress = Progress { bytes_read: 1, ..Progress::default() };
+        assert!(!fixture.catalog.record_progress(&id, 1, progress).await.unwrap());
+        assert!(fixture.catalog.record_progress(&id, 2, progress).await.unwrap());
+        assert_eq!(fixture.catalog.get(&id).await.unwrap().progress, Some(progress));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn progress_is_recorded_of_running_jobs_alone() {
+    on_catalog(async |fixture| {
+        let id = fixture.pending(1).await;
+        assert!(!fixture.catalog.record_progress(&id, 0, Progress::default()).await.unwrap());
+        fixture.catalog.transition(&id, JobStatus::Cancelled, JobChange::default(), None).await.unwrap();
+        assert!(!fixture.catalog.record_progress(&id, 0, Progress::default()).await.unwrap());
+        assert_eq!(fixture.catalog.get(&id).await.unwrap().progress, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_a_stalled_failure_becomes_completed_and_its_error_goes() {
+    on_catalog(async |fixture| {
+        let codes = BTreeSet::from([(1, "stalled"), (2, "deadline"), (3, "internal")]);
+        for (number, code) in codes {
+            let id = fixture.pending(number).await;
+            let code: FailureCode = serde_json::from_value(code.into()).unwrap();
+            let change = JobChange { error: Some(failure(code)), ..JobChange::default() };
+            fixture.catalog.transition(&id, JobStatus::Failed, change, None).await.unwrap();
+            let found = JobChange { error: Some(failure(code)), size: Some(1), ..JobChange::default() };
+            let outcome = fixture.catalog.transition(&id, JobStatus::Completed, found, None).await;
+            if code == FailureCode::Stalled {
+                let job = outcome.unwrap();
+                assert_eq!((job.status, job.error, job.size), (JobStatus::Completed, None, Some(1)));
+            } else {
+                assert!(is_conflict(&outcome), "{code}");
+                assert!(fixture.catalog.get(&id).await.unwrap().error.is_some());
+            }
+        }
+    })
+    .await;
+}
