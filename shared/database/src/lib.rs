@@ -1,1 +1,24 @@
-//! How a MongoDB database is dumped and restored.
+//! How a MongoDB database is dumped and restored: the native engine, the restore, and the connection both use.
+//!
+//! Dumps are archives of mongodump's format (`holdfast-archive`); documents pass through undecoded in both directions.
+//! What becomes of an archive's bytes is the caller's.
+
+mod connection;
+mod content;
+mod dump;
+mod error;
+mod listing;
+mod raw;
+mod restore;
+
+pub use connection::{Connection, redacted_uri};
+pub use content::{CollectionContent, content_hash_of};
+pub use dump::{
+    CATALOG_COLLECTIONS, CATALOG_DATABASE, DumpError, DumpPlan, DumpReport, DumpSelection, DumpedNamespace, Exclusion,
+    dump, plan,
+};
+pub use error::{DatabaseError, classify};
+pub use restore::{
+    Comparison, Existing, Expected, ExpectedNamespace, LeftOut, MapError, NamespaceMap, RestoreError, RestoreFault,
+    RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, RestoredNamespace, TargetState, TtlIndexes, restore,
+};

@@ -22,7 +22,7 @@ pub enum PutMode {
     Replace,
     /// Leave it: [`StoreError::AlreadyExists`], or success where its content is the same.
     IfAbsent,
-    /// Write over exactly the content of this ETag: [`StoreError::AlreadyExists`] where it is another by now.
+    /// Write over exactly the content of this `ETag`: [`StoreError::AlreadyExists`] where it is another by now.
     IfUnchanged(String),
 }
 

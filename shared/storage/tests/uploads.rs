@@ -161,7 +161,7 @@ async fn an_upload_dropped_anywhere_is_aborted() {
 async fn an_upload_whose_begin_is_answered_after_the_caller_left_is_aborted() {
     let test = TestStore::new().await;
     let faulty = FaultStore::new(Arc::clone(&test.store));
-    faulty.on(Operation::BeginUpload, 1, Fault::Late);
+    faulty.on(Operation::BeginUpload, 1, Fault::Late(Duration::from_millis(300)));
     let calls = Arc::clone(&faulty);
     let faulty: Arc<dyn Store> = faulty;
     tokio::select! {

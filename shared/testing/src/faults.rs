@@ -43,8 +43,6 @@ pub enum Operation {
     ListUnfinishedUploads,
 }
 
-/// How late [`Fault::Late`] is.
-pub const LATE: Duration = Duration::from_millis(300);
 
 /// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +53,8 @@ pub enum Fault {
     Denied,
     /// Nothing is done, and no answer ever comes.
     Hang,
-    /// It is done, but only after [`LATE`].
-    Late,
+    /// It is done, but only after this time.
+    Late(Duration),
     /// It is done, but reported as [`StoreError::Unavailable`].
     LostAnswer,
     /// A bit of the body flips and nobody says so: in the store for puts and parts, which are reported as stored the
@@ -134,8 +132,8 @@ impl FaultStore {
             Some(Fault::Unavailable) => Err(unavailable(key)),
             Some(Fault::Denied) => Err(denied(key)),
             Some(Fault::Hang) => future::pending().await,
-            Some(Fault::Late) => {
-                tokio::time::sleep(LATE).await;
+            Some(Fault::Late(late)) => {
+                tokio::time::sleep(late).await;
                 call(None).await
             }
             Some(Fault::LostAnswer) => call(None).await.and_then(|_| Err(unavailable(key))),
@@ -215,7 +213,7 @@ impl Store for FaultStore {
             Some(Fault::Unavailable | Fault::LostAnswer) => failed(unavailable(prefix)),
             Some(Fault::Denied) => failed(denied(prefix)),
             Some(Fault::Hang) => stream::pending().boxed(),
-            Some(Fault::Late | Fault::Alter | Fault::Cut) | None => self.inner.list(prefix),
+            Some(Fault::Late(_) | Fault::Alter | Fault::Cut) | None => self.inner.list(prefix),
         }
     }
 

@@ -8,7 +8,7 @@ mod parts;
 pub mod proxy;
 mod store;
 
-pub use faults::{Fault, FaultStore, LATE, Operation};
+pub use faults::{Fault, FaultStore, Operation};
 pub use golden::{Expected, ExpectedCollection, expected, golden, golden_stderr};
 pub use parts::{Parts, Stack, Tokens, aws_config, aws_config_at, parts, s3_client, stack, unique};
 pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket};

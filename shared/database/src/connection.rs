@@ -1,0 +1,234 @@
+//! A connection to a server or replica set: opened with short time-outs and classified errors, described without its
+//! credentials.
+
+use std::time::Duration;
+
+use bson::{Document, doc};
+use holdfast_domain::{Secret, settings};
+use mongodb::{
+    Client,
+    options::{ClientOptions, ConnectionString, HostInfo, ReadPreference, SelectionCriteria},
+};
+use tokio::time::timeout;
+
+use crate::{DatabaseError, classify};
+
+/// How long to look for a server, and to connect to it, unless the connection string says otherwise.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the first exchange may take once a server was found; bounds one that accepts and then says nothing.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
+/// How long the DNS lookups of a `mongodb+srv` string may take.
+const DNS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// One connection for each of the 32 collections that may be read at a time, and some to spare.
+const POOL_SIZE: u32 = 64;
+
+/// Databases that belong to the server itself.
+pub(crate) const SERVER_DATABASES: [&str; 3] = ["admin", "local", "config"];
+
+/// An open connection. Clones share one pool.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    client: Client,
+    redacted_uri: String,
+    server_version: String,
+    default_database: Option<String>,
+    reading: SelectionCriteria,
+}
+
+impl Connection {
+    /// Connects, authenticates, and asks the server for its version.
+    ///
+    /// # Errors
+    /// `Invalid` where the connection string is malformed, `Unreachable` where no server answers within about five
+    /// seconds, or what the string says, `Denied` where the server does not take the credentials.
+    pub async fn open(
+        uri: &Secret,
+        read_preference: settings::ReadPreference,
+        app_name: &str,
+    ) -> Result<Self, DatabaseError> {
+        let described = describe(uri.expose())?;
+        let reading = SelectionCriteria::ReadPreference(driver_preference(read_preference));
+        let options = options(uri.expose(), &described.redacted, app_name, &reading).await?;
+        let client = Client::with_options(options).map_err(|error| at_opening(&error, &described.redacted))?;
+        let server_version = server_version(&client, &described.redacted).await?;
+        Ok(Self {
+            client,
+            redacted_uri: described.redacted,
+            server_version,
+            default_database: described.default_database,
+            reading,
+        })
+    }
+
+    /// The connection string without credentials and options.
+    #[must_use]
+    pub fn redacted_uri(&self) -> &str {
+        &self.redacted_uri
+    }
+
+    /// The server's version.
+    #[must_use]
+    pub fn server_version(&self) -> &str {
+        &self.server_version
+    }
+
+    /// The database that the connection string names.
+    #[must_use]
+    pub fn default_database(&self) -> Option<&str> {
+        self.default_database.as_deref()
+    }
+
+    /// The driver's client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Which members are read.
+    pub(crate) fn reading(&self) -> SelectionCriteria {
+        self.reading.clone()
+    }
+
+    /// The database of the connection string, or without one all but the server's own; sorted.
+    ///
+    /// # Errors
+    /// Where they cannot be listed.
+    pub async fn databases(&self) -> Result<Vec<String>, DatabaseError> {
+        if let Some(database) = &self.default_database {
+            return Ok(vec![database.clone()]);
+        }
+        let names = self.client.list_database_names().await;
+        let mut names = names.map_err(|error| classify(&error).during("listing the databases"))?;
+        names.retain(|name| !SERVER_DATABASES.contains(&name.as_str()));
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Drops a database: for the scratch databases of drills and tests.
+    ///
+    /// # Errors
+    /// Where the server does not do it.
+    pub async fn drop_database(&self, database: &str) -> Result<(), DatabaseError> {
+        let dropped = self.client.database(database).drop().await;
+        dropped.map_err(|error| classify(&error).during(format!("dropping the database {database}")))
+    }
+}
+
+/// The connection string without credentials and options; nothing where it is malformed.
+#[must_use]
+pub fn redacted_uri(uri: &Secret) -> Option<String> {
+    describe(uri.expose()).ok().map(|described| described.redacted)
+}
+
+struct Described {
+    redacted: String,
+    default_database: Option<String>,
+}
+
+/// Only what the driver's own parser took apart is shown: cutting at `@` or `/` would show the tail of a password
+/// that was not escaped.
+fn describe(uri: &str) -> Result<Described, DatabaseError> {
+    let parsed = ConnectionString::parse(uri).map_err(|_| DatabaseError::Invalid(what_is_malformed(uri)))?;
+    let (scheme, hosts) = match &parsed.host_info {
+        HostInfo::HostIdentifiers(hosts) => {
+            ("mongodb", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        }
+        HostInfo::DnsRecord(host) => ("mongodb+srv", host.clone()),
+        _ => ("mongodb", String::new()),
+    };
+    let default_database = parsed.default_database.filter(|name| !name.is_empty());
+    let path = default_database.as_deref().map(|name| format!("/{name}")).unwrap_or_default();
+    Ok(Described { redacted: format!("{scheme}://{hosts}{path}"), default_database })
+}
+
+fn what_is_malformed(uri: &str) -> String {
+    let reason = if !uri.starts_with("mongodb://") && !uri.starts_with("mongodb+srv://") {
+        "it begins with neither mongodb:// nor mongodb+srv://"
+    } else if uri.matches('@').count() > 1 {
+        "there is more than one @ in it: percent-encode those of the user name and the password as %40"
+    } else {
+        "a host, the database or an option is not of the right form; percent-encode : / ? # [ ] @ % in the user name \
+         and the password"
+    };
+    format!("the connection string is malformed: {reason}")
+}
+
+async fn options(
+    uri: &str,
+    redacted: &str,
+    app_name: &str,
+    reading: &SelectionCriteria,
+) -> Result<ClientOptions, DatabaseError> {
+    let parsed = timeout(DNS_PATIENCE, ClientOptions::parse(uri)).await;
+    let mut options = parsed
+        .map_err(|_| DatabaseError::Unreachable(format!("{redacted}: the host name could not be resolved in time")))?
+        .map_err(|error| at_opening(&error, redacted))?;
+    options.app_name.get_or_insert_with(|| app_name.to_owned());
+    options.server_selection_timeout.get_or_insert(PATIENCE);
+    options.connect_timeout.get_or_insert(PATIENCE);
+    options.max_pool_size.get_or_insert(POOL_SIZE);
+    options.selection_criteria = Some(reading.clone());
+    Ok(options)
+}
+
+async fn server_version(client: &Client, redacted: &str) -> Result<String, DatabaseError> {
+    let selection = client.database("admin");
+    let asked = async {
+        selection.run_command(doc! { "ping": 1 }).await?;
+        selection.run_command(doc! { "buildInfo": 1 }).await
+    };
+    // The driver waits for a server by itself; this is for one that was found and does not answer.
+    let waited = timeout(FIRST_ANSWER + PATIENCE, asked).await;
+    let answer: Document = waited
+        .map_err(|_| DatabaseError::Unreachable(format!("{redacted}: the server accepts connections but is silent")))?
+        .map_err(|error| at_opening(&error, redacted))?;
+    Ok(answer.get_str("version").unwrap_or("unknown").to_owned())
+}
+
+/// What broke while a connection was being opened was never there: lost is unreachable.
+fn at_opening(error: &mongodb::error::Error, redacted: &str) -> DatabaseError {
+    if let mongodb::error::ErrorKind::InvalidArgument { .. } = error.kind.as_ref() {
+        return DatabaseError::Invalid(format!("{redacted}: an option of the connection string cannot be used"));
+    }
+    match classify(error) {
+        DatabaseError::Lost(text) => DatabaseError::Unreachable(text),
+        other => other,
+    }
+    .during(redacted)
+}
+
+fn driver_preference(preference: settings::ReadPreference) -> ReadPreference {
+    let options = None;
+    match preference {
+        settings::ReadPreference::Primary => ReadPreference::Primary,
+        settings::ReadPreference::PrimaryPreferred => ReadPreference::PrimaryPreferred { options },
+        settings::ReadPreference::Secondary => ReadPreference::Secondary { options },
+        settings::ReadPreference::SecondaryPreferred => ReadPreference::SecondaryPreferred { options },
+        settings::ReadPreference::Nearest => ReadPreference::Nearest { options },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_string_is_shown_without_credentials_and_options() {
+        let uri = Secret::new("mongodb://ada:hunter2@a:1,b:2/shop?authSource=admin&appName=x");
+        assert_eq!(redacted_uri(&uri).as_deref(), Some("mongodb://a:1,b:2/shop"));
+        let uri = Secret::new("mongodb+srv://ada:hunter2@c.example.net");
+        assert_eq!(redacted_uri(&uri).as_deref(), Some("mongodb+srv://c.example.net"));
+    }
+
+    #[test]
+    fn what_is_malformed_is_never_shown() {
+        for uri in ["http://ada:hunter2@h", "mongodb://ada:hun/ter2@h", "mongodb://ada:hunter2@h:port/x", "hunter2", ""]
+        {
+            let Err(DatabaseError::Invalid(text)) = describe(uri) else { panic!("{uri} was taken") };
+            assert!(!text.contains("hunter2") && !text.contains("ter2"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a collection holds now, told as an archive's summary tells it, so that the two can be compared.
+
+use futures_util::TryStreamExt;
+use holdfast_archive::ContentHash;
+use mongodb::{options::ReadPreference, raw_batch_cursor::RawBatch};
+use tokio::task::spawn_blocking;
+
+use crate::{
+    Connection, DatabaseError, classify,
+    listing::{Lister, Size},
+    raw::{batch_size, documents},
+};
+
+/// How many documents a collection holds, their bytes, and their hash whatever their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CollectionContent {
+    /// How many documents.
+    pub documents: u64,
+    /// Bytes of their BSON.
+    pub bytes: u64,
+    /// Sum modulo 2²⁵⁶ of their SHA-256.
+    pub content_hash: ContentHash,
+}
+
+impl CollectionContent {
+    fn add(&mut self, other: Self) {
+        self.documents += other.documents;
+        self.bytes += other.bytes;
+        self.content_hash += other.content_hash;
+    }
+
+    fn of(batch: &RawBatch) -> Result<Self, DatabaseError> {
+        let mut content = Self::default();
+        for document in documents(batch) {
+            let document = document?;
+            content.documents += 1;
+            content.bytes += document.len() as u64;
+            content.content_hash.add_document(document);
+        }
+        Ok(content)
+    }
+}
+
+/// Reads a collection back from the primary; of a time series name the collection of its buckets. One that is not
+/// there is empty.
+///
+/// # Errors
+/// Where it cannot be read to its end.
+pub async fn content_hash_of(
+    connection: &Connection,
+    database: &str,
+    collection: &str,
+) -> Result<CollectionContent, DatabaseError> {
+    let failed =
+        |error: mongodb::error::Error| classify(&error).during(format!("reading back {database}.{collection}"));
+    let database_handle = connection.client().database(database);
+    let lister = Lister { database: database_handle.clone(), selection: ReadPreference::Primary.into() };
+    let average = lister.size(collection).await.ok().and_then(Size::average_bytes);
+    let handle = database_handle.collection::<bson::RawDocumentBuf>(collection);
+    let find = handle.find(bson::Document::new()).selection_criteria(ReadPreference::Primary.into());
+    let mut batches = find.batch_size(batch_size(average)).batch().await.map_err(failed)?;
+    let mut content = CollectionContent::default();
+    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+        // Hashing would hold up the connection's other work.
+        let hashed = spawn_blocking(move || CollectionContent::of(&batch)).await;
+        content.add(hashed.map_err(|_| DatabaseError::Refused("hashing a batch failed".to_owned()))??);
+    }
+    Ok(content)
+}

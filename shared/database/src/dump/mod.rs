@@ -1,0 +1,169 @@
+//! The native engine: collections are read several at a time, and one blocking thread writes them as an archive.
+//!
+//! Memory: batches of about 1 MB, [`BUDGET_BYTES`] for all that are asked for or wait to be written, one more being
+//! copied; documents of several MB that come unannounced add one answer of the server (16 MB at most) per collection
+//! read at a time. Documents are not decoded. Each collection is read at its own moment: a dump is consistent per
+//! collection. Cursors live on through their own requests; none is kept idle for long.
+
+mod budget;
+mod plan;
+mod reader;
+mod selection;
+mod sink;
+
+use std::io::{self, Write};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use holdfast_archive::{NamespaceKind, Prelude, WriteError, Written};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
+
+pub(crate) use self::selection::is_servers_own;
+use self::{
+    budget::Budget,
+    plan::Source,
+    reader::{ReadError, Reader},
+    sink::{Message, SinkError, write_archive},
+};
+pub use self::{
+    plan::{DumpPlan, plan},
+    selection::{CATALOG_COLLECTIONS, CATALOG_DATABASE, DumpSelection, Exclusion},
+};
+use crate::{Connection, DatabaseError};
+
+/// Bytes of documents that all readers together may hold.
+const BUDGET_BYTES: u32 = 8 * 1024 * 1024;
+
+/// Messages between the readers and the writing thread; their bytes are bounded by the budget.
+const MESSAGES: usize = 16;
+
+/// Why a dump came to nothing. What was written of it has no valid end.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The writer failed.
+    #[error("the dump could not be written: {0}")]
+    Sink(io::Error),
+    /// It was asked to stop.
+    #[error("the dump was stopped")]
+    Stopped,
+    /// What was read does not make an archive.
+    #[error(transparent)]
+    Archive(WriteError),
+}
+
+/// What was dumped.
+#[derive(Debug, Clone)]
+pub struct DumpReport {
+    /// In the archive's order.
+    pub namespaces: Vec<DumpedNamespace>,
+    /// How often a broken read went on.
+    pub resumed: u32,
+}
+
+/// One collection, view or time series that was dumped.
+#[derive(Debug, Clone)]
+pub struct DumpedNamespace {
+    /// The database.
+    pub db: String,
+    /// The collection; of a time series its own name.
+    pub collection: String,
+    /// What it is.
+    pub kind: NamespaceKind,
+    /// Documents; of a time series, buckets.
+    pub documents: u64,
+    /// Bytes of BSON.
+    pub bytes: u64,
+    /// Names of its indexes.
+    pub indexes: Vec<String>,
+}
+
+impl DumpReport {
+    /// Documents of all namespaces together.
+    #[must_use]
+    pub fn documents(&self) -> u64 {
+        self.namespaces.iter().map(|namespace| namespace.documents).sum()
+    }
+
+    /// Bytes of BSON of all namespaces together.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.namespaces.iter().map(|namespace| namespace.bytes).sum()
+    }
+}
+
+/// Dumps what was planned, `parallel` collections at a time, until it is whole or `stop` is ready.
+///
+/// The writer works on a blocking thread. It comes back only from a dump that is whole; in every other case, and when
+/// this future is dropped, it is dropped on that thread without an end.
+///
+/// # Errors
+/// [`DumpError`]: whichever part failed first.
+pub async fn dump<W: Write + Send + 'static>(
+    connection: &Connection,
+    plan: DumpPlan,
+    parallel: u32,
+    writer: W,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(W, DumpReport), DumpError> {
+    tracing::debug!(uri = connection.redacted_uri(), collections = plan.sources.len(), "dumping");
+    let DumpPlan { prelude, sources, indexes, .. } = plan;
+    let (sender, receiver) = mpsc::channel(MESSAGES);
+    let for_thread = prelude.clone();
+    let thread = spawn_blocking(move || write_archive(for_thread, writer, receiver));
+    let whole = async {
+        match read_all(sources, parallel, sender).await {
+            Ok(resumed) => joined(thread).await.map(|written| (resumed, written)),
+            Err(ReadError::Database(error)) => Err(error.into()),
+            Err(ReadError::SinkGone) => Err(joined(thread).await.err().unwrap_or(DumpError::Stopped)),
+        }
+    };
+    let (resumed, (writer, written)) = tokio::select! {
+        whole = whole => whole?,
+        () = stop => return Err(DumpError::Stopped),
+    };
+    Ok((writer, report(prelude, &written, indexes, resumed)))
+}
+
+/// Reads every source; the largest first, so that none is left over at the end to be read alone.
+async fn read_all(sources: Vec<Source>, parallel: u32, messages: mpsc::Sender<Message>) -> Result<u32, ReadError> {
+    let budget = Budget::new(BUDGET_BYTES);
+    let mut readers: Vec<_> = sources
+        .into_iter()
+        .enumerate()
+        .map(|(namespace, source)| Reader { namespace, source, messages: messages.clone(), budget: budget.clone() })
+        .collect();
+    readers.sort_by_key(|reader| std::cmp::Reverse(reader.source.size.bytes));
+    let parallel = usize::try_from(parallel.max(1)).unwrap_or(1);
+    let running = stream::iter(readers).map(Reader::run).buffer_unordered(parallel);
+    let resumed = running.try_fold(0, |sum, resumed| async move { Ok(sum + resumed) }).await?;
+    messages.send(Message::End).await.map_err(|_| ReadError::SinkGone)?;
+    Ok(resumed)
+}
+
+async fn joined<W>(thread: JoinHandle<Result<(W, Written), SinkError>>) -> Result<(W, Written), DumpError> {
+    let outcome = thread.await.map_err(|error| DumpError::Sink(io::Error::other(error)))?;
+    outcome.map_err(|error| match error {
+        SinkError::Abandoned => DumpError::Stopped,
+        SinkError::Io(error) => DumpError::Sink(error),
+        SinkError::Archive(error) => DumpError::Archive(error),
+        SinkError::Database(error) => DumpError::Database(error),
+    })
+}
+
+fn report(prelude: Prelude, written: &Written, indexes: Vec<Vec<String>>, resumed: u32) -> DumpReport {
+    let declared = prelude.namespaces.into_iter().zip(indexes);
+    let namespaces = declared.zip(&written.namespaces).map(|((namespace, indexes), written)| DumpedNamespace {
+        db: namespace.db,
+        collection: namespace.collection,
+        kind: namespace.kind,
+        documents: written.documents,
+        bytes: written.bytes,
+        indexes,
+    });
+    DumpReport { namespaces: namespaces.collect(), resumed }
+}

@@ -1,0 +1,248 @@
+//! What will be dumped, found out before the first byte is written: the prelude, how each collection is read, and how
+//! large it all is.
+
+use std::{collections::HashSet, time::Duration};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
+use holdfast_domain::settings::CollectionFilter;
+use tokio::time::sleep;
+
+use super::selection::{CATALOG_DATABASE, DumpSelection, is_servers_own};
+use crate::{
+    Connection, DatabaseError,
+    connection::SERVER_DATABASES,
+    listing::{BUCKETS_PREFIX, Listed, Lister, Size},
+};
+
+/// How many collections are asked about at a time.
+const QUESTIONS_AT_A_TIME: usize = 8;
+
+/// How often planning begins anew where the server went away or a collection was dropped meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// What will be dumped.
+#[derive(Debug)]
+pub struct DumpPlan {
+    pub(super) prelude: Prelude,
+    /// One for each namespace of the prelude.
+    pub(super) sources: Vec<Source>,
+    pub(super) indexes: Vec<Vec<String>>,
+    estimated_bytes: u64,
+    estimated_documents: u64,
+}
+
+/// How a namespace is read.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) lister: Lister,
+    /// What `listCollections` says of it: a collection that becomes another on the way is no longer the one planned.
+    pub(super) listed: Listed,
+    /// Where its documents stand; a view has none.
+    pub(super) data_collection: Option<String>,
+    pub(super) size: Size,
+}
+
+impl Source {
+    /// A capped collection is read in its natural order, which cannot be found again after a break.
+    pub(super) fn is_capped(&self) -> bool {
+        self.listed.options.get_bool("capped").unwrap_or(false)
+    }
+
+    /// `database.collection`.
+    pub(super) fn name(&self) -> String {
+        format!("{}.{}", self.lister.database.name(), self.listed.name)
+    }
+}
+
+impl DumpPlan {
+    /// What the archive will declare.
+    #[must_use]
+    pub fn prelude(&self) -> &Prelude {
+        &self.prelude
+    }
+
+    /// The server's own size of what will be dumped, uncompressed: an estimate.
+    #[must_use]
+    pub fn estimated_bytes(&self) -> u64 {
+        self.estimated_bytes
+    }
+
+    /// The server's own count of what will be dumped: an estimate.
+    #[must_use]
+    pub fn estimated_documents(&self) -> u64 {
+        self.estimated_documents
+    }
+}
+
+/// Finds out what is to be dumped; `parallel` is only noted in the archive.
+///
+/// # Errors
+/// Where the server cannot be asked; `Refused` where the connection string names a database of the server's own or the
+/// catalogue's, or a collection that was asked for by name is nowhere.
+pub async fn plan(
+    connection: &Connection,
+    selection: &DumpSelection,
+    parallel: u32,
+) -> Result<DumpPlan, DatabaseError> {
+    let mut attempt = 1;
+    loop {
+        match plan_once(connection, selection, parallel).await {
+            Err(error) if error.is_transient() && attempt < ATTEMPTS => {
+                tracing::warn!(attempt, %error, "planning the dump failed and is tried again");
+                sleep(Duration::from_secs(1)).await;
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn plan_once(
+    connection: &Connection,
+    selection: &DumpSelection,
+    parallel: u32,
+) -> Result<DumpPlan, DatabaseError> {
+    refuse_foreign_database(connection, selection)?;
+    let mut candidates = Vec::new();
+    for database in connection.databases().await? {
+        let database = connection.client().database(&database);
+        let lister = Lister { database, selection: connection.reading() };
+        candidates.extend(chosen(&lister, selection).await?);
+    }
+    refuse_missing_names(&candidates, selection)?;
+    let found: Vec<_> = stream::iter(candidates).map(examine).buffered(QUESTIONS_AT_A_TIME).try_collect().await?;
+    let estimated_bytes = estimate(&found).await;
+    Ok(assemble(connection, found, estimated_bytes, parallel))
+}
+
+/// `…/admin` in a connection string is mostly meant as where the user lives; dumping that instead of the platform's
+/// data would look like a small, good backup.
+fn refuse_foreign_database(connection: &Connection, selection: &DumpSelection) -> Result<(), DatabaseError> {
+    let Some(database) = connection.default_database() else { return Ok(()) };
+    if SERVER_DATABASES.contains(&database) {
+        return Err(DatabaseError::Refused(format!(
+            "the connection string names the server's own database {database}: name the one to back up, and put \
+             authSource={database} into the options"
+        )));
+    }
+    if database == CATALOG_DATABASE && selection.exclude.iter().any(|excluded| excluded.covers(database, "")) {
+        return Err(DatabaseError::Refused(format!(
+            "the connection string names {database}, which is Holdfast's own catalogue and is never dumped"
+        )));
+    }
+    Ok(())
+}
+
+/// A collection that is to be dumped, and all names that stand beside it.
+struct Candidate {
+    lister: Lister,
+    listed: Listed,
+    has_buckets: bool,
+}
+
+async fn chosen(lister: &Lister, selection: &DumpSelection) -> Result<Vec<Candidate>, DatabaseError> {
+    let mut all = lister.collections().await?;
+    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let names: HashSet<String> = all.iter().map(|listed| listed.name.clone()).collect();
+    let taken = all.into_iter().filter(|listed| {
+        !is_servers_own(&listed.name)
+            && selection.collections.takes(&listed.name)
+            && !selection.excludes(lister.database.name(), &listed.name)
+    });
+    Ok(taken
+        .map(|listed| Candidate {
+            lister: lister.clone(),
+            has_buckets: names.contains(&format!("{BUCKETS_PREFIX}{}", listed.name)),
+            listed,
+        })
+        .collect())
+}
+
+/// A typo in a name must not give an empty backup.
+fn refuse_missing_names(candidates: &[Candidate], selection: &DumpSelection) -> Result<(), DatabaseError> {
+    let CollectionFilter::Only(names) = &selection.collections else { return Ok(()) };
+    let is_there = |name: &String| candidates.iter().any(|candidate| candidate.listed.name == *name);
+    let missing: Vec<_> = names.iter().filter(|name| !is_there(name)).map(String::as_str).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(DatabaseError::Refused(format!(
+        "these collections are asked for by name and are not there (or are never dumped): {}",
+        missing.join(", ")
+    )))
+}
+
+struct Examined {
+    source: Source,
+    metadata: Metadata,
+    size: Option<Size>,
+}
+
+async fn examine(candidate: Candidate) -> Result<Examined, DatabaseError> {
+    let Candidate { lister, listed, has_buckets } = candidate;
+    let name = format!("{}.{}", lister.database.name(), listed.name);
+    let data_collection = match listed.kind {
+        NamespaceKind::View => None,
+        NamespaceKind::Timeseries if has_buckets => Some(format!("{BUCKETS_PREFIX}{}", listed.name)),
+        NamespaceKind::Timeseries => {
+            return Err(DatabaseError::Refused(format!(
+                "{name} is a time series without a collection of buckets, as servers from 8.3 on keep them, which this \
+                 engine cannot read: dump it by mongodump, or exclude it"
+            )));
+        }
+        _ => Some(listed.name.clone()),
+    };
+    let (mut indexes, mut size) = (Vec::new(), Some(Size::default()));
+    if data_collection.is_some() {
+        let dropped = || DatabaseError::Changed(format!("{name} was dropped while the dump was planned"));
+        indexes = lister.indexes(&listed.name).await?.ok_or_else(dropped)?;
+        // Only an estimate; a user may lack the right to ask.
+        size = lister.size(&listed.name).await.ok();
+    }
+    let metadata = Metadata {
+        options: listed.options.clone(),
+        indexes,
+        uuid: listed.uuid.clone(),
+        collection_name: listed.name.clone(),
+        kind: listed.kind,
+    };
+    let source = Source { lister, listed, data_collection, size: size.unwrap_or_default() };
+    Ok(Examined { source, metadata, size })
+}
+
+/// What the collections add up to; where one would not say, the whole databases if that is more.
+async fn estimate(found: &[Examined]) -> u64 {
+    let sum = found.iter().filter_map(|examined| examined.size).map(|size| size.bytes).sum();
+    if found.iter().all(|examined| examined.size.is_some()) {
+        return sum;
+    }
+    let mut whole = 0;
+    let mut seen = HashSet::new();
+    for examined in found {
+        let lister = &examined.source.lister;
+        if seen.insert(lister.database.name()) {
+            whole += lister.data_size().await.unwrap_or(0);
+        }
+    }
+    whole.max(sum)
+}
+
+fn assemble(connection: &Connection, found: Vec<Examined>, estimated_bytes: u64, parallel: u32) -> DumpPlan {
+    let mut namespaces = Vec::with_capacity(found.len());
+    let mut sources = Vec::with_capacity(found.len());
+    let mut indexes = Vec::with_capacity(found.len());
+    for examined in found {
+        namespaces.push(PreludeNamespace::new(examined.source.lister.database.name(), &examined.metadata));
+        indexes.push(examined.metadata.index_names());
+        sources.push(examined.source);
+    }
+    let prelude = Prelude {
+        concurrent_collections: i32::try_from(parallel).unwrap_or(i32::MAX),
+        server_version: connection.server_version().to_owned(),
+        tool_version: concat!("holdfast ", env!("CARGO_PKG_VERSION")).to_owned(),
+        namespaces,
+    };
+    let estimated_documents = sources.iter().map(|source| source.size.documents).sum();
+    DumpPlan { prelude, sources, indexes, estimated_bytes, estimated_documents }
+}

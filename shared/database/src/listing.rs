@@ -1,0 +1,161 @@
+//! What a database holds, as the server tells it: collections with their options, indexes, sizes. Options and indexes
+//! are kept as the server's own documents, so that one this code has never heard of is carried all the same.
+
+use bson::{Bson, Document, doc, spec::BinarySubtype};
+use futures_util::TryStreamExt;
+use holdfast_archive::NamespaceKind;
+use mongodb::{Database, options::SelectionCriteria};
+
+use crate::{DatabaseError, classify};
+
+/// What precedes a time series' name in the name of the collection that holds its buckets.
+pub(crate) const BUCKETS_PREFIX: &str = "system.buckets.";
+
+/// One entry of `listCollections`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) kind: NamespaceKind,
+    pub(crate) options: Document,
+    /// 32 hex digits; views have none.
+    pub(crate) uuid: Option<String>,
+}
+
+/// What the server says of a collection's size; zeros where it says nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Size {
+    pub(crate) documents: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Size {
+    pub(crate) fn average_bytes(self) -> Option<u64> {
+        self.bytes.checked_div(self.documents).filter(|average| *average > 0)
+    }
+}
+
+/// A database, and which members of the replica set are asked about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Lister {
+    pub(crate) database: Database,
+    pub(crate) selection: SelectionCriteria,
+}
+
+impl Lister {
+    /// Everything in it, the server's own collections too.
+    pub(crate) async fn collections(&self) -> Result<Vec<Listed>, DatabaseError> {
+        self.listed(doc! { "listCollections": 1, "cursor": {} }).await
+    }
+
+    /// The collection of this name.
+    pub(crate) async fn collection(&self, name: &str) -> Result<Option<Listed>, DatabaseError> {
+        let command = doc! { "listCollections": 1, "filter": { "name": name }, "cursor": {} };
+        Ok(self.listed(command).await?.into_iter().find(|listed| listed.name == name))
+    }
+
+    /// The indexes of a collection or time series; nothing where it is not there.
+    pub(crate) async fn indexes(&self, collection: &str) -> Result<Option<Vec<Document>>, DatabaseError> {
+        const NAMESPACE_NOT_FOUND: i32 = 26;
+        match self.cursor(doc! { "listIndexes": collection, "cursor": {} }).await {
+            Ok(indexes) => Ok(Some(indexes)),
+            Err(error) if code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(None),
+            Err(error) => {
+                Err(classify(&error).during(format!("listing the indexes of {}.{collection}", self.database.name())))
+            }
+        }
+    }
+
+    /// How large a collection or time series is; of the latter its buckets.
+    pub(crate) async fn size(&self, collection: &str) -> Result<Size, DatabaseError> {
+        let asked = self.command(doc! { "collStats": collection }).await;
+        let stats = asked.map_err(|error| {
+            classify(&error).during(format!("asking for the size of {}.{collection}", self.database.name()))
+        })?;
+        let buckets = stats.get_document("timeseries").ok();
+        let documents = buckets.map_or_else(|| number(&stats, "count"), |buckets| number(buckets, "bucketCount"));
+        Ok(Size { documents, bytes: number(&stats, "size") })
+    }
+
+    /// Bytes of all documents of the database.
+    pub(crate) async fn data_size(&self) -> Result<u64, DatabaseError> {
+        let asked = self.command(doc! { "dbStats": 1 }).await;
+        let stats = asked
+            .map_err(|error| classify(&error).during(format!("asking for the size of {}", self.database.name())))?;
+        Ok(number(&stats, "dataSize"))
+    }
+
+    async fn listed(&self, command: Document) -> Result<Vec<Listed>, DatabaseError> {
+        let entries = self
+            .cursor(command)
+            .await
+            .map_err(|error| classify(&error).during(format!("listing the collections of {}", self.database.name())))?;
+        entries.into_iter().map(|entry| self.entry(entry)).collect()
+    }
+
+    fn entry(&self, mut entry: Document) -> Result<Listed, DatabaseError> {
+        let Some(Bson::String(name)) = entry.remove("name") else {
+            return Err(DatabaseError::Refused(format!("{}: a collection has no name", self.database.name())));
+        };
+        let kind = match entry.get_str("type") {
+            Ok("view") => NamespaceKind::View,
+            Ok("timeseries") => NamespaceKind::Timeseries,
+            Ok("collection") | Err(_) => NamespaceKind::Collection,
+            Ok(other) => {
+                let text = format!("{}.{name} is a {other}, which cannot be dumped: exclude it", self.database.name());
+                return Err(DatabaseError::Refused(text));
+            }
+        };
+        let options = match entry.remove("options") {
+            Some(Bson::Document(options)) => options,
+            _ => Document::new(),
+        };
+        let uuid = entry.get_document("info").ok().and_then(|info| uuid_digits(info.get("uuid")?));
+        Ok(Listed { name, kind, options, uuid })
+    }
+
+    async fn cursor(&self, command: Document) -> mongodb::error::Result<Vec<Document>> {
+        let cursor = self.database.run_cursor_command(command).selection_criteria(self.selection.clone()).await?;
+        cursor.try_collect().await
+    }
+
+    async fn command(&self, command: Document) -> mongodb::error::Result<Document> {
+        self.database.run_command(command).selection_criteria(self.selection.clone()).await
+    }
+}
+
+fn uuid_digits(value: &Bson) -> Option<String> {
+    match value {
+        Bson::Binary(binary) if binary.subtype == BinarySubtype::Uuid => Some(hex::encode(&binary.bytes)),
+        _ => None,
+    }
+}
+
+fn code(error: &mongodb::error::Error) -> Option<i32> {
+    match error.kind.as_ref() {
+        mongodb::error::ErrorKind::Command(command) => Some(command.code),
+        _ => None,
+    }
+}
+
+/// Servers answer sizes as whatever number type they fit.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate that is never negative")]
+fn number(document: &Document, name: &str) -> u64 {
+    match document.get(name) {
+        Some(Bson::Int32(number)) => u64::try_from(*number).unwrap_or(0),
+        Some(Bson::Int64(number)) => u64::try_from(*number).unwrap_or(0),
+        Some(Bson::Double(number)) => *number as u64,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_read_from_any_type_of_number() {
+        let stats = doc! { "a": 7_i32, "b": 8_i64, "c": 9.0, "d": -1, "e": "x" };
+        let sizes = ["a", "b", "c", "d", "e", "f"].map(|name| number(&stats, name));
+        assert_eq!(sizes, [7, 8, 9, 0, 0, 0]);
+    }
+}

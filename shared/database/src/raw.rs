@@ -1,0 +1,113 @@
+//! Documents where they lie in the server's answer, undecoded: each is found by its length alone.
+
+use bson::RawDocument;
+use mongodb::raw_batch_cursor::RawBatch;
+
+use crate::DatabaseError;
+
+/// A server's batch takes 16 MiB of documents at most, so one of these is worth many round trips.
+pub(crate) const BATCH_BYTES: u64 = 1024 * 1024;
+
+/// The most documents asked for at once, however small they are.
+const BATCH_DOCUMENTS: u64 = 20_000;
+
+/// How many documents to ask for where nothing is known of their size.
+const UNKNOWN_BATCH_DOCUMENTS: u32 = 100;
+
+/// So many documents of this average size that a batch has about [`BATCH_BYTES`].
+pub(crate) fn batch_size(average_bytes: Option<u64>) -> u32 {
+    average_bytes.map_or(UNKNOWN_BATCH_DOCUMENTS, |average| {
+        let documents = (BATCH_BYTES / average.max(1)).clamp(1, BATCH_DOCUMENTS);
+        u32::try_from(documents).unwrap_or(u32::MAX)
+    })
+}
+
+/// The documents of a batch, one after another.
+///
+/// # Errors
+/// Each item can be one: the answer is not what a cursor's must be.
+pub(crate) fn documents(batch: &RawBatch) -> impl Iterator<Item = Result<&[u8], DatabaseError>> {
+    let (mut rest, mut broken) = match batch.doc_slices() {
+        // Past the array's length, without its closing NUL.
+        Ok(array) => (array.as_bytes().get(4..array.as_bytes().len() - 1).unwrap_or_default(), false),
+        Err(_) => (&[][..], true),
+    };
+    std::iter::from_fn(move || {
+        if std::mem::take(&mut broken) {
+            return Some(Err(nonsense()));
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        let (document, after) = element(rest).unwrap_or_default();
+        rest = after;
+        Some(if document.is_empty() { Err(nonsense()) } else { Ok(document) })
+    })
+}
+
+/// An array's element: a type byte, the index as a NUL-ended text, the value.
+fn element(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    const EMBEDDED_DOCUMENT: u8 = 0x03;
+    if *bytes.first()? != EMBEDDED_DOCUMENT {
+        return None;
+    }
+    let name_end = bytes.iter().position(|byte| *byte == 0)?;
+    let value = &bytes[name_end + 1..];
+    let length = usize::try_from(i32::from_le_bytes(*value.first_chunk()?)).ok()?;
+    (length >= 5 && length <= value.len()).then(|| value.split_at(length))
+}
+
+fn nonsense() -> DatabaseError {
+    DatabaseError::Lost("the server's answer makes no sense".to_owned())
+}
+
+/// The value of a document's `_id`.
+pub(crate) fn id_of(document: &[u8]) -> Option<bson::Bson> {
+    let document = RawDocument::from_bytes(document).ok()?;
+    document.get("_id").ok()??.try_into().ok()
+}
+
+/// Whether a field on a document's top level is `Timestamp(0, 0)`, which servers replace by the time of the insert.
+pub(crate) fn has_zero_timestamp(document: &[u8]) -> bool {
+    RawDocument::from_bytes(document).is_ok_and(|document| {
+        document.iter_elements().flatten().any(|element| {
+            element.element_type() == bson::spec::ElementType::Timestamp
+                && element.key() != "_id"
+                && matches!(element.value(), Ok(bson::RawBsonRef::Timestamp(time)) if time.time == 0 && time.increment == 0)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Timestamp, doc};
+
+    use super::*;
+
+    #[test]
+    fn a_batch_is_about_a_mebibyte_and_never_empty() {
+        assert_eq!(batch_size(Some(1024)), 1024);
+        assert_eq!(batch_size(Some(16 * 1024 * 1024)), 1);
+        assert_eq!(batch_size(Some(1)), 20_000);
+        assert_eq!(batch_size(None), 100);
+    }
+
+    #[test]
+    fn only_a_zero_timestamp_on_the_top_level_is_one() {
+        let zero = Timestamp { time: 0, increment: 0 };
+        let bytes = |document: bson::Document| document.to_vec().unwrap();
+        assert!(has_zero_timestamp(&bytes(doc! { "_id": 1, "a": "x", "at": zero })));
+        assert!(!has_zero_timestamp(&bytes(doc! { "_id": zero, "a": { "at": zero } })));
+        assert!(!has_zero_timestamp(&bytes(doc! { "_id": 1, "at": Timestamp { time: 0, increment: 1 } })));
+    }
+
+    #[test]
+    fn an_element_that_overruns_its_array_is_refused() {
+        let document = doc! { "a": 1 }.to_vec().unwrap();
+        let mut bytes = vec![3, b'0', 0];
+        bytes.extend(&document);
+        assert_eq!(element(&bytes), Some((&document[..], &[][..])));
+        assert_eq!(element(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(element(&[2, b'0', 0, 5, 0, 0, 0, 0]), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! What stands where a restore goes. All that must not be overwritten is refused here, before anything is written.
+
+use std::collections::HashMap;
+
+use bson::{Bson, Document};
+use holdfast_archive::NamespaceKind;
+use mongodb::options::ReadPreference;
+
+use super::{Existing, RestoreFault, RestoreOptions, TargetState, target::Target};
+use crate::{
+    DatabaseError, classify,
+    listing::{BUCKETS_PREFIX, Listed},
+};
+
+/// Finds out what stands where each target goes, and refuses what must not be overwritten.
+pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) -> Result<(), RestoreFault> {
+    let mut listings: HashMap<String, Vec<Listed>> = HashMap::new();
+    let mut conflicts = Vec::new();
+    for target in targets {
+        let database = target.database.name();
+        if !listings.contains_key(database) {
+            listings.insert(database.to_owned(), target.lister().collections().await?);
+        }
+        let existing = listings[database].iter().find(|listed| listed.name == target.collection);
+        if let Some(existing) = existing {
+            match look_at(target, existing, options.existing).await? {
+                Ok(state) => target.state = state,
+                Err(conflict) => conflicts.push(format!("{} ({conflict})", target.name())),
+            }
+            target.has_validator |= existing.options.contains_key("validator");
+        }
+    }
+    if conflicts.is_empty() { Ok(()) } else { Err(RestoreFault::NotEmpty(conflicts)) }
+}
+
+/// The state of a target that exists, or why it must stay as it is.
+async fn look_at(
+    target: &Target,
+    existing: &Listed,
+    policy: Existing,
+) -> Result<Result<TargetState, String>, DatabaseError> {
+    if existing.kind == NamespaceKind::View {
+        let is_same = target.is_view() && same_options(&existing.options, &target.metadata.options);
+        return Ok(match policy {
+            _ if is_same => Ok(TargetState::Empty),
+            Existing::Drop => Ok(TargetState::Dropped(0)),
+            Existing::Refuse | Existing::Merge if target.is_view() => Err("another view".to_owned()),
+            Existing::Refuse | Existing::Merge => Err("a view".to_owned()),
+        });
+    }
+    let documents = count(target, existing).await?;
+    Ok(match policy {
+        Existing::Drop => Ok(TargetState::Dropped(documents)),
+        _ if existing.kind != target.metadata.kind => Err(format!("a {} of {documents} documents", existing.kind)),
+        Existing::Merge => Ok(TargetState::Merged(documents)),
+        Existing::Refuse if documents > 0 => Err(format!("{documents} documents")),
+        Existing::Refuse => match difference(target, existing).await? {
+            Some(difference) => Err(format!("empty, but with other {difference}")),
+            None => Ok(TargetState::Empty),
+        },
+    })
+}
+
+/// The server's count can be wrong after a crash, so one that is zero is looked into.
+async fn count(target: &Target, existing: &Listed) -> Result<u64, DatabaseError> {
+    let name = match existing.kind {
+        NamespaceKind::Timeseries => format!("{BUCKETS_PREFIX}{}", existing.name),
+        _ => existing.name.clone(),
+    };
+    let failed = |error: mongodb::error::Error| classify(&error).during(format!("counting {}", target.name()));
+    let collection = target.database.collection::<bson::RawDocumentBuf>(&name);
+    let primary = || mongodb::options::SelectionCriteria::from(ReadPreference::Primary);
+    let estimate = collection.estimated_document_count().selection_criteria(primary()).await.map_err(failed)?;
+    if estimate > 0 {
+        return Ok(estimate);
+    }
+    let first = collection.find_one(Document::new()).selection_criteria(primary()).await.map_err(failed)?;
+    Ok(u64::from(first.is_some()))
+}
+
+/// In what an empty collection is not the one that would be created.
+async fn difference(target: &Target, existing: &Listed) -> Result<Option<&'static str>, DatabaseError> {
+    if !same_options(&existing.options, &target.metadata.options) {
+        return Ok(Some("options"));
+    }
+    let present = target.lister().indexes(&target.collection).await?.unwrap_or_default();
+    let is_known = |index: &Document| target.metadata.indexes.iter().any(|wanted| same_options(wanted, index));
+    Ok((!present.iter().all(is_known)).then_some("indexes"))
+}
+
+/// Equal whatever the order of the fields, and whichever type their numbers have.
+fn same_options(a: &Document, b: &Document) -> bool {
+    a.len() == b.len() && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same_value(value, other)))
+}
+
+fn same_value(a: &Bson, b: &Bson) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "options are small numbers")]
+    let number = |value: &Bson| match value {
+        Bson::Int32(number) => Some(f64::from(*number)),
+        Bson::Int64(number) => Some(*number as f64),
+        Bson::Double(number) => Some(*number),
+        _ => None,
+    };
+    match (a, b) {
+        (Bson::Document(a), Bson::Document(b)) => same_options(a, b),
+        _ => a == b || number(a).is_some_and(|value| Some(value) == number(b)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn options_are_the_same_whatever_their_order_and_number_types() {
+        let a = doc! { "capped": true, "size": 4096_i64, "c": { "x": 1, "y": 2.0 } };
+        assert!(same_options(&a, &doc! { "size": 4096, "capped": true, "c": { "y": 2, "x": 1 } }));
+        assert!(!same_options(&a, &doc! { "size": 4097, "capped": true, "c": { "x": 1, "y": 2 } }));
+        assert!(!same_options(&a, &doc! { "capped": true }));
+    }
+}

@@ -1,0 +1,174 @@
+//! The reading end of a restore: one blocking thread that walks the archive and hands its documents on in batches.
+//! After the prelude it waits to be told what is wanted, so that everything that can be refused is refused first.
+//!
+//! Memory: [`BATCH_BYTES`] for each namespace whose blocks interleave, [`PENDING_BYTES`] of all of them, and the
+//! channel's [`BATCHES`]; a larger document is a batch by itself.
+
+use std::io::{self, Read};
+
+use holdfast_archive::{NamespaceSummary, Prelude, Summary, VisitError, Visitor, WalkError, Walker};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinHandle, spawn_blocking},
+};
+
+use crate::raw::has_zero_timestamp;
+
+const READ_BYTES: usize = 256 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
+const PENDING_BYTES: usize = 8 * 1024 * 1024;
+const BATCHES: usize = 2;
+
+/// Servers take 100,000; many small documents make long commands.
+const BATCH_DOCUMENTS: usize = 10_000;
+
+/// Documents of one namespace.
+pub(super) struct Batch {
+    pub(super) namespace: usize,
+    pub(super) documents: Vec<Vec<u8>>,
+    pub(super) bytes: usize,
+    /// One of them has a field that servers change unless told otherwise.
+    pub(super) has_zero_timestamp: bool,
+}
+
+/// Why the walk ended early.
+#[derive(Debug)]
+pub(super) enum FeedError {
+    /// Nobody wanted more.
+    Stopped,
+    Archive(WalkError),
+    Source(io::Error),
+}
+
+enum Event {
+    Prelude(Prelude),
+    Batch(Batch),
+}
+
+/// An archive being walked.
+pub(super) struct Feed {
+    events: mpsc::Receiver<Event>,
+    decision: Option<oneshot::Sender<Vec<bool>>>,
+    thread: JoinHandle<Result<Summary, FeedError>>,
+}
+
+impl Feed {
+    pub(super) fn start<R: Read + Send + 'static>(archive: R) -> Self {
+        let (sender, events) = mpsc::channel(BATCHES);
+        let (decision, decided) = oneshot::channel();
+        let batcher =
+            Batcher { events: sender, decided: Some(decided), wanted: Vec::new(), pending: Vec::new(), bytes: 0 };
+        Self { events, decision: Some(decision), thread: spawn_blocking(move || walk(archive, batcher)) }
+    }
+
+    /// The prelude, before any document.
+    pub(super) async fn prelude(&mut self) -> Result<Prelude, FeedError> {
+        match self.events.recv().await {
+            Some(Event::Prelude(prelude)) => Ok(prelude),
+            _ => Err(self.outcome().await.err().unwrap_or(FeedError::Stopped)),
+        }
+    }
+
+    /// Lets the documents come, of the namespaces that are wanted.
+    pub(super) fn go_on(&mut self, wanted: Vec<bool>) {
+        if let Some(decision) = self.decision.take() {
+            // A thread that is gone says why in its outcome.
+            let _ = decision.send(wanted);
+        }
+    }
+
+    /// The next documents; nothing at the end, good or bad.
+    pub(super) async fn next(&mut self) -> Option<Batch> {
+        match self.events.recv().await {
+            Some(Event::Batch(batch)) => Some(batch),
+            _ => None,
+        }
+    }
+
+    /// What the archive held, once nothing more comes.
+    pub(super) async fn outcome(&mut self) -> Result<Summary, FeedError> {
+        let joined = (&mut self.thread).await;
+        joined.unwrap_or_else(|error| Err(FeedError::Source(io::Error::other(error))))
+    }
+}
+
+fn walk(mut archive: impl Read, batcher: Batcher) -> Result<Summary, FeedError> {
+    let mut walker = Walker::new(batcher);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match archive.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => walker.feed(&buffer[..count]).map_err(fault)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(FeedError::Source(error)),
+        }
+    }
+    let (summary, _) = walker.finish().map_err(fault)?;
+    Ok(summary)
+}
+
+fn fault(error: WalkError) -> FeedError {
+    match error {
+        WalkError::Visitor(error) if error.is::<NobodyListens>() => FeedError::Stopped,
+        other => FeedError::Archive(other),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the restore has ended")]
+struct NobodyListens;
+
+/// Gathers documents until they are worth a command.
+struct Batcher {
+    events: mpsc::Sender<Event>,
+    decided: Option<oneshot::Receiver<Vec<bool>>>,
+    wanted: Vec<bool>,
+    pending: Vec<Option<Batch>>,
+    /// Of all that is pending.
+    bytes: usize,
+}
+
+impl Batcher {
+    fn flush(&mut self, namespace: usize) -> Result<(), VisitError> {
+        let Some(batch) = self.pending[namespace].take() else { return Ok(()) };
+        self.bytes -= batch.bytes;
+        Ok(self.events.blocking_send(Event::Batch(batch)).map_err(|_| NobodyListens)?)
+    }
+}
+
+impl Visitor for Batcher {
+    fn prelude(&mut self, prelude: &Prelude) -> Result<(), VisitError> {
+        self.events.blocking_send(Event::Prelude(prelude.clone())).map_err(|_| NobodyListens)?;
+        let decided = self.decided.take().ok_or(NobodyListens)?;
+        self.wanted = decided.blocking_recv().map_err(|_| NobodyListens)?;
+        self.pending.resize_with(prelude.namespaces.len(), || None);
+        Ok(())
+    }
+
+    fn document(&mut self, namespace: usize, document: &[u8]) -> Result<(), VisitError> {
+        if !self.wanted.get(namespace).copied().unwrap_or(false) {
+            return Ok(());
+        }
+        if self.pending[namespace].as_ref().is_some_and(|batch| batch.bytes + document.len() > BATCH_BYTES) {
+            self.flush(namespace)?;
+        }
+        let empty = || Batch { namespace, documents: Vec::new(), bytes: 0, has_zero_timestamp: false };
+        let batch = self.pending[namespace].get_or_insert_with(empty);
+        batch.documents.push(document.to_vec());
+        batch.bytes += document.len();
+        batch.has_zero_timestamp |= has_zero_timestamp(document);
+        let is_full = batch.bytes >= BATCH_BYTES || batch.documents.len() >= BATCH_DOCUMENTS;
+        self.bytes += document.len();
+        if is_full {
+            self.flush(namespace)?;
+        }
+        if self.bytes > PENDING_BYTES {
+            (0..self.pending.len()).try_for_each(|namespace| self.flush(namespace))?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, namespace: usize, _: &NamespaceSummary) -> Result<(), VisitError> {
+        self.flush(namespace)
+    }
+}

@@ -1,0 +1,125 @@
+//! Documents into collections, in bulk and undecoded.
+
+use bson::{Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, raw::cstr, rawdoc};
+use mongodb::error::ErrorKind;
+
+use super::{feed::Batch, target::Target};
+use crate::{DatabaseError, classify, error::shortened};
+
+/// How many refused documents of a batch are described; the others are counted.
+const FAILURES_TOLD: usize = 5;
+
+/// What became of a batch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) inserted: u64,
+    /// Were there already, by their `_id`.
+    pub(super) skipped: u64,
+    pub(super) failures: Vec<String>,
+}
+
+/// Inserts a batch; documents that the server refuses are told, not an error.
+pub(super) async fn insert(target: &Target, batch: &Batch) -> Result<Outcome, DatabaseError> {
+    let failed = |error: &mongodb::error::Error| classify(error).during(format!("writing to {}", target.name()));
+    match run(target, batch, batch.has_zero_timestamp).await {
+        Ok(answer) => Ok(outcome(&answer, target.is_merged())),
+        Err(error) if batch.has_zero_timestamp && is_unknown_field(&error) => {
+            let answer = run(target, batch, false).await.map_err(|error| failed(&error))?;
+            let mut outcome = outcome(&answer, target.is_merged());
+            outcome.failures.push("this server replaces a Timestamp(0, 0) by the time of the insert".to_owned());
+            Ok(outcome)
+        }
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+async fn run(target: &Target, batch: &Batch, keep_zero_timestamps: bool) -> mongodb::error::Result<Document> {
+    let mut documents = RawArrayBuf::new();
+    for document in &batch.documents {
+        documents.push(RawDocument::from_bytes(document)?);
+    }
+    let mut command: RawDocumentBuf = rawdoc! { "insert": target.data_collection(), "ordered": false };
+    if target.has_validator {
+        command.append(cstr!("bypassDocumentValidation"), true);
+    }
+    if keep_zero_timestamps {
+        // Without it the server writes its own time over a Timestamp(0, 0) on a document's top level.
+        command.append(cstr!("bypassEmptyTsReplacement"), true);
+    }
+    command.append(cstr!("documents"), documents);
+    target.database.run_raw_command(command).await
+}
+
+fn is_unknown_field(error: &mongodb::error::Error) -> bool {
+    const UNKNOWN_FIELD: i32 = 40415;
+    matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == UNKNOWN_FIELD)
+}
+
+fn outcome(answer: &Document, is_merged: bool) -> Outcome {
+    let mut outcome = Outcome { inserted: count(answer.get("n")), ..Outcome::default() };
+    let mut untold = 0;
+    for error in answer.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document) {
+        if is_merged && is_same_id(error) {
+            outcome.skipped += 1;
+        } else if outcome.failures.len() < FAILURES_TOLD {
+            outcome.failures.push(format!("a document was refused: {}", text_of(error)));
+        } else {
+            untold += 1;
+        }
+    }
+    if untold > 0 {
+        outcome.failures.push(format!("{untold} more documents were refused"));
+    }
+    if let Ok(error) = answer.get_document("writeConcernError") {
+        outcome.failures.push(format!("the replica set did not confirm a write: {}", text_of(error)));
+    }
+    outcome
+}
+
+/// The `_id` is there already, and no other unique index is in the way.
+fn is_same_id(error: &Document) -> bool {
+    const DUPLICATE_KEY: i64 = 11000;
+    let is_duplicate =
+        error.get_i32("code").map_or_else(|_| error.get_i64("code").unwrap_or(0), i64::from) == DUPLICATE_KEY;
+    is_duplicate
+        && match error.get_document("keyPattern") {
+            Ok(pattern) => pattern == &doc! { "_id": 1 },
+            Err(_) => error.get_str("errmsg").is_ok_and(|message| message.contains("index: _id_ ")),
+        }
+}
+
+fn text_of(error: &Document) -> String {
+    shortened(error.get_str("errmsg").unwrap_or("the server does not say why"))
+}
+
+fn count(value: Option<&Bson>) -> u64 {
+    match value {
+        Some(Bson::Int32(number)) => u64::try_from(*number).unwrap_or(0),
+        Some(Bson::Int64(number)) => u64::try_from(*number).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_skips_what_is_there_by_its_id_alone() {
+        let same_id = doc! { "code": 11000, "errmsg": "E11000", "keyPattern": { "_id": 1 } };
+        let same_email = doc! { "code": 11000, "errmsg": "E11000 email", "keyPattern": { "email": 1 } };
+        let answer = doc! { "n": 3, "writeErrors": [same_id, same_email] };
+        let merged = outcome(&answer, true);
+        assert_eq!((merged.inserted, merged.skipped, merged.failures.len()), (3, 1, 1));
+        let fresh = outcome(&answer, false);
+        assert_eq!((fresh.inserted, fresh.skipped, fresh.failures.len()), (3, 0, 2));
+    }
+
+    #[test]
+    fn many_refused_documents_are_counted_and_few_told() {
+        let errors: Vec<Bson> = (0..9).map(|_| doc! { "code": 121, "errmsg": "no" }.into()).collect();
+        let outcome = outcome(&doc! { "n": 0, "writeErrors": errors }, false);
+        assert_eq!(outcome.failures.len(), FAILURES_TOLD + 1);
+        assert!(outcome.failures[FAILURES_TOLD].starts_with("4 more"));
+    }
+}

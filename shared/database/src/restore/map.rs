@@ -1,0 +1,220 @@
+//! Where each namespace goes: pairs of patterns with `*`, as mongorestore's `--nsFrom` and `--nsTo` take them.
+
+use std::collections::HashMap;
+
+/// Pairs of patterns over `database.collection`; the first that matches says where a namespace goes. One that none
+/// matches stays where it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamespaceMap {
+    rules: Vec<Rule>,
+}
+
+/// Both sides cut at their stars, so that side by side their stars correspond.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rule {
+    from: Vec<String>,
+    to: Vec<String>,
+}
+
+/// Patterns that cannot be used, or lead somewhere they must not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MapError {
+    /// One list is longer than the other.
+    #[error("{from} patterns to rename from and {to} to rename to: they go in pairs")]
+    NotPaired {
+        /// How many there are to rename from.
+        from: usize,
+        /// How many there are to rename to.
+        to: usize,
+    },
+    /// The two patterns of a pair have not the same number of stars.
+    #[error("{from} and {to} must hold the same number of *")]
+    StarsDiffer {
+        /// The pattern to rename from.
+        from: String,
+        /// The pattern to rename to.
+        to: String,
+    },
+    /// A pattern is no `database.collection`.
+    #[error("{pattern:?} is not of the form database.collection")]
+    NotANamespace {
+        /// The pattern, or the name it led to.
+        pattern: String,
+    },
+    /// Two namespaces would become one.
+    #[error("{first} and {second} would both be restored to {target}")]
+    Collision {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// Where both would go.
+        target: String,
+    },
+}
+
+impl NamespaceMap {
+    /// A map of pairs: `from[i]` becomes `to[i]`. Each `*` stands for any characters, dots included, and as few as
+    /// fit; what the first stood for takes the place of the first in the target, and so on.
+    ///
+    /// # Errors
+    /// [`MapError`]: the pattern that cannot be used.
+    pub fn parse(from: &[String], to: &[String]) -> Result<Self, MapError> {
+        if from.len() != to.len() {
+            return Err(MapError::NotPaired { from: from.len(), to: to.len() });
+        }
+        let rules = from.iter().zip(to).map(|(from, to)| Rule::parse(from, to)).collect::<Result<_, _>>()?;
+        Ok(Self { rules })
+    }
+
+    /// Where a namespace goes.
+    ///
+    /// # Errors
+    /// [`MapError::NotANamespace`] where what comes out is no `database.collection`.
+    pub fn apply(&self, db: &str, collection: &str) -> Result<(String, String), MapError> {
+        let name = format!("{db}.{collection}");
+        let Some(target) = self.rules.iter().find_map(|rule| rule.apply(&name)) else {
+            return Ok((db.to_owned(), collection.to_owned()));
+        };
+        match target.split_once('.') {
+            Some((db, collection)) if !db.is_empty() && !collection.is_empty() => {
+                Ok((db.to_owned(), collection.to_owned()))
+            }
+            _ => Err(MapError::NotANamespace { pattern: target }),
+        }
+    }
+
+    /// Where each of these goes, no two to the same place.
+    ///
+    /// # Errors
+    /// [`MapError`]: what leads nowhere, or two that collide.
+    pub(super) fn apply_to_all<'a>(
+        &self,
+        names: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Vec<(String, String)>, MapError> {
+        let mut sources = HashMap::new();
+        let mut targets = Vec::new();
+        for (db, collection) in names {
+            let target = self.apply(db, collection)?;
+            let source = format!("{db}.{collection}");
+            if let Some(first) = sources.insert(target.clone(), source.clone()) {
+                let target = format!("{}.{}", target.0, target.1);
+                return Err(MapError::Collision { first, second: source, target });
+            }
+            targets.push(target);
+        }
+        Ok(targets)
+    }
+}
+
+impl Rule {
+    fn parse(from: &str, to: &str) -> Result<Self, MapError> {
+        for pattern in [from, to] {
+            let is_namespace = pattern.split_once('.').is_some_and(|(db, rest)| !db.is_empty() && !rest.is_empty());
+            // A star can hold the dot.
+            if !is_namespace && !pattern.contains('*') {
+                return Err(MapError::NotANamespace { pattern: pattern.to_owned() });
+            }
+        }
+        let cut = |pattern: &str| pattern.split('*').map(str::to_owned).collect::<Vec<_>>();
+        let rule = Self { from: cut(from), to: cut(to) };
+        if rule.from.len() != rule.to.len() {
+            return Err(MapError::StarsDiffer { from: from.to_owned(), to: to.to_owned() });
+        }
+        Ok(rule)
+    }
+
+    fn apply(&self, name: &str) -> Option<String> {
+        let stood_for = self.captures(name)?;
+        let mut target = self.to[0].clone();
+        for (star, literal) in stood_for.iter().zip(&self.to[1..]) {
+            target.push_str(star);
+            target.push_str(literal);
+        }
+        Some(target)
+    }
+
+    /// What each star stands for, as few characters as fit; nothing where the name does not match.
+    fn captures<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
+        let (first, others) = self.from.split_first()?;
+        let mut rest = name.strip_prefix(first.as_str())?;
+        let Some((last, middle)) = others.split_last() else {
+            return rest.is_empty().then(Vec::new);
+        };
+        let mut stood_for = Vec::with_capacity(others.len());
+        for literal in middle {
+            let at = rest.find(literal.as_str())?;
+            stood_for.push(&rest[..at]);
+            rest = &rest[at + literal.len()..];
+        }
+        stood_for.push(rest.strip_suffix(last.as_str())?);
+        Some(stood_for)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn map(from: &str, to: &str) -> Result<NamespaceMap, MapError> {
+        NamespaceMap::parse(&[from.to_owned()], &[to.to_owned()])
+    }
+
+    fn target(map: &NamespaceMap, db: &str, collection: &str) -> String {
+        let (db, collection) = map.apply(db, collection).unwrap();
+        format!("{db}.{collection}")
+    }
+
+    #[test]
+    fn stars_take_their_places_in_order() {
+        let renamed = map("prod.*", "copy.*").unwrap();
+        assert_eq!(target(&renamed, "prod", "a.b"), "copy.a.b");
+        assert_eq!(target(&renamed, "other", "a"), "other.a");
+        let swapped = map("*.log_*", "logs_*.*").unwrap();
+        assert_eq!(target(&swapped, "shop", "log_2026"), "logs_shop.2026");
+        assert_eq!(target(&map("*", "copy_*").unwrap(), "shop", "a"), "copy_shop.a");
+    }
+
+    #[test]
+    fn the_first_pattern_that_matches_decides() {
+        let from = ["a.x".to_owned(), "a.*".to_owned()];
+        let to = ["b.y".to_owned(), "c.*".to_owned()];
+        let map = NamespaceMap::parse(&from, &to).unwrap();
+        assert_eq!(target(&map, "a", "x"), "b.y");
+        assert_eq!(target(&map, "a", "z"), "c.z");
+    }
+
+    #[test]
+    fn patterns_that_cannot_be_used_are_refused() {
+        assert_eq!(NamespaceMap::parse(&["a.b".to_owned()], &[]), Err(MapError::NotPaired { from: 1, to: 0 }));
+        assert!(matches!(map("a.*", "b.c"), Err(MapError::StarsDiffer { .. })));
+        assert!(matches!(map("a", "b"), Err(MapError::NotANamespace { .. })));
+        assert!(matches!(map("*.x", "*").map(|map| map.apply("a", "x")), Ok(Err(MapError::NotANamespace { .. }))));
+    }
+
+    #[test]
+    fn two_namespaces_never_become_one() {
+        let map = map("*.x", "*.y").unwrap();
+        let names = [("a", "y"), ("a", "x")];
+        assert!(matches!(map.apply_to_all(names), Err(MapError::Collision { target, .. }) if target == "a.y"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_map_onto_itself_changes_nothing(db in "[a-z]{1,5}", collection in "[a-z.*]{1,9}", pattern in "[a-z*]{1,4}\\.[a-z.*]{1,4}") {
+            let map = map(&pattern, &pattern).unwrap();
+            prop_assert_eq!(target(&map, &db, &collection), format!("{db}.{collection}"));
+        }
+
+        #[test]
+        fn renaming_a_database_forth_and_back_changes_nothing(db in "[a-z]{1,5}", collection in "[^\u{0}]{1,9}") {
+            let there = map(&format!("{db}.*"), "elsewhere.*").unwrap();
+            let back = map("elsewhere.*", &format!("{db}.*")).unwrap();
+            let (moved_db, moved) = there.apply(&db, &collection).unwrap();
+            prop_assert_eq!(&moved_db, "elsewhere");
+            prop_assert_eq!(back.apply(&moved_db, &moved).unwrap(), (db, collection));
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What a restore did, and how it can fail.
+
+use std::{fmt, io};
+
+use holdfast_archive::{NamespaceKind, WalkError};
+use serde::Serialize;
+
+use crate::DatabaseError;
+
+/// What a restore did; of a dry run, what it would do.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreReport {
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// In the archive's order.
+    pub namespaces: Vec<RestoredNamespace>,
+    /// What of the archive was not to be restored.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// One collection, view or time series that was restored.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoredNamespace {
+    /// `database.collection` in the archive.
+    pub from: String,
+    /// `database.collection` that it was restored to.
+    pub to: String,
+    /// What it is.
+    pub kind: NamespaceKind,
+    /// What was found in its place.
+    pub target: TargetState,
+    /// Documents in the archive; of a time series, buckets.
+    pub documents: u64,
+    /// Documents written.
+    pub inserted: u64,
+    /// Documents whose `_id` was there already.
+    pub skipped: u64,
+    /// Indexes that are there now, `_id` left aside.
+    pub indexes: Vec<String>,
+    /// Whether what is there now is what the archive holds, and that what the manifest says.
+    pub comparison: Comparison,
+    /// What did not work.
+    pub failures: Vec<String>,
+}
+
+/// What was found where a namespace goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "state", content = "documents")]
+pub enum TargetState {
+    /// Nothing.
+    Absent,
+    /// The same, without documents; or the very same view.
+    Empty,
+    /// So many documents, which were dropped.
+    Dropped(u64),
+    /// So many documents, which stay.
+    Merged(u64),
+}
+
+/// The outcome of comparing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "outcome", content = "difference")]
+pub enum Comparison {
+    /// There was nothing to compare: a dry run, a view, or a merge.
+    NotDone,
+    /// Count and content hash are the same.
+    Equal,
+    /// They are not, and in what.
+    Differs(String),
+}
+
+/// A namespace of the archive that was not restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// `database.collection` in the archive.
+    pub namespace: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How far a restore has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreProgress {
+    /// What is being done.
+    pub step: RestoreStep,
+    /// Documents written so far; while comparing, read back.
+    pub documents: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What a restore is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RestoreStep {
+    /// Documents are being written.
+    Inserting,
+    /// What was written is read back.
+    Comparing,
+    /// Indexes and views are being made.
+    Indexing,
+}
+
+impl RestoreReport {
+    /// Whether everything worked, and nothing that was compared differs.
+    #[must_use]
+    pub fn is_faithful(&self) -> bool {
+        self.namespaces
+            .iter()
+            .all(|namespace| namespace.failures.is_empty() && !matches!(namespace.comparison, Comparison::Differs(_)))
+    }
+
+    /// Documents written.
+    #[must_use]
+    pub fn documents(&self) -> u64 {
+        self.namespaces.iter().map(|namespace| namespace.inserted).sum()
+    }
+}
+
+/// A restore that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub struct RestoreError {
+    /// Why.
+    #[source]
+    pub cause: RestoreFault,
+    /// What was being written, and is incomplete now; empty where nothing was written.
+    pub incomplete: Vec<String>,
+}
+
+/// Why a restore did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreFault {
+    /// Targets hold something already.
+    #[error(
+        "these targets are not empty: {}; drop each of them first (--drop), keep what they hold and add to it (--merge), \
+         or restore under other names (--ns-from, --ns-to)",
+        .0.join(", ")
+    )]
+    NotEmpty(Vec<String>),
+    /// What was asked cannot be done.
+    #[error("{0}")]
+    Invalid(String),
+    /// The archive is not whole, or not an archive.
+    #[error("the archive is refused: {0}")]
+    Archive(WalkError),
+    /// What the archive is read from failed: a file, a store, or the check of what came from it.
+    #[error("the archive could not be read: {0}")]
+    Source(io::Error),
+    /// The target failed.
+    #[error("{0}")]
+    Database(#[from] DatabaseError),
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        if self.incomplete.is_empty() {
+            return f.write_str("; nothing was written");
+        }
+        write!(
+            f,
+            "; incomplete now, and without indexes: {}. Run the restore again with --drop, which drops these \
+             collections only and writes them anew",
+            self.incomplete.join(", ")
+        )
+    }
+}
+
+impl From<RestoreFault> for RestoreError {
+    fn from(cause: RestoreFault) -> Self {
+        Self { cause, incomplete: Vec::new() }
+    }
+}
+
+impl From<DatabaseError> for RestoreError {
+    fn from(error: DatabaseError) -> Self {
+        RestoreFault::from(error).into()
+    }
+}

@@ -1,0 +1,261 @@
+//! Which namespaces of an archive are restored, and where each of them goes.
+
+use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
+use mongodb::{Database, options::ReadPreference};
+
+use super::{Expected, LeftOut, NamespaceMap, RestoreFault, RestoreOptions, TargetState};
+use crate::{
+    Connection,
+    connection::SERVER_DATABASES,
+    dump::is_servers_own,
+    listing::{BUCKETS_PREFIX, Lister},
+};
+
+/// Bytes that a database's name, and a namespace's, may have.
+const DATABASE_BYTES: usize = 63;
+const NAMESPACE_BYTES: usize = 255;
+
+/// One namespace that is to be restored.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Its number in the prelude.
+    pub(super) number: usize,
+    /// `database.collection` in the archive.
+    pub(super) from: String,
+    pub(super) database: Database,
+    pub(super) collection: String,
+    /// Of a view, `viewOn` is renamed with the rest.
+    pub(super) metadata: Metadata,
+    pub(super) state: TargetState,
+    /// A validator stands in the way of what it once let through.
+    pub(super) has_validator: bool,
+}
+
+impl Target {
+    pub(super) fn name(&self) -> String {
+        format!("{}.{}", self.database.name(), self.collection)
+    }
+
+    /// Where its documents stand.
+    pub(super) fn data_collection(&self) -> String {
+        match self.metadata.kind {
+            NamespaceKind::Timeseries => format!("{BUCKETS_PREFIX}{}", self.collection),
+            _ => self.collection.clone(),
+        }
+    }
+
+    pub(super) fn is_view(&self) -> bool {
+        self.metadata.kind == NamespaceKind::View
+    }
+
+    /// The documents' natural order must be kept.
+    pub(super) fn is_capped(&self) -> bool {
+        self.metadata.options.get_bool("capped").unwrap_or(false)
+    }
+
+    pub(super) fn is_merged(&self) -> bool {
+        matches!(self.state, TargetState::Merged(_))
+    }
+
+    /// Whether it must be created.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self.state, TargetState::Absent | TargetState::Dropped(_))
+    }
+
+    pub(super) fn lister(&self) -> Lister {
+        lister(self.database.clone())
+    }
+}
+
+pub(super) fn lister(database: Database) -> Lister {
+    Lister { database, selection: ReadPreference::Primary.into() }
+}
+
+/// Decides what of the archive goes where.
+pub(super) fn choose(
+    connection: &Connection,
+    prelude: &Prelude,
+    options: &RestoreOptions,
+) -> Result<(Vec<Target>, Vec<LeftOut>), RestoreFault> {
+    refuse_unknown_names(prelude, options)?;
+    let mut left_out = Vec::new();
+    let mut taken = Vec::new();
+    for (number, namespace) in prelude.namespaces.iter().enumerate() {
+        match reason_to_leave_out(namespace, options) {
+            Some(reason) => left_out.push(LeftOut { namespace: namespace.to_string(), reason: reason.to_owned() }),
+            None => taken.push((number, namespace)),
+        }
+    }
+    let names = taken.iter().map(|(_, namespace)| (namespace.db.as_str(), namespace.collection.as_str()));
+    let places = options.map.apply_to_all(names).map_err(invalid)?;
+    let mut targets = Vec::new();
+    for ((number, namespace), (db, collection)) in taken.into_iter().zip(places) {
+        if options.exclude.iter().any(|excluded| excluded.covers(&db, &collection)) {
+            return Err(RestoreFault::Invalid(format!(
+                "{namespace} would be restored over Holdfast's own catalogue, {db}.{collection}"
+            )));
+        }
+        refuse_bad_name(&db, &collection)?;
+        let mut metadata = namespace
+            .parsed_metadata()
+            .map_err(|error| RestoreFault::Invalid(format!("the metadata of {namespace} cannot be read: {error}")))?;
+        rename_view_source(&mut metadata, &options.map, &namespace.db, &db)?;
+        let has_validator = metadata.options.contains_key("validator") || metadata.kind == NamespaceKind::Timeseries;
+        targets.push(Target {
+            number,
+            from: namespace.to_string(),
+            database: connection.client().database(&db),
+            collection,
+            metadata,
+            state: TargetState::Absent,
+            has_validator,
+        });
+    }
+    Ok((targets, left_out))
+}
+
+/// The archive must be the one that the manifest speaks of.
+pub(super) fn refuse_other_archive(prelude: &Prelude, expected: &Expected<'_>) -> Result<(), RestoreFault> {
+    let declared = |db: &str, collection: &str| {
+        prelude.namespaces.iter().any(|namespace| namespace.db == db && namespace.collection == collection)
+    };
+    let missing = expected.namespaces.iter().find(|wanted| !declared(&wanted.db, &wanted.collection));
+    if let Some(missing) = missing {
+        let name = format!("{}.{}", missing.db, missing.collection);
+        return Err(RestoreFault::Invalid(format!("the manifest speaks of {name}, and the archive has none")));
+    }
+    let is_expected = |namespace: &PreludeNamespace| {
+        let mut wanted = expected.namespaces.iter();
+        wanted.any(|wanted| wanted.db == namespace.db && wanted.collection == namespace.collection)
+    };
+    match prelude.namespaces.iter().find(|namespace| !namespace.is_oplog() && !is_expected(namespace)) {
+        Some(extra) => {
+            Err(RestoreFault::Invalid(format!("the archive has {extra}, of which the manifest says nothing")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn reason_to_leave_out(namespace: &PreludeNamespace, options: &RestoreOptions) -> Option<&'static str> {
+    let (db, collection) = (namespace.db.as_str(), namespace.collection.as_str());
+    if namespace.is_oplog() {
+        Some("oplog entries are not replayed: each collection is restored as it was when it was dumped")
+    } else if SERVER_DATABASES.contains(&db) {
+        Some("a database of the server's own")
+    } else if is_servers_own(collection) {
+        Some("a collection of the server's own")
+    } else if options.exclude.iter().any(|excluded| excluded.covers(db, collection)) {
+        Some("Holdfast's own catalogue")
+    } else if options.database.as_ref().is_some_and(|wanted| wanted != db) {
+        Some("of another database than the one asked for")
+    } else if options.only.as_ref().is_some_and(|names| !names.iter().any(|name| is_called(namespace, name))) {
+        Some("not among the collections asked for")
+    } else {
+        None
+    }
+}
+
+fn is_called(namespace: &PreludeNamespace, name: &str) -> bool {
+    namespace.collection == name
+        || name.strip_prefix(namespace.db.as_str()).and_then(|rest| rest.strip_prefix('.'))
+            == Some(namespace.collection.as_str())
+}
+
+/// A typo must not restore less than was meant.
+fn refuse_unknown_names(prelude: &Prelude, options: &RestoreOptions) -> Result<(), RestoreFault> {
+    if let Some(database) = &options.database
+        && !prelude.namespaces.iter().any(|namespace| namespace.db == *database)
+    {
+        return Err(RestoreFault::Invalid(format!("the archive has no database {database}")));
+    }
+    let names = options.only.iter().flatten();
+    let is_there = |name: &String| prelude.namespaces.iter().any(|namespace| is_called(namespace, name));
+    let missing: Vec<_> = names.filter(|name| !is_there(name)).map(String::as_str).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(RestoreFault::Invalid(format!("the archive has no {}", missing.join(", "))))
+}
+
+fn refuse_bad_name(db: &str, collection: &str) -> Result<(), RestoreFault> {
+    let is_bad_database =
+        db.len() > DATABASE_BYTES || db.contains(['/', '\\', ' ', '"', '$', '*', '<', '>', ':', '|', '?', '\0']);
+    let is_bad_collection = collection.contains('\0') || db.len() + 1 + collection.len() > NAMESPACE_BYTES;
+    if is_bad_database || is_bad_collection || SERVER_DATABASES.contains(&db) || is_servers_own(collection) {
+        return Err(RestoreFault::Invalid(format!(
+            "{db}.{collection} is no name that a collection may be restored to"
+        )));
+    }
+    Ok(())
+}
+
+/// A view's source is renamed with the rest where it stays in the view's database. Other names inside its pipeline are
+/// left as they are.
+fn rename_view_source(
+    metadata: &mut Metadata,
+    map: &NamespaceMap,
+    from_db: &str,
+    to_db: &str,
+) -> Result<(), RestoreFault> {
+    let Ok(source) = metadata.options.get_str("viewOn") else { return Ok(()) };
+    let (db, renamed) = map.apply(from_db, source).map_err(invalid)?;
+    if db == to_db {
+        metadata.options.insert("viewOn", renamed);
+    }
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn invalid(error: super::MapError) -> RestoreFault {
+    RestoreFault::Invalid(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Document, doc};
+
+    use super::*;
+
+    fn namespace(db: &str, collection: &str, options: Document) -> PreludeNamespace {
+        let kind = if options.contains_key("viewOn") { NamespaceKind::View } else { NamespaceKind::Collection };
+        let metadata = Metadata { options, collection_name: collection.to_owned(), kind, ..Metadata::default() };
+        PreludeNamespace::new(db, &metadata)
+    }
+
+    #[test]
+    fn what_is_not_the_users_is_left_out_with_a_reason() {
+        let options = RestoreOptions { exclude: vec![crate::Exclusion::catalog("shop")], ..RestoreOptions::default() };
+        for (db, collection) in [("admin", "system.version"), ("shop", "system.profile"), ("shop", "backup_jobs")] {
+            assert!(reason_to_leave_out(&namespace(db, collection, doc! {}), &options).is_some(), "{db}.{collection}");
+        }
+        assert_eq!(reason_to_leave_out(&namespace("shop", "system.js", doc! {}), &options), None);
+        assert_eq!(reason_to_leave_out(&namespace("shop", "contents", doc! {}), &options), None);
+    }
+
+    #[test]
+    fn names_asked_for_must_be_in_the_archive() {
+        let prelude = Prelude { namespaces: vec![namespace("shop", "a.b", doc! {})], ..Prelude::default() };
+        let asked = |only: &str| RestoreOptions { only: Some(vec![only.to_owned()]), ..RestoreOptions::default() };
+        assert!(refuse_unknown_names(&prelude, &asked("a.b")).is_ok());
+        assert!(refuse_unknown_names(&prelude, &asked("shop.a.b")).is_ok());
+        assert!(refuse_unknown_names(&prelude, &asked("shop.a")).is_err());
+        let database = RestoreOptions { database: Some("shops".to_owned()), ..RestoreOptions::default() };
+        assert!(refuse_unknown_names(&prelude, &database).is_err());
+    }
+
+    #[test]
+    fn names_that_no_server_takes_are_refused_beforehand() {
+        assert!(refuse_bad_name("shop", "a b.c").is_ok());
+        for (db, collection) in [("a b", "c"), ("admin", "c"), ("shop", "system.views"), ("shop", &"x".repeat(255))] {
+            assert!(refuse_bad_name(db, collection).is_err(), "{db}.{collection}");
+        }
+    }
+
+    #[test]
+    fn a_view_follows_its_source() {
+        let map = NamespaceMap::parse(&["a.old".to_owned()], &["a.new".to_owned()]).unwrap();
+        let mut metadata = Metadata { options: doc! { "viewOn": "old", "pipeline": [] }, ..Metadata::default() };
+        rename_view_source(&mut metadata, &map, "a", "a").unwrap();
+        assert_eq!(metadata.options.get_str("viewOn").unwrap(), "new");
+    }
+}

@@ -1,0 +1,141 @@
+//! What the tests of this crate share: a connection to the running server, servers and proxies of their own, archives
+//! in memory.
+
+mod proxy;
+mod server;
+
+use std::{
+    future::pending,
+    io::Cursor,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use bson::{Document, RawDocumentBuf};
+use futures_util::TryStreamExt;
+use holdfast_archive::{Summary, Visitor, Walker};
+use holdfast_database::{
+    Connection, DumpError, DumpReport, DumpSelection, NamespaceMap, RestoreError, RestoreOptions, RestoreReport, dump,
+    plan, restore,
+};
+use holdfast_domain::{
+    Secret,
+    settings::{CollectionFilter, ReadPreference},
+};
+use sha2::{Digest, Sha256};
+
+pub(crate) use self::{proxy::Proxy, server::Server};
+
+pub(crate) async fn connect(uri: &str) -> Connection {
+    Connection::open(&Secret::new(uri), ReadPreference::Primary, "holdfast-tests").await.expect("the server answers")
+}
+
+pub(crate) async fn connection() -> Connection {
+    connect(&holdfast_testing::parts().mongodb_uri).await
+}
+
+/// The running server, with a database of this test alone as the default one.
+pub(crate) struct Scratch {
+    pub(crate) connection: Connection,
+    pub(crate) database: String,
+}
+
+impl Scratch {
+    pub(crate) async fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let unique = holdfast_testing::unique("db");
+        let database = format!("{unique}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        Self { connection: connect(&with_database(&holdfast_testing::parts().mongodb_uri, &database)).await, database }
+    }
+
+    pub(crate) fn collection(&self, name: &str) -> mongodb::Collection<Document> {
+        self.connection.client().database(&self.database).collection(name)
+    }
+
+    pub(crate) fn handle(&self) -> mongodb::Database {
+        self.connection.client().database(&self.database)
+    }
+
+    /// Everything of `from` goes into this database.
+    pub(crate) fn map_from(&self, from: &str) -> NamespaceMap {
+        NamespaceMap::parse(&[format!("{from}.*")], &[format!("{}.*", self.database)]).expect("a map")
+    }
+
+    pub(crate) async fn drop(self) {
+        self.connection.drop_database(&self.database).await.expect("the database is dropped");
+    }
+}
+
+/// `mongodb://host/?options` with a database in it.
+pub(crate) fn with_database(uri: &str, database: &str) -> String {
+    let (scheme, rest) = uri.split_once("://").expect("a scheme");
+    let (hosts, options) = rest.split_once('?').map_or((rest, ""), |(hosts, options)| (hosts, options));
+    let hosts = hosts.split('/').next().expect("hosts");
+    format!("{scheme}://{hosts}/{database}?{options}")
+}
+
+pub(crate) fn everything() -> DumpSelection {
+    DumpSelection { collections: CollectionFilter::All, exclude: Vec::new() }
+}
+
+/// A whole dump of the connection's database.
+pub(crate) async fn dumped(connection: &Connection) -> (Vec<u8>, DumpReport) {
+    dump_of(connection, &everything()).await.expect("a whole dump")
+}
+
+pub(crate) async fn dump_of(
+    connection: &Connection,
+    selection: &DumpSelection,
+) -> Result<(Vec<u8>, DumpReport), DumpError> {
+    let plan = plan(connection, selection, 4).await?;
+    dump(connection, plan, 4, Vec::new(), pending()).await
+}
+
+pub(crate) async fn restored(
+    connection: &Connection,
+    archive: Vec<u8>,
+    options: &RestoreOptions,
+) -> Result<RestoreReport, RestoreError> {
+    restore(connection, Cursor::new(archive), options, None, &|_| ()).await
+}
+
+pub(crate) fn summary_of(archive: &[u8]) -> Summary {
+    let mut walker = Walker::new(());
+    walker.feed(archive).expect("a sound archive");
+    walker.finish().expect("a whole archive").0
+}
+
+/// The documents of one namespace, in the archive's order.
+pub(crate) fn documents_of(archive: &[u8], collection: &str) -> Vec<Document> {
+    struct Collector {
+        wanted: Option<usize>,
+        collection: String,
+        documents: Vec<Document>,
+    }
+    impl Visitor for Collector {
+        fn prelude(&mut self, prelude: &holdfast_archive::Prelude) -> Result<(), holdfast_archive::VisitError> {
+            self.wanted = prelude.namespaces.iter().position(|namespace| namespace.collection == self.collection);
+            Ok(())
+        }
+
+        fn document(&mut self, namespace: usize, document: &[u8]) -> Result<(), holdfast_archive::VisitError> {
+            if Some(namespace) == self.wanted {
+                self.documents.push(Document::from_reader(document)?);
+            }
+            Ok(())
+        }
+    }
+    let mut walker = Walker::new(Collector { wanted: None, collection: collection.to_owned(), documents: Vec::new() });
+    walker.feed(archive).expect("a sound archive");
+    walker.finish().expect("a whole archive").1.documents
+}
+
+/// SHA-256 over the sorted SHA-256 of a collection's documents, as `expected.json` has it.
+pub(crate) async fn sorted_hash(database: &mongodb::Database, collection: &str) -> (u64, String) {
+    let cursor = database.collection::<RawDocumentBuf>(collection).find(Document::new()).await.expect("a cursor");
+    let documents: Vec<RawDocumentBuf> = cursor.try_collect().await.expect("all documents");
+    let mut hashes: Vec<_> = documents.iter().map(|document| Sha256::digest(document.as_bytes())).collect();
+    hashes.sort_unstable();
+    let mut all = Sha256::new();
+    hashes.iter().for_each(|hash| all.update(hash));
+    (documents.len() as u64, hex::encode(all.finalize()))
+}

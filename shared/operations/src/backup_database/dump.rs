@@ -1,0 +1,202 @@
+//! The dump on its way: engine → stages → upload, one stream, nothing on disk. It is proved before it is completed.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use holdfast_catalog::COLLECTIONS;
+use holdfast_codec::{ArtifactPlace, MasterKey};
+use holdfast_database::{Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Exclusion};
+use holdfast_domain::{Encryption, EngineInfo, ObjectKey, RepositoryFile, Source, Timestamp, WrappedKey};
+use holdfast_storage::{
+    Checksum, Stored,
+    upload::{self, PendingUpload, UploadError},
+};
+use tokio::task::JoinHandle;
+
+use super::{
+    Run,
+    pipeline::{Meters, Proof, Recipe, Stages},
+    watch::Watch,
+};
+use crate::{Holdfast, OperationError};
+
+const APP_NAME: &str = "holdfast-backup";
+const SUITE: &str = "AES-256-CBC+HMAC-SHA256";
+
+/// The repository a run writes to, and the key it encrypts under.
+pub(super) struct WritingKey {
+    pub(super) repository: RepositoryFile,
+    pub(super) master: Option<Arc<MasterKey>>,
+    pub(super) encryption: Option<Encryption>,
+    pub(super) wrapped: Vec<WrappedKey>,
+}
+
+/// A dump that is stored, checked, and not yet a backup.
+pub(super) struct StoredDump {
+    pub(super) key: ObjectKey,
+    pub(super) proof: Proof,
+    pub(super) report: DumpReport,
+    pub(super) engine: EngineInfo,
+    pub(super) source: Source,
+}
+
+/// Finds or makes the repository and, where encryption is asked for, opens its newest key. Fails closed.
+pub(super) async fn writing_key(h: &Holdfast) -> Result<WritingKey, OperationError> {
+    let encrypt = h.settings.database.encryption;
+    h.repository.init(encrypt, Timestamp::now()).await?;
+    let repository = h.repository.open().await?;
+    if !encrypt {
+        return Ok(WritingKey { repository, master: None, encryption: None, wrapped: Vec::new() });
+    }
+    let epoch = repository.newest_epoch().cloned();
+    let epoch = epoch.ok_or_else(|| crate::RepositoryError::NoKey(h.repository.location().clone()))?;
+    let master = h.repository.master_key(epoch.epoch).await?;
+    let encryption = Encryption { suite: SUITE.to_owned(), key_epoch: epoch.epoch };
+    Ok(WritingKey { repository, master: Some(master), encryption: Some(encryption), wrapped: epoch.keys })
+}
+
+pub(super) async fn dump_to_store(
+    h: &Holdfast,
+    run: &Run,
+    key: &WritingKey,
+    meters: &Meters,
+    watch: &Watch,
+) -> Result<StoredDump, OperationError> {
+    let settings = &h.settings.database;
+    let place = ObjectKey::database_dump(&run.job.backup_id, run.fence, settings.compression, settings.encryption);
+    let connection = watch.guard(connect(h)).await?;
+    let plan = watch.guard(plan(h, &connection)).await?;
+    meters.expected.store(plan.estimated_bytes(), Ordering::Relaxed);
+    let (sink, source) = upload::channel(upload::part_bytes_for(plan.estimated_bytes()));
+    let recipe = recipe(h, key, &place);
+    let stages =
+        Stages::new(&recipe, meters, sink).map_err(|error| OperationError::internal("begin the dump", &error))?;
+    let uploading = Uploading(tokio::spawn({
+        let (store, place) = (Arc::clone(h.repository.store()), place.clone());
+        async move { upload::send_all(&store, &place, source).await }
+    }));
+    let dumped = dump(h, &connection, plan, stages, watch).await;
+    let (pending, (proof, report)) = match (uploading.wait(watch).await?, dumped) {
+        (Ok(pending), Ok(dumped)) => (pending, dumped),
+        (Ok(pending), Err(error)) => {
+            pending.abort().await;
+            return Err(error);
+        }
+        // The source died because the engine failed or was stopped: that is the cause. Else the store's fault is.
+        (Err(UploadError::SourceDied { .. }), Err(error)) => return Err(error),
+        (Err(UploadError::SourceDied { key }), Ok(_)) => {
+            return Err(OperationError::internal("end the upload", &format!("{key} lost its source")));
+        }
+        (Err(UploadError::Store(error)), _) => return Err(error.into()),
+    };
+    check_report(&report, &proof)?;
+    complete(&place, pending, &proof, watch).await?;
+    let engine = EngineInfo { name: "native".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    let source =
+        Source { uri: connection.redacted_uri().to_owned(), server_version: connection.server_version().to_owned() };
+    Ok(StoredDump { key: place, proof, report, engine, source })
+}
+
+async fn connect(h: &Holdfast) -> Result<Connection, OperationError> {
+    let preference = h.settings.database.read_preference;
+    Ok(Connection::open(&h.settings.mongodb_uri, preference, APP_NAME).await?)
+}
+
+async fn plan(h: &Holdfast, connection: &Connection) -> Result<DumpPlan, OperationError> {
+    let own = Exclusion {
+        database: h.catalog.location().database,
+        collections: Some(COLLECTIONS.iter().map(|name| (*name).to_owned()).collect()),
+    };
+    let settings = &h.settings.database;
+    let selection = DumpSelection { collections: settings.collections.clone(), exclude: vec![own] };
+    Ok(holdfast_database::plan(connection, &selection, settings.parallel_collections).await?)
+}
+
+fn recipe(h: &Holdfast, key: &WritingKey, object_key: &ObjectKey) -> Recipe {
+    let settings = &h.settings.database;
+    let encryption = key.master.as_ref().zip(key.encryption.as_ref()).map(|(master, encryption)| {
+        let place = ArtifactPlace {
+            repository: key.repository.id.clone(),
+            key_epoch: encryption.key_epoch,
+            object_key: object_key.clone(),
+        };
+        (Arc::clone(master), place)
+    });
+    Recipe { compression_level: settings.compression.then_some(settings.compression_level), encryption }
+}
+
+/// Runs the engine into the stages, and ends them. When the run has to stop the engine is, and the stages are dropped
+/// without an end.
+async fn dump(
+    h: &Holdfast,
+    connection: &Connection,
+    plan: DumpPlan,
+    stages: Stages,
+    watch: &Watch,
+) -> Result<(Proof, DumpReport), OperationError> {
+    let parallel = h.settings.database.parallel_collections;
+    let stop = async {
+        watch.stopped().await;
+    };
+    match holdfast_database::dump(connection, plan, parallel, stages, stop).await {
+        Ok((stages, report)) => {
+            let finished = tokio::task::spawn_blocking(move || stages.finish()).await;
+            let finished = finished.map_err(|error| OperationError::internal("end the dump", &error))?;
+            let proof = finished.map_err(|error| OperationError::DumpNotWhole(error.to_string()))?;
+            Ok((proof, report))
+        }
+        Err(DumpError::Stopped) => Err(watch.stopped().await.into()),
+        Err(DumpError::Database(error)) => Err(error.into()),
+        Err(error) => Err(OperationError::DumpNotWhole(error.to_string())),
+    }
+}
+
+/// The engine's own count against what went through the walk.
+fn check_report(report: &DumpReport, proof: &Proof) -> Result<(), OperationError> {
+    let (dumped, walked) = (report.documents(), proof.summary.documents());
+    if dumped == walked && report.namespaces.len() == proof.summary.namespaces.len() {
+        return Ok(());
+    }
+    Err(OperationError::DumpNotWhole(format!("the engine sent {dumped} documents, the archive holds {walked}")))
+}
+
+/// Completes the upload and compares what the store says it has with what was sent.
+async fn complete(key: &ObjectKey, pending: PendingUpload, proof: &Proof, watch: &Watch) -> Result<(), OperationError> {
+    let Stored { size_bytes, checksum } = watch.guard(async { Ok(pending.complete().await?) }).await?;
+    let sent = proof.artifact.size_bytes;
+    let same_checksum = match checksum {
+        Checksum::Full(sha256) => sha256 == proof.artifact.sha256,
+        // Compared with the parts' own by the store.
+        Checksum::Composite(_) => true,
+    };
+    if size_bytes == sent && same_checksum {
+        return Ok(());
+    }
+    let cause = format!("it has {size_bytes} bytes there, {sent} were sent, or its checksum differs");
+    Err(holdfast_storage::StoreError::Corrupt { key: key.to_string(), cause }.into())
+}
+
+/// The upload's task: it ends by itself when its source does, and is waited for, so that nothing is left behind.
+struct Uploading(JoinHandle<Result<PendingUpload, UploadError>>);
+
+impl Uploading {
+    async fn wait(mut self, watch: &Watch) -> Result<Result<PendingUpload, UploadError>, OperationError> {
+        let ended = tokio::select! {
+            ended = &mut self.0 => ended,
+            // Stopped: the source is dead by now, or will be in a moment, and the upload aborts itself.
+            () = stopped_and_waited(watch) => return Err(watch.stopped().await.into()),
+        };
+        ended.map_err(|error| OperationError::internal("upload", &error))
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn stopped_and_waited(watch: &Watch) {
+    const ABORT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+    watch.stopped().await;
+    tokio::time::sleep(ABORT_TIMEOUT).await;
+}

@@ -1,0 +1,169 @@
+//! A database backup: lease, dump, store, check, commit. The manifest is written last; without it there is no backup.
+//!
+//! A run may be killed at any await, come twice, or late: what is left behind is settled by the next run or the sweep.
+
+mod claim;
+mod commit;
+mod dump;
+mod pipeline;
+pub(crate) mod restore_guide;
+mod watch;
+
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp, Trigger, TriggerKind};
+
+use self::{
+    claim::{Claim, claim},
+    commit::commit,
+    dump::{dump_to_store, writing_key},
+    pipeline::Meters,
+    watch::Watch,
+};
+use crate::{Holdfast, OperationError, StopReason, settle, trigger};
+
+/// What asks for the backup.
+#[derive(Debug, Clone)]
+pub enum BackupRequest {
+    /// A schedule's tick. The same tick is the same backup.
+    Scheduled {
+        /// The tick.
+        tick: Timestamp,
+        /// The schedule.
+        by: Option<String>,
+    },
+    /// A job that was made `pending` by a trigger.
+    Triggered {
+        /// The job's backup.
+        backup_id: BackupId,
+    },
+}
+
+impl BackupRequest {
+    /// The backup that it asks for.
+    #[must_use]
+    pub fn backup_id(&self) -> BackupId {
+        match self {
+            Self::Scheduled { tick, .. } => BackupId::of_tick(BackupType::Database, *tick),
+            Self::Triggered { backup_id } => backup_id.clone(),
+        }
+    }
+
+    pub(crate) fn trigger(&self) -> Trigger {
+        match self {
+            Self::Scheduled { by, .. } => Trigger { kind: TriggerKind::Schedule, by: by.clone() },
+            Self::Triggered { .. } => Trigger { kind: TriggerKind::Manual, by: None },
+        }
+    }
+}
+
+/// What bounds a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunLimits {
+    /// When the function is killed. The run stops itself early enough before it to clean up.
+    pub deadline: Option<Timestamp>,
+}
+
+impl RunLimits {
+    /// No bounds: an operator's machine.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { deadline: None }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub enum BackupOutcome {
+    /// The backup exists.
+    Completed(Box<Job>),
+    /// It does not, and the job says why.
+    Failed(Box<Job>),
+    /// This run had nothing to do.
+    Skipped {
+        /// The backup that was asked for.
+        backup_id: BackupId,
+        /// Why.
+        reason: SkipReason,
+    },
+}
+
+/// Why a run had nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipReason {
+    /// Backups are switched off.
+    Disabled,
+    /// The job is settled: the event came again, or the job was cancelled meanwhile.
+    AlreadySettled(JobStatus),
+    /// Another run holds its lease, and beats.
+    RunningElsewhere,
+}
+
+/// Backs up the database.
+///
+/// # Errors
+/// Where it could not begin ([`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`]) or not be
+/// recorded: the event's source should try again. A dump that fails is [`BackupOutcome::Failed`]: its job says why.
+pub async fn back_up_database(
+    h: &Holdfast,
+    request: BackupRequest,
+    limits: RunLimits,
+) -> Result<BackupOutcome, OperationError> {
+    let backup_id = request.backup_id();
+    if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h).is_some() {
+        return Ok(BackupOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
+    }
+    let run = match claim(h, &request, limits).await? {
+        Claim::Run(run) => run,
+        Claim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
+    };
+    let meters = Meters::default();
+    let watch = Watch::begin(h, &run, &meters, limits);
+    let result = dump_and_commit(h, &run, &meters, &watch).await;
+    drop(watch);
+    conclude(h, &run, result).await
+}
+
+/// A run that holds the lease.
+pub(crate) struct Run {
+    job: Job,
+    fence: u64,
+}
+
+async fn dump_and_commit(h: &Holdfast, run: &Run, meters: &Meters, watch: &Watch) -> Result<Job, RunFault> {
+    if let Some(switch) = trigger::switched_off(h) {
+        return Err(OperationError::Disabled(switch).into());
+    }
+    let key = watch.guard(writing_key(h)).await?;
+    let dump = dump_to_store(h, run, &key, meters, watch).await?;
+    commit(h, run, &key, dump, watch).await
+}
+
+/// How a run failed.
+enum RunFault {
+    /// There is no manifest: the job failed.
+    Failed(OperationError),
+    /// Whether there is a manifest is not known: the sweep will find out.
+    Unknown(OperationError),
+}
+
+impl From<OperationError> for RunFault {
+    fn from(error: OperationError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn conclude(h: &Holdfast, run: &Run, result: Result<Job, RunFault>) -> Result<BackupOutcome, OperationError> {
+    let backup_id = run.job.backup_id.clone();
+    let skipped = |reason| Ok(BackupOutcome::Skipped { backup_id: backup_id.clone(), reason });
+    match result {
+        Ok(job) => Ok(BackupOutcome::Completed(Box::new(job))),
+        Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
+            skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
+        }
+        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => skipped(SkipReason::RunningElsewhere),
+        Err(RunFault::Failed(error)) => {
+            let job = settle::fail(h, &run.job, error.failure(), Some(run.fence), Timestamp::now()).await?;
+            Ok(BackupOutcome::Failed(Box::new(job)))
+        }
+        Err(RunFault::Unknown(error)) => Err(error),
+    }
+}

@@ -1,0 +1,25 @@
+//! An operator stops a backup. The run notices at its next beat, at most ten seconds later.
+
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
+
+use crate::{Holdfast, OperationError, lease};
+
+/// Settles a job as `cancelled`, and frees its lease.
+///
+/// # Errors
+/// [`OperationError::NotFound`]; [`OperationError::NotCancellable`] where it is settled, or being committed.
+pub async fn cancel(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, OperationError> {
+    let change = JobChange { completed_at: Some(now), ..JobChange::default() };
+    let job = match h.catalog.transition(id, JobStatus::Cancelled, change, None).await {
+        Ok(job) => job,
+        Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
+        Err(CatalogError::Conflict { status, .. }) => {
+            return Err(OperationError::NotCancellable { backup_id: id.clone(), status });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    h.observer.job_changed(&job).await;
+    lease::release(h, id).await;
+    Ok(job)
+}

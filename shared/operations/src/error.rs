@@ -1,0 +1,207 @@
+//! What can go wrong with a use case, and what a job's row says of it: a code, a message, and what to do.
+
+use holdfast_catalog::CatalogError;
+use holdfast_codec::{ArtifactError, KeyError};
+use holdfast_database::{DatabaseError, RestoreError, RestoreFault};
+use holdfast_domain::{BackupId, FailureCode, JobFailure, JobStatus, settings::SettingsError};
+use holdfast_storage::StoreError;
+
+use crate::repository::{KeyringError, RepositoryError};
+
+/// A use case that did not do what was asked. No text of it holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The source is being backed up already.
+    #[error("backup {backup_id} is running: wait for it, or cancel it")]
+    AlreadyRunning {
+        /// The backup that runs.
+        backup_id: BackupId,
+    },
+    /// As many backups run as are allowed.
+    #[error("{} backups run, which is the most that BACKUP_MAX_CONCURRENT allows: {}", running.len(), list(running))]
+    ConcurrencyLimit {
+        /// The backups that run.
+        running: Vec<BackupId>,
+    },
+    /// A switch is off.
+    #[error("backups are switched off by {0}=false")]
+    Disabled(&'static str),
+    /// There is no such backup.
+    #[error("there is no backup {0}")]
+    NotFound(BackupId),
+    /// It is too late, or too early, for this change.
+    #[error("backup {backup_id} is {status} and cannot be cancelled")]
+    NotCancellable {
+        /// The backup.
+        backup_id: BackupId,
+        /// Where it stands.
+        status: JobStatus,
+    },
+    /// What was asked cannot be done with this backup or file.
+    #[error("{0}")]
+    Invalid(String),
+    /// Settings are wrong.
+    #[error(transparent)]
+    Config(#[from] SettingsError),
+    /// The database.
+    #[error(transparent)]
+    Source(#[from] DatabaseError),
+    /// The database answered with fewer documents than its dump holds, or the reverse.
+    #[error("the dump is not whole: {0}")]
+    DumpNotWhole(String),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The catalogue.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The repository.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The keys.
+    #[error(transparent)]
+    Key(#[from] KeyringError),
+    /// What is stored is not what was written.
+    #[error("backup {backup_id} is damaged: {problem}")]
+    Corrupt {
+        /// The backup.
+        backup_id: BackupId,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A restore did not end well.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The run was stopped.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
+    /// A fault of Holdfast's own.
+    #[error("could not {doing}: {cause}")]
+    Internal {
+        /// What it was about.
+        doing: &'static str,
+        /// What happened.
+        cause: String,
+    },
+}
+
+/// Why a run stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StopReason {
+    /// The function's time ran out.
+    #[error("the function's time ran out before the dump was stored")]
+    Deadline,
+    /// Another run has the lease, or the catalogue was away too long to know.
+    #[error("the run lost its lease: another run took it over, or the catalogue could not be reached for too long")]
+    LeaseLost,
+    /// An operator cancelled it.
+    #[error("the backup was cancelled")]
+    Cancelled,
+}
+
+impl OperationError {
+    pub(crate) fn corrupt(backup_id: &BackupId, problem: impl Into<String>) -> Self {
+        Self::Corrupt { backup_id: backup_id.clone(), problem: problem.into() }
+    }
+
+    pub(crate) fn internal(doing: &'static str, cause: &dyn std::fmt::Display) -> Self {
+        Self::Internal { doing, cause: cause.to_string() }
+    }
+
+    /// Whether the same call may succeed later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::AlreadyRunning { .. } | Self::ConcurrencyLimit { .. } => true,
+            Self::Source(error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            Self::Catalog(error) => matches!(error, CatalogError::Unavailable { .. }),
+            _ => false,
+        }
+    }
+
+    /// What the job's row says.
+    #[must_use]
+    pub fn failure(&self) -> JobFailure {
+        JobFailure { code: self.code(), message: self.to_string(), hint: self.hint().map(str::to_owned) }
+    }
+
+    /// The kind of failure.
+    #[must_use]
+    pub fn code(&self) -> FailureCode {
+        match self {
+            Self::Config(_) | Self::Disabled(_) => FailureCode::ConfigInvalid,
+            Self::Source(error) => source_code(error),
+            Self::DumpNotWhole(_) => FailureCode::DumpRefused,
+            Self::Store(StoreError::Denied { .. }) => FailureCode::StoreDenied,
+            Self::Store(StoreError::Corrupt { .. }) | Self::Corrupt { .. } => FailureCode::StoreCorrupt,
+            Self::Store(_) => FailureCode::StoreUnavailable,
+            Self::Repository(_) | Self::Key(_) => FailureCode::Encryption,
+            Self::Stopped(StopReason::Deadline) => FailureCode::Deadline,
+            Self::Stopped(StopReason::LeaseLost) => FailureCode::LeaseLost,
+            _ => FailureCode::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        Some(match self.code() {
+            FailureCode::ConfigInvalid => "correct the settings; GET /api/backups/config names each fault",
+            FailureCode::SourceUnreachable => {
+                "check that the server is up, that MONGODB_URI names it, and that the function's subnets and security \
+                 groups reach it"
+            }
+            FailureCode::SourceDenied => {
+                "check user, password and authSource in MONGODB_URI, and that the user has the role `backup`, or \
+                 `read` on the database"
+            }
+            FailureCode::SourceLost => "the next scheduled run tries again; see the server's log for why it went away",
+            FailureCode::StoreDenied => "check the function's role and the bucket's policy",
+            FailureCode::StoreUnavailable => "check that the bucket exists and its region; the next run tries again",
+            FailureCode::Deadline => {
+                "run `holdfast run database` from a machine, which has no deadline, or give the function more memory"
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn source_code(error: &DatabaseError) -> FailureCode {
+    match error {
+        DatabaseError::Unreachable(_) => FailureCode::SourceUnreachable,
+        DatabaseError::Denied(_) => FailureCode::SourceDenied,
+        DatabaseError::Lost(_) => FailureCode::SourceLost,
+        DatabaseError::Invalid(_) => FailureCode::ConfigInvalid,
+        _ => FailureCode::DumpRefused,
+    }
+}
+
+impl From<KeyError> for OperationError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error.into())
+    }
+}
+
+/// What lies under an `io::Error` of the reading stages: the store's fault, or the artifact's.
+pub(crate) fn of_reading(backup_id: &BackupId, error: &std::io::Error) -> OperationError {
+    let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
+    match (ArtifactError::of(error), store) {
+        (None, Some(store)) => store.clone().into(),
+        // Not of the bytes: the disk or the pipe that they were being written to.
+        (None, None) if error.kind() != std::io::ErrorKind::InvalidData => {
+            OperationError::internal("read the backup or hand it on", error)
+        }
+        _ => OperationError::corrupt(backup_id, error.to_string()),
+    }
+}
+
+/// As [`of_reading`], for a restore whose archive could not be read.
+pub(crate) fn of_restore(backup_id: &BackupId, error: RestoreError) -> OperationError {
+    match &error.cause {
+        RestoreFault::Source(source) if error.incomplete.is_empty() => of_reading(backup_id, source),
+        _ => error.into(),
+    }
+}
+
+fn list(ids: &[BackupId]) -> String {
+    ids.iter().map(BackupId::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,87 @@
+//! Manifests: read, authenticated, listed.
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use holdfast_domain::{BackupId, BackupType, Manifest, ManifestFile, ObjectKey};
+use holdfast_storage::{StoreError, read_all};
+
+use super::Repository;
+use crate::OperationError;
+
+/// 1 GiB in 8 MiB segments is 128 digests of 67 bytes; this is room for 7 TiB and 10,000 namespaces.
+const MAX_MANIFEST_BYTES: usize = 64 * 1024 * 1024;
+/// Manifests read at a time when everything is listed.
+const LIST_CONCURRENCY: usize = 8;
+
+/// A backup that has a manifest, as the store has it. Listed, not authenticated: `verify` and `restore` do that.
+#[derive(Debug, Clone)]
+pub struct StoredBackup {
+    /// Its id, from the manifest's key.
+    pub backup_id: BackupId,
+    /// What the manifest says, or why it cannot be read.
+    pub manifest: Result<Manifest, String>,
+}
+
+impl Repository {
+    /// The manifest of a backup; where the backup is encrypted, authenticated.
+    ///
+    /// # Errors
+    /// [`OperationError::NotFound`] where there is no such backup, [`OperationError::Corrupt`] where its manifest is
+    /// not what was written.
+    pub async fn manifest(&self, id: &BackupId) -> Result<Manifest, OperationError> {
+        let file = self.manifest_file(id).await?;
+        let manifest = file.manifest(id).map_err(|error| OperationError::corrupt(id, error.to_string()))?;
+        match (&manifest.encryption, &file.hmac) {
+            (None, None) => Ok(manifest),
+            (Some(encryption), Some(hmac)) => {
+                let master = self.master_key(encryption.key_epoch).await?;
+                if master.verify_manifest_mac(file.signed_bytes(), hmac) {
+                    Ok(manifest)
+                } else {
+                    Err(OperationError::corrupt(id, "its manifest.json is not authentic: it was altered"))
+                }
+            }
+            (Some(_), None) => Err(OperationError::corrupt(id, "its manifest.json has lost its HMAC")),
+            (None, Some(_)) => Err(OperationError::corrupt(id, "its manifest.json has an HMAC and names no key epoch")),
+        }
+    }
+
+    /// Every backup that has a manifest, newest first.
+    ///
+    /// # Errors
+    /// Where the store cannot be listed. A manifest that cannot be read is listed as such.
+    pub async fn list(&self) -> Result<Vec<StoredBackup>, OperationError> {
+        let mut ids = Vec::new();
+        for kind in BackupType::ALL {
+            let mut objects = self.store().list(&ObjectKey::type_prefix(kind));
+            while let Some(object) = objects.try_next().await? {
+                ids.extend(object.key.manifest_of());
+            }
+        }
+        let read = |backup_id: BackupId| async move {
+            let manifest = self.unauthenticated(&backup_id).await.map_err(|error| error.to_string());
+            StoredBackup { backup_id, manifest }
+        };
+        let mut backups: Vec<_> = futures_util::stream::iter(ids).map(read).buffered(LIST_CONCURRENCY).collect().await;
+        backups.sort_by_key(|backup| std::cmp::Reverse(created_ms(&backup.backup_id)));
+        Ok(backups)
+    }
+
+    async fn unauthenticated(&self, id: &BackupId) -> Result<Manifest, OperationError> {
+        let file = self.manifest_file(id).await?;
+        file.manifest(id).map_err(|error| OperationError::corrupt(id, error.to_string()))
+    }
+
+    async fn manifest_file(&self, id: &BackupId) -> Result<ManifestFile, OperationError> {
+        let bytes = match read_all(self.store().as_ref(), &ObjectKey::manifest(id), MAX_MANIFEST_BYTES).await {
+            Ok(bytes) => bytes,
+            Err(StoreError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
+            Err(error) => return Err(error.into()),
+        };
+        ManifestFile::parse(&bytes).map_err(|error| OperationError::corrupt(id, error.to_string()))
+    }
+}
+
+/// The time in an id: `db_<unix ms>_…`.
+fn created_ms(id: &BackupId) -> u64 {
+    id.as_str().split('_').nth(1).and_then(|ms| ms.parse().ok()).unwrap_or_default()
+}

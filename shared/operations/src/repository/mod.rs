@@ -1,0 +1,162 @@
+//! A repository: a place in a store, and the keys that open it. The store is the truth; nothing here asks MongoDB.
+
+mod create;
+mod keyring;
+mod manifests;
+
+use std::{collections::HashMap, sync::Arc};
+
+use holdfast_codec::MasterKey;
+use holdfast_domain::{BackupType, FORMAT_VERSION, ObjectKey, RepositoryFile, settings::StoreLocation};
+use holdfast_storage::{Store, StoreError, read_all};
+use tokio::sync::Mutex;
+
+pub use self::{
+    create::InitReport,
+    keyring::{Keyring, KeyringError},
+    manifests::StoredBackup,
+};
+use crate::OperationError;
+
+/// A `repository.json` larger than this is not one.
+const MAX_FILE_BYTES: usize = 1024 * 1024;
+
+/// A repository. Cheap to clone.
+#[derive(Clone)]
+pub struct Repository {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    location: StoreLocation,
+    keyring: Keyring,
+    masters: Mutex<HashMap<u32, Arc<MasterKey>>>,
+}
+
+/// What is wrong with a repository itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// Nothing is there at all.
+    #[error("{0} holds no repository: run `holdfast init` first")]
+    NotInitialised(StoreLocation),
+    /// `repository.json` is gone, its copy is there.
+    #[error(
+        "{0} has lost its repository.json; its copy is there. Nothing was written: \
+         run `holdfast init`, which puts the copy in its place"
+    )]
+    LostButCopied(StoreLocation),
+    /// Both are gone, backups are there.
+    #[error(
+        "{0} holds backups, and neither repository.json nor repository.copy.json. Nothing was written, and no new key \
+         is ever made beside old backups: bring one of the two back (an older version of the object, the second \
+         store, or the offline copy made by `holdfast key export`)"
+    )]
+    Lost(StoreLocation),
+    /// Not the JSON it should be.
+    #[error("repository.json in {location} is not readable: {cause}. Its copy is repository.copy.json")]
+    Malformed {
+        /// Where.
+        location: StoreLocation,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Written by a newer Holdfast.
+    #[error("the repository has format version {0}; this Holdfast reads up to {FORMAT_VERSION}: use a newer one")]
+    TooNew(u32),
+    /// The epoch that an artifact names is not listed.
+    #[error("repository.json in {location} does not list key epoch {epoch}")]
+    UnknownEpoch {
+        /// Where.
+        location: StoreLocation,
+        /// Which.
+        epoch: u32,
+    },
+    /// Encryption was asked for, and the repository has no master key yet.
+    #[error("{0} has no master key yet: run `holdfast init` with a key set")]
+    NoKey(StoreLocation),
+}
+
+impl Repository {
+    /// The repository at a place in a store. Reads nothing yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, location: StoreLocation, keyring: Keyring) -> Self {
+        Self { inner: Arc::new(Inner { store, location, keyring, masters: Mutex::default() }) }
+    }
+
+    /// The store it lies in.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// Where it lies, for people.
+    #[must_use]
+    pub fn location(&self) -> &StoreLocation {
+        &self.inner.location
+    }
+
+    /// Reads `repository.json`.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] where it is missing or unreadable; it is never made here.
+    pub async fn open(&self) -> Result<RepositoryFile, OperationError> {
+        if let Some(file) = self.read(&ObjectKey::repository()).await? {
+            return Ok(file);
+        }
+        let location = self.location().clone();
+        Err(if self.read(&ObjectKey::repository_copy()).await?.is_some() {
+            RepositoryError::LostButCopied(location)
+        } else if self.holds_backups().await? {
+            RepositoryError::Lost(location)
+        } else {
+            RepositoryError::NotInitialised(location)
+        }
+        .into())
+    }
+
+    /// The master key of an epoch.
+    ///
+    /// # Errors
+    /// Where the repository does not list it, or no key at hand opens it.
+    pub async fn master_key(&self, epoch: u32) -> Result<Arc<MasterKey>, OperationError> {
+        let mut masters = self.inner.masters.lock().await;
+        if let Some(master) = masters.get(&epoch) {
+            return Ok(Arc::clone(master));
+        }
+        let file = self.open().await?;
+        let listed = file.epochs.iter().find(|listed| listed.epoch == epoch);
+        let listed =
+            listed.ok_or_else(|| RepositoryError::UnknownEpoch { location: self.location().clone(), epoch })?;
+        let master = Arc::new(self.inner.keyring.unwrap(listed, &file.id).await?);
+        masters.insert(epoch, Arc::clone(&master));
+        Ok(master)
+    }
+
+    async fn read(&self, key: &ObjectKey) -> Result<Option<RepositoryFile>, OperationError> {
+        let bytes = match read_all(self.store().as_ref(), key, MAX_FILE_BYTES).await {
+            Ok(bytes) => bytes,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let malformed = |error: serde_json::Error| RepositoryError::Malformed {
+            location: self.location().clone(),
+            cause: error.to_string(),
+        };
+        let file: RepositoryFile = serde_json::from_slice(&bytes).map_err(malformed)?;
+        if file.format_version > FORMAT_VERSION {
+            return Err(RepositoryError::TooNew(file.format_version).into());
+        }
+        Ok(Some(file))
+    }
+
+    async fn holds_backups(&self) -> Result<bool, OperationError> {
+        use futures_util::TryStreamExt as _;
+        for kind in BackupType::ALL {
+            if self.store().list(&ObjectKey::type_prefix(kind)).try_next().await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

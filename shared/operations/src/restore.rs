@@ -1,0 +1,122 @@
+//! Restoring: of a backup, checked against its manifest, or of anyone's mongodump archive.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read},
+    sync::Arc,
+};
+
+use holdfast_codec::GunzipReader;
+use holdfast_database::{Connection, Expected, ExpectedNamespace, RestoreOptions, RestoreProgress, RestoreReport};
+use holdfast_domain::{BackupId, BackupType, Secret, settings::ReadPreference};
+
+use crate::{
+    OperationError, Repository,
+    artifact::{ArchiveReader, Depth, Opener, dump_of},
+    error::of_restore,
+};
+
+const APP_NAME: &str = "holdfast-restore";
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Where to, and how.
+#[derive(Debug, Clone)]
+pub struct RestoreTarget {
+    /// The server.
+    pub uri: Secret,
+    /// Renaming, and what to do with what is there.
+    pub options: RestoreOptions,
+}
+
+impl RestoreTarget {
+    /// The target server, reached.
+    ///
+    /// # Errors
+    /// Where it cannot be.
+    pub async fn connect(&self) -> Result<Connection, OperationError> {
+        Ok(Connection::open(&self.uri, ReadPreference::Primary, APP_NAME).await?)
+    }
+}
+
+/// Restores a database backup, and compares what was restored with its manifest.
+///
+/// # Errors
+/// [`OperationError::Corrupt`] before anything is written where the first segment is already wrong; a
+/// [`holdfast_database::RestoreError`] that names the incomplete collections where it is found out later.
+pub async fn restore_database(
+    repository: &Repository,
+    id: &BackupId,
+    target: &RestoreTarget,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<RestoreReport, OperationError> {
+    if id.backup_type() != BackupType::Database {
+        return Err(OperationError::Invalid(format!("backup {id} is not a database backup")));
+    }
+    let manifest = repository.manifest(id).await?;
+    let opener = Arc::new(Opener::new(repository, &manifest).await?);
+    let artifact = dump_of(&manifest)?;
+    prove(repository, id, &artifact.key, &opener).await?;
+    let connection = target.connect().await?;
+    let archive = ArchiveReader::from_store(repository, &artifact.key, Arc::clone(&opener), Depth::Archive).await?;
+    let namespaces: Vec<ExpectedNamespace> = manifest
+        .namespaces
+        .iter()
+        .map(|namespace| ExpectedNamespace {
+            db: namespace.db.clone(),
+            collection: namespace.collection.clone(),
+            documents: namespace.documents,
+            content_hash: namespace.content_hash,
+        })
+        .collect();
+    let digest = |hash| opener.content_digest(hash);
+    let expected = Expected { namespaces: &namespaces, digest: &digest };
+    holdfast_database::restore(&connection, archive, &target.options, Some(expected), progress)
+        .await
+        .map_err(|error| of_restore(id, error))
+}
+
+/// Reads the whole artifact once, so that a restore of a damaged one is refused before anything is written.
+async fn prove(
+    repository: &Repository,
+    id: &BackupId,
+    key: &holdfast_domain::ObjectKey,
+    opener: &Arc<Opener>,
+) -> Result<(), OperationError> {
+    let mut reader = ArchiveReader::from_store(repository, key, Arc::clone(opener), Depth::Decrypted).await?;
+    let read = tokio::task::spawn_blocking(move || io::copy(&mut reader, &mut io::sink())).await;
+    read.map_err(|error| OperationError::internal("read the artifact", &error))?
+        .map_err(|error| crate::error::of_reading(id, &error))?;
+    Ok(())
+}
+
+/// Restores a mongodump archive, plain or gzipped, which the first two bytes tell.
+///
+/// # Errors
+/// As [`holdfast_database::restore`].
+pub async fn restore_archive(
+    source: Box<dyn Read + Send>,
+    target: &RestoreTarget,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<RestoreReport, OperationError> {
+    let connection = target.connect().await?;
+    let archive = PlainArchive { source: Some(BufReader::new(source)), plain: None };
+    Ok(holdfast_database::restore(&connection, archive, &target.options, None, progress).await?)
+}
+
+/// An archive that unzips itself where it has to; it finds out at the first read, on the thread that may block.
+struct PlainArchive {
+    source: Option<BufReader<Box<dyn Read + Send>>>,
+    plain: Option<Box<dyn Read + Send>>,
+}
+
+impl Read for PlainArchive {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(mut source) = self.source.take() {
+            let gzipped = source.fill_buf()?.starts_with(&GZIP_MAGIC);
+            self.plain = Some(if gzipped { Box::new(GunzipReader::new(source)) } else { Box::new(source) });
+        }
+        match &mut self.plain {
+            Some(plain) => plain.read(buffer),
+            None => Err(io::Error::other("the archive could not be opened")),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The sweep: settles what died, frees what it held, and says what is overdue. Each step goes on where another failed.
+
+use std::collections::HashMap;
+
+use holdfast_catalog::{Lease, Source};
+use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, ObjectKey, Timestamp};
+use holdfast_storage::UnfinishedUpload;
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use crate::{
+    Holdfast, OperationError,
+    lease::{NOT_STARTED_AFTER, is_dead},
+    settle, trigger,
+};
+
+/// An upload of a backup that the catalogue does not know is left alone for this long: another catalogue may.
+const UNKNOWN_UPLOAD_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a sweep did.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SweepReport {
+    /// Runs that died, now `failed: stalled`.
+    pub stalled: Vec<BackupId>,
+    /// Runs that died after their manifest was written, now `completed`.
+    pub completed: Vec<BackupId>,
+    /// Triggers that nobody took over, now `failed: not-started`.
+    pub not_started: Vec<BackupId>,
+    /// Leases and slots that nobody would have given back.
+    pub leases_freed: u64,
+    /// Unfinished uploads aborted.
+    pub uploads_aborted: u64,
+    /// Hours since a database backup was due; 0 where none is.
+    pub database_hours_overdue: f64,
+    /// Steps that failed.
+    pub problems: Vec<String>,
+}
+
+/// Sweeps once.
+///
+/// # Errors
+/// Only where nothing at all could be looked at; a step that fails is told in the report.
+pub async fn sweep(h: &Holdfast, now: Timestamp) -> Result<SweepReport, OperationError> {
+    let mut report = SweepReport { database_hours_overdue: hours_overdue(h, now).await?, ..SweepReport::default() };
+    if let Err(error) = settle_dead_jobs(h, now, &mut report).await {
+        report.problems.push(format!("stale jobs: {error}"));
+    }
+    if let Err(error) = settle_late_manifests(h, &mut report).await {
+        report.problems.push(format!("late manifests: {error}"));
+    }
+    if let Err(error) = free_orphan_leases(h, now, &mut report).await {
+        report.problems.push(format!("leases: {error}"));
+    }
+    if let Err(error) = abort_orphan_uploads(h, now, &mut report).await {
+        report.problems.push(format!("unfinished uploads: {error}"));
+    }
+    // A run whose manifest was late counts: look again.
+    if !report.completed.is_empty() {
+        report.database_hours_overdue = hours_overdue(h, now).await?;
+    }
+    Ok(report)
+}
+
+/// Settles each active job whose run is dead, or was never begun.
+pub(crate) async fn settle_dead_jobs(
+    h: &Holdfast,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
+    let jobs = h.catalog.active(None).await?;
+    let leases: HashMap<Source, Lease> =
+        h.catalog.leases().await?.sources.into_iter().map(|lease| (lease.source, lease)).collect();
+    for job in jobs {
+        let lease = Source::of(job.backup_type).and_then(|source| leases.get(&source));
+        let lease = lease.filter(|lease| lease.holder == job.backup_id);
+        if let Err(error) = settle_if_dead(h, &job, lease, now, report).await {
+            report.problems.push(format!("job {}: {error}", job.backup_id));
+        }
+    }
+    Ok(())
+}
+
+async fn settle_if_dead(
+    h: &Holdfast,
+    job: &Job,
+    lease: Option<&Lease>,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
+    if job.status == JobStatus::Pending && lease.is_none_or(|lease| lease.fence == 0) {
+        if now.duration_since(job.created_at) > NOT_STARTED_AFTER {
+            settle::fail(h, job, not_started(), Some(job.fence), now).await?;
+            report.not_started.push(job.backup_id.clone());
+        }
+        return Ok(());
+    }
+    if lease.is_some_and(|lease| !is_dead(lease, now)) {
+        return Ok(());
+    }
+    match h.repository.manifest(&job.backup_id).await {
+        Ok(manifest) => {
+            settle::complete(h, job, &manifest).await?;
+            report.completed.push(job.backup_id.clone());
+        }
+        Err(OperationError::NotFound(_)) => {
+            settle::fail(h, job, stalled(), Some(job.fence), now).await?;
+            report.stalled.push(job.backup_id.clone());
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// A run that was paused past its lease may write its manifest after it was settled as stalled: the manifest wins.
+async fn settle_late_manifests(h: &Holdfast, report: &mut SweepReport) -> Result<(), OperationError> {
+    const LOOK_AT: u32 = 100;
+    let failed = holdfast_catalog::JobFilter { backup_type: None, status: Some(JobStatus::Failed) };
+    let (jobs, _) = h.catalog.list(failed, 1, LOOK_AT).await?;
+    let stalled = |job: &&Job| job.error.as_ref().is_some_and(|error| error.code == FailureCode::Stalled);
+    for job in jobs.iter().filter(stalled) {
+        if report.stalled.contains(&job.backup_id) {
+            continue;
+        }
+        if let Ok(manifest) = h.repository.manifest(&job.backup_id).await {
+            settle::complete(h, job, &manifest).await?;
+            report.completed.push(job.backup_id.clone());
+        }
+    }
+    Ok(())
+}
+
+async fn free_orphan_leases(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+    for orphan in h.catalog.orphan_leases(now).await? {
+        if h.catalog.free_orphan(&orphan).await? {
+            tracing::info!(backup_id = %orphan.holder, "a lease that nobody would have given back was freed");
+            report.leases_freed += 1;
+        }
+    }
+    Ok(())
+}
+
+async fn abort_orphan_uploads(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+    let store = h.repository.store();
+    for upload in store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Database)).await? {
+        if is_orphan(h, &upload, now).await? {
+            store.abort_upload(&upload.key, &upload.upload_id).await?;
+            tracing::info!(key = %upload.key, "an unfinished upload was aborted");
+            report.uploads_aborted += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Whether nobody will finish this upload: its job is settled, or a later run of the job has its own.
+async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> Result<bool, OperationError> {
+    let old = now.duration_since(upload.initiated_at) > UNKNOWN_UPLOAD_AFTER;
+    let Some(id) = upload.key.backup() else { return Ok(old) };
+    match h.catalog.get(&id).await {
+        Ok(job) if !job.status.is_active() => Ok(true),
+        Ok(job) => Ok(upload.key != ObjectKey::database_dump(&id, job.fence, job.compressed, job.encrypted)),
+        Err(holdfast_catalog::CatalogError::NotFound { .. }) => Ok(old),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Hours since a database backup was due. Where there never was one, since the first was asked for; where none was ever
+/// asked for, a whole interval: a deployment that has backed up nothing is late.
+pub(crate) async fn hours_overdue(h: &Holdfast, now: Timestamp) -> Result<f64, OperationError> {
+    if trigger::switched_off(h).is_some() {
+        return Ok(0.0);
+    }
+    let interval = SignedDuration::from_hours(i64::from(h.settings.database.interval_hours));
+    let since = match h.catalog.newest_completed(BackupType::Database).await? {
+        Some(job) => job.completed_at.unwrap_or(job.created_at),
+        None => match h.catalog.oldest(BackupType::Database).await? {
+            Some(job) => job.created_at,
+            None => return Ok(interval.as_secs_f64() / 3600.0),
+        },
+    };
+    Ok(((now.duration_since(since) - interval).as_secs_f64() / 3600.0).max(0.0))
+}
+
+fn not_started() -> JobFailure {
+    JobFailure {
+        code: FailureCode::NotStarted,
+        message: "nobody took the backup over within 10 minutes".to_owned(),
+        hint: Some("look at the worker's log and at the dead-letter queue, then trigger it again".to_owned()),
+    }
+}
+
+fn stalled() -> JobFailure {
+    JobFailure {
+        code: FailureCode::Stalled,
+        message: "the run stopped beating before its manifest was written".to_owned(),
+        hint: Some(
+            "look at the worker's log: it was killed, or ran out of memory or time. The next run starts afresh"
+                .to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,76 @@
+//! A backup asked for by a person: lease and `pending` job now, the run by whoever takes it over.
+
+use holdfast_catalog::{Catalog, CatalogError, JobChange};
+use holdfast_codec::random_bytes;
+use holdfast_domain::{
+    BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, Timestamp, Trigger, TriggerKind,
+    settings::SettingsError,
+};
+
+use crate::{BackupRequest, Holdfast, OperationError, lease, settle};
+
+/// Leases the database and writes the `pending` job of a new backup.
+///
+/// # Errors
+/// [`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`], [`OperationError::Disabled`]: nothing was
+/// written then.
+pub async fn trigger_database(h: &Holdfast, by: Option<String>, now: Timestamp) -> Result<Job, OperationError> {
+    if let Some(switch) = switched_off(h) {
+        return Err(OperationError::Disabled(switch));
+    }
+    let id = BackupId::new(BackupType::Database, now, random_bytes()?);
+    let job = Job::pending(id, Trigger { kind: TriggerKind::Manual, by }, now);
+    lease::lease_and_insert(h, &job, now).await?;
+    Ok(job)
+}
+
+/// The switch that is off, if one is.
+pub(crate) fn switched_off(h: &Holdfast) -> Option<&'static str> {
+    if !h.settings.enabled {
+        return Some("BACKUP_SYSTEM_ENABLED");
+    }
+    (!h.settings.database.enabled).then_some("BACKUP_DATABASE_ENABLED")
+}
+
+/// Settles a job that could not be handed over to a worker, and frees its lease.
+///
+/// # Errors
+/// Where the catalogue cannot be reached: the sweep settles the job then.
+pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), OperationError> {
+    let failure = JobFailure {
+        code: FailureCode::NotStarted,
+        message: format!("the backup could not be handed over to a worker: {why}"),
+        hint: Some("trigger it again; see that the API's function may put events on the bus".to_owned()),
+    };
+    settle::fail(h, job, failure, None, Timestamp::now()).await?;
+    Ok(())
+}
+
+/// Writes a `failed` job for a run whose settings are wrong.
+///
+/// # Errors
+/// Where the catalogue cannot be reached.
+pub async fn record_misconfigured(
+    catalog: &Catalog,
+    request: &BackupRequest,
+    errors: &SettingsError,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
+    let id = request.backup_id();
+    let pending = Job::pending(id.clone(), request.trigger(), now);
+    match catalog.insert_pending(&pending).await {
+        Ok(()) | Err(CatalogError::AlreadyExists { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let failure = JobFailure {
+        code: FailureCode::ConfigInvalid,
+        message: errors.to_string(),
+        hint: Some("correct the settings; GET /api/backups/config names each fault".to_owned()),
+    };
+    let change = JobChange { error: Some(failure), completed_at: Some(now), ..JobChange::default() };
+    match catalog.transition(&id, JobStatus::Failed, change, None).await {
+        Ok(job) => Ok(job),
+        Err(CatalogError::Conflict { .. }) => Ok(catalog.get(&id).await?),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,95 @@
+//! The commands of RESTORE.md, run as they stand there by a shell.
+
+use std::{fs, path::Path, process::Command};
+
+use holdfast_domain::{Job, ObjectKey, WrappedKey};
+use holdfast_storage::read_all;
+
+use crate::fixture::{Fixture, KEY};
+
+/// The shell commands of a guide, in order; those that need the AWS command line are left out.
+fn commands(guide: &str) -> String {
+    let blocks = guide.split("```").skip(1).step_by(2);
+    let shell = blocks.filter_map(|block| block.strip_prefix("sh\n").or_else(|| block.strip_prefix("bash\n")));
+    shell.filter(|block| !block.starts_with("aws ")).collect::<Vec<_>>().join("\n")
+}
+
+async fn download(f: &Fixture, key: &ObjectKey, to: &Path) {
+    let bytes = read_all(f.store.store.as_ref(), key, 64 << 20).await.unwrap();
+    fs::write(to.join(key.file_name()), bytes).unwrap();
+}
+
+/// Follows the guide in an empty folder; what a person would paste is in `pasted`.
+async fn follow(f: &Fixture, job: &Job, pasted: &[(&str, String)]) -> Result<Vec<u8>, String> {
+    let folder = std::env::temp_dir().join(holdfast_testing::unique("guide"));
+    fs::create_dir_all(&folder).unwrap();
+    let key = job.key.clone().unwrap();
+    download(f, &key, &folder).await;
+    let guide = read_all(f.store.store.as_ref(), &ObjectKey::restore_guide(&job.backup_id), 1 << 20).await.unwrap();
+    let mut script = format!("set -eu\n{}", commands(std::str::from_utf8(&guide).unwrap()));
+    for (name, value) in pasted {
+        let line = script.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap().to_owned();
+        script = script.replace(&line, &format!("{name}='{value}'"));
+    }
+    let output = Command::new("bash").arg("-c").arg(&script).current_dir(&folder).output().unwrap();
+    let result = if output.status.success() {
+        Ok(fs::read(folder.join(key.file_name().trim_end_matches(".enc"))).unwrap())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout))
+    };
+    fs::remove_dir_all(&folder).unwrap();
+    result
+}
+
+async fn wrapped(f: &Fixture) -> WrappedKey {
+    f.holdfast.repository.open().await.unwrap().epochs[0].keys[0].clone()
+}
+
+fn documents(archive: &[u8]) -> u64 {
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut holdfast_codec::GunzipReader::new(archive), &mut plain).unwrap();
+    let mut walker = holdfast_archive::Walker::new(());
+    walker.feed(&plain).unwrap();
+    walker.finish().unwrap().0.documents()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openssl_alone_opens_a_backup_under_a_key() {
+    let f = Fixture::new(&[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
+    f.fill(1000).await;
+    let job = f.back_up().await;
+    let WrappedKey::Key { wrapped } = wrapped(&f).await else { panic!("wrapped by another method") };
+    let archive = follow(&f, &job, &[("KEY", KEY.to_owned()), ("WRAPPED", wrapped.clone())]).await.unwrap();
+    assert_eq!(documents(&archive), 1002);
+    let wrong = follow(&f, &job, &[("KEY", "f".repeat(64)), ("WRAPPED", wrapped)]).await;
+    assert!(wrong.is_err());
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openssl_alone_opens_a_backup_under_a_passphrase() {
+    let phrase = "correct horse battery staple";
+    let setting = format!("passphrase:{phrase}");
+    let f = Fixture::new(&[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", &setting)]).await;
+    f.fill(100).await;
+    let job = f.back_up().await;
+    let WrappedKey::Passphrase { salt, wrapped, .. } = wrapped(&f).await else { panic!("wrapped by another method") };
+    let pasted = [("PASSPHRASE", phrase.to_owned()), ("KDFSALT", salt), ("WRAPPED", wrapped)];
+    let archive = follow(&f, &job, &pasted).await.unwrap();
+    assert_eq!(documents(&archive), 102);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_backup_is_checked_by_its_guide() {
+    let f = Fixture::new(&[]).await;
+    f.fill(100).await;
+    let job = f.back_up().await;
+    assert_eq!(documents(&follow(&f, &job, &[]).await.unwrap()), 102);
+    let key = job.key.clone().unwrap();
+    let mut bytes = read_all(f.store.store.as_ref(), &key, 64 << 20).await.unwrap().to_vec();
+    bytes.truncate(bytes.len() - 1);
+    f.store.store.put(&key, bytes.into(), holdfast_storage::PutMode::Replace).await.unwrap();
+    assert!(follow(&f, &job, &[]).await.unwrap_err().contains("FAILED"));
+    f.remove().await;
+}

@@ -1,0 +1,153 @@
+//! A run dies at any await, or is paused past its lease: the next run converges, and nothing lies.
+
+use std::{sync::Arc, time::Duration};
+
+use holdfast_domain::{FailureCode, JobStatus, ObjectKey, Timestamp};
+use holdfast_operations::{BackupOutcome, SkipReason, sweep};
+use holdfast_testing::{Fault, FaultStore, Operation};
+
+use crate::fixture::{Fixture, completed, run};
+
+/// What holds whenever nobody is at work: a job is completed if and only if its manifest is there, and what a manifest
+/// names is there.
+async fn the_catalogue_tells_the_truth(f: &Fixture) {
+    let listed = f.holdfast.repository.list().await.unwrap();
+    for backup in &listed {
+        assert_eq!(f.job(&backup.backup_id).await.status, JobStatus::Completed);
+        for artifact in &backup.manifest.as_ref().unwrap().artifacts {
+            f.store.store.head(&artifact.key).await.unwrap();
+        }
+    }
+    let completed = holdfast_catalog::JobFilter { backup_type: None, status: Some(JobStatus::Completed) };
+    assert_eq!(f.holdfast.catalog.list(completed, 1, 100).await.unwrap().1, listed.len() as u64);
+    assert!(f.holdfast.catalog.active(None).await.unwrap().is_empty());
+    assert_eq!(f.leases().await, 0);
+    assert_eq!(f.store.unfinished_uploads().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_killed_anywhere_is_taken_over_by_its_second_invocation() {
+    let f = Fixture::new(&[]).await;
+    f.fill(400).await;
+    // How long a whole run takes here decides where the others are cut.
+    let begun = std::time::Instant::now();
+    f.back_up().await;
+    let whole = begun.elapsed();
+    let mut taken_over = 0;
+    for cut in 1..=12 {
+        let id = f.trigger().await;
+        let task = tokio::spawn({
+            let (h, id) = (f.holdfast.clone(), id.clone());
+            async move { run(&h, id).await }
+        });
+        tokio::time::sleep(whole * cut / 12).await;
+        task.abort();
+        let _ = task.await;
+        f.age_lease(61).await;
+        match run(&f.holdfast, id.clone()).await {
+            BackupOutcome::Completed(job) => taken_over += u32::from(job.fence > 1),
+            BackupOutcome::Skipped { reason: SkipReason::AlreadySettled(JobStatus::Completed), .. } => {}
+            other => panic!("cut {cut}: {other:?}"),
+        }
+        // What the killed run's upload left is the sweep's.
+        sweep(&f.holdfast, Timestamp::now()).await.unwrap();
+        the_catalogue_tells_the_truth(&f).await;
+    }
+    assert!(taken_over > 0, "no cut hit a run that had begun");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_run_is_settled_as_stalled_and_the_next_backup_works() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let faults = FaultStore::new(Arc::clone(&f.store.store));
+    faults.on(Operation::Put, 3, Fault::Hang);
+    let id = f.trigger().await;
+    let hanging = tokio::spawn({
+        let (h, id) = (f.over(faults.clone()), id.clone());
+        async move { run(&h, id).await }
+    });
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while faults.calls(Operation::Put) < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+    hanging.abort();
+    let report = sweep(&f.holdfast, Timestamp::now()).await.unwrap();
+    assert!(report.stalled.is_empty(), "it may only be slow");
+    f.age_lease(61).await;
+    let report = sweep(&f.holdfast, Timestamp::now()).await.unwrap();
+    assert_eq!(report.stalled, std::slice::from_ref(&id));
+    assert_eq!(f.job(&id).await.error.unwrap().code, FailureCode::Stalled);
+    f.back_up().await;
+    the_catalogue_tells_the_truth(&f).await;
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_killed_after_its_manifest_is_completed_by_the_sweep() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let job = f.back_up().await;
+    f.rewind(&job.backup_id, "committing").await;
+    f.lease_of_a_dead_run(&job.backup_id).await;
+    let report = sweep(&f.holdfast, Timestamp::now()).await.unwrap();
+    assert_eq!(report.completed, std::slice::from_ref(&job.backup_id));
+    assert_eq!(f.job(&job.backup_id).await.checksum, job.checksum);
+    the_catalogue_tells_the_truth(&f).await;
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_comes_after_its_job_was_given_up_wins() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let id = f.trigger().await;
+    let faults = FaultStore::new(Arc::clone(&f.store.store));
+    // The manifest is the last of the puts; it is on its way while the run is paused.
+    let manifest_put = 5;
+    faults.on(Operation::Put, manifest_put, Fault::Late(Duration::from_secs(3)));
+    let paused = tokio::spawn({
+        let (h, id) = (f.over(faults.clone()), id.clone());
+        async move { run(&h, id).await }
+    });
+    while faults.calls(Operation::Put) < manifest_put {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    f.age_lease(61).await;
+    assert_eq!(sweep(&f.holdfast, Timestamp::now()).await.unwrap().stalled, std::slice::from_ref(&id));
+    // The settled job's row is corrected by the run itself: the manifest is there, and the manifest wins.
+    completed(paused.await.unwrap());
+    assert_eq!(f.job(&id).await.status, JobStatus::Completed);
+    the_catalogue_tells_the_truth(&f).await;
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let id = f.trigger().await;
+    let faults = FaultStore::new(Arc::clone(&f.store.store));
+    faults.on(Operation::Put, 3, Fault::Late(Duration::from_secs(3)));
+    let paused = tokio::spawn({
+        let (h, id) = (f.over(faults.clone()), id.clone());
+        async move { run(&h, id).await }
+    });
+    while faults.calls(Operation::Put) < 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    f.age_lease(61).await;
+    let job = completed(run(&f.holdfast, id.clone()).await);
+    assert_eq!(job.fence, 2);
+    let outcome = paused.await.unwrap();
+    assert!(matches!(outcome, BackupOutcome::Skipped { reason: SkipReason::RunningElsewhere, .. }), "{outcome:?}");
+    let manifest = f.holdfast.repository.manifest(&id).await.unwrap();
+    assert_eq!(manifest.artifacts[0].key, ObjectKey::database_dump(&id, 2, true, false));
+    assert_eq!(f.keys().await.iter().filter(|key| key.contains("dump.")).count(), 1, "its own dump it removed");
+    the_catalogue_tells_the_truth(&f).await;
+    f.remove().await;
+}

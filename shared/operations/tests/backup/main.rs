@@ -1,0 +1,11 @@
+//! Backups on the real parts: a MongoDB server, S3. What must hold when all goes well, and when it does not.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod corruption;
+mod failures;
+mod fixture;
+mod guide;
+mod killed;
+mod leases;
+mod repository;
+mod round_trip;

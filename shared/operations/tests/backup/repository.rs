@@ -1,0 +1,77 @@
+use bytes::Bytes;
+use holdfast_domain::{ObjectKey, Secret, Timestamp};
+use holdfast_operations::{OperationError, RepositoryError, export_keys, trigger_database};
+use holdfast_storage::{PutMode, read_all};
+
+use crate::fixture::{Fixture, KEY, failed, run};
+
+const ENCRYPTED: &[(&str, &str)] = &[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_never_made_beside_old_backups() {
+    let f = Fixture::new(ENCRYPTED).await;
+    f.fill(10).await;
+    f.back_up().await;
+    let file = read_all(f.store.store.as_ref(), &ObjectKey::repository(), 1 << 20).await.unwrap();
+    f.store.store.delete(&ObjectKey::repository()).await.unwrap();
+    let error = f.holdfast.repository.open().await.unwrap_err();
+    assert!(matches!(error, OperationError::Repository(RepositoryError::LostButCopied(_))), "{error}");
+    f.store.store.delete(&ObjectKey::repository_copy()).await.unwrap();
+    let fresh = f.with(|_| {});
+    for error in
+        [fresh.repository.open().await.unwrap_err(), fresh.repository.init(true, Timestamp::now()).await.unwrap_err()]
+    {
+        assert!(matches!(error, OperationError::Repository(RepositoryError::Lost(_))), "{error}");
+    }
+    let job = trigger_database(&fresh, None, Timestamp::now()).await.unwrap();
+    let job = failed(run(&fresh, job.backup_id).await);
+    assert!(job.error.unwrap().message.contains("no new key"));
+    assert!(!f.keys().await.contains(&"repository.json".to_owned()));
+    f.store.store.put(&ObjectKey::repository_copy(), file, PutMode::IfAbsent).await.unwrap();
+    let report = fresh.repository.init(true, Timestamp::now()).await.unwrap();
+    assert!(report.restored_from_copy && !report.created && !report.key_created);
+    f.back_up().await;
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_make_one_repository_with_one_key() {
+    let f = Fixture::new(ENCRYPTED).await;
+    let inits = (0..8).map(|_| async { f.with(|_| {}).repository.init(true, Timestamp::now()).await.unwrap() });
+    let reports = futures_util::future::join_all(inits).await;
+    let exported = export_keys(&f.holdfast.repository).await.unwrap();
+    assert_eq!(exported.len(), 1);
+    assert!(reports.iter().all(|report| report.repository_id == exported[0].repository));
+    let file = f.holdfast.repository.open().await.unwrap();
+    assert_eq!(file.epochs.len(), 1);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encryption_may_be_turned_on_later() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let plain = f.back_up().await;
+    let h = f.with(|settings| {
+        settings.database.encryption = true;
+        settings.encryption_key = Some(Secret::new("passphrase:correct horse battery staple"));
+    });
+    let job = trigger_database(&h, None, Timestamp::now()).await.unwrap();
+    let encrypted = crate::fixture::completed(run(&h, job.backup_id).await);
+    assert!(!plain.encrypted && encrypted.encrypted);
+    for id in [&plain.backup_id, &encrypted.backup_id] {
+        let (target, _) = f.target();
+        holdfast_operations::restore_database(&h.repository, id, &target, &|_| {}).await.unwrap();
+    }
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_file_that_is_not_one_is_said() {
+    let f = Fixture::new(&[]).await;
+    f.holdfast.repository.init(false, Timestamp::now()).await.unwrap();
+    f.store.store.put(&ObjectKey::repository(), Bytes::from_static(b"{}"), PutMode::Replace).await.unwrap();
+    let error = f.holdfast.repository.open().await.unwrap_err();
+    assert!(matches!(error, OperationError::Repository(RepositoryError::Malformed { .. })), "{error}");
+    f.remove().await;
+}
