@@ -1,3 +1,50 @@
-//! `holdfast`: backups from an operator's machine.
+//! `holdfast`: backups from an operator's machine. Each verb is a file in `commands`; the use cases are the functions'
+//! own. Results go to stdout, progress and errors to stderr, and the exit code says what kind of end it was.
 
-fn main() {}
+mod arguments;
+mod commands;
+mod confirm;
+mod connection;
+mod environment;
+mod failure;
+mod interrupt;
+mod output;
+mod part_file;
+mod progress;
+mod redaction;
+mod session;
+mod text;
+
+use std::process::ExitCode;
+
+use crate::{
+    arguments::Arguments,
+    failure::{Exit, Failure},
+    output::Output,
+};
+
+fn main() -> ExitCode {
+    let arguments = match arguments::parse() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit.into(),
+    };
+    let output = Output::new(arguments.global.json);
+    match run(arguments, output) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("the runtime did not start: {error}")))?;
+    let result = runtime.block_on(commands::run(arguments, output));
+    // A blocking read of a pipe that never ends must not hold up the end.
+    runtime.shutdown_background();
+    result
+}

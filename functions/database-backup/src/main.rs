@@ -1,3 +1,17 @@
 //! One event, one database backup.
 
-fn main() {}
+mod handler;
+mod report;
+
+use holdfast_lambda::{Function, deadline, logged};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let function = &Function::cold_start().await;
+    let serve = service_fn(move |event: LambdaEvent<Value>| async move {
+        logged(handler::handle(function, &event.payload, deadline(&event.context)).await)
+    });
+    lambda_runtime::run(serve).await
+}

@@ -1,5 +1,7 @@
 //! What a collection holds now, told as an archive's summary tells it, so that the two can be compared.
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt;
 use holdfast_archive::ContentHash;
 use mongodb::{options::ReadPreference, raw_batch_cursor::RawBatch};
@@ -23,23 +25,29 @@ pub struct CollectionContent {
 }
 
 impl CollectionContent {
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.documents += other.documents;
         self.bytes += other.bytes;
         self.content_hash += other.content_hash;
     }
 
-    fn of(batch: &RawBatch) -> Result<Self, DatabaseError> {
+    pub(crate) fn add_document(&mut self, document: &[u8]) {
+        self.documents += 1;
+        self.bytes += document.len() as u64;
+        self.content_hash.add_document(document);
+    }
+
+    fn of(batch: &RawBatch, take_in: &TakeIn) -> Result<Self, DatabaseError> {
         let mut content = Self::default();
         for document in documents(batch) {
-            let document = document?;
-            content.documents += 1;
-            content.bytes += document.len() as u64;
-            content.content_hash.add_document(document);
+            take_in(&mut content, document?)?;
         }
         Ok(content)
     }
 }
+
+/// How a document is taken into what a collection holds.
+pub(crate) type TakeIn = Arc<dyn Fn(&mut CollectionContent, &[u8]) -> Result<(), DatabaseError> + Send + Sync>;
 
 /// Reads a collection back from the primary; of a time series name the collection of its buckets. One that is not
 /// there is empty.
@@ -50,6 +58,19 @@ pub async fn content_hash_of(
     connection: &Connection,
     database: &str,
     collection: &str,
+) -> Result<CollectionContent, DatabaseError> {
+    let whole: TakeIn = Arc::new(|content, document| {
+        content.add_document(document);
+        Ok(())
+    });
+    read_back(connection, database, collection, whole).await
+}
+
+pub(crate) async fn read_back(
+    connection: &Connection,
+    database: &str,
+    collection: &str,
+    take_in: TakeIn,
 ) -> Result<CollectionContent, DatabaseError> {
     let failed =
         |error: mongodb::error::Error| classify(&error).during(format!("reading back {database}.{collection}"));
@@ -62,7 +83,8 @@ pub async fn content_hash_of(
     let mut content = CollectionContent::default();
     while let Some(batch) = batches.try_next().await.map_err(failed)? {
         // Hashing would hold up the connection's other work.
-        let hashed = spawn_blocking(move || CollectionContent::of(&batch)).await;
+        let take_in = Arc::clone(&take_in);
+        let hashed = spawn_blocking(move || CollectionContent::of(&batch, &take_in)).await;
         content.add(hashed.map_err(|_| DatabaseError::Refused("hashing a batch failed".to_owned()))??);
     }
     Ok(content)

@@ -14,10 +14,14 @@ const BATCH_DOCUMENTS: u64 = 20_000;
 /// How many documents to ask for where nothing is known of their size.
 const UNKNOWN_BATCH_DOCUMENTS: u32 = 100;
 
-/// So many documents of this average size that a batch has about [`BATCH_BYTES`].
+/// Documents of this average size vary so much that a batch of many could be many times as large as meant.
+const LARGE_AVERAGE_BYTES: u64 = 8 * 1024;
+
+/// So many documents of this average size that a batch has about [`BATCH_BYTES`], of large ones a quarter of that.
 pub(crate) fn batch_size(average_bytes: Option<u64>) -> u32 {
     average_bytes.map_or(UNKNOWN_BATCH_DOCUMENTS, |average| {
-        let documents = (BATCH_BYTES / average.max(1)).clamp(1, BATCH_DOCUMENTS);
+        let wanted = if average > LARGE_AVERAGE_BYTES { BATCH_BYTES / 4 } else { BATCH_BYTES };
+        let documents = (wanted / average.max(1)).clamp(1, BATCH_DOCUMENTS);
         u32::try_from(documents).unwrap_or(u32::MAX)
     })
 }
@@ -87,6 +91,7 @@ mod tests {
     #[test]
     fn a_batch_is_about_a_mebibyte_and_never_empty() {
         assert_eq!(batch_size(Some(1024)), 1024);
+        assert_eq!(batch_size(Some(64 * 1024)), 4);
         assert_eq!(batch_size(Some(16 * 1024 * 1024)), 1);
         assert_eq!(batch_size(Some(1)), 20_000);
         assert_eq!(batch_size(None), 100);

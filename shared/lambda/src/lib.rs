@@ -1,1 +1,23 @@
 //! Start-up shared by all functions: settings, clients, tracing, metrics, deadline, events.
+//!
+//! The environment is read here and nowhere else. What is done with all this is the use cases' to say.
+
+mod clients;
+mod environment;
+mod event;
+mod events;
+mod function;
+mod invocation;
+mod metrics;
+mod secrets;
+mod settings;
+mod telemetry;
+
+pub use clients::Clients;
+pub use event::{Event, EventFault};
+pub use events::{EventError, Events};
+pub use function::Function;
+pub use invocation::{InvocationError, deadline, logged};
+pub use metrics::{Metric, Metrics};
+pub use settings::{settings, start};
+pub use telemetry::telemetry;

@@ -151,8 +151,8 @@ impl OperationError {
                  groups reach it"
             }
             FailureCode::SourceDenied => {
-                "check user, password and authSource in MONGODB_URI, and that the user has the role `backup`, or \
-                 `read` on the database"
+                "check user, password and authSource in MONGODB_URI, and that the user has the role `backup` (`read` \
+                 suffices where there are no time series)"
             }
             FailureCode::SourceLost => "the next scheduled run tries again; see the server's log for why it went away",
             FailureCode::StoreDenied => "check the function's role and the bucket's policy",

@@ -52,7 +52,7 @@ pub(crate) async fn lease(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result
 pub(crate) async fn release(h: &Holdfast, id: &BackupId) {
     let Ok(source) = source_of(id) else { return };
     if let Err(error) = h.catalog.release(source, id).await {
-        tracing::warn!(backup_id = %id, %error, "the lease could not be given back; the sweep will free it");
+        tracing::warn!(backupId = %id, %error, "the lease could not be given back; the sweep will free it");
     }
 }
 

@@ -6,13 +6,15 @@ use std::{
 };
 
 use holdfast_codec::GunzipReader;
-use holdfast_database::{Connection, Expected, ExpectedNamespace, RestoreOptions, RestoreProgress, RestoreReport};
-use holdfast_domain::{BackupId, BackupType, Secret, settings::ReadPreference};
+use holdfast_database::{
+    Connection, Expected, ExpectedNamespace, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep,
+};
+use holdfast_domain::{Artifact, BackupId, BackupType, Secret, settings::ReadPreference};
 
 use crate::{
     OperationError, Repository,
     artifact::{ArchiveReader, Depth, Opener, dump_of},
-    error::of_restore,
+    error::{of_reading, of_restore},
 };
 
 const APP_NAME: &str = "holdfast-restore";
@@ -40,8 +42,8 @@ impl RestoreTarget {
 /// Restores a database backup, and compares what was restored with its manifest.
 ///
 /// # Errors
-/// [`OperationError::Corrupt`] before anything is written where the first segment is already wrong; a
-/// [`holdfast_database::RestoreError`] that names the incomplete collections where it is found out later.
+/// [`OperationError::Corrupt`] before anything is written: the artifact is read and proved as a whole first. A
+/// [`holdfast_database::RestoreError`] names the collections that it leaves incomplete.
 pub async fn restore_database(
     repository: &Repository,
     id: &BackupId,
@@ -54,7 +56,9 @@ pub async fn restore_database(
     let manifest = repository.manifest(id).await?;
     let opener = Arc::new(Opener::new(repository, &manifest).await?);
     let artifact = dump_of(&manifest)?;
-    prove(repository, id, &artifact.key, &opener).await?;
+    if !target.options.dry_run {
+        prove(repository, id, artifact, &opener, progress).await?;
+    }
     let connection = target.connect().await?;
     let archive = ArchiveReader::from_store(repository, &artifact.key, Arc::clone(&opener), Depth::Archive).await?;
     let namespaces: Vec<ExpectedNamespace> = manifest
@@ -78,13 +82,22 @@ pub async fn restore_database(
 async fn prove(
     repository: &Repository,
     id: &BackupId,
-    key: &holdfast_domain::ObjectKey,
+    artifact: &Artifact,
     opener: &Arc<Opener>,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
 ) -> Result<(), OperationError> {
-    let mut reader = ArchiveReader::from_store(repository, key, Arc::clone(opener), Depth::Decrypted).await?;
-    let read = tokio::task::spawn_blocking(move || io::copy(&mut reader, &mut io::sink())).await;
-    read.map_err(|error| OperationError::internal("read the artifact", &error))?
-        .map_err(|error| crate::error::of_reading(id, &error))?;
+    let reader = ArchiveReader::from_store(repository, &artifact.key, Arc::clone(opener), Depth::Decrypted).await?;
+    let (sender, mut read_so_far) = tokio::sync::watch::channel(0);
+    let mut reader = reader.metered(move |bytes| {
+        sender.send_replace(bytes);
+    });
+    let reading = tokio::task::spawn_blocking(move || io::copy(&mut reader, &mut io::sink()));
+    while read_so_far.changed().await.is_ok() {
+        let bytes = *read_so_far.borrow_and_update();
+        progress(&RestoreProgress { step: RestoreStep::Authenticating, documents: 0, bytes });
+    }
+    let read = reading.await.map_err(|error| OperationError::internal("read the artifact", &error))?;
+    read.map_err(|error| of_reading(id, &error))?;
     Ok(())
 }
 

@@ -133,7 +133,7 @@ async fn settle_late_manifests(h: &Holdfast, report: &mut SweepReport) -> Result
 async fn free_orphan_leases(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
     for orphan in h.catalog.orphan_leases(now).await? {
         if h.catalog.free_orphan(&orphan).await? {
-            tracing::info!(backup_id = %orphan.holder, "a lease that nobody would have given back was freed");
+            tracing::info!(backupId = %orphan.holder, "a lease that nobody would have given back was freed");
             report.leases_freed += 1;
         }
     }
@@ -164,21 +164,21 @@ async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> R
     }
 }
 
-/// Hours since a database backup was due. Where there never was one, since the first was asked for; where none was ever
-/// asked for, a whole interval: a deployment that has backed up nothing is late.
+/// Hours since a database backup was due: an interval after the last good one was triggered, and an hour's grace for
+/// the run itself. Where there never was one, since the first was asked for; where none was ever asked for, a whole
+/// interval: a deployment that has backed up nothing is late.
 pub(crate) async fn hours_overdue(h: &Holdfast, now: Timestamp) -> Result<f64, OperationError> {
+    const GRACE: SignedDuration = SignedDuration::from_hours(1);
     if trigger::switched_off(h).is_some() {
         return Ok(0.0);
     }
     let interval = SignedDuration::from_hours(i64::from(h.settings.database.interval_hours));
-    let since = match h.catalog.newest_completed(BackupType::Database).await? {
-        Some(job) => job.completed_at.unwrap_or(job.created_at),
-        None => match h.catalog.oldest(BackupType::Database).await? {
-            Some(job) => job.created_at,
-            None => return Ok(interval.as_secs_f64() / 3600.0),
-        },
+    let last = match h.catalog.newest_completed(BackupType::Database).await? {
+        Some(job) => Some(job),
+        None => h.catalog.oldest(BackupType::Database).await?,
     };
-    Ok(((now.duration_since(since) - interval).as_secs_f64() / 3600.0).max(0.0))
+    let late = last.map_or(interval, |job| now.duration_since(job.created_at) - interval - GRACE);
+    Ok((late.as_secs_f64() / 3600.0).max(0.0))
 }
 
 fn not_started() -> JobFailure {

@@ -46,7 +46,7 @@ pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), Operation
     Ok(())
 }
 
-/// Writes a `failed` job for a run whose settings are wrong.
+/// Writes a `failed` job for a run whose settings are wrong, and frees the lease that its trigger took.
 ///
 /// # Errors
 /// Where the catalogue cannot be reached.
@@ -69,7 +69,10 @@ pub async fn record_misconfigured(
     };
     let change = JobChange { error: Some(failure), completed_at: Some(now), ..JobChange::default() };
     match catalog.transition(&id, JobStatus::Failed, change, None).await {
-        Ok(job) => Ok(job),
+        Ok(job) => {
+            catalog.release(lease::source_of(&id)?, &id).await?;
+            Ok(job)
+        }
         Err(CatalogError::Conflict { .. }) => Ok(catalog.get(&id).await?),
         Err(error) => Err(error.into()),
     }

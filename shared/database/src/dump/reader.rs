@@ -226,10 +226,12 @@ impl Position {
     /// Follows documents that are much larger or smaller than those before.
     fn wants_resize(&mut self, measured: &Measured) -> bool {
         self.batch_bytes = BATCH_BYTES.max(measured.bytes);
-        let is_large = measured.bytes > 2 * BATCH_BYTES && measured.documents > 1;
-        let is_small = measured.bytes < BATCH_BYTES / 4 && measured.documents >= u64::from(self.batch_size);
+        let is_full = measured.documents >= u64::from(self.batch_size);
         let fitting = batch_size(measured.bytes.checked_div(measured.documents));
-        if self.resizes_left == 0 || !(is_large || is_small) || fitting == self.batch_size {
+        // What is a little too large or too small is not worth another query.
+        let is_too_large = measured.bytes > 2 * BATCH_BYTES && fitting < self.batch_size;
+        let is_too_small = is_full && fitting / 4 > self.batch_size;
+        if self.resizes_left == 0 || !(is_too_large || is_too_small) {
             return false;
         }
         self.resizes_left -= 1;

@@ -9,8 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::{DatabaseError, raw::documents};
 
+/// A block ends when it has so much; one with a larger document has more.
+const BLOCK_BYTES: usize = 1024 * 1024;
+
 /// What a block's buffer keeps between batches; a larger one was for a large document.
-const KEPT_BYTES: usize = 2 * 1024 * 1024;
+const KEPT_BYTES: usize = 2 * BLOCK_BYTES;
 
 /// What readers hand over.
 pub(super) enum Message {
@@ -52,17 +55,31 @@ pub(super) fn write_archive<W: Write>(
     loop {
         match messages.blocking_recv().ok_or(SinkError::Abandoned)? {
             Message::Batch { namespace, batch, share } => {
-                block.clear();
                 for document in documents(&batch) {
-                    block.extend_from_slice(document.map_err(SinkError::Database)?);
+                    let document = document.map_err(SinkError::Database)?;
+                    if !block.is_empty() && block.len() + document.len() > BLOCK_BYTES {
+                        write_block(&mut archive, &mut writer, namespace, &mut block)?;
+                    }
+                    block.extend_from_slice(document);
                 }
                 drop(batch);
-                archive.documents(&mut writer, namespace, &block)?;
-                block.shrink_to(KEPT_BYTES);
+                write_block(&mut archive, &mut writer, namespace, &mut block)?;
                 drop(share);
             }
             Message::Close { namespace } => archive.close(&mut writer, namespace)?,
             Message::End => return Ok((writer, archive.finish()?)),
         }
     }
+}
+
+fn write_block(
+    archive: &mut BlockWriter,
+    writer: &mut impl Write,
+    namespace: usize,
+    block: &mut Vec<u8>,
+) -> Result<(), WriteError> {
+    archive.documents(writer, namespace, block)?;
+    block.clear();
+    block.shrink_to(KEPT_BYTES);
+    Ok(())
 }

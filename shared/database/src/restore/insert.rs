@@ -1,10 +1,11 @@
 //! Documents into collections, in bulk and undecoded.
 
 use bson::{Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, raw::cstr, rawdoc};
+use holdfast_archive::NamespaceKind;
 use mongodb::error::ErrorKind;
 
-use super::{feed::Batch, target::Target};
-use crate::{DatabaseError, classify, error::shortened};
+use super::{TargetState, feed::Batch, measurements::unpack, target::Target};
+use crate::{CollectionContent, DatabaseError, classify, error::shortened};
 
 /// How many refused documents of a batch are described; the others are counted.
 const FAILURES_TOLD: usize = 5;
@@ -16,29 +17,85 @@ pub(super) struct Outcome {
     /// Were there already, by their `_id`.
     pub(super) skipped: u64,
     pub(super) failures: Vec<String>,
+    /// Of a time series whose server takes no buckets: what was taken out of them.
+    pub(super) measurements: CollectionContent,
 }
 
 /// Inserts a batch; documents that the server refuses are told, not an error.
 pub(super) async fn insert(target: &Target, batch: &Batch) -> Result<Outcome, DatabaseError> {
+    let is_timeseries = target.metadata.kind == NamespaceKind::Timeseries;
+    if is_timeseries && target.takes_measurements() {
+        return insert_measurements(target, batch).await;
+    }
+    let answer = command(target, &target.data_collection(), &batch.documents, batch.has_zero_timestamp).await?;
+    if is_timeseries && refuses_buckets(&answer) {
+        target.note_that_it_takes_measurements();
+        return insert_measurements(target, batch).await;
+    }
+    Ok(outcome(&answer, target.is_merged()))
+}
+
+/// Takes the measurements out of buckets that the server does not take.
+async fn insert_measurements(target: &Target, batch: &Batch) -> Result<Outcome, DatabaseError> {
+    if matches!(target.state, TargetState::Merged(documents) if documents > 0) {
+        let failure = "this server takes measurements only, and has some already, which would stand there twice";
+        return Ok(Outcome { failures: vec![failure.to_owned()], ..Outcome::default() });
+    }
+    let mut done = Outcome::default();
+    for bucket in &batch.documents {
+        let measurements = match unpack(bucket, target.meta_field()) {
+            Ok(measurements) => measurements,
+            Err(error) => {
+                done.failures.push(error.to_string());
+                continue;
+            }
+        };
+        measurements.iter().for_each(|measurement| done.measurements.add_document(measurement));
+        let answer = command(target, &target.collection, &measurements, false).await?;
+        let inserted = outcome(&answer, false);
+        done.inserted += u64::from(inserted.failures.is_empty());
+        done.failures.extend(inserted.failures);
+    }
+    Ok(done)
+}
+
+/// Each of them with the code `CommandNotSupported`.
+fn refuses_buckets(answer: &Document) -> bool {
+    const NOT_SUPPORTED: i32 = 115;
+    let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
+    !errors.is_empty()
+        && errors
+            .iter()
+            .all(|error| error.as_document().is_some_and(|error| error.get_i32("code").ok() == Some(NOT_SUPPORTED)))
+}
+
+async fn command(
+    target: &Target,
+    collection: &str,
+    documents: &[Vec<u8>],
+    has_zero_timestamp: bool,
+) -> Result<Document, DatabaseError> {
     let failed = |error: &mongodb::error::Error| classify(error).during(format!("writing to {}", target.name()));
-    match run(target, batch, batch.has_zero_timestamp).await {
-        Ok(answer) => Ok(outcome(&answer, target.is_merged())),
-        Err(error) if batch.has_zero_timestamp && is_unknown_field(&error) => {
-            let answer = run(target, batch, false).await.map_err(|error| failed(&error))?;
-            let mut outcome = outcome(&answer, target.is_merged());
-            outcome.failures.push("this server replaces a Timestamp(0, 0) by the time of the insert".to_owned());
-            Ok(outcome)
+    match run(target, collection, documents, has_zero_timestamp).await {
+        // Written without it, such a document is another one, and the comparison will say so.
+        Err(error) if has_zero_timestamp && is_unknown_field(&error) => {
+            run(target, collection, documents, false).await.map_err(|error| failed(&error))
         }
-        Err(error) => Err(failed(&error)),
+        answer => answer.map_err(|error| failed(&error)),
     }
 }
 
-async fn run(target: &Target, batch: &Batch, keep_zero_timestamps: bool) -> mongodb::error::Result<Document> {
-    let mut documents = RawArrayBuf::new();
-    for document in &batch.documents {
-        documents.push(RawDocument::from_bytes(document)?);
+async fn run(
+    target: &Target,
+    collection: &str,
+    documents: &[Vec<u8>],
+    keep_zero_timestamps: bool,
+) -> mongodb::error::Result<Document> {
+    let mut array = RawArrayBuf::new();
+    for document in documents {
+        array.push(RawDocument::from_bytes(document)?);
     }
-    let mut command: RawDocumentBuf = rawdoc! { "insert": target.data_collection(), "ordered": false };
+    let mut command: RawDocumentBuf = rawdoc! { "insert": collection, "ordered": false };
     if target.has_validator {
         command.append(cstr!("bypassDocumentValidation"), true);
     }
@@ -46,7 +103,7 @@ async fn run(target: &Target, batch: &Batch, keep_zero_timestamps: bool) -> mong
         // Without it the server writes its own time over a Timestamp(0, 0) on a document's top level.
         command.append(cstr!("bypassEmptyTsReplacement"), true);
     }
-    command.append(cstr!("documents"), documents);
+    command.append(cstr!("documents"), array);
     target.database.run_raw_command(command).await
 }
 

@@ -8,6 +8,7 @@ mod existing;
 mod feed;
 mod insert;
 mod map;
+mod measurements;
 mod options;
 mod report;
 mod run;

@@ -97,6 +97,8 @@ pub struct RestoreProgress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RestoreStep {
+    /// The stored bytes are read and checked as a whole, before the first write.
+    Authenticating,
     /// Documents are being written.
     Inserting,
     /// What was written is read back.

@@ -1,5 +1,7 @@
 //! The writing part of a restore, step by step.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, stream, stream::FuturesUnordered};
 use holdfast_archive::{NamespaceKind, NamespaceSummary, Summary};
 
@@ -7,11 +9,16 @@ use super::{
     Comparison, Expected, RestoreFault, RestoreProgress, RestoreStep, RestoredNamespace, TtlIndexes,
     feed::{Batch, Feed},
     insert::{Outcome, insert},
+    measurements::unpack,
     structure::{create_indexes, create_views, index_names, indexes_of, prepare},
     target::Target,
     untouched,
 };
-use crate::{Connection, DatabaseError, content_hash_of};
+use crate::{
+    CollectionContent, Connection, DatabaseError,
+    content::{TakeIn, read_back},
+    content_hash_of,
+};
 
 /// Batches being inserted at a time, and collections being read back.
 const AT_A_TIME: usize = 4;
@@ -32,6 +39,8 @@ pub(super) struct Run<'a> {
     results: Vec<RestoredNamespace>,
     /// Which targets were dropped, created or written to.
     touched: Vec<bool>,
+    /// What was taken out of buckets, target by target.
+    measurements: Vec<CollectionContent>,
     documents: u64,
     bytes: u64,
 }
@@ -45,7 +54,8 @@ impl<'a> Run<'a> {
     ) -> Self {
         let results = targets.iter().map(untouched).collect();
         let touched = vec![false; targets.len()];
-        Self { connection, targets, ttl, progress, results, touched, documents: 0, bytes: 0 }
+        let measurements = vec![CollectionContent::default(); targets.len()];
+        Self { connection, targets, ttl, progress, results, touched, measurements, documents: 0, bytes: 0 }
     }
 
     /// The names of what was written to.
@@ -116,6 +126,7 @@ impl<'a> Run<'a> {
         for failure in done.outcome.failures {
             fail(result, failure);
         }
+        self.measurements[done.at].add(done.outcome.measurements);
         self.documents += done.outcome.inserted + done.outcome.skipped;
         self.bytes += done.bytes as u64;
         self.tell(RestoreStep::Inserting);
@@ -141,23 +152,21 @@ impl<'a> Run<'a> {
         let mut reading = stream::iter(numbers)
             .map(|at| async move {
                 let target = &targets[at];
-                let found = content_hash_of(connection, target.database.name(), &target.data_collection()).await;
-                (at, found)
+                (at, found_in(connection, target).await)
             })
             .buffer_unordered(AT_A_TIME);
         (self.documents, self.bytes) = (0, 0);
         while let Some((at, found)) = reading.next().await {
             let found = found?;
             let held = &summary.namespaces[targets[at].number];
+            let written = if targets[at].takes_measurements() {
+                self.measurements[at]
+            } else {
+                CollectionContent { documents: held.documents, bytes: held.bytes, content_hash: held.content_hash }
+            };
             let result = &mut self.results[at];
-            if found.documents != held.documents {
-                result.comparison = Comparison::Differs(format!(
-                    "the archive holds {} documents, the target {} now",
-                    held.documents, found.documents
-                ));
-            } else if found.content_hash != held.content_hash {
-                result.comparison =
-                    Comparison::Differs("the target holds as many documents, but not the same".to_owned());
+            if let Some(difference) = target_difference(&written, &found) {
+                result.comparison = Comparison::Differs(difference);
             } else if result.comparison == Comparison::NotDone {
                 result.comparison = Comparison::Equal;
             }
@@ -219,6 +228,31 @@ fn fail(result: &mut RestoredNamespace, failure: String) {
         FAILURES_KEPT => result.failures.push("and more of the kind".to_owned()),
         _ => {}
     }
+}
+
+/// What a target holds: its documents, or of a server that keeps measurements these, taken out of the buckets it shows.
+async fn found_in(connection: &Connection, target: &Target) -> Result<CollectionContent, DatabaseError> {
+    let (database, collection) = (target.database.name(), target.data_collection());
+    if !target.takes_measurements() {
+        return content_hash_of(connection, database, &collection).await;
+    }
+    let meta_field = target.meta_field().map(str::to_owned);
+    let measurements: TakeIn = Arc::new(move |content, bucket| {
+        let unpacked = unpack(bucket, meta_field.as_deref());
+        let measurements = unpacked.map_err(|error| DatabaseError::Refused(error.to_string()))?;
+        measurements.iter().for_each(|measurement| content.add_document(measurement));
+        Ok(())
+    });
+    read_back(connection, database, &collection, measurements).await
+}
+
+fn target_difference(written: &CollectionContent, found: &CollectionContent) -> Option<String> {
+    if written.documents != found.documents {
+        let (written, found) = (written.documents, found.documents);
+        return Some(format!("the archive holds {written} documents, the target {found} now"));
+    }
+    let is_same = written.content_hash == found.content_hash;
+    (!is_same).then(|| "the target holds as many documents as the archive, but not the same".to_owned())
 }
 
 fn manifest_difference(held: &NamespaceSummary, expected: &Expected<'_>) -> Option<String> {

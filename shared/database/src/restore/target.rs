@@ -1,5 +1,7 @@
 //! Which namespaces of an archive are restored, and where each of them goes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use mongodb::{Database, options::ReadPreference};
 
@@ -29,6 +31,8 @@ pub(super) struct Target {
     pub(super) state: TargetState,
     /// A validator stands in the way of what it once let through.
     pub(super) has_validator: bool,
+    /// Of a time series: its server was seen to take no buckets.
+    takes_measurements: AtomicBool,
 }
 
 impl Target {
@@ -60,6 +64,19 @@ impl Target {
     /// Whether it must be created.
     pub(super) fn is_new(&self) -> bool {
         matches!(self.state, TargetState::Absent | TargetState::Dropped(_))
+    }
+
+    pub(super) fn takes_measurements(&self) -> bool {
+        self.takes_measurements.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_that_it_takes_measurements(&self) {
+        self.takes_measurements.store(true, Ordering::Relaxed);
+    }
+
+    /// The field of a time series that tells its sources apart.
+    pub(super) fn meta_field(&self) -> Option<&str> {
+        self.metadata.options.get_document("timeseries").ok()?.get_str("metaField").ok()
     }
 
     pub(super) fn lister(&self) -> Lister {
@@ -109,6 +126,7 @@ pub(super) fn choose(
             metadata,
             state: TargetState::Absent,
             has_validator,
+            takes_measurements: AtomicBool::new(false),
         });
     }
     Ok((targets, left_out))

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::support::{Scratch, dumped, restored, sorted_hash, summary_of};
+use crate::support::{Scratch, Server, connect, dumped, restored, sorted_hash, summary_of};
 use holdfast_archive::{NamespaceKind, Summary};
 use holdfast_database::{Comparison, RestoreFault, RestoreOptions, RestoreReport};
 use holdfast_testing::{ExpectedCollection, expected, golden};
@@ -26,19 +26,16 @@ async fn restored_from(database: &str, scratch: &Scratch, archive: Vec<u8>) -> R
 }
 
 async fn assert_is_as_expected(scratch: &Scratch, collection: &str, expected: &ExpectedCollection) {
-    let is_timeseries = expected.kind == "timeseries";
-    let data = if is_timeseries { format!("system.buckets.{collection}") } else { collection.to_owned() };
-    if let (Some(documents), Some(hash)) = (expected.documents, &expected.sha256_of_sorted_document_sha256) {
-        let (count, found) = sorted_hash(&scratch.handle(), &data).await;
-        assert_eq!((count, &found), (documents, hash), "{collection}");
-    }
-    if expected.kind != "view" {
-        let mut names = scratch.handle().collection::<bson::Document>(collection).list_index_names().await.unwrap();
-        let mut wanted = expected.indexes.clone();
-        names.sort_unstable();
-        wanted.sort_unstable();
-        assert_eq!(names, wanted, "{collection}");
-    }
+    let (Some(documents), Some(hash)) = (expected.documents, &expected.sha256_of_sorted_document_sha256) else {
+        return;
+    };
+    let (count, found) = sorted_hash(&scratch.handle(), collection).await;
+    assert_eq!((count, &found), (documents, hash), "{collection}");
+    let mut names = scratch.handle().collection::<bson::Document>(collection).list_index_names().await.unwrap();
+    let mut wanted = expected.indexes.clone();
+    names.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(names, wanted, "{collection}");
 }
 
 /// Namespace by namespace, metadata too; UUIDs are given anew, and the tool says its own name.
@@ -56,7 +53,10 @@ fn assert_same_content(ours: &Summary, theirs: &Summary) {
         assert_eq!(found.render(), wanted.render(), "{namespace}");
         let (found, wanted) = (&ours.namespaces[at], &theirs.namespaces[number]);
         assert_eq!((found.kind, found.documents, found.bytes), (wanted.kind, wanted.documents, wanted.bytes));
-        assert_eq!(found.content_hash, wanted.content_hash, "{namespace}");
+        // Buckets have ids that some servers make of the namespace's name; the restore compared their measurements.
+        if wanted.kind != NamespaceKind::Timeseries {
+            assert_eq!(found.content_hash, wanted.content_hash, "{namespace}");
+        }
     }
 }
 
@@ -75,6 +75,20 @@ async fn every_shape_is_restored_as_expected_and_dumped_as_it_was() {
     assert_same_content(&summary_of(&ours), &summary_of(&archive));
     assert_eq!(dump.documents(), summary_of(&archive).documents());
     scratch.drop().await;
+}
+
+#[tokio::test]
+async fn a_shape_restored_under_its_own_name_has_the_very_same_buckets() {
+    let server = Server::start(&[]).await;
+    let connection = connect(&server.uri("", "shapes")).await;
+    let archive = archive("shapes");
+    assert!(restored(&connection, archive.clone(), &RestoreOptions::default()).await.unwrap().is_faithful());
+    let (ours, _) = dumped(&connection).await;
+    let hash_of = |archive: &[u8]| {
+        let namespaces = summary_of(archive).namespaces;
+        namespaces.iter().find(|held| held.kind == NamespaceKind::Timeseries).map(|held| held.content_hash)
+    };
+    assert_eq!(hash_of(&ours), hash_of(&archive));
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ async fn a_read_that_breaks_goes_on_across_types_and_collations() {
     }
     let proxy = Proxy::start(&holdfast_testing::parts().mongodb_uri).await;
     let connection = connect(&proxy.uri(&scratch.database)).await;
-    proxy.cut(9, 3_500_000);
+    proxy.cut(6, 2_500_000);
     let (archive, report) = dumped(&connection).await;
     assert_eq!(proxy.cuts_left(), 0, "not every cut was made");
     assert!(report.resumed > 3, "{report:?}");

@@ -48,12 +48,18 @@ async fn prepare(
     let change = JobChange { engine: Some(manifest.engine.clone()), ..JobChange::default() };
     let job = h.catalog.transition(id, JobStatus::Committing, change, Some(run.fence)).await?;
     h.observer.job_changed(&job).await;
-    for artifact in &manifest.artifacts {
-        let guide = restore_guide(manifest, artifact, &key.wrapped, h.repository.location());
-        h.repository.store().put(&ObjectKey::restore_guide(id), Bytes::from(guide), PutMode::Replace).await?;
-    }
+    put_guide(h, key, manifest).await?;
     // Nothing awaits between this beat and the manifest.
     watch.confirm().await
+}
+
+async fn put_guide(h: &Holdfast, key: &WritingKey, manifest: &Manifest) -> Result<(), OperationError> {
+    let guide_key = ObjectKey::restore_guide(&manifest.backup_id);
+    for artifact in &manifest.artifacts {
+        let guide = restore_guide(manifest, artifact, &key.wrapped, h.repository.location());
+        h.repository.store().put(&guide_key, Bytes::from(guide), PutMode::Replace).await?;
+    }
+    Ok(())
 }
 
 async fn put_manifest(
@@ -71,8 +77,10 @@ async fn put_manifest(
     // The answer may have been lost, or another run been quicker: what is there now decides.
     match h.repository.manifest(&run.job.backup_id).await {
         Ok(found) if found == *manifest => Ok(()),
-        Ok(_) => {
+        Ok(theirs) => {
             remove(h, dump_key).await;
+            // This run's guide may have gone over theirs.
+            put_guide(h, key, &theirs).await?;
             Err(OperationError::Stopped(StopReason::LeaseLost).into())
         }
         Err(OperationError::NotFound(_)) if matches!(error, StoreError::Denied { .. } | StoreError::Invalid { .. }) => {

@@ -117,7 +117,8 @@ pub async fn back_up_database(
     };
     let meters = Meters::default();
     let watch = Watch::begin(h, &run, &meters, limits);
-    let result = dump_and_commit(h, &run, &meters, &watch).await;
+    // Boxed: the whole pipeline is inside, and callers embed this future in their own.
+    let result = Box::pin(dump_and_commit(h, &run, &meters, &watch)).await;
     drop(watch);
     conclude(h, &run, result).await
 }

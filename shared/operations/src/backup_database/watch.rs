@@ -111,7 +111,7 @@ async fn keep_watch(
             Ok(None) => last_beat = Instant::now(),
             Ok(Some(reason)) => return reason,
             Err(error) => {
-                tracing::warn!(backup_id = %heart.backup_id, %error, "a beat failed");
+                tracing::warn!(backupId = %heart.backup_id, %error, "a beat failed");
                 if last_beat.elapsed() > SILENCE_LIMIT {
                     return StopReason::LeaseLost;
                 }

@@ -86,7 +86,7 @@ async fn excluded_collections_and_the_catalogue_are_left_out() {
     f.fill(10).await;
     // The catalogue in the platform's own database.
     let h = f.with(|settings| {
-        settings.catalog_uri = Some(holdfast_domain::Secret::new(crate::fixture::uri_of(&f.database)))
+        settings.catalog_uri = Some(holdfast_domain::Secret::new(crate::fixture::uri_of(&f.database)));
     });
     let h = holdfast_operations::Holdfast {
         catalog: holdfast_catalog::Catalog::from_settings(&h.settings).await.unwrap(),

@@ -1,0 +1,157 @@
+//! The command line as it is written: verbs, their arguments, and what holds for all of them.
+
+use std::ffi::OsString;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use holdfast_domain::settings::StoreLocation;
+
+use crate::{
+    commands::{cancel, completions, decrypt, dump, key, restore, run, show, verify},
+    failure::{EXIT_CODES, Exit, Failure},
+    output::Output,
+};
+
+const ABOUT: &str = "Backs up a MongoDB database to S3, and brings it back.";
+
+const LONG_ABOUT: &str = "\
+Backs up a MongoDB database to S3, and brings it back.
+
+Settings are environment variables, the same as the functions': BACKUP_STORE (s3://bucket/prefix) says where backups \
+are, MONGODB_URI what is backed up, BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID what opens them; AWS credentials and \
+region come from the environment or the AWS configuration. `list`, `verify`, `restore`, `decrypt` and `key` need only \
+the store: no catalogue.
+
+Results go to stdout, progress and errors to stderr.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What holds for every verb.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// One JSON document a line for each result on stdout; an error is one on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Where backups are, in place of `BACKUP_STORE`
+    #[arg(long, global = true, value_name = "s3://BUCKET/PREFIX", value_parser = store)]
+    pub(crate) store: Option<StoreLocation>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make the repository, its key where encryption is on, and the catalogue's indexes
+    Init,
+    /// Back something up now
+    Run(run::Arguments),
+    /// Show what is in the store, newest first
+    List,
+    /// Show one backup: what it holds, and its job
+    Show(show::Arguments),
+    /// Read a backup and say whether it is what was written
+    Verify(verify::Arguments),
+    /// Bring a database back
+    Restore(restore::Arguments),
+    /// Stop a running backup
+    Cancel(cancel::Arguments),
+    /// Decrypt one stored object, or a copy of one
+    Decrypt(decrypt::Arguments),
+    /// What to keep offline
+    Key(key::Arguments),
+    /// Dump a database to stdout or a file, in mongodump's archive format
+    Dump(dump::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+/// Reads the command line. Help and version are printed; what is wrong is said, in JSON where that was asked for.
+pub(crate) fn parse() -> Result<Arguments, Exit> {
+    parse_from(std::env::args_os().collect())
+}
+
+fn parse_from(words: Vec<OsString>) -> Result<Arguments, Exit> {
+    let json = words.iter().any(|word| word == "--json");
+    Arguments::try_parse_from(words).map_err(|error| {
+        if error.use_stderr() {
+            let text = error.to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+            Output::new(json).failure(&Failure::usage(text));
+            return Exit::Usage;
+        }
+        // Help that nobody reads is no failure.
+        let _ = error.print();
+        Exit::Done
+    })
+}
+
+fn store(argument: &str) -> Result<StoreLocation, String> {
+    StoreLocation::parse(argument).map_err(|expected| format!("it takes {expected}"))
+}
+
+/// The command line as completions describe it.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_documents_the_exit_codes_and_every_verb() {
+        let help = command().render_long_help().to_string();
+        for expected in ["Exit codes:", "refused", "unreachable", "--json", "BACKUP_STORE"] {
+            assert!(help.contains(expected), "{expected}: {help}");
+        }
+        for verb in command().get_subcommands() {
+            assert!(help.contains(verb.get_name()), "{}", verb.get_name());
+            assert!(verb.get_about().is_some(), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn help_says_which_arguments_others_can_see() {
+        for path in [&["dump"][..], &["restore", "database"], &["restore", "archive"]] {
+            let mut command = command();
+            let mut verb = &mut command;
+            for name in path {
+                verb = verb.find_subcommand_mut(name).unwrap();
+            }
+            let help = verb.render_long_help().to_string();
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(help.contains("seen by every user of this machine"), "{path:?}: {help}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_a_usage_error() {
+        for line in [
+            "holdfast",
+            "holdfast nothing",
+            "holdfast show",
+            "holdfast show ../x",
+            "holdfast verify db_1_a --level all",
+        ] {
+            let words = line.split(' ').map(OsString::from).collect();
+            assert_eq!(parse_from(words).err(), Some(Exit::Usage), "{line}");
+        }
+    }
+
+    #[test]
+    fn drop_and_merge_exclude_each_other() {
+        let line = "holdfast restore database db_1_a --drop --merge";
+        assert_eq!(parse_from(line.split(' ').map(OsString::from).collect()).err(), Some(Exit::Usage));
+    }
+}

@@ -1,0 +1,89 @@
+//! `holdfast decrypt`: one stored object, or a copy of one on this machine, without its encryption. Compression stays.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use holdfast_domain::ObjectKey;
+use holdfast_operations::{decrypt_artifact, decrypt_file};
+use serde_json::json;
+
+use crate::{
+    failure::{Exit, Failure},
+    output::Output,
+    part_file::PartFile,
+    session::Session,
+    text,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// A key in the store, as `database/<id>/dump.1.archive.gz.enc`; or with --key-of a file of this machine
+    #[arg(value_name = "KEY or FILE")]
+    what: String,
+    /// The file is a copy of this object: an artifact is bound to its place, and opens under no other
+    #[arg(long, value_name = "KEY")]
+    key_of: Option<ObjectKey>,
+    /// Where to write it; `-` is stdout, which must not be a terminal. What was .gz is still gzip
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    if arguments.output == Path::new("-") {
+        let bytes = decrypt(arguments, session, stdout_for_data()?).await?;
+        output.note(&format!("{} decrypted", text::size(bytes)));
+        return Ok(Exit::Done);
+    }
+    let place = &arguments.output;
+    let (part, file) = PartFile::create(place).map_err(|error| Failure::file("write", place, &error))?;
+    let bytes = decrypt(arguments, session, file).await?;
+    part.keep().map_err(|error| Failure::file("write", place, &error))?;
+    let document = json!({ "file": place, "bytes": bytes });
+    output.result(&document, || format!("{} decrypted to {}", text::size(bytes), place.display()))?;
+    Ok(Exit::Done)
+}
+
+async fn decrypt(arguments: &Arguments, session: &Session, out: File) -> Result<u64, Failure> {
+    let repository = session.repository()?;
+    let out = BufWriter::with_capacity(1 << 20, out);
+    let Some(key) = &arguments.key_of else {
+        return Ok(decrypt_artifact(&repository, &key_in_store(&arguments.what)?, out).await?);
+    };
+    let path = Path::new(&arguments.what);
+    let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
+    Ok(decrypt_file(&repository, file, key, out).await?)
+}
+
+fn key_in_store(what: &str) -> Result<ObjectKey, Failure> {
+    let key = what.parse::<ObjectKey>();
+    if key.as_ref().map_or(true, |key| key.backup().is_none()) && Path::new(what).exists() {
+        return Err(Failure::usage(format!("{what} is a file of this machine, and an artifact is bound to its place"))
+            .hint("say with --key-of under which key it was stored"));
+    }
+    key.map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// Stdout as a plain file: no line buffering. Never a terminal, which binary data would garble.
+pub(crate) fn stdout_for_data() -> Result<File, Failure> {
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return Err(Failure::usage("stdout is a terminal, and what comes is binary").hint("name a file, or redirect"));
+    }
+    let failed = |error: io::Error| Failure::failed(format!("stdout cannot be written to: {error}"));
+    stdout.lock().flush().map_err(failed)?;
+    duplicate(&stdout).map(File::from).map_err(failed)
+}
+
+#[cfg(unix)]
+fn duplicate(stdout: &io::Stdout) -> io::Result<std::os::fd::OwnedFd> {
+    std::os::fd::AsFd::as_fd(stdout).try_clone_to_owned()
+}
+
+#[cfg(windows)]
+fn duplicate(stdout: &io::Stdout) -> io::Result<std::os::windows::io::OwnedHandle> {
+    std::os::windows::io::AsHandle::as_handle(stdout).try_clone_to_owned()
+}

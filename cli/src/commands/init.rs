@@ -1,0 +1,66 @@
+//! `holdfast init`: makes what is missing of the repository and of the catalogue. Whatever is there is kept.
+
+use holdfast_catalog::Catalog;
+use holdfast_domain::Timestamp;
+use holdfast_operations::InitReport;
+use serde::Serialize;
+
+use crate::{
+    failure::{Exit, Failure},
+    output::Output,
+    session::Session,
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    store: String,
+    #[serde(flatten)]
+    repository: &'a InitReport,
+    catalog_indexes: bool,
+}
+
+/// The repository first: where the catalogue is away, what was made is said all the same.
+pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
+    let repository = session.repository()?;
+    let with_key = session.settings.database.encryption;
+    let report = repository.init(with_key, Timestamp::now()).await?;
+    let catalog = indexes(session).await;
+    let store = repository.location().to_string();
+    let document = Document { store, repository: &report, catalog_indexes: catalog.is_ok() };
+    output.result(&document, || text(&document, catalog.as_ref().ok().map(String::as_str)))?;
+    catalog?;
+    Ok(Exit::Done)
+}
+
+/// Creates the catalogue's indexes and says in which database.
+async fn indexes(session: &Session) -> Result<String, Failure> {
+    let catalog: Catalog = session.catalog().await?;
+    catalog.ensure_indexes().await?;
+    Ok(catalog.location().database)
+}
+
+fn text(document: &Document<'_>, catalog: Option<&str>) -> String {
+    let Document { store, repository, .. } = document;
+    let what = match (repository.created, repository.restored_from_copy) {
+        (true, _) => "made repository",
+        (false, true) => "put repository.json back from its copy: repository",
+        (false, false) => "found repository",
+    };
+    let mut lines = vec![format!("{what} {} in {store}", repository.repository_id)];
+    if let Some(epoch) = repository.key_epoch {
+        let what = if repository.key_created { "made" } else { "found" };
+        lines.push(format!("{what} the master key of epoch {epoch}"));
+    }
+    if let Some(database) = catalog {
+        lines.push(format!("the catalogue's indexes are in database {database}"));
+    }
+    if repository.key_created {
+        lines.push(
+            "now run `holdfast key export` and keep what it prints offline: without it, or the key in the settings, no \
+             encrypted backup can be opened"
+                .to_owned(),
+        );
+    }
+    lines.join("\n")
+}

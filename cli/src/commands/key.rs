@@ -1,0 +1,87 @@
+//! `holdfast key export`: what to keep offline, so that encrypted backups open without the settings and without KMS.
+
+use std::io::{self, IsTerminal};
+
+use clap::{Args, Subcommand};
+use holdfast_domain::{RepositoryFile, WrappedKey};
+use holdfast_operations::{ExportedKey, export_keys};
+use serde_json::{Value, json};
+
+use crate::{
+    failure::{Exit, Failure},
+    output::Output,
+    session::Session,
+    text,
+};
+
+const WARNING: &str = "\
+Whoever has a master key reads every backup of its epoch and can forge others. Keep this offline, on paper or on a \
+medium of its own, and not beside the backups.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Print the repository's id and its master keys, plain and as they are wrapped, to be kept offline
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+struct Export {
+    /// Print them even where stdout is not a terminal
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let What::Export(Export { yes }) = &arguments.what;
+    if !yes && !io::stdout().is_terminal() {
+        return Err(Failure::refused("not confirmed: stdout is not a terminal, and master keys would go to it")
+            .hint("pass --yes to print them all the same"));
+    }
+    let repository = session.repository()?;
+    let file = repository.open().await?;
+    let keys = export_keys(&repository).await?;
+    if keys.is_empty() {
+        return Err(Failure::not_found(format!(
+            "{} has no master key: nothing in it is encrypted",
+            repository.location()
+        ))
+        .hint("set BACKUP_DATABASE_ENCRYPTION=true and a key, then run `holdfast init`"));
+    }
+    output.note(WARNING);
+    output.result(&document(&file, &keys), || text(&repository.location().to_string(), &file, &keys))?;
+    Ok(Exit::Done)
+}
+
+fn wrapped(file: &RepositoryFile, epoch: u32) -> &[WrappedKey] {
+    file.epochs.iter().find(|listed| listed.epoch == epoch).map_or(&[], |listed| &listed.keys)
+}
+
+fn document(file: &RepositoryFile, keys: &[ExportedKey]) -> Value {
+    let epochs: Vec<Value> = keys
+        .iter()
+        .map(|key| {
+            json!({
+                "epoch": key.epoch,
+                "masterKey": key.master_key.expose(),
+                "wrapped": wrapped(file, key.epoch),
+            })
+        })
+        .collect();
+    json!({ "repository": file.id, "warning": WARNING, "epochs": epochs })
+}
+
+fn text(store: &str, file: &RepositoryFile, keys: &[ExportedKey]) -> String {
+    let mut fields = vec![("repository", file.id.to_string()), ("store", store.to_owned())];
+    for key in keys {
+        fields.push(("epoch", key.epoch.to_string()));
+        fields.push(("master key", key.master_key.expose().to_owned()));
+        fields.extend(wrapped(file, key.epoch).iter().map(|wrapped| ("wrapped", json!(wrapped).to_string())));
+    }
+    text::fields(&fields)
+}

@@ -1,0 +1,93 @@
+//! `holdfast list`: what the store holds, newest first. The catalogue is not asked.
+
+use holdfast_domain::{Manifest, settings::Settings};
+use holdfast_operations::StoredBackup;
+use serde_json::{Value, json};
+
+use crate::{
+    failure::{Exit, Failure},
+    output::Output,
+    session::Session,
+    text::{self, Side},
+};
+
+const COLUMNS: [(&str, Side); 8] = [
+    ("BACKUP", Side::Left),
+    ("CREATED", Side::Left),
+    ("TYPE", Side::Left),
+    ("SIZE", Side::Right),
+    ("ORIGINAL", Side::Right),
+    ("STORED AS", Side::Left),
+    ("NAMESPACES", Side::Right),
+    ("ENGINE", Side::Left),
+];
+
+pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
+    let repository = session.repository()?;
+    repository.open().await?;
+    let backups = repository.list().await?;
+    for backup in &backups {
+        output.json(|| document(backup))?;
+    }
+    output.text(|| {
+        if backups.is_empty() {
+            return format!("{} holds no backup yet", repository.location());
+        }
+        let rows: Vec<Vec<String>> = backups.iter().map(|backup| row(backup, &session.settings)).collect();
+        text::table(&COLUMNS, &rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn row(backup: &StoredBackup, settings: &Settings) -> Vec<String> {
+    let id = backup.backup_id.to_string();
+    match &backup.manifest {
+        Ok(manifest) => vec![
+            id,
+            text::time(manifest.created_at, settings),
+            manifest.backup_type.to_string(),
+            text::size(stored(manifest)),
+            text::size(manifest.original_size),
+            form(manifest),
+            manifest.namespaces.len().to_string(),
+            format!("{} {}", manifest.engine.name, manifest.engine.version),
+        ],
+        Err(why) => vec![id, format!("unreadable: {why}")],
+    }
+}
+
+fn document(backup: &StoredBackup) -> Value {
+    match &backup.manifest {
+        Ok(manifest) => json!({
+            "backupId": manifest.backup_id,
+            "type": manifest.backup_type,
+            "createdAt": manifest.created_at,
+            "size": stored(manifest),
+            "originalSize": manifest.original_size,
+            "compressed": manifest.compression.is_some(),
+            "encrypted": manifest.encryption.is_some(),
+            "namespaces": manifest.namespaces.len(),
+            "engine": manifest.engine,
+            "artifacts": manifest.artifacts.iter().map(|artifact| json!({
+                "key": artifact.key, "size": artifact.size, "sha256": artifact.sha256,
+            })).collect::<Vec<_>>(),
+        }),
+        Err(why) => json!({ "backupId": backup.backup_id, "unreadable": why }),
+    }
+}
+
+/// Bytes that the store holds of it.
+pub(crate) fn stored(manifest: &Manifest) -> u64 {
+    manifest.artifacts.iter().map(|artifact| artifact.size).sum()
+}
+
+/// How it is stored: `gzip, encrypted`.
+pub(crate) fn form(manifest: &Manifest) -> String {
+    match (&manifest.compression, &manifest.encryption) {
+        (Some(_), Some(_)) => "gzip, encrypted",
+        (Some(_), None) => "gzip",
+        (None, Some(_)) => "encrypted",
+        (None, None) => "plain",
+    }
+    .to_owned()
+}

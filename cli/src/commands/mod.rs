@@ -1,0 +1,64 @@
+//! The verbs, a file each.
+
+pub(crate) mod cancel;
+pub(crate) mod completions;
+pub(crate) mod decrypt;
+pub(crate) mod dump;
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod list;
+pub(crate) mod restore;
+mod restored;
+pub(crate) mod run;
+pub(crate) mod show;
+pub(crate) mod verify;
+
+use crate::{
+    arguments::{Arguments, Global, Verb},
+    failure::{Exit, Failure},
+    interrupt,
+    output::Output,
+    session::Session,
+};
+
+/// Does what the command line says. Whatever has nothing to undo stops at the first Ctrl-C.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
+    let Arguments { global, verb } = arguments;
+    match verb {
+        Verb::Completions(shell) => Ok(completions::run(&shell)),
+        Verb::Run(what) => run::run(&what, &Session::open(&global).await?, output).await,
+        verb => {
+            let interrupted = interrupted(&verb);
+            tokio::select! {
+                result = stoppable(verb, &global, output) => result,
+                () = interrupt::next() => Err(interrupted),
+            }
+        }
+    }
+}
+
+fn interrupted(verb: &Verb) -> Failure {
+    let failure = Failure::new(Exit::Interrupted, "interrupted");
+    match verb {
+        Verb::Restore(_) => {
+            failure.hint("where restoring had begun, the target holds a part of it: restore it again with --drop")
+        }
+        _ => failure,
+    }
+}
+
+async fn stoppable(verb: Verb, global: &Global, output: Output) -> Result<Exit, Failure> {
+    let session = Session::open(global).await?;
+    match verb {
+        Verb::Init => init::run(&session, output).await,
+        Verb::List => list::run(&session, output).await,
+        Verb::Show(what) => show::run(&what, &session, output).await,
+        Verb::Verify(what) => verify::run(&what, &session, output).await,
+        Verb::Restore(what) => restore::run(what, &session, output).await,
+        Verb::Cancel(what) => cancel::run(&what, &session, output).await,
+        Verb::Decrypt(what) => decrypt::run(&what, &session, output).await,
+        Verb::Key(what) => key::run(&what, &session, output).await,
+        Verb::Dump(what) => dump::run(&what, &session, output).await,
+        Verb::Run(_) | Verb::Completions(_) => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,264 @@
+//! `holdfast restore`: a backup, or anyone's mongodump archive, into a server. On a terminal it first shows what would
+//! happen and asks; elsewhere `--yes` has to be said.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::{Args, Subcommand};
+use holdfast_database::{
+    Existing, NamespaceMap, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, TtlIndexes, redacted_uri,
+};
+use holdfast_domain::{BackupId, Secret};
+use holdfast_operations::{RestoreTarget, restore_archive, restore_database};
+
+use super::restored;
+use crate::{
+    confirm,
+    connection::{Given, secret},
+    failure::{Exit, Failure},
+    output::Output,
+    progress::Meter,
+    session::Session,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Bring a backup back, and compare what was restored with its manifest
+    Database {
+        /// The backup
+        #[arg(value_name = "BACKUP_ID")]
+        id: BackupId,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Restore a mongodump archive, plain or gzipped, whoever wrote it
+    Archive {
+        /// The archive; `-` is stdin, and then nobody can be asked: pass --yes or --dry-run
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the switches as they stand on the command line")]
+struct How {
+    #[command(flatten)]
+    target: Target,
+    /// Restore namespaces that match this pattern (`db.collection`, `*` stands for anything) under the name that the
+    /// --ns-to in the same position gives; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    ns_from: Vec<String>,
+    /// The name for what --ns-from matches; each `*` stands for what it matched
+    #[arg(long, value_name = "PATTERN")]
+    ns_to: Vec<String>,
+    /// Restore these namespaces alone (`db.collection` as in the backup); may be given several times
+    #[arg(long, value_name = "NAMESPACE")]
+    only: Vec<String>,
+    /// Drop each collection that is restored, and no other, before it is restored
+    #[arg(long, conflicts_with = "merge")]
+    drop: bool,
+    /// Restore into collections that are not empty: documents whose `_id` is there stay as they are, and are counted
+    #[arg(long)]
+    merge: bool,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Which server; `MONGODB_URI` where nothing is given.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Target {
+    /// The server to restore into [default: `MONGODB_URI`]. Arguments are seen by every user of this machine: where there
+    /// is a password in it, use --to-uri-env or --to-uri-file
+    #[arg(long = "to-uri", value_name = "URI", value_parser = secret)]
+    uri: Option<Secret>,
+    /// The environment variable that holds the connection string
+    #[arg(long = "to-uri-env", value_name = "NAME")]
+    uri_env: Option<String>,
+    /// The file that holds the connection string
+    #[arg(long = "to-uri-file", value_name = "PATH")]
+    uri_file: Option<PathBuf>,
+}
+
+pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let (source, how) = match arguments.what {
+        What::Database { id, how } => (Source::Backup(id), how),
+        What::Archive { file, how } => (Source::Archive(file), how),
+    };
+    let target = how.target(session).await?;
+    if !how.dry_run && !how.yes {
+        preview_and_ask(&source, session, &target).await?;
+    }
+    let report = source.restore(session, &target).await?;
+    finish(&source, &target, &report, output)
+}
+
+impl How {
+    async fn target(&self, session: &Session) -> Result<RestoreTarget, Failure> {
+        let Target { uri, uri_env, uri_file } = &self.target;
+        let given = Given {
+            option: "--to-uri",
+            plainly: uri.as_ref(),
+            variable: uri_env.as_deref(),
+            file: uri_file.as_deref(),
+        };
+        let options = RestoreOptions {
+            map: NamespaceMap::parse(&self.ns_from, &self.ns_to).map_err(|error| Failure::usage(error.to_string()))?,
+            existing: self.existing(),
+            ttl_indexes: TtlIndexes::Keep,
+            dry_run: self.dry_run,
+            only: Some(self.only.clone()).filter(|names| !names.is_empty()),
+            database: None,
+            exclude: vec![session.own_catalogue().await],
+        };
+        Ok(RestoreTarget { uri: given.or(&session.settings.mongodb_uri)?, options })
+    }
+
+    const fn existing(&self) -> Existing {
+        match (self.drop, self.merge) {
+            (true, _) => Existing::Drop,
+            (false, true) => Existing::Merge,
+            (false, false) => Existing::Refuse,
+        }
+    }
+}
+
+/// Shows what would be done, then asks. Refuses at once where nobody can be asked.
+async fn preview_and_ask(source: &Source, session: &Session, target: &RestoreTarget) -> Result<(), Failure> {
+    const INSTEAD: &str = "pass --yes to restore without being asked, or --dry-run to see what would be done";
+    if !confirm::can_ask() || source.is_stdin() {
+        return Err(Failure::refused("not confirmed: there is nobody to ask").hint(INSTEAD));
+    }
+    let mut dry = target.clone();
+    dry.options.dry_run = true;
+    let report = source.restore(session, &dry).await?;
+    Output::question(&restored::text(&source.to_string(), &shown(&dry), &report));
+    confirm::ask("Restore this?").await
+}
+
+fn finish(source: &Source, target: &RestoreTarget, report: &RestoreReport, output: Output) -> Result<Exit, Failure> {
+    let (source, target) = (source.to_string(), shown(target));
+    output.result(&restored::document(&source, &target, report), || {
+        let text = restored::text(&source, &target, report);
+        if report.dry_run { format!("{text}\nnothing was changed") } else { text }
+    })?;
+    if report.dry_run || report.is_faithful() {
+        return Ok(Exit::Done);
+    }
+    Err(Failure::failed("the restore is not faithful: what differs is said above")
+        .hint("run it again with --drop, once the reason is out of the way"))
+}
+
+fn shown(target: &RestoreTarget) -> String {
+    redacted_uri(&target.uri).unwrap_or_else(|| "***".to_owned())
+}
+
+/// What is restored.
+enum Source {
+    Backup(BackupId),
+    Archive(PathBuf),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Backup(id) => write!(f, "backup {id}"),
+            Self::Archive(_) if self.is_stdin() => f.write_str("the archive on stdin"),
+            Self::Archive(file) => write!(f, "archive {}", file.display()),
+        }
+    }
+}
+
+impl Source {
+    fn is_stdin(&self) -> bool {
+        matches!(self, Self::Archive(file) if file == Path::new("-"))
+    }
+
+    async fn restore(&self, session: &Session, target: &RestoreTarget) -> Result<RestoreReport, Failure> {
+        let meter = Arc::new(Meter::new(&format!("reading {self}")));
+        match self {
+            Self::Backup(id) => of_backup(id, session, target, &meter).await,
+            Self::Archive(file) => of_archive(file, self.is_stdin(), target, &meter).await,
+        }
+    }
+}
+
+async fn of_backup(
+    id: &BackupId,
+    session: &Session,
+    target: &RestoreTarget,
+    meter: &Meter,
+) -> Result<RestoreReport, Failure> {
+    let repository = session.repository()?;
+    let manifest = repository.manifest(id).await?;
+    let progress = |progress: &RestoreProgress| {
+        meter.say(doing(progress));
+        meter.set(progress.bytes, manifest.original_size);
+    };
+    let mut report = restore_database(&repository, id, target, &progress).await?;
+    if report.dry_run {
+        restored::expect_documents(&mut report, &manifest);
+    }
+    Ok(report)
+}
+
+async fn of_archive(
+    file: &Path,
+    is_stdin: bool,
+    target: &RestoreTarget,
+    meter: &Arc<Meter>,
+) -> Result<RestoreReport, Failure> {
+    let source: Box<dyn Read + Send> = if is_stdin {
+        Box::new(Metered { inner: io::stdin(), meter: Arc::clone(meter), read: 0, expected: 0 })
+    } else {
+        let unreadable = |error: io::Error| Failure::file("read", file, &error);
+        let inner = File::open(file).map_err(unreadable)?;
+        let expected = inner.metadata().map_err(unreadable)?.len();
+        Box::new(Metered { inner, meter: Arc::clone(meter), read: 0, expected })
+    };
+    let progress = |progress: &RestoreProgress| meter.say(doing(progress));
+    Ok(restore_archive(source, target, &progress).await?)
+}
+
+fn doing(progress: &RestoreProgress) -> String {
+    let step = match progress.step {
+        RestoreStep::Authenticating => "checking",
+        RestoreStep::Inserting => "inserting",
+        RestoreStep::Comparing => "comparing",
+        RestoreStep::Indexing => "building indexes",
+    };
+    format!("{step}, {} documents", progress.documents)
+}
+
+/// Shows how much of a file was read.
+struct Metered<R> {
+    inner: R,
+    meter: Arc<Meter>,
+    read: u64,
+    expected: u64,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.read += count as u64;
+        self.meter.set(self.read, self.expected);
+        Ok(count)
+    }
+}

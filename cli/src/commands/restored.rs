@@ -1,0 +1,137 @@
+//! What a restore did, or would do, as a table for people and a document for machines.
+
+use std::collections::HashMap;
+
+use holdfast_database::{Comparison, RestoreReport, RestoredNamespace, TargetState};
+use holdfast_domain::Manifest;
+use serde::Serialize;
+
+use crate::text::{self, Side};
+
+/// What a dry run does not read, the manifest knows.
+pub(super) fn expect_documents(report: &mut RestoreReport, manifest: &Manifest) {
+    let counts: HashMap<String, u64> =
+        manifest.namespaces.iter().map(|held| (format!("{}.{}", held.db, held.collection), held.documents)).collect();
+    for namespace in &mut report.namespaces {
+        namespace.documents = counts.get(&namespace.from).copied().unwrap_or_default();
+    }
+}
+
+/// The report with its two ends.
+#[derive(Serialize)]
+pub(super) struct Document<'a> {
+    source: &'a str,
+    target: &'a str,
+    faithful: bool,
+    #[serde(flatten)]
+    report: &'a RestoreReport,
+}
+
+pub(super) fn document<'a>(source: &'a str, target: &'a str, report: &'a RestoreReport) -> Document<'a> {
+    Document { source, target, faithful: report.is_faithful(), report }
+}
+
+pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String {
+    let columns = [
+        ("FROM", Side::Left),
+        ("TO", Side::Left),
+        ("KIND", Side::Left),
+        ("DOCUMENTS", Side::Right),
+        ("INDEXES", Side::Right),
+        ("THERE BEFORE", Side::Left),
+        (if report.dry_run { "" } else { "RESULT" }, Side::Left),
+    ];
+    let rows: Vec<Vec<String>> = report.namespaces.iter().map(|namespace| row(namespace, report)).collect();
+    let verb = if report.dry_run { "would be restored" } else { "was restored" };
+    let mut parts = vec![format!("{source} {verb} into {target}"), text::table(&columns, &rows)];
+    for namespace in &report.namespaces {
+        parts.extend(namespace.failures.iter().map(|failure| format!("{}: {failure}", namespace.to)));
+    }
+    parts
+        .extend(report.left_out.iter().map(|left_out| format!("left out {}: {}", left_out.namespace, left_out.reason)));
+    parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+fn row(namespace: &RestoredNamespace, report: &RestoreReport) -> Vec<String> {
+    let dry_run = report.dry_run;
+    // A dry run reads no further than an archive's list of namespaces: how many documents follow it does not know.
+    let unknown = dry_run && report.namespaces.iter().all(|namespace| namespace.documents == 0);
+    vec![
+        namespace.from.clone(),
+        namespace.to.clone(),
+        namespace.kind.to_string(),
+        if unknown { "?".to_owned() } else { namespace.documents.to_string() },
+        namespace.indexes.len().to_string(),
+        there_before(&namespace.target, dry_run),
+        if dry_run { String::new() } else { result(namespace) },
+    ]
+}
+
+fn there_before(target: &TargetState, dry_run: bool) -> String {
+    let documents = |number: &u64| text::count(*number, "document");
+    match target {
+        TargetState::Absent => "nothing".to_owned(),
+        TargetState::Empty => "an empty collection".to_owned(),
+        TargetState::Dropped(number) if dry_run => format!("{}, to be dropped", documents(number)),
+        TargetState::Dropped(number) => format!("{}, dropped", documents(number)),
+        TargetState::Merged(number) => format!("{}, kept", documents(number)),
+    }
+}
+
+fn result(namespace: &RestoredNamespace) -> String {
+    let compared = match &namespace.comparison {
+        Comparison::Equal => "equal".to_owned(),
+        Comparison::NotDone => "not compared".to_owned(),
+        Comparison::Differs(how) => format!("DIFFERS: {how}"),
+    };
+    let skipped = match namespace.skipped {
+        0 => String::new(),
+        number => format!(", {number} there already"),
+    };
+    let failed = if namespace.failures.is_empty() { "" } else { ", with failures" };
+    format!("{} inserted{skipped}, {compared}{failed}", namespace.inserted)
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_database::{LeftOut, RestoredNamespace};
+
+    use super::*;
+
+    fn report(dry_run: bool, documents: u64) -> RestoreReport {
+        let namespace = RestoredNamespace {
+            from: "a.users".to_owned(),
+            to: "b.users".to_owned(),
+            kind: holdfast_archive::NamespaceKind::Collection,
+            target: TargetState::Dropped(7),
+            documents,
+            inserted: documents,
+            skipped: 0,
+            indexes: Vec::new(),
+            comparison: Comparison::Differs("2 documents are missing".to_owned()),
+            failures: vec!["an index was refused".to_owned()],
+        };
+        let left_out = LeftOut { namespace: "admin.system.version".to_owned(), reason: "the server's own".to_owned() };
+        RestoreReport { dry_run, namespaces: vec![namespace], left_out: vec![left_out] }
+    }
+
+    #[test]
+    fn what_went_wrong_and_what_was_left_out_is_said() {
+        let text = text("backup x", "mongodb://h/", &report(false, 3));
+        for expected in [
+            "DIFFERS: 2 documents are missing",
+            "an index was refused",
+            "left out admin.system.version",
+            "7 documents, dropped",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_dry_run_does_not_say_that_it_did_anything() {
+        let text = text("archive x", "mongodb://h/", &report(true, 0));
+        assert!(text.contains("would be restored") && text.contains("to be dropped") && text.contains(" ?"), "{text}");
+        assert!(!text.contains("inserted") && !text.contains("RESULT"), "{text}");
+    }
+}

@@ -1,0 +1,149 @@
+//! `holdfast show <id>`: the manifest from the store, and the job from the catalogue where that can be asked.
+
+use clap::Args;
+use holdfast_catalog::CatalogError;
+use holdfast_domain::{BackupId, Job, Manifest, settings::Settings};
+use holdfast_operations::OperationError;
+use serde::Serialize;
+
+use super::list;
+use crate::{
+    failure::{Exit, Failure},
+    output::Output,
+    session::Session,
+    text::{self, Side},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The backup
+    #[arg(value_name = "BACKUP_ID")]
+    id: BackupId,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    backup_id: &'a BackupId,
+    manifest: Option<&'a Manifest>,
+    job: Option<&'a Job>,
+    /// Why the catalogue could not be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalog_problem: Option<String>,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let id = &arguments.id;
+    let manifest = match session.repository()?.manifest(id).await {
+        Ok(manifest) => Some(manifest),
+        Err(OperationError::NotFound(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let (job, catalog_problem) = match job(id, session).await {
+        Ok(job) => (job, None),
+        Err(failure) => (None, Some(failure)),
+    };
+    if manifest.is_none() && job.is_none() {
+        return Err(catalog_problem.unwrap_or_else(|| OperationError::NotFound(id.clone()).into()));
+    }
+    let catalog_problem = catalog_problem.map(|failure| failure.message().to_owned());
+    let document = Document { backup_id: id, manifest: manifest.as_ref(), job: job.as_ref(), catalog_problem };
+    output.result(&document, || text(&document, &session.settings))?;
+    Ok(Exit::Done)
+}
+
+async fn job(id: &BackupId, session: &Session) -> Result<Option<Job>, Failure> {
+    match session.catalog().await?.get(id).await {
+        Ok(job) => Ok(Some(job)),
+        Err(CatalogError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn text(document: &Document<'_>, settings: &Settings) -> String {
+    let mut parts = Vec::new();
+    if let Some(manifest) = document.manifest {
+        parts.push(text::fields(&of_manifest(manifest, settings)));
+        parts.push(namespaces(manifest));
+    } else {
+        parts.push(format!("{} has no manifest in the store: it is no backup", document.backup_id));
+    }
+    if let Some(job) = document.job {
+        parts.push(text::fields(&of_job(job, settings)));
+    }
+    if let Some(problem) = &document.catalog_problem {
+        parts.push(format!("the job is not known: {problem}"));
+    }
+    parts.join("\n")
+}
+
+fn of_manifest(manifest: &Manifest, settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("backup", manifest.backup_id.to_string()),
+        ("type", manifest.backup_type.to_string()),
+        ("created", text::time(manifest.created_at, settings)),
+        ("completed", text::time(manifest.completed_at, settings)),
+        ("source", format!("{}, server {}", manifest.source.uri, manifest.source.server_version)),
+        ("engine", format!("{} {}", manifest.engine.name, manifest.engine.version)),
+        ("size", text::size(list::stored(manifest))),
+        ("original", text::size(manifest.original_size)),
+        ("stored as", list::form(manifest)),
+    ];
+    if let Some(encryption) = &manifest.encryption {
+        fields.push(("encryption", format!("{}, key epoch {}", encryption.suite, encryption.key_epoch)));
+    }
+    for artifact in &manifest.artifacts {
+        fields.push(("artifact", artifact.key.to_string()));
+        fields.push(("sha256", artifact.sha256.to_string()));
+    }
+    fields
+}
+
+fn namespaces(manifest: &Manifest) -> String {
+    let columns = [
+        ("NAMESPACE", Side::Left),
+        ("KIND", Side::Left),
+        ("DOCUMENTS", Side::Right),
+        ("SIZE", Side::Right),
+        ("INDEXES", Side::Right),
+    ];
+    let rows: Vec<Vec<String>> = manifest
+        .namespaces
+        .iter()
+        .map(|namespace| {
+            vec![
+                format!("{}.{}", namespace.db, namespace.collection),
+                namespace.kind.clone(),
+                namespace.documents.to_string(),
+                text::size(namespace.bytes),
+                namespace.indexes.len().to_string(),
+            ]
+        })
+        .collect();
+    text::table(&columns, &rows)
+}
+
+fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("job", job.status.to_string())];
+    if let Some(by) = &job.trigger.by {
+        fields.push(("triggered by", by.clone()));
+    }
+    fields.push(("triggered", text::time(job.created_at, settings)));
+    if let Some(ms) = job.duration_ms {
+        fields.push(("took", text::duration(ms)));
+    }
+    if let Some(progress) = &job.progress {
+        let (read, of) = (text::size(progress.bytes_read), text::size(progress.bytes_expected));
+        fields.push(("progress", format!("{read} of about {of} read")));
+    }
+    if let Some(found) = &job.verification {
+        let (level, at) = (found.level.as_str(), text::time(found.at, settings));
+        fields.push(("verified", format!("{:?} at level {level}, {at}", found.status).to_lowercase()));
+    }
+    if let Some(error) = &job.error {
+        fields.push(("error", format!("{} ({})", error.message, error.code)));
+        fields.extend(error.hint.clone().map(|hint| ("what to do", hint)));
+    }
+    fields.extend(job.message.clone().map(|message| ("message", message)));
+    fields
+}

@@ -1,0 +1,77 @@
+//! Connection strings given to a verb: by a variable's name, by a file, or plainly, which others can see.
+
+use std::{convert::Infallible, fs, path::Path};
+
+use holdfast_domain::Secret;
+
+use crate::{
+    environment,
+    failure::{Exit, Failure},
+};
+
+/// The three ways to give a connection string; at most one is used.
+#[derive(Debug)]
+pub(crate) struct Given<'a> {
+    /// The option's name, as `--to-uri`; the others are this with `-env` and `-file`.
+    pub(crate) option: &'static str,
+    pub(crate) plainly: Option<&'a Secret>,
+    pub(crate) variable: Option<&'a str>,
+    pub(crate) file: Option<&'a Path>,
+}
+
+impl Given<'_> {
+    /// The connection string, or the settings' one where none was given.
+    pub(crate) fn or(&self, default: &Secret) -> Result<Secret, Failure> {
+        let (from, uri) = match (self.plainly, self.variable, self.file) {
+            (Some(uri), _, _) => (self.option.to_owned(), uri.clone()),
+            (None, Some(name), _) => (format!("the variable {name}"), of_variable(name)?),
+            (None, None, Some(path)) => (path.display().to_string(), of_file(path)?),
+            (None, None, None) => return Ok(default.clone()),
+        };
+        if uri.expose().starts_with("mongodb://") || uri.expose().starts_with("mongodb+srv://") {
+            return Ok(uri);
+        }
+        Err(Failure::usage(format!("what {from} gives does not begin with mongodb:// or mongodb+srv://")))
+    }
+}
+
+fn of_variable(name: &str) -> Result<Secret, Failure> {
+    environment::variable(name)
+        .map(|value| Secret::new(value.trim()))
+        .ok_or_else(|| Failure::new(Exit::Settings, format!("the environment variable {name} is not set")))
+}
+
+fn of_file(path: &Path) -> Result<Secret, Failure> {
+    let text =
+        fs::read_to_string(path).map_err(|error| Failure::file("read the connection string in", path, &error))?;
+    Ok(Secret::new(text.trim()))
+}
+
+/// Takes an argument out of circulation at once.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a parser of arguments")]
+pub(crate) fn secret(argument: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(argument))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_string_in_a_file_may_end_in_a_line_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("uri");
+        fs::write(&file, "mongodb://u:p@h/db\n").unwrap();
+        let given = Given { option: "--uri", plainly: None, variable: None, file: Some(&file) };
+        assert_eq!(given.or(&Secret::new("x")).unwrap().expose(), "mongodb://u:p@h/db");
+    }
+
+    #[test]
+    fn what_is_no_connection_string_is_refused_without_showing_it() {
+        let wrong = Secret::new("hunter2");
+        let given = Given { option: "--uri", plainly: Some(&wrong), variable: None, file: None };
+        let failure = given.or(&Secret::new("x")).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(!failure.to_text().contains("hunter2"));
+    }
+}

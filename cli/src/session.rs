@@ -1,0 +1,61 @@
+//! What the verbs work with: the settings, read once, and from them the repository and the catalogue, each made only
+//! when a verb asks for it. What needs only the store never looks for MongoDB.
+
+use std::sync::Arc;
+
+use holdfast_catalog::{COLLECTIONS, Catalog, DEFAULT_DATABASE};
+use holdfast_database::Exclusion;
+use holdfast_domain::settings::Settings;
+use holdfast_lambda::Clients;
+use holdfast_operations::{Holdfast, Observer, Repository};
+
+use crate::{arguments::Global, environment, failure::Failure};
+
+const STORE: &str = "BACKUP_STORE";
+
+/// The settings and the clients they are used with.
+pub(crate) struct Session {
+    pub(crate) settings: Settings,
+    clients: Clients,
+}
+
+impl Session {
+    /// Reads the settings; `--store` takes the place of `BACKUP_STORE`.
+    pub(crate) async fn open(global: &Global) -> Result<Self, Failure> {
+        let mut variables = environment::variables();
+        if global.store.is_some() {
+            variables.retain(|(name, _)| name != STORE);
+        }
+        let clients = Clients::load().await;
+        let mut settings = clients.settings(&variables).await.settings?;
+        if let Some(store) = &global.store {
+            settings.store = Some(store.clone());
+        }
+        Ok(Self { settings, clients })
+    }
+
+    /// The repository alone.
+    pub(crate) fn repository(&self) -> Result<Repository, Failure> {
+        Ok(self.clients.repository(&self.settings)?)
+    }
+
+    /// The catalogue alone.
+    pub(crate) async fn catalog(&self) -> Result<Catalog, Failure> {
+        Ok(Catalog::from_settings(&self.settings).await?)
+    }
+
+    /// Holdfast's own rows, which are neither dumped nor restored. Nothing is sent for it; where the catalogue's
+    /// connection string cannot be used, they are where they are by default.
+    pub(crate) async fn own_catalogue(&self) -> Exclusion {
+        let database = match self.catalog().await {
+            Ok(catalog) => catalog.location().database,
+            Err(_) => DEFAULT_DATABASE.to_owned(),
+        };
+        Exclusion { database, collections: Some(COLLECTIONS.map(str::to_owned).to_vec()) }
+    }
+
+    /// Everything, for the verbs that change something.
+    pub(crate) async fn holdfast(&self, observer: Arc<dyn Observer>) -> Result<Holdfast, Failure> {
+        Ok(self.clients.holdfast(self.settings.clone(), observer).await?)
+    }
+}

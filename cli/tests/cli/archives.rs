@@ -1,0 +1,85 @@
+//! `dump` and `restore archive`: mongodump's format in and out.
+
+use super::place::{Place, UNREACHABLE, end_of};
+
+fn renamed(place: &Place) -> (String, [String; 2]) {
+    let copy = holdfast_testing::unique("copy");
+    let names = [format!("{}.*", place.database), format!("{copy}.*")];
+    (copy, names)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_piped_into_a_restore_is_a_copy() {
+    let place = Place::new().await;
+    for gzip in [&[][..], &["--gzip"]] {
+        let words: Vec<&str> = ["dump", "--archive"].into_iter().chain(gzip.iter().copied()).collect();
+        let archive = place.holdfast(&words).expect(0).saying(&["800 documents"]).stdout;
+        let (copy, [from, to]) = renamed(&place);
+        let restore = ["restore", "archive", "-", "--ns-from", &from, "--ns-to", &to];
+        place.holdfast_reading(&restore, &archive).expect(5).saying(&["--yes"]);
+        let yes: Vec<&str> = restore.into_iter().chain(["--yes"]).collect();
+        place.holdfast_reading(&yes, &archive).expect(0);
+        place.assert_same_in(&copy).await;
+    }
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_to_a_file_takes_the_collections_that_were_asked_for() {
+    let place = Place::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump.archive");
+    let name = file.to_str().unwrap();
+    let dumped = &place.json(&["dump", "--archive", name, "--exclude-collection", "contents"])[0];
+    let namespaces = dumped["namespaces"].as_array().unwrap();
+    assert_eq!(namespaces.len(), 3, "{dumped}");
+    place.holdfast(&["dump", "--archive", name, "--collection", "users"]).expect(0);
+    let (copy, [from, to]) = renamed(&place);
+    place.holdfast(&["restore", "archive", name, "--ns-from", &from, "--ns-to", &to, "--yes"]).expect(0);
+    assert_eq!(place.content(&copy).await.keys().collect::<Vec<_>>(), ["users"]);
+    place.client.database(&copy).drop().await.unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half-written is left");
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_fails_leaves_no_file() {
+    let place = Place::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let uri = folder.path().join("uri");
+    std::fs::write(&uri, UNREACHABLE).unwrap();
+    let out = folder.path().join("out");
+    let words = ["dump", "--uri-file", uri.to_str().unwrap(), "--archive", out.to_str().unwrap()];
+    let ended = place.holdfast(&words).expect(7);
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_nobody_reads_to_the_end_has_failed() {
+    let place = Place::new().await;
+    for words in [&["dump", "--archive"][..], &["dump", "--archive", "--gzip"]] {
+        let mut child = place.command(words).spawn().unwrap();
+        drop(child.stdout.take());
+        end_of(child).expect(1).saying(&["could not be written", "throw it away"]);
+    }
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_mongodump_wrote_is_restored_and_what_it_cut_is_refused() {
+    let place = Place::new().await;
+    let (copy, _) = renamed(&place);
+    let to = format!("{copy}.*");
+    for (archive, code) in
+        [("platform", 0), ("platform-gzip", 0), ("cut-700k", 6), ("cut-1500k", 6), ("oplog-overflow", 6)]
+    {
+        let bytes = holdfast_testing::golden(archive);
+        let words = ["restore", "archive", "-", "--ns-from", "web3platform.*", "--ns-to", &to, "--drop", "--yes"];
+        let ended = place.holdfast_reading(&words, &bytes);
+        assert_eq!(ended.code, code, "{archive}: {}", ended.stderr);
+    }
+    place.client.database(&copy).drop().await.unwrap();
+    place.remove().await;
+}

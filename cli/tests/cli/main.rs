@@ -1,0 +1,9 @@
+//! The real `holdfast` binary against the local parts: what it prints, what it leaves behind, and how it exits.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod archives;
+mod backups;
+mod encrypted;
+mod exit_codes;
+mod interrupts;
+mod place;

@@ -1,0 +1,198 @@
+//! The shape of every answer: `{"success": true, "data": …}` or `{"success": false, "error": "…", "code": "…"}`.
+//!
+//! A failure has an outer text, which is sent, and may have an inner one, which is logged here and not sent.
+
+use std::fmt::Display;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use holdfast_catalog::CatalogError;
+use holdfast_operations::OperationError;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// An answer to a call that went well.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Answer<T> {
+    /// Always `true`.
+    #[schema(value_type = bool)]
+    success: True,
+    /// What was asked for.
+    data: T,
+}
+
+/// The constant `true`.
+#[derive(Debug)]
+struct True;
+
+impl Serialize for True {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(true)
+    }
+}
+
+impl<T> Answer<T> {
+    pub(crate) const fn new(data: T) -> Self {
+        Self { success: True, data }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        Json(self).into_response()
+    }
+}
+
+/// A call that did not do what was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    /// What is sent.
+    outer: String,
+    /// What helps a program: the field that is wrong, the backup that runs.
+    data: Option<Value>,
+}
+
+impl Failure {
+    fn new(status: StatusCode, code: &'static str, outer: impl Into<String>) -> Self {
+        Self { status, code, outer: outer.into(), data: None }
+    }
+
+    fn with(mut self, data: Value) -> Self {
+        self.data = Some(data);
+        self
+    }
+
+    /// Logs what is not sent.
+    fn because(self, inner: &dyn Display) -> Self {
+        tracing::error!(error = %inner, code = self.code, "a call of the API failed");
+        self
+    }
+
+    /// A value out of form.
+    pub(crate) fn invalid(field: &str, problem: impl Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", format!("{field}: {problem}"))
+            .with(json!({ "field": field }))
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "the call carries no verified token")
+    }
+
+    pub(crate) fn forbidden(why: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", why)
+    }
+
+    pub(crate) fn unknown_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such call: GET /api/backups/openapi.json lists them")
+    }
+
+    pub(crate) fn wrong_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "METHOD_NOT_ALLOWED",
+            "the path is there, and does not take this method",
+        )
+    }
+
+    pub(crate) fn too_large(limit_bytes: usize) -> Self {
+        let outer = format!("the body is larger than {limit_bytes} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", outer)
+    }
+
+    pub(crate) fn wrong_media_type() -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "a body has to be application/json")
+    }
+
+    pub(crate) fn misconfigured() -> Self {
+        let outer = "the settings are wrong: GET /api/backups/config names each fault";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "CONFIG_INVALID", outer)
+    }
+
+    pub(crate) fn not_handed_over(inner: &dyn Display) -> Self {
+        let outer = "the backup could not be handed over to its worker, and was given up: try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
+    }
+
+    pub(crate) fn timeout() -> Self {
+        let outer = "the call took longer than the function has: try again";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", outer).because(&"the function's time ran out")
+    }
+
+    pub(crate) fn internal(inner: &dyn Display) -> Self {
+        let outer = "something failed inside: the function's log says what";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", outer).because(inner)
+    }
+
+    fn catalog(error: &CatalogError) -> Self {
+        match error {
+            CatalogError::NotFound { id } => {
+                Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no backup {id}"))
+            }
+            CatalogError::Unavailable { .. } | CatalogError::Denied { .. } => {
+                let outer = "the catalogue in MongoDB cannot be reached: the function's log says why";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "CATALOG_UNAVAILABLE", outer).because(error)
+            }
+            _ => Self::internal(error),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl From<OperationError> for Failure {
+    fn from(error: OperationError) -> Self {
+        match &error {
+            OperationError::AlreadyRunning { backup_id } => {
+                Self::new(StatusCode::CONFLICT, "ALREADY_RUNNING", error.to_string())
+                    .with(json!({ "backupId": backup_id }))
+            }
+            OperationError::ConcurrencyLimit { running } => {
+                Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", error.to_string())
+                    .with(json!({ "running": running }))
+            }
+            OperationError::Disabled(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "DISABLED", error.to_string()),
+            OperationError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", error.to_string()),
+            OperationError::Config(_) => Self::misconfigured().because(&error),
+            OperationError::Catalog(inner) => Self::catalog(inner),
+            OperationError::Store(_) => {
+                let outer = "the store cannot be reached: the function's log says why";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE", outer).because(&error)
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut body = json!({ "success": false, "error": self.outer, "code": self.code });
+        if let Some(data) = self.data {
+            body["data"] = data;
+        }
+        (self.status, Json(body)).into_response()
+    }
+}
+
+/// What every answer carries: it is nobody's to keep, and nothing for a browser to run.
+pub(crate) async fn with_headers(mut response: Response) -> Response {
+    const HEADERS: [(header::HeaderName, &str); 5] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,83 @@
+//! `GET /jobs`, `GET /jobs/{backupId}`: jobs, as the catalogue has them.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use holdfast_domain::Job;
+use holdfast_lambda::Function;
+use holdfast_operations::OperationError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answer::{Answer, Failure},
+    request::{BackupPath, JobsQuery, NoQuery},
+    schema,
+};
+
+/// One page of jobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobsPage {
+    /// Newest first.
+    #[schema(value_type = Vec<schema::Job>)]
+    jobs: Vec<Job>,
+    /// Which page it is.
+    pagination: Pagination,
+}
+
+/// Which page of how many.
+#[derive(Debug, Serialize, ToSchema)]
+struct Pagination {
+    /// This page, counted from 1.
+    page: u32,
+    /// Jobs on a page.
+    limit: u32,
+    /// Jobs on all pages.
+    total: u64,
+    /// Pages.
+    pages: u64,
+}
+
+/// Jobs, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/backups/jobs",
+    operation_id = "listJobs",
+    params(
+        ("page" = Option<u32>, Query, minimum = 1, description = "Counted from 1, which is the default"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Jobs on a page; 20 by default"),
+        ("type" = Option<schema::BackupType>, Query, description = "Jobs of this type alone"),
+        ("status" = Option<schema::JobStatus>, Query, description = "Jobs that stand here alone")
+    ),
+    responses((status = 200, description = "One page of jobs", body = Answer<JobsPage>))
+)]
+pub(crate) async fn list(State(function): State<Arc<Function>>, query: JobsQuery) -> Result<Answer<JobsPage>, Failure> {
+    let JobsQuery { page, limit, filter } = query;
+    let catalog = &function.holdfast().await?.catalog;
+    let (jobs, total) = catalog.list(filter, page.into(), limit).await.map_err(OperationError::from)?;
+    let pagination = Pagination { page, limit, total, pages: total.div_ceil(limit.into()) };
+    Ok(Answer::new(JobsPage { jobs, pagination }))
+}
+
+/// One job.
+#[utoipa::path(
+    get,
+    path = "/api/backups/jobs/{backupId}",
+    operation_id = "showJob",
+    params((
+        "backupId" = String, Path, max_length = 64, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$",
+        description = "The backup's id"
+    )),
+    responses(
+        (status = 200, description = "The job", body = Answer<schema::Job>),
+        (status = 404, description = "There is no such backup", body = schema::Failure)
+    )
+)]
+pub(crate) async fn show(
+    State(function): State<Arc<Function>>,
+    BackupPath(id): BackupPath,
+    _: NoQuery,
+) -> Result<Answer<Job>, Failure> {
+    let catalog = &function.holdfast().await?.catalog;
+    Ok(Answer::new(catalog.get(&id).await.map_err(OperationError::from)?))
+}

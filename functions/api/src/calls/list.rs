@@ -1,0 +1,146 @@
+//! `GET /list`: what is in the store, by its manifests alone: it answers without MongoDB, which may be what was lost.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use holdfast_domain::{Artifact, BackupId, BackupType, Manifest, ObjectKey, Sha256Digest, Timestamp};
+use holdfast_lambda::Function;
+use holdfast_operations::StoredBackup;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answer::{Answer, Failure},
+    request::NoQuery,
+};
+
+/// What is in the store, newest first.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Listing {
+    /// Database backups, an entry an artifact.
+    database: Vec<Entry>,
+    /// Content backups, an entry an artifact.
+    content: Vec<Entry>,
+}
+
+/// One stored artifact, or a manifest that cannot be read.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    /// The backup it belongs to.
+    #[schema(value_type = String)]
+    backup_id: BackupId,
+    /// The key's last part.
+    filename: String,
+    /// Where it is in the store.
+    #[schema(value_type = String)]
+    key: ObjectKey,
+    #[serde(flatten)]
+    content: Content,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Content {
+    Readable(Readable),
+    Unreadable(Unreadable),
+}
+
+/// What the manifest says of an artifact.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Readable {
+    /// Bytes stored.
+    size: u64,
+    /// Bytes of the whole backup before compression and encryption.
+    original_size: u64,
+    /// When the backup was triggered.
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
+    /// SHA-256 of the bytes stored.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    checksum: Sha256Digest,
+    /// Whether it is compressed.
+    compressed: bool,
+    /// Whether it is encrypted.
+    encrypted: bool,
+    /// Collections, views and time series in the backup.
+    namespaces: usize,
+    /// Documents in the backup.
+    documents: u64,
+}
+
+/// A backup whose manifest is there and cannot be read.
+#[derive(Debug, Serialize, ToSchema)]
+struct Unreadable {
+    /// Why it cannot be read.
+    error: String,
+}
+
+/// What is in the store, by its manifests. Their authenticity is checked when a backup is verified or restored.
+#[utoipa::path(
+    get,
+    path = "/api/backups/list",
+    operation_id = "listStored",
+    responses((status = 200, description = "What is in the store", body = Answer<Listing>))
+)]
+pub(crate) async fn list(State(function): State<Arc<Function>>, _: NoQuery) -> Result<Answer<Listing>, Failure> {
+    let mut listing = Listing::default();
+    for backup in function.repository().await?.list().await? {
+        match backup.backup_id.backup_type() {
+            BackupType::Database => listing.database.extend(entries(backup)),
+            BackupType::Content => listing.content.extend(entries(backup)),
+            // A parent stores nothing itself.
+            BackupType::Full => {}
+        }
+    }
+    Ok(Answer::new(listing))
+}
+
+fn entries(backup: StoredBackup) -> Vec<Entry> {
+    let id = backup.backup_id;
+    match backup.manifest {
+        Ok(manifest) => manifest.artifacts.iter().map(|artifact| readable(&id, &manifest, artifact)).collect(),
+        Err(error) => {
+            vec![entry(&id, ObjectKey::manifest(&id), Content::Unreadable(Unreadable { error }))]
+        }
+    }
+}
+
+fn readable(id: &BackupId, manifest: &Manifest, artifact: &Artifact) -> Entry {
+    let content = Readable {
+        size: artifact.size,
+        original_size: manifest.original_size,
+        created: manifest.created_at,
+        checksum: artifact.sha256,
+        compressed: manifest.compression.is_some(),
+        encrypted: manifest.encryption.is_some(),
+        namespaces: manifest.namespaces.len(),
+        documents: manifest.namespaces.iter().map(|namespace| namespace.documents).sum(),
+    };
+    entry(id, artifact.key.clone(), Content::Readable(content))
+}
+
+fn entry(id: &BackupId, key: ObjectKey, content: Content) -> Entry {
+    Entry { backup_id: id.clone(), filename: key.file_name().to_owned(), key, content }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_is_listed_as_such() {
+        let backup_id: BackupId = "db_1_a".parse().unwrap();
+        let entries = entries(StoredBackup { backup_id, manifest: Err("it is cut".to_owned()) });
+        assert_eq!(
+            json!(entries),
+            json!([{
+                "backupId": "db_1_a", "filename": "manifest.json", "key": "database/db_1_a/manifest.json",
+                "error": "it is cut"
+            }])
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! The calls, and what comes before each: who may make it, and whether the settings are right.
+
+pub(crate) mod config;
+pub(crate) mod database;
+pub(crate) mod jobs;
+pub(crate) mod list;
+pub(crate) mod openapi;
+pub(crate) mod status;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post},
+};
+use holdfast_lambda::Function;
+
+use crate::{
+    access::{Access, Claims},
+    answer::{Failure, with_headers},
+};
+
+/// What every path begins with.
+const BASE: &str = "/api/backups";
+/// The call that answers even where the settings are wrong.
+const CONFIG: &str = "/api/backups/config";
+
+/// All calls.
+pub(crate) fn router(function: Arc<Function>) -> Router {
+    let calls = Router::new()
+        .route("/status", get(status::status))
+        .route("/database", post(database::back_up))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{backupId}", get(jobs::show))
+        .route("/list", get(list::list))
+        .route("/config", get(config::config))
+        .route("/openapi.json", get(openapi::openapi));
+    Router::new()
+        .nest(BASE, calls)
+        .fallback(async || Failure::unknown_path())
+        .method_not_allowed_fallback(async || Failure::wrong_method())
+        .layer(middleware::from_fn_with_state(Arc::clone(&function), guard))
+        .layer(middleware::map_response(with_headers))
+        .with_state(function)
+}
+
+async fn guard(State(function): State<Arc<Function>>, mut request: Request, next: Next) -> Result<Response, Failure> {
+    let reading = function.reading().await;
+    let caller = Access::of(&reading).check(request.extensions().get::<Claims>(), request.method())?;
+    if reading.settings.is_err() && request.uri().path() != CONFIG {
+        return Err(Failure::misconfigured());
+    }
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}

@@ -1,0 +1,17 @@
+//! `GET /openapi.json`: the contract, generated from the code.
+
+use axum::Json;
+use utoipa::openapi::OpenApi;
+
+use crate::{answer::Failure, contract, request::NoQuery};
+
+/// This contract. The one answer without an envelope: tools read it as it is.
+#[utoipa::path(
+    get,
+    path = "/api/backups/openapi.json",
+    operation_id = "openapi",
+    responses((status = 200, description = "An OpenAPI 3.1 document", body = Object))
+)]
+pub(crate) async fn openapi(_: NoQuery) -> Result<Json<OpenApi>, Failure> {
+    Ok(Json(contract::document()))
+}

@@ -1,0 +1,182 @@
+//! What a caller may send: query, path and body, each checked for form before anything is done with it.
+
+use axum::{
+    body::{self, Body},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use holdfast_catalog::JobFilter;
+use holdfast_domain::BackupId;
+use serde_json::Value;
+
+use crate::answer::Failure;
+
+/// The largest body that is read.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// The query of a call that takes none.
+#[derive(Debug)]
+pub(crate) struct NoQuery;
+
+/// Which page of which jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct JobsQuery {
+    pub(crate) page: u32,
+    pub(crate) limit: u32,
+    pub(crate) filter: JobFilter,
+}
+
+/// The backup that the path names.
+#[derive(Debug)]
+pub(crate) struct BackupPath(pub(crate) BackupId);
+
+/// The body of a call that takes no fields: nothing, or an empty JSON object.
+#[derive(Debug)]
+pub(crate) struct NoFields;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        pairs(parts, state).await?.first().map_or(Ok(Self), |(name, _)| Err(unknown(name)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for JobsQuery {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        Self::parse(&pairs(parts, state).await?)
+    }
+}
+
+impl JobsQuery {
+    fn parse(pairs: &[(String, String)]) -> Result<Self, Failure> {
+        let mut query = Self { page: 1, limit: 20, filter: JobFilter::default() };
+        for (at, (name, value)) in pairs.iter().enumerate() {
+            if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
+                return Err(Failure::invalid(name, "it is there more than once"));
+            }
+            match name.as_str() {
+                "page" => query.page = number(name, value, u32::MAX)?,
+                "limit" => query.limit = number(name, value, 100)?,
+                "type" => {
+                    query.filter.backup_type = Some(value.parse().map_err(|error| Failure::invalid(name, error))?);
+                }
+                "status" => query.filter.status = Some(value.parse().map_err(|error| Failure::invalid(name, error))?),
+                _ => return Err(unknown(name)),
+            }
+        }
+        Ok(query)
+    }
+}
+
+/// Digits alone: `parse` would take a `+` too.
+fn number(name: &str, value: &str, maximum: u32) -> Result<u32, Failure> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse().ok().filter(|number| digits && (1..=maximum).contains(number));
+    number.ok_or_else(|| Failure::invalid(name, format!("it takes a whole number from 1 to {maximum}")))
+}
+
+fn unknown(name: &str) -> Failure {
+    let name: String = name.chars().take(80).collect();
+    Failure::invalid(&name, "this call knows no such parameter")
+}
+
+async fn pairs<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Vec<(String, String)>, Failure> {
+    match Query::from_request_parts(parts, state).await {
+        Ok(Query(pairs)) => Ok(pairs),
+        Err(error) => Err(Failure::invalid("query", error.body_text())),
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for BackupPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let invalid = |problem: String| Failure::invalid("backupId", problem);
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| invalid(e.body_text()))?;
+        text.parse().map(Self).map_err(|error: holdfast_domain::IdError| invalid(error.to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for NoFields {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        match json_body(&parts.headers, body).await? {
+            None | Some(Value::Null) => Ok(Self),
+            Some(Value::Object(fields)) => match fields.keys().next() {
+                None => Ok(Self),
+                Some(name) => Err(Failure::invalid(name, "this call knows no such field")),
+            },
+            Some(_) => Err(Failure::invalid("body", "it takes a JSON object")),
+        }
+    }
+}
+
+/// The body as JSON; `None` where there is none.
+async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Failure> {
+    let bytes = body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Failure::too_large(MAX_BODY_BYTES))?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if !is_json(headers) {
+        return Err(Failure::wrong_media_type());
+    }
+    let invalid = |error: serde_json::Error| Failure::invalid("body", format!("it is not JSON: {error}"));
+    serde_json::from_slice(&bytes).map(Some).map_err(invalid)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{BackupType, JobStatus};
+
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<JobsQuery, Failure> {
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        JobsQuery::parse(&pairs)
+    }
+
+    #[test]
+    fn nothing_asked_is_the_first_page_of_twenty() {
+        assert_eq!(parse(&[]).unwrap(), JobsQuery { page: 1, limit: 20, filter: JobFilter::default() });
+    }
+
+    #[test]
+    fn what_is_asked_is_taken() {
+        let query = parse(&[("page", "3"), ("limit", "100"), ("type", "database"), ("status", "failed")]).unwrap();
+        let filter = JobFilter { backup_type: Some(BackupType::Database), status: Some(JobStatus::Failed) };
+        assert_eq!(query, JobsQuery { page: 3, limit: 100, filter });
+    }
+
+    #[test]
+    fn every_value_out_of_form_is_refused() {
+        for pair in [
+            ("page", "0"),
+            ("page", "-1"),
+            ("page", "+1"),
+            ("page", ""),
+            ("page", "1e3"),
+            ("page", "99999999999"),
+            ("limit", "0"),
+            ("limit", "101"),
+            ("limit", "ten"),
+            ("type", "Database"),
+            ("type", ""),
+            ("status", "done"),
+            ("sort", "asc"),
+        ] {
+            assert!(parse(&[pair]).is_err(), "{pair:?}");
+        }
+        assert!(parse(&[("page", "1"), ("page", "1")]).is_err());
+    }
+}

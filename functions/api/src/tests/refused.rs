@@ -1,0 +1,171 @@
+//! What is refused before anything is asked of MongoDB or the store, and what is answered when they are away.
+
+use serde_json::json;
+
+use super::{AWAY, alone, call, event, get, request, with_body, with_role};
+
+#[tokio::test]
+async fn values_out_of_form_are_400_with_the_field() {
+    let function = alone(&AWAY);
+    for (path, field) in [
+        ("jobs?page=0", "page"),
+        ("jobs?page=x", "page"),
+        ("jobs?limit=101", "limit"),
+        ("jobs?limit=", "limit"),
+        ("jobs?type=Database", "type"),
+        ("jobs?status=done", "status"),
+        ("jobs?sort=asc", "sort"),
+        ("jobs?limit=1&limit=2", "limit"),
+        ("jobs/nonsense", "backupId"),
+        ("jobs/db_1_A", "backupId"),
+        ("jobs/db_1_a%20", "backupId"),
+        ("jobs/%C3%A9\u{0}", "backupId"),
+        ("jobs/db_1_a?x=1", "x"),
+        ("status?verbose=1", "verbose"),
+        ("list?x", "x"),
+        ("config?x", "x"),
+        ("openapi.json?x", "x"),
+    ] {
+        let answered = call(&function, &get(&format!("/api/backups/{path}"))).await;
+        assert_eq!((answered.status, answered.code()), (400, "INVALID_REQUEST"), "{path}");
+        assert_eq!(answered.body["data"]["field"], field, "{path}");
+        assert!(answered.body["error"].as_str().unwrap().starts_with(field), "{path}: {}", answered.body);
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods_have_the_json_shape() {
+    let function = alone(&AWAY);
+    for path in
+        ["/", "/api/backups", "/api/backups/", "/api/backups/nonsense", "/api/backups/jobs/a/b", "/status", "//"]
+    {
+        let answered = call(&function, &get(path)).await;
+        assert_eq!((answered.status, answered.code()), (404, "NOT_FOUND"), "{path}");
+    }
+    for (method, path, allow) in [
+        ("POST", "/api/backups/status", "GET,HEAD"),
+        ("GET", "/api/backups/database", "POST"),
+        ("DELETE", "/api/backups/jobs/db_1_a", "GET,HEAD"),
+        ("OPTIONS", "/api/backups/jobs", "GET,HEAD"),
+    ] {
+        let answered = call(&function, &request(method, path)).await;
+        assert_eq!((answered.status, answered.code()), (405, "METHOD_NOT_ALLOWED"), "{method} {path}");
+        assert_eq!(answered.headers["allow"], allow, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_has_to_be_an_empty_json_object() {
+    let function = alone(&AWAY);
+    let post = || request("POST", "/api/backups/database");
+    for (content_type, body, status) in [
+        ("text/plain", "{}", 415),
+        ("application/x-www-form-urlencoded", "a=b", 415),
+        ("application/jsonp", "{}", 415),
+        ("application/json", "{", 400),
+        ("application/json", "[]", 400),
+        ("application/json; charset=utf-8", "{\"type\":\"full\"}", 400),
+        ("application/json", &format!("\"{}\"", "x".repeat(20_000)), 413),
+        // These get as far as the catalogue, which is away.
+        ("Application/JSON", " {} ", 503),
+        ("application/json", "null", 503),
+        ("text/plain", "", 503),
+    ] {
+        let answered = call(&function, &with_body(post(), content_type, body)).await;
+        assert_eq!(answered.status, status, "{content_type} {}", answered.body);
+    }
+    let mut without_type = post();
+    without_type["body"] = json!("e30=");
+    without_type["isBase64Encoded"] = json!(true);
+    assert_eq!(call(&function, &without_type).await.status, 415);
+}
+
+#[tokio::test]
+async fn only_the_roles_of_a_verified_token_count() {
+    let function = alone(&AWAY);
+    let mut unverified = event("api-get-config");
+    unverified["headers"]["role"] = json!("admin");
+    unverified["requestContext"]["authorizer"] = json!(null);
+    let answered = call(&function, &unverified).await;
+    assert_eq!((answered.status, answered.code()), (401, "UNAUTHORIZED"));
+    for role in ["", "viewer", "[]", "[viewer user]", "ADMIN"] {
+        let answered = call(&function, &with_role(event("api-get-config"), role)).await;
+        assert_eq!((answered.status, answered.code()), (403, "FORBIDDEN"), "{role}");
+    }
+    for role in ["admin", "creator", "[viewer creator]"] {
+        assert_eq!(call(&function, &with_role(event("api-get-config"), role)).await.status, 200, "{role}");
+    }
+}
+
+#[tokio::test]
+async fn a_creator_who_may_only_look_triggers_nothing() {
+    let [uri, store] = AWAY;
+    let function = alone(&[uri, store, ("BACKUP_CREATOR_ACCESS", "read"), ("BACKUP_ROLE_CLAIM", "groups")]);
+    let as_creator = |mut event: serde_json::Value| {
+        event["requestContext"]["authorizer"]["jwt"]["claims"] = json!({ "groups": ["x", "creator"], "n": 1 });
+        event
+    };
+    assert_eq!(call(&function, &as_creator(event("api-get-config"))).await.status, 200);
+    assert_eq!(call(&function, &as_creator(event("api-post-database"))).await.status, 403);
+}
+
+#[tokio::test]
+async fn wrong_settings_are_shown_by_config_and_stop_every_other_call() {
+    let function = alone(&[
+        ("MONGODB_URI", "mongodb://ada:hunter2@127.0.0.1:9/x"),
+        ("BACKUP_ENCRYPTION_KEY", "hunter2"),
+        ("BACKUP_MAX_CONCURRENT", "none"),
+        ("BACKUP_CLOUD_ENABLED", "true"),
+        ("BACKUP_FROBNICATE", "1"),
+    ]);
+    for name in
+        ["api-get-status", "api-post-database", "api-get-jobs", "api-get-job", "api-get-list", "api-get-openapi"]
+    {
+        let answered = call(&function, &event(name)).await;
+        assert_eq!((answered.status, answered.code()), (503, "CONFIG_INVALID"), "{name}");
+    }
+    let answered = call(&function, &event("api-get-config")).await;
+    assert_eq!(answered.status, 200);
+    let data = &answered.body["data"];
+    assert_eq!(data["config"]["MONGODB_URI"], "***");
+    assert_eq!(data["config"]["BACKUP_TIMEZONE"], "UTC");
+    assert_eq!(data["validation"]["success"], false);
+    let named: Vec<_> = data["validation"]["errors"].as_array().unwrap().iter().map(|fault| &fault["name"]).collect();
+    for name in
+        ["BACKUP_ENCRYPTION_KEY", "BACKUP_MAX_CONCURRENT", "BACKUP_CLOUD_ENABLED", "BACKUP_FROBNICATE", "BACKUP_STORE"]
+    {
+        assert!(named.contains(&&json!(name)), "{name} is not in {named:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_is_a_fault_that_config_shows() {
+    let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:uri-AbCdEf";
+    let function = alone(&[("MONGODB_URI", arn), ("BACKUP_STORE", "s3://backups")]);
+    assert_eq!(call(&function, &event("api-get-status")).await.code(), "CONFIG_INVALID");
+    let errors = call(&function, &event("api-get-config")).await.body["data"]["validation"]["errors"].clone();
+    assert_eq!(errors[0]["name"], "MONGODB_URI");
+    assert!(errors[0]["message"].as_str().unwrap().contains(arn), "{errors}");
+}
+
+#[tokio::test]
+async fn parts_that_are_away_are_503_and_no_text_of_theirs_is_sent() {
+    let function = alone(&AWAY);
+    for name in ["api-get-status", "api-get-jobs", "api-get-job", "api-post-database"] {
+        let answered = call(&function, &event(name)).await;
+        assert_eq!((answered.status, answered.code()), (503, "CATALOG_UNAVAILABLE"), "{name}");
+        assert!(!answered.body.to_string().contains("127.0.0.1"), "{}", answered.body);
+    }
+    assert_eq!(call(&function, &event("api-get-openapi")).await.status, 200);
+}
+
+#[tokio::test]
+async fn every_answer_is_json_that_nobody_keeps() {
+    let function = alone(&AWAY);
+    for event in [event("api-get-config"), get("/nonsense"), with_role(event("api-get-config"), "nobody")] {
+        let answered = call(&function, &event).await;
+        assert_eq!(answered.headers["content-type"], "application/json");
+        assert_eq!(answered.headers["cache-control"], "no-store");
+        assert_eq!(answered.headers["x-content-type-options"], "nosniff");
+    }
+}

@@ -1,0 +1,185 @@
+//! From the event to the use case, and from its outcome to metrics and an answer.
+//!
+//! A backup that failed is an answer: its job says why, and a retry would find the job settled. An error is what could
+//! not be recorded, or could not begin: the event's source tries again.
+
+use holdfast_domain::{BackupType, JobStatus, Timestamp, settings::SettingsError};
+use holdfast_lambda::{Event, EventFault, Function, InvocationError};
+use holdfast_operations::{
+    BackupOutcome, BackupRequest, OperationError, RunLimits, SkipReason, back_up_database, record_misconfigured,
+};
+use serde_json::Value;
+
+use crate::report;
+
+/// Backs up what the event asks for.
+pub(crate) async fn handle(
+    function: &Function,
+    payload: &Value,
+    deadline: Timestamp,
+) -> Result<Value, InvocationError> {
+    let request = request(payload)?;
+    let outcome = run(function, request, deadline).await;
+    report::tell(&function.metrics(), outcome.as_ref());
+    Ok(report::answer(&outcome?))
+}
+
+/// The request in an event.
+fn request(payload: &Value) -> Result<BackupRequest, EventFault> {
+    match Event::parse(payload)? {
+        Event::Tick { at, schedule } => Ok(BackupRequest::Scheduled { tick: at, by: schedule }),
+        Event::BackupRequested { backup_id } if backup_id.backup_type() == BackupType::Database => {
+            Ok(BackupRequest::Triggered { backup_id })
+        }
+        Event::BackupRequested { backup_id } => {
+            Err(EventFault::Malformed(format!("{backup_id} is not a database backup")))
+        }
+    }
+}
+
+async fn run(
+    function: &Function,
+    request: BackupRequest,
+    deadline: Timestamp,
+) -> Result<BackupOutcome, OperationError> {
+    match function.holdfast().await {
+        // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+        Ok(holdfast) => Box::pin(back_up_database(holdfast, request, RunLimits { deadline: Some(deadline) })).await,
+        Err(OperationError::Config(faults)) => fail(function, &request, &faults).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// With wrong settings nothing is backed up; the job says so, where there is a catalogue to hold it.
+async fn fail(
+    function: &Function,
+    request: &BackupRequest,
+    faults: &SettingsError,
+) -> Result<BackupOutcome, OperationError> {
+    tracing::error!(error = %faults, "nothing is backed up until the settings are right");
+    let catalog = function.catalog_in_spite().await?;
+    let job = record_misconfigured(&catalog, request, faults, Timestamp::now()).await?;
+    match job.status {
+        JobStatus::Failed => Ok(BackupOutcome::Failed(Box::new(job))),
+        status => Ok(BackupOutcome::Skipped { backup_id: job.backup_id, reason: SkipReason::AlreadySettled(status) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use holdfast_database::Connection;
+    use holdfast_domain::{BackupId, Secret, settings::ReadPreference};
+    use holdfast_lambda::Clients;
+    use holdfast_testing::{TestStore, aws_config, parts, unique};
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(name: &str) -> Value {
+        let path = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    /// One test's own catalogue and store, and an empty database to back up.
+    struct Stage {
+        store: TestStore,
+        catalog: String,
+    }
+
+    impl Stage {
+        async fn new() -> Self {
+            Self { store: TestStore::new().await, catalog: unique("catalog") }
+        }
+
+        fn function(&self, more: &[(&str, &str)]) -> Function {
+            let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
+            let mut variables = vec![
+                ("MONGODB_URI".to_owned(), uri("holdfast-tests-nothing")),
+                ("BACKUP_CATALOG_URI".to_owned(), uri(&self.catalog)),
+                ("BACKUP_STORE".to_owned(), format!("s3://{}/{}", self.store.bucket, self.store.prefix)),
+            ];
+            variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            Function::new(variables, Clients::new(aws_config()))
+        }
+
+        async fn remove(self) {
+            let uri = Secret::new(&parts().mongodb_uri);
+            let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+            server.drop_database(&self.catalog).await.unwrap();
+            self.store.remove().await;
+        }
+    }
+
+    async fn run(function: &Function, event: &Value) -> Result<Value, InvocationError> {
+        handle(function, event, Timestamp::now() + Duration::from_mins(10)).await
+    }
+
+    #[test]
+    fn ticks_and_requests_are_taken_and_nothing_else() {
+        let tick = "2026-05-01T03:00:00Z".parse().unwrap();
+        for name in ["schedule-database", "rule-database"] {
+            let request = request(&event(name)).unwrap();
+            assert!(matches!(request, BackupRequest::Scheduled { tick: at, by: Some(_) } if at == tick), "{name}");
+        }
+        let asked: BackupId = "db_1777604400000_0a1b2c3d".parse().unwrap();
+        let request_of = |event: &Value| request(event).map_err(|error| error.to_string());
+        assert!(matches!(
+            request_of(&event("manual-database")),
+            Ok(BackupRequest::Triggered { backup_id }) if backup_id == asked
+        ));
+        let mut of_content = event("manual-database");
+        of_content["detail"]["backupId"] = json!("content_1_a");
+        assert!(request_of(&of_content).is_err());
+        assert!(request_of(&event("api-post-database")).is_err());
+    }
+
+    #[tokio::test]
+    async fn the_same_tick_twice_is_one_backup() {
+        let stage = Stage::new().await;
+        let function = stage.function(&[]);
+        let first = run(&function, &event("schedule-database")).await.unwrap();
+        assert_eq!(first["status"], "completed", "{first}");
+        let second = run(&function, &event("schedule-database")).await.unwrap();
+        assert_eq!((&second["status"], &second["backupId"]), (&json!("skipped"), &first["backupId"]), "{second}");
+        let late = run(&stage.function(&[("BACKUP_FROBNICATE", "1")]), &event("schedule-database")).await.unwrap();
+        assert_eq!(late["status"], "skipped", "{late}");
+        let manifests = stage.store.all_keys().await.into_iter().filter(|key| key.ends_with("/manifest.json")).count();
+        assert_eq!(manifests, 1);
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn with_wrong_settings_the_job_is_failed_and_names_every_fault() {
+        let stage = Stage::new().await;
+        let function = stage.function(&[("BACKUP_FROBNICATE", "1"), ("BACKUP_DATABASE_ENCRYPTION", "true")]);
+        let answer = run(&function, &event("schedule-database")).await.unwrap();
+        assert_eq!((&answer["status"], &answer["error"]["code"]), (&json!("failed"), &json!("config-invalid")));
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains("BACKUP_FROBNICATE") && message.contains("BACKUP_ENCRYPTION_KEY"), "{message}");
+        let id: BackupId = answer["backupId"].as_str().unwrap().parse().unwrap();
+        let job = function.catalog_in_spite().await.unwrap().get(&id).await.unwrap();
+        assert_eq!(job.error.unwrap().message, message);
+        stage.store.assert_empty().await;
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn a_request_without_its_job_is_an_error_and_writes_nothing() {
+        let stage = Stage::new().await;
+        let error = run(&stage.function(&[]), &event("manual-database")).await.unwrap_err().to_string();
+        assert!(error.contains("db_1777604400000_0a1b2c3d"), "{error}");
+        stage.store.assert_empty().await;
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn wrong_settings_without_a_catalogue_are_an_error_for_the_events_source() {
+        let stage = Stage::new().await;
+        let function = stage.function(&[("BACKUP_CATALOG_URI", "nonsense")]);
+        let error = run(&function, &event("schedule-database")).await.unwrap_err().to_string();
+        assert!(error.contains("BACKUP_CATALOG_URI"), "{error}");
+        stage.remove().await;
+    }
+}

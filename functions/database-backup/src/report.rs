@@ -1,0 +1,133 @@
+//! What is told of a run: a line in the log, metrics, and the invocation's answer.
+
+use holdfast_domain::{BackupType, Job, JobStatus};
+use holdfast_lambda::{Metric, Metrics};
+use holdfast_operations::{BackupOutcome, OperationError, SkipReason};
+use serde_json::{Value, json};
+
+pub(crate) fn tell(metrics: &Metrics, outcome: Result<&BackupOutcome, &OperationError>) {
+    // How an invocation fails is logged where it ends.
+    if let Ok(outcome) = outcome {
+        log(outcome);
+    }
+    let values = values(outcome);
+    if !values.is_empty() {
+        metrics.emit(BackupType::Database, &values);
+    }
+}
+
+fn log(outcome: &BackupOutcome) {
+    match outcome {
+        BackupOutcome::Completed(job) => tracing::info!(
+            backupId = %job.backup_id,
+            bytes = job.size,
+            sha256 = job.checksum.map(tracing::field::display),
+            durationMs = job.duration_ms,
+            "the backup is completed"
+        ),
+        BackupOutcome::Failed(job) => {
+            let error = job.error.as_ref();
+            tracing::error!(
+                backupId = %job.backup_id,
+                status = %job.status,
+                code = error.map(|error| tracing::field::display(error.code)),
+                error = error.map(|error| error.message.as_str()),
+                "there is no backup"
+            );
+        }
+        BackupOutcome::Skipped { backup_id, reason } => {
+            tracing::info!(backupId = %backup_id, reason = why(*reason), "there was nothing to do");
+        }
+    }
+}
+
+fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)> {
+    match outcome {
+        Ok(BackupOutcome::Completed(job)) => completed(job),
+        Ok(BackupOutcome::Failed(job)) if job.status == JobStatus::Failed => vec![(Metric::BackupFailure, 1.0)],
+        // Retried by the event's source, whose dead-letter queue has an alarm; or there is nothing to tell.
+        Err(OperationError::AlreadyRunning { .. } | OperationError::ConcurrencyLimit { .. }) | Ok(_) => Vec::new(),
+        Err(_) => vec![(Metric::BackupFailure, 1.0)],
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
+fn completed(job: &Job) -> Vec<(Metric, f64)> {
+    let documents = job.namespaces.as_ref().map(|all| all.iter().map(|one| one.documents).sum::<u64>());
+    let known = [
+        (Metric::BackupBytes, job.size),
+        (Metric::BackupOriginalBytes, job.original_size),
+        (Metric::BackupDurationMs, job.duration_ms),
+        (Metric::BackupItems, documents),
+    ];
+    let known = known.into_iter().filter_map(|(metric, value)| Some((metric, value? as f64)));
+    std::iter::once((Metric::BackupSuccess, 1.0)).chain(known).collect()
+}
+
+pub(crate) fn answer(outcome: &BackupOutcome) -> Value {
+    match outcome {
+        BackupOutcome::Completed(job) => json!({
+            "backupId": job.backup_id, "status": job.status, "size": job.size, "checksum": job.checksum, "key": job.key,
+        }),
+        BackupOutcome::Failed(job) => json!({ "backupId": job.backup_id, "status": job.status, "error": job.error }),
+        BackupOutcome::Skipped { backup_id, reason } => {
+            json!({ "backupId": backup_id, "status": "skipped", "reason": why(*reason) })
+        }
+    }
+}
+
+fn why(reason: SkipReason) -> String {
+    match reason {
+        SkipReason::Disabled => "backups are switched off".to_owned(),
+        SkipReason::AlreadySettled(status) => format!("it is {status} already"),
+        SkipReason::RunningElsewhere => "another run has it".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{BackupId, NamespaceCount, Timestamp, Trigger, TriggerKind};
+
+    use super::*;
+
+    fn job(status: JobStatus) -> Box<Job> {
+        let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
+        let mut job = Job::pending(
+            BackupId::new(BackupType::Database, at, [0; 4]),
+            Trigger { kind: TriggerKind::Schedule, by: None },
+            at,
+        );
+        job.status = status;
+        Box::new(job)
+    }
+
+    #[test]
+    fn a_completed_backup_tells_its_bytes_and_documents() {
+        let mut job = job(JobStatus::Completed);
+        job.size = Some(10);
+        job.original_size = Some(40);
+        let count = |documents| NamespaceCount { namespace: "a.b".to_owned(), documents };
+        job.namespaces = Some(vec![count(3), count(4)]);
+        assert_eq!(
+            values(Ok(&BackupOutcome::Completed(job))),
+            [
+                (Metric::BackupSuccess, 1.0),
+                (Metric::BackupBytes, 10.0),
+                (Metric::BackupOriginalBytes, 40.0),
+                (Metric::BackupItems, 7.0)
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_failed_raises_the_failure_metric() {
+        let failure = [(Metric::BackupFailure, 1.0)];
+        assert_eq!(values(Ok(&BackupOutcome::Failed(job(JobStatus::Failed)))), failure);
+        assert_eq!(values(Err(&OperationError::Disabled("BACKUP_SYSTEM_ENABLED"))), failure);
+        assert_eq!(values(Ok(&BackupOutcome::Failed(job(JobStatus::Cancelled)))), []);
+        let backup_id = job(JobStatus::Running).backup_id;
+        assert_eq!(values(Err(&OperationError::AlreadyRunning { backup_id: backup_id.clone() })), []);
+        let reason = SkipReason::RunningElsewhere;
+        assert_eq!(values(Ok(&BackupOutcome::Skipped { backup_id, reason })), []);
+    }
+}

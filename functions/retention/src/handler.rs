@@ -1,0 +1,128 @@
+//! From the hour's event to the sweep, and from its report to metrics and an answer.
+
+use holdfast_domain::{BackupId, BackupType, Timestamp};
+use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
+use holdfast_operations::{OperationError, SweepReport, sweep};
+use serde_json::{Value, json};
+
+/// Sweeps. A step that failed is told and does not hide what the others found; that the sweep could not begin is an
+/// error, and the missing metric raises the alarm.
+pub(crate) async fn handle(function: &Function, payload: &Value) -> Result<Value, InvocationError> {
+    let Event::Tick { .. } = Event::parse(payload)? else {
+        return Err(EventFault::Malformed("a request is not for this function".to_owned()).into());
+    };
+    let report = run(function).await.inspect_err(|error| {
+        if matches!(error, OperationError::Config(_)) {
+            function.metrics().emit(BackupType::Database, &[(Metric::BackupFailure, 1.0)]);
+        }
+    })?;
+    function.metrics().emit(BackupType::Database, &values(&report));
+    log(&report);
+    Ok(json!(report))
+}
+
+async fn run(function: &Function) -> Result<SweepReport, OperationError> {
+    sweep(function.holdfast().await?, Timestamp::now()).await
+}
+
+/// Hours overdue are told at every sweep, 0 too: where they are missing, nobody looks after the backups.
+fn values(report: &SweepReport) -> Vec<(Metric, f64)> {
+    let counted = [
+        (Metric::BackupStalled, number(report.stalled.len())),
+        // No run lived to tell of these.
+        (Metric::BackupFailure, number(report.stalled.len() + report.not_started.len())),
+        (Metric::BackupSuccess, number(report.completed.len())),
+        (Metric::LeasesFreed, number(report.leases_freed)),
+        (Metric::UploadsAborted, number(report.uploads_aborted)),
+    ];
+    let counted = counted.into_iter().filter(|(_, value)| *value > 0.0);
+    std::iter::once((Metric::HoursOverdue, report.database_hours_overdue)).chain(counted).collect()
+}
+
+fn number(count: impl TryInto<u32>) -> f64 {
+    count.try_into().unwrap_or(u32::MAX).into()
+}
+
+fn log(report: &SweepReport) {
+    let each =
+        |ids: &[BackupId], said: &'static str| ids.iter().for_each(|id| tracing::warn!(backupId = %id, "{said}"));
+    each(&report.stalled, "the backup died without a word, and was settled as stalled");
+    each(&report.completed, "the backup's run died after its manifest was written, and was settled as completed");
+    each(&report.not_started, "nobody took the backup over, and it was settled as not started");
+    for problem in &report.problems {
+        tracing::error!(error = problem, "a step of the sweep failed; the others went on");
+    }
+    tracing::info!(
+        leasesFreed = report.leases_freed,
+        uploadsAborted = report.uploads_aborted,
+        hoursOverdue = report.database_hours_overdue,
+        "the sweep is done"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_database::Connection;
+    use holdfast_domain::{Secret, settings::ReadPreference};
+    use holdfast_lambda::Clients;
+    use holdfast_testing::{TestStore, aws_config, aws_config_at, parts, unique};
+
+    use super::*;
+
+    fn event(name: &str) -> Value {
+        let path = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn function(variables: &[(&str, &str)], aws: aws_config::SdkConfig) -> Function {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Function::new(variables, Clients::new(aws))
+    }
+
+    #[test]
+    fn hours_overdue_are_told_at_every_sweep() {
+        assert_eq!(values(&SweepReport::default()), [(Metric::HoursOverdue, 0.0)]);
+        let partly =
+            SweepReport { database_hours_overdue: 2.5, problems: vec!["x".to_owned()], ..SweepReport::default() };
+        assert_eq!(values(&partly), [(Metric::HoursOverdue, 2.5)]);
+    }
+
+    #[test]
+    fn what_no_run_lived_to_tell_counts_as_failed() {
+        let id = || "db_1_a".parse().unwrap();
+        let report = SweepReport { stalled: vec![id()], not_started: vec![id(), id()], ..SweepReport::default() };
+        let values = values(&report);
+        assert!(values.contains(&(Metric::BackupStalled, 1.0)));
+        assert!(values.contains(&(Metric::BackupFailure, 3.0)));
+    }
+
+    #[tokio::test]
+    async fn only_a_tick_is_swept_for() {
+        let function = function(&[], aws_config_at("http://127.0.0.1:9"));
+        assert!(handle(&function, &event("manual-database")).await.is_err());
+        assert!(handle(&function, &json!({})).await.is_err());
+        let error = handle(&function, &event("schedule-sweep")).await.unwrap_err().to_string();
+        assert!(error.contains("BACKUP_STORE"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_deployment_that_has_backed_up_nothing_is_overdue() {
+        let store = TestStore::new().await;
+        let location = format!("s3://{}/{}", store.bucket, store.prefix);
+        let database = unique("retention");
+        let catalog = parts().mongodb_uri.replace("/?", &format!("/{database}?"));
+        let variables = [
+            ("MONGODB_URI", parts().mongodb_uri.as_str()),
+            ("BACKUP_CATALOG_URI", catalog.as_str()),
+            ("BACKUP_STORE", location.as_str()),
+            ("BACKUP_DATABASE_INTERVAL_HOURS", "6"),
+        ];
+        let answer = handle(&function(&variables, aws_config()), &event("schedule-sweep")).await.unwrap();
+        assert_eq!(answer["databaseHoursOverdue"], 6.0, "{answer}");
+        assert_eq!(answer["problems"], json!([]));
+        let uri = Secret::new(&parts().mongodb_uri);
+        let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+        server.drop_database(&database).await.unwrap();
+        store.remove().await;
+    }
+}

@@ -1,0 +1,164 @@
+//! EventBridge: triggers are handed over by it, and every change of a job's state is told on it.
+//!
+//! A call that was answered may still have failed for its one entry: each entry's answer is looked at.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_eventbridge::{
+    Client,
+    error::ProvideErrorMetadata,
+    types::{PutEventsRequestEntry, PutEventsResultEntry},
+};
+use holdfast_domain::{Job, Timestamp};
+use holdfast_operations::Observer;
+use serde_json::{Value, json};
+
+/// `Source` of every event of Holdfast.
+pub(crate) const SOURCE: &str = "holdfast";
+/// A job waits for a worker: `{"backupId", "type", "by"?}`.
+pub(crate) const BACKUP_REQUESTED: &str = "Backup Requested";
+/// A job changed its state: `{"backupId", "type", "status", "at", "error"?}`.
+const STATE_CHANGED: &str = "Backup State Changed";
+
+/// How often an entry is put before it counts as refused, and how long is waited before the second time.
+const ATTEMPTS: u32 = 3;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// How long all attempts together may take: neither an API's caller nor a run waits longer for the bus.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// An event that did not reach the bus.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{event:?} could not be put on event bus {bus}: {reason}")]
+pub struct EventError {
+    event: &'static str,
+    bus: String,
+    reason: String,
+}
+
+/// The event bus that the settings name.
+#[derive(Debug, Clone)]
+pub struct Events {
+    client: Client,
+    bus: String,
+}
+
+impl Events {
+    /// The bus of this name or ARN.
+    #[must_use]
+    pub const fn new(client: Client, bus: String) -> Self {
+        Self { client, bus }
+    }
+
+    /// Hands a pending job over to its worker.
+    ///
+    /// # Errors
+    /// [`EventError`] where the bus did not take it: then nobody will run the job.
+    pub async fn request_backup(&self, job: &Job) -> Result<(), EventError> {
+        let mut detail = json!({ "backupId": job.backup_id, "type": job.backup_type });
+        if let Some(by) = &job.trigger.by {
+            detail["by"] = json!(by);
+        }
+        self.put(BACKUP_REQUESTED, &detail).await
+    }
+
+    async fn put(&self, event: &'static str, detail: &Value) -> Result<(), EventError> {
+        let fail = |reason: String| EventError { event, bus: self.bus.clone(), reason };
+        match tokio::time::timeout(TIME_LIMIT, self.try_put(event, detail)).await {
+            Ok(outcome) => outcome.map_err(fail),
+            Err(_) => Err(fail(format!("no answer within {} seconds", TIME_LIMIT.as_secs()))),
+        }
+    }
+
+    async fn try_put(&self, event: &'static str, detail: &Value) -> Result<(), String> {
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name(&self.bus)
+            .source(SOURCE)
+            .detail_type(event)
+            .detail(detail.to_string())
+            .build();
+        let mut wait = FIRST_WAIT;
+        for attempt in 1.. {
+            let answer = self.client.put_events().entries(entry.clone()).send().await.map_err(|error| {
+                let code = error.code().unwrap_or("EventBridge could not be reached");
+                error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+            })?;
+            match refusal(answer.entries()) {
+                None => return Ok(()),
+                Some(refusal) if attempt >= ATTEMPTS || !refusal.is_transient => return Err(refusal.reason),
+                Some(_) => tokio::time::sleep(wait).await,
+            }
+            wait *= 2;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Refusal {
+    is_transient: bool,
+    reason: String,
+}
+
+/// Why the entry was not taken, if it was not.
+fn refusal(entries: &[PutEventsResultEntry]) -> Option<Refusal> {
+    let Some(entry) = entries.first() else {
+        return Some(Refusal { is_transient: true, reason: "the answer says nothing of the event".to_owned() });
+    };
+    let code = entry.error_code()?;
+    Some(Refusal {
+        is_transient: matches!(code, "ThrottlingException" | "InternalFailure" | "InternalException"),
+        reason: entry.error_message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}")),
+    })
+}
+
+fn state_changed(job: &Job, at: Timestamp) -> Value {
+    let mut detail = json!({ "backupId": job.backup_id, "type": job.backup_type, "status": job.status, "at": at });
+    if let Some(error) = &job.error {
+        detail["error"] = json!(error);
+    }
+    detail
+}
+
+#[async_trait]
+impl Observer for Events {
+    async fn job_changed(&self, job: &Job) {
+        if let Err(error) = self.put(STATE_CHANGED, &state_changed(job, Timestamp::now())).await {
+            tracing::warn!(backupId = %job.backup_id, status = %job.status, %error, "a change of state was not told");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{BackupId, BackupType, FailureCode, JobFailure, JobStatus, Trigger, TriggerKind};
+
+    use super::*;
+
+    fn entry() -> aws_sdk_eventbridge::types::builders::PutEventsResultEntryBuilder {
+        PutEventsResultEntry::builder()
+    }
+
+    #[test]
+    fn an_answer_with_a_refused_entry_is_a_failure() {
+        assert_eq!(refusal(&[entry().event_id("1").build()]), None);
+        let throttled = refusal(&[entry().error_code("ThrottlingException").build()]).unwrap();
+        assert!(throttled.is_transient);
+        let denied = refusal(&[entry().error_code("AccessDeniedException").error_message("no").build()]).unwrap();
+        assert_eq!(denied, Refusal { is_transient: false, reason: "AccessDeniedException: no".to_owned() });
+        assert!(refusal(&[]).is_some());
+    }
+
+    #[test]
+    fn a_change_of_state_says_what_when_and_why() {
+        let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
+        let id = BackupId::new(BackupType::Database, at, [0; 4]);
+        let mut job = Job::pending(id, Trigger { kind: TriggerKind::Schedule, by: None }, at);
+        job.status = JobStatus::Failed;
+        job.error = Some(JobFailure { code: FailureCode::Deadline, message: "late".to_owned(), hint: None });
+        assert_eq!(
+            state_changed(&job, at).to_string(),
+            r#"{"backupId":"db_1700000000000_00000000","type":"database","status":"failed","at":"2023-11-14T22:13:20Z","error":{"code":"deadline","message":"late"}}"#
+        );
+    }
+}

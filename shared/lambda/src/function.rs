@@ -1,0 +1,175 @@
+//! What a function keeps from one invocation to the next: its settings and its clients, once they are right.
+//!
+//! What is wrong or unreachable is not kept: the next invocation looks again, so that a mended secret needs no new
+//! deployment.
+
+use std::sync::Arc;
+
+use holdfast_catalog::{Catalog, CatalogError};
+use holdfast_domain::settings::{self, LogLevel, Reading, Settings};
+use holdfast_operations::{Holdfast, OperationError, Repository};
+use tokio::sync::OnceCell;
+
+use crate::{Clients, Events, Metrics, clients::NO_STORE, environment, telemetry};
+
+/// The variables that say where the catalogue is.
+const CATALOG_VARIABLES: [&str; 2] = ["BACKUP_CATALOG_URI", "MONGODB_URI"];
+
+/// One function's state.
+#[derive(Debug)]
+pub struct Function {
+    variables: Vec<(String, String)>,
+    clients: Clients,
+    reading: OnceCell<Reading>,
+    holdfast: OnceCell<Started>,
+}
+
+/// Only so that `Function` can derive `Debug`: what is started has nothing to show.
+struct Started(Holdfast);
+
+impl std::fmt::Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Holdfast")
+    }
+}
+
+impl Function {
+    /// Reads the environment, once for all invocations, and begins to log.
+    pub async fn cold_start() -> Self {
+        let function = Self::new(environment::variables(), Clients::load().await);
+        telemetry(function.settings().await.map_or(LogLevel::Info, |settings| settings.log_level));
+        function
+    }
+
+    /// A function with these variables for its environment.
+    #[must_use]
+    pub const fn new(variables: Vec<(String, String)>, clients: Clients) -> Self {
+        Self { variables, clients, reading: OnceCell::const_new(), holdfast: OnceCell::const_new() }
+    }
+
+    /// The settings, or all that is wrong with them. A function cannot do without a store.
+    pub async fn reading(&self) -> Reading {
+        let read = || async {
+            let mut reading = self.clients.settings(&self.variables).await;
+            let given = reading.shown.iter().any(|(name, _)| *name == "BACKUP_STORE");
+            if !given {
+                reading.reject("BACKUP_STORE", NO_STORE);
+            }
+            if reading.settings.is_ok() { Ok(reading) } else { Err(Box::new(reading)) }
+        };
+        match self.reading.get_or_try_init(read).await {
+            Ok(reading) => reading.clone(),
+            Err(reading) => *reading,
+        }
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`] with all that is wrong.
+    pub async fn settings(&self) -> Result<Settings, OperationError> {
+        Ok(self.reading().await.settings?)
+    }
+
+    /// The repository. Nothing is sent, and MongoDB may be away.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`].
+    pub async fn repository(&self) -> Result<Repository, OperationError> {
+        match self.holdfast.get() {
+            Some(started) => Ok(started.0.repository.clone()),
+            None => self.clients.repository(&self.settings().await?),
+        }
+    }
+
+    /// Where triggers go.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`].
+    pub async fn events(&self) -> Result<Events, OperationError> {
+        Ok(self.clients.events(&self.settings().await?))
+    }
+
+    /// What the use cases work with; state changes are told on the event bus, and the catalogue has its indexes.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`], or [`OperationError::Catalog`] where MongoDB is away.
+    pub async fn holdfast(&self) -> Result<&Holdfast, OperationError> {
+        let start = || async {
+            let settings = self.settings().await?;
+            let events = self.clients.events(&settings);
+            let holdfast = self.clients.holdfast(settings, Arc::new(events)).await?;
+            ensure_indexes(&holdfast.catalog).await?;
+            Ok::<_, OperationError>(Started(holdfast))
+        };
+        Ok(&self.holdfast.get_or_try_init(start).await?.0)
+    }
+
+    /// The catalogue, where settings are wrong but those that say where it is are not.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`] where they are, [`OperationError::Catalog`] where it cannot be used.
+    pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
+        let is_its = |(name, _): &&(String, String)| CATALOG_VARIABLES.contains(&name.as_str());
+        let variables: Vec<_> = self.variables.iter().filter(is_its).cloned().collect();
+        let settings = self.clients.settings(&variables).await.settings?;
+        Ok(Catalog::from_settings(&settings).await?)
+    }
+
+    /// Where metrics go, even where settings are wrong: no value of this one is.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let is_it = |(name, _): &&(String, String)| name == "BACKUP_METRICS_NAMESPACE";
+        let shown = settings::read(self.variables.iter().filter(is_it).cloned()).shown;
+        let namespace = shown.into_iter().find(|(name, _)| *name == "BACKUP_METRICS_NAMESPACE");
+        Metrics::new(namespace.map_or_else(String::new, |(_, namespace)| namespace))
+    }
+}
+
+/// Indexes make lists quick and nothing right: a user who may not create them is told once, and goes on.
+async fn ensure_indexes(catalog: &Catalog) -> Result<(), CatalogError> {
+    match catalog.ensure_indexes().await {
+        Err(error) if !error.is_transient() => {
+            tracing::warn!(%error, "the catalogue's indexes were not created");
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::{BehaviorVersion, SdkConfig};
+
+    use super::*;
+
+    fn function(pairs: &[(&str, &str)]) -> Function {
+        let variables = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Function::new(variables, Clients::new(SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build()))
+    }
+
+    #[tokio::test]
+    async fn a_function_needs_a_store() {
+        let error = function(&[]).settings().await.unwrap_err().to_string();
+        assert!(error.contains("BACKUP_STORE: is not set"), "{error}");
+        let error = function(&[("BACKUP_STORE", "nonsense")]).settings().await.unwrap_err().to_string();
+        assert_eq!(error.matches("BACKUP_STORE").count(), 1, "{error}");
+        assert!(function(&[("BACKUP_STORE", "s3://backups")]).settings().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn metrics_have_their_namespace_even_where_settings_are_wrong() {
+        let wrong = function(&[("BACKUP_METRICS_NAMESPACE", "Holdfast/prod"), ("BACKUP_FROBNICATE", "1")]);
+        assert!(wrong.settings().await.is_err());
+        assert!(format!("{:?}", wrong.metrics()).contains("\"Holdfast/prod\""));
+        assert!(format!("{:?}", function(&[]).metrics()).contains("\"Holdfast\""));
+    }
+
+    #[tokio::test]
+    async fn the_catalogue_is_found_in_spite_of_other_faults() {
+        let wrong = function(&[("MONGODB_URI", "mongodb://127.0.0.1:1/x"), ("BACKUP_FROBNICATE", "1")]);
+        assert!(wrong.holdfast().await.is_err());
+        assert!(wrong.catalog_in_spite().await.is_ok());
+        assert!(function(&[("MONGODB_URI", "nonsense")]).catalog_in_spite().await.is_err());
+    }
+}

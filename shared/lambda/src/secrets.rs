@@ -1,0 +1,65 @@
+//! Secrets of AWS Secrets Manager: a secret's variable may hold the ARN of one, whose plain text is then the value.
+//!
+//! The value goes into the settings and nowhere else, never into the environment. JSON and binary secrets are not
+//! taken apart: the whole text is the value.
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_secretsmanager::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::get_secret_value::GetSecretValueError,
+};
+use holdfast_domain::Secret;
+
+/// Whether the value names a secret instead of being one.
+pub(crate) fn is_arn(value: &str) -> bool {
+    region(value).is_some()
+}
+
+/// The plain text of the secret with this ARN.
+///
+/// # Errors
+/// What is wrong, as the second half of a sentence that begins with the variable's name.
+pub(crate) async fn read(aws: &SdkConfig, arn: &str) -> Result<Secret, String> {
+    let region = region(arn).filter(|region| !region.is_empty()).map(|region| Region::new(region.to_owned()));
+    let config = aws_sdk_secretsmanager::config::Builder::from(aws).region(region.or(aws.region().cloned())).build();
+    // Boxed: the SDK's future, seen through all its callers, is too deep a type for the compiler's layout.
+    let answer = Box::pin(Client::from_conf(config).get_secret_value().secret_id(arn).send()).await;
+    let answer = answer.map_err(|error| format!("the secret {arn} cannot be read: {}", reason(&error)))?;
+    match answer.secret_string().map(str::trim) {
+        Some(text) if !text.is_empty() => Ok(Secret::new(text)),
+        Some(_) => Err(format!("the secret {arn} is empty")),
+        None => Err(format!("the secret {arn} is binary, it takes plain text")),
+    }
+}
+
+/// The region in a Secrets Manager ARN.
+fn region(value: &str) -> Option<&str> {
+    let mut parts = value.trim().splitn(4, ':');
+    let is_secret = parts.next() == Some("arn") && parts.next().is_some() && parts.next() == Some("secretsmanager");
+    is_secret.then(|| parts.next())?.and_then(|rest| rest.split(':').next())
+}
+
+fn reason(error: &SdkError<GetSecretValueError>) -> String {
+    match (error.code(), error.message()) {
+        (Some(code @ "ResourceNotFoundException"), _) => format!("{code}: there is none; correct the ARN"),
+        (Some(code @ "AccessDeniedException"), _) => format!("{code}: allow secretsmanager:GetSecretValue on it"),
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => "Secrets Manager could not be reached; check the function's network".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_secrets_arns_are_looked_up() {
+        assert_eq!(region("arn:aws:secretsmanager:eu-west-1:123456789012:secret:uri-AbCdEf"), Some("eu-west-1"));
+        assert!(is_arn("arn:aws-cn:secretsmanager:cn-north-1:1:secret:x"));
+        for value in ["mongodb://h/db", "passphrase:arn:aws:secretsmanager:x", "arn:aws:kms:us-east-1:1:key/x", ""] {
+            assert!(!is_arn(value), "{value}");
+        }
+    }
+}
