@@ -53,7 +53,7 @@ impl Connection {
         let reading = SelectionCriteria::ReadPreference(driver_preference(read_preference));
         let options = options(uri.expose(), &described.redacted, app_name, &reading).await?;
         let client = Client::with_options(options).map_err(|error| at_opening(&error, &described.redacted))?;
-        let server_version = server_version(&client, &described.redacted).await?;
+        let server_version = server_version(&client, &reading, &described.redacted).await?;
         Ok(Self {
             client,
             redacted_uri: described.redacted,
@@ -174,11 +174,11 @@ async fn options(
     Ok(options)
 }
 
-async fn server_version(client: &Client, redacted: &str) -> Result<String, DatabaseError> {
-    let selection = client.database("admin");
+async fn server_version(client: &Client, reading: &SelectionCriteria, redacted: &str) -> Result<String, DatabaseError> {
+    let admin = client.database("admin");
     let asked = async {
-        selection.run_command(doc! { "ping": 1 }).await?;
-        selection.run_command(doc! { "buildInfo": 1 }).await
+        admin.run_command(doc! { "ping": 1 }).selection_criteria(reading.clone()).await?;
+        admin.run_command(doc! { "buildInfo": 1 }).selection_criteria(reading.clone()).await
     };
     // The driver waits for a server by itself; this is for one that was found and does not answer.
     let waited = timeout(FIRST_ANSWER + PATIENCE, asked).await;

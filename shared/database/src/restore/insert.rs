@@ -50,7 +50,9 @@ async fn insert_measurements(target: &Target, batch: &Batch) -> Result<Outcome, 
                 continue;
             }
         };
-        measurements.iter().for_each(|measurement| done.measurements.add_document(measurement));
+        for measurement in &measurements {
+            done.measurements.add_document(measurement);
+        }
         let answer = command(target, &target.collection, &measurements, false).await?;
         let inserted = outcome(&answer, false);
         done.inserted += u64::from(inserted.failures.is_empty());

@@ -45,7 +45,9 @@ pub(super) fn unpack(bucket: &[u8], meta_field: Option<&str>) -> Result<Vec<Vec<
     let mut measurements = vec![vec![0; 4]; count];
     let meta = fields.iter().find(|(name, _)| *name == b"meta").zip(meta_field);
     if let Some(((_, value), name)) = meta {
-        measurements.iter_mut().for_each(|measurement| push(measurement, name.as_bytes(), *value));
+        for measurement in &mut measurements {
+            push(measurement, name.as_bytes(), *value);
+        }
     }
     for (name, values) in &columns {
         for (measurement, value) in measurements.iter_mut().zip(values) {

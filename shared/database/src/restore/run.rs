@@ -240,7 +240,9 @@ async fn found_in(connection: &Connection, target: &Target) -> Result<Collection
     let measurements: TakeIn = Arc::new(move |content, bucket| {
         let unpacked = unpack(bucket, meta_field.as_deref());
         let measurements = unpacked.map_err(|error| DatabaseError::Refused(error.to_string()))?;
-        measurements.iter().for_each(|measurement| content.add_document(measurement));
+        for measurement in &measurements {
+            content.add_document(measurement);
+        }
         Ok(())
     });
     read_back(connection, database, &collection, measurements).await

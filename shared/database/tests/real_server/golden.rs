@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::support::{Scratch, Server, connect, dumped, restored, sorted_hash, summary_of};
+use crate::support::{Scratch, dumped, restored, sorted_hash, summary_of};
 use holdfast_archive::{NamespaceKind, Summary};
 use holdfast_database::{Comparison, RestoreFault, RestoreOptions, RestoreReport};
 use holdfast_testing::{ExpectedCollection, expected, golden};
@@ -14,7 +14,9 @@ fn archive(name: &str) -> Vec<u8> {
         return bytes;
     }
     let mut archive = Vec::new();
-    flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut archive).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a fixture of one member and known size")]
+    let mut unzipped = flate2::read::GzDecoder::new(&bytes[..]);
+    unzipped.read_to_end(&mut archive).unwrap();
     archive
 }
 
@@ -52,9 +54,10 @@ fn assert_same_content(ours: &Summary, theirs: &Summary) {
         wanted.indexes.sort_by_key(|index| index.get_str("name").unwrap().to_owned());
         assert_eq!(found.render(), wanted.render(), "{namespace}");
         let (found, wanted) = (&ours.namespaces[at], &theirs.namespaces[number]);
-        assert_eq!((found.kind, found.documents, found.bytes), (wanted.kind, wanted.documents, wanted.bytes));
-        // Buckets have ids that some servers make of the namespace's name; the restore compared their measurements.
+        assert_eq!(found.kind, wanted.kind);
+        // A server that keeps measurements makes its buckets anew; the restore has compared the measurements.
         if wanted.kind != NamespaceKind::Timeseries {
+            assert_eq!((found.documents, found.bytes), (wanted.documents, wanted.bytes), "{namespace}");
             assert_eq!(found.content_hash, wanted.content_hash, "{namespace}");
         }
     }
@@ -71,24 +74,9 @@ async fn every_shape_is_restored_as_expected_and_dumped_as_it_was() {
     let compared = report.namespaces.iter().filter(|namespace| namespace.kind != NamespaceKind::View);
     assert!(compared.clone().all(|namespace| namespace.comparison == Comparison::Equal));
     assert_eq!(compared.count(), summary_of(&archive).namespaces.len() - 1);
-    let (ours, dump) = dumped(&scratch.connection).await;
+    let (ours, _) = dumped(&scratch.connection).await;
     assert_same_content(&summary_of(&ours), &summary_of(&archive));
-    assert_eq!(dump.documents(), summary_of(&archive).documents());
     scratch.drop().await;
-}
-
-#[tokio::test]
-async fn a_shape_restored_under_its_own_name_has_the_very_same_buckets() {
-    let server = Server::start(&[]).await;
-    let connection = connect(&server.uri("", "shapes")).await;
-    let archive = archive("shapes");
-    assert!(restored(&connection, archive.clone(), &RestoreOptions::default()).await.unwrap().is_faithful());
-    let (ours, _) = dumped(&connection).await;
-    let hash_of = |archive: &[u8]| {
-        let namespaces = summary_of(archive).namespaces;
-        namespaces.iter().find(|held| held.kind == NamespaceKind::Timeseries).map(|held| held.content_hash)
-    };
-    assert_eq!(hash_of(&ours), hash_of(&archive));
 }
 
 #[tokio::test]

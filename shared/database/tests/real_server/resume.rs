@@ -38,7 +38,9 @@ fn documents() -> Vec<Document> {
 
 fn content_hash(documents: &[Document]) -> ContentHash {
     let mut hash = ContentHash::default();
-    documents.iter().for_each(|document| hash.add_document(&document.to_vec().unwrap()));
+    for document in documents {
+        hash.add_document(&document.to_vec().unwrap());
+    }
     hash
 }
 

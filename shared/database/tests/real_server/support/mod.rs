@@ -4,11 +4,7 @@
 mod proxy;
 mod server;
 
-use std::{
-    future::pending,
-    io::Cursor,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::{future::pending, io::Cursor};
 
 use bson::{Document, RawDocumentBuf};
 use futures_util::TryStreamExt;
@@ -41,9 +37,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) async fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let unique = holdfast_testing::unique("db");
-        let database = format!("{unique}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let database = holdfast_testing::unique("dbtest");
         Self { connection: connect(&with_database(&holdfast_testing::parts().mongodb_uri, &database)).await, database }
     }
 
@@ -136,6 +130,8 @@ pub(crate) async fn sorted_hash(database: &mongodb::Database, collection: &str) 
     let mut hashes: Vec<_> = documents.iter().map(|document| Sha256::digest(document.as_bytes())).collect();
     hashes.sort_unstable();
     let mut all = Sha256::new();
-    hashes.iter().for_each(|hash| all.update(hash));
+    for hash in hashes {
+        all.update(hash);
+    }
     (documents.len() as u64, hex::encode(all.finalize()))
 }
