@@ -1,3 +1,98 @@
-//! `cargo xtask demo | test | bench`: the local parts, and what runs on them.
+//! `cargo xtask setup | demo | test | check`: installs the local parts, starts them, deploys `template.yaml` to them,
+//! and shows or tests what runs there. Whatever ends it, it leaves no process behind.
 
-fn main() {}
+mod checks;
+mod demo;
+mod environment;
+mod files;
+mod prerequisites;
+mod process;
+mod progress;
+mod stack;
+mod suite;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use environment::Environment;
+use prerequisites::Purpose;
+use process::{Signals, Supervisor};
+use stack::Stack;
+
+/// The local parts of Holdfast, and what runs on them.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the other commands need into `.holdfast/`.
+    Setup,
+    /// Deploy to a local AWS, back up a database of the platform's shape, verify, restore, compare.
+    Demo(demo::Options),
+    /// The whole test suite, on local parts started for it.
+    Test(suite::Options),
+    /// What can be told without running anything: format, lints, the template.
+    Check,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command until it is done or a signal ends it; either way, dropping the work ends its processes.
+async fn run(command: Command) -> Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let outcome = tokio::select! {
+        outcome = carry_out(command) => outcome?,
+        code = signals.next() => {
+            eprintln!("\nInterrupted; the local parts are stopped.");
+            return Ok(code);
+        }
+    };
+    match outcome {
+        Outcome::Done(code) => Ok(code),
+        Outcome::Keep(stack) => {
+            signals.next().await;
+            stack.clean_up().await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// How a command ended.
+enum Outcome {
+    /// It is done.
+    Done(ExitCode),
+    /// It is done, and the parts stay up until a signal.
+    Keep(Box<Stack>),
+}
+
+async fn carry_out(command: Command) -> Result<Outcome> {
+    let environment = Environment::read();
+    let supervisor = Supervisor::start(&files::new_run_directory()?).context("cannot watch over the local parts")?;
+    match command {
+        Command::Setup => {
+            tools::install(&environment, &supervisor, Purpose::Demo).await?;
+            Ok(Outcome::Done(ExitCode::SUCCESS))
+        }
+        Command::Demo(options) => demo::run(&environment, supervisor, &options).await,
+        Command::Test(options) => Ok(Outcome::Done(suite::run(&environment, supervisor, &options).await?)),
+        Command::Check => {
+            let tools = tools::install(&environment, &supervisor, Purpose::Check).await?;
+            Ok(Outcome::Done(checks::run(&environment, &supervisor, &tools).await?))
+        }
+    }
+}

@@ -42,6 +42,12 @@ pub struct Stack {
     pub stack: String,
     /// The environment with which `holdfast` talks to this stack.
     pub env: BTreeMap<String, String>,
+    /// The packaged template's address, from which more stacks can be made beside this one.
+    pub template: String,
+    /// The parameters of this one.
+    pub parameters: BTreeMap<String, String>,
+    /// The outputs of this one.
+    pub outputs: BTreeMap<String, String>,
 }
 
 /// Bearer tokens by the role they claim.
@@ -113,6 +119,15 @@ pub fn unique(prefix: &str) -> String {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     format!("{prefix}-{:x}-{:x}-{count}", since_1970.as_millis(), process::id())
+}
+
+/// The program of a small MongoDB server, for a test that kills or misconfigures one of its own.
+///
+/// # Panics
+/// Where the environment does not name it.
+#[must_use]
+pub fn mongodb_server_program() -> std::path::PathBuf {
+    variable("HOLDFAST_TEST_MONGODB_SERVER").into()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' own variables, which are no settings")]

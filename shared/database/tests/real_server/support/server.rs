@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -55,9 +54,7 @@ impl Server {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.holdfast/mongodb/bin/secantusd-rs");
-        assert!(binary.exists(), "{}: run `cargo xtask test`, which installs it", binary.display());
-        let mut child = Command::new(binary)
+        let mut child = Command::new(holdfast_testing::mongodb_server_program())
             .args(["--port", &self.port.to_string(), "--cache-size", "64M", "--log-file-max", "1MB", "--storage-path"])
             .arg(self.data.path())
             .args(&self.arguments)

@@ -1,0 +1,40 @@
+//! What can be told without running anything: format, lints, the template. All of it runs, so that one run tells all.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use tokio::process::Command;
+
+use crate::{environment::Environment, files, process::Supervisor, progress, tools::Tools};
+
+/// Runs the checks, and says which failed.
+pub(crate) async fn run(environment: &Environment, supervisor: &Supervisor, tools: &Tools) -> Result<ExitCode> {
+    let mut failed = Vec::new();
+    for (name, mut command) in checks(environment, tools) {
+        progress::announce(name);
+        if let Err(error) = supervisor.run(&mut command).await {
+            eprintln!("{error:#}");
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("Failed: {}.", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+fn checks(environment: &Environment, tools: &Tools) -> [(&'static str, Command); 3] {
+    let cargo = || {
+        let mut command = Command::new(environment.cargo());
+        command.current_dir(files::workspace());
+        command
+    };
+    let mut format = cargo();
+    format.args(["fmt", "--all", "--check"]);
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]);
+    let mut template = Command::new(tools.program("cfn-lint"));
+    template.arg("template.yaml").current_dir(files::workspace());
+    [("Checking the format", format), ("Checking the template", template), ("Checking lints", clippy)]
+}

@@ -1,0 +1,85 @@
+//! Compares two databases by reading both, without any of the code that backed up and restored: documents byte by byte,
+//! the options of every collection, and its indexes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, ensure};
+use futures_util::TryStreamExt as _;
+use mongodb::{
+    Client, Database,
+    bson::{Document, RawDocumentBuf, doc},
+};
+use sha2::{Digest as _, Sha256};
+
+/// A collection, as far as it can differ.
+#[derive(PartialEq)]
+pub(crate) struct Collection {
+    pub(crate) documents: usize,
+    pub(crate) indexes: usize,
+    content: [u8; 32],
+    options: Document,
+    index_documents: BTreeSet<String>,
+}
+
+/// Reads both databases; returns the collections of the first where the second has the same, else an error that says
+/// what differs.
+pub(crate) async fn databases(client: &Client, left: &str, right: &str) -> Result<BTreeMap<String, Collection>> {
+    let expected = read(&client.database(left)).await?;
+    let found = read(&client.database(right)).await?;
+    let names = |collections: &BTreeMap<String, Collection>| collections.keys().cloned().collect::<Vec<_>>();
+    ensure!(names(&expected) == names(&found), "{left} has {:?}, {right} has {:?}", names(&expected), names(&found));
+    for (name, original) in &expected {
+        let differs = original.difference(&found[name]);
+        ensure!(differs.is_none(), "{left}.{name} and {right}.{name} differ in their {}", differs.unwrap_or_default());
+    }
+    Ok(expected)
+}
+
+impl Collection {
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        [
+            (self.documents == other.documents, "number of documents"),
+            (self.content == other.content, "documents"),
+            (self.options == other.options, "options"),
+            (self.index_documents == other.index_documents, "indexes"),
+        ]
+        .into_iter()
+        .find_map(|(equal, what)| (!equal).then_some(what))
+    }
+}
+
+async fn read(database: &Database) -> Result<BTreeMap<String, Collection>> {
+    let listed = database.run_cursor_command(doc! { "listCollections": 1 }).await?;
+    let listed: Vec<Document> = listed.try_collect().await?;
+    let mut collections = BTreeMap::new();
+    for entry in listed {
+        let name = entry.get_str("name")?.to_owned();
+        let options = entry.get_document("options").cloned().unwrap_or_default();
+        collections.insert(name.clone(), collection(database, &name, options).await?);
+    }
+    Ok(collections)
+}
+
+async fn collection(database: &Database, name: &str, options: Document) -> Result<Collection> {
+    let mut documents = database.collection::<RawDocumentBuf>(name).find(doc! {}).await?;
+    let mut hashes = Vec::new();
+    while documents.advance().await? {
+        hashes.push(<[u8; 32]>::from(Sha256::digest(documents.current().as_bytes())));
+    }
+    hashes.sort_unstable();
+    let indexes = database.run_cursor_command(doc! { "listIndexes": name }).await?;
+    let indexes: BTreeSet<String> = indexes.map_ok(without_namespace).try_collect().await?;
+    Ok(Collection {
+        documents: hashes.len(),
+        indexes: indexes.len(),
+        content: Sha256::digest(hashes.concat()).into(),
+        options,
+        index_documents: indexes,
+    })
+}
+
+/// Older servers say the namespace with the index, which differs of course.
+fn without_namespace(mut index: Document) -> String {
+    index.remove("ns");
+    index.to_string()
+}

@@ -1,0 +1,52 @@
+//! The environment, read once. The local parts and the functions see none of it but what is handed on by name.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+/// What the environment says.
+pub(crate) struct Environment {
+    path: OsString,
+    cargo: PathBuf,
+    cache: Option<PathBuf>,
+    mongodb_uri: Option<String>,
+}
+
+impl Environment {
+    pub(crate) fn read() -> Self {
+        let text = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty());
+        Self {
+            path: text("PATH").unwrap_or_default(),
+            cargo: text("CARGO").unwrap_or_else(|| "cargo".into()).into(),
+            cache: text("HOLDFAST_CACHE").map(PathBuf::from),
+            mongodb_uri: text("MONGODB_URI").and_then(|uri| uri.into_string().ok()),
+        }
+    }
+
+    /// The `cargo` that runs this.
+    pub(crate) fn cargo(&self) -> &Path {
+        &self.cargo
+    }
+
+    /// Where tools are looked for.
+    pub(crate) fn path(&self) -> &OsString {
+        &self.path
+    }
+
+    /// A folder in which tools are kept between checkouts (`HOLDFAST_CACHE`).
+    pub(crate) fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+
+    /// A MongoDB server to use instead of one started here (`MONGODB_URI`).
+    pub(crate) fn mongodb_uri(&self) -> Option<&str> {
+        self.mongodb_uri.as_deref()
+    }
+
+    /// The program of that name on the `PATH`.
+    pub(crate) fn find(&self, program: &str) -> Option<PathBuf> {
+        env::split_paths(&self.path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    }
+}

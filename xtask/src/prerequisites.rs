@@ -1,0 +1,148 @@
+//! What has to be on the machine before anything else: all that is missing is named at once, each with the command
+//! that installs it. Nothing is installed here.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Result, bail};
+
+use crate::environment::Environment;
+
+/// What the tools are needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Checking sources and the template.
+    Check,
+    /// Running the local parts.
+    Demo,
+    /// Running the tests, which also try the stock tools that a restore by hand takes.
+    Test,
+}
+
+/// Where they were found.
+pub(crate) struct Prerequisites {
+    /// Python 3.11 or newer, with venv and pip.
+    pub(crate) python: PathBuf,
+}
+
+/// Finds them, or names all that are missing.
+pub(crate) fn find(environment: &Environment, purpose: Purpose) -> Result<Prerequisites> {
+    let manager = PackageManager::of(environment);
+    let mut missing = Vec::new();
+    let python = python(environment);
+    if python.is_none() {
+        missing.push(("Python 3.11 or newer, with its modules venv and ensurepip", manager.command("python")));
+    }
+    if environment.find("cc").is_none() {
+        missing.push(("cc, a C compiler with its linker", manager.command("cc")));
+    }
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if purpose != Purpose::Demo && !succeeds(Command::new(environment.cargo()).args([subcommand, "--version"])) {
+            missing.push((component, format!("rustup component add {component}")));
+        }
+    }
+    let builds_mongodb = purpose != Purpose::Check && environment.mongodb_uri().is_none();
+    if builds_mongodb && environment.find("mongod").is_none() {
+        for tool in ["c++", "make"] {
+            if environment.find(tool).is_none() {
+                missing.push((tool, manager.command(tool)));
+            }
+        }
+    }
+    if purpose == Purpose::Test && !has_openssl_3(environment) {
+        missing.push(("openssl 3.0 or newer", manager.command("openssl")));
+    }
+    match python {
+        Some(python) if missing.is_empty() => Ok(Prerequisites { python }),
+        _ => bail!("{}", sentence(&missing)),
+    }
+}
+
+fn sentence(missing: &[(&str, String)]) -> String {
+    let lines: Vec<_> = missing.iter().map(|(what, command)| format!("  {what}\n      {command}")).collect();
+    format!("this machine lacks\n{}\nInstall them, then run this again.", lines.join("\n"))
+}
+
+/// The newest Python that has what is needed.
+fn python(environment: &Environment) -> Option<PathBuf> {
+    const ASK: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
+    let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python"];
+    let mut found = names.into_iter().filter_map(|name| environment.find(name));
+    found.find(|python| succeeds(Command::new(python).args(["-c", ASK])))
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn has_openssl_3(environment: &Environment) -> bool {
+    let Some(openssl) = environment.find("openssl") else { return false };
+    let asked = Command::new(openssl).arg("version").stdin(Stdio::null()).output();
+    asked.is_ok_and(|output| is_openssl_3(&String::from_utf8_lossy(&output.stdout)))
+}
+
+fn is_openssl_3(said: &str) -> bool {
+    let version = said.strip_prefix("OpenSSL ").and_then(|rest| rest.split('.').next());
+    version.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 3)
+}
+
+/// What installs software here.
+#[derive(Clone, Copy)]
+enum PackageManager {
+    Apt,
+    Dnf,
+    Apk,
+    Brew,
+    Unknown,
+}
+
+impl PackageManager {
+    fn of(environment: &Environment) -> Self {
+        let known = [("apt-get", Self::Apt), ("dnf", Self::Dnf), ("apk", Self::Apk), ("brew", Self::Brew)];
+        let found = known.into_iter().find(|(program, _)| environment.find(program).is_some());
+        found.map_or(Self::Unknown, |(_, manager)| manager)
+    }
+
+    fn command(self, tool: &str) -> String {
+        match (self, tool) {
+            (Self::Apt, "python") => "sudo apt-get install -y python3 python3-venv".into(),
+            (Self::Apt, "cc" | "c++" | "make") => "sudo apt-get install -y build-essential".into(),
+            (Self::Apt, tool) => format!("sudo apt-get install -y {tool}"),
+            (Self::Dnf, "python") => "sudo dnf install -y python3.11 python3.11-pip".into(),
+            (Self::Dnf, "cc") => "sudo dnf install -y gcc".into(),
+            (Self::Dnf, "c++") => "sudo dnf install -y gcc-c++".into(),
+            (Self::Dnf, tool) => format!("sudo dnf install -y {tool}"),
+            (Self::Apk, "python") => "sudo apk add python3 py3-pip".into(),
+            (Self::Apk, "cc" | "c++" | "make") => "sudo apk add build-base linux-headers".into(),
+            (Self::Apk, tool) => format!("sudo apk add {tool}"),
+            (Self::Brew, "cc" | "c++" | "make") => "xcode-select --install".into(),
+            (Self::Brew, "python") => "brew install python".into(),
+            (Self::Brew, tool) => format!("brew install {tool}"),
+            (Self::Unknown, tool) => format!("install {tool} with your system's package manager"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_missing_is_named_with_its_command() {
+        let sentence = sentence(&[("c++", PackageManager::Apt.command("c++")), ("openssl", "brew install".into())]);
+        for part in ["c++", "sudo apt-get install -y build-essential", "openssl", "brew install"] {
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn openssl_is_taken_from_its_third_version_on() {
+        assert!(is_openssl_3("OpenSSL 3.0.17 1 Jul 2025 (Library: OpenSSL 3.0.17)"));
+        assert!(is_openssl_3("OpenSSL 4.1.0"));
+        assert!(!is_openssl_3("OpenSSL 1.1.1w"));
+        assert!(!is_openssl_3("LibreSSL 3.3.6"));
+    }
+}

@@ -1,0 +1,83 @@
+//! What scripts and tests are told of a stack: the line that `cargo xtask demo --keep --json` prints.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::{
+    STACK,
+    aws::{ACCESS_KEY, LocalAws, REGION, SECRET_KEY},
+    mongodb::Mongo,
+    tokens::Issuer,
+};
+
+/// A deployed stack.
+#[derive(Serialize)]
+pub(crate) struct Description {
+    /// The API's address; its calls begin with `/api/backups`.
+    pub(crate) api: String,
+    pub(crate) tokens: Tokens,
+    /// The database that is backed up.
+    pub(crate) mongodb_uri: String,
+    pub(crate) aws_endpoint: String,
+    pub(crate) region: &'static str,
+    pub(crate) bucket: String,
+    pub(crate) stack: &'static str,
+    /// The variables with which `holdfast` talks to this stack.
+    pub(crate) env: BTreeMap<&'static str, String>,
+    /// The address of the packaged template, from which more stacks can be made beside this one.
+    pub(crate) template: String,
+    /// The parameters of this one.
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// All outputs of this one, by their names in the template.
+    pub(crate) outputs: BTreeMap<String, String>,
+}
+
+/// Tokens for the API, by the role in them.
+#[derive(Serialize)]
+pub(crate) struct Tokens {
+    pub(crate) admin: String,
+    pub(crate) creator: String,
+    /// A valid token of nobody in particular.
+    pub(crate) none: String,
+}
+
+pub(super) fn describe(
+    aws: &LocalAws,
+    mongo: &Mongo,
+    issuer: &Issuer,
+    template: String,
+    parameters: BTreeMap<String, String>,
+    outputs: &BTreeMap<String, String>,
+) -> Result<Description> {
+    let output = |name: &str| outputs.get(name).cloned().with_context(|| format!("the stack has no output {name}"));
+    let bucket = output("BucketName")?;
+    let mut env = BTreeMap::from([
+        ("MONGODB_URI", mongo.source_uri()),
+        ("BACKUP_STORE", format!("s3://{bucket}")),
+        ("BACKUP_EVENT_BUS", output("EventBusName")?),
+        ("AWS_ENDPOINT_URL", aws.endpoint().to_owned()),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+    ]);
+    env.extend(mongo.catalog_uri().map(|catalog| ("BACKUP_CATALOG_URI", catalog)));
+    Ok(Description {
+        api: output("ApiUrl")?,
+        tokens: Tokens {
+            admin: issuer.token(Some("admin"))?,
+            creator: issuer.token(Some("creator"))?,
+            none: issuer.token(None)?,
+        },
+        mongodb_uri: mongo.source_uri(),
+        aws_endpoint: aws.endpoint().to_owned(),
+        region: REGION,
+        bucket,
+        stack: STACK,
+        env,
+        template,
+        parameters,
+        outputs: outputs.clone(),
+    })
+}

@@ -1,0 +1,66 @@
+//! Packages the functions that cargo built, and the template that refers to them: what is deployed is `template.yaml`
+//! itself, with each `CodeUri` pointing at the package.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::process::Command;
+
+use super::aws::LocalAws;
+use crate::{files, process::Supervisor, tools::Tools};
+
+/// The packages whose programs are the functions.
+pub(crate) const PACKAGES: [&str; 3] = ["holdfast-api", "holdfast-database-backup", "holdfast-retention"];
+const BUCKET: &str = "artifacts";
+/// Not compressed: it goes no further than this machine.
+const ZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').write(sys.argv[2], 'bootstrap')";
+
+/// Uploads functions and template; returns the template's address.
+pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervisor) -> Result<String> {
+    aws.create_bucket(BUCKET).await?;
+    let template = files::workspace().join("template.yaml");
+    let mut template = fs::read_to_string(&template).with_context(|| format!("cannot read {}", template.display()))?;
+    for package in PACKAGES {
+        let key = format!("{package}.zip");
+        aws.put_object(BUCKET, &key, zipped(tools, supervisor, package).await?).await?;
+        template = with_code(&template, package, &format!("s3://{BUCKET}/{key}"))?;
+    }
+    aws.put_object(BUCKET, "template.yaml", template.into_bytes()).await?;
+    Ok(format!("{}/{BUCKET}/template.yaml", aws.endpoint()))
+}
+
+/// A package with the program as `bootstrap`, stripped of what only a debugger reads.
+async fn zipped(tools: &Tools, supervisor: &Supervisor, package: &str) -> Result<Vec<u8>> {
+    let program = files::built_programs()?.join(package);
+    let folder = supervisor.run_directory().join("tmp").join(package);
+    fs::create_dir_all(&folder)?;
+    let (bootstrap, zip) = (folder.join("bootstrap"), folder.join("package.zip"));
+    supervisor.output(Command::new("strip").arg("-o").arg(&bootstrap).arg(&program)).await?;
+    supervisor.output(Command::new(tools.program("python")).args(["-c", ZIP]).arg(&zip).arg(&bootstrap)).await?;
+    let bytes = fs::read(&zip).with_context(|| format!("cannot read {}", zip.display()))?;
+    fs::remove_dir_all(folder)?;
+    Ok(bytes)
+}
+
+/// The template with one function's code replaced.
+fn with_code(template: &str, package: &str, code: &str) -> Result<String> {
+    let folder = package.trim_start_matches("holdfast-");
+    let line = format!("CodeUri: functions/{folder}\n");
+    ensure!(template.matches(&line).count() == 1, "template.yaml has not exactly one line `{}`", line.trim());
+    Ok(template.replace(&line, &format!("CodeUri: {code}\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_names_the_code_of_every_function() {
+        let mut template = fs::read_to_string(files::workspace().join("template.yaml")).unwrap();
+        for package in PACKAGES {
+            template = with_code(&template, package, "s3://bucket/key").unwrap();
+            assert!(with_code(&template, package, "s3://bucket/key").is_err());
+        }
+        assert!(!template.contains("CodeUri: functions/"));
+    }
+}

@@ -1,0 +1,107 @@
+//! The stack on this machine: a MongoDB server, the local AWS, and `template.yaml` deployed to it with the functions
+//! that cargo built. It lives as long as its supervisor.
+
+mod aws;
+mod deployment;
+mod description;
+mod functions;
+mod mongodb;
+mod tokens;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+pub(crate) use description::Description;
+pub(crate) use functions::PACKAGES;
+pub(crate) use mongodb::Databases;
+
+use self::{aws::LocalAws, mongodb::Mongo, tokens::Issuer};
+use crate::{process::Supervisor, progress::Step, tools::Tools};
+
+/// The name under which it is deployed.
+const STACK: &str = "holdfast";
+const AUDIENCE: &str = "holdfast";
+
+/// A deployed stack. Dropping it stops everything.
+pub(crate) struct Stack {
+    // In this order they are dropped: a server that was given gets its databases cleaned by `clean_up`, before.
+    description: Description,
+    mongo: Mongo,
+    _aws: LocalAws,
+    supervisor: Supervisor,
+}
+
+impl Stack {
+    /// Starts the parts and deploys. The functions have been built.
+    pub(crate) async fn start(tools: &Tools, supervisor: Supervisor) -> Result<Self> {
+        let step = Step::begin("Starting MongoDB and the local AWS");
+        let (mongo, aws) = tokio::try_join!(Mongo::start(tools, &supervisor), LocalAws::start(tools, &supervisor))?;
+        step.done(format!("{} at {}, AWS at {}", mongo.product(), mongo.address(), aws.endpoint()));
+
+        let step = Step::begin("Deploying template.yaml");
+        let description = deploy(&aws, &mongo, tools, &supervisor).await?;
+        answers(&description).await?;
+        step.done(format!("stack {STACK}, API at {}", description.api));
+        Ok(Self { description, mongo, _aws: aws, supervisor })
+    }
+
+    /// What scripts and tests are told of it.
+    pub(crate) fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The databases it works on.
+    pub(crate) fn databases(&self) -> &Databases {
+        self.mongo.databases()
+    }
+
+    /// The address of the MongoDB server, without a database.
+    pub(crate) fn mongodb_server_uri(&self) -> String {
+        self.mongo.server_uri()
+    }
+
+    /// What watches over its processes.
+    pub(crate) fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// Removes what was made on a MongoDB server that goes on running.
+    pub(crate) async fn clean_up(&self) -> Result<()> {
+        self.mongo.clean_up().await
+    }
+}
+
+/// Publishes keys, secrets and functions, then creates the stack.
+async fn deploy(aws: &LocalAws, mongo: &Mongo, tools: &Tools, supervisor: &Supervisor) -> Result<Description> {
+    let issuer = Issuer::publish(aws, AUDIENCE).await?;
+    let template = functions::package(aws, tools, supervisor).await?;
+    let mut parameters = BTreeMap::from([
+        ("AwsEndpointUrl".to_owned(), aws.endpoint().to_owned()),
+        ("JwtIssuer".to_owned(), issuer.url().to_owned()),
+        ("JwtAudience".to_owned(), AUDIENCE.to_owned()),
+        ("MongoUriSecretArn".to_owned(), aws.create_secret("holdfast/mongodb-uri", &mongo.source_uri()).await?),
+    ]);
+    if let Some(catalog) = mongo.catalog_uri() {
+        let secret = aws.create_secret("holdfast/catalog-uri", &catalog).await?;
+        parameters.insert("CatalogUriSecretArn".to_owned(), secret);
+    }
+    let outputs = deployment::create(aws, STACK, &template, &parameters).await?;
+    description::describe(aws, mongo, &issuer, template, parameters, &outputs)
+}
+
+/// Waits until the API answers, which takes a cold start.
+async fn answers(description: &Description) -> Result<()> {
+    let url = format!("{}/api/backups/status", description.api);
+    let mut said = String::new();
+    for _ in 0..20 {
+        let request = reqwest::Client::new().get(&url).bearer_auth(&description.tokens.admin);
+        let response = request.timeout(Duration::from_secs(35)).send().await.context("the API does not answer")?;
+        let status = response.status();
+        said = format!("{status} {}", response.text().await.unwrap_or_default());
+        if status.is_success() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    bail!("the deployed API does not work: GET {url} answered {said}")
+}

@@ -1,0 +1,75 @@
+//! The whole test suite: the checks, then every test of the workspace against parts started for it. The test runner's
+//! own summary comes last.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use tokio::process::Command;
+
+use crate::{
+    checks,
+    environment::Environment,
+    files,
+    prerequisites::Purpose,
+    process::Supervisor,
+    progress,
+    stack::{Description, Stack},
+    tools::{self, Tools},
+};
+
+/// What to test.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Skip the checks of format, lints and template.
+    #[arg(long)]
+    no_checks: bool,
+    /// Handed on to `cargo test`, instead of `--workspace`.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// Runs it; the exit code says whether all was well.
+pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<ExitCode> {
+    let tools = tools::install(environment, &supervisor, Purpose::Test).await?;
+    let mut checked = ExitCode::SUCCESS;
+    if !options.no_checks {
+        checked = checks::run(environment, &supervisor, &tools).await?;
+    }
+    progress::announce("Building everything, tests too");
+    supervisor.run(cargo(environment).args(["build", "--workspace", "--all-targets", "--locked"])).await?;
+    let stack = Stack::start(&tools, supervisor).await?;
+    progress::announce("Testing");
+    let tested = test(environment, &tools, &stack, options).await;
+    stack.clean_up().await?;
+    if checked != ExitCode::SUCCESS {
+        eprintln!("The checks before the tests failed; see above.");
+    }
+    Ok(if tested { checked } else { ExitCode::FAILURE })
+}
+
+async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: &Options) -> bool {
+    let mut command = cargo(environment);
+    command.args(["test", "--locked", "--no-fail-fast"]);
+    if options.arguments.is_empty() {
+        command.arg("--workspace");
+    }
+    command.args(&options.arguments);
+    let Description { aws_endpoint, .. } = stack.description();
+    command.env("HOLDFAST_TEST_MONGODB_URI", stack.mongodb_server_uri());
+    command.env("HOLDFAST_TEST_AWS_ENDPOINT", aws_endpoint);
+    command.env("HOLDFAST_TEST_STACK", serde_json::to_string(stack.description()).unwrap_or_default());
+    if let Some(program) = tools.mongodb_stand_in() {
+        command.env("HOLDFAST_TEST_MONGODB_SERVER", program);
+    }
+    // The runner's own summary is the last word.
+    stack.supervisor().run(&mut command).await.is_ok()
+}
+
+fn cargo(environment: &Environment) -> Command {
+    let mut command = Command::new(environment.cargo());
+    command.current_dir(files::workspace());
+    // A server that a developer points to is for the stack; no test may find it by itself.
+    command.env_remove("MONGODB_URI");
+    command
+}
