@@ -19,10 +19,23 @@ pub(crate) fn holdfast() -> PathBuf {
     workspace().join(".holdfast")
 }
 
-/// Where cargo puts programs: this one was built there too.
-pub(crate) fn built_programs() -> Result<PathBuf> {
+/// How the programs are built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// Quickly: for tests and the demonstration.
+    Light,
+    /// As they are deployed for real: for measuring.
+    Release,
+}
+
+/// Where cargo puts programs: this one was built there too, lightly.
+pub(crate) fn built_programs(build: Build) -> Result<PathBuf> {
     let this = env::current_exe().context("cannot tell where this program is")?;
-    Ok(this.parent().unwrap_or(&this).to_path_buf())
+    let light = this.parent().unwrap_or(&this);
+    Ok(match build {
+        Build::Light => light.to_path_buf(),
+        Build::Release => light.with_file_name("release"),
+    })
 }
 
 /// A new folder for the databases, logs and temporary files of this run. Those of runs that are no more are removed.

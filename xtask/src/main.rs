@@ -1,6 +1,7 @@
-//! `cargo xtask setup | demo | test | check`: installs the local parts, starts them, deploys `template.yaml` to them,
+//! `cargo xtask setup | demo | test | bench | check`: installs the local parts, starts them, deploys `template.yaml` to them,
 //! and shows or tests what runs there. Whatever ends it, it leaves no process behind.
 
+mod bench;
 mod checks;
 mod demo;
 mod environment;
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::Options),
     /// The whole test suite, on local parts started for it.
     Test(suite::Options),
+    /// Memory, speed and compression of the release build, measured.
+    Bench(bench::Options),
     /// What can be told without running anything: format, lints, the template.
     Check,
 }
@@ -90,6 +93,7 @@ async fn carry_out(command: Command) -> Result<Outcome> {
         }
         Command::Demo(options) => demo::run(&environment, supervisor, &options).await,
         Command::Test(options) => Ok(Outcome::Done(suite::run(&environment, supervisor, &options).await?)),
+        Command::Bench(options) => Ok(Outcome::Done(bench::run(&environment, supervisor, &options).await?)),
         Command::Check => {
             let tools = tools::install(&environment, &supervisor, Purpose::Check).await?;
             Ok(Outcome::Done(checks::run(&environment, &supervisor, &tools).await?))

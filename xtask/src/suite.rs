@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::{
     checks,
     environment::Environment,
-    files,
+    files::{self, Build},
     prerequisites::Purpose,
     process::Supervisor,
     progress,
@@ -38,7 +38,7 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
     }
     progress::announce("Building everything, tests too");
     supervisor.run(cargo(environment).args(["build", "--workspace", "--all-targets", "--locked"])).await?;
-    let stack = Stack::start(&tools, supervisor).await?;
+    let stack = Stack::start(&tools, supervisor, Build::Light).await?;
     progress::announce("Testing");
     let tested = test(environment, &tools, &stack, options).await;
     stack.clean_up().await?;

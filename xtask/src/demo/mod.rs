@@ -1,7 +1,7 @@
 //! The demonstration: a database of the platform's shape is backed up through the deployed API, verified, restored
 //! beside the original and compared. Anything that is not as promised ends it with an error.
 
-mod api;
+pub(crate) mod api;
 mod compare;
 mod dataset;
 mod every_type;
@@ -24,7 +24,7 @@ use tokio::process::Command;
 use crate::{
     Outcome,
     environment::Environment,
-    files,
+    files::{self, Build},
     prerequisites::Purpose,
     process::Supervisor,
     progress::{self, Step},
@@ -55,7 +55,7 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
     let began = Instant::now();
     let tools = tools::install(environment, &supervisor, Purpose::Demo).await?;
     build(environment, &supervisor).await?;
-    let stack = Stack::start(&tools, supervisor).await?;
+    let stack = Stack::start(&tools, supervisor, Build::Light).await?;
     let told = tell(&stack, began).await;
     if told.is_err() || !options.keep {
         stack.clean_up().await?;

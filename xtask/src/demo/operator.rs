@@ -18,7 +18,7 @@ pub(crate) async fn restore(stack: &Stack, id: &str) -> Result<()> {
 }
 
 async fn holdfast(stack: &Stack, arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new(files::built_programs()?.join("holdfast"));
+    let mut command = Command::new(files::built_programs(files::Build::Light)?.join("holdfast"));
     command.args(arguments).envs(&stack.description().env);
     stack.supervisor().output(&mut command).await.map(drop)
 }

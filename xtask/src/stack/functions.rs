@@ -7,7 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::process::Command;
 
 use super::aws::LocalAws;
-use crate::{files, process::Supervisor, tools::Tools};
+use crate::{
+    files::{self, Build},
+    process::Supervisor,
+    tools::Tools,
+};
 
 /// The packages whose programs are the functions.
 pub(crate) const PACKAGES: [&str; 3] = ["holdfast-api", "holdfast-database-backup", "holdfast-retention"];
@@ -16,13 +20,13 @@ const BUCKET: &str = "artifacts";
 const ZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').write(sys.argv[2], 'bootstrap')";
 
 /// Uploads functions and template; returns the template's address.
-pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervisor) -> Result<String> {
+pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervisor, build: Build) -> Result<String> {
     aws.create_bucket(BUCKET).await?;
     let template = files::workspace().join("template.yaml");
     let mut template = fs::read_to_string(&template).with_context(|| format!("cannot read {}", template.display()))?;
     for package in PACKAGES {
         let key = format!("{package}.zip");
-        aws.put_object(BUCKET, &key, zipped(tools, supervisor, package).await?).await?;
+        aws.put_object(BUCKET, &key, zipped(tools, supervisor, package, build).await?).await?;
         template = with_code(&template, package, &format!("s3://{BUCKET}/{key}"))?;
     }
     aws.put_object(BUCKET, "template.yaml", template.into_bytes()).await?;
@@ -30,8 +34,8 @@ pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervis
 }
 
 /// A package with the program as `bootstrap`, stripped of what only a debugger reads.
-async fn zipped(tools: &Tools, supervisor: &Supervisor, package: &str) -> Result<Vec<u8>> {
-    let program = files::built_programs()?.join(package);
+async fn zipped(tools: &Tools, supervisor: &Supervisor, package: &str, build: Build) -> Result<Vec<u8>> {
+    let program = files::built_programs(build)?.join(package);
     let folder = supervisor.run_directory().join("tmp").join(package);
     fs::create_dir_all(&folder)?;
     let (bootstrap, zip) = (folder.join("bootstrap"), folder.join("package.zip"));

@@ -16,7 +16,7 @@ pub(crate) use functions::PACKAGES;
 pub(crate) use mongodb::Databases;
 
 use self::{aws::LocalAws, mongodb::Mongo, tokens::Issuer};
-use crate::{process::Supervisor, progress::Step, tools::Tools};
+use crate::{files::Build, process::Supervisor, progress::Step, tools::Tools};
 
 /// The name under which it is deployed.
 const STACK: &str = "holdfast";
@@ -33,13 +33,13 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// Starts the parts and deploys. The functions have been built.
-    pub(crate) async fn start(tools: &Tools, supervisor: Supervisor) -> Result<Self> {
+    pub(crate) async fn start(tools: &Tools, supervisor: Supervisor, build: Build) -> Result<Self> {
         let step = Step::begin("Starting MongoDB and the local AWS");
         let (mongo, aws) = tokio::try_join!(Mongo::start(tools, &supervisor), LocalAws::start(tools, &supervisor))?;
         step.done(format!("{} at {}, AWS at {}", mongo.product(), mongo.address(), aws.endpoint()));
 
         let step = Step::begin("Deploying template.yaml");
-        let description = deploy(&aws, &mongo, tools, &supervisor).await?;
+        let description = deploy(&aws, &mongo, tools, &supervisor, build).await?;
         answers(&description).await?;
         step.done(format!("stack {STACK}, API at {}", description.api));
         Ok(Self { description, mongo, _aws: aws, supervisor })
@@ -72,9 +72,15 @@ impl Stack {
 }
 
 /// Publishes keys, secrets and functions, then creates the stack.
-async fn deploy(aws: &LocalAws, mongo: &Mongo, tools: &Tools, supervisor: &Supervisor) -> Result<Description> {
+async fn deploy(
+    aws: &LocalAws,
+    mongo: &Mongo,
+    tools: &Tools,
+    supervisor: &Supervisor,
+    build: Build,
+) -> Result<Description> {
     let issuer = Issuer::publish(aws, AUDIENCE).await?;
-    let template = functions::package(aws, tools, supervisor).await?;
+    let template = functions::package(aws, tools, supervisor, build).await?;
     let mut parameters = BTreeMap::from([
         ("AwsEndpointUrl".to_owned(), aws.endpoint().to_owned()),
         ("JwtIssuer".to_owned(), issuer.url().to_owned()),

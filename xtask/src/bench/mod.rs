@@ -1,0 +1,77 @@
+//! The benchmark, on release builds: memory of the deployed function, speed of the engine, what compression costs.
+//! Figures to compare come from one run. Nothing else should run on the machine meanwhile.
+
+mod dataset;
+mod function;
+mod programs;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use mongodb::Client;
+use tokio::process::Command;
+
+use crate::{
+    environment::Environment,
+    files::{self, Build},
+    prerequisites::Purpose,
+    process::Supervisor,
+    progress::{self, Step},
+    stack::{PACKAGES, Stack},
+    tools,
+};
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Megabytes of the databases that the memory of the function is measured on: it must be the same.
+    #[arg(long, value_delimiter = ',', default_values_t = [50, 1000])]
+    memory_mb: Vec<u32>,
+    /// Megabytes of the database that engine and compression are measured on.
+    #[arg(long, default_value_t = 136)]
+    engine_mb: u32,
+}
+
+/// Measures and prints.
+pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<ExitCode> {
+    let tools = tools::install(environment, &supervisor, Purpose::Demo).await?;
+    build(environment, &supervisor).await?;
+    let stack = Stack::start(&tools, supervisor, Build::Release).await?;
+    let measured = measure(environment, &stack, options, &tools.program("python")).await;
+    stack.clean_up().await?;
+    measured?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn build(environment: &Environment, supervisor: &Supervisor) -> Result<()> {
+    progress::announce("Building the release programs");
+    let mut cargo = Command::new(environment.cargo());
+    cargo.args(["build", "--release", "--locked", "--package", "holdfast"]).current_dir(files::workspace());
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
+    supervisor.run(&mut cargo).await
+}
+
+async fn measure(environment: &Environment, stack: &Stack, options: &Options, python: &std::path::Path) -> Result<()> {
+    let client = Client::with_uri_str(stack.mongodb_server_uri()).await?;
+    let database = client.database(&stack.databases().source);
+    println!("Peak memory of the function's process, and the time of the backup (gzip, not encrypted)\n");
+    for megabytes in &options.memory_mb {
+        refill(&database, dataset::Kind::Mixed, *megabytes).await?;
+        println!("  {megabytes:>5} MB, documents up to 1 MB: {}", function::backed_up(stack).await?);
+    }
+    refill(&database, dataset::Kind::Largest, 64).await?;
+    println!("     64 MB, documents of 16 MB: {}", function::backed_up(stack).await?);
+
+    refill(&database, dataset::Kind::Small, options.engine_mb).await?;
+    programs::measure(environment, stack, python).await
+}
+
+async fn refill(database: &mongodb::Database, kind: dataset::Kind, megabytes: u32) -> Result<()> {
+    let step = Step::begin(format!("Filling the database with {megabytes} MB"));
+    let documents = dataset::refill(database, kind, megabytes).await?;
+    step.done(format!("{documents} documents"));
+    Ok(())
+}
