@@ -34,6 +34,7 @@ fn values(report: &SweepReport) -> Vec<(Metric, f64)> {
         (Metric::BackupSuccess, number(report.completed.len())),
         (Metric::LeasesFreed, number(report.leases_freed)),
         (Metric::UploadsAborted, number(report.uploads_aborted)),
+        (Metric::OrphansRemoved, number(report.objects_removed)),
     ];
     let counted = counted.into_iter().filter(|(_, value)| *value > 0.0);
     std::iter::once((Metric::HoursOverdue, report.database_hours_overdue)).chain(counted).collect()
@@ -55,6 +56,7 @@ fn log(report: &SweepReport) {
     tracing::info!(
         leasesFreed = report.leases_freed,
         uploadsAborted = report.uploads_aborted,
+        objectsRemoved = report.objects_removed,
         hoursOverdue = report.database_hours_overdue,
         "the sweep is done"
     );

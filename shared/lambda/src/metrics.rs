@@ -50,6 +50,8 @@ metrics! {
     LeasesFreed: "Count",
     /// Unfinished uploads that the sweep aborted.
     UploadsAborted: "Count",
+    /// Objects without a manifest that the sweep removed.
+    OrphansRemoved: "Count",
 }
 
 /// Where metrics go.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures_util::TryStreamExt as _;
 use holdfast_catalog::{Lease, Source};
 use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::UnfinishedUpload;
@@ -16,6 +17,8 @@ use crate::{
 
 /// An upload of a backup that the catalogue does not know is left alone for this long: another catalogue may.
 const UNKNOWN_UPLOAD_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
+const ORPHAN_OBJECT_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a sweep did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -31,6 +34,8 @@ pub struct SweepReport {
     pub leases_freed: u64,
     /// Unfinished uploads aborted.
     pub uploads_aborted: u64,
+    /// Objects removed that no manifest names.
+    pub objects_removed: u64,
     /// Hours since a database backup was due; 0 where none is.
     pub database_hours_overdue: f64,
     /// Steps that failed.
@@ -54,6 +59,9 @@ pub async fn sweep(h: &Holdfast, now: Timestamp) -> Result<SweepReport, Operatio
     }
     if let Err(error) = abort_orphan_uploads(h, now, &mut report).await {
         report.problems.push(format!("unfinished uploads: {error}"));
+    }
+    if let Err(error) = remove_orphan_objects(h, now, &mut report).await {
+        report.problems.push(format!("objects without a manifest: {error}"));
     }
     // A run whose manifest was late counts: look again.
     if !report.completed.is_empty() {
@@ -161,6 +169,47 @@ async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> R
         Ok(job) => Ok(upload.key != ObjectKey::database_dump(&id, job.fence, job.compressed, job.encrypted)),
         Err(holdfast_catalog::CatalogError::NotFound { .. }) => Ok(old),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes what runs that came to nothing have stored. Kept is whatever is young, is named by a manifest, belongs to a
+/// job that is not settled or not known here, or lies beside a manifest that cannot be read.
+async fn remove_orphan_objects(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+    let mut objects = h.repository.store().list(&ObjectKey::type_prefix(BackupType::Database));
+    let mut named: Option<(BackupId, Option<Vec<ObjectKey>>)> = None;
+    while let Some(object) = objects.try_next().await? {
+        let Some(id) = object.key.backup() else { continue };
+        if now.duration_since(object.last_modified_at) <= ORPHAN_OBJECT_AFTER {
+            continue;
+        }
+        // Objects come in the order of their keys: those of one backup one after another.
+        if named.as_ref().is_none_or(|(of, _)| *of != id) {
+            named = Some((id.clone(), kept_objects(h, &id).await?));
+        }
+        let Some((_, Some(kept))) = &named else { continue };
+        if !kept.contains(&object.key) {
+            h.repository.store().delete(&object.key).await?;
+            tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
+            report.objects_removed += 1;
+        }
+    }
+    Ok(())
+}
+
+/// The objects of a backup that must stay; `None` where all of them must.
+async fn kept_objects(h: &Holdfast, id: &BackupId) -> Result<Option<Vec<ObjectKey>>, OperationError> {
+    match h.catalog.get(id).await {
+        Ok(job) if !job.status.is_active() => {}
+        Ok(_) | Err(holdfast_catalog::CatalogError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    match h.repository.manifest(id).await {
+        Ok(manifest) => {
+            let artifacts = manifest.artifacts.into_iter().map(|artifact| artifact.key);
+            Ok(Some(artifacts.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect()))
+        }
+        Err(OperationError::NotFound(_)) => Ok(Some(Vec::new())),
+        Err(_) => Ok(None),
     }
 }
 

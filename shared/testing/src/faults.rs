@@ -43,7 +43,6 @@ pub enum Operation {
     ListUnfinishedUploads,
 }
 
-
 /// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

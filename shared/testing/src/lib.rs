@@ -10,5 +10,7 @@ mod store;
 
 pub use faults::{Fault, FaultStore, Operation};
 pub use golden::{Expected, ExpectedCollection, expected, golden, golden_stderr};
-pub use parts::{Parts, Stack, Tokens, aws_config, aws_config_at, mongodb_server_program, parts, s3_client, stack, unique};
+pub use parts::{
+    Parts, Stack, Tokens, aws_config, aws_config_at, mongodb_server_program, parts, s3_client, stack, unique,
+};
 pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket};

@@ -151,3 +151,30 @@ async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
     the_catalogue_tells_the_truth(&f).await;
     f.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_run_stored_is_removed_once_nobody_can_want_it() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let good = f.back_up().await;
+    let lost = f.back_up().await;
+    let (manifest, dump) = (ObjectKey::manifest(&lost.backup_id), lost.key.clone().unwrap());
+    // A run of another catalogue, and an earlier run of the good backup.
+    let foreign = ObjectKey::database_dump(&"db_1_ab".parse().unwrap(), 1, true, false);
+    let earlier = ObjectKey::database_dump(&good.backup_id, 7, true, false);
+    for key in [&foreign, &earlier] {
+        f.store.store.put(key, bytes::Bytes::from_static(b"x"), holdfast_storage::PutMode::Replace).await.unwrap();
+    }
+    f.store.store.delete(&manifest).await.unwrap();
+    f.rewind(&lost.backup_id, "failed").await;
+    let sweep_in =
+        async |hours| sweep(&f.holdfast, Timestamp::now() + jiff::SignedDuration::from_hours(hours)).await.unwrap();
+    assert_eq!(sweep_in(23).await.objects_removed, 0, "its run may only be paused");
+    let report = sweep_in(25).await;
+    assert_eq!((report.objects_removed, report.problems), (3, vec![]));
+    let keys = f.keys().await;
+    assert!(!keys.contains(&dump.to_string()) && !keys.contains(&earlier.to_string()));
+    assert!(keys.contains(&foreign.to_string()), "another catalogue may know it");
+    f.restored(&good.backup_id).await;
+    f.remove().await;
+}
