@@ -43,12 +43,11 @@ pub(crate) fn find(environment: &Environment, purpose: Purpose) -> Result<Prereq
             missing.push((component, format!("rustup component add {component}")));
         }
     }
-    let builds_mongodb = purpose != Purpose::Check && environment.mongodb_uri().is_none();
-    if builds_mongodb && environment.find("mongod").is_none() {
-        for tool in ["c++", "make"] {
-            if environment.find(tool).is_none() {
-                missing.push((tool, manager.command(tool)));
-            }
+    let needs_mongodb = purpose != Purpose::Check && environment.mongodb_uri().is_none();
+    let builds_mongodb = needs_mongodb && environment.find("mongod").is_none();
+    for (tool, needed) in [("c++", builds_mongodb), ("make", builds_mongodb || purpose == Purpose::Test)] {
+        if needed && environment.find(tool).is_none() {
+            missing.push((tool, manager.command(tool)));
         }
     }
     if purpose == Purpose::Test && !has_openssl_3(environment) {

@@ -16,6 +16,7 @@ use crate::{
 /// The packages whose programs are the functions.
 pub(crate) const PACKAGES: [&str; 3] = ["holdfast-api", "holdfast-database-backup", "holdfast-retention"];
 const BUCKET: &str = "artifacts";
+const LAYER: &str = "ContentUri: !Sub infra/mongodump-layer/${Architecture}\n";
 /// Not compressed: it goes no further than this machine.
 const ZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').write(sys.argv[2], 'bootstrap')";
 
@@ -29,6 +30,8 @@ pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervis
         aws.put_object(BUCKET, &key, zipped(tools, supervisor, package, build).await?).await?;
         template = with_code(&template, package, &format!("s3://{BUCKET}/{key}"))?;
     }
+    // A local AWS mounts no layers and gets none; the transform wants an address for it all the same.
+    template = replaced(&template, LAYER, &format!("ContentUri: s3://{BUCKET}/mongodump-layer.zip\n"))?;
     aws.put_object(BUCKET, "template.yaml", template.into_bytes()).await?;
     Ok(format!("{}/{BUCKET}/template.yaml", aws.endpoint()))
 }
@@ -49,9 +52,13 @@ async fn zipped(tools: &Tools, supervisor: &Supervisor, package: &str, build: Bu
 /// The template with one function's code replaced.
 fn with_code(template: &str, package: &str, code: &str) -> Result<String> {
     let folder = package.trim_start_matches("holdfast-");
-    let line = format!("CodeUri: functions/{folder}\n");
-    ensure!(template.matches(&line).count() == 1, "template.yaml has not exactly one line `{}`", line.trim());
-    Ok(template.replace(&line, &format!("CodeUri: {code}\n")))
+    replaced(template, &format!("CodeUri: functions/{folder}\n"), &format!("CodeUri: {code}\n"))
+}
+
+/// The template with its one line of that text replaced.
+fn replaced(template: &str, line: &str, by: &str) -> Result<String> {
+    ensure!(template.matches(line).count() == 1, "template.yaml has not exactly one line `{}`", line.trim());
+    Ok(template.replace(line, by))
 }
 
 #[cfg(test)]
@@ -66,5 +73,12 @@ mod tests {
             assert!(with_code(&template, package, "s3://bucket/key").is_err());
         }
         assert!(!template.contains("CodeUri: functions/"));
+    }
+
+    #[test]
+    fn the_template_names_the_layers_content_once() {
+        let template = fs::read_to_string(files::workspace().join("template.yaml")).unwrap();
+        let deployed = replaced(&template, LAYER, "ContentUri: s3://bucket/key\n").unwrap();
+        assert!(!deployed.contains("infra/mongodump-layer"));
     }
 }
