@@ -13,7 +13,7 @@ use holdfast_database::{
     Existing, NamespaceMap, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, TtlIndexes, redacted_uri,
 };
 use holdfast_domain::{BackupId, Secret};
-use holdfast_operations::{RestoreTarget, restore_archive, restore_database};
+use holdfast_operations::{RestoreTarget, prove_archive, restore_archive, restore_database};
 
 use super::restored;
 use crate::{
@@ -224,16 +224,30 @@ async fn of_archive(
     target: &RestoreTarget,
     meter: &Arc<Meter>,
 ) -> Result<RestoreReport, Failure> {
-    let source: Box<dyn Read + Send> = if is_stdin {
-        Box::new(Metered { inner: io::stdin(), meter: Arc::clone(meter), read: 0, expected: 0 })
-    } else {
-        let unreadable = |error: io::Error| Failure::file("read", file, &error);
-        let inner = File::open(file).map_err(unreadable)?;
-        let expected = inner.metadata().map_err(unreadable)?.len();
-        Box::new(Metered { inner, meter: Arc::clone(meter), read: 0, expected })
-    };
     let progress = |progress: &RestoreProgress| meter.say(doing(progress));
-    Ok(restore_archive(source, target, &progress).await?)
+    let is_file = !is_stdin && std::fs::metadata(file).is_ok_and(|found| found.is_file());
+    if !target.options.dry_run {
+        if is_file {
+            meter.say("checking".to_owned());
+            prove_archive(opened(file, false, meter)?).await?;
+        } else if target.options.existing == Existing::Drop {
+            return Err(Failure::refused(
+                "--drop takes an archive that can be read twice, to see that it is whole first",
+            )
+            .hint("save the archive as a file"));
+        }
+    }
+    Ok(restore_archive(opened(file, is_stdin, meter)?, target, &progress).await?)
+}
+
+fn opened(file: &Path, is_stdin: bool, meter: &Arc<Meter>) -> Result<Box<dyn Read + Send>, Failure> {
+    if is_stdin {
+        return Ok(Box::new(Metered { inner: io::stdin(), meter: Arc::clone(meter), read: 0, expected: 0 }));
+    }
+    let unreadable = |error: io::Error| Failure::file("read", file, &error);
+    let inner = File::open(file).map_err(unreadable)?;
+    let expected = inner.metadata().map_err(unreadable)?.len();
+    Ok(Box::new(Metered { inner, meter: Arc::clone(meter), read: 0, expected }))
 }
 
 fn doing(progress: &RestoreProgress) -> String {

@@ -1,5 +1,7 @@
 //! `dump` and `restore archive`: mongodump's format in and out.
 
+use mongodb::bson::{Document, doc};
+
 use super::place::{Place, UNREACHABLE, end_of};
 
 fn renamed(place: &Place) -> (String, [String; 2]) {
@@ -72,14 +74,22 @@ async fn what_mongodump_wrote_is_restored_and_what_it_cut_is_refused() {
     let place = Place::new().await;
     let (copy, _) = renamed(&place);
     let to = format!("{copy}.*");
+    let file = std::env::temp_dir().join(holdfast_testing::unique("archive"));
+    let path = file.to_str().unwrap();
+    let words = ["restore", "archive", path, "--ns-from", "web3platform.*", "--ns-to", &to, "--drop", "--yes"];
     for (archive, code) in
         [("platform", 0), ("platform-gzip", 0), ("cut-700k", 6), ("cut-1500k", 6), ("oplog-overflow", 6)]
     {
-        let bytes = holdfast_testing::golden(archive);
-        let words = ["restore", "archive", "-", "--ns-from", "web3platform.*", "--ns-to", &to, "--drop", "--yes"];
-        let ended = place.holdfast_reading(&words, &bytes);
+        std::fs::write(&file, holdfast_testing::golden(archive)).unwrap();
+        let ended = place.holdfast(&words);
         assert_eq!(ended.code, code, "{archive}: {}", ended.stderr);
+        let users = place.client.database(&copy).collection::<Document>("users").count_documents(doc! {}).await;
+        assert_eq!(users.unwrap(), 400, "{archive}: what was there is there still");
     }
+    std::fs::remove_file(&file).unwrap();
+    let words = ["restore", "archive", "-", "--ns-from", "web3platform.*", "--ns-to", &to, "--drop", "--yes"];
+    let ended = place.holdfast_reading(&words, &holdfast_testing::golden("platform"));
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
     place.client.database(&copy).drop().await.unwrap();
     place.remove().await;
 }

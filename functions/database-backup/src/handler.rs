@@ -20,7 +20,7 @@ pub(crate) async fn handle(
 ) -> Result<Value, InvocationError> {
     let request = request(payload)?;
     let outcome = run(function, request, deadline).await;
-    report::tell(&function.metrics(), outcome.as_ref());
+    report::tell(function, outcome.as_ref());
     Ok(report::answer(&outcome?))
 }
 

@@ -1,18 +1,21 @@
 //! What is told of a run: a line in the log, metrics, and the invocation's answer.
 
 use holdfast_domain::{BackupType, Job, JobStatus};
-use holdfast_lambda::{Metric, Metrics};
+use holdfast_lambda::{Function, Metric};
 use holdfast_operations::{BackupOutcome, OperationError, SkipReason};
 use serde_json::{Value, json};
 
-pub(crate) fn tell(metrics: &Metrics, outcome: Result<&BackupOutcome, &OperationError>) {
+pub(crate) fn tell(function: &Function, outcome: Result<&BackupOutcome, &OperationError>) {
     // How an invocation fails is logged where it ends.
     if let Ok(outcome) = outcome {
         log(outcome);
     }
-    let values = values(outcome);
+    let mut values = values(outcome);
+    if function.fell_back() && !values.is_empty() {
+        values.push((Metric::DumpEngineFallback, 1.0));
+    }
     if !values.is_empty() {
-        metrics.emit(BackupType::Database, &values);
+        function.metrics().emit(BackupType::Database, &values);
     }
 }
 

@@ -1,4 +1,5 @@
-//! How a MongoDB database is dumped and restored: the native engine, the restore, and the connection both use.
+//! How a MongoDB database is dumped and restored: the native engine, the official tool as a child, the restore, and the
+//! connection they use.
 //!
 //! Dumps are archives of mongodump's format (`holdfast-archive`); documents pass through undecoded in both directions.
 //! What becomes of an archive's bytes is the caller's.
@@ -8,6 +9,7 @@ mod content;
 mod dump;
 mod error;
 mod listing;
+mod mongodump;
 mod raw;
 mod restore;
 
@@ -15,9 +17,10 @@ pub use connection::{Connection, redacted_uri};
 pub use content::{CollectionContent, content_hash_of};
 pub use dump::{
     CATALOG_COLLECTIONS, CATALOG_DATABASE, DumpError, DumpPlan, DumpReport, DumpSelection, DumpedNamespace, Exclusion,
-    dump, plan,
+    Survey, dump, plan, survey,
 };
 pub use error::{DatabaseError, classify};
+pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
 pub use restore::{
     Comparison, Existing, Expected, ExpectedNamespace, LeftOut, MapError, NamespaceMap, RestoreError, RestoreFault,
     RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, RestoredNamespace, TargetState, TtlIndexes, restore,

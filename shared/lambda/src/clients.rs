@@ -9,7 +9,7 @@ use holdfast_domain::{
     Secret,
     settings::{Reading, SettingError, Settings, SettingsError},
 };
-use holdfast_operations::{Holdfast, Keyring, Observer, OperationError, Repository};
+use holdfast_operations::{Holdfast, Keyring, Observer, OperationError, Preflight, Repository};
 use holdfast_storage::{S3Store, s3_client};
 
 use crate::{Events, settings};
@@ -57,7 +57,8 @@ impl Clients {
     pub async fn holdfast(&self, settings: Settings, observer: Arc<dyn Observer>) -> Result<Holdfast, OperationError> {
         let repository = self.repository(&settings)?;
         let catalog = Catalog::from_settings(&settings).await?;
-        Ok(Holdfast { settings: Arc::new(settings), repository, catalog, observer })
+        let preflight = Preflight::default();
+        Ok(Holdfast { settings: Arc::new(settings), repository, catalog, observer, preflight })
     }
 
     /// Where triggers go and state changes are told.

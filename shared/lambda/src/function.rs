@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::{Clients, Events, Metrics, clients::NO_STORE, environment, telemetry};
 
-/// The variables that say where the catalogue is.
+/// The variables that say where the catalogue is: the first that is set.
 const CATALOG_VARIABLES: [&str; 2] = ["BACKUP_CATALOG_URI", "MONGODB_URI"];
 
 /// One function's state.
@@ -105,14 +105,20 @@ impl Function {
         Ok(&self.holdfast.get_or_try_init(start).await?.0)
     }
 
+    /// Whether backups go by the native engine because the mongodump that is there does not run.
+    #[must_use]
+    pub fn fell_back(&self) -> bool {
+        self.holdfast.get().is_some_and(|started| started.0.engine_fallback().is_some())
+    }
+
     /// The catalogue, where settings are wrong but those that say where it is are not.
     ///
     /// # Errors
     /// [`OperationError::Config`] where they are, [`OperationError::Catalog`] where it cannot be used.
     pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
-        let is_its = |(name, _): &&(String, String)| CATALOG_VARIABLES.contains(&name.as_str());
-        let variables: Vec<_> = self.variables.iter().filter(is_its).cloned().collect();
-        let settings = self.clients.settings(&variables).await.settings?;
+        let set = |name: &&str| self.variables.iter().find(|(set, value)| set == name && !value.trim().is_empty());
+        let variable = CATALOG_VARIABLES.iter().find_map(|name| set(name)).cloned();
+        let settings = self.clients.settings(variable.as_slice()).await.settings?;
         Ok(Catalog::from_settings(&settings).await?)
     }
 
@@ -171,5 +177,7 @@ mod tests {
         assert!(wrong.holdfast().await.is_err());
         assert!(wrong.catalog_in_spite().await.is_ok());
         assert!(function(&[("MONGODB_URI", "nonsense")]).catalog_in_spite().await.is_err());
+        let elsewhere = [("BACKUP_CATALOG_URI", "mongodb://127.0.0.1:1/x"), ("MONGODB_URI", "nonsense")];
+        assert!(function(&elsewhere).catalog_in_spite().await.is_ok());
     }
 }

@@ -42,6 +42,8 @@ metrics! {
     BackupDurationMs: "Milliseconds",
     /// Documents in a backup.
     BackupItems: "Count",
+    /// Backups by the native engine because the mongodump that is there does not run.
+    DumpEngineFallback: "Count",
     /// Hours past due of the next backup; 0 where none is overdue.
     HoursOverdue: "None",
     /// Backups that the sweep settled as stalled.

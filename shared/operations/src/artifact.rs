@@ -16,6 +16,10 @@ use crate::{OperationError, Repository};
 /// The one artifact of a database backup.
 pub(crate) fn dump_of(manifest: &Manifest) -> Result<&Artifact, OperationError> {
     match manifest.artifacts.as_slice() {
+        [artifact] if artifact.key.backup().as_ref() != Some(&manifest.backup_id) => Err(OperationError::corrupt(
+            &manifest.backup_id,
+            format!("its manifest names {}, which is elsewhere", artifact.key),
+        )),
         [artifact] if artifact.segment_bytes == SEGMENT_BYTES => Ok(artifact),
         [_] => Err(OperationError::corrupt(&manifest.backup_id, "its manifest names another segment size")),
         artifacts => Err(OperationError::corrupt(

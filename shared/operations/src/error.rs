@@ -6,7 +6,10 @@ use holdfast_database::{DatabaseError, RestoreError, RestoreFault};
 use holdfast_domain::{BackupId, FailureCode, JobFailure, JobStatus, settings::SettingsError};
 use holdfast_storage::StoreError;
 
-use crate::repository::{KeyringError, RepositoryError};
+use crate::{
+    backup_database::engine::EngineFault,
+    repository::{KeyringError, RepositoryError},
+};
 
 /// A use case that did not do what was asked. No text of it holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,9 @@ pub enum OperationError {
     /// Settings are wrong.
     #[error(transparent)]
     Config(#[from] SettingsError),
+    /// The engine that the settings insist on cannot dump.
+    #[error("BACKUP_DUMP_ENGINE is mongodump: {0}")]
+    Engine(#[from] EngineFault),
     /// The database.
     #[error(transparent)]
     Source(#[from] DatabaseError),
@@ -130,7 +136,7 @@ impl OperationError {
     #[must_use]
     pub fn code(&self) -> FailureCode {
         match self {
-            Self::Config(_) | Self::Disabled(_) => FailureCode::ConfigInvalid,
+            Self::Config(_) | Self::Disabled(_) | Self::Engine(_) => FailureCode::ConfigInvalid,
             Self::Source(error) => source_code(error),
             Self::DumpNotWhole(_) => FailureCode::DumpRefused,
             Self::Store(StoreError::Denied { .. }) => FailureCode::StoreDenied,
@@ -144,6 +150,11 @@ impl OperationError {
     }
 
     fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Engine(EngineFault::Tool(_)) => return Some(NO_TOOL),
+            Self::Engine(EngineFault::Unfit(_)) => return Some(NOT_FOR_THE_TOOL),
+            _ => {}
+        }
         Some(match self.code() {
             FailureCode::ConfigInvalid => "correct the settings; GET /api/backups/config names each fault",
             FailureCode::SourceUnreachable => {
@@ -165,11 +176,16 @@ impl OperationError {
     }
 }
 
+const NO_TOOL: &str = "attach the mongodump layer of the function's architecture, or name the tool in MONGODUMP; or set \
+                       BACKUP_DUMP_ENGINE to auto or native";
+
+const NOT_FOR_THE_TOOL: &str = "set BACKUP_DUMP_ENGINE to auto or native, or change what is to be dumped";
+
 fn source_code(error: &DatabaseError) -> FailureCode {
     match error {
         DatabaseError::Unreachable(_) => FailureCode::SourceUnreachable,
         DatabaseError::Denied(_) => FailureCode::SourceDenied,
-        DatabaseError::Lost(_) => FailureCode::SourceLost,
+        DatabaseError::Lost(_) | DatabaseError::Changed(_) => FailureCode::SourceLost,
         DatabaseError::Invalid(_) => FailureCode::ConfigInvalid,
         _ => FailureCode::DumpRefused,
     }

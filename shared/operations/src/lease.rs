@@ -44,7 +44,12 @@ pub(crate) async fn lease(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result
         Err(LeaseError::SourceLeased { .. } | LeaseError::ConcurrencyLimit { .. }) => {}
         Err(error) => return Err(of_lease(error)),
     }
-    sweep::settle_dead_jobs(h, now, &mut sweep::SweepReport::default()).await?;
+    let mut report = sweep::SweepReport::default();
+    sweep::settle_dead_jobs(h, now, &mut report).await?;
+    sweep::free_orphan_leases(h, now, &mut report).await?;
+    for problem in report.problems {
+        tracing::warn!(backupId = %id, problem, "a run in the way could not be settled; the sweep will try again");
+    }
     acquire().await.map_err(of_lease)
 }
 

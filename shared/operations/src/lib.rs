@@ -10,6 +10,7 @@ mod decrypt;
 mod error;
 mod lease;
 mod observer;
+mod preflight;
 mod repository;
 mod restore;
 mod settle;
@@ -24,13 +25,15 @@ use holdfast_catalog::Catalog;
 use holdfast_domain::settings::Settings;
 
 pub use self::{
+    backup_database::engine::EngineFault,
     backup_database::{BackupOutcome, BackupRequest, RunLimits, SkipReason, back_up_database},
     cancel::cancel,
     decrypt::{ExportedKey, decrypt_artifact, decrypt_file, export_keys},
     error::{OperationError, StopReason},
     observer::{Observer, Silent},
+    preflight::Preflight,
     repository::{InitReport, Keyring, KeyringError, Repository, RepositoryError, StoredBackup},
-    restore::{RestoreTarget, restore_archive, restore_database},
+    restore::{RestoreTarget, prove_archive, restore_archive, restore_database},
     status::{
         JobStatistics, SchedulerStatus, SourceStatus, Statistics, Status, StatusOverview, VerificationStatistics,
         status,
@@ -51,4 +54,6 @@ pub struct Holdfast {
     pub catalog: Catalog,
     /// Who is told of what happens.
     pub observer: Arc<dyn Observer>,
+    /// What was found of the official mongodump, once somebody looked.
+    pub preflight: Preflight,
 }

@@ -5,9 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use holdfast_archive::WalkError;
 use holdfast_codec::GunzipReader;
 use holdfast_database::{
-    Connection, Expected, ExpectedNamespace, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep,
+    Connection, Expected, ExpectedNamespace, RestoreError, RestoreFault, RestoreOptions, RestoreProgress,
+    RestoreReport, RestoreStep,
 };
 use holdfast_domain::{Artifact, BackupId, BackupType, Secret, settings::ReadPreference};
 
@@ -15,6 +17,7 @@ use crate::{
     OperationError, Repository,
     artifact::{ArchiveReader, Depth, Opener, dump_of},
     error::{of_reading, of_restore},
+    verify::walk,
 };
 
 const APP_NAME: &str = "holdfast-restore";
@@ -101,7 +104,26 @@ async fn prove(
     Ok(())
 }
 
-/// Restores a mongodump archive, plain or gzipped, which the first two bytes tell.
+/// Reads a mongodump archive to its end, plain or gzipped, and sees that it is whole: what cannot be restored is then
+/// known before anything is written, or dropped.
+///
+/// # Errors
+/// A [`RestoreError`] that names nothing incomplete.
+pub async fn prove_archive(source: Box<dyn Read + Send>) -> Result<(), OperationError> {
+    let archive = PlainArchive { source: Some(BufReader::new(source)), plain: None };
+    let walked = tokio::task::spawn_blocking(move || walk(archive)).await;
+    let walked = walked.map_err(|error| OperationError::internal("read the archive", &error))?;
+    walked.map(drop).map_err(|error| {
+        let cause = match error.downcast::<WalkError>() {
+            Ok(fault) => RestoreFault::Archive(fault),
+            Err(error) => RestoreFault::Source(error),
+        };
+        RestoreError { cause, incomplete: Vec::new() }.into()
+    })
+}
+
+/// Restores a mongodump archive, plain or gzipped, which the first two bytes tell. Where it can be read twice,
+/// [`prove_archive`] comes first.
 ///
 /// # Errors
 /// As [`holdfast_database::restore`].

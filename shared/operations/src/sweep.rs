@@ -1,8 +1,9 @@
 //! The sweep: settles what died, frees what it held, and says what is overdue. Each step goes on where another failed.
 
+mod orphans;
+
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt as _;
 use holdfast_catalog::{Lease, Source};
 use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::UnfinishedUpload;
@@ -17,8 +18,6 @@ use crate::{
 
 /// An upload of a backup that the catalogue does not know is left alone for this long: another catalogue may.
 const UNKNOWN_UPLOAD_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
-const ORPHAN_OBJECT_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a sweep did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -60,7 +59,7 @@ pub async fn sweep(h: &Holdfast, now: Timestamp) -> Result<SweepReport, Operatio
     if let Err(error) = abort_orphan_uploads(h, now, &mut report).await {
         report.problems.push(format!("unfinished uploads: {error}"));
     }
-    if let Err(error) = remove_orphan_objects(h, now, &mut report).await {
+    if let Err(error) = orphans::remove(h, now, &mut report).await {
         report.problems.push(format!("objects without a manifest: {error}"));
     }
     // A run whose manifest was late counts: look again.
@@ -130,15 +129,23 @@ async fn settle_late_manifests(h: &Holdfast, report: &mut SweepReport) -> Result
         if report.stalled.contains(&job.backup_id) {
             continue;
         }
-        if let Ok(manifest) = h.repository.manifest(&job.backup_id).await {
-            settle::complete(h, job, &manifest).await?;
-            report.completed.push(job.backup_id.clone());
+        match h.repository.manifest(&job.backup_id).await {
+            Ok(manifest) => {
+                settle::complete(h, job, &manifest).await?;
+                report.completed.push(job.backup_id.clone());
+            }
+            Err(OperationError::NotFound(_)) => {}
+            Err(error) => report.problems.push(format!("job {}: {error}", job.backup_id)),
         }
     }
     Ok(())
 }
 
-async fn free_orphan_leases(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+pub(crate) async fn free_orphan_leases(
+    h: &Holdfast,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
     for orphan in h.catalog.orphan_leases(now).await? {
         if h.catalog.free_orphan(&orphan).await? {
             tracing::info!(backupId = %orphan.holder, "a lease that nobody would have given back was freed");
@@ -151,10 +158,20 @@ async fn free_orphan_leases(h: &Holdfast, now: Timestamp, report: &mut SweepRepo
 async fn abort_orphan_uploads(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
     let store = h.repository.store();
     for upload in store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Database)).await? {
-        if is_orphan(h, &upload, now).await? {
-            store.abort_upload(&upload.key, &upload.upload_id).await?;
-            tracing::info!(key = %upload.key, "an unfinished upload was aborted");
-            report.uploads_aborted += 1;
+        let aborted = async {
+            let orphan = is_orphan(h, &upload, now).await?;
+            if orphan {
+                store.abort_upload(&upload.key, &upload.upload_id).await?;
+            }
+            Ok::<_, OperationError>(orphan)
+        };
+        match aborted.await {
+            Ok(true) => {
+                tracing::info!(key = %upload.key, "an unfinished upload was aborted");
+                report.uploads_aborted += 1;
+            }
+            Ok(false) => {}
+            Err(error) => report.problems.push(format!("upload of {}: {error}", upload.key)),
         }
     }
     Ok(())
@@ -169,47 +186,6 @@ async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> R
         Ok(job) => Ok(upload.key != ObjectKey::database_dump(&id, job.fence, job.compressed, job.encrypted)),
         Err(holdfast_catalog::CatalogError::NotFound { .. }) => Ok(old),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Removes what runs that came to nothing have stored. Kept is whatever is young, is named by a manifest, belongs to a
-/// job that is not settled or not known here, or lies beside a manifest that cannot be read.
-async fn remove_orphan_objects(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
-    let mut objects = h.repository.store().list(&ObjectKey::type_prefix(BackupType::Database));
-    let mut named: Option<(BackupId, Option<Vec<ObjectKey>>)> = None;
-    while let Some(object) = objects.try_next().await? {
-        let Some(id) = object.key.backup() else { continue };
-        if now.duration_since(object.last_modified_at) <= ORPHAN_OBJECT_AFTER {
-            continue;
-        }
-        // Objects come in the order of their keys: those of one backup one after another.
-        if named.as_ref().is_none_or(|(of, _)| *of != id) {
-            named = Some((id.clone(), kept_objects(h, &id).await?));
-        }
-        let Some((_, Some(kept))) = &named else { continue };
-        if !kept.contains(&object.key) {
-            h.repository.store().delete(&object.key).await?;
-            tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
-            report.objects_removed += 1;
-        }
-    }
-    Ok(())
-}
-
-/// The objects of a backup that must stay; `None` where all of them must.
-async fn kept_objects(h: &Holdfast, id: &BackupId) -> Result<Option<Vec<ObjectKey>>, OperationError> {
-    match h.catalog.get(id).await {
-        Ok(job) if !job.status.is_active() => {}
-        Ok(_) | Err(holdfast_catalog::CatalogError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    match h.repository.manifest(id).await {
-        Ok(manifest) => {
-            let artifacts = manifest.artifacts.into_iter().map(|artifact| artifact.key);
-            Ok(Some(artifacts.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect()))
-        }
-        Err(OperationError::NotFound(_)) => Ok(Some(Vec::new())),
-        Err(_) => Ok(None),
     }
 }
 

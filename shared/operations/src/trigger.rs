@@ -42,7 +42,8 @@ pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), Operation
         message: format!("the backup could not be handed over to a worker: {why}"),
         hint: Some("trigger it again; see that the API's function may put events on the bus".to_owned()),
     };
-    settle::fail(h, job, failure, None, Timestamp::now()).await?;
+    // Only while nobody has it: the event may have arrived after all.
+    settle::fail(h, job, failure, Some(0), Timestamp::now()).await?;
     Ok(())
 }
 
@@ -68,7 +69,7 @@ pub async fn record_misconfigured(
         hint: Some("correct the settings; GET /api/backups/config names each fault".to_owned()),
     };
     let change = JobChange { error: Some(failure), completed_at: Some(now), ..JobChange::default() };
-    match catalog.transition(&id, JobStatus::Failed, change, None).await {
+    match catalog.transition(&id, JobStatus::Failed, change, Some(0)).await {
         Ok(job) => {
             catalog.release(lease::source_of(&id)?, &id).await?;
             Ok(job)

@@ -150,7 +150,8 @@ fn drain(mut reader: impl Read) -> io::Result<()> {
     Ok(())
 }
 
-fn walk(mut reader: impl Read) -> io::Result<Summary> {
+/// Walks an archive to its end.
+pub(crate) fn walk(mut reader: impl Read) -> io::Result<Summary> {
     let fault = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let mut walker = Walker::new(());
     let mut buffer = vec![0; CHUNK_BYTES];

@@ -111,7 +111,7 @@ pub trait Store: Send + Sync {
     /// very object is there already because an earlier answer got lost.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] where the object that came of it is not what was sent; any other kind as it says.
+    /// [`StoreError::AlreadyExists`] where another object stands under the key, which is left; [`StoreError::Corrupt`] where the object that came of it is not what was sent; any other kind as it says.
     async fn complete_upload(
         &self,
         key: &ObjectKey,

@@ -4,12 +4,14 @@
 pub mod conformance;
 mod faults;
 mod golden;
+mod mongodump;
 mod parts;
 pub mod proxy;
 mod store;
 
 pub use faults::{Fault, FaultStore, Operation};
 pub use golden::{Expected, ExpectedCollection, expected, golden, golden_stderr};
+pub use mongodump::{StandIn, installed_mongodump};
 pub use parts::{
     Parts, Stack, Tokens, aws_config, aws_config_at, mongodb_server_program, parts, s3_client, stack, unique,
 };

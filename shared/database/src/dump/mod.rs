@@ -10,6 +10,7 @@ mod plan;
 mod reader;
 mod selection;
 mod sink;
+mod survey;
 
 use std::io::{self, Write};
 
@@ -30,6 +31,7 @@ use self::{
 pub use self::{
     plan::{DumpPlan, plan},
     selection::{CATALOG_COLLECTIONS, CATALOG_DATABASE, DumpSelection, Exclusion},
+    survey::{Survey, survey},
 };
 use crate::{Connection, DatabaseError};
 

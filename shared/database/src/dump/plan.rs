@@ -8,7 +8,7 @@ use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use holdfast_domain::settings::CollectionFilter;
 use tokio::time::sleep;
 
-use super::selection::{CATALOG_DATABASE, DumpSelection, is_servers_own};
+use super::selection::{CATALOG_DATABASE, DumpSelection};
 use crate::{
     Connection, DatabaseError,
     connection::SERVER_DATABASES,
@@ -85,13 +85,21 @@ pub async fn plan(
     selection: &DumpSelection,
     parallel: u32,
 ) -> Result<DumpPlan, DatabaseError> {
-    let mut attempt = 1;
+    patiently(|| plan_once(connection, selection, parallel)).await
+}
+
+/// Tries again where the server went away or a collection was dropped meanwhile.
+pub(super) async fn patiently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, DatabaseError>
+where
+    F: Future<Output = Result<T, DatabaseError>>,
+{
+    let mut number = 1;
     loop {
-        match plan_once(connection, selection, parallel).await {
-            Err(error) if error.is_transient() && attempt < ATTEMPTS => {
-                tracing::warn!(attempt, %error, "planning the dump failed and is tried again");
+        match attempt().await {
+            Err(error) if error.is_transient() && number < ATTEMPTS => {
+                tracing::warn!(attempt = number, %error, "planning the dump failed and is tried again");
                 sleep(Duration::from_secs(1)).await;
-                attempt += 1;
+                number += 1;
             }
             outcome => return outcome,
         }
@@ -103,6 +111,17 @@ async fn plan_once(
     selection: &DumpSelection,
     parallel: u32,
 ) -> Result<DumpPlan, DatabaseError> {
+    let candidates = candidates(connection, selection).await?;
+    let found: Vec<_> = stream::iter(candidates).map(examine).buffered(QUESTIONS_AT_A_TIME).try_collect().await?;
+    let estimated_bytes = estimate(&found).await;
+    Ok(assemble(connection, found, estimated_bytes, parallel))
+}
+
+/// All that is to be dumped, in the order of the archive.
+pub(super) async fn candidates(
+    connection: &Connection,
+    selection: &DumpSelection,
+) -> Result<Vec<Candidate>, DatabaseError> {
     refuse_foreign_database(connection, selection)?;
     let mut candidates = Vec::new();
     for database in connection.databases().await? {
@@ -111,9 +130,7 @@ async fn plan_once(
         candidates.extend(chosen(&lister, selection).await?);
     }
     refuse_missing_names(&candidates, selection)?;
-    let found: Vec<_> = stream::iter(candidates).map(examine).buffered(QUESTIONS_AT_A_TIME).try_collect().await?;
-    let estimated_bytes = estimate(&found).await;
-    Ok(assemble(connection, found, estimated_bytes, parallel))
+    Ok(candidates)
 }
 
 /// `…/admin` in a connection string is mostly meant as where the user lives; dumping that instead of the platform's
@@ -135,9 +152,9 @@ fn refuse_foreign_database(connection: &Connection, selection: &DumpSelection) -
 }
 
 /// A collection that is to be dumped, and all names that stand beside it.
-struct Candidate {
-    lister: Lister,
-    listed: Listed,
+pub(super) struct Candidate {
+    pub(super) lister: Lister,
+    pub(super) listed: Listed,
     has_buckets: bool,
 }
 
@@ -145,11 +162,7 @@ async fn chosen(lister: &Lister, selection: &DumpSelection) -> Result<Vec<Candid
     let mut all = lister.collections().await?;
     all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let names: HashSet<String> = all.iter().map(|listed| listed.name.clone()).collect();
-    let taken = all.into_iter().filter(|listed| {
-        !is_servers_own(&listed.name)
-            && selection.collections.takes(&listed.name)
-            && !selection.excludes(lister.database.name(), &listed.name)
-    });
+    let taken = all.into_iter().filter(|listed| selection.takes(lister.database.name(), &listed.name));
     Ok(taken
         .map(|listed| Candidate {
             lister: lister.clone(),

@@ -51,7 +51,13 @@ impl Exclusion {
 }
 
 impl DumpSelection {
-    pub(super) fn excludes(&self, database: &str, collection: &str) -> bool {
+    /// Whether a collection or view of this name is dumped, where it is there.
+    #[must_use]
+    pub fn takes(&self, database: &str, collection: &str) -> bool {
+        !is_servers_own(collection) && self.collections.takes(collection) && !self.excludes(database, collection)
+    }
+
+    fn excludes(&self, database: &str, collection: &str) -> bool {
         self.exclude.iter().any(|exclusion| exclusion.covers(database, collection))
     }
 }

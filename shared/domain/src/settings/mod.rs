@@ -6,7 +6,7 @@ mod location;
 mod reader;
 mod unbuilt;
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use jiff::tz::TimeZone;
 
@@ -44,6 +44,8 @@ pub struct Settings {
     pub event_bus: String,
     /// `BACKUP_METRICS_NAMESPACE`: the CloudWatch namespace of Holdfast's metrics.
     pub metrics_namespace: String,
+    /// Memory of the Lambda function, in MiB, where this is one. Lambda's own variable: nothing to set or to show.
+    pub function_memory_mib: Option<u32>,
 }
 
 /// What is dumped and how.
@@ -61,6 +63,8 @@ pub struct DatabaseSettings {
     pub encryption: bool,
     /// `BACKUP_DUMP_ENGINE`.
     pub engine: DumpEngine,
+    /// `MONGODUMP`: where the official tool is.
+    pub mongodump: PathBuf,
     /// `BACKUP_DATABASE_COLLECTIONS` or `BACKUP_DATABASE_EXCLUDE_COLLECTIONS`.
     pub collections: CollectionFilter,
     /// `BACKUP_DATABASE_PARALLEL_COLLECTIONS`, 1–32.
@@ -144,8 +148,10 @@ choice!(
 choice!(
     /// Which engine dumps the database.
     DumpEngine {
-        /// The best there is.
+        /// The official tool where it is there, runs, and can do what the settings ask for; else the native engine.
         Auto = "auto",
+        /// The official tool, or none.
+        Mongodump = "mongodump",
         /// Holdfast's own.
         Native = "native",
     }
@@ -246,6 +252,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
             compression_level: reader.number("BACKUP_COMPRESSION_LEVEL", 6, 1..=9),
             encryption: reader.boolean("BACKUP_DATABASE_ENCRYPTION", false),
             engine: reader.choice("BACKUP_DUMP_ENGINE", DumpEngine::Auto, DumpEngine::WORDS),
+            mongodump: mongodump(&mut reader),
             collections: collections(&mut reader),
             parallel_collections: reader.number("BACKUP_DATABASE_PARALLEL_COLLECTIONS", 4, 1..=32),
             read_preference: reader.choice(
@@ -257,7 +264,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         encryption_key: reader.secret("BACKUP_ENCRYPTION_KEY"),
         kms_key_id: reader.text("BACKUP_KMS_KEY_ID"),
         mongodb_uri: reader.mongodb_uri("MONGODB_URI").unwrap_or_else(|| {
-            reader.show("MONGODB_URI", DEFAULT_MONGODB_URI);
+            reader.show_default("MONGODB_URI", DEFAULT_MONGODB_URI);
             Secret::new(DEFAULT_MONGODB_URI)
         }),
         catalog_uri: reader.mongodb_uri("BACKUP_CATALOG_URI"),
@@ -268,6 +275,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         },
         event_bus: reader.text_or("BACKUP_EVENT_BUS", "default"),
         metrics_namespace: reader.text_or("BACKUP_METRICS_NAMESPACE", "Holdfast"),
+        function_memory_mib: reader.ambient("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
     };
     if settings.database.encryption && settings.encryption_key.is_none() && settings.kms_key_id.is_none() {
         reader.reject(
@@ -275,10 +283,33 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
             "is not set, and BACKUP_DATABASE_ENCRYPTION is true: set it, or BACKUP_KMS_KEY_ID",
         );
     }
+    if settings.database.engine == DumpEngine::Mongodump
+        && matches!(&settings.database.collections, CollectionFilter::Only(names) if names.len() > 1)
+    {
+        reader.reject(
+            "BACKUP_DATABASE_COLLECTIONS",
+            "names several collections, and BACKUP_DUMP_ENGINE is mongodump, which takes one: set it to auto or \
+             native, or name those to leave out in BACKUP_DATABASE_EXCLUDE_COLLECTIONS",
+        );
+    }
     reader.finish(settings)
 }
 
 const DEFAULT_MONGODB_URI: &str = "mongodb://localhost:27017/web3platform";
+
+/// Where a Lambda layer puts it.
+const DEFAULT_MONGODUMP: &str = "/opt/bin/mongodump";
+
+fn mongodump(reader: &mut Reader) -> PathBuf {
+    let absolute = |text: &str| match PathBuf::from(text) {
+        path if path.is_absolute() => Ok(path),
+        _ => Err("the absolute path of the program".to_owned()),
+    };
+    reader.optional("MONGODUMP", absolute).unwrap_or_else(|| {
+        reader.show_default("MONGODUMP", DEFAULT_MONGODUMP);
+        PathBuf::from(DEFAULT_MONGODUMP)
+    })
+}
 
 fn timezone(reader: &mut Reader) -> TimeZone {
     let name = reader.text_or("BACKUP_TIMEZONE", "UTC");

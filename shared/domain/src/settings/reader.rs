@@ -11,9 +11,12 @@ pub(super) struct Reader {
     errors: Vec<SettingError>,
 }
 
+/// What is read beside `BACKUP_*`.
+const NOT_PREFIXED: [&str; 3] = ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "MONGODB_URI", "MONGODUMP"];
+
 impl Reader {
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let ours = |name: &str| name.starts_with("BACKUP_") || name == "MONGODB_URI";
+        let ours = |name: &str| name.starts_with("BACKUP_") || NOT_PREFIXED.contains(&name);
         let variables = variables
             .into_iter()
             .map(|(name, value)| (name, value.trim().to_owned()))
@@ -24,6 +27,13 @@ impl Reader {
 
     pub(super) fn show(&mut self, name: &'static str, value: impl Into<String>) {
         self.shown.push((name, value.into()));
+    }
+
+    /// Shows a default, unless what was given is shown, as of a value that was rejected.
+    pub(super) fn show_default(&mut self, name: &'static str, value: &str) {
+        if self.shown.iter().all(|(shown, _)| *shown != name) {
+            self.show(name, value);
+        }
     }
 
     pub(super) fn reject(&mut self, name: &str, problem: impl Into<String>) {
@@ -56,6 +66,11 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// What the platform sets, and nobody else: not shown, and without meaning where it cannot be read.
+    pub(super) fn ambient<T: std::str::FromStr>(&mut self, name: &str) -> Option<T> {
+        self.variables.remove(name)?.parse().ok()
     }
 
     pub(super) fn boolean(&mut self, name: &'static str, default: bool) -> bool {

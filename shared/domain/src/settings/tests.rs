@@ -26,7 +26,8 @@ fn every_fault_is_named_at_once() {
         ("BACKUP_TIMEZONE", "Mars/Olympus"),
         ("BACKUP_MAX_CONCURRENT", "0"),
         ("BACKUP_COMPRESSION_LEVEL", "10"),
-        ("BACKUP_DUMP_ENGINE", "mongodump"),
+        ("BACKUP_DUMP_ENGINE", "pg_dump"),
+        ("MONGODUMP", "mongodump"),
         ("BACKUP_STORE", "gs://x"),
         ("BACKUP_CLOUD_ENABLED", "true"),
         ("BACKUP_FROBNICATE", "1"),
@@ -41,6 +42,7 @@ fn every_fault_is_named_at_once() {
         "BACKUP_MAX_CONCURRENT",
         "BACKUP_COMPRESSION_LEVEL",
         "BACKUP_DUMP_ENGINE",
+        "MONGODUMP",
         "BACKUP_STORE",
         "BACKUP_CLOUD_ENABLED",
         "BACKUP_FROBNICATE",
@@ -50,7 +52,7 @@ fn every_fault_is_named_at_once() {
     ] {
         assert!(named.contains(&name), "{name} is not in {faults:?}");
     }
-    assert_eq!(faults.len(), 11);
+    assert_eq!(faults.len(), 12);
     assert!(!format!("{faults:?}").contains("hunter2"));
 }
 
@@ -71,6 +73,34 @@ fn booleans_are_taken_in_any_case() {
 #[test]
 fn including_and_excluding_together_is_refused() {
     assert_eq!(faults(&[("BACKUP_DATABASE_COLLECTIONS", "a"), ("BACKUP_DATABASE_EXCLUDE_COLLECTIONS", "b")]).len(), 1);
+}
+
+#[test]
+fn the_official_tool_is_looked_for_where_a_layer_puts_it_unless_said_otherwise() {
+    let settings = read_pairs(&[]).settings.unwrap();
+    assert_eq!(settings.database.engine, DumpEngine::Auto);
+    assert_eq!(settings.database.mongodump.to_str(), Some("/opt/bin/mongodump"));
+    let reading = read_pairs(&[("MONGODUMP", "/usr/bin/mongodump"), ("BACKUP_DUMP_ENGINE", "mongodump")]);
+    assert!(reading.shown.contains(&("MONGODUMP", "/usr/bin/mongodump".to_owned())));
+    assert_eq!(reading.settings.unwrap().database.engine, DumpEngine::Mongodump);
+    let refused = read_pairs(&[("MONGODUMP", "bin/mongodump")]);
+    assert_eq!(refused.shown.iter().filter(|(name, _)| *name == "MONGODUMP").count(), 1);
+}
+
+#[test]
+fn mongodump_takes_one_collection_by_name_or_none() {
+    let engine = |names| [("BACKUP_DUMP_ENGINE", "mongodump"), ("BACKUP_DATABASE_COLLECTIONS", names)];
+    assert!(faults(&engine("a,b"))[0].starts_with("BACKUP_DATABASE_COLLECTIONS: "));
+    assert!(read_pairs(&engine("a")).settings.is_ok());
+    assert!(read_pairs(&[("BACKUP_DATABASE_COLLECTIONS", "a,b")]).settings.is_ok());
+}
+
+#[test]
+fn the_functions_memory_is_known_and_not_a_setting() {
+    let reading = read_pairs(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")]);
+    assert!(reading.shown.iter().all(|(name, _)| !name.starts_with("AWS_")));
+    assert_eq!(reading.settings.unwrap().function_memory_mib, Some(1769));
+    assert_eq!(read_pairs(&[]).settings.unwrap().function_memory_mib, None);
 }
 
 #[test]

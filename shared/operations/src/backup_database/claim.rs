@@ -19,9 +19,12 @@ pub(super) enum Claim {
 pub(super) async fn claim(h: &Holdfast, request: &BackupRequest, limits: RunLimits) -> Result<Claim, OperationError> {
     let job = find_or_start(h, request).await?;
     if !job.status.is_active() {
+        // Its lease may have been taken just now, by the event's second coming.
+        lease::release(h, &job.backup_id).await;
         return Ok(Claim::Skip(SkipReason::AlreadySettled(job.status)));
     }
-    if job.fence > 0 && committed_before(h, &job).await? {
+    // Whatever the row says: the catalogue may be a new one.
+    if committed_before(h, &job).await? {
         return Ok(Claim::Skip(SkipReason::AlreadySettled(JobStatus::Completed)));
     }
     let Some(seen) = dead_or_unclaimed(h, &job).await? else {
@@ -51,7 +54,8 @@ async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, Ope
     Ok(h.catalog.get(&id).await?)
 }
 
-/// A run that was killed between its manifest and its job's last change has left a backup that exists.
+/// A run that was killed between its manifest and its job's last change has left a backup that exists; so has a run
+/// that another catalogue knew.
 async fn committed_before(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
     match h.repository.manifest(&job.backup_id).await {
         Ok(manifest) => {
@@ -96,6 +100,8 @@ async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<Claim, OperationEr
     };
     match h.catalog.transition(&job.backup_id, JobStatus::Running, change, None).await {
         Ok(job) => {
+            // A run that is killed has said at least this.
+            tracing::info!(backupId = %job.backup_id, fence, "the backup begins");
             h.observer.job_changed(&job).await;
             Ok(Claim::Run(Box::new(Run { job, fence })))
         }

@@ -11,13 +11,13 @@ use holdfast_storage::{PutMode, StoreError};
 
 use super::{
     Run, RunFault,
-    dump::{StoredDump, WritingKey},
+    dump::{StoredDump, WritingKey, remove},
     restore_guide::restore_guide,
     watch::Watch,
 };
 use crate::{Holdfast, OperationError, StopReason, artifact::content_digest, settle};
 
-/// Writes guide and manifest, and settles the job. What fails before the manifest removes the dump again.
+/// Writes guide and manifest, and settles the job. What fails before the manifest is withdrawn.
 pub(super) async fn commit(
     h: &Holdfast,
     run: &Run,
@@ -25,15 +25,37 @@ pub(super) async fn commit(
     dump: StoredDump,
     watch: &Watch,
 ) -> Result<Job, RunFault> {
-    let dump_key = dump.key.clone();
+    let (dump_key, note) = (dump.key.clone(), dump.note.clone());
     let manifest = manifest(h, run, key, dump);
-    if let Err(error) = prepare(h, run, key, &manifest, watch).await {
-        remove(h, &dump_key).await;
+    if let Err(error) = watch.guard(prepare(h, run, key, &manifest, note, watch)).await {
+        withdraw(h, run, key, &dump_key).await;
         return Err(error.into());
     }
     put_manifest(h, run, key, &manifest, &dump_key).await?;
+    if run.fence > 1 {
+        // The run that was taken over may have been about to write its own.
+        put_guide(h, key, &manifest).await.map_err(RunFault::Unknown)?;
+    }
     // The backup exists. Where its row cannot say so now, the sweep will.
     settle::complete(h, &run.job, &manifest).await.map_err(RunFault::Unknown)
+}
+
+/// Takes back what this run has stored. Where a backup was committed meanwhile, what its manifest names stays, and its
+/// guide is put right; where that cannot be told, all of it stays.
+async fn withdraw(h: &Holdfast, run: &Run, key: &WritingKey, dump_key: &ObjectKey) {
+    let id = &run.job.backup_id;
+    match h.repository.manifest(id).await {
+        Ok(theirs) => {
+            if theirs.artifacts.iter().all(|artifact| artifact.key != *dump_key) {
+                remove(h, dump_key).await;
+            }
+            if let Err(error) = put_guide(h, key, &theirs).await {
+                tracing::warn!(backupId = %id, %error, "the guide of another run could not be put right");
+            }
+        }
+        Err(OperationError::NotFound(_)) => remove(h, dump_key).await,
+        Err(error) => tracing::warn!(backupId = %id, %error, "what a failed run stored is left to the sweep"),
+    }
 }
 
 async fn prepare(
@@ -41,11 +63,12 @@ async fn prepare(
     run: &Run,
     key: &WritingKey,
     manifest: &Manifest,
+    note: Option<String>,
     watch: &Watch,
 ) -> Result<(), OperationError> {
     let id = &run.job.backup_id;
     watch.confirm().await?;
-    let change = JobChange { engine: Some(manifest.engine.clone()), ..JobChange::default() };
+    let change = JobChange { engine: Some(manifest.engine.clone()), message: note, ..JobChange::default() };
     let job = h.catalog.transition(id, JobStatus::Committing, change, Some(run.fence)).await?;
     h.observer.job_changed(&job).await;
     put_guide(h, key, manifest).await?;
@@ -77,14 +100,13 @@ async fn put_manifest(
     // The answer may have been lost, or another run been quicker: what is there now decides.
     match h.repository.manifest(&run.job.backup_id).await {
         Ok(found) if found == *manifest => Ok(()),
-        Ok(theirs) => {
-            remove(h, dump_key).await;
-            // This run's guide may have gone over theirs.
-            put_guide(h, key, &theirs).await?;
+        Ok(_) => {
+            withdraw(h, run, key, dump_key).await;
             Err(OperationError::Stopped(StopReason::LeaseLost).into())
         }
         Err(OperationError::NotFound(_)) if matches!(error, StoreError::Denied { .. } | StoreError::Invalid { .. }) => {
-            remove(h, dump_key).await;
+            withdraw(h, run, key, dump_key).await;
+            remove_guide(h, run).await;
             Err(OperationError::Store(error).into())
         }
         // It may still arrive: what it names must stay.
@@ -92,20 +114,24 @@ async fn put_manifest(
     }
 }
 
+/// Nothing is left of a backup that was refused.
+async fn remove_guide(h: &Holdfast, run: &Run) {
+    let guide = ObjectKey::restore_guide(&run.job.backup_id);
+    if let Err(error) = h.repository.store().delete(&guide).await {
+        tracing::warn!(key = %guide, %error, "a guide without a backup could not be removed");
+    }
+}
+
 fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump) -> Manifest {
-    let StoredDump { key: dump_key, proof, report, engine, source } = dump;
-    let indexes = |db: &str, collection: &str| {
-        let found = report.namespaces.iter().find(|dumped| dumped.db == db && dumped.collection == collection);
-        found.map(|dumped| dumped.indexes.clone()).unwrap_or_default()
-    };
-    let namespace = |found: &NamespaceSummary| NamespaceManifest {
+    let StoredDump { key: dump_key, proof, indexes, engine, note: _, source } = dump;
+    let namespace = |(found, indexes): (&NamespaceSummary, Vec<String>)| NamespaceManifest {
         db: found.db.clone(),
         collection: found.collection.clone(),
         kind: found.kind.as_str().to_owned(),
         documents: found.documents,
         bytes: found.bytes,
         content_hash: content_digest(key.master.as_deref(), found.content_hash),
-        indexes: indexes(&found.db, &found.collection),
+        indexes,
     };
     Manifest {
         format_version: FORMAT_VERSION,
@@ -122,7 +148,7 @@ fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump) -> Mani
         engine,
         consistency: Consistency::PerCollection,
         source,
-        namespaces: proof.summary.namespaces.iter().map(namespace).collect(),
+        namespaces: proof.summary.namespaces.iter().zip(indexes).map(namespace).collect(),
         original_size: proof.summary.bytes,
         compression: h.settings.database.compression.then_some(Compression::Gzip),
         encryption: key.encryption.clone(),
@@ -133,12 +159,5 @@ fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump) -> Mani
             segment_bytes: SEGMENT_BYTES,
             segments: proof.artifact.segments,
         }],
-    }
-}
-
-/// Removes this run's own dump, which no manifest names.
-async fn remove(h: &Holdfast, dump_key: &ObjectKey) {
-    if let Err(error) = h.repository.store().delete(dump_key).await {
-        tracing::warn!(key = %dump_key, %error, "a dump without a manifest could not be removed");
     }
 }

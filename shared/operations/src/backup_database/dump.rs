@@ -2,9 +2,8 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use holdfast_catalog::COLLECTIONS;
 use holdfast_codec::{ArtifactPlace, MasterKey};
-use holdfast_database::{Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Exclusion};
+use holdfast_database::Connection;
 use holdfast_domain::{Encryption, EngineInfo, ObjectKey, RepositoryFile, Source, Timestamp, WrappedKey};
 use holdfast_storage::{
     Checksum, Stored,
@@ -14,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     Run,
+    engine::{Dumped, choose},
     pipeline::{Meters, Proof, Recipe, Stages},
     watch::Watch,
 };
@@ -34,22 +34,25 @@ pub(super) struct WritingKey {
 pub(super) struct StoredDump {
     pub(super) key: ObjectKey,
     pub(super) proof: Proof,
-    pub(super) report: DumpReport,
+    /// Names of the indexes of each namespace.
+    pub(super) indexes: Vec<Vec<String>>,
     pub(super) engine: EngineInfo,
+    /// What is worth telling of the choice of the engine.
+    pub(super) note: Option<String>,
     pub(super) source: Source,
 }
 
 /// Finds or makes the repository and, where encryption is asked for, opens its newest key. Fails closed.
 pub(super) async fn writing_key(h: &Holdfast) -> Result<WritingKey, OperationError> {
     let encrypt = h.settings.database.encryption;
-    h.repository.init(encrypt, Timestamp::now()).await?;
+    h.repository.ready_for_writing(encrypt, Timestamp::now()).await?;
     let repository = h.repository.open().await?;
     if !encrypt {
         return Ok(WritingKey { repository, master: None, encryption: None, wrapped: Vec::new() });
     }
     let epoch = repository.newest_epoch().cloned();
     let epoch = epoch.ok_or_else(|| crate::RepositoryError::NoKey(h.repository.location().clone()))?;
-    let master = h.repository.master_key(epoch.epoch).await?;
+    let master = h.repository.unwrapped(&repository.id, &epoch).await?;
     let encryption = Encryption { suite: SUITE.to_owned(), key_epoch: epoch.epoch };
     Ok(WritingKey { repository, master: Some(master), encryption: Some(encryption), wrapped: epoch.keys })
 }
@@ -64,9 +67,12 @@ pub(super) async fn dump_to_store(
     let settings = &h.settings.database;
     let place = ObjectKey::database_dump(&run.job.backup_id, run.fence, settings.compression, settings.encryption);
     let connection = watch.guard(connect(h)).await?;
-    let plan = watch.guard(plan(h, &connection)).await?;
-    meters.expected.store(plan.estimated_bytes(), Ordering::Relaxed);
-    let (sink, source) = upload::channel(upload::part_bytes_for(plan.estimated_bytes()));
+    let (engine, note) = watch.guard(choose(h, &connection)).await?;
+    let info = engine.info();
+    meters.expected.store(engine.estimated_bytes(), Ordering::Relaxed);
+    let part_bytes = upload::part_bytes_for(engine.estimated_bytes());
+    let engine = engine.within(h.settings.function_memory_mib, part_bytes as u64);
+    let (sink, source) = upload::channel(part_bytes);
     let recipe = recipe(h, key, &place);
     let stages =
         Stages::new(&recipe, meters, sink).map_err(|error| OperationError::internal("begin the dump", &error))?;
@@ -74,8 +80,8 @@ pub(super) async fn dump_to_store(
         let (store, place) = (Arc::clone(h.repository.store()), place.clone());
         async move { upload::send_all(&store, &place, source).await }
     }));
-    let dumped = dump(h, &connection, plan, stages, watch).await;
-    let (pending, (proof, report)) = match (uploading.wait(watch).await?, dumped) {
+    let dumped = engine.run(h, &connection, stages, watch).await;
+    let (pending, Dumped { proof, indexes }) = match (uploading.wait(watch).await?, dumped) {
         (Ok(pending), Ok(dumped)) => (pending, dumped),
         (Ok(pending), Err(error)) => {
             pending.abort().await;
@@ -88,27 +94,15 @@ pub(super) async fn dump_to_store(
         }
         (Err(UploadError::Store(error)), _) => return Err(error.into()),
     };
-    check_report(&report, &proof)?;
-    complete(&place, pending, &proof, watch).await?;
-    let engine = EngineInfo { name: "native".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    complete(h, &place, pending, &proof, watch).await?;
     let source =
         Source { uri: connection.redacted_uri().to_owned(), server_version: connection.server_version().to_owned() };
-    Ok(StoredDump { key: place, proof, report, engine, source })
+    Ok(StoredDump { key: place, proof, indexes, engine: info, note, source })
 }
 
 async fn connect(h: &Holdfast) -> Result<Connection, OperationError> {
     let preference = h.settings.database.read_preference;
     Ok(Connection::open(&h.settings.mongodb_uri, preference, APP_NAME).await?)
-}
-
-async fn plan(h: &Holdfast, connection: &Connection) -> Result<DumpPlan, OperationError> {
-    let own = Exclusion {
-        database: h.catalog.location().database,
-        collections: Some(COLLECTIONS.iter().map(|name| (*name).to_owned()).collect()),
-    };
-    let settings = &h.settings.database;
-    let selection = DumpSelection { collections: settings.collections.clone(), exclude: vec![own] };
-    Ok(holdfast_database::plan(connection, &selection, settings.parallel_collections).await?)
 }
 
 fn recipe(h: &Holdfast, key: &WritingKey, object_key: &ObjectKey) -> Recipe {
@@ -124,44 +118,26 @@ fn recipe(h: &Holdfast, key: &WritingKey, object_key: &ObjectKey) -> Recipe {
     Recipe { compression_level: settings.compression.then_some(settings.compression_level), encryption }
 }
 
-/// Runs the engine into the stages, and ends them. When the run has to stop the engine is, and the stages are dropped
-/// without an end.
-async fn dump(
+/// Completes the upload and compares what the store says it has with what was sent. Whatever goes wrong, nothing of it
+/// stays.
+async fn complete(
     h: &Holdfast,
-    connection: &Connection,
-    plan: DumpPlan,
-    stages: Stages,
+    key: &ObjectKey,
+    pending: PendingUpload,
+    proof: &Proof,
     watch: &Watch,
-) -> Result<(Proof, DumpReport), OperationError> {
-    let parallel = h.settings.database.parallel_collections;
-    let stop = async {
-        watch.stopped().await;
-    };
-    match holdfast_database::dump(connection, plan, parallel, stages, stop).await {
-        Ok((stages, report)) => {
-            let finished = tokio::task::spawn_blocking(move || stages.finish()).await;
-            let finished = finished.map_err(|error| OperationError::internal("end the dump", &error))?;
-            let proof = finished.map_err(|error| OperationError::DumpNotWhole(error.to_string()))?;
-            Ok((proof, report))
+) -> Result<(), OperationError> {
+    let mut completing = tokio::spawn(pending.complete());
+    let completed = tokio::select! {
+        completed = &mut completing => completed.map_err(|error| OperationError::internal("complete the upload", &error))?,
+        // It is not left half-way: the store might finish it all the same.
+        () = stopped_and_waited(watch) => {
+            completing.abort();
+            remove(h, key).await;
+            return Err(watch.stopped().await.into());
         }
-        Err(DumpError::Stopped) => Err(watch.stopped().await.into()),
-        Err(DumpError::Database(error)) => Err(error.into()),
-        Err(error) => Err(OperationError::DumpNotWhole(error.to_string())),
-    }
-}
-
-/// The engine's own count against what went through the walk.
-fn check_report(report: &DumpReport, proof: &Proof) -> Result<(), OperationError> {
-    let (dumped, walked) = (report.documents(), proof.summary.documents());
-    if dumped == walked && report.namespaces.len() == proof.summary.namespaces.len() {
-        return Ok(());
-    }
-    Err(OperationError::DumpNotWhole(format!("the engine sent {dumped} documents, the archive holds {walked}")))
-}
-
-/// Completes the upload and compares what the store says it has with what was sent.
-async fn complete(key: &ObjectKey, pending: PendingUpload, proof: &Proof, watch: &Watch) -> Result<(), OperationError> {
-    let Stored { size_bytes, checksum } = watch.guard(async { Ok(pending.complete().await?) }).await?;
+    };
+    let Stored { size_bytes, checksum } = completed?;
     let sent = proof.artifact.size_bytes;
     let same_checksum = match checksum {
         Checksum::Full(sha256) => sha256 == proof.artifact.sha256,
@@ -171,8 +147,17 @@ async fn complete(key: &ObjectKey, pending: PendingUpload, proof: &Proof, watch:
     if size_bytes == sent && same_checksum {
         return Ok(());
     }
+    remove(h, key).await;
     let cause = format!("it has {size_bytes} bytes there, {sent} were sent, or its checksum differs");
     Err(holdfast_storage::StoreError::Corrupt { key: key.to_string(), cause }.into())
+}
+
+/// Removes this run's own dump, which no manifest names.
+pub(super) async fn remove(h: &Holdfast, dump_key: &ObjectKey) {
+    match h.repository.store().delete(dump_key).await {
+        Ok(()) => tracing::info!(key = %dump_key, "a dump without a manifest was removed"),
+        Err(error) => tracing::warn!(key = %dump_key, %error, "a dump without a manifest could not be removed"),
+    }
 }
 
 /// The upload's task: it ends by itself when its source does, and is waited for, so that nothing is left behind.

@@ -5,9 +5,12 @@
 mod claim;
 mod commit;
 mod dump;
+pub(crate) mod engine;
 mod pipeline;
 pub(crate) mod restore_guide;
 mod watch;
+
+use std::time::Duration;
 
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp, Trigger, TriggerKind};
 
@@ -162,9 +165,22 @@ async fn conclude(h: &Holdfast, run: &Run, result: Result<Job, RunFault>) -> Res
         }
         Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => skipped(SkipReason::RunningElsewhere),
         Err(RunFault::Failed(error)) => {
-            let job = settle::fail(h, &run.job, error.failure(), Some(run.fence), Timestamp::now()).await?;
-            Ok(BackupOutcome::Failed(Box::new(job)))
+            tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the backup failed");
+            Ok(BackupOutcome::Failed(Box::new(record_failure(h, run, &error).await?)))
         }
         Err(RunFault::Unknown(error)) => Err(error),
     }
+}
+
+/// What took the database away may have taken the catalogue too: it is given a moment to come back.
+async fn record_failure(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Job, OperationError> {
+    const WAITS_S: [u64; 3] = [1, 3, 6];
+    let fail = || settle::fail(h, &run.job, error.failure(), Some(run.fence), Timestamp::now());
+    for wait in WAITS_S {
+        match fail().await {
+            Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_secs(wait)).await,
+            settled => return settled,
+        }
+    }
+    fail().await
 }

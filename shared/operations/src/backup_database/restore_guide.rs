@@ -30,13 +30,13 @@ fn introduction(manifest: &Manifest, artifact: &Artifact, at: &StoreLocation) ->
          documents in {count} collections and views.\n\n\
          With Holdfast at hand, one command does all of this, and checks every byte:\n\n\
          ```\nholdfast restore database {backup_id} --store {store}\n```\n\n\
-         Without it, these steps need only the AWS command line, a POSIX shell, OpenSSL 3.0 or newer, \
+         Without it, these steps need only the AWS command line, bash, OpenSSL 3.0 or newer, \
          and MongoDB's Database Tools.\n\n\
          ## Fetch it, and check that it is whole\n\n\
          Do not skip the check: a gzip file of many members that was cut between two of them looks whole to \
          `gunzip`.\n\n\
-         ```sh\naws s3 cp '{at}{key}' .\n```\n\n\
-         ```sh\nFILE='{file}'\necho '{sha256}  {file}' | sha256sum --check\n```\n\n",
+         ```bash\naws s3 cp '{at}{key}' .\n```\n\n\
+         ```bash\nFILE='{file}'\necho '{sha256}  {file}' | sha256sum --check\n```\n\n",
         uri = source.uri,
         version = source.server_version,
         name = engine.name,
@@ -69,7 +69,7 @@ fn decrypting(encryption: &Encryption, artifact: &Artifact, keys: &[WrappedKey],
     let _ = write!(
         text,
         "## Derive the keys, check the MAC, decrypt\n\n\
-         ```sh\n\
+         ```bash\n\
          SIZE=$(wc -c < \"$FILE\")\n\
          SALT=$(head -c 1024 \"$FILE\" | sed -n 's/^salt=//p')\n\
          IV=$(head -c 1024 \"$FILE\" | sed -n 's/^iv=//p')\n\

@@ -6,7 +6,7 @@ use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, Timesta
 use holdfast_storage::{PutMode, StoreError};
 use serde::Serialize;
 
-use super::{Repository, RepositoryError};
+use super::{Repository, RepositoryError, StoredBackup};
 use crate::OperationError;
 
 /// What `init` found and made.
@@ -26,38 +26,54 @@ pub struct InitReport {
 }
 
 impl Repository {
-    /// Makes what is missing: the repository, its copy, and `with_key` its first master key.
+    /// Makes what is missing: the repository, its copy, and `with_key` its first master key. A lost `repository.json` is
+    /// put back from its copy.
     ///
     /// # Errors
-    /// [`RepositoryError::Lost`] where backups are there and the file is not: a new one would orphan them.
+    /// [`RepositoryError::Lost`] where backups are there and neither file is: a new one would orphan them.
     pub async fn init(&self, with_key: bool, now: Timestamp) -> Result<InitReport, OperationError> {
-        let (mut file, created, restored_from_copy) = self.find_or_create(now).await?;
+        let mut restored_from_copy = false;
+        if self.read(&ObjectKey::repository()).await?.is_none()
+            && let Some(copy) = self.read(&ObjectKey::repository_copy()).await?
+        {
+            self.put_first(copy).await?;
+            restored_from_copy = true;
+        }
+        Ok(InitReport { restored_from_copy, ..self.ready_for_writing(with_key, now).await? })
+    }
+
+    /// As [`Repository::init`], for a run that nobody watches: a lost file is an error.
+    pub(crate) async fn ready_for_writing(&self, with_key: bool, now: Timestamp) -> Result<InitReport, OperationError> {
+        let (mut file, created) = self.find_or_create(now).await?;
+        let copy = self.read(&ObjectKey::repository_copy()).await?;
+        if copy.as_ref().is_some_and(|copy| !is_covered(copy, &file)) {
+            return Err(RepositoryError::CopyDiffers(self.location().clone()).into());
+        }
         let key_created = with_key && file.epochs.is_empty();
         if key_created {
             file = self.add_first_key(now).await?;
         }
-        self.write_copy(&file).await?;
+        if copy.as_ref() != Some(&file) {
+            self.store().put(&ObjectKey::repository_copy(), encode(&file)?, PutMode::Replace).await?;
+        }
         Ok(InitReport {
             key_epoch: file.newest_epoch().map(|epoch| epoch.epoch),
             repository_id: file.id,
             created,
-            restored_from_copy,
+            restored_from_copy: false,
             key_created,
         })
     }
 
-    async fn find_or_create(&self, now: Timestamp) -> Result<(RepositoryFile, bool, bool), OperationError> {
-        if let Some(file) = self.read(&ObjectKey::repository()).await? {
-            return Ok((file, false, false));
+    async fn find_or_create(&self, now: Timestamp) -> Result<(RepositoryFile, bool), OperationError> {
+        match self.open().await {
+            Ok(file) => Ok((file, false)),
+            Err(OperationError::Repository(RepositoryError::NotInitialised(_))) => {
+                let file = RepositoryFile::new(RepositoryId::new(random_bytes()?), now);
+                Ok((self.put_first(file).await?, true))
+            }
+            Err(error) => Err(error),
         }
-        if let Some(copy) = self.read(&ObjectKey::repository_copy()).await? {
-            return Ok((self.put_first(copy).await?, false, true));
-        }
-        if self.holds_backups().await? {
-            return Err(RepositoryError::Lost(self.location().clone()).into());
-        }
-        let file = RepositoryFile::new(RepositoryId::new(random_bytes()?), now);
-        Ok((self.put_first(file).await?, true, false))
     }
 
     /// Puts the file if there is none; where another was quicker, theirs counts.
@@ -77,6 +93,7 @@ impl Repository {
         if !file.epochs.is_empty() {
             return Ok(file);
         }
+        self.refuse_key_beside_encrypted_backups().await?;
         let master = MasterKey::random()?;
         let keys = self.inner.keyring.wrap(&master, &file.id).await?;
         file.epochs.push(KeyEpoch { epoch: 1, created_at: now, keys });
@@ -87,13 +104,22 @@ impl Repository {
         }
     }
 
-    async fn write_copy(&self, file: &RepositoryFile) -> Result<(), OperationError> {
-        let copy = ObjectKey::repository_copy();
-        if self.read(&copy).await.ok().flatten().as_ref() != Some(file) {
-            self.store().put(&copy, encode(file)?, PutMode::Replace).await?;
+    async fn refuse_key_beside_encrypted_backups(&self) -> Result<(), OperationError> {
+        let encrypted = |backup: &StoredBackup| match &backup.manifest {
+            Ok(manifest) => manifest.encryption.is_some(),
+            // Unsure.
+            Err(_) => true,
+        };
+        if self.list().await?.iter().any(encrypted) {
+            return Err(RepositoryError::KeyLost(self.location().clone()).into());
         }
         Ok(())
     }
+}
+
+/// Whether the file has all that its copy has, so that writing the copy anew loses nothing.
+fn is_covered(copy: &RepositoryFile, file: &RepositoryFile) -> bool {
+    copy.id == file.id && copy.epochs.iter().all(|epoch| file.epochs.contains(epoch))
 }
 
 fn encode(file: &RepositoryFile) -> Result<Bytes, OperationError> {

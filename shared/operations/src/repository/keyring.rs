@@ -1,6 +1,6 @@
 //! The keys that open a repository's master keys: one from the settings, one in AWS KMS, or neither.
 
-use aws_sdk_kms::{Client, error::DisplayErrorContext, primitives::Blob};
+use aws_sdk_kms::{Client, error::ProvideErrorMetadata, primitives::Blob};
 use holdfast_codec::{KeyEncryptionKey, KeyError, MasterKey, WrapMethod, WrappedMasterKey, random_bytes};
 use holdfast_domain::{KeyEpoch, RepositoryId, WrappedKey};
 
@@ -120,7 +120,7 @@ async fn kms_wrap(
         .encryption_context(ENCRYPTION_CONTEXT, repository.as_str())
         .send()
         .await
-        .map_err(|error| KeyringError::Kms { action: "wrap", cause: DisplayErrorContext(&error).to_string() })?;
+        .map_err(|error| KeyringError::Kms { action: "wrap", cause: said(&error) })?;
     let ciphertext = answer
         .ciphertext_blob()
         .ok_or_else(|| KeyringError::Kms { action: "wrap", cause: "the answer holds no ciphertext".to_owned() })?;
@@ -145,9 +145,15 @@ async fn kms_unwrap(
         .encryption_context(ENCRYPTION_CONTEXT, repository.as_str())
         .send()
         .await
-        .map_err(|error| fault(DisplayErrorContext(&error).to_string()))?;
+        .map_err(|error| fault(said(&error)))?;
     let master: Option<[u8; 32]> = answer.plaintext().and_then(|plain| plain.as_ref().try_into().ok());
     master.map(MasterKey::new).ok_or_else(|| fault("what it holds is not a master key of 32 bytes".to_owned()))
+}
+
+/// KMS's own words; of what lies beneath, as a connection that failed, only that it did.
+fn said(error: &impl ProvideErrorMetadata) -> String {
+    let code = error.code().unwrap_or("it could not be reached");
+    error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
 }
 
 fn to_file(wrapped: &WrappedMasterKey) -> WrappedKey {

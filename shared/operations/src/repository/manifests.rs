@@ -10,14 +10,14 @@ use crate::OperationError;
 /// 1 GiB in 8 MiB segments is 128 digests of 67 bytes; this is room for 7 TiB and 10,000 namespaces.
 const MAX_MANIFEST_BYTES: usize = 64 * 1024 * 1024;
 /// Manifests read at a time when everything is listed.
-const LIST_CONCURRENCY: usize = 8;
+const LIST_CONCURRENCY: usize = 4;
 
 /// A backup that has a manifest, as the store has it. Listed, not authenticated: `verify` and `restore` do that.
 #[derive(Debug, Clone)]
 pub struct StoredBackup {
     /// Its id, from the manifest's key.
     pub backup_id: BackupId,
-    /// What the manifest says, or why it cannot be read.
+    /// What the manifest says, but for the digests of its artifacts' segments; or why it cannot be read.
     pub manifest: Result<Manifest, String>,
 }
 
@@ -68,7 +68,10 @@ impl Repository {
 
     async fn unauthenticated(&self, id: &BackupId) -> Result<Manifest, OperationError> {
         let file = self.manifest_file(id).await?;
-        file.manifest(id).map_err(|error| OperationError::corrupt(id, error.to_string()))
+        let mut manifest = file.manifest(id).map_err(|error| OperationError::corrupt(id, error.to_string()))?;
+        // They are most of a large backup's manifest, and a list keeps all manifests at once.
+        manifest.artifacts.iter_mut().for_each(|artifact| artifact.segments = Vec::new());
+        Ok(manifest)
     }
 
     async fn manifest_file(&self, id: &BackupId) -> Result<ManifestFile, OperationError> {

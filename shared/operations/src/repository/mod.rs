@@ -4,10 +4,12 @@ mod create;
 mod keyring;
 mod manifests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use holdfast_codec::MasterKey;
-use holdfast_domain::{BackupType, FORMAT_VERSION, ObjectKey, RepositoryFile, settings::StoreLocation};
+use holdfast_domain::{
+    BackupType, FORMAT_VERSION, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, settings::StoreLocation,
+};
 use holdfast_storage::{Store, StoreError, read_all};
 use tokio::sync::Mutex;
 
@@ -31,7 +33,15 @@ struct Inner {
     store: Arc<dyn Store>,
     location: StoreLocation,
     keyring: Keyring,
-    masters: Mutex<HashMap<u32, Arc<MasterKey>>>,
+    masters: Mutex<Vec<Opened>>,
+}
+
+/// A master key that was unwrapped, and what it was unwrapped from: a repository that was made anew has another under
+/// the same number.
+struct Opened {
+    repository: RepositoryId,
+    epoch: KeyEpoch,
+    master: Arc<MasterKey>,
 }
 
 /// What is wrong with a repository itself.
@@ -64,6 +74,19 @@ pub enum RepositoryError {
     /// Written by a newer Holdfast.
     #[error("the repository has format version {0}; this Holdfast reads up to {FORMAT_VERSION}: use a newer one")]
     TooNew(u32),
+    /// The copy is not a copy.
+    #[error(
+        "repository.json and repository.copy.json in {0} differ in what neither may lose: another id, or a master key \
+         that only the copy has. Nothing was written. One of the two was replaced or rolled back: find out which, and \
+         put the other in its place"
+    )]
+    CopyDiffers(StoreLocation),
+    /// Backups are encrypted under a key that the repository does not list.
+    #[error(
+        "{0} holds encrypted backups, and its repository.json lists no master key: it was replaced or rolled back. \
+         Nothing was written, and no new key is ever made beside old backups: bring the file back"
+    )]
+    KeyLost(StoreLocation),
     /// The epoch that an artifact names is not listed.
     #[error("repository.json in {location} does not list key epoch {epoch}")]
     UnknownEpoch {
@@ -120,16 +143,26 @@ impl Repository {
     /// # Errors
     /// Where the repository does not list it, or no key at hand opens it.
     pub async fn master_key(&self, epoch: u32) -> Result<Arc<MasterKey>, OperationError> {
-        let mut masters = self.inner.masters.lock().await;
-        if let Some(master) = masters.get(&epoch) {
-            return Ok(Arc::clone(master));
-        }
         let file = self.open().await?;
         let listed = file.epochs.iter().find(|listed| listed.epoch == epoch);
         let listed =
             listed.ok_or_else(|| RepositoryError::UnknownEpoch { location: self.location().clone(), epoch })?;
-        let master = Arc::new(self.inner.keyring.unwrap(listed, &file.id).await?);
-        masters.insert(epoch, Arc::clone(&master));
+        self.unwrapped(&file.id, listed).await
+    }
+
+    /// The master key of an epoch that was just read. Unwrapping may take a passphrase's time, or a call of KMS: once.
+    pub(crate) async fn unwrapped(
+        &self,
+        repository: &RepositoryId,
+        epoch: &KeyEpoch,
+    ) -> Result<Arc<MasterKey>, OperationError> {
+        let mut masters = self.inner.masters.lock().await;
+        if let Some(opened) = masters.iter().find(|opened| opened.repository == *repository && opened.epoch == *epoch) {
+            return Ok(Arc::clone(&opened.master));
+        }
+        let master = Arc::new(self.inner.keyring.unwrap(epoch, repository).await?);
+        let (repository, epoch) = (repository.clone(), epoch.clone());
+        masters.push(Opened { repository, epoch, master: Arc::clone(&master) });
         Ok(master)
     }
 

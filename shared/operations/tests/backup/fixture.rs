@@ -14,8 +14,8 @@ use holdfast_domain::{
     settings::{ReadPreference, Settings, StoreLocation},
 };
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Holdfast, Keyring, Observer, Repository, RestoreTarget, RunLimits, back_up_database,
-    restore_database, trigger_database,
+    BackupOutcome, BackupRequest, Holdfast, Keyring, Observer, Preflight, Repository, RestoreTarget, RunLimits,
+    back_up_database, restore_database, trigger_database,
 };
 use holdfast_storage::Store;
 use holdfast_testing::{TestStore, parts, unique};
@@ -62,6 +62,8 @@ impl Fixture {
         let mut variables: BTreeMap<String, String> = [
             ("MONGODB_URI".to_owned(), uri_of(&database)),
             ("BACKUP_CATALOG_URI".to_owned(), uri_of(&catalog_database)),
+            // Whatever this machine has: a test that wants a mongodump brings it.
+            ("MONGODUMP".to_owned(), "/nowhere/bin/mongodump".to_owned()),
         ]
         .into();
         variables.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -73,6 +75,7 @@ impl Fixture {
             catalog: Catalog::from_settings(&settings).await.unwrap(),
             observer: heard.clone(),
             settings: Arc::new(settings),
+            preflight: Preflight::default(),
         };
         Self { holdfast, store, heard, client, database, catalog_database }
     }
@@ -89,6 +92,7 @@ impl Fixture {
         Holdfast {
             repository: repository(&settings, &self.store, Arc::clone(&self.store.store)),
             settings: Arc::new(settings),
+            preflight: Preflight::default(),
             ..self.holdfast.clone()
         }
     }

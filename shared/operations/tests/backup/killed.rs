@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_domain::{FailureCode, JobStatus, ObjectKey, Timestamp};
-use holdfast_operations::{BackupOutcome, SkipReason, sweep};
+use holdfast_operations::{BackupOutcome, BackupRequest, RunLimits, SkipReason, back_up_database, sweep};
 use holdfast_testing::{Fault, FaultStore, Operation};
 
 use crate::fixture::{Fixture, completed, run};
@@ -176,5 +176,54 @@ async fn what_a_killed_run_stored_is_removed_once_nobody_can_want_it() {
     assert!(!keys.contains(&dump.to_string()) && !keys.contains(&earlier.to_string()));
     assert!(keys.contains(&foreign.to_string()), "another catalogue may know it");
     f.restored(&good.backup_id).await;
+    // A manifest that somebody deleted may come back.
+    f.store.store.delete(&ObjectKey::manifest(&good.backup_id)).await.unwrap();
+    let report = sweep_in(26).await;
+    assert_eq!(report.objects_removed, 0);
+    assert!(report.problems[0].contains("its manifest is missing"), "{:?}", report.problems);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guide_of_a_run_that_was_taken_over_is_put_right() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let id = f.trigger().await;
+    let faults = FaultStore::new(Arc::clone(&f.store.store));
+    // Repository, its copy, the dump, then the guide.
+    faults.on(Operation::Put, 4, Fault::Late(Duration::from_secs(3)));
+    let paused = tokio::spawn({
+        let (h, id) = (f.over(faults.clone()), id.clone());
+        async move { run(&h, id).await }
+    });
+    while faults.calls(Operation::Put) < 4 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    f.age_lease(61).await;
+    let job = completed(run(&f.holdfast, id.clone()).await);
+    paused.await.unwrap();
+    let guide =
+        holdfast_storage::read_all(f.store.store.as_ref(), &ObjectKey::restore_guide(&id), 1 << 20).await.unwrap();
+    assert!(String::from_utf8_lossy(&guide).contains(job.key.unwrap().file_name()));
+    f.restored(&id).await;
+    the_catalogue_tells_the_truth(&f).await;
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_tick_under_a_new_catalogue_leaves_the_backup_alone() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let request = BackupRequest::Scheduled { tick: Timestamp::now(), by: None };
+    let job = completed(back_up_database(&f.holdfast, request.clone(), RunLimits::none()).await.unwrap());
+    f.client.database(&f.catalog_database).drop().await.unwrap();
+    let again = back_up_database(&f.holdfast, request, RunLimits::none()).await.unwrap();
+    assert!(
+        matches!(again, BackupOutcome::Skipped { reason: SkipReason::AlreadySettled(JobStatus::Completed), .. }),
+        "{again:?}"
+    );
+    assert_eq!(f.job(&job.backup_id).await.checksum, job.checksum);
+    f.restored(&job.backup_id).await;
+    the_catalogue_tells_the_truth(&f).await;
     f.remove().await;
 }

@@ -75,3 +75,26 @@ async fn a_repository_file_that_is_not_one_is_said() {
     assert!(matches!(error, OperationError::Repository(RepositoryError::Malformed { .. })), "{error}");
     f.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolled_back_repository_file_gets_no_new_key_and_keeps_its_copy() {
+    let f = Fixture::new(ENCRYPTED).await;
+    f.fill(10).await;
+    let id = f.back_up().await.backup_id;
+    let file = read_all(f.store.store.as_ref(), &ObjectKey::repository(), 1 << 20).await.unwrap();
+    let mut rolled_back = f.holdfast.repository.open().await.unwrap();
+    rolled_back.epochs.clear();
+    let rolled_back = Bytes::from(serde_json::to_vec(&rolled_back).unwrap());
+    f.store.store.put(&ObjectKey::repository(), rolled_back, PutMode::Replace).await.unwrap();
+    let fresh = f.with(|_| {});
+    let error = fresh.repository.init(true, Timestamp::now()).await.unwrap_err();
+    assert!(matches!(error, OperationError::Repository(RepositoryError::CopyDiffers(_))), "{error}");
+    let copy = read_all(f.store.store.as_ref(), &ObjectKey::repository_copy(), 1 << 20).await.unwrap();
+    assert_eq!(copy, file, "the last wrapped key is still there");
+    f.store.store.delete(&ObjectKey::repository_copy()).await.unwrap();
+    let error = fresh.repository.init(true, Timestamp::now()).await.unwrap_err();
+    assert!(matches!(error, OperationError::Repository(RepositoryError::KeyLost(_))), "{error}");
+    f.store.store.put(&ObjectKey::repository(), copy, PutMode::Replace).await.unwrap();
+    f.restored(&id).await;
+    f.remove().await;
+}

@@ -85,15 +85,16 @@ pub(super) async fn complete(
         let request = request
             .upload_id(&upload.0)
             .multipart_upload(list.clone())
+            .if_none_match("*")
             .mpu_object_size(i64::try_from(expected.size_bytes).unwrap_or(i64::MAX));
         request.send().await.map_err(|error| translate(key.as_str(), &error))
     });
     match outcome.await {
         Ok(_) => compare(store, key, expected).await,
         // An earlier try may have done it and its answer got lost; then the upload is gone and the object is there.
-        Err(error @ (StoreError::NotFound { .. } | StoreError::Unavailable { .. })) => {
-            settle_doubt(store, key, expected, error).await
-        }
+        Err(
+            error @ (StoreError::NotFound { .. } | StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. }),
+        ) => settle_doubt(store, key, expected, error).await,
         Err(error) => Err(error),
     }
 }

@@ -87,17 +87,17 @@ impl PendingUpload {
         self.size_bytes
     }
 
-    /// Makes the object visible, compared with what was sent. One that fails leaves nothing under the key, which must
-    /// therefore be the writer's own.
+    /// Makes the object visible, compared with what was sent. It never writes over what stands under the key; any other
+    /// failure leaves nothing there, so the key must be the writer's own.
     ///
     /// # Errors
-    /// What the store said.
+    /// [`StoreError::AlreadyExists`] where the key is taken by another's object, which is left; else what the store said.
     pub async fn complete(self) -> Result<Stored, StoreError> {
         let outcome = match self.content {
-            Content::Whole(body) => self.store.put(&self.key, body, PutMode::Replace).await,
+            Content::Whole(body) => self.store.put(&self.key, body, PutMode::IfAbsent).await,
             Content::Parts(open, parts) => open.complete(&parts).await,
         };
-        if outcome.is_err() {
+        if outcome.as_ref().is_err_and(|error| !matches!(error, StoreError::AlreadyExists { .. })) {
             // The store may have done what it could not confirm.
             if let Err(error) = self.store.delete(&self.key).await {
                 tracing::warn!(key = %self.key, reason = %error, "what a failed upload may have left could not be deleted");

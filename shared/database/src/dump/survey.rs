@@ -1,0 +1,98 @@
+//! What a foreign engine has to find: looked up before it runs, and held against what it wrote. A tool may pass a
+//! collection over without a word (mongodump does those with `$` in their names), or take one that it should not.
+
+use futures_util::{StreamExt, stream};
+use holdfast_archive::Summary;
+
+use super::{
+    plan::{Candidate, candidates, patiently},
+    selection::DumpSelection,
+};
+use crate::{Connection, DatabaseError, listing::Lister};
+
+/// How many collections are asked for their size at a time.
+const QUESTIONS_AT_A_TIME: usize = 8;
+
+/// What is to be dumped, by whatever engine.
+#[derive(Debug)]
+pub struct Survey {
+    selection: DumpSelection,
+    connection: Connection,
+    found: Vec<Found>,
+    estimated_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Found {
+    lister: Lister,
+    collection: String,
+}
+
+/// Finds out what is to be dumped. Refuses what [`crate::plan`] refuses, but for what only the native engine cannot
+/// read.
+///
+/// # Errors
+/// Where the server cannot be asked; `Refused` where the connection string names a database of the server's own or the
+/// catalogue's, or a collection that was asked for by name is nowhere.
+pub async fn survey(connection: &Connection, selection: &DumpSelection) -> Result<Survey, DatabaseError> {
+    let candidates = patiently(|| candidates(connection, selection)).await?;
+    let sized: Vec<(Found, u64)> = stream::iter(candidates).map(sized).buffered(QUESTIONS_AT_A_TIME).collect().await;
+    Ok(Survey {
+        selection: selection.clone(),
+        connection: connection.clone(),
+        estimated_bytes: sized.iter().map(|(_, bytes)| bytes).sum(),
+        found: sized.into_iter().map(|(found, _)| found).collect(),
+    })
+}
+
+/// Only an estimate; a user may lack the right to ask.
+async fn sized(candidate: Candidate) -> (Found, u64) {
+    let Candidate { lister, listed, .. } = candidate;
+    let bytes = lister.size(&listed.name).await.map_or(0, |size| size.bytes);
+    (Found { lister, collection: listed.name }, bytes)
+}
+
+impl Survey {
+    /// The server's own size of what will be dumped, uncompressed: an estimate.
+    #[must_use]
+    pub fn estimated_bytes(&self) -> u64 {
+        self.estimated_bytes
+    }
+
+    /// Holds an archive against what was to be dumped: nothing else in it, and nothing missing that is still there.
+    ///
+    /// # Errors
+    /// `Refused`, naming the collections; or where the server cannot be asked.
+    pub async fn confirm(&self, dumped: &Summary) -> Result<(), DatabaseError> {
+        let databases = self.connection.databases().await?;
+        let wanted = |db: &String, collection: &str| databases.contains(db) && self.selection.takes(db, collection);
+        let foreign = dumped.namespaces.iter().filter(|namespace| !wanted(&namespace.db, &namespace.collection));
+        let foreign: Vec<String> = foreign.map(|other| format!("{}.{}", other.db, other.collection)).collect();
+        if !foreign.is_empty() {
+            let names = foreign.join(", ");
+            return Err(DatabaseError::Refused(format!("the dump holds what it was not to hold: {names}")));
+        }
+        let mut missing = Vec::new();
+        for found in self.found.iter().filter(|found| !found.is_in(dumped)) {
+            // What was dropped since is rightly not there.
+            if found.lister.collection(&found.collection).await?.is_some() {
+                missing.push(found.name());
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(DatabaseError::Refused(format!("the dump lacks what is there to be dumped: {}", missing.join(", "))))
+    }
+}
+
+impl Found {
+    fn is_in(&self, dumped: &Summary) -> bool {
+        let database = self.lister.database.name();
+        dumped.namespaces.iter().any(|namespace| namespace.db == database && namespace.collection == self.collection)
+    }
+
+    fn name(&self) -> String {
+        format!("{}.{}", self.lister.database.name(), self.collection)
+    }
+}

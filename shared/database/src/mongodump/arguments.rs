@@ -1,0 +1,132 @@
+//! What the tool is told to do, and what it cannot be told. None of it is secret: the connection string goes by its
+//! options file.
+
+use std::ffi::OsString;
+
+use holdfast_domain::{
+    Secret,
+    settings::{CollectionFilter, ReadPreference},
+};
+
+use super::options;
+use crate::DumpSelection;
+
+/// One run of the tool.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    uri: Secret,
+    arguments: Vec<String>,
+    memory_bytes: Option<u64>,
+}
+
+/// What the settings ask for and mongodump cannot do in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// All databases, but for the server's own and the catalogue's.
+    #[error(
+        "mongodump dumps one database, or all with the server's own: name the one to back up in MONGODB_URI \
+         (mongodb://host/database)"
+    )]
+    ManyDatabases,
+    /// Several collections by name.
+    #[error(
+        "mongodump takes one collection by name, and BACKUP_DATABASE_COLLECTIONS has several: name those to leave out \
+         in BACKUP_DATABASE_EXCLUDE_COLLECTIONS instead"
+    )]
+    ManyCollections,
+}
+
+impl Invocation {
+    /// The run that dumps this selection of the database that the connection string names, `parallel` collections at a
+    /// time.
+    ///
+    /// # Errors
+    /// [`Unfit`]: why one run cannot.
+    pub fn new(
+        uri: &Secret,
+        database: Option<&str>,
+        selection: &DumpSelection,
+        parallel: u32,
+        read_preference: ReadPreference,
+    ) -> Result<Self, Unfit> {
+        let database = database.ok_or(Unfit::ManyDatabases)?;
+        let mut arguments = vec![
+            format!("--config={}", options::ON_STDIN),
+            "--archive".to_owned(),
+            format!("--numParallelCollections={parallel}"),
+            format!("--readPreference={read_preference}"),
+            format!("--db={database}"),
+        ];
+        arguments.extend(choice(database, selection)?);
+        Ok(Self { uri: uri.clone(), arguments, memory_bytes: None })
+    }
+
+    /// The same, with this much memory for what the tool holds on its heap. It is a wish: Go collects garbage harder,
+    /// and takes more where that does not suffice.
+    #[must_use]
+    pub fn within(self, memory_bytes: Option<u64>) -> Self {
+        Self { memory_bytes, ..self }
+    }
+
+    pub(super) fn arguments(&self) -> Vec<OsString> {
+        self.arguments.iter().map(OsString::from).collect()
+    }
+
+    pub(super) fn options(&self) -> Secret {
+        options::text(&self.uri)
+    }
+
+    pub(super) fn uri(&self) -> &Secret {
+        &self.uri
+    }
+
+    pub(super) fn memory_bytes(&self) -> Option<u64> {
+        self.memory_bytes
+    }
+}
+
+/// `--excludeCollection` is not allowed beside `--collection`; one that is excluded all the same was refused before.
+fn choice(database: &str, selection: &DumpSelection) -> Result<Vec<String>, Unfit> {
+    let own = selection.exclude.iter().filter(|exclusion| exclusion.database == database);
+    let own = own.flat_map(|exclusion| exclusion.collections.iter().flatten());
+    let excluding = |names: &[String]| names.iter().map(|name| format!("--excludeCollection={name}")).collect();
+    match &selection.collections {
+        CollectionFilter::Only(names) => match names.as_slice() {
+            [name] => Ok(vec![format!("--collection={name}")]),
+            _ => Err(Unfit::ManyCollections),
+        },
+        CollectionFilter::Except(names) => Ok(excluding(&names.iter().chain(own).cloned().collect::<Vec<_>>())),
+        CollectionFilter::All => Ok(excluding(&own.cloned().collect::<Vec<_>>())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Exclusion;
+
+    fn chosen(collections: CollectionFilter) -> Result<Vec<String>, Unfit> {
+        let catalog = Exclusion { database: "shop".to_owned(), collections: Some(vec!["backup_jobs".to_owned()]) };
+        let other = Exclusion::catalog("elsewhere");
+        choice("shop", &DumpSelection { collections, exclude: vec![catalog, other] })
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_catalogue_in_the_same_database_is_left_out_with_what_the_settings_exclude() {
+        assert_eq!(chosen(CollectionFilter::All).unwrap(), ["--excludeCollection=backup_jobs"]);
+        assert_eq!(
+            chosen(CollectionFilter::Except(names(&["-a b", "logs"]))).unwrap(),
+            ["--excludeCollection=-a b", "--excludeCollection=logs", "--excludeCollection=backup_jobs"]
+        );
+    }
+
+    #[test]
+    fn one_collection_is_asked_for_by_name_and_several_cannot_be() {
+        assert_eq!(chosen(CollectionFilter::Only(names(&["users"]))).unwrap(), ["--collection=users"]);
+        assert_eq!(chosen(CollectionFilter::Only(names(&["users", "contents"]))), Err(Unfit::ManyCollections));
+    }
+}

@@ -1,0 +1,135 @@
+//! A child in a process group of its own: what it needs on its stdin, its outputs, its end. No zombie stays, and its
+//! group is killed with it.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use holdfast_domain::Secret;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::{sync::watch, task::spawn_blocking};
+
+use super::Ending;
+
+/// All that the child gets of an environment, beside its memory limit. Ours holds keys and connection strings.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+const HOME: &str = "/";
+
+/// A child that was started.
+pub(super) struct Running {
+    pub(super) stdout: ChildStdout,
+    pub(super) stderr: ChildStderr,
+    pub(super) group: Group,
+    pub(super) ended: Ended,
+}
+
+/// Starts a program. What is given for its stdin is all that there is to be read; without it stdin is empty.
+pub(super) fn start(
+    program: &Path,
+    arguments: &[OsString],
+    memory_bytes: Option<u64>,
+    stdin: Option<Secret>,
+) -> io::Result<Running> {
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().env("PATH", PATH).env("HOME", HOME).process_group(0);
+    command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(libraries) = own_libraries(program) {
+        command.env("LD_LIBRARY_PATH", libraries);
+    }
+    if let Some(bytes) = memory_bytes {
+        command.env("GOMEMLIMIT", format!("{bytes}B"));
+    }
+    let mut child = command.spawn()?;
+    let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).ok_or(io::ErrorKind::BrokenPipe)?;
+    let group = Group::led_by(&child);
+    if let Some((mut pipe, text)) = child.stdin.take().zip(stdin) {
+        // On a thread: a pipe may hold less than the text. A child that does not read it says why by itself.
+        spawn_blocking(move || pipe.write_all(text.expose().as_bytes()));
+    }
+    let (sender, ended) = watch::channel(None);
+    spawn_blocking({
+        let group = group.clone();
+        move || sender.send(Some(reap(child, &group)))
+    });
+    Ok(Running { stdout, stderr, group, ended: Ended(ended) })
+}
+
+/// A layer keeps a tool's libraries in `lib` beside `bin`; Lambda's own `LD_LIBRARY_PATH` names that folder, and the
+/// child does not get it.
+fn own_libraries(program: &Path) -> Option<std::path::PathBuf> {
+    let libraries = program.parent()?.parent()?.join("lib");
+    (!program.starts_with("/usr") && libraries.is_dir()).then_some(libraries)
+}
+
+/// Waits for the child, and kills what is left of its group while its number cannot be another's yet.
+fn reap(mut child: Child, group: &Group) -> Ending {
+    if let Some(leader) = group.leader() {
+        let until_it_ends = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(leader), until_it_ends), Err(rustix::io::Errno::INTR)) {}
+    }
+    let mut leader = group.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(leader) = leader.take() {
+        let _ = kill_process_group(leader, Signal::KILL);
+    }
+    child.wait().map_err(|error| error.to_string())
+}
+
+/// The child's group, by the number of the child; none any more once that was waited for, as the number may then be
+/// another's.
+#[derive(Clone)]
+pub(super) struct Group(Arc<Mutex<Option<Pid>>>);
+
+impl Group {
+    fn led_by(child: &Child) -> Self {
+        Self(Arc::new(Mutex::new(Some(Pid::from_child(child)))))
+    }
+
+    fn leader(&self) -> Option<Pid> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks it to end.
+    pub(super) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Ends it.
+    pub(super) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Under the lock, so that the number is still the child's.
+    fn signal(&self, signal: Signal) {
+        if let Some(leader) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = kill_process_group(leader, signal);
+        }
+    }
+}
+
+/// Kills the group when it goes out of scope.
+pub(super) struct KillOnDrop(pub(super) Group);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
+/// The child's end, for as many as want to know.
+#[derive(Clone)]
+pub(super) struct Ended(watch::Receiver<Option<Ending>>);
+
+impl Ended {
+    /// Waits for the end.
+    pub(super) async fn wait(&self) -> Ending {
+        let mut ended = self.0.clone();
+        let ending = ended.wait_for(Option::is_some).await.ok().and_then(|ending| ending.clone());
+        ending.unwrap_or_else(|| Err("nobody waited for it".to_owned()))
+    }
+}

@@ -1,0 +1,134 @@
+//! The official `mongodump` as a child process: its archive goes from its stdout into the writer, on a blocking thread.
+//!
+//! Memory here: one buffer of the copy, and 128 KiB of what it said on stderr. What it wrote counts only where it ended
+//! well and said nothing of a failure; that the archive is whole is for the stages behind the writer to prove.
+
+mod arguments;
+mod child;
+mod elf;
+mod options;
+mod redaction;
+mod tool;
+mod transcript;
+mod verdict;
+
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+    process::{ChildStdout, ExitStatus},
+    time::Duration,
+};
+
+use tokio::{
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
+
+pub use self::{
+    arguments::{Invocation, Unfit},
+    tool::{Tool, ToolFault},
+    verdict::ToolReport,
+};
+use self::{
+    child::{KillOnDrop, Running},
+    redaction::Redaction,
+    transcript::Transcript,
+    verdict::judge,
+};
+use crate::{DatabaseError, DumpError};
+
+/// What is read from the child at a time: the most a pipe holds by default.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// How long the child may take to go when it is asked to, before it is killed.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How long it may live on after it closed its stdout.
+const AFTER_THE_END: Duration = Duration::from_mins(1);
+
+/// Runs the tool into the writer, until it has ended or `stop` is ready.
+///
+/// The writer works on a blocking thread. It comes back only from a run that ended well; in every other case, and when
+/// this future is dropped, the tool and whatever it started is killed, and the writer is dropped on that thread without
+/// an end.
+///
+/// # Errors
+/// [`DumpError::Database`] with what the tool said where it failed, [`DumpError::Sink`] where the writer did,
+/// [`DumpError::Stopped`].
+pub async fn mongodump<W: Write + Send + 'static>(
+    tool: &Tool,
+    invocation: &Invocation,
+    writer: W,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(W, ToolReport), DumpError> {
+    let running =
+        child::start(tool.path(), &invocation.arguments(), invocation.memory_bytes(), Some(invocation.options()))
+            .map_err(|error| gone(tool.path(), &error))?;
+    let group = running.group.clone();
+    // Whatever happens to this future, nothing of the child is left.
+    let _kill = KillOnDrop(group.clone());
+    let ended = running.ended.clone();
+    tokio::select! {
+        done = carry_through(tool, invocation, running, writer) => done,
+        () = stop => {
+            group.terminate();
+            if timeout(FAREWELL, ended.wait()).await.is_err() {
+                group.kill();
+            }
+            Err(DumpError::Stopped)
+        }
+    }
+}
+
+async fn carry_through<W: Write + Send + 'static>(
+    tool: &Tool,
+    invocation: &Invocation,
+    running: Running,
+    writer: W,
+) -> Result<(W, ToolReport), DumpError> {
+    let Running { stdout, stderr, group, ended } = running;
+    let said = spawn_blocking(move || Transcript::of(stderr));
+    let copied = spawn_blocking(move || copy(stdout, writer)).await.map_err(panicked)?;
+    if copied.is_err() {
+        // It would find out by a broken pipe, unless it has nothing more to write.
+        group.kill();
+    }
+    let Ok(ending) = timeout(AFTER_THE_END, ended.wait()).await else {
+        return Err(DatabaseError::Refused(lingering(tool)).into());
+    };
+    let writer = copied?;
+    let said = said.await.map_err(panicked)?;
+    let redaction = Redaction::of(invocation.uri());
+    let report = judge(tool, ending, &said, &redaction)?;
+    Ok((writer, report))
+}
+
+/// The writer, once the child has closed its stdout.
+fn copy<W: Write>(mut from: ChildStdout, mut writer: W) -> Result<W, DumpError> {
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(writer),
+            Ok(read) => writer.write_all(&buffer[..read]).map_err(DumpError::Sink)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(DatabaseError::Refused(format!("mongodump could not be read: {error}")).into()),
+        }
+    }
+}
+
+/// It ran when it was asked for its version.
+fn gone(path: &Path, error: &io::Error) -> DumpError {
+    DatabaseError::Refused(format!("{} can no longer be started: {error}", path.display())).into()
+}
+
+fn panicked(error: JoinError) -> DumpError {
+    DumpError::Sink(io::Error::other(error))
+}
+
+fn lingering(tool: &Tool) -> String {
+    let seconds = AFTER_THE_END.as_secs();
+    format!("{tool} closed its output and was still there {seconds} s later; it was killed")
+}
+
+/// How the child ended, or why that is not known.
+type Ending = Result<ExitStatus, String>;

@@ -1,0 +1,84 @@
+//! Objects that runs which came to nothing have stored. Removed is only what is certain to be nobody's: unsure means kept.
+
+use futures_util::TryStreamExt as _;
+use holdfast_catalog::CatalogError;
+use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
+use holdfast_storage::ObjectInfo;
+use jiff::SignedDuration;
+
+use super::SweepReport;
+use crate::{Holdfast, OperationError};
+
+/// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
+const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Looks at every backup's folder, one after another.
+pub(super) async fn remove(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+    let mut objects = h.repository.store().list(&ObjectKey::type_prefix(BackupType::Database));
+    let mut folder: Vec<ObjectInfo> = Vec::new();
+    while let Some(object) = objects.try_next().await? {
+        // Objects come in the order of their keys: those of one folder one after another.
+        if folder.first().is_some_and(|first| first.key.backup() != object.key.backup()) {
+            tidy(h, &std::mem::take(&mut folder), now, report).await;
+        }
+        folder.push(object);
+    }
+    tidy(h, &folder, now, report).await;
+    Ok(())
+}
+
+async fn tidy(h: &Holdfast, folder: &[ObjectInfo], now: Timestamp, report: &mut SweepReport) {
+    let Some(id) = folder.first().and_then(|object| object.key.backup()) else { return };
+    let old = |object: &&ObjectInfo| now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
+    if is_as_it_should_be(&id, folder) || !folder.iter().any(|object| old(&object)) {
+        return;
+    }
+    match kept_objects(h, &id).await {
+        Ok(None) => {}
+        Ok(Some(kept)) => {
+            for object in folder.iter().filter(old).filter(|object| !kept.contains(&object.key)) {
+                match h.repository.store().delete(&object.key).await {
+                    Ok(()) => {
+                        tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
+                        report.objects_removed += 1;
+                    }
+                    Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
+                }
+            }
+        }
+        Err(error) => report.problems.push(format!("the objects of {id}: {error}")),
+    }
+}
+
+/// Manifest, guide and one dump: nothing to look up. That the dump is the one that the manifest names is verification's
+/// to find out.
+fn is_as_it_should_be(id: &BackupId, folder: &[ObjectInfo]) -> bool {
+    let has = |key: ObjectKey| folder.iter().any(|object| object.key == key);
+    folder.len() <= 3 && has(ObjectKey::manifest(id)) && has(ObjectKey::restore_guide(id))
+}
+
+/// The objects of a backup that must stay; `None` where all of them must.
+async fn kept_objects(h: &Holdfast, id: &BackupId) -> Result<Option<Vec<ObjectKey>>, OperationError> {
+    let status = match h.catalog.get(id).await {
+        Ok(job) => job.status,
+        // Another catalogue may know it.
+        Err(CatalogError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match h.repository.manifest(id).await {
+        Ok(_) if status.is_active() => Ok(None),
+        Ok(manifest) => {
+            let artifacts = manifest.artifacts.into_iter().map(|artifact| artifact.key);
+            Ok(Some(artifacts.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect()))
+        }
+        Err(OperationError::NotFound(_)) if matches!(status, JobStatus::Failed | JobStatus::Cancelled) => {
+            Ok(Some(vec![]))
+        }
+        Err(OperationError::NotFound(_)) if status == JobStatus::Completed => Err(OperationError::corrupt(
+            id,
+            "its job is completed, and its manifest is missing: nothing of it was removed",
+        )),
+        Err(OperationError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,131 @@
+//! The official mongodump where this machine has one, and a stand-in for it: a shell script that keeps what it was
+//! given, and does what a test wants.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+/// The tool that `MONGODUMP` or the `PATH` names.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the tests' own question, no setting")]
+pub fn installed_mongodump() -> Option<PathBuf> {
+    let named = std::env::var("MONGODUMP").ok().filter(|path| !path.is_empty()).map(PathBuf::from);
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let on_the_path =
+        || std::env::split_paths(&paths).map(|folder| folder.join("mongodump")).find(|path| path.is_file());
+    named.or_else(on_the_path)
+}
+
+/// A script in mongodump's place, in a folder of its own (`$here`), which goes with it.
+#[derive(Debug)]
+pub struct StandIn {
+    folder: TempDir,
+}
+
+/// Answers the question for its version, and notes arguments, environment and options file of any other run.
+const BEGINNING: &str = r#"#!/bin/sh
+here=${0%/*}
+if [ "$1" = --version ]; then
+    echo asked >> "$here/asked"
+    printf 'mongodump version: 100.18.0\ngit version: stand-in\n'
+    exit 0
+fi
+printf '%s\n' "$@" > "$here/arguments"
+tr '\0' '\n' < /proc/$$/environ > "$here/environment"
+for argument in "$@"; do
+    case $argument in --config=*) cat "${argument#--config=}" > "$here/options" ;; esac
+done
+echo $$ > "$here/number" && mv "$here/number" "$here/process"
+"#;
+
+impl StandIn {
+    /// Writes this archive to stdout and this text to stderr, and ends with this code.
+    ///
+    /// # Panics
+    /// Where the files cannot be written.
+    #[must_use]
+    pub fn replaying(archive: &[u8], stderr: &str, exit_code: u8) -> Self {
+        Self::doing(archive, stderr, &format!("cat \"$here/archive\"; cat \"$here/stderr\" >&2; exit {exit_code}"))
+    }
+
+    /// Does what this script says, which finds the archive and the text in its folder.
+    ///
+    /// # Panics
+    /// Where the files cannot be written.
+    #[must_use]
+    pub fn doing(archive: &[u8], stderr: &str, script: &str) -> Self {
+        let stand_in = Self::being(format!("{BEGINNING}{script}\n").as_bytes(), 0o755);
+        stand_in.keep("archive", archive);
+        stand_in.keep("stderr", stderr.as_bytes());
+        stand_in
+    }
+
+    /// Is this file, with this mode.
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    #[must_use]
+    pub fn being(program: &[u8], mode: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("a folder for a stand-in: {error}"));
+        let stand_in = Self { folder };
+        stand_in.keep("program", program);
+        // By another process: what this one has open for writing, a child begun meanwhile on another thread has too,
+        // and a file that is open for writing cannot be run.
+        let mut install = Command::new("install");
+        install.arg(format!("-m{mode:o}")).arg(stand_in.file("program")).arg(stand_in.path());
+        assert!(install.status().is_ok_and(|status| status.success()), "the stand-in could not be installed");
+        stand_in
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.file("mongodump")
+    }
+
+    /// Puts a file into its folder.
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    pub fn keep(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.file(name), bytes).unwrap_or_else(|error| panic!("{name} of a stand-in: {error}"));
+    }
+
+    /// The text of a file in its folder; empty where there is none.
+    #[must_use]
+    pub fn note(&self, name: &str) -> String {
+        fs::read(self.file(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// The arguments it was run with.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        self.note("arguments").lines().map(str::to_owned).collect()
+    }
+
+    /// How often it was asked for its version.
+    #[must_use]
+    pub fn times_asked(&self) -> usize {
+        self.note("asked").lines().count()
+    }
+
+    /// The number of its process, once it has read what it was given.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.note("process").trim().parse().ok()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
