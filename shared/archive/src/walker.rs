@@ -98,11 +98,6 @@ impl<V: Visitor> Walker<V> {
         &self.visitor
     }
 
-    /// The visitor, to be changed.
-    pub fn visitor_mut(&mut self) -> &mut V {
-        &mut self.visitor
-    }
-
     fn walk(&mut self, mut chunk: &[u8]) -> Result<(), WalkError> {
         if self.stage == Stage::Failed {
             return Err(WalkError::AlreadyFailed);

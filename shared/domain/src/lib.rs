@@ -8,13 +8,14 @@ mod manifest;
 mod repository;
 mod secret;
 pub mod settings;
+mod status;
 
 pub use digest::{HexError, Sha256Digest};
 pub use id::{BackupId, BackupType, IdError, RepositoryId};
 pub use jiff::Timestamp;
 pub use job::{
-    Consistency, EngineInfo, FailureCode, Job, JobFailure, JobStatus, JobVerification, NamespaceCount, Progress,
-    Trigger, TriggerKind, VerificationLevel, VerificationStatus,
+    Consistency, EngineInfo, FailureCode, Job, JobFailure, JobVerification, NamespaceCount, Progress, Trigger,
+    TriggerKind, VerificationLevel, VerificationStatus,
 };
 pub use key::{KeyError, ObjectKey};
 pub use manifest::{
@@ -23,3 +24,4 @@ pub use manifest::{
 };
 pub use repository::{KeyEpoch, RepositoryFile, WrappedKey};
 pub use secret::Secret;
+pub use status::JobStatus;

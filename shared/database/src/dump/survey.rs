@@ -3,6 +3,7 @@
 
 use futures_util::{StreamExt, stream};
 use holdfast_archive::Summary;
+use holdfast_domain::settings::CollectionFilter;
 
 use super::{
     plan::{Candidate, candidates, patiently},
@@ -59,6 +60,14 @@ impl Survey {
         self.estimated_bytes
     }
 
+    /// The first collection that mongodump would pass over without a word, unless it is asked for by name: it takes a
+    /// `$` in a name for what old servers called their indexes by.
+    #[must_use]
+    pub fn passed_over_by_mongodump(&self) -> Option<String> {
+        let by_name = matches!(self.selection.collections, CollectionFilter::Only(_));
+        self.found.iter().find(|found| !by_name && passes_over(&found.collection)).map(Found::name)
+    }
+
     /// Holds an archive against what was to be dumped: nothing else in it, and nothing missing that is still there.
     ///
     /// # Errors
@@ -86,6 +95,10 @@ impl Survey {
     }
 }
 
+fn passes_over(collection: &str) -> bool {
+    collection.contains('$') && !collection.contains(".oplog.$")
+}
+
 impl Found {
     fn is_in(&self, dumped: &Summary) -> bool {
         let database = self.lister.database.name();
@@ -94,5 +107,16 @@ impl Found {
 
     fn name(&self) -> String {
         format!("{}.{}", self.lister.database.name(), self.collection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_a_dollar_sign_is_known_to_be_passed_over() {
+        assert!(passes_over("prices_in_$") && passes_over("$x"));
+        assert!(!passes_over("prices") && !passes_over("local.oplog.$main"));
     }
 }

@@ -20,7 +20,7 @@ pub struct Invocation {
 }
 
 /// What the settings ask for and mongodump cannot do in one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// All databases, but for the server's own and the catalogue's.
     #[error(
@@ -34,6 +34,9 @@ pub enum Unfit {
          in BACKUP_DATABASE_EXCLUDE_COLLECTIONS instead"
     )]
     ManyCollections,
+    /// This collection would be passed over.
+    #[error("mongodump passes over collections with $ in their names, as {0}, unless one is asked for by name")]
+    PassedOver(String),
 }
 
 impl Invocation {

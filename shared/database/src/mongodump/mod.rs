@@ -43,8 +43,8 @@ const COPY_BYTES: usize = 64 * 1024;
 /// How long the child may take to go when it is asked to, before it is killed.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// How long it may live on after it closed its stdout.
-const AFTER_THE_END: Duration = Duration::from_mins(1);
+/// How long it may live on after it closed its stdout: there is nothing left for it to do.
+const AFTER_THE_END: Duration = Duration::from_secs(10);
 
 /// Runs the tool into the writer, until it has ended or `stop` is ready.
 ///

@@ -99,6 +99,15 @@ async fn one_that_closes_its_output_early_is_refused_even_where_it_ends_well() {
 }
 
 #[tokio::test]
+async fn one_that_stays_after_its_output_is_closed_is_not_waited_for_for_ever() {
+    let script = "sleep 600 >&- & echo $! > \"$here/child\"; cat \"$here/archive\"; exec >&-; wait";
+    let stand_in = StandIn::doing(&golden("platform"), "", script);
+    let error = refused(&stand_in).await;
+    assert!(error.contains("was still there 10 s later"), "{error}");
+    nothing_is_left_of(&stand_in).await;
+}
+
+#[tokio::test]
 async fn one_that_floods_stderr_is_heard_to_the_end_and_does_not_block() {
     let flood = "yes 'a line of noise that says nothing' | head -n 200000 >&2\n";
     let good = StandIn::doing(&golden("platform"), "", &format!("{flood}cat \"$here/archive\"\n{flood}"));

@@ -65,12 +65,10 @@ pub(super) async fn choose(h: &Holdfast, connection: &Connection) -> Result<(Eng
         return Ok((native(h, connection, &selection).await?, None));
     }
     match official(h, connection, &selection).await {
-        Ok((tool, invocation)) => {
-            let survey = holdfast_database::survey(connection, &selection).await?;
-            Ok((Engine::Mongodump(Box::new(Mongodump { tool, invocation, survey })), None))
-        }
-        Err(fault) if asked == DumpEngine::Mongodump => Err(fault.into()),
-        Err(fault) => Ok((native(h, connection, &selection).await?, told(&fault))),
+        Ok(official) => Ok((Engine::Mongodump(Box::new(official)), None)),
+        Err(Hindrance::Operation(error)) => Err(error),
+        Err(Hindrance::Fault(fault)) if asked == DumpEngine::Mongodump => Err(fault.into()),
+        Err(Hindrance::Fault(fault)) => Ok((native(h, connection, &selection).await?, told(&fault))),
     }
 }
 
@@ -88,17 +86,30 @@ async fn native(h: &Holdfast, connection: &Connection, selection: &DumpSelection
     Ok(Engine::Native(holdfast_database::plan(connection, selection, parallel).await?))
 }
 
-async fn official(
-    h: &Holdfast,
-    connection: &Connection,
-    selection: &DumpSelection,
-) -> Result<(Tool, Invocation), EngineFault> {
+/// What is in the way of mongodump: what the native engine can do without it, or what nothing can.
+enum Hindrance {
+    Fault(EngineFault),
+    Operation(OperationError),
+}
+
+impl<F: Into<EngineFault>> From<F> for Hindrance {
+    fn from(fault: F) -> Self {
+        Self::Fault(fault.into())
+    }
+}
+
+async fn official(h: &Holdfast, connection: &Connection, selection: &DumpSelection) -> Result<Mongodump, Hindrance> {
     let settings = &h.settings.database;
-    let tool = h.preflight.tool(&settings.mongodump).await.map_err(Clone::clone)?;
+    let tool = h.preflight.tool(&settings.mongodump).await.map_err(Clone::clone)?.clone();
     let database = connection.default_database();
     let (parallel, preference) = (settings.parallel_collections, settings.read_preference);
     let invocation = Invocation::new(&h.settings.mongodb_uri, database, selection, parallel, preference)?;
-    Ok((tool.clone(), invocation))
+    let survey = holdfast_database::survey(connection, selection).await;
+    let survey = survey.map_err(|error| Hindrance::Operation(error.into()))?;
+    match survey.passed_over_by_mongodump() {
+        Some(collection) => Err(Unfit::PassedOver(collection).into()),
+        None => Ok(Mongodump { tool, invocation, survey }),
+    }
 }
 
 /// Says why the native engine is taken; none installed is no news.
