@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use holdfast_domain::{FailureCode, JobStatus, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, FailureCode, JobStatus, ObjectKey, Timestamp};
 use holdfast_operations::{BackupOutcome, BackupRequest, RunLimits, SkipReason, back_up_database, sweep};
 use holdfast_testing::{Fault, FaultStore, Operation};
+use tokio::task::JoinHandle;
 
 use crate::fixture::{Fixture, completed, run};
 
@@ -23,6 +24,23 @@ async fn the_catalogue_tells_the_truth(f: &Fixture) {
     assert!(f.holdfast.catalog.active(None).await.unwrap().is_empty());
     assert_eq!(f.leases().await, 0);
     assert_eq!(f.store.unfinished_uploads().await, 0);
+}
+
+// What a first run of a fresh repository puts, after the repository's file and its copy.
+const PUT_OF_DUMP: u32 = 3;
+const PUT_OF_GUIDE: u32 = 4;
+const PUT_OF_MANIFEST: u32 = 5;
+
+/// A run that is paused on its way into the store, for three seconds.
+async fn paused_at(f: &Fixture, id: &BackupId, put: u32) -> JoinHandle<BackupOutcome> {
+    let faults = FaultStore::new(Arc::clone(&f.store.store));
+    faults.on(Operation::Put, put, Fault::Late(Duration::from_secs(3)));
+    let (h, id) = (f.over(faults.clone()), id.clone());
+    let paused = tokio::spawn(async move { run(&h, id).await });
+    while faults.calls(Operation::Put) < put {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    paused
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,14 +80,14 @@ async fn a_killed_run_is_settled_as_stalled_and_the_next_backup_works() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let faults = FaultStore::new(Arc::clone(&f.store.store));
-    faults.on(Operation::Put, 3, Fault::Hang);
+    faults.on(Operation::Put, PUT_OF_DUMP, Fault::Hang);
     let id = f.trigger().await;
     let hanging = tokio::spawn({
         let (h, id) = (f.over(faults.clone()), id.clone());
         async move { run(&h, id).await }
     });
     tokio::time::timeout(Duration::from_secs(30), async {
-        while faults.calls(Operation::Put) < 3 {
+        while faults.calls(Operation::Put) < PUT_OF_DUMP {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
@@ -106,17 +124,7 @@ async fn a_manifest_that_comes_after_its_job_was_given_up_wins() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let id = f.trigger().await;
-    let faults = FaultStore::new(Arc::clone(&f.store.store));
-    // The manifest is the last of the puts; it is on its way while the run is paused.
-    let manifest_put = 5;
-    faults.on(Operation::Put, manifest_put, Fault::Late(Duration::from_secs(3)));
-    let paused = tokio::spawn({
-        let (h, id) = (f.over(faults.clone()), id.clone());
-        async move { run(&h, id).await }
-    });
-    while faults.calls(Operation::Put) < manifest_put {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let paused = paused_at(&f, &id, PUT_OF_MANIFEST).await;
     f.age_lease(61).await;
     assert_eq!(sweep(&f.holdfast, Timestamp::now()).await.unwrap().stalled, std::slice::from_ref(&id));
     // The settled job's row is corrected by the run itself: the manifest is there, and the manifest wins.
@@ -131,15 +139,7 @@ async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let id = f.trigger().await;
-    let faults = FaultStore::new(Arc::clone(&f.store.store));
-    faults.on(Operation::Put, 3, Fault::Late(Duration::from_secs(3)));
-    let paused = tokio::spawn({
-        let (h, id) = (f.over(faults.clone()), id.clone());
-        async move { run(&h, id).await }
-    });
-    while faults.calls(Operation::Put) < 3 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let paused = paused_at(&f, &id, PUT_OF_DUMP).await;
     f.age_lease(61).await;
     let job = completed(run(&f.holdfast, id.clone()).await);
     assert_eq!(job.fence, 2);
@@ -189,16 +189,7 @@ async fn the_guide_of_a_run_that_was_taken_over_is_put_right() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let id = f.trigger().await;
-    let faults = FaultStore::new(Arc::clone(&f.store.store));
-    // Repository, its copy, the dump, then the guide.
-    faults.on(Operation::Put, 4, Fault::Late(Duration::from_secs(3)));
-    let paused = tokio::spawn({
-        let (h, id) = (f.over(faults.clone()), id.clone());
-        async move { run(&h, id).await }
-    });
-    while faults.calls(Operation::Put) < 4 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let paused = paused_at(&f, &id, PUT_OF_GUIDE).await;
     f.age_lease(61).await;
     let job = completed(run(&f.holdfast, id.clone()).await);
     paused.await.unwrap();
