@@ -72,7 +72,7 @@ mod tests {
     use holdfast_database::Connection;
     use holdfast_domain::{BackupId, Secret, settings::ReadPreference};
     use holdfast_lambda::Clients;
-    use holdfast_testing::{TestStore, aws_config, parts, unique};
+    use holdfast_testing::{StandIn, TestStore, aws_config, parts, unique};
     use serde_json::json;
 
     use super::*;
@@ -147,6 +147,18 @@ mod tests {
         assert_eq!(late["status"], "skipped", "{late}");
         let manifests = stage.store.all_keys().await.into_iter().filter(|key| key.ends_with("/manifest.json")).count();
         assert_eq!(manifests, 1);
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn a_mongodump_that_does_not_run_is_known_to_the_metrics_once_a_backup_went_without_it() {
+        let stage = Stage::new().await;
+        let broken = StandIn::being(b"#!/bin/sh\nexit 127\n", 0o755);
+        let function = stage.function(&[("MONGODUMP", &broken.path().display().to_string())]);
+        assert!(!function.fell_back());
+        let answer = run(&function, &event("schedule-database")).await.unwrap();
+        assert_eq!(answer["status"], "completed", "{answer}");
+        assert!(function.fell_back());
         stage.remove().await;
     }
 

@@ -116,8 +116,8 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`] where they are, [`OperationError::Catalog`] where it cannot be used.
     pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
-        let set = |name: &&str| self.variables.iter().find(|(set, value)| set == name && !value.trim().is_empty());
-        let variable = CATALOG_VARIABLES.iter().find_map(|name| set(name)).cloned();
+        let set = |name: &&str| self.variables.iter().rfind(|(set, value)| set == name && !value.trim().is_empty());
+        let variable = CATALOG_VARIABLES.iter().find_map(set).cloned();
         let settings = self.clients.settings(variable.as_slice()).await.settings?;
         Ok(Catalog::from_settings(&settings).await?)
     }
