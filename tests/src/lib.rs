@@ -1,1 +1,19 @@
-//! End to end on the deployed template.
+//! End to end: the template as it is deployed, called as a user calls it, and looked at from outside. Tests alone.
+//!
+//! Each scenario deploys a stack of its own beside the others, with its own source, catalogue and secrets, and ends by
+//! looking for those secrets wherever something was written or said.
+
+#![cfg(test)]
+
+mod stage;
+
+mod alarms;
+mod architecture;
+mod by_schedule;
+mod calls;
+mod killed;
+mod misconfigured;
+mod one_at_a_time;
+mod privileges;
+mod round_trip;
+mod unreachable;

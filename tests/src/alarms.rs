@@ -1,0 +1,126 @@
+//! What alarms read is what functions emit: the very lines of the functions' logs, handed to CloudWatch as CloudWatch
+//! itself would take them, raise the alarms that were deployed.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::stage::{Deployment, Variant, until};
+
+const CLOUDWATCH: &str = "GraniteServiceVersion20100801";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_never_backed_up_is_overdue_and_so_is_one_whose_sweep_is_silent() {
+    let variant = Deployment::named("overdue").deploy().await;
+    let overdue = own_alarms(&variant).await.into_iter().find(|alarm| is(alarm, "BackupOverdueAlarm")).unwrap();
+    assert_eq!(overdue["TreatMissingData"], "breaching", "{overdue}");
+    assert_eq!((&overdue["Period"], &overdue["EvaluationPeriods"]), (&json!(7200), &json!(1)), "the sweep is hourly");
+    assert_eq!(variant.sweep().await["databaseHoursOverdue"], 24.0);
+    raised_by_what_was_emitted(&variant, &["BackupOverdueAlarm"]).await;
+    let job = variant.api.back_up().await;
+    assert_eq!(variant.sweep().await["databaseHoursOverdue"], 0.0);
+    variant.finish(job["backupId"].as_str().unwrap()).await;
+}
+
+/// That these alarms, and of Holdfast's own metrics no others, are raised by what the functions have told so far.
+pub(crate) async fn raised_by_what_was_emitted(variant: &Variant, expected: &[&str]) {
+    let alarms = own_alarms(variant).await;
+    assert_eq!(alarms.len(), 3, "{alarms:?}");
+    for name in expected {
+        let alarm = alarms.iter().find(|alarm| is(alarm, name)).unwrap();
+        let read = read_by(alarm);
+        until(&format!("{read} in a log"), Duration::from_secs(10), || async {
+            emitted(variant).await.iter().any(|datum| datum.what() == read).then_some(())
+        })
+        .await;
+    }
+    for datum in emitted(variant).await {
+        datum.put(variant).await;
+    }
+    let in_alarm: BTreeSet<&str> = expected.iter().copied().collect();
+    until(&format!("the alarms {in_alarm:?} and no other"), Duration::from_secs(10), || async {
+        let alarms = own_alarms(variant).await;
+        let right = |alarm: &Value| in_alarm.iter().any(|name| is(alarm, name)) == (alarm["StateValue"] == "ALARM");
+        alarms.iter().all(right).then_some(())
+    })
+    .await;
+}
+
+/// The deployed alarms that read Holdfast's own metrics.
+async fn own_alarms(variant: &Variant) -> Vec<Value> {
+    let prefix = json!({ "AlarmNamePrefix": format!("{}-", variant.name) });
+    let described = variant.aws.json("monitoring", &format!("{CLOUDWATCH}.DescribeAlarms"), &prefix).await;
+    let all = described["MetricAlarms"].as_array().unwrap().iter();
+    all.filter(|alarm| !alarm["Namespace"].as_str().unwrap().starts_with("AWS/")).cloned().collect()
+}
+
+fn is(alarm: &Value, name: &str) -> bool {
+    alarm["AlarmName"].as_str().unwrap().contains(name)
+}
+
+/// Namespace, metric and dimensions, as one text.
+fn read_by(alarm: &Value) -> String {
+    let dimensions = alarm["Dimensions"].as_array().unwrap().iter();
+    let dimensions: Vec<String> = dimensions
+        .map(|dimension| format!("{}={}", dimension["Name"].as_str().unwrap(), dimension["Value"].as_str().unwrap()))
+        .collect();
+    let text = |name: &str| alarm[name].as_str().unwrap();
+    format!("{} {} {}", text("Namespace"), text("MetricName"), dimensions.join(","))
+}
+
+/// One value that a function told.
+struct Datum {
+    namespace: String,
+    name: String,
+    dimensions: Vec<(String, String)>,
+    value: Value,
+}
+
+impl Datum {
+    fn what(&self) -> String {
+        let dimensions: Vec<String> = self.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{} {} {}", self.namespace, self.name, dimensions.join(","))
+    }
+
+    async fn put(&self, variant: &Variant) {
+        let dimensions: Vec<Value> =
+            self.dimensions.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
+        let datum = json!({ "MetricName": self.name, "Dimensions": dimensions, "Value": self.value });
+        let input = json!({ "Namespace": self.namespace, "MetricData": [datum] });
+        variant.aws.json("monitoring", &format!("{CLOUDWATCH}.PutMetricData"), &input).await;
+    }
+}
+
+/// Every value in the logs of the functions, by the rules of CloudWatch's embedded metric format.
+async fn emitted(variant: &Variant) -> Vec<Datum> {
+    let mut data = Vec::new();
+    for function in ["database-backup", "retention", "api"] {
+        let lines = variant.log(function).await;
+        let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["_aws"].is_object()).for_each(|line| data.extend(data_of(&line)));
+    }
+    data
+}
+
+fn data_of(line: &Value) -> Vec<Datum> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut data = Vec::new();
+    for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
+        for (metric, names) in directive["Metrics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|metric| directive["Dimensions"].as_array().unwrap().iter().map(move |names| (metric, names)))
+        {
+            let name = text(&metric["Name"]);
+            let dimensions = names.as_array().unwrap().iter().map(|name| (text(name), text(&line[text(name)])));
+            data.push(Datum {
+                namespace: text(&directive["Namespace"]),
+                value: line[&name].clone(),
+                dimensions: dimensions.collect(),
+                name,
+            });
+        }
+    }
+    data
+}

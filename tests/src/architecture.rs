@@ -1,0 +1,54 @@
+//! Arrows between the crates point one way.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Each may know those after it.
+const LIBRARIES: [&str; 8] = ["lambda", "operations", "catalog", "database", "archive", "storage", "codec", "domain"];
+
+#[test]
+fn libraries_know_only_what_is_below_them_and_programs_only_libraries() {
+    for package in packages() {
+        let name = package["name"].as_str().unwrap();
+        let path = package["manifest_path"].as_str().unwrap();
+        let rank = |name: &str| LIBRARIES.iter().position(|library| name == format!("holdfast-{library}"));
+        for known in own_dependencies(&package) {
+            let below = match (rank(name), rank(&known)) {
+                (Some(own), Some(its)) => own < its,
+                // Programs stand above all libraries; the fixtures look anywhere.
+                (None, Some(_)) => path.contains("/functions/") || name == "holdfast" || name == "holdfast-testing",
+                (_, None) => false,
+            };
+            assert!(below, "{name} may not know {known}");
+        }
+    }
+}
+
+#[test]
+fn every_library_has_its_place_in_the_order() {
+    let packages = packages();
+    let shared = packages.iter().filter(|package| package["manifest_path"].as_str().unwrap().contains("/shared/"));
+    let mut names: Vec<&str> =
+        shared.filter_map(|package| package["name"].as_str()?.strip_prefix("holdfast-")).collect();
+    names.sort_unstable();
+    let mut expected: Vec<&str> = LIBRARIES.iter().copied().chain(["testing"]).collect();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+}
+
+fn packages() -> Vec<Value> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--format-version", "1", "--offline"]);
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+/// Crates of the workspace that a package is built with; what only its tests use is left out.
+fn own_dependencies(package: &Value) -> Vec<String> {
+    let all = package["dependencies"].as_array().unwrap().iter();
+    let built_with = all.filter(|one| one["kind"] != "dev" && one["path"].is_string());
+    built_with.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+}

@@ -1,0 +1,47 @@
+//! What the scenarios stand on: a deployed stack, its databases, its API, the operator's command line.
+
+mod api;
+mod aws;
+mod database;
+mod operator;
+mod process;
+mod secrecy;
+mod variant;
+
+use std::{future::Future, time::Duration};
+
+pub(crate) use api::{Answer, Api, Caller};
+pub(crate) use aws::{Aws, Invocation, element, elements};
+pub(crate) use database::{Server, collections_of, fill_from_golden, fill_with_noise};
+pub(crate) use process::Process;
+pub(crate) use secrecy::Secrets;
+use serde_json::Value;
+pub(crate) use variant::{Deployment, Variant};
+
+/// An event of `events/`.
+pub(crate) fn event(name: &str) -> Value {
+    let path = format!("{}/../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Asks again and again until there is an answer.
+#[track_caller]
+pub(crate) fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    patience: Duration,
+    ask: impl Fn() -> F,
+) -> impl Future<Output = T> {
+    let place = std::panic::Location::caller();
+    async move {
+        let asking = async {
+            loop {
+                if let Some(answer) = ask().await {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let answer = tokio::time::timeout(patience, asking).await;
+        answer.unwrap_or_else(|_| panic!("{place}: {what} did not come about in {patience:?}"))
+    }
+}
