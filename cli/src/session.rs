@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use holdfast_catalog::{COLLECTIONS, Catalog, DEFAULT_DATABASE};
+use holdfast_catalog::Catalog;
 use holdfast_database::Exclusion;
 use holdfast_domain::settings::Settings;
 use holdfast_lambda::Clients;
-use holdfast_operations::{Holdfast, Observer, Repository};
+use holdfast_operations::{Holdfast, Observer, Repository, own_collections};
 
 use crate::{arguments::Global, environment, failure::Failure};
 
@@ -47,11 +47,8 @@ impl Session {
     /// Holdfast's own rows, which are neither dumped nor restored. Nothing is sent for it; where the catalogue's
     /// connection string cannot be used, they are where they are by default.
     pub(crate) async fn own_catalogue(&self) -> Exclusion {
-        let database = match self.catalog().await {
-            Ok(catalog) => catalog.location().database,
-            Err(_) => DEFAULT_DATABASE.to_owned(),
-        };
-        Exclusion { database, collections: Some(COLLECTIONS.map(str::to_owned).to_vec()) }
+        let catalog = self.catalog().await;
+        own_collections(&catalog.map(|catalog| catalog.location()).unwrap_or_default())
     }
 
     /// Everything, for the verbs that change something.

@@ -38,11 +38,17 @@ pub struct CatalogLocation {
     pub database: String,
 }
 
+impl Default for CatalogLocation {
+    fn default() -> Self {
+        Self { database: DEFAULT_DATABASE.to_owned() }
+    }
+}
+
 impl CatalogLocation {
-    /// Whether this namespace is the catalogue's.
+    /// The names of the catalogue's collections.
     #[must_use]
-    pub fn holds(&self, database: &str, collection: &str) -> bool {
-        self.database == database && COLLECTIONS.contains(&collection)
+    pub fn collections(&self) -> Vec<String> {
+        COLLECTIONS.map(str::to_owned).to_vec()
     }
 }
 

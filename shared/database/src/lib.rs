@@ -16,8 +16,7 @@ mod restore;
 pub use connection::{Connection, redacted_uri};
 pub use content::{CollectionContent, content_hash_of};
 pub use dump::{
-    CATALOG_COLLECTIONS, CATALOG_DATABASE, DumpError, DumpPlan, DumpReport, DumpSelection, DumpedNamespace, Exclusion,
-    Survey, dump, plan, survey,
+    DumpError, DumpPlan, DumpReport, DumpSelection, DumpedNamespace, Exclusion, Survey, dump, plan, survey,
 };
 pub use error::{DatabaseError, classify};
 pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};

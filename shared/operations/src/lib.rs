@@ -21,7 +21,8 @@ mod verify;
 
 use std::sync::Arc;
 
-use holdfast_catalog::Catalog;
+use holdfast_catalog::{Catalog, CatalogLocation};
+use holdfast_database::Exclusion;
 use holdfast_domain::settings::Settings;
 
 pub use self::{
@@ -56,4 +57,10 @@ pub struct Holdfast {
     pub observer: Arc<dyn Observer>,
     /// What was found of the official mongodump, once somebody looked.
     pub preflight: Preflight,
+}
+
+/// The catalogue's own collections: where they share a database with the platform's they are neither dumped nor restored.
+#[must_use]
+pub fn own_collections(catalog: &CatalogLocation) -> Exclusion {
+    Exclusion { database: catalog.database.clone(), collections: catalog.collections() }
 }

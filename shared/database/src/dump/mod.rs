@@ -30,7 +30,7 @@ use self::{
 };
 pub use self::{
     plan::{DumpPlan, plan},
-    selection::{CATALOG_COLLECTIONS, CATALOG_DATABASE, DumpSelection, Exclusion},
+    selection::{DumpSelection, Exclusion},
     survey::{Survey, survey},
 };
 use crate::{Connection, DatabaseError};

@@ -8,7 +8,7 @@ use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use holdfast_domain::settings::CollectionFilter;
 use tokio::time::sleep;
 
-use super::selection::{CATALOG_DATABASE, DumpSelection};
+use super::selection::DumpSelection;
 use crate::{
     Connection, DatabaseError,
     connection::SERVER_DATABASES,
@@ -78,8 +78,8 @@ impl DumpPlan {
 /// Finds out what is to be dumped; `parallel` is only noted in the archive.
 ///
 /// # Errors
-/// Where the server cannot be asked; `Refused` where the connection string names a database of the server's own or the
-/// catalogue's, or a collection that was asked for by name is nowhere.
+/// Where the server cannot be asked; `Refused` where the connection string names a database of the server's own, or a
+/// collection that was asked for by name is nowhere.
 pub async fn plan(
     connection: &Connection,
     selection: &DumpSelection,
@@ -122,7 +122,7 @@ pub(super) async fn candidates(
     connection: &Connection,
     selection: &DumpSelection,
 ) -> Result<Vec<Candidate>, DatabaseError> {
-    refuse_foreign_database(connection, selection)?;
+    refuse_foreign_database(connection)?;
     let mut candidates = Vec::new();
     for database in connection.databases().await? {
         let database = connection.client().database(&database);
@@ -135,17 +135,12 @@ pub(super) async fn candidates(
 
 /// `…/admin` in a connection string is mostly meant as where the user lives; dumping that instead of the platform's
 /// data would look like a small, good backup.
-fn refuse_foreign_database(connection: &Connection, selection: &DumpSelection) -> Result<(), DatabaseError> {
+fn refuse_foreign_database(connection: &Connection) -> Result<(), DatabaseError> {
     let Some(database) = connection.default_database() else { return Ok(()) };
     if SERVER_DATABASES.contains(&database) {
         return Err(DatabaseError::Refused(format!(
             "the connection string names the server's own database {database}: name the one to back up, and put \
              authSource={database} into the options"
-        )));
-    }
-    if database == CATALOG_DATABASE && selection.exclude.iter().any(|excluded| excluded.covers(database, "")) {
-        return Err(DatabaseError::Refused(format!(
-            "the connection string names {database}, which is Holdfast's own catalogue and is never dumped"
         )));
     }
     Ok(())

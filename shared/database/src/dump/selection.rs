@@ -2,19 +2,6 @@
 
 use holdfast_domain::settings::CollectionFilter;
 
-/// The database of Holdfast's catalogue, unless it shares another.
-pub const CATALOG_DATABASE: &str = "holdfast";
-
-/// The collections of Holdfast's catalogue.
-pub const CATALOG_COLLECTIONS: [&str; 6] = [
-    "backup_jobs",
-    "backup_items",
-    "backup_retention_policies",
-    "backup_verifications",
-    "backup_leases",
-    "content_objects",
-];
-
 /// Which collections to dump.
 #[derive(Debug, Clone)]
 pub struct DumpSelection {
@@ -24,29 +11,20 @@ pub struct DumpSelection {
     pub exclude: Vec<Exclusion>,
 }
 
-/// A database, or some collections of it, that are neither dumped nor restored.
+/// Collections of a database that are neither dumped nor restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exclusion {
     /// The database.
     pub database: String,
-    /// These collections; all where there is no list.
-    pub collections: Option<Vec<String>>,
+    /// The collections.
+    pub collections: Vec<String>,
 }
 
 impl Exclusion {
-    /// Holdfast's catalogue in this database: all of it where the database is the catalogue's own.
-    #[must_use]
-    pub fn catalog(database: &str) -> Self {
-        let shared = database != CATALOG_DATABASE;
-        let collections = shared.then(|| CATALOG_COLLECTIONS.map(str::to_owned).to_vec());
-        Self { database: database.to_owned(), collections }
-    }
-
     /// Whether it covers this collection.
     #[must_use]
     pub fn covers(&self, database: &str, collection: &str) -> bool {
-        self.database == database
-            && self.collections.as_ref().is_none_or(|names| names.iter().any(|name| name == collection))
+        self.database == database && self.collections.iter().any(|name| name == collection)
     }
 }
 
@@ -72,11 +50,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_catalogue_is_left_out_alone() {
-        let own = Exclusion::catalog("holdfast");
-        assert!(own.covers("holdfast", "anything") && !own.covers("web3platform", "backup_jobs"));
-        let shared = Exclusion::catalog("web3platform");
-        assert!(shared.covers("web3platform", "backup_jobs") && !shared.covers("web3platform", "contents"));
+    fn what_is_excluded_is_left_out_alone() {
+        let own = Exclusion { database: "shop".to_owned(), collections: vec!["backup_jobs".to_owned()] };
+        assert!(own.covers("shop", "backup_jobs"));
+        assert!(!own.covers("shop", "contents") && !own.covers("web3platform", "backup_jobs"));
     }
 
     #[test]

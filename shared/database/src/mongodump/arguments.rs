@@ -91,7 +91,7 @@ impl Invocation {
 /// `--excludeCollection` is not allowed beside `--collection`; one that is excluded all the same was refused before.
 fn choice(database: &str, selection: &DumpSelection) -> Result<Vec<String>, Unfit> {
     let own = selection.exclude.iter().filter(|exclusion| exclusion.database == database);
-    let own = own.flat_map(|exclusion| exclusion.collections.iter().flatten());
+    let own = own.flat_map(|exclusion| exclusion.collections.iter());
     let excluding = |names: &[String]| names.iter().map(|name| format!("--excludeCollection={name}")).collect();
     match &selection.collections {
         CollectionFilter::Only(names) => match names.as_slice() {
@@ -109,8 +109,8 @@ mod tests {
     use crate::Exclusion;
 
     fn chosen(collections: CollectionFilter) -> Result<Vec<String>, Unfit> {
-        let catalog = Exclusion { database: "shop".to_owned(), collections: Some(vec!["backup_jobs".to_owned()]) };
-        let other = Exclusion::catalog("elsewhere");
+        let catalog = Exclusion { database: "shop".to_owned(), collections: vec!["backup_jobs".to_owned()] };
+        let other = Exclusion { database: "elsewhere".to_owned(), collections: vec!["contents".to_owned()] };
         choice("shop", &DumpSelection { collections, exclude: vec![catalog, other] })
     }
 

@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn what_is_not_the_users_is_left_out_with_a_reason() {
-        let options = RestoreOptions { exclude: vec![crate::Exclusion::catalog("shop")], ..RestoreOptions::default() };
+        let own = crate::Exclusion { database: "shop".to_owned(), collections: vec!["backup_jobs".to_owned()] };
+        let options = RestoreOptions { exclude: vec![own], ..RestoreOptions::default() };
         for (db, collection) in [("admin", "system.version"), ("shop", "system.profile"), ("shop", "backup_jobs")] {
             assert!(reason_to_leave_out(&namespace(db, collection, doc! {}), &options).is_some(), "{db}.{collection}");
         }

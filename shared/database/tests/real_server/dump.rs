@@ -35,15 +35,16 @@ async fn included_and_excluded_collections_are_taken_at_their_word() {
     for name in ["a", "b", "backup_jobs"] {
         scratch.collection(name).insert_one(doc! { "_id": 1 }).await.unwrap();
     }
+    let own = || Exclusion { database: scratch.database.clone(), collections: vec!["backup_jobs".to_owned()] };
     let only = |names: &[&str]| DumpSelection {
         collections: CollectionFilter::Only(names.iter().map(ToString::to_string).collect()),
-        exclude: vec![Exclusion::catalog(&scratch.database)],
+        exclude: vec![own()],
     };
     let except = DumpSelection { collections: CollectionFilter::Except(vec!["a".to_owned()]), ..everything() };
     assert_eq!(names(&scratch.connection, &only(&["b"])).await, ["b"]);
     assert_eq!(names(&scratch.connection, &except).await, ["b", "backup_jobs"]);
-    let own = DumpSelection { exclude: vec![Exclusion::catalog(&scratch.database)], ..everything() };
-    assert_eq!(names(&scratch.connection, &own).await, ["a", "b"]);
+    let without_own = DumpSelection { exclude: vec![own()], ..everything() };
+    assert_eq!(names(&scratch.connection, &without_own).await, ["a", "b"]);
     for missing in ["no-such", "backup_jobs"] {
         let text = refusal(dump_of(&scratch.connection, &only(&["a", missing])).await.unwrap_err());
         assert!(text.contains(missing), "{text}");
@@ -52,13 +53,10 @@ async fn included_and_excluded_collections_are_taken_at_their_word() {
 }
 
 #[tokio::test]
-async fn the_servers_own_databases_and_the_catalogue_are_never_the_source() {
+async fn the_servers_own_databases_are_never_the_source() {
     let uri = &holdfast_testing::parts().mongodb_uri;
     let admin = connect(&with_database(uri, "admin")).await;
     assert!(refusal(dump_of(&admin, &everything()).await.unwrap_err()).contains("authSource=admin"));
-    let catalogue = connect(&with_database(uri, "holdfast")).await;
-    let selection = DumpSelection { exclude: vec![Exclusion::catalog("holdfast")], ..everything() };
-    assert!(refusal(dump_of(&catalogue, &selection).await.unwrap_err()).contains("catalogue"));
 }
 
 #[tokio::test]

@@ -292,7 +292,7 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_written() {
     .unwrap();
     let to_admin = NamespaceMap::parse(&["*.*".to_owned()], &["admin.*_*".to_owned()]).unwrap();
     let base = RestoreOptions::default();
-    let catalogue = vec![Exclusion { database: target.database.clone(), collections: Some(vec!["a".to_owned()]) }];
+    let catalogue = vec![Exclusion { database: target.database.clone(), collections: vec!["a".to_owned()] }];
     for options in [
         RestoreOptions { map: onto_one, ..base.clone() },
         RestoreOptions { map: to_admin, ..base.clone() },

@@ -20,7 +20,6 @@ use super::{
 use crate::{Holdfast, OperationError};
 
 const APP_NAME: &str = "holdfast-backup";
-const SUITE: &str = "AES-256-CBC+HMAC-SHA256";
 
 /// The repository a run writes to, and the key it encrypts under.
 pub(super) struct WritingKey {
@@ -53,7 +52,7 @@ pub(super) async fn writing_key(h: &Holdfast) -> Result<WritingKey, OperationErr
     let epoch = repository.newest_epoch().cloned();
     let epoch = epoch.ok_or_else(|| crate::RepositoryError::NoKey(h.repository.location().clone()))?;
     let master = h.repository.unwrapped(&repository.id, &epoch).await?;
-    let encryption = Encryption { suite: SUITE.to_owned(), key_epoch: epoch.epoch };
+    let encryption = Encryption { suite: holdfast_codec::SUITE.to_owned(), key_epoch: epoch.epoch };
     Ok(WritingKey { repository, master: Some(master), encryption: Some(encryption), wrapped: epoch.keys })
 }
 

@@ -1,9 +1,8 @@
 //! Which engine dumps the database, and how either is run. Both write one format; what is in it is proved by the stages.
 
 use holdfast_archive::Summary;
-use holdfast_catalog::COLLECTIONS;
 use holdfast_database::{
-    Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Exclusion, Invocation, Survey, Tool, ToolFault, Unfit,
+    Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Invocation, Survey, Tool, ToolFault, Unfit,
 };
 use holdfast_domain::{EngineInfo, settings::DumpEngine};
 
@@ -74,10 +73,7 @@ pub(super) async fn choose(h: &Holdfast, connection: &Connection) -> Result<(Eng
 
 /// Everything but the catalogue's own collections.
 fn selection(h: &Holdfast) -> DumpSelection {
-    let own = Exclusion {
-        database: h.catalog.location().database,
-        collections: Some(COLLECTIONS.iter().map(|name| (*name).to_owned()).collect()),
-    };
+    let own = crate::own_collections(&h.catalog.location());
     DumpSelection { collections: h.settings.database.collections.clone(), exclude: vec![own] }
 }
 
