@@ -45,6 +45,8 @@ async fn run(
     match function.holdfast().await {
         // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
         Ok(holdfast) => Box::pin(back_up_database(holdfast, request, RunLimits { deadline: Some(deadline) })).await,
+        // The event's source tries again, before this tick's backup is given up.
+        Err(OperationError::Config(faults)) if faults.is_transient() => Err(faults.into()),
         Err(OperationError::Config(faults)) => fail(function, &request, &faults).await,
         Err(error) => Err(error),
     }

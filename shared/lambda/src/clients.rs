@@ -80,5 +80,5 @@ impl Clients {
 pub(crate) const NO_STORE: &str = "is not set, it takes s3://bucket or s3://bucket/prefix";
 
 fn fault(name: &str, problem: impl Into<String>) -> OperationError {
-    SettingsError(vec![SettingError { name: name.to_owned(), problem: problem.into() }]).into()
+    SettingsError(vec![SettingError::new(name, problem)]).into()
 }

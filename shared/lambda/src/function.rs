@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use holdfast_catalog::{Catalog, CatalogError};
-use holdfast_domain::settings::{self, LogLevel, Reading, Settings};
+use holdfast_domain::settings::{self, LogLevel, Reading, SettingError, Settings};
 use holdfast_operations::{Holdfast, OperationError, Repository};
 use tokio::sync::OnceCell;
 
@@ -53,7 +53,7 @@ impl Function {
             let mut reading = self.clients.settings(&self.variables).await;
             let given = reading.shown.iter().any(|(name, _)| *name == "BACKUP_STORE");
             if !given {
-                reading.reject("BACKUP_STORE", NO_STORE);
+                reading.reject(SettingError::new("BACKUP_STORE", NO_STORE));
             }
             if reading.settings.is_ok() { Ok(reading) } else { Err(Box::new(reading)) }
         };

@@ -9,27 +9,30 @@ use aws_sdk_secretsmanager::{
     error::{ProvideErrorMetadata, SdkError},
     operation::get_secret_value::GetSecretValueError,
 };
-use holdfast_domain::Secret;
+use holdfast_domain::{Secret, settings::SettingError};
 
 /// Whether the value names a secret instead of being one.
 pub(crate) fn is_arn(value: &str) -> bool {
     region(value).is_some()
 }
 
-/// The plain text of the secret with this ARN.
+/// The plain text of the secret whose ARN this variable holds.
 ///
 /// # Errors
-/// What is wrong, as the second half of a sentence that begins with the variable's name.
-pub(crate) async fn read(aws: &SdkConfig, arn: &str) -> Result<Secret, String> {
+/// What is wrong with it; transient where Secrets Manager could not be asked.
+pub(crate) async fn read(aws: &SdkConfig, variable: &str, arn: &str) -> Result<Secret, SettingError> {
     let region = region(arn).filter(|region| !region.is_empty()).map(|region| Region::new(region.to_owned()));
     let config = aws_sdk_secretsmanager::config::Builder::from(aws).region(region.or(aws.region().cloned())).build();
     // Boxed: the SDK's future, seen through all its callers, is too deep a type for the compiler's layout.
     let answer = Box::pin(Client::from_conf(config).get_secret_value().secret_id(arn).send()).await;
-    let answer = answer.map_err(|error| format!("the secret {arn} cannot be read: {}", reason(&error)))?;
+    let answer = answer.map_err(|error| SettingError {
+        is_transient: is_transient(&error),
+        ..SettingError::new(variable, format!("the secret {arn} cannot be read: {}", reason(&error)))
+    })?;
     match answer.secret_string().map(str::trim) {
         Some(text) if !text.is_empty() => Ok(Secret::new(text)),
-        Some(_) => Err(format!("the secret {arn} is empty")),
-        None => Err(format!("the secret {arn} is binary, it takes plain text")),
+        Some(_) => Err(SettingError::new(variable, format!("the secret {arn} is empty"))),
+        None => Err(SettingError::new(variable, format!("the secret {arn} is binary, it takes plain text"))),
     }
 }
 
@@ -38,6 +41,11 @@ fn region(value: &str) -> Option<&str> {
     let mut parts = value.trim().splitn(4, ':');
     let is_secret = parts.next() == Some("arn") && parts.next().is_some() && parts.next() == Some("secretsmanager");
     is_secret.then(|| parts.next())?.and_then(|rest| rest.split(':').next())
+}
+
+/// Not reached, throttled, or a fault of its own; not what it was told to refuse.
+fn is_transient(error: &SdkError<GetSecretValueError>) -> bool {
+    matches!(error.code(), None | Some("InternalServiceError" | "ServiceUnavailable" | "ThrottlingException"))
 }
 
 fn reason(error: &SdkError<GetSecretValueError>) -> String {

@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{
     Secret,
-    settings::{self, Reading, SECRET_VARIABLES, Settings},
+    settings::{self, Reading, SECRET_VARIABLES, SettingError, Settings},
 };
 use holdfast_operations::{Holdfast, Observer, OperationError};
 
@@ -39,25 +39,25 @@ pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Rea
         match resolve(aws, name, value).await {
             Ok(Some(secret)) => secret.expose().clone_into(value),
             Ok(None) => {}
-            Err(problem) => {
+            Err(fault) => {
                 UNREADABLE.clone_into(value);
-                faults.push((name.clone(), problem));
+                faults.push(fault);
             }
         }
     }
     let mut reading = settings::read(values);
-    for (name, problem) in faults {
-        reading.reject(&name, problem);
+    for fault in faults {
+        reading.reject(fault);
     }
     reading
 }
 
 /// The value of a secret's variable where it is another than the text there, or what is wrong with it.
-async fn resolve(aws: &SdkConfig, name: &str, value: &str) -> Result<Option<Secret>, String> {
-    let fetched = if secrets::is_arn(value) { Some(secrets::read(aws, value.trim()).await?) } else { None };
+async fn resolve(aws: &SdkConfig, name: &str, value: &str) -> Result<Option<Secret>, SettingError> {
+    let fetched = if secrets::is_arn(value) { Some(secrets::read(aws, name, value.trim()).await?) } else { None };
     let text = fetched.as_ref().map_or(value.trim(), Secret::expose);
     if name == KEY && !text.is_empty() {
-        KeyEncryptionKey::parse(&Secret::new(text)).map_err(|error| error.to_string())?;
+        KeyEncryptionKey::parse(&Secret::new(text)).map_err(|error| SettingError::new(name, error.to_string()))?;
     }
     Ok(fetched)
 }
@@ -81,6 +81,19 @@ mod tests {
         let reading = read(&no_aws(), &variables).await;
         assert!(!format!("{reading:?}").contains("hunter2"), "{reading:?}");
         reading.settings.err().map_or_else(Vec::new, |error| error.0.iter().map(ToString::to_string).collect())
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_cannot_be_asked_for_is_no_lasting_fault() {
+        let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:uri-AbCdEf";
+        let variables = |more: &[(&str, &str)]| -> Vec<_> {
+            let all = [&[("MONGODB_URI", arn)], more].concat();
+            all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        let alone = read(&no_aws(), &variables(&[])).await.settings.unwrap_err();
+        assert!(alone.is_transient(), "{alone}");
+        let beside_another = read(&no_aws(), &variables(&[("BACKUP_MAX_CONCURRENT", "0")])).await.settings.unwrap_err();
+        assert!(!beside_another.is_transient());
     }
 
     #[tokio::test]

@@ -121,6 +121,7 @@ impl OperationError {
             Self::AlreadyRunning { .. } | Self::ConcurrencyLimit { .. } => true,
             Self::Source(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
+            Self::Config(error) => error.is_transient(),
             Self::Catalog(error) => matches!(error, CatalogError::Unavailable { .. }),
             _ => false,
         }

@@ -192,6 +192,16 @@ pub struct SettingError {
     pub name: String,
     /// What was given (never of a secret), and what it takes.
     pub problem: String,
+    /// Whether it may be right in a moment, as it stands: what it names could not be asked for.
+    pub is_transient: bool,
+}
+
+impl SettingError {
+    /// A fault that stays until the setting is corrected.
+    #[must_use]
+    pub fn new(name: &str, problem: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), problem: problem.into(), is_transient: false }
+    }
 }
 
 impl fmt::Display for SettingError {
@@ -213,6 +223,14 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
+impl SettingsError {
+    /// Whether nothing is wrong but what may be right in a moment.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.0.iter().all(|fault| fault.is_transient)
+    }
+}
+
 /// What was read: the settings or their faults, and in either case what to show of them.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -224,8 +242,7 @@ pub struct Reading {
 
 impl Reading {
     /// Adds a fault that only a check outside this crate can find.
-    pub fn reject(&mut self, name: &str, problem: impl Into<String>) {
-        let fault = SettingError { name: name.to_owned(), problem: problem.into() };
+    pub fn reject(&mut self, fault: SettingError) {
         match &mut self.settings {
             Ok(_) => self.settings = Err(SettingsError(vec![fault])),
             Err(SettingsError(faults)) => faults.push(fault),

@@ -37,7 +37,7 @@ impl Reader {
     }
 
     pub(super) fn reject(&mut self, name: &str, problem: impl Into<String>) {
-        self.errors.push(SettingError { name: name.to_owned(), problem: problem.into() });
+        self.errors.push(SettingError::new(name, problem));
     }
 
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
