@@ -4,6 +4,7 @@
 pub mod conformance;
 mod faults;
 mod golden;
+mod mongo_server;
 mod mongodump;
 mod parts;
 pub mod proxy;
@@ -11,6 +12,7 @@ mod store;
 
 pub use faults::{Fault, FaultStore, Operation};
 pub use golden::{Expected, ExpectedCollection, expected, golden, golden_stderr};
+pub use mongo_server::MongoServer;
 pub use mongodump::{StandIn, installed_mongodump};
 pub use parts::{
     Parts, Stack, Tokens, aws_config, aws_config_at, mongodb_server_program, parts, s3_client, stack, unique,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_domain::{FailureCode, Job, JobStatus, Secret, Timestamp};
 use holdfast_operations::{BackupRequest, Holdfast, RunLimits, back_up_database, trigger_database};
-use holdfast_testing::{Fault, FaultStore, Operation};
+use holdfast_testing::{Fault, FaultStore, MongoServer, Operation};
 use jiff::SignedDuration;
 
 use crate::fixture::{Fixture, KEY, completed, failed, run};
@@ -155,5 +155,30 @@ async fn encryption_that_is_not_possible_is_a_failed_job() {
     assert_eq!(error.code, FailureCode::Encryption);
     assert!(error.message.contains("epoch 1"), "{}", error.message);
     assert_eq!(f.keys().await, keys);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_away_in_the_middle_fails_the_job_and_leaves_nothing() {
+    let f = Fixture::new(&[]).await;
+    let mut server = MongoServer::start(&[]).await;
+    let uri = server.uri("", "platform");
+    let client = mongodb::Client::with_uri_str(&uri).await.unwrap();
+    crate::fixture::fill_with_noise(&client.database("platform"), 40).await;
+    let h = f.with(|settings| settings.mongodb_uri = Secret::new(&uri));
+    // It takes a while to store the first part; the rest is still to be read when the server goes.
+    let faults = FaultStore::new(Arc::clone(&f.store.store));
+    faults.on(Operation::UploadPart, 1, Fault::Late(Duration::from_secs(2)));
+    let h = Holdfast { repository: f.over(faults.clone()).repository, ..h };
+    let job = trigger_database(&h, None, Timestamp::now()).await.unwrap();
+    let running = tokio::spawn(async move { run(&h, job.backup_id).await });
+    while faults.calls(Operation::UploadPart) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.kill();
+    let job = failed(running.await.unwrap());
+    assert_eq!(job.error.as_ref().unwrap().code, FailureCode::SourceLost, "{:?}", job.error);
+    assert_eq!(f.leases().await, 0);
+    no_backup_is_left(&f).await;
     f.remove().await;
 }

@@ -112,16 +112,7 @@ impl Fixture {
 
     /// Enough incompressible bytes for an artifact of several parts.
     pub(crate) async fn fill_with_noise(&self, mebibytes: usize) {
-        let collection = self.client.database(&self.database).collection("noise");
-        for batch in 0..mebibytes {
-            let documents = (0..4).map(|i| {
-                let mut bytes = vec![0; 256 * 1024];
-                getrandom::fill(&mut bytes).unwrap();
-                let binary = mongodb::bson::Binary { subtype: mongodb::bson::spec::BinarySubtype::Generic, bytes };
-                doc! { "_id": i64::try_from(batch * 4 + i).unwrap(), "noise": binary }
-            });
-            collection.insert_many(documents).await.unwrap();
-        }
+        fill_with_noise(&self.client.database(&self.database), mebibytes).await;
     }
 
     pub(crate) async fn trigger(&self) -> BackupId {
@@ -203,6 +194,20 @@ impl Fixture {
             }
         }
         self.store.remove().await;
+    }
+}
+
+/// Incompressible documents of 256 KiB.
+pub(crate) async fn fill_with_noise(database: &mongodb::Database, mebibytes: usize) {
+    let collection = database.collection("noise");
+    for batch in 0..mebibytes {
+        let documents = (0..4).map(|i| {
+            let mut bytes = vec![0; 256 * 1024];
+            getrandom::fill(&mut bytes).unwrap();
+            let binary = mongodb::bson::Binary { subtype: mongodb::bson::spec::BinarySubtype::Generic, bytes };
+            doc! { "_id": i64::try_from(batch * 4 + i).unwrap(), "noise": binary }
+        });
+        collection.insert_many(documents).await.unwrap();
     }
 }
 

@@ -2,7 +2,6 @@
 //! in memory.
 
 mod proxy;
-mod server;
 
 use std::{future::pending, io::Cursor};
 
@@ -19,7 +18,9 @@ use holdfast_domain::{
 };
 use sha2::{Digest, Sha256};
 
-pub(crate) use self::{proxy::Proxy, server::Server};
+pub(crate) use holdfast_testing::MongoServer as Server;
+
+pub(crate) use self::proxy::Proxy;
 
 pub(crate) async fn connect(uri: &str) -> Connection {
     Connection::open(&Secret::new(uri), ReadPreference::Primary, "holdfast-tests").await.expect("the server answers")

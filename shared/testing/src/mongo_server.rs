@@ -1,4 +1,5 @@
-//! A server of a test's own, to be killed and started again.
+//! A MongoDB server of a test's own, to be killed and started again.
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 use std::{
     io::{BufRead, BufReader},
@@ -9,27 +10,33 @@ use std::{
 use tempfile::TempDir;
 use tokio::{net::TcpStream, time::sleep};
 
-/// Ends with the test.
-pub(crate) struct Server {
+/// A server that ends with the test.
+///
+/// Its functions panic where it cannot be started or stopped: the test could not go on.
+pub struct MongoServer {
     data: TempDir,
     child: Option<Child>,
     port: u16,
     arguments: Vec<&'static str>,
 }
 
-impl Server {
-    pub(crate) async fn start(arguments: &[&'static str]) -> Self {
+impl MongoServer {
+    /// An empty server.
+    pub async fn start(arguments: &[&'static str]) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let mut server = Self { data, child: None, port: free_port(), arguments: arguments.to_vec() };
         server.start_again().await;
         server
     }
 
-    pub(crate) fn uri(&self, credentials: &str, database: &str) -> String {
+    /// Its connection string; `credentials` are empty or end in `@`.
+    #[must_use]
+    pub fn uri(&self, credentials: &str, database: &str) -> String {
         format!("mongodb://{credentials}127.0.0.1:{}/{database}?directConnection=true", self.port)
     }
 
-    pub(crate) fn kill(&mut self) {
+    /// Kills it, as a crash would.
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("it is killed");
             child.wait().expect("it is gone");
@@ -37,7 +44,7 @@ impl Server {
     }
 
     /// The same data, served otherwise.
-    pub(crate) async fn with_arguments(mut self, arguments: &[&'static str]) -> Self {
+    pub async fn with_arguments(mut self, arguments: &[&'static str]) -> Self {
         self.stop();
         self.arguments = arguments.to_vec();
         self.start_again().await;
@@ -45,7 +52,7 @@ impl Server {
     }
 
     /// Lets it end properly, so that everything is on disk.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let asked = Command::new("kill").arg(child.id().to_string()).status().expect("kill");
             assert!(asked.success());
@@ -53,8 +60,9 @@ impl Server {
         }
     }
 
-    pub(crate) async fn start_again(&mut self) {
-        let mut child = Command::new(holdfast_testing::mongodb_server_program())
+    /// Serves the same data again, on the same port.
+    pub async fn start_again(&mut self) {
+        let mut child = Command::new(crate::mongodb_server_program())
             .args(["--port", &self.port.to_string(), "--cache-size", "64M", "--log-file-max", "1MB", "--storage-path"])
             .arg(self.data.path())
             .args(&self.arguments)
@@ -76,7 +84,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for MongoServer {
     fn drop(&mut self) {
         self.kill();
     }
