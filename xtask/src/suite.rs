@@ -52,7 +52,8 @@ async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: 
     let mut command = cargo(environment);
     command.args(["test", "--locked", "--no-fail-fast"]);
     if options.arguments.is_empty() {
-        command.arg("--workspace");
+        // There are no examples in the documentation: their empty summaries would be the last word.
+        command.args(["--workspace", "--all-targets"]);
     }
     command.args(&options.arguments);
     let Description { aws_endpoint, .. } = stack.description();
