@@ -189,7 +189,7 @@ fn exit_of(error: &OperationError) -> Exit {
         OperationError::NotFound(_) => Exit::NotFound,
         OperationError::Config(_) | OperationError::Key(_) => Exit::Settings,
         OperationError::Corrupt { .. } => Exit::Corrupt,
-        OperationError::Source(error) => of_database(error),
+        OperationError::Source(error) | OperationError::Target(error) => of_database(error),
         OperationError::Store(error) => of_store(error),
         OperationError::Catalog(error) => of_catalog(error),
         OperationError::Repository(error) => of_repository(error),

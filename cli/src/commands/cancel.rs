@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
     let job = holdfast_operations::cancel(&holdfast, &arguments.id, Timestamp::now()).await?;
     output.result(&job, || {
-        format!("{} is {}; its run stops at its next beat, within 10 seconds", job.backup_id, job.status)
+        format!("{} is {}; a run of it stops at its next beat, within 10 seconds", job.backup_id, job.status)
     })?;
     Ok(Exit::Done)
 }

@@ -40,9 +40,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<Exit, Fa
 fn interrupted(verb: &Verb) -> Failure {
     let failure = Failure::new(Exit::Interrupted, "interrupted");
     match verb {
-        Verb::Restore(_) => {
-            failure.hint("where restoring had begun, the target holds a part of it: restore it again with --drop")
-        }
+        Verb::Restore(what) => failure.hint(what.how_to_go_on()),
         _ => failure,
     }
 }

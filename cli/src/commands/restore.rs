@@ -109,6 +109,19 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
     finish(&source, &target, &report, output)
 }
 
+impl Arguments {
+    /// What to do after an interruption. What had been asked for decides: `--drop` after a merge would take more.
+    pub(crate) const fn how_to_go_on(&self) -> &'static str {
+        let (What::Database { how, .. } | What::Archive { how, .. }) = &self.what;
+        match how.existing() {
+            Existing::Merge => "where it had begun, a part is there: the same command again adds what is missing",
+            Existing::Refuse | Existing::Drop => {
+                "where it had begun, the target holds a part of it: restore it again with --drop"
+            }
+        }
+    }
+}
+
 impl How {
     async fn target(&self, session: &Session) -> Result<RestoreTarget, Failure> {
         let Target { uri, uri_env, uri_file } = &self.target;
@@ -127,7 +140,15 @@ impl How {
             database: None,
             exclude: vec![session.own_catalogue().await],
         };
-        Ok(RestoreTarget { uri: given.or(&session.settings.mongodb_uri)?, options })
+        let is_given = uri.is_some() || uri_env.is_some() || uri_file.is_some();
+        let uri = given.or(&session.settings.mongodb_uri)?;
+        if is_given && names_a_database(&uri) {
+            return Err(Failure::usage("--to-uri names a server, and what was given names a database").hint(
+                "leave the database out (with authSource=… in the options, if it was there for the login), and \
+                       rename by --ns-from and --ns-to",
+            ));
+        }
+        Ok(RestoreTarget { uri, options })
     }
 
     const fn existing(&self) -> Existing {
@@ -165,8 +186,19 @@ fn finish(source: &Source, target: &RestoreTarget, report: &RestoreReport, outpu
         .hint("run it again with --drop, once the reason is out of the way"))
 }
 
+/// The server: what goes into which database is in the table.
 fn shown(target: &RestoreTarget) -> String {
-    redacted_uri(&target.uri).unwrap_or_else(|| "***".to_owned())
+    let uri = redacted_uri(&target.uri).unwrap_or_else(|| "***".to_owned());
+    server_of(&uri).to_owned()
+}
+
+fn server_of(uri: &str) -> &str {
+    let hosts = uri.find("://").map_or(0, |at| at + 3);
+    uri[hosts..].find('/').map_or(uri, |slash| &uri[..hosts + slash])
+}
+
+fn names_a_database(uri: &Secret) -> bool {
+    redacted_uri(uri).is_some_and(|uri| server_of(&uri).len() + 1 < uri.len())
 }
 
 /// What is restored.
@@ -226,16 +258,12 @@ async fn of_archive(
 ) -> Result<RestoreReport, Failure> {
     let progress = |progress: &RestoreProgress| meter.say(doing(progress));
     let is_file = !is_stdin && std::fs::metadata(file).is_ok_and(|found| found.is_file());
-    if !target.options.dry_run {
-        if is_file {
-            meter.say("checking".to_owned());
-            prove_archive(opened(file, false, meter)?).await?;
-        } else if target.options.existing == Existing::Drop {
-            return Err(Failure::refused(
-                "--drop takes an archive that can be read twice, to see that it is whole first",
-            )
+    if is_file {
+        meter.say("checking".to_owned());
+        prove_archive(opened(file, false, meter)?).await?;
+    } else if target.options.existing == Existing::Drop && !target.options.dry_run {
+        return Err(Failure::refused("--drop takes an archive that can be read twice, to see that it is whole first")
             .hint("save the archive as a file"));
-        }
     }
     Ok(restore_archive(opened(file, is_stdin, meter)?, target, &progress).await?)
 }

@@ -80,6 +80,8 @@ fn there_before(target: &TargetState, dry_run: bool) -> String {
 
 fn result(namespace: &RestoredNamespace) -> String {
     let compared = match &namespace.comparison {
+        // Only the archive was held against its manifest: what was there before is not in it.
+        Comparison::Equal if matches!(namespace.target, TargetState::Merged(_)) => "merged, not compared".to_owned(),
         Comparison::Equal => "equal".to_owned(),
         Comparison::NotDone => "not compared".to_owned(),
         Comparison::Differs(how) => format!("DIFFERS: {how}"),

@@ -133,6 +133,7 @@ fn completed(job: &Job, settings: &Settings) -> String {
     if let (Some(size), Some(original)) = (job.size, job.original_size) {
         fields.push(("size", format!("{}, of {} dumped", text::size(size), text::size(original))));
     }
+    fields.push(("stored", stored(job).to_owned()));
     fields.extend(job.engine.iter().map(|engine| ("engine", format!("{} {}", engine.name, engine.version))));
     fields.extend(job.key.iter().map(|key| ("key", key.to_string())));
     fields.extend(job.checksum.iter().map(|checksum| ("sha256", checksum.to_string())));
@@ -140,6 +141,15 @@ fn completed(job: &Job, settings: &Settings) -> String {
     fields.extend(job.duration_ms.iter().map(|ms| ("took", text::duration(*ms))));
     fields.extend(job.message.iter().map(|message| ("message", message.clone())));
     text::fields(&fields)
+}
+
+const fn stored(job: &Job) -> &'static str {
+    match (job.compressed, job.encrypted) {
+        (true, true) => "compressed, encrypted",
+        (true, false) => "compressed, not encrypted",
+        (false, true) => "encrypted",
+        (false, false) => "as it is",
+    }
 }
 
 /// Shows how far the run is.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use holdfast_catalog::CatalogError;
-use holdfast_domain::{BackupId, Job, Manifest, settings::Settings};
+use holdfast_domain::{BackupId, Job, Manifest, VerificationStatus, settings::Settings};
 use holdfast_operations::OperationError;
 use serde::Serialize;
 
@@ -138,7 +138,11 @@ fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, String)> {
     }
     if let Some(found) = &job.verification {
         let (level, at) = (found.level.as_str(), text::time(found.at, settings));
-        fields.push(("verified", format!("{:?} at level {level}, {at}", found.status).to_lowercase()));
+        let what = match found.status {
+            VerificationStatus::Passed => "passed",
+            VerificationStatus::Failed => "failed",
+        };
+        fields.push(("verified", format!("{what} at level {level}, {at}")));
     }
     if let Some(error) = &job.error {
         fields.push(("error", format!("{} ({})", error.message, error.code)));

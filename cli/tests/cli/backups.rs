@@ -70,7 +70,6 @@ async fn a_target_that_is_not_empty_is_refused_unless_told_what_to_do_with_it() 
 async fn what_needs_only_the_store_works_without_mongodb() {
     let mut place = Place::initialised().await;
     let id = place.back_up();
-    let good = place.env.clone();
     place.env.insert("MONGODB_URI", UNREACHABLE.to_owned());
     place.env.remove("BACKUP_CATALOG_URI");
     assert_eq!(place.json(&["list"]).len(), 1);
@@ -81,7 +80,7 @@ async fn what_needs_only_the_store_works_without_mongodb() {
     assert_eq!((&found["status"], &found["recorded"]), (&"passed".into(), &false.into()), "{found}");
     let copy = holdfast_testing::unique("copy");
     let (from, to) = (format!("{}.*", place.database), format!("{copy}.*"));
-    place.env.insert("TARGET", good["MONGODB_URI"].clone());
+    place.env.insert("TARGET", holdfast_testing::parts().mongodb_uri.clone());
     let restore = ["restore", "database", &id, "--ns-from", &from, "--ns-to", &to, "--to-uri-env", "TARGET", "--yes"];
     place.holdfast(&restore).expect(0);
     place.assert_same_in(&copy).await;

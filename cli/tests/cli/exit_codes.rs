@@ -84,7 +84,10 @@ async fn what_does_not_answer_is_unreachable_and_its_password_is_not_told() {
         let ended = place.holdfast(words).expect(code);
         assert!(!ended.stderr.contains("hunter2") && !ended.text().contains("hunter2"), "{words:?}: {}", ended.stderr);
     };
-    silent(&["restore", "database", &id, "--to-uri", UNREACHABLE, "--yes"], 7);
+    // A target is a server: a database in its connection string would be ignored, so it is refused.
+    silent(&["restore", "database", &id, "--to-uri", UNREACHABLE, "--yes"], 2);
+    let server = UNREACHABLE.replace("/db?", "/?");
+    silent(&["restore", "database", &id, "--to-uri", &server, "--yes"], 7);
     silent(&["dump", "--uri", UNREACHABLE, "--archive"], 7);
     silent(&["restore", "database", &id, UNREACHABLE], 2);
     silent(&["dump", "--uri", "hunter2:postgres"], 2);

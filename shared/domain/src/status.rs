@@ -56,9 +56,8 @@ impl JobStatus {
 
     /// The states from which a job may come to this one.
     ///
-    /// A run that was killed is taken over by a second: hence `running` and `committing` lead to `running`. The manifest
-    /// wins: where it is there, a `failed` job becomes `completed`, and so does a `pending` one, whose backup another
-    /// catalogue knew.
+    /// A run that was killed is taken over by a second: hence `running` and `committing` lead to `running`. A `failed`
+    /// job becomes `completed` only where its manifest is there: the manifest wins.
     #[must_use]
     pub const fn may_come_from(self) -> &'static [Self] {
         match self {
@@ -66,7 +65,7 @@ impl JobStatus {
             Self::Running => &[Self::Pending, Self::Running, Self::Committing],
             Self::Finalizing => &[Self::Running],
             Self::Committing => &[Self::Running, Self::Finalizing],
-            Self::Completed => &[Self::Committing, Self::Running, Self::Finalizing, Self::Pending, Self::Failed],
+            Self::Completed => &[Self::Committing, Self::Running, Self::Finalizing, Self::Failed],
             Self::Failed => &[Self::Pending, Self::Running, Self::Finalizing, Self::Committing],
             Self::Cancelled => &[Self::Pending, Self::Running, Self::Finalizing],
             Self::Deleted => &[Self::Completed, Self::Failed, Self::Cancelled],

@@ -9,7 +9,7 @@ use std::{
 use holdfast_archive::ContentHash;
 use holdfast_codec::{ArtifactDigest, ArtifactPlace, DecryptReader, GunzipReader, MasterKey, SegmentReader};
 use holdfast_domain::{Artifact, Manifest, ObjectKey, SEGMENT_BYTES, Sha256Digest};
-use holdfast_storage::ByteReader;
+use holdfast_storage::{ByteReader, StoreError};
 
 use crate::{OperationError, Repository};
 
@@ -105,7 +105,12 @@ impl ArchiveReader {
         opener: Arc<Opener>,
         depth: Depth,
     ) -> Result<Self, OperationError> {
-        let bytes = repository.store().get(key, None).await?;
+        let bytes = match (repository.store().get(key, None).await, key.backup()) {
+            (Err(StoreError::NotFound { .. }), Some(id)) => {
+                return Err(OperationError::corrupt(&id, format!("{key} is missing")));
+            }
+            (bytes, _) => bytes?,
+        };
         Ok(Self { opener, stored: Some(Box::new(ByteReader::new(bytes))), opened: None, depth })
     }
 

@@ -52,6 +52,9 @@ pub enum OperationError {
     /// The database.
     #[error(transparent)]
     Source(#[from] DatabaseError),
+    /// The server that a restore goes to.
+    #[error("the target of the restore: {0}")]
+    Target(DatabaseError),
     /// The database answered with fewer documents than its dump holds, or the reverse.
     #[error("the dump is not whole: {0}")]
     DumpNotWhole(String),
@@ -119,7 +122,7 @@ impl OperationError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::AlreadyRunning { .. } | Self::ConcurrencyLimit { .. } => true,
-            Self::Source(error) => error.is_transient(),
+            Self::Source(error) | Self::Target(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
             Self::Config(error) => error.is_transient(),
             Self::Catalog(error) => matches!(error, CatalogError::Unavailable { .. }),
@@ -138,7 +141,7 @@ impl OperationError {
     pub fn code(&self) -> FailureCode {
         match self {
             Self::Config(_) | Self::Disabled(_) | Self::Engine(_) => FailureCode::ConfigInvalid,
-            Self::Source(error) => source_code(error),
+            Self::Source(error) | Self::Target(error) => source_code(error),
             Self::DumpNotWhole(_) => FailureCode::DumpRefused,
             Self::Store(StoreError::Denied { .. }) => FailureCode::StoreDenied,
             Self::Store(StoreError::Corrupt { .. }) | Self::Corrupt { .. } => FailureCode::StoreCorrupt,
@@ -151,6 +154,18 @@ impl OperationError {
     }
 
     fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Target(DatabaseError::Denied(_)) => {
+                return Some(
+                    "check user, password and authSource of the target's connection string, and that the user has the role `restore`",
+                );
+            }
+            Self::Target(_) => {
+                return Some("check that the target's server is up, and that its connection string names it");
+            }
+            Self::Disabled(_) => return Some("set it to true"),
+            _ => {}
+        }
         match self {
             Self::Engine(EngineFault::Tool(_)) => return Some(NO_TOOL),
             Self::Engine(EngineFault::Unfit(_)) => return Some(NOT_FOR_THE_TOOL),

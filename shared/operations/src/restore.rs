@@ -38,7 +38,7 @@ impl RestoreTarget {
     /// # Errors
     /// Where it cannot be.
     pub async fn connect(&self) -> Result<Connection, OperationError> {
-        Ok(Connection::open(&self.uri, ReadPreference::Primary, APP_NAME).await?)
+        Connection::open(&self.uri, ReadPreference::Primary, APP_NAME).await.map_err(OperationError::Target)
     }
 }
 

@@ -41,6 +41,12 @@ pub enum MapError {
         /// The pattern, or the name it led to.
         pattern: String,
     },
+    /// A pattern is a typing error: what it was to rename would go over the original.
+    #[error("{pattern:?} matches nothing in the archive")]
+    Unmatched {
+        /// The pattern to rename from.
+        pattern: String,
+    },
     /// Two namespaces would become one.
     #[error("{first} and {second} would both be restored to {target}")]
     Collision {
@@ -92,6 +98,8 @@ impl NamespaceMap {
         &self,
         names: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Vec<(String, String)>, MapError> {
+        let names: Vec<_> = names.into_iter().collect();
+        self.refuse_unmatched(&names)?;
         let mut sources = HashMap::new();
         let mut targets = Vec::new();
         for (db, collection) in names {
@@ -104,6 +112,16 @@ impl NamespaceMap {
             targets.push(target);
         }
         Ok(targets)
+    }
+
+    /// An archive without namespaces matches nothing, and there is nothing to go wrong.
+    fn refuse_unmatched(&self, names: &[(&str, &str)]) -> Result<(), MapError> {
+        let names: Vec<String> = names.iter().map(|(db, collection)| format!("{db}.{collection}")).collect();
+        let is_unmatched = |rule: &&Rule| names.iter().all(|name| rule.apply(name).is_none());
+        match self.rules.iter().find(is_unmatched) {
+            Some(rule) if !names.is_empty() => Err(MapError::Unmatched { pattern: rule.from.join("*") }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -199,6 +217,14 @@ mod tests {
         let map = map("*.x", "*.y").unwrap();
         let names = [("a", "y"), ("a", "x")];
         assert!(matches!(map.apply_to_all(names), Err(MapError::Collision { target, .. }) if target == "a.y"));
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_a_typing_error() {
+        let map = map("web3platfrom.*", "copy.*").unwrap();
+        let error = map.apply_to_all([("web3platform", "users")]).unwrap_err();
+        assert_eq!(error, MapError::Unmatched { pattern: "web3platfrom.*".to_owned() });
+        assert_eq!(map.apply_to_all([]), Ok(vec![]));
     }
 
     proptest! {

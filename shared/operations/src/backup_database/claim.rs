@@ -6,7 +6,7 @@ use holdfast_catalog::{CatalogError, JobChange, Lease, LeaseError};
 use holdfast_domain::{Job, JobStatus, Timestamp};
 
 use super::{BackupRequest, Run, RunLimits, SkipReason};
-use crate::{Holdfast, OperationError, lease, settle};
+use crate::{Holdfast, OperationError, lease};
 
 /// How often another run's beat is looked at, while it is not clear whether that run is dead.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -22,10 +22,6 @@ pub(super) async fn claim(h: &Holdfast, request: &BackupRequest, limits: RunLimi
         // Its lease may have been taken just now, by the event's second coming.
         lease::release(h, &job.backup_id).await;
         return Ok(Claim::Skip(SkipReason::AlreadySettled(job.status)));
-    }
-    // Whatever the row says: the catalogue may be a new one.
-    if committed_before(h, &job).await? {
-        return Ok(Claim::Skip(SkipReason::AlreadySettled(JobStatus::Completed)));
     }
     let Some(seen) = dead_or_unclaimed(h, &job).await? else {
         return Ok(Claim::Skip(SkipReason::RunningElsewhere));
@@ -52,19 +48,6 @@ async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, Ope
     let now = Timestamp::now();
     lease::lease_and_insert(h, &Job::pending(id.clone(), request.trigger(), now), now).await?;
     Ok(h.catalog.get(&id).await?)
-}
-
-/// A run that was killed between its manifest and its job's last change has left a backup that exists; so has a run
-/// that another catalogue knew.
-async fn committed_before(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
-    match h.repository.manifest(&job.backup_id).await {
-        Ok(manifest) => {
-            settle::complete(h, job, &manifest).await?;
-            Ok(true)
-        }
-        Err(OperationError::NotFound(_)) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// The fencing number under which nobody is at work; `None` where somebody is. While it is unclear it waits: a run is

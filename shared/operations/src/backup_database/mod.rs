@@ -136,13 +136,31 @@ async fn dump_and_commit(h: &Holdfast, run: &Run, meters: &Meters, watch: &Watch
     if let Some(switch) = trigger::switched_off(h) {
         return Err(OperationError::Disabled(switch).into());
     }
+    refuse_to_repeat(h, run, watch).await?;
     let key = watch.guard(writing_key(h)).await?;
     let dump = dump_to_store(h, run, &key, meters, watch).await?;
     commit(h, run, &key, dump, watch).await
 }
 
-/// How a run failed.
+/// A run that was killed between its manifest and its job's last change has left a backup that exists; so has a run
+/// that another catalogue knew. Whatever the row says, it is looked for first.
+async fn refuse_to_repeat(h: &Holdfast, run: &Run, watch: &Watch) -> Result<(), RunFault> {
+    match watch.guard(h.repository.manifest(&run.job.backup_id)).await {
+        Ok(manifest) => {
+            settle::complete(h, &run.job, &manifest).await?;
+            Err(RunFault::CommittedBefore)
+        }
+        Err(OperationError::NotFound(_)) => Ok(()),
+        // An earlier run may have committed: failing the job would deny a backup that exists.
+        Err(error) if run.fence > 1 => Err(RunFault::Unknown(error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How a run ended without a backup of its own.
 enum RunFault {
+    /// The backup exists already.
+    CommittedBefore,
     /// There is no manifest: the job failed.
     Failed(OperationError),
     /// Whether there is a manifest is not known: the sweep will find out.
@@ -160,6 +178,7 @@ async fn conclude(h: &Holdfast, run: &Run, result: Result<Job, RunFault>) -> Res
     let skipped = |reason| Ok(BackupOutcome::Skipped { backup_id: backup_id.clone(), reason });
     match result {
         Ok(job) => Ok(BackupOutcome::Completed(Box::new(job))),
+        Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
         Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
             skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
         }

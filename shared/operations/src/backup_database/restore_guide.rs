@@ -61,7 +61,8 @@ fn decrypting(encryption: &Encryption, artifact: &Artifact, keys: &[WrappedKey],
          your own.\n\n\
          The master key of epoch {epoch} stands wrapped in `{at}repository.json` (and `repository.copy.json`), under \
          `epochs`, `epoch: {epoch}`. The printed copy of `holdfast key export` holds it plain: with that, set \
-         `MASTER` and go on to the next step.\n\n"
+         `MASTER` and go on to the next step.\n\n\
+         ```bash\naws s3 cp '{at}repository.json' .\n```\n\n"
     );
     for key in keys {
         text.push_str(&unwrapping(key, epoch));
@@ -79,9 +80,12 @@ fn decrypting(encryption: &Encryption, artifact: &Artifact, keys: &[WrappedKey],
          FOUND=$({{ head -c $((SIZE - 32)) \"$FILE\"; printf '%s%04d' \"$PLACE\" {length}; }} \\\n  \
          | openssl dgst -sha256 -mac HMAC -macopt \"hexkey:$(derive mac)\" -r | cut -c 1-64)\n\
          WRITTEN=$(tail -c 32 \"$FILE\" | od -An -v -tx1 | tr -d ' \\n')\n\
-         [ \"$FOUND\" = \"$WRITTEN\" ] || {{ echo 'the MAC is wrong: damaged, moved, or another key' >&2; exit 1; }}\n\
-         head -c $((SIZE - 32)) \"$FILE\" | tail -c +1025 \\\n  \
+         if [ \"$FOUND\" = \"$WRITTEN\" ]; then\n  \
+         head -c $((SIZE - 32)) \"$FILE\" | tail -c +1025 \\\n    \
          | openssl enc -d -aes-256-cbc -K \"$(derive enc)\" -iv \"$IV\" -out \"${{FILE%.enc}}\"\n\
+         else\n  \
+         echo 'the MAC is wrong: the file is damaged or was moved, or this is another key' >&2; false\n\
+         fi\n\
          ```\n\n",
         key = artifact.key,
         length = artifact.key.as_str().len(),

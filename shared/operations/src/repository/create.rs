@@ -39,7 +39,12 @@ impl Repository {
             self.put_first(copy).await?;
             restored_from_copy = true;
         }
-        Ok(InitReport { restored_from_copy, ..self.ready_for_writing(with_key, now).await? })
+        let report = self.ready_for_writing(with_key, now).await?;
+        if with_key && let Some(epoch) = report.key_epoch {
+            // A key that opens nothing is better found now than by the first backup.
+            self.master_key(epoch).await?;
+        }
+        Ok(InitReport { restored_from_copy, ..report })
     }
 
     /// As [`Repository::init`], for a run that nobody watches: a lost file is an error.

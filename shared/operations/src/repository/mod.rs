@@ -59,8 +59,8 @@ pub enum RepositoryError {
     /// Both are gone, backups are there.
     #[error(
         "{0} holds backups, and neither repository.json nor repository.copy.json. Nothing was written, and no new key \
-         is ever made beside old backups: bring one of the two back (an older version of the object, the second \
-         store, or the offline copy made by `holdfast key export`)"
+         is ever made beside old backups: bring an older version of one of the two back. Without any, each backup opens \
+         by its RESTORE.md and the master key that `holdfast key export` printed"
     )]
     Lost(StoreLocation),
     /// Not the JSON it should be.
