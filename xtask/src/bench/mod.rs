@@ -10,15 +10,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use mongodb::Client;
-use tokio::process::Command;
 
 use crate::{
     environment::Environment,
-    files::{self, Build},
+    files::Build,
     prerequisites::Purpose,
     process::Supervisor,
-    progress::{self, Step},
-    stack::{PACKAGES, Stack},
+    progress::Step,
+    stack::{self, Stack},
     tools,
 };
 
@@ -36,22 +35,12 @@ pub(crate) struct Options {
 /// Measures and prints.
 pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<ExitCode> {
     let tools = tools::install(environment, &supervisor, Purpose::Demo).await?;
-    build(environment, &supervisor).await?;
+    stack::build(environment, &supervisor, Build::Release).await?;
     let stack = Stack::start(&tools, supervisor, Build::Release).await?;
     let measured = measure(environment, &stack, options, &tools.program("python")).await;
     stack.clean_up().await?;
     measured?;
     Ok(ExitCode::SUCCESS)
-}
-
-async fn build(environment: &Environment, supervisor: &Supervisor) -> Result<()> {
-    progress::announce("Building the release programs");
-    let mut cargo = Command::new(environment.cargo());
-    cargo.args(["build", "--release", "--locked", "--package", "holdfast"]).current_dir(files::workspace());
-    for package in PACKAGES {
-        cargo.args(["--package", package]);
-    }
-    supervisor.run(&mut cargo).await
 }
 
 async fn measure(environment: &Environment, stack: &Stack, options: &Options, python: &std::path::Path) -> Result<()> {

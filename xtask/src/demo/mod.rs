@@ -19,16 +19,15 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 use mongodb::Client;
-use tokio::process::Command;
 
 use crate::{
     Outcome,
     environment::Environment,
-    files::{self, Build},
+    files::Build,
     prerequisites::Purpose,
     process::Supervisor,
-    progress::{self, Step},
-    stack::{PACKAGES, Stack},
+    progress::Step,
+    stack::{self, Stack},
     tools,
 };
 
@@ -54,7 +53,7 @@ pub(crate) struct Times {
 pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<Outcome> {
     let began = Instant::now();
     let tools = tools::install(environment, &supervisor, Purpose::Demo).await?;
-    build(environment, &supervisor).await?;
+    stack::build(environment, &supervisor, Build::Light).await?;
     let stack = Stack::start(&tools, supervisor, Build::Light).await?;
     let told = tell(&stack, began).await;
     if told.is_err() || !options.keep {
@@ -72,16 +71,6 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
         report::how_to_reach(stack.description());
     }
     Ok(Outcome::Keep(Box::new(stack)))
-}
-
-async fn build(environment: &Environment, supervisor: &Supervisor) -> Result<()> {
-    progress::announce("Building the functions and the command line");
-    let mut cargo = Command::new(environment.cargo());
-    cargo.args(["build", "--locked", "--package", "holdfast"]).current_dir(files::workspace());
-    for package in PACKAGES {
-        cargo.args(["--package", package]);
-    }
-    supervisor.run(&mut cargo).await
 }
 
 /// The story, from an empty database to the report.

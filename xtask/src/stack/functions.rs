@@ -8,17 +8,36 @@ use tokio::process::Command;
 
 use super::aws::LocalAws;
 use crate::{
+    environment::Environment,
     files::{self, Build},
     process::Supervisor,
+    progress,
     tools::Tools,
 };
 
 /// The packages whose programs are the functions.
-pub(crate) const PACKAGES: [&str; 3] = ["holdfast-api", "holdfast-database-backup", "holdfast-retention"];
+const PACKAGES: [&str; 3] = ["holdfast-api", "holdfast-database-backup", "holdfast-retention"];
 const BUCKET: &str = "artifacts";
 const LAYER: &str = "ContentUri: !Sub infra/mongodump-layer/${Architecture}\n";
 /// Not compressed: it goes no further than this machine.
 const ZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').write(sys.argv[2], 'bootstrap')";
+
+/// Builds the functions, and the command line that goes with them.
+pub(crate) async fn build(environment: &Environment, supervisor: &Supervisor, build: Build) -> Result<()> {
+    progress::announce(match build {
+        Build::Light => "Building the functions and the command line",
+        Build::Release => "Building the functions and the command line for release",
+    });
+    let mut cargo = Command::new(environment.cargo());
+    cargo.args(["build", "--locked", "--package", "holdfast"]).current_dir(files::workspace());
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
+    if build == Build::Release {
+        cargo.arg("--release");
+    }
+    supervisor.run(&mut cargo).await
+}
 
 /// Uploads functions and template; returns the template's address.
 pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervisor, build: Build) -> Result<String> {

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 pub(crate) use description::Description;
-pub(crate) use functions::PACKAGES;
+pub(crate) use functions::build;
 pub(crate) use mongodb::Databases;
 
 use self::{aws::LocalAws, mongodb::Mongo, tokens::Issuer};
