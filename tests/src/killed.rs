@@ -15,7 +15,16 @@ const MEBIBYTES: i32 = 96;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_backup_is_taken_over_by_the_next_delivery_of_its_event() {
-    let variant = deployed("taken-over").await;
+    is_taken_over_when_killed(Deployment::named("taken-over")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_backup_leaves_no_mongodump_behind_and_is_taken_over_with_another() {
+    is_taken_over_when_killed(Deployment::named("mongodump-killed").dumped_by_mongodump()).await;
+}
+
+async fn is_taken_over_when_killed(deployment: Deployment) {
+    let variant = deployed(deployment).await;
     let id = killed_in_the_middle(&variant).await;
     deliver_again(&variant, &id).await;
     variant.age_lease().await;
@@ -30,7 +39,7 @@ async fn a_killed_backup_is_taken_over_by_the_next_delivery_of_its_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_backup_that_nobody_takes_over_is_settled_by_the_sweep() {
-    let variant = deployed("swept").await;
+    let variant = deployed(Deployment::named("swept")).await;
     let id = killed_in_the_middle(&variant).await;
     killed_at_every_delivery(&variant, &id).await;
     let silent = variant.sweep().await;
@@ -49,9 +58,19 @@ async fn a_killed_backup_that_nobody_takes_over_is_settled_by_the_sweep() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_paused_past_its_lease_gives_way_to_the_run_that_took_over() {
-    let variant = deployed("paused").await;
+    gives_way_when_paused(Deployment::named("paused")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_backup_that_gives_way_leaves_no_mongodump_behind() {
+    gives_way_when_paused(Deployment::named("mongodump-paused").dumped_by_mongodump()).await;
+}
+
+async fn gives_way_when_paused(deployment: Deployment) {
+    let variant = deployed(deployment).await;
     let id = in_the_middle(&variant).await;
     let paused = worker(&variant).await;
+    let tools = tools_of(&paused, &variant);
     paused.signal("STOP");
     assert_eq!(variant.api.job(&id).await["status"], "running", "it was paused too late");
     variant.age_lease().await;
@@ -65,6 +84,7 @@ async fn a_backup_paused_past_its_lease_gives_way_to_the_run_that_took_over() {
         log.iter().any(|line| line.contains(&id) && line.contains("nothing to do")).then_some(())
     })
     .await;
+    are_gone(&tools).await;
     assert_eq!(variant.api.job(&id).await, job, "it changes nothing any more");
     let dumps: Vec<String> = variant.keys().await.into_iter().filter(|key| key.contains("/dump.")).collect();
     assert_eq!(dumps, [job["key"].as_str().unwrap()], "and leaves nothing");
@@ -73,9 +93,10 @@ async fn a_backup_paused_past_its_lease_gives_way_to_the_run_that_took_over() {
     variant.finish(&id).await;
 }
 
-async fn deployed(name: &str) -> Variant {
-    let variant = Deployment::named(name).encrypted_under(PASSPHRASE).deploy().await;
+async fn deployed(deployment: Deployment) -> Variant {
+    let variant = deployment.encrypted_under(PASSPHRASE).deploy().await;
     fill_with_noise(&variant.server, &variant.source, MEBIBYTES).await;
+    variant.mongodump_sees_the_source().await;
     variant
 }
 
@@ -91,7 +112,9 @@ async fn in_the_middle(variant: &Variant) -> String {
 
 async fn killed_in_the_middle(variant: &Variant) -> String {
     let id = in_the_middle(variant).await;
+    let tools = tools_of(&worker(variant).await, variant);
     kill(variant).await;
+    are_gone(&tools).await;
     assert_eq!(variant.api.job(&id).await["status"], "running", "it was killed too late");
     id
 }
@@ -128,6 +151,23 @@ async fn worker(variant: &Variant) -> Process {
     until("the worker's process", Duration::from_secs(30), found).await
 }
 
+/// The mongodump that dumps for a worker: one, or none if the engine is the native one.
+fn tools_of(worker: &Process, variant: &Variant) -> Vec<Process> {
+    let tools = worker.children();
+    let told: Vec<String> = tools.iter().flat_map(|tool| [tool.arguments(), tool.environment()].concat()).collect();
+    assert_eq!(tools.len(), usize::from(variant.mongodump.is_some()), "{told:?}");
+    assert!(tools.is_empty() || told.contains(&"--archive".to_owned()), "{told:?}");
+    assert!(tools.iter().all(Process::group_is_there), "{told:?}");
+    variant.assert_no_secret_in("the process of mongodump", &told);
+    tools
+}
+
+/// They and all that they started.
+async fn are_gone(tools: &[Process]) {
+    let gone = || async { (!tools.iter().any(Process::group_is_there)).then_some(()) };
+    until("the end of mongodump", Duration::from_secs(10), gone).await;
+}
+
 async fn manifests(variant: &Variant) -> usize {
     variant.keys().await.iter().filter(|key| key.ends_with("/manifest.json")).count()
 }
@@ -139,5 +179,6 @@ async fn what_was_left_is_swept(variant: &Variant, uploads: u64) {
     assert_eq!(variant.leases().await, 0);
     let source = variant.server.client.database(&variant.source);
     source.collection::<mongodb::bson::Document>("noise").drop().await.unwrap();
+    variant.mongodump_sees_the_source().await;
     variant.api.back_up().await;
 }

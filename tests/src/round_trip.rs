@@ -1,10 +1,10 @@
 //! A backup that the API was asked for comes back in another database, equal to the last byte, however it was stored.
 
-use std::process::Command;
+use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::stage::{Deployment, Variant, collections_of, fill_from_golden};
+use crate::stage::{Deployment, Variant, collections_of, fill_from_golden, follow};
 
 const KEY: &str = "8f3c1d5e7a9b2c4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f1a3b5c7d9e0f2a4b6c8d";
 
@@ -42,9 +42,30 @@ async fn a_backup_encrypted_by_kms_comes_back_equal() {
     variant.finish(id(&job)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_by_mongodump_comes_back_equal() {
+    let (variant, job) = backed_up(Deployment::named("mongodump").dumped_by_mongodump()).await;
+    assert_stored(&job, ".archive.gz", [true, false]);
+    names_mongodump(&variant, &job).await;
+    comes_back_equal(&variant, &job).await;
+    variant.finish(id(&job)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_backup_by_mongodump_comes_back_equal_and_opens_by_its_own_guide() {
+    let deployment = Deployment::named("mongodump-encrypted").dumped_by_mongodump().encrypted_under(KEY).talkative();
+    let (variant, job) = backed_up(deployment).await;
+    assert_stored(&job, ".archive.gz.enc", [true, true]);
+    names_mongodump(&variant, &job).await;
+    comes_back_equal(&variant, &job).await;
+    opens_by_its_guide(&variant, &job).await;
+    variant.finish(id(&job)).await;
+}
+
 async fn backed_up(deployment: Deployment) -> (Variant, Value) {
     let variant = deployment.deploy().await;
     fill_from_golden(&variant.source).await;
+    variant.mongodump_sees_the_source().await;
     let job = variant.api.back_up().await;
     assert_eq!((&job["trigger"]["kind"], &job["trigger"]["by"]), (&"manual".into(), &"admin@local".into()), "{job}");
     (variant, job)
@@ -57,6 +78,23 @@ fn assert_stored(job: &Value, suffix: &str, [compressed, encrypted]: [bool; 2]) 
 
 fn id(job: &Value) -> &str {
     job["backupId"].as_str().unwrap()
+}
+
+/// That job and manifest say who dumped; and that it had its share of the function's memory, and nothing else of the
+/// function's environment.
+async fn names_mongodump(variant: &Variant, job: &Value) {
+    let mongodump = variant.mongodump.as_ref().unwrap();
+    assert_eq!(job["engine"], json!({ "name": "mongodump", "version": mongodump.version() }), "{job}");
+    assert_eq!(job["message"], Value::Null, "{job}");
+    let manifest = variant.object(&format!("database/{}/manifest.json", id(job))).await;
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["manifest"]["engine"], job["engine"], "{manifest}");
+    if let [arguments, environment] = mongodump.found().as_slice() {
+        assert!(arguments.lines().any(|word| *word == format!("--db={}", variant.source)), "{arguments}");
+        let names = environment.lines().filter_map(|line| Some(line.split_once('=')?.0));
+        let names: BTreeSet<&str> = names.filter(|name| !["HOME", "PATH", "PWD"].contains(name)).collect();
+        assert_eq!(names, BTreeSet::from(["GOMEMLIMIT"]), "{environment}");
+    }
 }
 
 async fn comes_back_equal(variant: &Variant, job: &Value) {
@@ -77,32 +115,11 @@ async fn assert_same(variant: &Variant, restored: &str) {
     variant.server.drop(&[restored]).await;
 }
 
-/// Follows RESTORE.md in an empty folder with nothing but a shell, and restores the archive that comes out.
+/// Follows RESTORE.md with nothing but a shell, and restores the archive that comes out.
 async fn opens_by_its_guide(variant: &Variant, job: &Value) {
-    let folder = tempfile::tempdir().unwrap();
     let key = job["key"].as_str().unwrap();
-    let file = key.rsplit('/').next().unwrap();
-    std::fs::write(folder.path().join(file), variant.object(key).await).unwrap();
-    let guide = variant.object(&format!("database/{}/RESTORE.md", id(job))).await;
-    let repository: Value = serde_json::from_slice(&variant.object("repository.json").await).unwrap();
-    let wrapped = repository["epochs"][0]["keys"][0]["wrapped"].as_str().unwrap();
-    let script = script(std::str::from_utf8(&guide).unwrap(), wrapped);
-    let followed = Command::new("bash").arg("-c").arg(&script).current_dir(folder.path()).output().unwrap();
-    assert!(followed.status.success(), "{}\n{}", script, String::from_utf8_lossy(&followed.stderr));
-    let archive = folder.path().join(file.trim_end_matches(".enc"));
+    let folder = follow(variant, id(job), &[key.to_owned()], KEY).await;
+    let archive = folder.path().join(key.rsplit('/').next().unwrap().trim_end_matches(".enc"));
     let restored = variant.restored(&["archive", archive.to_str().unwrap()]).await;
     assert_same(variant, &restored).await;
-}
-
-/// The guide's own commands, with the two values filled in that a person would paste; what needs AWS is done already.
-fn script(guide: &str, wrapped: &str) -> String {
-    let blocks = guide.split("```").skip(1).step_by(2);
-    let shell = blocks.filter_map(|block| block.strip_prefix("sh\n").or_else(|| block.strip_prefix("bash\n")));
-    let lines = shell.filter(|block| !block.starts_with("aws ")).flat_map(str::lines);
-    let filled = lines.map(|line| match line.split_once('=') {
-        Some(("KEY", _)) if line.contains('#') => format!("KEY={KEY}"),
-        Some(("WRAPPED", _)) if line.contains('#') => format!("WRAPPED={wrapped}"),
-        _ => line.to_owned(),
-    });
-    ["set -eu".to_owned()].into_iter().chain(filled).collect::<Vec<_>>().join("\n")
 }

@@ -42,7 +42,8 @@ async fn a_malformed_connection_string_is_told_as_such() {
     variant.finish(job["backupId"].as_str().unwrap()).await;
 }
 
-async fn fails(variant: &Variant, code: &str) -> Value {
+/// Backs up, and returns the job, which failed with this code and left nothing.
+pub(crate) async fn fails(variant: &Variant, code: &str) -> Value {
     let began = Instant::now();
     let job = variant.api.settled(&variant.api.triggered().await).await;
     assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());

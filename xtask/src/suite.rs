@@ -56,12 +56,18 @@ async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: 
         command.args(["--workspace", "--all-targets"]);
     }
     command.args(&options.arguments);
-    let Description { aws_endpoint, .. } = stack.description();
+    let Description { aws_endpoint, ipfs_node, .. } = stack.description();
     command.env("HOLDFAST_TEST_MONGODB_URI", stack.mongodb_server_uri());
     command.env("HOLDFAST_TEST_AWS_ENDPOINT", aws_endpoint);
+    command.env("HOLDFAST_TEST_IPFS_NODE", ipfs_node);
     command.env("HOLDFAST_TEST_STACK", serde_json::to_string(stack.description()).unwrap_or_default());
-    if let Some(program) = tools.mongodb_stand_in() {
-        command.env("HOLDFAST_TEST_MONGODB_SERVER", program);
+    let programs = [
+        ("HOLDFAST_TEST_MONGODB_SERVER", tools.mongodb_stand_in()),
+        ("HOLDFAST_TEST_IPFS_NODE_SERVER", tools.ipfs_node()),
+        ("HOLDFAST_TEST_AGE", tools.age()),
+    ];
+    for (name, program) in programs {
+        command.envs(program.map(|program| (name, program)));
     }
     // The runner's own summary is the last word.
     stack.supervisor().run(&mut command).await.is_ok()

@@ -198,6 +198,21 @@ pub enum KeyError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What should be an age recipient is none.
+    #[error("the age recipient is not usable: {reason}; expected age1 and 58 more characters, as age-keygen prints it")]
+    Recipient {
+        /// What is wrong with it, without its text.
+        reason: &'static str,
+    },
+    /// What should be an age identity is none.
+    #[error("the age identity is not usable: {reason}; expected a line AGE-SECRET-KEY-1…, as age-keygen writes it")]
+    Identity {
+        /// What is wrong with it, without its text.
+        reason: &'static str,
+    },
+    /// An identity, but not of the recipient that this master key is wrapped for.
+    #[error("wrong identity: the repository's master key is wrapped for another age recipient")]
+    WrongIdentity,
     /// The system has no randomness to give. Transient.
     #[error("the system gave no random bytes: {0}")]
     Random(String),

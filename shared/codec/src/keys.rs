@@ -5,7 +5,7 @@ use std::fmt;
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
-use holdfast_domain::Sha256Digest;
+use holdfast_domain::{Secret, Sha256Digest};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -37,7 +37,7 @@ pub(crate) fn hmac_of(key: &[u8; 32], bytes: &[u8]) -> Sha256Digest {
 
 /// HKDF-SHA256 to 32 bytes. An empty salt is HKDF's "not provided": 32 zero bytes.
 #[expect(clippy::expect_used, reason = "one block is within HKDF's 255")]
-fn hkdf(master: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
+pub(crate) fn hkdf(master: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(Some(salt), master).expand(info, key.as_mut()).expect("32 bytes are one block");
     key
@@ -60,6 +60,14 @@ impl MasterKey {
     /// [`KeyError::Random`] if the system has no randomness.
     pub fn random() -> Result<Self, KeyError> {
         random_bytes().map(Self)
+    }
+
+    /// The key of 64 hex digits, as it is exported.
+    #[must_use]
+    pub fn from_hex(digits: &Secret) -> Option<Self> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(digits.expose().trim(), bytes.as_mut()).ok()?;
+        Some(Self(*bytes))
     }
 
     /// The bytes themselves, for the one call that wraps or exports them.
@@ -91,6 +99,19 @@ impl MasterKey {
     #[must_use]
     pub fn verify_manifest_mac(&self, manifest: &[u8], mac: &Sha256Digest) -> bool {
         self.manifest_mac(manifest).as_bytes().ct_eq(mac.as_bytes()).into()
+    }
+
+    /// Where an encrypted file lies, by the SHA-256 of its plaintext: the same content has the same address in this
+    /// repository, which tells nobody without the key whether it holds a file they know.
+    #[must_use]
+    pub fn address(&self, plain_sha256: &Sha256Digest) -> Sha256Digest {
+        hmac_of(&hkdf(&self.0, &[], b"holdfast/v1/address"), plain_sha256.as_bytes())
+    }
+
+    /// Which key this is, told to who does not hold it: says nothing of the key, and no other has it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Sha256Digest {
+        Sha256Digest::new(*hkdf(&self.0, &[], b"holdfast/v1/fingerprint"))
     }
 
     /// A hash of plaintext's hash, which says nothing about the plaintext to who has no key.
@@ -166,10 +187,26 @@ mod tests {
         let one = master.artifact_keys(&[1; 32]);
         let two = master.artifact_keys(&[2; 32]);
         let mut all = vec![one.encryption, one.mac, one.segment, one.commit, two.encryption, two.mac, two.segment];
-        all.extend([*master.manifest_mac(b"x").as_bytes(), *master.content_hash(b"x").as_bytes()]);
+        // The three of the master key itself, over the same bytes.
+        let plain = Sha256Digest::new([b'x'; 32]);
+        all.extend([master.manifest_mac(&[b'x'; 32]), master.content_hash(&[b'x'; 32])].map(|mac| *mac.as_bytes()));
+        all.extend([*master.address(&plain).as_bytes(), *plain.as_bytes()]);
+        all.extend([*master.fingerprint().as_bytes(), *master.expose()]);
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 9);
+        assert_eq!(all.len(), 13);
+    }
+
+    #[test]
+    fn an_address_is_that_of_its_content_and_its_repository_alone() {
+        let (master, other) = (MasterKey::new([7; 32]), MasterKey::new([8; 32]));
+        let (one, two) = (Sha256Digest::new([1; 32]), Sha256Digest::new([2; 32]));
+        assert_eq!(master.address(&one), master.address(&one));
+        assert_ne!(master.address(&one), master.address(&two));
+        assert_ne!(master.address(&one), other.address(&one));
+        // Written out once more from its definition, by another program: objects are found by it for ever.
+        let expected = "5b15eb58db79f9f1f9b175f0a0c40cad8d3e10e63e50513b43098b1524136327";
+        assert_eq!(master.address(&one).to_string(), expected);
     }
 
     #[test]

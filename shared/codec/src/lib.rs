@@ -1,8 +1,9 @@
 //! Gzip, the encryption container, digests and key wrapping: bytes in, bytes out. No async, no files, no clock.
 //!
-//! Stages that write are ended by `finish`; one that is dropped leaves no valid end behind. Readers release bytes only
+//! Stages that write are ended by `finish` (that which encrypts, by `finish_as`); one that is dropped leaves no valid end behind. Readers release bytes only
 //! after their authenticity was checked, and make their last checks at the end: read until `Ok(0)`.
 
+mod age;
 mod container;
 mod digest;
 mod error;
@@ -11,13 +12,14 @@ mod key_encryption;
 mod keys;
 mod segments;
 
+pub use age::{AgeIdentity, AgeRecipient};
 pub use container::{
     ArtifactPlace, ArtifactSecrets, DecryptReader, EncryptSummary, EncryptWriter, HEADER_BYTES, Header, SUITE,
     TRAILER_BYTES, verify,
 };
 pub use digest::{ArtifactDigest, DigestWriter, SegmentHasher};
 pub use error::{ArtifactError, HeaderError, KeyError};
-pub use gzip::{GunzipReader, GzipSummary, GzipWriter};
+pub use gzip::{GunzipReader, GzipSummary, GzipWriter, is_worthwhile};
 pub use key_encryption::{KeyEncryptionKey, PASSPHRASE_ROUNDS, WrapMethod, WrappedMasterKey};
 pub use keys::{ArtifactKeys, MasterKey, random_bytes};
 pub use segments::SegmentReader;

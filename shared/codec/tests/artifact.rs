@@ -31,14 +31,14 @@ fn place() -> io::Result<ArtifactPlace> {
 }
 
 fn encrypted(plain: &[u8], master: &MasterKey) -> io::Result<(Vec<u8>, ArtifactDigest)> {
-    let secrets = ArtifactSecrets::random().map_err(io::Error::other)?;
+    let (place, secrets) = (place()?, ArtifactSecrets::random().map_err(io::Error::other)?);
     let keys = master.artifact_keys(&secrets.salt);
     let digest = DigestWriter::new(Vec::new(), keys.segment_hasher());
-    let encrypt = EncryptWriter::new(digest, &keys, &secrets.iv, &place()?)?;
+    let encrypt = EncryptWriter::new(digest, &keys, &secrets.iv, &place.repository, place.key_epoch)?;
     let mut gzip = GzipWriter::new(encrypt, 1, THREADS)?;
     gzip.write_all(plain)?;
     let (encrypt, _) = gzip.finish()?;
-    let (digest, _) = encrypt.finish()?;
+    let (digest, _) = encrypt.finish_as(&place.object_key)?;
     digest.finish()
 }
 

@@ -62,15 +62,15 @@ fn sample() -> Vec<u8> {
 
 /// A compressed and encrypted file in `folder`, and its digests.
 fn write_artifact(folder: &Path, master: &MasterKey) -> ArtifactDigest {
-    let secrets = ArtifactSecrets::random().expect("randomness");
+    let (place, secrets) = (place(), ArtifactSecrets::random().expect("randomness"));
     let keys = master.artifact_keys(&secrets.salt);
     let file = fs::File::create(folder.join("artifact")).expect("a file");
     let digest = DigestWriter::new(file, keys.segment_hasher());
-    let encrypt = EncryptWriter::new(digest, &keys, &secrets.iv, &place()).expect("a header");
+    let encrypt = EncryptWriter::new(digest, &keys, &secrets.iv, &place.repository, place.key_epoch).expect("a header");
     let mut gzip = GzipWriter::new(encrypt, 6, NonZeroUsize::MIN).expect("a level");
     gzip.write_all(&sample()).expect("a write");
     let (encrypt, _) = gzip.finish().expect("an end");
-    let (digest, _) = encrypt.finish().expect("an end");
+    let (digest, _) = encrypt.finish_as(&place.object_key).expect("an end");
     digest.finish().expect("an end").1
 }
 

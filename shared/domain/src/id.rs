@@ -32,7 +32,7 @@ impl BackupType {
         }
     }
 
-    const fn id_prefix(self) -> &'static str {
+    pub(crate) const fn id_prefix(self) -> &'static str {
         match self {
             Self::Database => "db",
             Self::Content => "content",
@@ -69,6 +69,9 @@ pub enum IdError {
     Repository(String),
 }
 
+/// What tells the id of a removal of objects from a backup's, whose last part is hex digits.
+const COLLECTION: &str = "retention";
+
 /// A backup's id, well-formed by construction, so that it is safe in a query and in a store key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BackupId(String);
@@ -88,6 +91,24 @@ impl BackupId {
     pub fn of_tick(kind: BackupType, tick: Timestamp) -> Self {
         let hash = Sha256::digest(format!("holdfast/tick/{kind}/{}", tick.as_millisecond()));
         Self::new(kind, tick, [hash[0], hash[1], hash[2], hash[3]])
+    }
+
+    /// What holds the content lease while objects that no backup refers to are removed: no backup, and never one's id.
+    #[must_use]
+    pub fn of_collection(at: Timestamp, random: [u8; 4]) -> Self {
+        Self(format!("{}_{}_{COLLECTION}{}", BackupType::Content.id_prefix(), at.as_millisecond(), hex::encode(random)))
+    }
+
+    /// Whether it is no backup's, but of such a removal.
+    #[must_use]
+    pub fn is_collection(&self) -> bool {
+        self.0.split('_').nth(2).is_some_and(|unique| unique.starts_with(COLLECTION))
+    }
+
+    /// The moment that it names, if that is one.
+    #[must_use]
+    pub fn created_at(&self) -> Option<Timestamp> {
+        Timestamp::from_millisecond(self.0.split('_').nth(1)?.parse().ok()?).ok()
     }
 
     /// The id as text.
@@ -200,6 +221,14 @@ mod tests {
     }
 
     #[test]
+    fn a_removal_of_objects_is_told_from_every_backup() {
+        let id = BackupId::of_collection(Timestamp::from_millisecond(12).unwrap(), [1, 2, 3, 4]);
+        assert_eq!(id.as_str(), "content_12_retention01020304");
+        assert_eq!(id.as_str().parse::<BackupId>().unwrap(), id);
+        assert!(id.is_collection());
+    }
+
+    #[test]
     fn malformed_ids_are_refused() {
         for text in ["", "db", "db_1", "db__a", "db_1_", "db_1_A", "db_1_a_b", "x_1_a", "db_1_a/..", "db_1_ä", "db_x_a"]
         {
@@ -216,6 +245,8 @@ mod tests {
                 let id = BackupId::new(kind, Timestamp::from_millisecond(ms).unwrap(), random);
                 prop_assert_eq!(id.as_str().parse::<BackupId>().unwrap(), id.clone());
                 prop_assert_eq!(id.backup_type(), kind);
+                prop_assert_eq!(id.created_at().map(Timestamp::as_millisecond), Some(ms));
+                prop_assert!(!id.is_collection());
             }
         }
     }

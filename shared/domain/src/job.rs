@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BackupId, BackupType, JobStatus, ObjectKey, Sha256Digest};
+use crate::{BackupId, BackupType, ItemCounts, JobStatus, ObjectKey, Sha256Digest};
 
 /// Why a backup was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +140,10 @@ pub enum FailureCode {
     NotStarted,
     /// Another run holds the lease now.
     LeaseLost,
+    /// More items failed than `BACKUP_CONTENT_MAX_FAILURE_PERCENT` allows.
+    TooManyFailures,
+    /// A part of a full backup failed.
+    PartFailed,
     /// A fault of Holdfast's own.
     Internal,
 }
@@ -162,6 +166,8 @@ impl FailureCode {
             Self::Stalled => "stalled",
             Self::NotStarted => "not-started",
             Self::LeaseLost => "lease-lost",
+            Self::TooManyFailures => "too-many-failures",
+            Self::PartFailed => "part-failed",
             Self::Internal => "internal",
         }
     }
@@ -237,9 +243,12 @@ pub struct Job {
     /// Where the artifact is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<ObjectKey>,
-    /// What is inside.
+    /// What is inside a database backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<NamespaceCount>>,
+    /// The items of a content backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<ItemCounts>,
     /// How far a running backup is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -278,6 +287,7 @@ impl Job {
             checksum: None,
             key: None,
             namespaces: None,
+            items: None,
             progress: None,
             verification: None,
             error: None,

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{BackupId, BackupType};
+use crate::{BackupId, BackupType, Sha256Digest};
 
 /// The key of an object, relative to the repository's root: `/`-separated, never empty, never outside the root.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,10 +35,53 @@ impl ObjectKey {
     /// another's dump.
     #[must_use]
     pub fn database_dump(id: &BackupId, fence: u64, compressed: bool, encrypted: bool) -> Self {
-        let gz = if compressed { ".gz" } else { "" };
-        let enc = if encrypted { ".enc" } else { "" };
-        Self(format!("{}dump.{fence}.archive{gz}{enc}", Self::backup_prefix(id)))
+        Self(format!("{}dump.{fence}.archive{}", Self::backup_prefix(id), suffixes(compressed, encrypted)))
     }
+
+    /// `content/incoming/<32 hex>`: a file on its way, before its content is known. A lifecycle rule clears it away.
+    #[must_use]
+    pub fn content_incoming(random: [u8; 16]) -> Self {
+        Self(format!("{}{}", Self::INCOMING, hex::encode(random)))
+    }
+
+    /// `content/objects/<2 hex>/<address>[.gz][.enc]`: one object for each distinct file.
+    #[must_use]
+    pub fn content_object(address: &Sha256Digest, compressed: bool, encrypted: bool) -> Self {
+        Self::addressed(Self::OBJECTS, address, compressed, encrypted)
+    }
+
+    /// `content/dags/<2 hex>/<address>[.enc]`: what rebuilds the blocks of an IPFS file.
+    #[must_use]
+    pub fn content_dag(address: &Sha256Digest, encrypted: bool) -> Self {
+        Self::addressed(Self::DAGS, address, false, encrypted)
+    }
+
+    fn addressed(folder: &str, address: &Sha256Digest, compressed: bool, encrypted: bool) -> Self {
+        let address = address.to_string();
+        Self(format!("{folder}{}/{address}{}", &address[..2], suffixes(compressed, encrypted)))
+    }
+
+    /// `content/<id>/items.<fence>.ndjson[.gz][.enc]`: a line for each item.
+    #[must_use]
+    pub fn content_items(id: &BackupId, fence: u64, compressed: bool, encrypted: bool) -> Self {
+        let suffixes = suffixes(compressed, encrypted);
+        Self(format!("{}items.{fence}.ndjson{suffixes}", Self::backup_prefix(id)))
+    }
+
+    /// `content/<id>/<id>.<fence>.tar[.gz][.enc]`, and `.001` and so on after it for the volumes that follow the first.
+    #[must_use]
+    pub fn content_archive(id: &BackupId, fence: u64, volume: u32, compressed: bool, encrypted: bool) -> Self {
+        let number = if volume == 0 { String::new() } else { format!(".{volume:03}") };
+        let suffixes = suffixes(compressed, encrypted);
+        Self(format!("{}{id}.{fence}.tar{suffixes}{number}", Self::backup_prefix(id)))
+    }
+
+    /// `content/incoming/`.
+    pub const INCOMING: &str = "content/incoming/";
+    /// `content/objects/`.
+    pub const OBJECTS: &str = "content/objects/";
+    /// `content/dags/`.
+    pub const DAGS: &str = "content/dags/";
 
     /// `<type>/<id>/manifest.json`: the commit point.
     #[must_use]
@@ -62,6 +105,12 @@ impl ObjectKey {
     #[must_use]
     pub fn type_prefix(kind: BackupType) -> String {
         format!("{kind}/")
+    }
+
+    /// `<type>/<start of an id>`: what every object in a backup's folder starts with, and no object that backups share.
+    #[must_use]
+    pub fn backups_prefix(kind: BackupType) -> String {
+        format!("{}{}_", Self::type_prefix(kind), kind.id_prefix())
     }
 
     /// The id whose manifest this is, if it is one.
@@ -90,6 +139,15 @@ impl ObjectKey {
     #[must_use]
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+}
+
+const fn suffixes(compressed: bool, encrypted: bool) -> &'static str {
+    match (compressed, encrypted) {
+        (false, false) => "",
+        (true, false) => ".gz",
+        (false, true) => ".enc",
+        (true, true) => ".gz.enc",
     }
 }
 
@@ -134,6 +192,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_shared_by_backups_belongs_to_none() {
+        let address = Sha256Digest::new([0xab; 32]);
+        let object = ObjectKey::content_object(&address, true, true);
+        assert_eq!(object.as_str(), format!("content/objects/ab/{address}.gz.enc"));
+        for key in [object, ObjectKey::content_dag(&address, false), ObjectKey::content_incoming([1; 16])] {
+            assert_eq!((key.backup(), key.manifest_of()), (None, None), "{key}");
+            assert!(!key.as_str().starts_with(&ObjectKey::backups_prefix(BackupType::Content)), "{key}");
+            assert_eq!(key.as_str().parse::<ObjectKey>().unwrap(), key);
+        }
+    }
+
+    #[test]
     fn a_key_never_leaves_the_root() {
         for text in ["", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a\u{0}", "ä"] {
             assert!(text.parse::<ObjectKey>().is_err(), "{text:?}");
@@ -144,8 +214,13 @@ mod tests {
     fn a_manifest_names_its_backup_and_nothing_else_does() {
         let id: BackupId = "db_1_aa".parse().unwrap();
         assert_eq!(ObjectKey::manifest(&id).manifest_of(), Some(id.clone()));
+        assert!(ObjectKey::manifest(&id).as_str().starts_with(&ObjectKey::backups_prefix(BackupType::Database)));
         assert_eq!(ObjectKey::database_dump(&id, 2, true, true).manifest_of(), None);
         assert_eq!(ObjectKey::database_dump(&id, 2, true, true).as_str(), "database/db_1_aa/dump.2.archive.gz.enc");
+        let content: BackupId = "content_1_aa".parse().unwrap();
+        let archive = |volume| ObjectKey::content_archive(&content, 2, volume, true, false).to_string();
+        assert_eq!(archive(0), "content/content_1_aa/content_1_aa.2.tar.gz");
+        assert_eq!(archive(1), "content/content_1_aa/content_1_aa.2.tar.gz.001");
         assert_eq!("content/db_1_aa/manifest.json".parse::<ObjectKey>().unwrap().manifest_of(), None);
         assert_eq!("database/db_1_aa/x/manifest.json".parse::<ObjectKey>().unwrap().manifest_of(), None);
     }

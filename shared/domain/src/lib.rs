@@ -1,17 +1,24 @@
 //! The words Holdfast is spoken in: ids, store keys, settings, jobs, manifests. Pure: no I/O, no clock, no randomness.
 
+mod content;
 mod digest;
 mod id;
+mod item;
 mod job;
 mod key;
 mod manifest;
 mod repository;
+mod retention;
 mod secret;
 pub mod settings;
 mod status;
 
+pub use content::{ContentWordError, ItemFailureCode, StorageType, Validator, Verified};
 pub use digest::{HexError, Sha256Digest};
 pub use id::{BackupId, BackupType, IdError, RepositoryId};
+pub use item::{
+    ContentItem, DownloadMessage, ItemCounts, ItemFailure, ItemRecord, ItemStatus, KeptFile, StoredObject, file_name,
+};
 pub use jiff::Timestamp;
 pub use job::{
     Consistency, EngineInfo, FailureCode, Job, JobFailure, JobVerification, NamespaceCount, Progress, Trigger,
@@ -19,9 +26,13 @@ pub use job::{
 };
 pub use key::{KeyError, ObjectKey};
 pub use manifest::{
-    Artifact, Compression, Encryption, FORMAT_VERSION, Manifest, ManifestError, ManifestFile, NamespaceManifest,
-    SEGMENT_BYTES, Source,
+    Artifact, Compression, ContentManifest, Encryption, FORMAT_VERSION, Manifest, ManifestError, ManifestFile,
+    NamespaceManifest, SEGMENT_BYTES, Source,
 };
 pub use repository::{KeyEpoch, RepositoryFile, WrappedKey};
+pub use retention::{
+    DEFAULT_MAX_COUNT, DEFAULT_MIN_COUNT, PolicyError, RetentionCandidate, RetentionDecision, RetentionPolicy,
+    RetentionReason, RetentionVerdict, Standing, plan_retention,
+};
 pub use secret::Secret;
 pub use status::JobStatus;

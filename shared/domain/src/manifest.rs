@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{BackupId, BackupType, Consistency, EngineInfo, ObjectKey, RepositoryId, Sha256Digest, Trigger};
+use crate::{
+    BackupId, BackupType, Consistency, EngineInfo, ItemCounts, ObjectKey, RepositoryId, Sha256Digest, Trigger,
+};
 
 /// The version of the manifest's and the repository's format that this code writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -44,24 +46,42 @@ pub struct Manifest {
     pub completed_at: Timestamp,
     /// Version of Holdfast that wrote it.
     pub holdfast_version: String,
-    /// What wrote the dump.
-    pub engine: EngineInfo,
-    /// At which moment its documents stand.
-    pub consistency: Consistency,
-    /// What was dumped.
+    /// What wrote the dump of a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineInfo>,
+    /// At which moment the dump's documents stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
+    /// The database that was dumped, or that named the content.
     pub source: Source,
-    /// What is inside. Where the backup is encrypted the content hashes are keyed.
+    /// What is inside a dump. Where the backup is encrypted the content hashes are keyed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<NamespaceManifest>,
-    /// Bytes of the archive before compression and encryption.
+    /// What is inside a content backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentManifest>,
+    /// Bytes before compression and encryption: of the dump, or of all files.
     pub original_size: u64,
-    /// How the artifact is compressed.
+    /// How the artifacts are compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// How the artifact is encrypted.
+    /// How the artifacts are encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
-    /// What was stored.
+    /// What was stored for this backup alone.
     pub artifacts: Vec<Artifact>,
+}
+
+/// What is inside a content backup. Files are in objects that backups share; the list of items names each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContentManifest {
+    /// How many items, and what became of them.
+    pub items: ItemCounts,
+    /// The artifact that lists them, a line of JSON each.
+    pub item_list: ObjectKey,
+    /// The artifacts that are the archive, in order; none where it is switched off.
+    pub archive: Vec<ObjectKey>,
 }
 
 /// What was dumped.
@@ -70,7 +90,8 @@ pub struct Manifest {
 pub struct Source {
     /// The connection string without credentials and options.
     pub uri: String,
-    /// The server's version.
+    /// The server's version; empty where nobody asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub server_version: String,
 }
 

@@ -15,5 +15,5 @@ pub use read::{ByteReader, read_all};
 pub use retry::RetryPolicy;
 pub use s3::{S3Store, s3_client};
 pub use store::{
-    ByteStream, ObjectInfo, ObjectStream, PutMode, Store, Stored, UnfinishedUpload, UploadId, UploadedPart,
+    ByteStream, Lock, ObjectInfo, ObjectStream, PutMode, Store, Stored, UnfinishedUpload, UploadId, UploadedPart,
 };

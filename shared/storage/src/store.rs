@@ -39,6 +39,23 @@ pub struct ObjectInfo {
     pub etag: String,
 }
 
+/// What keeps an object from being deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lock {
+    /// The end of its retention period, if it has one; it may be over.
+    pub retained_until: Option<Timestamp>,
+    /// Whether it is under a legal hold, which has no end of its own.
+    pub legal_hold: bool,
+}
+
+impl Lock {
+    /// Whether it keeps the object now.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.legal_hold || self.retained_until.is_some_and(|until| until > now)
+    }
+}
+
 /// What is stored now, as the store itself confirmed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -111,7 +128,8 @@ pub trait Store: Send + Sync {
     /// very object is there already because an earlier answer got lost.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where another object stands under the key, which is left; [`StoreError::Corrupt`] where the object that came of it is not what was sent; any other kind as it says.
+    /// [`StoreError::AlreadyExists`] where another object stands under the key, which is left; [`StoreError::Corrupt`]
+    /// where the object that came of it is not what was sent; any other kind as it says.
     async fn complete_upload(
         &self,
         key: &ObjectKey,
@@ -124,6 +142,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As the kind says.
     async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError>;
+
+    /// Copies an object inside the store, in the parts that it was completed of, and proves that the copy is those bytes.
+    /// Never writes over what stands under `to`. Succeeds too where the very object is there already.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no `from`; [`StoreError::AlreadyExists`] where another object stands under
+    /// `to`, which is left; [`StoreError::Corrupt`] where `from`, or the copy, is not of these parts, and nothing is left
+    /// under `to`; any other kind as it says. After [`StoreError::Unavailable`] the copy may be there all the same.
+    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError>;
 
     /// Reads an object, or a range of it. A broken body is resumed where it broke, on the same content only.
     ///
@@ -147,6 +174,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As the kind says.
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError>;
+
+    /// Looks at what keeps an object from being deleted: nothing, where the store knows no locks. To be asked before a
+    /// delete, which may succeed on a locked object too, and hide it.
+    ///
+    /// # Errors
+    /// [`StoreError::Denied`] where the lock may not be read; any other kind as it says. Then it counts as locked.
+    async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError>;
 
     /// All uploads under `prefix` that were begun and neither completed nor aborted.
     ///

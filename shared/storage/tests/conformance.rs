@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use holdfast_domain::ObjectKey;
 use holdfast_storage::{PutMode, S3Store, Store, StoreError, s3_client};
-use holdfast_testing::{FaultStore, TestStore, aws_config, aws_config_at, conformance, fresh_bucket};
+use holdfast_testing::{FaultStore, MemoryStore, TestStore, aws_config, aws_config_at, conformance, fresh_bucket};
 
 #[tokio::test]
 async fn the_store_in_s3_conforms() {
@@ -32,6 +32,11 @@ async fn a_fault_store_without_faults_conforms() {
     let test = TestStore::new().await;
     conformance::store(&*FaultStore::new(Arc::clone(&test.store))).await;
     test.remove().await;
+}
+
+#[tokio::test]
+async fn a_store_in_memory_conforms() {
+    conformance::store(&*MemoryStore::new()).await;
 }
 
 #[tokio::test]

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use holdfast_domain::ObjectKey;
 use holdfast_storage::{
-    ByteReader, Checksum, Store, StoreError, Stored,
+    ByteReader, Checksum, PutMode, Store, StoreError, Stored, read_all,
     upload::{PartSink, PendingUpload, UploadError, channel, send_all},
 };
 use holdfast_testing::{
@@ -125,6 +126,68 @@ async fn a_complete_that_fails_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_completed_under_another_key_is_there_alone_whatever_its_length() {
+    let test = TestStore::new().await;
+    for length in [0, 1, PART, PART + 1, 3 * PART + 5] {
+        let stored = send(&test.store, length).await.unwrap().complete_as(&named()).await.unwrap();
+        assert_eq!(stored.size_bytes, length as u64);
+        assert_eq!(test.all_keys().await, [format!("{}/{}", test.prefix, named())], "{length}");
+        assert_eq!(read_all(&*test.store, &named(), length).await.unwrap(), content(length));
+        test.store.delete(&named()).await.unwrap();
+        test.assert_empty().await;
+    }
+    test.remove().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_is_left_and_nothing_else_stays() {
+    let test = TestStore::new().await;
+    let held = Bytes::from_static(b"was here first");
+    test.store.put(&named(), held.clone(), PutMode::Replace).await.unwrap();
+    for length in [100, 2 * PART] {
+        let error = send(&test.store, length).await.unwrap().complete_as(&named()).await.unwrap_err();
+        assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
+        assert_eq!(read_all(&*test.store, &named(), 100).await.unwrap(), held);
+        assert_eq!((test.unfinished_uploads().await, test.all_keys().await.len()), (0, 1), "{length}");
+    }
+    test.store.delete(&named()).await.unwrap();
+    // The very same content is no conflict.
+    for length in [100, 2 * PART] {
+        for _ in 0..2 {
+            let stored = send(&test.store, length).await.unwrap().complete_as(&named()).await.unwrap();
+            assert_eq!(stored.size_bytes, length as u64);
+            assert_eq!((test.unfinished_uploads().await, test.all_keys().await.len()), (0, 1), "{length}");
+        }
+        test.store.delete(&named()).await.unwrap();
+    }
+    test.remove().await;
+}
+
+#[tokio::test]
+async fn a_complete_under_another_key_that_fails_leaves_nothing_half() {
+    for (length, operation) in
+        [(100, Operation::Put), (2 * PART, Operation::CompleteUpload), (2 * PART, Operation::Copy)]
+    {
+        for fault in [Fault::Denied, Fault::Unavailable, Fault::LostAnswer] {
+            let test = TestStore::new().await;
+            let faulty = FaultStore::new(Arc::clone(&test.store));
+            faulty.on_every(operation, fault);
+            let faulty: Arc<dyn Store> = faulty;
+            let error = send(&faulty, length).await.unwrap().complete_as(&named()).await.unwrap_err();
+            assert_eq!(error.is_transient(), fault != Fault::Denied, "{error}");
+            // Where only the answer was lost, the whole object is there: it may be another's by now.
+            let is_there = fault == Fault::LostAnswer && operation != Operation::CompleteUpload;
+            assert_eq!(test.unfinished_uploads().await, 0, "{operation:?} {fault:?}");
+            assert_eq!(test.all_keys().await.len(), usize::from(is_there), "{operation:?} {fault:?}");
+            if is_there {
+                assert_eq!(read_all(&*test.store, &named(), length).await.unwrap(), content(length));
+            }
+            test.remove().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_part_that_rots_in_the_store_is_found_at_complete() {
     let test = TestStore::new().await;
     let faulty = FaultStore::new(Arc::clone(&test.store));
@@ -209,6 +272,10 @@ async fn until_called(store: &FaultStore, operation: Operation) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+fn named() -> ObjectKey {
+    "content/objects/ab/abab".parse().unwrap()
 }
 
 fn key() -> ObjectKey {

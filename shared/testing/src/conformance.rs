@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use holdfast_domain::ObjectKey;
-use holdfast_storage::{PutMode, Store, StoreError, UploadId, read_all};
+use holdfast_storage::{PutMode, Store, StoreError, UploadId, UploadedPart, read_all};
 
 const MIB: usize = 1024 * 1024;
 
@@ -23,7 +23,12 @@ pub async fn store(store: &dyn Store) {
     an_upload_is_nothing_until_completed(store).await;
     an_aborted_upload_leaves_nothing(store).await;
     parts_of_other_content_are_refused(store).await;
+    a_copy_is_the_object_again(store).await;
+    a_copy_never_replaces(store).await;
+    a_copy_of_nothing_is_not_found(store).await;
+    a_copy_of_other_parts_is_refused(store).await;
     assert!(keys(store, "").await.is_empty());
+    assert_eq!(store.list_unfinished_uploads("").await.unwrap(), []);
 }
 
 async fn what_is_put_is_read(store: &dyn Store) {
@@ -162,6 +167,76 @@ async fn parts_of_other_content_are_refused(store: &dyn Store) {
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     store.abort_upload(&name, &upload).await.unwrap();
     store.delete(&name).await.unwrap();
+}
+
+async fn a_copy_is_the_object_again(store: &dyn Store) {
+    for (to, body) in [("copy/of parts+100%?", content(10 * MIB + 77)), ("copy/of/one", content(100))] {
+        let (from, to) = (key("copied/100% +plus&and=is?what#hash"), key(to));
+        let parts = upload(store, &from, &body).await;
+        let stored = store.copy(&from, &to, &parts).await.unwrap();
+        assert_eq!(stored.size_bytes, body.len() as u64);
+        assert_eq!(read_all(store, &to, body.len()).await.unwrap(), body);
+        assert_eq!(store.copy(&from, &to, &parts).await.unwrap(), stored, "done twice is done");
+        store.delete(&from).await.unwrap();
+        assert_eq!(read_all(store, &to, body.len()).await.unwrap(), body, "it stands by itself");
+        store.delete(&to).await.unwrap();
+    }
+}
+
+async fn a_copy_never_replaces(store: &dyn Store) {
+    let (from, to, body) = (key("copied"), key("copy"), content(5 * MIB + 1));
+    let parts = upload(store, &from, &body).await;
+    // Of the same length, and of another.
+    for held in [content(5 * MIB + 1).slice(1..), Bytes::from(vec![0; 5 * MIB + 1])] {
+        store.put(&to, held.clone(), PutMode::Replace).await.unwrap();
+        let error = store.copy(&from, &to, &parts).await.unwrap_err();
+        assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
+        assert_eq!(read_all(store, &to, held.len()).await.unwrap(), held, "what was there is left");
+    }
+    assert_eq!(read_all(store, &from, body.len()).await.unwrap(), body, "and so is what was to be copied");
+    store.delete(&from).await.unwrap();
+    store.delete(&to).await.unwrap();
+}
+
+async fn a_copy_of_nothing_is_not_found(store: &dyn Store) {
+    let (from, to) = (key("copied"), key("copy"));
+    let parts = upload(store, &from, &content(100)).await;
+    store.delete(&from).await.unwrap();
+    assert!(store.copy(&from, &to, &parts).await.unwrap_err().is_not_found());
+    assert!(store.head(&to).await.unwrap_err().is_not_found());
+}
+
+async fn a_copy_of_other_parts_is_refused(store: &dyn Store) {
+    let (from, to, body) = (key("copied"), key("copy"), content(5 * MIB + 100));
+    let parts = upload(store, &from, &body).await;
+    let altered = |alter: fn(&mut Vec<UploadedPart>)| {
+        let mut parts = parts.clone();
+        alter(&mut parts);
+        parts
+    };
+    for other in [
+        altered(|parts| parts[1].sha256 = [7; 32].into()),
+        altered(|parts| parts[1].size_bytes -= 1),
+        altered(|parts| parts.swap(0, 1)),
+        altered(|parts| parts.truncate(1)),
+        altered(Vec::clear),
+    ] {
+        let error = store.copy(&from, &to, &other).await.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        assert!(store.head(&to).await.unwrap_err().is_not_found());
+    }
+    store.delete(&from).await.unwrap();
+}
+
+/// An object in parts of 5 MiB.
+async fn upload(store: &dyn Store, key: &ObjectKey, body: &Bytes) -> Vec<UploadedPart> {
+    let upload = store.begin_upload(key).await.unwrap();
+    let mut parts = Vec::new();
+    for (number, piece) in (1..).zip(body.chunks(5 * MIB)) {
+        parts.push(store.upload_part(key, &upload, number, Bytes::copy_from_slice(piece)).await.unwrap());
+    }
+    store.complete_upload(key, &upload, &parts).await.unwrap();
+    parts
 }
 
 fn key(text: &str) -> ObjectKey {

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use holdfast_domain::{ObjectKey, Sha256Digest};
 use holdfast_storage::{
-    ByteStream, Checksum, ObjectInfo, ObjectStream, PutMode, Store, StoreError, Stored, UnfinishedUpload, UploadId,
-    UploadedPart,
+    ByteStream, Checksum, Lock, ObjectInfo, ObjectStream, PutMode, Store, StoreError, Stored, UnfinishedUpload,
+    UploadId, UploadedPart,
 };
 use sha2::{Digest, Sha256};
 
@@ -31,6 +31,8 @@ pub enum Operation {
     CompleteUpload,
     /// [`Store::abort_upload`]
     AbortUpload,
+    /// [`Store::copy`]
+    Copy,
     /// [`Store::get`]
     Get,
     /// [`Store::head`]
@@ -39,6 +41,8 @@ pub enum Operation {
     List,
     /// [`Store::delete`]
     Delete,
+    /// [`Store::lock`]
+    Lock,
     /// [`Store::list_unfinished_uploads`]
     ListUnfinishedUploads,
 }
@@ -187,6 +191,10 @@ impl Store for FaultStore {
         self.call(Operation::AbortUpload, key.as_str(), async |_| self.inner.abort_upload(key, upload).await).await
     }
 
+    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
+        self.call(Operation::Copy, to.as_str(), async |_| self.inner.copy(from, to, parts).await).await
+    }
+
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
         self.call(Operation::Get, key.as_str(), async |fault| {
             let stream = self.inner.get(key, range).await?;
@@ -218,6 +226,10 @@ impl Store for FaultStore {
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
         self.call(Operation::Delete, key.as_str(), async |_| self.inner.delete(key).await).await
+    }
+
+    async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
+        self.call(Operation::Lock, key.as_str(), async |_| self.inner.lock(key).await).await
     }
 
     async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {

@@ -4,17 +4,27 @@
 pub mod conformance;
 mod faults;
 mod golden;
+mod ipfs_node;
+mod memory_store;
 mod mongo_server;
 mod mongodump;
+pub mod origin;
 mod parts;
 pub mod proxy;
 mod store;
+mod wire;
 
 pub use faults::{Fault, FaultStore, Operation};
 pub use golden::{Expected, ExpectedCollection, expected, golden, golden_stderr};
+pub use ipfs_node::{
+    DirectoryShape, FileShape, GaiaRequests, GatewayRequests, ImportRefused, Imported, IpfsNode, Requests,
+};
+pub use memory_store::MemoryStore;
 pub use mongo_server::MongoServer;
 pub use mongodump::{StandIn, installed_mongodump};
+pub use origin::Origin;
 pub use parts::{
-    Parts, Stack, Tokens, aws_config, aws_config_at, mongodb_server_program, parts, s3_client, stack, unique,
+    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, mongodb_server_program, parts, s3_client, stack,
+    unique,
 };
 pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket};

@@ -14,6 +14,8 @@ use std::{
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 
+use crate::IpfsNode;
+
 /// The addresses of the parts.
 #[derive(Debug, Clone)]
 pub struct Parts {
@@ -74,6 +76,17 @@ pub fn parts() -> &'static Parts {
     })
 }
 
+impl Parts {
+    /// The IPFS gateway and Gaia origin that all tests share: its counts are everybody's.
+    ///
+    /// # Panics
+    /// Where the environment does not name it.
+    #[must_use]
+    pub fn ipfs_node(&self) -> IpfsNode {
+        IpfsNode::at(&variable("HOLDFAST_TEST_IPFS_NODE"))
+    }
+}
+
 /// The deployed stack.
 ///
 /// # Panics
@@ -130,8 +143,17 @@ pub fn mongodb_server_program() -> std::path::PathBuf {
     variable("HOLDFAST_TEST_MONGODB_SERVER").into()
 }
 
+/// The official tool of the age format, as an operator has it.
+///
+/// # Panics
+/// Where the environment does not name it.
+#[must_use]
+pub fn age_program() -> std::path::PathBuf {
+    variable("HOLDFAST_TEST_AGE").into()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the tests' own variables, which are no settings")]
-fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run `cargo xtask test`, which starts the local parts and sets it")
     })

@@ -12,6 +12,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::wire::{Head, end_of_head, read_head};
+
 /// What happens to a request.
 #[derive(Debug, Clone)]
 pub enum WireFault {
@@ -173,56 +175,6 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         }
         Some(WireFault::ResetAfter(_)) | None => client.write_all(&forward(shared, &head, &body).await?).await,
     }
-}
-
-/// The request line and the headers.
-struct Head(String);
-
-impl Head {
-    fn method(&self) -> &str {
-        self.0.split(' ').next().unwrap_or_default()
-    }
-
-    fn target(&self) -> &str {
-        self.0.split(' ').nth(1).unwrap_or_default()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.0.lines().skip(1).filter_map(|line| line.split_once(':'));
-        headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
-    }
-
-    /// As it goes on to S3: the answer's end is the connection's end.
-    fn for_upstream(&self) -> String {
-        let mut text = String::new();
-        for line in self.0.lines().filter(|line| !line.is_empty()) {
-            let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
-            if name != "connection" && name != "expect" {
-                text.push_str(line);
-                text.push_str("\r\n");
-            }
-        }
-        text.push_str("connection: close\r\n\r\n");
-        text
-    }
-}
-
-/// The head, and what of the body came with it; nothing where the client hung up.
-async fn read_head(client: &mut TcpStream) -> io::Result<Option<(Head, Vec<u8>)>> {
-    let mut received = Vec::new();
-    loop {
-        if let Some(end) = end_of_head(&received) {
-            let body = received.split_off(end);
-            return Ok(Some((Head(String::from_utf8_lossy(&received).into_owned()), body)));
-        }
-        if client.read_buf(&mut received).await? == 0 {
-            return Ok(None);
-        }
-    }
-}
-
-fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|start| start + 4)
 }
 
 async fn read_up_to(client: &mut TcpStream, body: &mut Vec<u8>, length: usize) -> io::Result<()> {

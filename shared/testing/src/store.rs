@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use aws_sdk_s3::{
     Client,
-    types::{BucketVersioningStatus, VersioningConfiguration},
+    types::{BucketVersioningStatus, ObjectLockLegalHold, ObjectLockLegalHoldStatus, VersioningConfiguration},
 };
+use holdfast_domain::ObjectKey;
 use holdfast_storage::{RetryPolicy, S3Store, Store};
 
 use crate::{aws_config, aws_config_at, unique};
@@ -36,6 +37,30 @@ impl TestStore {
         let client = holdfast_storage::s3_client(&aws_config_at(endpoint), true);
         let store = S3Store::new(client, &bucket, &prefix).with_retry(quick_retry());
         Self { store: Arc::new(store), client: crate::s3_client(), bucket, prefix }
+    }
+
+    /// An empty store in a fresh bucket with object lock, and so with versions.
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub async fn with_object_lock() -> Self {
+        let bucket = unique("holdfast-locked");
+        let client = holdfast_storage::s3_client(&aws_config(), true);
+        let made = client.create_bucket().bucket(&bucket).object_lock_enabled_for_bucket(true).send().await;
+        made.unwrap_or_else(|error| panic!("bucket {bucket}: {error:?}"));
+        let prefix = "tests/repository".to_owned();
+        let store = S3Store::new(client, &bucket, &prefix).with_retry(quick_retry());
+        Self { store: Arc::new(store), client: crate::s3_client(), bucket, prefix }
+    }
+
+    /// Puts an object of the repository under a legal hold.
+    ///
+    /// # Panics
+    /// Where S3 does not take it.
+    pub async fn put_under_legal_hold(&self, key: &ObjectKey) {
+        let hold = ObjectLockLegalHold::builder().status(ObjectLockLegalHoldStatus::On).build();
+        let request = self.client.put_object_legal_hold().bucket(&self.bucket).key(format!("{}/{key}", self.prefix));
+        request.legal_hold(hold).send().await.unwrap_or_else(|error| panic!("legal hold on {key}: {error:?}"));
     }
 
     /// Every key in the bucket, the prefix included.

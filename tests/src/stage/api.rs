@@ -58,12 +58,22 @@ impl Api {
 
     /// Asks for a database backup.
     pub(crate) async fn trigger(&self) -> Answer {
-        self.call(Caller::Admin, Method::POST, "/api/backups/database").await
+        self.trigger_of("database").await
+    }
+
+    /// Asks for a backup: `database`, `content` or `full`.
+    pub(crate) async fn trigger_of(&self, kind: &str) -> Answer {
+        self.call(Caller::Admin, Method::POST, &format!("/api/backups/{kind}")).await
     }
 
     /// Asks for a database backup that nothing stands in the way of, and returns its id.
     pub(crate) async fn triggered(&self) -> String {
-        let answer = self.trigger().await;
+        self.triggered_of("database").await
+    }
+
+    /// The same of another kind.
+    pub(crate) async fn triggered_of(&self, kind: &str) -> String {
+        let answer = self.trigger_of(kind).await;
         assert_eq!((answer.status, &answer.data()["status"]), (202, &"pending".into()), "{answer:?}");
         answer.data()["backupId"].as_str().unwrap().to_owned()
     }
@@ -74,21 +84,30 @@ impl Api {
 
     /// The job, once it is settled.
     pub(crate) async fn settled(&self, id: &str) -> Value {
-        const PATIENCE: Duration = Duration::from_mins(2);
+        self.settled_within(Duration::from_mins(2), id).await
+    }
+
+    /// The same, of one that may take long.
+    pub(crate) async fn settled_within(&self, patience: Duration, id: &str) -> Value {
         let began = Instant::now();
         loop {
             let job = self.job(id).await;
             if ["completed", "failed", "cancelled"].iter().any(|status| job["status"] == *status) {
                 return job;
             }
-            assert!(began.elapsed() < PATIENCE, "the job is not settled: {job}");
+            assert!(began.elapsed() < patience, "the job is not settled: {job}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Backs up, and returns the completed job.
+    /// Backs up the database, and returns the completed job.
     pub(crate) async fn back_up(&self) -> Value {
-        let job = self.settled(&self.triggered().await).await;
+        self.back_up_of("database").await
+    }
+
+    /// The same of another kind.
+    pub(crate) async fn back_up_of(&self, kind: &str) -> Value {
+        let job = self.settled(&self.triggered_of(kind).await).await;
         assert_eq!(job["status"], "completed", "{job}");
         job
     }

@@ -1,9 +1,9 @@
 //! The local AWS by plain HTTP, as its root user: the few calls that no part of Holdfast makes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::{Client, Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A client of the local AWS.
 #[derive(Clone)]
@@ -62,10 +62,37 @@ impl Aws {
         said(request.body(event.to_string()), "Invoke").await;
     }
 
+    /// The physical names of a stack's resources of one type, by their names in the template.
+    pub(crate) async fn resources(&self, stack: &str, kind: &str) -> BTreeMap<String, String> {
+        let xml = self.query("cloudformation", "2010-05-15", "DescribeStackResources", &[("StackName", stack)]).await;
+        let members = xml.split("<member>").skip(1).filter(|member| element(member, "ResourceType") == kind);
+        members.map(|member| (element(member, "LogicalResourceId"), element(member, "PhysicalResourceId"))).collect()
+    }
+
+    /// Has an event source invoke its function, or not any more.
+    pub(crate) async fn switch_event_source(&self, uuid: &str, enabled: bool) {
+        let path = format!("/2015-03-31/event-source-mappings/{uuid}");
+        let request = self.request(Method::PUT, &path, "lambda");
+        said(request.body(json!({ "Enabled": enabled }).to_string()), "UpdateEventSourceMapping").await;
+    }
+
+    /// Sends messages to a queue, ten a call.
+    pub(crate) async fn send_messages(&self, queue_url: &str, bodies: &[String]) {
+        for batch in bodies.chunks(10) {
+            let entries: Vec<Value> = (0..)
+                .zip(batch)
+                .map(|(place, body): (u32, _)| json!({ "Id": place.to_string(), "MessageBody": body }))
+                .collect();
+            let input = json!({ "QueueUrl": queue_url, "Entries": entries });
+            let answer = self.json("sqs", "AmazonSQS.SendMessageBatch", &input).await;
+            assert_eq!(answer["Successful"].as_array().map(Vec::len), Some(batch.len()), "{answer}");
+        }
+    }
+
     /// All that is in a log group, line by line.
     pub(crate) async fn log(&self, group: &str) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut input = serde_json::json!({ "logGroupName": group });
+        let mut input = json!({ "logGroupName": group });
         loop {
             let page = self.json("logs", "Logs_20140328.FilterLogEvents", &input).await;
             let events = page["events"].as_array().unwrap().iter();

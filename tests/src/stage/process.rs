@@ -1,17 +1,37 @@
-//! The processes in which the local AWS runs functions: what a machine's owner may see of them and do to them.
+//! The processes in which the local AWS runs functions, and those that these start: what a machine's owner may see of
+//! them and do to them.
 
 use std::{fs, process::Command};
 
-/// A function's process.
+/// A function's process, or one that it started.
 pub(crate) struct Process(u32);
+
+/// A process among the others.
+struct Standing {
+    parent: u32,
+    group: u32,
+}
 
 impl Process {
     /// Those of one function, by the name that Lambda gives it in its environment.
     pub(crate) fn all_of(function: &str) -> Vec<Self> {
         let named = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
+        Self::all().filter(|process| process.is_there() && process.environment().contains(&named)).collect()
+    }
+
+    /// Those that it started and that have not ended.
+    pub(crate) fn children(&self) -> Vec<Self> {
+        Self::all().filter(|process| process.standing().is_some_and(|standing| standing.parent == self.0)).collect()
+    }
+
+    /// Whether anything runs still of the group that it leads or led.
+    pub(crate) fn group_is_there(&self) -> bool {
+        Self::all().any(|process| process.standing().is_some_and(|standing| standing.group == self.0))
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
         let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let processes = numbers.map(Self);
-        processes.filter(|process| process.is_there() && process.environment().contains(&named)).collect()
+        numbers.map(Self)
     }
 
     /// Whether it runs still, as a function.
@@ -30,6 +50,13 @@ impl Process {
         self.texts("cmdline")
     }
 
+    /// The most memory that it ever had; nothing where it has ended.
+    pub(crate) fn peak_kib(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         assert!(self.was_sent(signal), "the process is gone");
     }
@@ -42,6 +69,15 @@ impl Process {
     fn was_sent(&self, signal: &str) -> bool {
         let mut sending = Command::new("sh");
         sending.arg("-c").arg(format!("kill -{signal} {} 2>/dev/null", self.0)).status().unwrap().success()
+    }
+
+    /// Nothing of one that has ended, though nobody may have waited for it yet.
+    fn standing(&self) -> Option<Standing> {
+        let told = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        // Number, name in brackets, state, parent, group: the name may hold anything.
+        let mut words = told.rsplit_once(')')?.1.split_whitespace();
+        let state = words.next().filter(|state| !["Z", "X"].contains(state));
+        state.and(Some(Standing { parent: words.next()?.parse().ok()?, group: words.next()?.parse().ok()? }))
     }
 
     fn texts(&self, file: &str) -> Vec<String> {

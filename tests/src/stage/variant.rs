@@ -1,6 +1,8 @@
 //! A stack deployed beside the others from the same packaged template, with parameters of its own; source, catalogue,
 //! user and secrets are nobody else's.
 
+mod content;
+mod downloads;
 mod removal;
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
@@ -13,7 +15,7 @@ use mongodb::{
 use serde_json::{Value, json};
 
 use super::{
-    Api, Aws, Invocation, Secrets, Server,
+    Api, Aws, Invocation, Mongodump, Secrets, Server,
     aws::{element, elements},
     database::uri_of,
     operator::{Ended, operator},
@@ -22,6 +24,10 @@ use super::{
 
 const CLOUDFORMATION: &str = "2010-05-15";
 
+/// Every function of a stack.
+pub(crate) const FUNCTIONS: [&str; 6] =
+    ["api", "content-backup", "content-download", "content-finalize", "database-backup", "retention"];
+
 /// What is to be deployed.
 pub(crate) struct Deployment {
     name: String,
@@ -29,6 +35,7 @@ pub(crate) struct Deployment {
     key: Option<String>,
     kms: bool,
     source_uri: Option<String>,
+    mongodump: Option<Mongodump>,
 }
 
 /// A deployed stack.
@@ -42,6 +49,9 @@ pub(crate) struct Variant {
     pub(crate) source: String,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) outputs: BTreeMap<String, String>,
+    /// What dumps, where it is not the native engine.
+    pub(crate) mongodump: Option<Mongodump>,
+    source_uri: String,
     catalog: String,
     id: String,
     secrets: Secrets,
@@ -53,7 +63,7 @@ impl Deployment {
     pub(crate) fn named(name: &str) -> Self {
         let mut parameters = stack().parameters.clone();
         parameters.remove("CatalogUriSecretArn");
-        Self { name: unique(name), parameters, key: None, kms: false, source_uri: None }
+        Self { name: unique(name), parameters, key: None, kms: false, source_uri: None, mongodump: None }
     }
 
     pub(crate) fn with(mut self, parameter: &str, value: &str) -> Self {
@@ -84,6 +94,19 @@ impl Deployment {
         self
     }
 
+    /// Is dumped by the official tool, the real one if there is one.
+    pub(crate) fn dumped_by_mongodump(self) -> Self {
+        let mongodump = Mongodump::at_hand(&self.name);
+        self.dumped_by(mongodump)
+    }
+
+    /// Is dumped by this tool and no other engine.
+    pub(crate) fn dumped_by(mut self, mongodump: Mongodump) -> Self {
+        let path = mongodump.path();
+        self.mongodump = Some(mongodump);
+        self.with("DumpEngine", "mongodump").with("MongodumpPath", path.to_str().unwrap())
+    }
+
     pub(crate) async fn deploy(mut self) -> Variant {
         let (aws, server) = (Aws::new(), Server::connect().await);
         let (source, catalog) = (unique("source"), unique("catalog"));
@@ -97,6 +120,7 @@ impl Deployment {
         let mut environment = stack().env.clone();
         environment.insert("MONGODB_URI".to_owned(), holdfast_testing::parts().mongodb_uri.clone());
         environment.insert("BACKUP_CATALOG_URI".to_owned(), catalog_uri.clone());
+        environment.extend(self.content_settings());
         self.keep_secret(&aws, "MongoUriSecretArn", &source_uri).await;
         self.keep_secret(&aws, "CatalogUriSecretArn", &catalog_uri).await;
         if let Some(key) = self.key.take() {
@@ -118,7 +142,22 @@ impl Deployment {
         }
         let api = Api::new(&outputs["ApiUrl"]);
         let said = Mutex::default();
-        Variant { name: self.name, api, aws, server, bucket, source, environment, outputs, catalog, id, secrets, said }
+        Variant {
+            name: self.name,
+            api,
+            aws,
+            server,
+            bucket,
+            source,
+            environment,
+            outputs,
+            mongodump: self.mongodump,
+            source_uri,
+            catalog,
+            id,
+            secrets,
+            said,
+        }
     }
 
     async fn keep_secret(&mut self, aws: &Aws, parameter: &str, value: &str) {
@@ -155,9 +194,16 @@ impl Deployment {
 }
 
 impl Variant {
-    /// The deployed name of one of its functions: `api`, `database-backup`, `retention`.
+    /// The deployed name of one of its functions.
     pub(crate) fn function(&self, function: &str) -> String {
         format!("{}-{function}", self.name)
+    }
+
+    /// To be called when the source was changed: a stand-in for mongodump replays it as it is now.
+    pub(crate) async fn mongodump_sees_the_source(&self) {
+        if let Some(mongodump) = &self.mongodump {
+            mongodump.sees(&self.source_uri).await;
+        }
     }
 
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Invocation {
@@ -204,6 +250,13 @@ impl Variant {
         self.secrets.add(what, secret);
     }
 
+    #[track_caller]
+    pub(crate) fn assert_no_secret_in(&self, place: &str, texts: &[String]) {
+        for text in texts {
+            self.secrets.assert_absent(place, text);
+        }
+    }
+
     /// How many leases are held.
     pub(crate) async fn leases(&self) -> u64 {
         self.rows("backup_leases").count_documents(doc! {}).await.unwrap()
@@ -218,8 +271,12 @@ impl Variant {
     }
 
     pub(crate) async fn keys(&self) -> Vec<String> {
-        let listed = s3_client().list_objects_v2().bucket(&self.bucket).send().await.unwrap();
-        listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
+        let mut pages = s3_client().list_objects_v2().bucket(&self.bucket).into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            keys.extend(page.unwrap().contents().iter().map(|object| object.key().unwrap().to_owned()));
+        }
+        keys
     }
 
     pub(crate) async fn object(&self, key: &str) -> Vec<u8> {

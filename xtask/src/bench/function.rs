@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
 use crate::{
-    demo::api::{self, Backup},
+    demo::api::{Api, DatabaseBackup},
     progress::Step,
     stack::Stack,
 };
@@ -14,7 +14,7 @@ use crate::{
 /// What a backup took.
 pub(super) struct Taken {
     peak_kib: u64,
-    backup: Backup,
+    backup: DatabaseBackup,
 }
 
 impl fmt::Display for Taken {
@@ -37,7 +37,7 @@ pub(super) async fn backed_up(stack: &Stack) -> Result<Taken> {
         stack.description().outputs.get("DatabaseBackupFunctionName").context("the function's name is unknown")?;
     end_processes(stack, name).await?;
     let step = Step::begin("Backing up");
-    let backup = api::back_up(stack.description(), &step).await?;
+    let backup = Api::of(stack.description())?.back_up_database(&step).await?;
     step.done(&backup.id);
     let process = processes(name)?.pop().context("the function's process is gone")?;
     Ok(Taken { peak_kib: peak_kib(&process)?, backup })

@@ -1,6 +1,8 @@
-//! The benchmark, on release builds: memory of the deployed function, speed of the engine, what compression costs.
+//! The benchmark, on release builds: memory of the deployed function, speed of the engine, what compression costs, many
+//! files of content.
 //! Figures to compare come from one run. Nothing else should run on the machine meanwhile.
 
+mod content;
 mod dataset;
 mod function;
 mod programs;
@@ -11,6 +13,7 @@ use anyhow::Result;
 use clap::Args;
 use mongodb::Client;
 
+use self::programs::Bench;
 use crate::{
     environment::Environment,
     files::Build,
@@ -30,6 +33,9 @@ pub(crate) struct Options {
     /// Megabytes of the database that engine and compression are measured on.
     #[arg(long, default_value_t = 136)]
     engine_mb: u32,
+    /// Files of the content backups: the memory must be the same.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    content_files: Vec<u32>,
 }
 
 /// Measures and prints.
@@ -55,7 +61,9 @@ async fn measure(environment: &Environment, stack: &Stack, options: &Options, py
     println!("     64 MB, documents of 16 MB: {}", function::backed_up(stack).await?);
 
     refill(&database, dataset::Kind::Small, options.engine_mb).await?;
-    programs::measure(environment, stack, python).await
+    let bench = Bench::new(stack, python)?;
+    programs::measure(environment, &bench).await?;
+    content::measure(stack, &bench, &database, &options.content_files).await
 }
 
 async fn refill(database: &mongodb::Database, kind: dataset::Kind, megabytes: u32) -> Result<()> {

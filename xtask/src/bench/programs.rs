@@ -1,7 +1,10 @@
 //! The command line's dump: time, processor and memory; with compression by level, against stock gzip; against
 //! mongodump, where there is one.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::process::Command;
@@ -22,15 +25,14 @@ print(code, time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_max
 ";
 
 /// What a command took.
-struct Account {
-    seconds: f64,
+pub(super) struct Account {
+    pub(super) seconds: f64,
     cpu_seconds: f64,
-    peak_kib: u64,
+    pub(super) peak_kib: u64,
     output_bytes: u64,
 }
 
-pub(super) async fn measure(environment: &Environment, stack: &Stack, python: &Path) -> Result<()> {
-    let bench = Bench { stack, python, holdfast: files::built_programs(Build::Release)?.join("holdfast") };
+pub(super) async fn measure(environment: &Environment, bench: &Bench<'_>) -> Result<()> {
     let dump = format!("'{}' dump --archive", bench.holdfast.display());
     println!("\nThe dump alone, by the command line\n");
     let native = bench.account(&dump, 3).await?;
@@ -58,15 +60,21 @@ pub(super) async fn measure(environment: &Environment, stack: &Stack, python: &P
     Ok(())
 }
 
-struct Bench<'a> {
+/// What runs commands and accounts for them.
+pub(super) struct Bench<'a> {
     stack: &'a Stack,
     python: &'a Path,
-    holdfast: std::path::PathBuf,
+    /// The command line.
+    pub(super) holdfast: PathBuf,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    pub(super) fn new(stack: &'a Stack, python: &'a Path) -> Result<Self> {
+        Ok(Self { stack, python, holdfast: files::built_programs(Build::Release)?.join("holdfast") })
+    }
+
     /// The quickest of some runs.
-    async fn account(&self, command: &str, runs: u32) -> Result<Account> {
+    pub(super) async fn account(&self, command: &str, runs: u32) -> Result<Account> {
         let mut best: Option<Account> = None;
         for _ in 0..runs {
             let account = self.account_once(command).await?;

@@ -1,20 +1,26 @@
-//! The demonstration as a caller of the API: triggers a backup, and follows its job to the end.
+//! The demonstration as a caller of the API: triggers backups, and follows each job to its end.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::{Client, RequestBuilder};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{progress::Step, stack::Description};
 
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(4);
 
-/// A completed backup, as the API tells of it.
+/// A caller of a stack's API, as an administrator.
+pub(crate) struct Api<'a> {
+    stack: &'a Description,
+    client: Client,
+}
+
+/// A completed backup of the database, as the API tells of it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Backup {
+pub(crate) struct DatabaseBackup {
     #[serde(rename = "backupId")]
     pub(crate) id: String,
     pub(crate) engine: Engine,
@@ -32,37 +38,102 @@ pub(crate) struct Engine {
     pub(crate) version: String,
 }
 
-/// Triggers a backup of the database, waits for it, and says how far it is.
-pub(crate) async fn back_up(stack: &Description, step: &Step) -> Result<Backup> {
-    let client = Client::builder().timeout(Duration::from_secs(35)).build()?;
-    let call = |request: RequestBuilder| data(request.bearer_auth(&stack.tokens.admin));
-    let triggered = call(client.post(format!("{}/api/backups/database", stack.api))).await?;
-    let id = triggered["backupId"].as_str().context("the trigger was answered without a backupId")?;
-    let job = format!("{}/api/backups/jobs/{id}", stack.api);
-    let began = Instant::now();
-    while began.elapsed() < PATIENCE {
-        let state = call(client.get(&job)).await?;
-        match state["status"].as_str().unwrap_or_default() {
-            "completed" => return serde_json::from_value(state).context("the completed job lacks something"),
-            "failed" | "cancelled" => bail!("the backup {id} is {}: {}", state["status"], state["error"]),
-            status => step.at(&how_far(status, &state["progress"])),
-        }
-        tokio::time::sleep(Duration::from_millis(150)).await;
+/// A completed backup of the content.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ContentBackup {
+    #[serde(rename = "backupId")]
+    pub(crate) id: String,
+    pub(crate) duration_ms: u64,
+    pub(crate) items: Items,
+}
+
+/// What became of its items.
+#[derive(Deserialize)]
+pub(crate) struct Items {
+    pub(crate) expected: u64,
+    /// Fetched by this backup.
+    pub(crate) done: u64,
+    /// Held already.
+    pub(crate) unchanged: u64,
+    pub(crate) failed: u64,
+    /// Of their files.
+    pub(crate) bytes: u64,
+}
+
+impl<'a> Api<'a> {
+    pub(crate) fn of(stack: &'a Description) -> Result<Self> {
+        Ok(Self { stack, client: Client::builder().timeout(Duration::from_secs(35)).build()? })
     }
-    bail!("the backup {id} was not completed in {} s", PATIENCE.as_secs())
+
+    /// Backs up the database alone.
+    pub(crate) async fn back_up_database(&self, step: &Step) -> Result<DatabaseBackup> {
+        let triggered = self.trigger("database").await?;
+        self.followed(id(&triggered)?, step).await
+    }
+
+    /// Backs up the content alone.
+    pub(crate) async fn back_up_content(&self, step: &Step) -> Result<ContentBackup> {
+        let triggered = self.trigger("content").await?;
+        self.followed(id(&triggered)?, step).await
+    }
+
+    /// Backs up both, at the same time.
+    pub(crate) async fn back_up_both(&self, step: &Step) -> Result<(DatabaseBackup, ContentBackup)> {
+        let triggered = self.trigger("full").await?;
+        let parts = triggered["parts"].as_array().context("the trigger was answered without parts")?;
+        let ids = parts.iter().map(id).collect::<Result<Vec<_>>>()?;
+        let part = |kind: &str| {
+            let found = ids.iter().copied().find(|id| id.starts_with(kind));
+            found.with_context(|| format!("none of the parts is {kind}…: {ids:?}"))
+        };
+        let database = self.followed(part("db_")?, step).await?;
+        let content = self.followed(part("content_")?, step).await?;
+        let _: Value = self.followed(id(&triggered)?, step).await?;
+        Ok((database, content))
+    }
+
+    async fn trigger(&self, kind: &str) -> Result<Value> {
+        self.call(self.client.post(format!("{}/api/backups/{kind}", self.stack.api))).await
+    }
+
+    /// Waits for a job to complete, and says how far it is.
+    async fn followed<T: DeserializeOwned>(&self, id: &str, step: &Step) -> Result<T> {
+        let job = format!("{}/api/backups/jobs/{id}", self.stack.api);
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let state = self.call(self.client.get(&job)).await?;
+            match state["status"].as_str().unwrap_or_default() {
+                "completed" => return serde_json::from_value(state).context("the completed job lacks something"),
+                "failed" | "cancelled" => bail!("the backup {id} is {}: {}", state["status"], state["error"]),
+                status => step.at(&how_far(status, &state)),
+            }
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        bail!("the backup {id} was not completed in {} s", PATIENCE.as_secs())
+    }
+
+    /// The `data` of an answer; anything but success is an error.
+    async fn call(&self, request: RequestBuilder) -> Result<Value> {
+        let response = request.bearer_auth(&self.stack.tokens.admin).send().await.context("the API does not answer")?;
+        let (url, status) = (response.url().clone(), response.status());
+        let said = response.text().await?;
+        let answer: Value = serde_json::from_str(&said).with_context(|| format!("{url} answered {status}: {said}"))?;
+        ensure!(status.is_success() && answer["success"] == true, "{url} answered {status}: {said}");
+        Ok(answer["data"].clone())
+    }
 }
 
-/// The `data` of an answer; anything but success is an error.
-async fn data(request: RequestBuilder) -> Result<Value> {
-    let response = request.send().await.context("the API does not answer")?;
-    let (url, status) = (response.url().clone(), response.status());
-    let said = response.text().await?;
-    let answer: Value = serde_json::from_str(&said).with_context(|| format!("{url} answered {status}: {said}"))?;
-    ensure!(status.is_success() && answer["success"] == true, "{url} answered {status}: {said}");
-    Ok(answer["data"].clone())
+fn id(triggered: &Value) -> Result<&str> {
+    triggered["backupId"].as_str().context("the trigger was answered without a backupId")
 }
 
-fn how_far(status: &str, progress: &Value) -> String {
+fn how_far(status: &str, job: &Value) -> String {
+    let (progress, items) = (&job["progress"], &job["items"]);
+    if let Some(expected) = items["expected"].as_u64().filter(|expected| *expected > 0) {
+        let settled: u64 = ["done", "unchanged", "failed"].iter().filter_map(|word| items[word].as_u64()).sum();
+        return format!("({status}, {settled} of {expected} items)");
+    }
     let (read, expected) = (progress["bytesRead"].as_u64(), progress["bytesExpected"].as_u64());
     match (read, expected) {
         (Some(read), Some(expected)) if expected > 0 => format!("({status}, {} %)", (read * 100 / expected).min(99)),
@@ -79,7 +150,14 @@ mod tests {
 
     #[test]
     fn an_estimate_that_was_too_small_does_not_exceed_the_whole() {
-        assert_eq!(how_far("running", &json!({ "bytesRead": 300, "bytesExpected": 200 })), "(running, 99 %)");
+        let job = json!({ "progress": { "bytesRead": 300, "bytesExpected": 200 } });
+        assert_eq!(how_far("running", &job), "(running, 99 %)");
         assert_eq!(how_far("pending", &Value::Null), "(pending)");
+    }
+
+    #[test]
+    fn items_count_however_they_were_settled() {
+        let items = json!({ "items": { "expected": 9, "done": 4, "unchanged": 2, "failed": 1 } });
+        assert_eq!(how_far("running", &items), "(running, 7 of 9 items)");
     }
 }

@@ -7,7 +7,7 @@ use mongodb::{
     options::{CreateCollectionOptions, IndexOptions},
 };
 
-use super::{every_type, platform::Platform};
+use super::{content::Published, every_type, platform::Platform};
 
 /// A collection before it is there.
 pub(crate) struct Dataset {
@@ -43,9 +43,9 @@ pub(crate) fn sparse(keys: Document) -> IndexModel {
     IndexModel::builder().keys(keys).options(IndexOptions::builder().sparse(true).build()).build()
 }
 
-/// Fills the database and returns how many documents are in it.
-pub(crate) async fn fill(database: &Database) -> Result<usize> {
-    let mut datasets = Platform::new(20_260_101).datasets()?;
+/// Fills the database, whose contents are these files, and returns how many documents are in it.
+pub(crate) async fn fill(database: &Database, files: &[Published]) -> Result<usize> {
+    let mut datasets = Platform::new(20_260_101, files)?.datasets()?;
     let oddities = Dataset::new("oddities", vec![every_type::document()?], vec![index(doc! { "int64": -1 })]);
     datasets.push(oddities);
     let mut count = 0;

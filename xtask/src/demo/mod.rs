@@ -1,16 +1,19 @@
-//! The demonstration: a database of the platform's shape is backed up through the deployed API, verified, restored
-//! beside the original and compared. Anything that is not as promised ends it with an error.
+//! The demonstration: a database of the platform's shape, and the files that it points to, are backed up through the
+//! deployed API, verified, restored beside the originals and compared. Anything that is not as promised ends it with an
+//! error.
 
 pub(crate) mod api;
 mod compare;
+pub(crate) mod content;
 mod dataset;
 mod every_type;
 mod operator;
 mod platform;
-mod random;
+pub(crate) mod random;
 mod report;
 
 use std::{
+    collections::BTreeMap,
     io::Write as _,
     process::ExitCode,
     time::{Duration, Instant},
@@ -20,6 +23,11 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use mongodb::Client;
 
+use self::{
+    api::{Api, DatabaseBackup},
+    compare::Collection,
+    content::{BroughtBack, Fetched, Works},
+};
 use crate::{
     Outcome,
     environment::Environment,
@@ -42,11 +50,16 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// How long the parts of the story took.
-pub(crate) struct Times {
-    pub(crate) verification: Duration,
-    pub(crate) restore: Duration,
-    pub(crate) all: Duration,
+/// What came of it, and how long it took.
+pub(crate) struct Story {
+    database: DatabaseBackup,
+    compared: BTreeMap<String, Collection>,
+    content: Fetched,
+    again: Fetched,
+    brought_back: BroughtBack,
+    verification: Duration,
+    restore: Duration,
+    all: Duration,
 }
 
 /// Runs the demonstration.
@@ -76,28 +89,45 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
 /// The story, from an empty database to the report.
 async fn tell(stack: &Stack, began: Instant) -> Result<()> {
     let client = Client::with_uri_str(stack.mongodb_server_uri()).await?;
-    let (source, restored) = (&stack.databases().source, &stack.databases().restored);
+    let source = client.database(&stack.databases().source);
+    let api = Api::of(stack.description())?;
 
-    let step = Step::begin(format!("Filling the database {source}"));
-    let documents = dataset::fill(&client.database(source)).await?;
+    let works = Works::publish(stack).await?;
+    let step = Step::begin(format!("Filling the database {}", source.name()));
+    let documents = dataset::fill(&source, &works.files).await?;
     step.done(format!("{documents} documents"));
 
-    let step = Step::begin("Backing it up");
-    let job = api::back_up(stack.description(), &step).await?;
-    step.done(&job.id);
+    let step = Step::begin("Backing up both");
+    let (database, content) = api.back_up_both(&step).await?;
+    step.done(format!("{}, {}", database.id, content.id));
+    let content = works.fetched(content).await?;
 
-    let step = Step::begin("Verifying the backup");
-    operator::verify(stack, &job.id).await?;
-    let verification = step.done("every byte, document and hash is as it was written");
+    let step = Step::begin("Verifying both backups");
+    operator::verify(stack, &database.id).await?;
+    operator::verify(stack, &content.backup.id).await?;
+    let verification = step.done("every byte, document, hash and CID is as it was written");
 
-    let step = Step::begin(format!("Restoring it as {restored}"));
-    operator::restore(stack, &job.id).await?;
-    let restore = step.done("done");
+    let (compared, restore) = restore_database(stack, &client, &database.id).await?;
+    let again = works.back_up_again(&api).await?;
+    let restored = works.restore(stack, &source, &again.backup.id).await?;
+    let brought_back = works.bring_back(stack, &restored, &again.backup.id).await?;
 
-    let step = Step::begin(format!("Comparing {source} with {restored}"));
-    let compared = compare::databases(&client, source, restored).await?;
-    step.done(format!("{} collections are equal", compared.len()));
-
-    report::tell(stack, &job, &compared, &Times { verification, restore, all: began.elapsed() });
+    let all = began.elapsed();
+    report::tell(stack, &Story { database, compared, content, again, brought_back, verification, restore, all });
     Ok(())
+}
+
+async fn restore_database(
+    stack: &Stack,
+    client: &Client,
+    id: &str,
+) -> Result<(BTreeMap<String, Collection>, Duration)> {
+    let (source, restored) = (&stack.databases().source, &stack.databases().restored);
+    let step = Step::begin(format!("Restoring the database as {restored}"));
+    operator::restore_database(stack, id).await?;
+    let restore = step.done("done");
+    let step = Step::begin(format!("Comparing {source} with {restored}"));
+    let compared = compare::databases(client, source, restored).await?;
+    step.done(format!("{} collections are equal", compared.len()));
+    Ok((compared, restore))
 }

@@ -1,5 +1,5 @@
 //! Documents of the platform's shape: its nine collections, the same at every run, and of a piece: who buys is a user,
-//! what is flagged is a content.
+//! what is flagged is a content, and a content that was not removed has its file.
 
 use anyhow::{Context as _, Result};
 use mongodb::{
@@ -9,25 +9,33 @@ use mongodb::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    content::Published,
     dataset::{Dataset, index, partial, sparse, unique},
     random::Random,
 };
 
 const USERS: i32 = 500;
-const CONTENTS: i32 = 800;
+/// Contents that show the file of another one.
+const SHOWN_TWICE: usize = 4;
+/// Contents that were removed; their files are gone.
+const REMOVED: usize = 6;
 const TITLES: [&str; 8] = ["Dawn", "Signal", "Harbour", "Meridian", "Lichen", "Aperture", "Monsoon", "Undertow"];
 const KINDS: [&str; 5] = ["a film", "an essay", "a field recording", "a photograph series", "a short story"];
 const TAGS: [&str; 6] = ["art", "music", "essay", "nature", "city", "archive"];
 const REASONS: [&str; 4] = ["spam", "copyright", "violence", "misleading"];
 
 /// What makes the documents.
-pub(crate) struct Platform {
+pub(crate) struct Platform<'a> {
     random: Random,
+    files: &'a [Published],
+    contents: i32,
 }
 
-impl Platform {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed) }
+impl<'a> Platform<'a> {
+    /// A platform whose contents are these files.
+    pub(crate) fn new(seed: u64, files: &'a [Published]) -> Result<Self> {
+        let contents = i32::try_from(files.len() + SHOWN_TWICE + REMOVED).context("these are too many files")?;
+        Ok(Self { random: Random::new(seed), files, contents })
     }
 
     /// The nine collections.
@@ -74,7 +82,10 @@ impl Platform {
     }
 
     fn contents(&mut self) -> Result<Dataset> {
-        let documents = (1..=CONTENTS).map(|number| self.content(number)).collect::<Result<_>>()?;
+        let files = self.files;
+        let shown = files.iter().chain(files.iter().take(SHOWN_TWICE)).map(Some);
+        let contents = (1..).zip(shown.chain(std::iter::repeat_n(None, REMOVED)));
+        let documents = contents.map(|(number, file)| self.content(number, file)).collect::<Result<_>>()?;
         let listed = partial(doc! { "creator": 1, "createdAt": -1 }, doc! { "isRemoved": false });
         Ok(Dataset::new(
             "contents",
@@ -83,13 +94,10 @@ impl Platform {
         ))
     }
 
-    fn content(&mut self, number: i32) -> Result<Document> {
+    fn content(&mut self, number: i32, file: Option<&Published>) -> Result<Document> {
         let creator = address(self.random.below(USERS));
-        let storage = self.random.pick(&["ipfs", "ipfs", "gaia"]);
-        let url = match storage {
-            "ipfs" => format!("ipfs://{}", cid(&self.random.bytes::<32>())),
-            _ => format!("https://gaia.example.org/hub/{creator}/{number}.bin"),
-        };
+        let gone = format!("ipfs://{}", cid(&self.random.bytes::<32>()));
+        let (storage, url) = file.map_or(("ipfs", &gone), |file| (file.storage_type, &file.url));
         Ok(doc! {
             "_id": self.object_id(),
             "contentId": number,
@@ -101,7 +109,7 @@ impl Platform {
             "price": self.price(5_000)?,
             "tags": [self.random.pick(&TAGS), self.random.pick(&TAGS)],
             "views": i64::from(self.random.below(2_000_000)) * 4_000,
-            "isRemoved": self.random.percent(4),
+            "isRemoved": file.is_none(),
             "createdAt": self.date(),
         })
     }
@@ -237,7 +245,7 @@ impl Platform {
     }
 
     fn content_id(&mut self) -> i32 {
-        1 + self.random.below(CONTENTS)
+        1 + self.random.below(self.contents)
     }
 
     fn object_id(&mut self) -> ObjectId {
@@ -287,7 +295,8 @@ mod tests {
 
     #[test]
     fn every_run_makes_the_same_documents() {
-        let documents = |seed| Platform::new(seed).datasets().unwrap().into_iter().map(|set| set.documents);
+        let documents =
+            |seed| Platform::new(seed, &[]).unwrap().datasets().unwrap().into_iter().map(|set| set.documents);
         assert!(documents(1).eq(documents(1)));
         assert!(!documents(1).eq(documents(2)));
     }

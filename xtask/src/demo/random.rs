@@ -32,6 +32,16 @@ impl Random {
         words.get(index).copied().unwrap_or_default()
     }
 
+    /// Nothing that compresses.
+    pub(crate) fn bytes_of(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(length + 8);
+        while bytes.len() < length {
+            bytes.extend(self.next().to_le_bytes());
+        }
+        bytes.truncate(length);
+        bytes
+    }
+
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         std::array::from_fn(|_| self.next().to_le_bytes()[0])
     }

@@ -1,44 +1,69 @@
 //! What the demonstration says at its end: the report on stderr, beside its progress; how to reach a kept stack on
 //! stdout.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::{Times, api::Backup, compare::Collection};
+use super::{Story, content::Requests};
 use crate::stack::{Description, Stack};
 
 /// What was backed up, by what, where it is, how long it took, how to look further.
-pub(super) fn tell(stack: &Stack, backup: &Backup, compared: &BTreeMap<String, Collection>, times: &Times) {
-    let documents: usize = compared.values().map(|collection| collection.documents).sum();
-    let indexes: usize = compared.values().map(|collection| collection.indexes).sum();
-    let (source, restored) = (&stack.databases().source, &stack.databases().restored);
-    let Backup { id, engine, key, size, original_size, checksum, duration_ms } = backup;
-    let bucket = &stack.description().bucket;
+pub(super) fn tell(stack: &Stack, story: &Story) {
     eprintln!();
-    let line = |name: &str, text: String| eprintln!("  {name:<12}{text}");
-    line("What", format!("{source}: {} collections, {documents} documents, {indexes} indexes", compared.len()));
-    line("Backup", format!("{id}, by the engine {} {}", engine.name, engine.version));
-    line("Where", format!("s3://{bucket}/{key}"));
-    line("Size", format!("{} of {}, SHA-256 {checksum}", bytes(*size), bytes(*original_size)));
-    line("Verified", "framing, every document's hash, every count".to_owned());
-    line("Restored", format!("{restored}: equal in documents, options and indexes"));
-    line("Took", durations(*duration_ms, times));
-    for (name, collection) in compared {
-        eprintln!("  {:12}{:<22}{:>6} documents {:>3} indexes", "", name, collection.documents, collection.indexes);
-    }
-    line("Further", "cargo xtask demo --keep stays up, to look around by API and command line".to_owned());
-    eprintln!("  {:12}holdfast --help; README.md; docs/architecture.md", "");
+    of_the_database(stack, story);
+    eprintln!();
+    of_the_content(story);
+    eprintln!();
+    line("Verified", "framing, every document's hash, every count; every file's SHA-256 and CID");
+    line("Took", durations(story));
+    line("Further", "cargo xtask demo --keep stays up, to look around by API and command line");
+    line("", "holdfast --help; README.md; docs/architecture.md");
 }
 
-fn durations(backup_ms: u64, times: &Times) -> String {
-    let seconds = |duration: std::time::Duration| duration.as_secs_f64();
-    let Times { verification, restore, all } = times;
-    let backup = std::time::Duration::from_millis(backup_ms);
+fn of_the_database(stack: &Stack, story: &Story) {
+    let (source, restored) = (&stack.databases().source, &stack.databases().restored);
+    let (backup, compared) = (&story.database, &story.compared);
+    let documents: usize = compared.values().map(|collection| collection.documents).sum();
+    let indexes: usize = compared.values().map(|collection| collection.indexes).sum();
+    line("Database", format!("{source}: {} collections, {documents} documents, {indexes} indexes", compared.len()));
+    for (name, collection) in compared {
+        line("", format!("{name:<22}{:>6} documents {:>3} indexes", collection.documents, collection.indexes));
+    }
+    line("Backup", format!("{}, by the engine {} {}", backup.id, backup.engine.name, backup.engine.version));
+    line("Where", format!("s3://{}/{}", stack.description().bucket, backup.key));
+    let (size, original) = (bytes(backup.size), bytes(backup.original_size));
+    line("Size", format!("{size} of {original}, SHA-256 {}", backup.checksum));
+    line("Restored", format!("{restored}: equal in documents, options and indexes"));
+}
+
+fn of_the_content(story: &Story) {
+    let (first, again, back) = (&story.content, &story.again, &story.brought_back);
+    let (items, files) = (&first.backup.items, back.on_ipfs + back.on_gaia);
+    line("Content", format!("{} items, {files} different files, {}", items.expected, bytes(items.bytes)));
+    let Requests { gateway, gaia } = &first.requests;
+    let asked = format!("{} CARs and {} blocks from IPFS, {} files from Gaia", gateway.car, gateway.raw, gaia.full);
+    line("Backup", format!("{}: {} fetched, by {asked}", first.backup.id, items.done));
+    let (unchanged, same) = (again.backup.items.unchanged, again.requests.gaia.not_modified);
+    let asked = format!("nothing asked of IPFS, {same} answers of 304 from Gaia");
+    line("Again", format!("{}: {unchanged} unchanged, {asked}", again.backup.id));
+    line("Restored", "a folder: every file equal, byte by byte");
+    let (blocks, ipfs, gaia) = (back.blocks, back.on_ipfs, back.on_gaia);
+    line("Brought back", format!("{blocks} blocks by a CAR: {ipfs} files under the same CIDs again, {gaia} on Gaia"));
+}
+
+fn line(name: &str, text: impl AsRef<str>) {
+    eprintln!("  {name:<14}{}", text.as_ref());
+}
+
+fn durations(story: &Story) -> String {
+    let ms = |backup: u64| Duration::from_millis(backup).as_secs_f64();
     format!(
-        "backup {:.1} s, verification {:.1} s, restore {:.1} s; everything {:.0} s",
-        seconds(backup),
-        seconds(*verification),
-        seconds(*restore),
-        seconds(*all)
+        "database {:.1} s, content {:.1} s and again {:.1} s, verification {:.1} s, restore {:.1} s; everything {:.0} s",
+        ms(story.database.duration_ms),
+        ms(story.content.backup.duration_ms),
+        ms(story.again.backup.duration_ms),
+        story.verification.as_secs_f64(),
+        story.restore.as_secs_f64(),
+        story.all.as_secs_f64()
     )
 }
 
@@ -48,7 +73,7 @@ pub(super) fn how_to_reach(stack: &Description) {
     println!("  API={}", shell_quoted(&stack.api));
     println!("  TOKEN={}", stack.tokens.admin);
     println!("  curl -H \"Authorization: Bearer $TOKEN\" \"$API/api/backups/status\"");
-    println!("  curl -H \"Authorization: Bearer $TOKEN\" -X POST \"$API/api/backups/database\"");
+    println!("  curl -H \"Authorization: Bearer $TOKEN\" -X POST \"$API/api/backups/full\"");
     println!("\nThe command line, with these variables:\n");
     for (name, value) in &stack.env {
         println!("  export {name}={}", shell_quoted(value));
@@ -60,7 +85,8 @@ fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn bytes(count: u64) -> String {
+/// A size, in the unit that fits.
+pub(super) fn bytes(count: u64) -> String {
     match count {
         0..1_024 => format!("{count} bytes"),
         1_024..1_048_576 => format!("{} KiB", count / 1_024),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     STACK,
     aws::{ACCESS_KEY, LocalAws, REGION, SECRET_KEY},
+    ipfs::IpfsNode,
     mongodb::Mongo,
     tokens::Issuer,
 };
@@ -21,6 +22,8 @@ pub(crate) struct Description {
     /// The database that is backed up.
     pub(crate) mongodb_uri: String,
     pub(crate) aws_endpoint: String,
+    /// The IPFS gateway (`/ipfs/…`) and Gaia origin (`/gaia/…`), whose control API `tests/ipfs-node` tells.
+    pub(crate) ipfs_node: String,
     pub(crate) region: &'static str,
     pub(crate) bucket: String,
     pub(crate) stack: &'static str,
@@ -46,6 +49,7 @@ pub(crate) struct Tokens {
 pub(super) fn describe(
     aws: &LocalAws,
     mongo: &Mongo,
+    ipfs_node: &IpfsNode,
     issuer: &Issuer,
     template: String,
     parameters: BTreeMap<String, String>,
@@ -57,6 +61,8 @@ pub(super) fn describe(
         ("MONGODB_URI", mongo.source_uri()),
         ("BACKUP_STORE", format!("s3://{bucket}")),
         ("BACKUP_EVENT_BUS", output("EventBusName")?),
+        ("BACKUP_IPFS_GATEWAYS", ipfs_node.address().to_owned()),
+        ("BACKUP_CONTENT_ALLOWED_ORIGINS", ipfs_node.address().to_owned()),
         ("AWS_ENDPOINT_URL", aws.endpoint().to_owned()),
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
@@ -72,6 +78,7 @@ pub(super) fn describe(
         },
         mongodb_uri: mongo.source_uri(),
         aws_endpoint: aws.endpoint().to_owned(),
+        ipfs_node: ipfs_node.address().to_owned(),
         region: REGION,
         bucket,
         stack: STACK,

@@ -16,9 +16,17 @@ use crate::{
 };
 
 /// The packages whose programs are the functions.
-const PACKAGES: [&str; 3] = ["holdfast-api", "holdfast-database-backup", "holdfast-retention"];
+const PACKAGES: [&str; 6] = [
+    "holdfast-api",
+    "holdfast-content-backup",
+    "holdfast-content-download",
+    "holdfast-content-finalize",
+    "holdfast-database-backup",
+    "holdfast-retention",
+];
 const BUCKET: &str = "artifacts";
 const LAYER: &str = "ContentUri: !Sub infra/mongodump-layer/${Architecture}\n";
+const DOWNLOADS_AT_A_TIME: &str = "MaximumConcurrency: !Ref ContentConcurrency";
 /// Not compressed: it goes no further than this machine.
 const ZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').write(sys.argv[2], 'bootstrap')";
 
@@ -51,6 +59,8 @@ pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervis
     }
     // A local AWS mounts no layers and gets none; the transform wants an address for it all the same.
     template = replaced(&template, LAYER, &format!("ContentUri: s3://{BUCKET}/mongodump-layer.zip\n"))?;
+    // It leaves a parameter's number the text that it came as, and then cannot compare it: the default stands for all.
+    template = replaced(&template, DOWNLOADS_AT_A_TIME, "MaximumConcurrency: 3")?;
     aws.put_object(BUCKET, "template.yaml", template.into_bytes()).await?;
     Ok(format!("{}/{BUCKET}/template.yaml", aws.endpoint()))
 }
@@ -95,9 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn the_template_names_the_layers_content_once() {
+    fn what_a_local_aws_cannot_do_stands_in_the_template_once() {
         let template = fs::read_to_string(files::workspace().join("template.yaml")).unwrap();
         let deployed = replaced(&template, LAYER, "ContentUri: s3://bucket/key\n").unwrap();
         assert!(!deployed.contains("infra/mongodump-layer"));
+        assert!(replaced(&template, DOWNLOADS_AT_A_TIME, "MaximumConcurrency: 3").is_ok());
     }
 }

@@ -1,10 +1,11 @@
-//! The stack on this machine: a MongoDB server, the local AWS, and `template.yaml` deployed to it with the functions
-//! that cargo built. It lives as long as its supervisor.
+//! The stack on this machine: a MongoDB server, an IPFS gateway that is a Gaia origin too, the local AWS, and
+//! `template.yaml` deployed to it with the functions that cargo built. It lives as long as its supervisor.
 
 mod aws;
 mod deployment;
 mod description;
 mod functions;
+mod ipfs;
 mod mongodb;
 mod tokens;
 
@@ -15,7 +16,7 @@ pub(crate) use description::Description;
 pub(crate) use functions::build;
 pub(crate) use mongodb::Databases;
 
-use self::{aws::LocalAws, mongodb::Mongo, tokens::Issuer};
+use self::{aws::LocalAws, ipfs::IpfsNode, mongodb::Mongo, tokens::Issuer};
 use crate::{files::Build, process::Supervisor, progress::Step, tools::Tools};
 
 /// The name under which it is deployed.
@@ -28,21 +29,27 @@ pub(crate) struct Stack {
     description: Description,
     mongo: Mongo,
     _aws: LocalAws,
+    _ipfs_node: IpfsNode,
     supervisor: Supervisor,
 }
 
 impl Stack {
     /// Starts the parts and deploys. The functions have been built.
     pub(crate) async fn start(tools: &Tools, supervisor: Supervisor, build: Build) -> Result<Self> {
-        let step = Step::begin("Starting MongoDB and the local AWS");
-        let (mongo, aws) = tokio::try_join!(Mongo::start(tools, &supervisor), LocalAws::start(tools, &supervisor))?;
-        step.done(format!("{} at {}, AWS at {}", mongo.product(), mongo.address(), aws.endpoint()));
+        let step = Step::begin("Starting MongoDB, the IPFS node and the local AWS");
+        let (mongo, ipfs_node, aws) = tokio::try_join!(
+            Mongo::start(tools, &supervisor),
+            IpfsNode::start(tools, &supervisor),
+            LocalAws::start(tools, &supervisor)
+        )?;
+        let (product, hosts, ipfs, endpoint) = (mongo.product(), mongo.address(), ipfs_node.address(), aws.endpoint());
+        step.done(format!("{product} at {hosts}, IPFS at {ipfs}, AWS at {endpoint}"));
 
         let step = Step::begin("Deploying template.yaml");
-        let description = deploy(&aws, &mongo, tools, &supervisor, build).await?;
+        let description = deploy(&aws, &mongo, &ipfs_node, tools, &supervisor, build).await?;
         answers(&description).await?;
         step.done(format!("stack {STACK}, API at {}", description.api));
-        Ok(Self { description, mongo, _aws: aws, supervisor })
+        Ok(Self { description, mongo, _aws: aws, _ipfs_node: ipfs_node, supervisor })
     }
 
     /// What scripts and tests are told of it.
@@ -75,6 +82,7 @@ impl Stack {
 async fn deploy(
     aws: &LocalAws,
     mongo: &Mongo,
+    ipfs_node: &IpfsNode,
     tools: &Tools,
     supervisor: &Supervisor,
     build: Build,
@@ -83,6 +91,8 @@ async fn deploy(
     let template = functions::package(aws, tools, supervisor, build).await?;
     let mut parameters = BTreeMap::from([
         ("AwsEndpointUrl".to_owned(), aws.endpoint().to_owned()),
+        ("ContentAllowedOrigins".to_owned(), ipfs_node.address().to_owned()),
+        ("IpfsGateways".to_owned(), ipfs_node.address().to_owned()),
         ("JwtIssuer".to_owned(), issuer.url().to_owned()),
         ("JwtAudience".to_owned(), AUDIENCE.to_owned()),
         ("MongoUriSecretArn".to_owned(), aws.create_secret("holdfast/mongodb-uri", &mongo.source_uri()).await?),
@@ -92,7 +102,7 @@ async fn deploy(
         parameters.insert("CatalogUriSecretArn".to_owned(), secret);
     }
     let outputs = deployment::create(aws, STACK, &template, &parameters).await?;
-    description::describe(aws, mongo, &issuer, template, parameters, &outputs)
+    description::describe(aws, mongo, ipfs_node, &issuer, template, parameters, &outputs)
 }
 
 /// Waits until the API answers, which takes a cold start.

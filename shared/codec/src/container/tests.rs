@@ -34,11 +34,11 @@ fn sample(size: usize) -> Vec<u8> {
 fn encrypt(plain: &[u8], chunk: usize) -> (Vec<u8>, ArtifactDigest) {
     let keys = master().artifact_keys(&[0x5a; 32]);
     let digest = DigestWriter::with_segments(Vec::new(), keys.segment_hasher(), SEGMENT);
-    let mut writer = EncryptWriter::new(digest, &keys, &[0x17; 16], &place()).unwrap();
+    let mut writer = EncryptWriter::new(digest, &keys, &[0x17; 16], &place().repository, 1).unwrap();
     for piece in plain.chunks(chunk) {
         writer.write_all(piece).unwrap();
     }
-    let (digest, summary) = writer.finish().unwrap();
+    let (digest, summary) = writer.finish_as(&place().object_key).unwrap();
     let (stored, digest) = digest.finish().unwrap();
     assert_eq!((summary.plain_bytes, summary.stored_bytes), (plain.len() as u64, stored.len() as u64));
     (stored, digest)
@@ -180,7 +180,7 @@ fn lengths_that_no_artifact_has_are_rejected_unread() {
 fn a_writer_that_was_dropped_leaves_nothing_valid() {
     let keys = master().artifact_keys(&[0x5a; 32]);
     let mut stored = Vec::new();
-    let mut writer = EncryptWriter::new(&mut stored, &keys, &[0x17; 16], &place()).unwrap();
+    let mut writer = EncryptWriter::new(&mut stored, &keys, &[0x17; 16], &place().repository, 1).unwrap();
     writer.write_all(&sample(300_000)).unwrap();
     writer.flush().unwrap();
     drop(writer);
@@ -205,9 +205,10 @@ fn a_hole_that_an_error_left_is_never_closed() {
         }
     }
     let keys = master().artifact_keys(&[0x5a; 32]);
-    let mut writer = EncryptWriter::new(Stumbles(Vec::new(), false), &keys, &[0x17; 16], &place()).unwrap();
+    let mut writer =
+        EncryptWriter::new(Stumbles(Vec::new(), false), &keys, &[0x17; 16], &place().repository, 1).unwrap();
     let failures = (0..100).filter(|_| writer.write_all(&sample(10_000)).is_err()).count();
-    let (inner, _) = writer.finish().unwrap();
+    let (inner, _) = writer.finish_as(&place().object_key).unwrap();
     assert_eq!(failures, 1);
     assert!(verified(&inner.0, &master(), &place()).is_err());
 }
@@ -253,9 +254,9 @@ proptest! {
         // A whole segment of an artifact of the same key, place and length.
         let (mut stored, digest) = encrypt(&sample(3 * SEGMENT), usize::MAX);
         let keys = master().artifact_keys(&salt);
-        let mut writer = EncryptWriter::new(Vec::new(), &keys, &iv, &place()).unwrap();
+        let mut writer = EncryptWriter::new(Vec::new(), &keys, &iv, &place().repository, 1).unwrap();
         writer.write_all(&sample(3 * SEGMENT)).unwrap();
-        let (other, _) = writer.finish().unwrap();
+        let (other, _) = writer.finish_as(&place().object_key).unwrap();
         let part = at * SEGMENT..(at + 1) * SEGMENT;
         stored[part.clone()].copy_from_slice(&other[part]);
         prop_assert_eq!(decrypt(&stored, &master(), &place(), &digest).1, Some(ArtifactError::Segment { index: at as u64, segments: 4 }));

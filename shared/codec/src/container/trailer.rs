@@ -15,34 +15,32 @@ pub const TRAILER_BYTES: usize = 32;
 const _: () = assert!(ObjectKey::MAX_LENGTH <= 9999 && HEADER_BYTES.is_multiple_of(super::BLOCK_BYTES));
 
 /// Takes in header and ciphertext, and gives the trailer.
-pub(super) struct TrailerMac {
-    mac: HmacSha256,
-    object_key: ObjectKey,
-}
+pub(super) struct TrailerMac(HmacSha256);
 
 impl TrailerMac {
-    pub(super) fn new(keys: &ArtifactKeys, object_key: &ObjectKey) -> Self {
-        Self { mac: keys::hmac(&keys.mac), object_key: object_key.clone() }
+    pub(super) fn new(keys: &ArtifactKeys) -> Self {
+        Self(keys::hmac(&keys.mac))
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.mac.update(bytes);
+        self.0.update(bytes);
     }
 
-    pub(super) fn finish(self) -> [u8; TRAILER_BYTES] {
-        self.bound().finalize().into_bytes().into()
+    pub(super) fn finish(self, object_key: &ObjectKey) -> [u8; TRAILER_BYTES] {
+        self.bound_to(object_key).finalize().into_bytes().into()
     }
 
     /// The length comes last, so that no ciphertext can be taken for the start of a longer key.
-    fn bound(self) -> HmacSha256 {
-        let key = self.object_key.as_str();
-        self.mac.chain_update(key).chain_update(format!("{:04}", key.len()))
+    fn bound_to(self, object_key: &ObjectKey) -> HmacSha256 {
+        let key = object_key.as_str();
+        self.0.chain_update(key).chain_update(format!("{:04}", key.len()))
     }
 }
 
 /// Takes in a whole file of known size, trailer included, and compares.
 pub(super) struct TrailerCheck {
     mac: TrailerMac,
+    object_key: ObjectKey,
     /// Bytes before the trailer that are still to come.
     left_bytes: u64,
     trailer: Vec<u8>,
@@ -51,7 +49,8 @@ pub(super) struct TrailerCheck {
 impl TrailerCheck {
     pub(super) fn new(keys: &ArtifactKeys, object_key: &ObjectKey, size_bytes: u64) -> Self {
         let left_bytes = size_bytes.saturating_sub(TRAILER_BYTES as u64);
-        Self { mac: TrailerMac::new(keys, object_key), left_bytes, trailer: Vec::with_capacity(TRAILER_BYTES) }
+        let (mac, trailer) = (TrailerMac::new(keys), Vec::with_capacity(TRAILER_BYTES));
+        Self { mac, object_key: object_key.clone(), left_bytes, trailer }
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
@@ -67,8 +66,8 @@ impl TrailerCheck {
 
     /// Compares in constant time.
     pub(super) fn finish(self) -> Result<(), ArtifactError> {
-        let object_key = self.mac.object_key.to_string();
-        self.mac.bound().verify_slice(&self.trailer).map_err(|_| ArtifactError::Mac { object_key })
+        let matched = self.mac.bound_to(&self.object_key).verify_slice(&self.trailer);
+        matched.map_err(|_| ArtifactError::Mac { object_key: self.object_key.to_string() })
     }
 }
 

@@ -1,12 +1,14 @@
-//! Encrypts what is written: header, ciphertext, trailer. The trailer alone makes a file valid, and only `finish` writes
-//! it. Memory: one buffer of 128 KiB, encrypted in place.
+//! Encrypts what is written: header, ciphertext, trailer. The trailer alone makes a file valid, and binds it to its place;
+//! only `finish_as` writes it. Memory: one buffer of 128 KiB, encrypted in place.
 
 use std::io::{self, Write};
 
 use aes::Aes256;
 use cbc::cipher::{Array, BlockModeEncrypt, KeyIvInit};
 
-use super::{ArtifactPlace, BLOCK_BYTES, Header, TRAILER_BYTES, trailer::TrailerMac};
+use holdfast_domain::{ObjectKey, RepositoryId};
+
+use super::{BLOCK_BYTES, Header, TRAILER_BYTES, trailer::TrailerMac};
 use crate::ArtifactKeys;
 
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -32,22 +34,24 @@ pub struct EncryptWriter<W> {
 }
 
 impl<W: Write> EncryptWriter<W> {
-    /// A stage that writes to `inner`, beginning with the header. `keys` and `iv` must be this artifact's alone.
+    /// A stage that writes to `inner`, beginning with the header, for an artifact of `repository` under its master key
+    /// of `key_epoch`. `keys` and `iv` must be this artifact's alone.
     ///
     /// # Errors
     /// What `inner` says.
-    pub fn new(inner: W, keys: &ArtifactKeys, iv: &[u8; 16], place: &ArtifactPlace) -> io::Result<Self> {
-        let header = Header {
-            repository: place.repository.clone(),
-            key_epoch: place.key_epoch,
-            salt: keys.salt,
-            iv: *iv,
-            commit: keys.commit,
-        };
+    pub fn new(
+        inner: W,
+        keys: &ArtifactKeys,
+        iv: &[u8; 16],
+        repository: &RepositoryId,
+        key_epoch: u32,
+    ) -> io::Result<Self> {
+        let header =
+            Header { repository: repository.clone(), key_epoch, salt: keys.salt, iv: *iv, commit: keys.commit };
         let mut writer = Self {
             inner,
             cipher: cbc::Encryptor::new(&keys.encryption.into(), iv.into()),
-            mac: TrailerMac::new(keys, &place.object_key),
+            mac: TrailerMac::new(keys),
             buffer: Vec::with_capacity(BUFFER_BYTES),
             summary: EncryptSummary { plain_bytes: 0, stored_bytes: 0 },
         };
@@ -55,16 +59,17 @@ impl<W: Write> EncryptWriter<W> {
         Ok(writer)
     }
 
-    /// Pads, and writes the last blocks and the trailer.
+    /// Pads, and writes the last blocks and the trailer. The artifact belongs at `object_key` from now on, and nowhere
+    /// else: a key that depends on the content is known in time.
     ///
     /// # Errors
     /// What `inner` says.
-    pub fn finish(mut self) -> io::Result<(W, EncryptSummary)> {
+    pub fn finish_as(mut self, object_key: &ObjectKey) -> io::Result<(W, EncryptSummary)> {
         let padding = BLOCK_BYTES - self.buffer.len() % BLOCK_BYTES;
         let byte = u8::try_from(padding).unwrap_or(u8::MAX);
         self.buffer.resize(self.buffer.len() + padding, byte);
         self.encrypt_whole_blocks()?;
-        let trailer = self.mac.finish();
+        let trailer = self.mac.finish(object_key);
         self.inner.write_all(&trailer)?;
         self.summary.stored_bytes += TRAILER_BYTES as u64;
         Ok((self.inner, self.summary))

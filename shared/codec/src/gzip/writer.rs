@@ -2,7 +2,8 @@
 //! which their bytes came.
 //!
 //! Memory: at most two members a worker are under way, one is being filled; each has its bytes in and a buffer for its
-//! bytes out. So `(2 × workers + 1) × 513 KiB`, and libdeflate's own state a worker: under 1 MiB up to level 9.
+//! bytes out. So `(2 × workers + 1) × 513 KiB`, and libdeflate's own state a worker: under 1 MiB up to level 9. A
+//! writer of one worker costs 50 µs from its making to its end, so small files take the same way.
 
 use std::{
     io::{self, Write},

@@ -2,6 +2,7 @@
 //!
 //! Names, defaults and meaning are in the README. Nothing here reads the environment.
 
+mod content;
 mod location;
 mod reader;
 mod unbuilt;
@@ -10,10 +11,11 @@ use std::{fmt, path::PathBuf};
 
 use jiff::tz::TimeZone;
 
+pub use content::{ContentSettings, Gateway};
 pub use location::StoreLocation;
 
 use self::reader::Reader;
-use crate::Secret;
+use crate::{RetentionPolicy, Secret};
 
 /// Every setting, validated.
 #[derive(Debug, Clone)]
@@ -28,10 +30,16 @@ pub struct Settings {
     pub max_concurrent: u32,
     /// What is dumped and how.
     pub database: DatabaseSettings,
+    /// Which files are fetched, whence and how.
+    pub content: ContentSettings,
     /// `BACKUP_ENCRYPTION_KEY`.
     pub encryption_key: Option<Secret>,
+    /// `BACKUP_ENCRYPTION_KEY_PREVIOUS`: opens what is not wrapped under the key above yet, and wraps nothing.
+    pub encryption_key_previous: Option<Secret>,
     /// `BACKUP_KMS_KEY_ID`.
     pub kms_key_id: Option<String>,
+    /// `BACKUP_BREAK_GLASS_RECIPIENT`: the age recipient whose identity is kept offline.
+    pub break_glass_recipient: Option<String>,
     /// `MONGODB_URI`: what is backed up.
     pub mongodb_uri: Secret,
     /// `BACKUP_CATALOG_URI`: where job rows live, where that is not the server that is backed up.
@@ -55,6 +63,8 @@ pub struct DatabaseSettings {
     pub enabled: bool,
     /// `BACKUP_DATABASE_INTERVAL_HOURS`: a backup is due this long after the last good one.
     pub interval_hours: u32,
+    /// `BACKUP_DATABASE_RETENTION_DAYS`: age limit of the policy where none is stored.
+    pub retention_days: u32,
     /// `BACKUP_DATABASE_COMPRESSION`: gzip.
     pub compression: bool,
     /// `BACKUP_COMPRESSION_LEVEL`, 1–9.
@@ -251,7 +261,8 @@ impl Reading {
 }
 
 /// Variables whose values are secret, and may hold the ARN of a Secrets Manager secret instead.
-pub const SECRET_VARIABLES: [&str; 3] = ["BACKUP_ENCRYPTION_KEY", "BACKUP_CATALOG_URI", "MONGODB_URI"];
+pub const SECRET_VARIABLES: [&str; 4] =
+    ["BACKUP_ENCRYPTION_KEY", "BACKUP_ENCRYPTION_KEY_PREVIOUS", "BACKUP_CATALOG_URI", "MONGODB_URI"];
 
 /// Reads the settings from variables. Those that are not Holdfast's are ignored; an empty value counts as unset.
 #[must_use]
@@ -265,6 +276,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         database: DatabaseSettings {
             enabled: reader.boolean("BACKUP_DATABASE_ENABLED", true),
             interval_hours: reader.number("BACKUP_DATABASE_INTERVAL_HOURS", 24, 1..=8760),
+            retention_days: reader.number("BACKUP_DATABASE_RETENTION_DAYS", 30, 1..=RetentionPolicy::MAX_DAYS),
             compression: reader.boolean("BACKUP_DATABASE_COMPRESSION", true),
             compression_level: reader.number("BACKUP_COMPRESSION_LEVEL", 6, 1..=9),
             encryption: reader.boolean("BACKUP_DATABASE_ENCRYPTION", false),
@@ -278,8 +290,11 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
                 ReadPreference::WORDS,
             ),
         },
+        content: content::read(&mut reader),
         encryption_key: reader.secret("BACKUP_ENCRYPTION_KEY"),
+        encryption_key_previous: reader.secret("BACKUP_ENCRYPTION_KEY_PREVIOUS"),
         kms_key_id: reader.text("BACKUP_KMS_KEY_ID"),
+        break_glass_recipient: recipient(&mut reader),
         mongodb_uri: reader.mongodb_uri("MONGODB_URI").unwrap_or_else(|| {
             reader.show_default("MONGODB_URI", DEFAULT_MONGODB_URI);
             Secret::new(DEFAULT_MONGODB_URI)
@@ -294,11 +309,17 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         metrics_namespace: reader.text_or("BACKUP_METRICS_NAMESPACE", "Holdfast"),
         function_memory_mib: reader.ambient("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
     };
-    if settings.database.encryption && settings.encryption_key.is_none() && settings.kms_key_id.is_none() {
-        reader.reject(
-            "BACKUP_ENCRYPTION_KEY",
-            "is not set, and BACKUP_DATABASE_ENCRYPTION is true: set it, or BACKUP_KMS_KEY_ID",
-        );
+    let encrypting = [
+        ("BACKUP_DATABASE_ENCRYPTION", settings.database.encryption),
+        ("BACKUP_CONTENT_ENCRYPTION", settings.content.encryption),
+    ];
+    let encrypting = encrypting.into_iter().find(|(_, on)| *on).map(|(name, _)| name);
+    if let Some(name) = encrypting
+        && settings.encryption_key.is_none()
+        && settings.kms_key_id.is_none()
+    {
+        let problem = format!("is not set, and {name} is true: set it, or BACKUP_KMS_KEY_ID");
+        reader.reject("BACKUP_ENCRYPTION_KEY", problem);
     }
     if settings.database.engine == DumpEngine::Mongodump
         && matches!(&settings.database.collections, CollectionFilter::Only(names) if names.len() > 1)
@@ -326,6 +347,17 @@ fn mongodump(reader: &mut Reader) -> PathBuf {
         reader.show_default("MONGODUMP", DEFAULT_MONGODUMP);
         PathBuf::from(DEFAULT_MONGODUMP)
     })
+}
+
+/// No secret, so that it is shown; an identity given in its place is one, and is not. The rest is for who knows age.
+fn recipient(reader: &mut Reader) -> Option<String> {
+    const NAME: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
+    if reader.peek(NAME)?.to_ascii_lowercase().contains("age-secret-key-") {
+        reader.secret(NAME);
+        reader.reject(NAME, "what was given is an age identity, which is secret: it takes the recipient, age1…");
+        return None;
+    }
+    reader.text(NAME)
 }
 
 fn timezone(reader: &mut Reader) -> TimeZone {

@@ -25,6 +25,11 @@ impl Reader {
         Self { variables, shown: Vec::new(), errors: Vec::new() }
     }
 
+    /// What was given, which is still to be read.
+    pub(super) fn peek(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
     pub(super) fn show(&mut self, name: &'static str, value: impl Into<String>) {
         self.shown.push((name, value.into()));
     }

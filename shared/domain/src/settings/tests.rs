@@ -123,3 +123,55 @@ fn a_store_location_is_a_bucket_and_a_prefix() {
         assert!(StoreLocation::parse(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn gateways_are_asked_in_their_order_and_plain_ones_are_marked() {
+    let given = "https://a.example, plain+http://127.0.0.1:8080";
+    let settings = read_pairs(&[("BACKUP_IPFS_GATEWAYS", given)]).settings.unwrap();
+    let gateways: Vec<_> =
+        settings.content.gateways.iter().map(|gateway| (gateway.url.as_str(), gateway.trustless)).collect();
+    assert_eq!(gateways, [("https://a.example/", true), ("http://127.0.0.1:8080/", false)]);
+    let reading = read_pairs(&[]);
+    assert_eq!(reading.settings.unwrap().content.gateways.len(), 3);
+    assert!(reading.shown.iter().any(|(name, value)| *name == "BACKUP_IPFS_GATEWAYS" && value.contains("https://")));
+}
+
+#[test]
+fn an_origin_is_a_scheme_a_host_and_a_port() {
+    for wrong in
+        ["a.example", "ftp://a", "https://a/x", "https://u@a", "https://u:p@a", "https://a?b", "https://a,,", ""]
+    {
+        let wrong = if wrong.is_empty() { "," } else { wrong };
+        for name in ["BACKUP_IPFS_GATEWAYS", "BACKUP_CONTENT_ALLOWED_ORIGINS"] {
+            assert!(faults(&[(name, wrong)])[0].starts_with(name), "{wrong}");
+        }
+    }
+}
+
+#[test]
+fn encryption_of_content_needs_a_key_too() {
+    let faults = faults(&[("BACKUP_CONTENT_ENCRYPTION", "true")]);
+    assert_eq!(
+        faults,
+        ["BACKUP_ENCRYPTION_KEY: is not set, and BACKUP_CONTENT_ENCRYPTION is true: set it, or BACKUP_KMS_KEY_ID"]
+    );
+}
+
+#[test]
+fn a_break_glass_recipient_is_shown_and_an_identity_in_its_place_is_not() {
+    let reading = read_pairs(&[("BACKUP_BREAK_GLASS_RECIPIENT", "age1recipient")]);
+    assert!(reading.shown.contains(&("BACKUP_BREAK_GLASS_RECIPIENT", "age1recipient".to_owned())));
+    assert_eq!(reading.settings.unwrap().break_glass_recipient.as_deref(), Some("age1recipient"));
+    for identity in ["AGE-SECRET-KEY-1HUNTER2", "# mine\nage-secret-key-1hunter2"] {
+        let reading = read_pairs(&[("BACKUP_BREAK_GLASS_RECIPIENT", identity)]);
+        assert!(reading.settings.is_err());
+        assert!(!format!("{reading:?}").to_ascii_lowercase().contains("hunter2"), "{reading:?}");
+    }
+}
+
+#[test]
+fn a_previous_key_is_a_secret_and_not_enough_to_encrypt_with() {
+    let reading = read_pairs(&[("BACKUP_ENCRYPTION_KEY_PREVIOUS", "hunter2"), ("BACKUP_DATABASE_ENCRYPTION", "true")]);
+    assert!(reading.settings.is_err());
+    assert!(!format!("{reading:?}").contains("hunter2"), "{reading:?}");
+}

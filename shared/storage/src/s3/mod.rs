@@ -1,8 +1,10 @@
 //! The store in S3, or in what speaks its protocol. Nothing it is told is believed before checksum and size agree.
 
 mod client;
+mod copying;
 mod errors;
 mod listing;
+mod locking;
 mod reading;
 mod writing;
 
@@ -16,8 +18,8 @@ use holdfast_domain::{ObjectKey, Timestamp};
 pub use client::s3_client;
 
 use crate::{
-    ByteStream, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored, UnfinishedUpload, UploadId,
-    UploadedPart, retry::Call,
+    ByteStream, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored, UnfinishedUpload,
+    UploadId, UploadedPart, retry::Call,
 };
 
 /// A repository in a bucket, under a prefix. Cheap to clone.
@@ -102,6 +104,10 @@ impl Store for S3Store {
         writing::abort(self, key, upload).await
     }
 
+    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
+        copying::copy(self, from, to, parts).await
+    }
+
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
         reading::get(self, key, range).await
     }
@@ -127,6 +133,10 @@ impl Store for S3Store {
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
+        locking::lock(self, key).await
     }
 
     async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {

@@ -5,7 +5,7 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPa
 use bytes::Bytes;
 use holdfast_domain::ObjectKey;
 
-use super::{S3Store, errors::translate, malformed};
+use super::{S3Store, Seen, errors::translate, malformed};
 use crate::{
     Checksum, CompositeDigest, PutMode, StoreError, Stored, UploadId, UploadedPart,
     checksum::{sha256, to_base64},
@@ -75,28 +75,45 @@ pub(super) async fn complete(
     upload: &UploadId,
     parts: &[UploadedPart],
 ) -> Result<Stored, StoreError> {
-    let expected = Stored {
+    let expected = whole(parts);
+    match send_complete(store, key, upload, &part_list(key, parts)?, expected.size_bytes).await {
+        Ok(()) => compare(store, key, expected).await,
+        Err(error) if may_be_done(&error) => settle_doubt(store, key, expected, error).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// What becomes of these parts.
+pub(super) fn whole(parts: &[UploadedPart]) -> Stored {
+    Stored {
         size_bytes: parts.iter().map(|part| part.size_bytes).sum(),
         checksum: Checksum::Composite(CompositeDigest::of(parts.iter().map(|part| &part.sha256))),
-    };
-    let list = part_list(key, parts)?;
+    }
+}
+
+/// Asks to complete, never over what stands under the key.
+pub(super) async fn send_complete(
+    store: &S3Store,
+    key: &ObjectKey,
+    upload: &UploadId,
+    list: &CompletedMultipartUpload,
+    size_bytes: u64,
+) -> Result<(), StoreError> {
     let outcome = store.retry.run(Call::long("complete_upload", key.as_str()), async || {
         let request = store.client.complete_multipart_upload().bucket(&*store.bucket).key(store.full_key(key));
         let request = request
             .upload_id(&upload.0)
             .multipart_upload(list.clone())
             .if_none_match("*")
-            .mpu_object_size(i64::try_from(expected.size_bytes).unwrap_or(i64::MAX));
+            .mpu_object_size(i64::try_from(size_bytes).unwrap_or(i64::MAX));
         request.send().await.map_err(|error| translate(key.as_str(), &error))
     });
-    match outcome.await {
-        Ok(_) => compare(store, key, expected).await,
-        // An earlier try may have done it and its answer got lost; then the upload is gone and the object is there.
-        Err(
-            error @ (StoreError::NotFound { .. } | StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. }),
-        ) => settle_doubt(store, key, expected, error).await,
-        Err(error) => Err(error),
-    }
+    outcome.await.map(drop)
+}
+
+/// An earlier try may have completed it and its answer got lost; then the upload is gone and the object is there.
+pub(super) fn may_be_done(error: &StoreError) -> bool {
+    matches!(error, StoreError::NotFound { .. } | StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. })
 }
 
 pub(super) async fn abort(store: &S3Store, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
@@ -112,8 +129,12 @@ pub(super) async fn abort(store: &S3Store, key: &ObjectKey, upload: &UploadId) -
 }
 
 /// Compares what the store holds with what was sent, without reading it.
-async fn compare(store: &S3Store, key: &ObjectKey, expected: Stored) -> Result<Stored, StoreError> {
-    let seen = store.look(key).await?;
+pub(super) async fn compare(store: &S3Store, key: &ObjectKey, expected: Stored) -> Result<Stored, StoreError> {
+    agree(key, store.look(key).await?, expected)
+}
+
+/// Whether what was seen is what was sent.
+pub(super) fn agree(key: &ObjectKey, seen: Seen, expected: Stored) -> Result<Stored, StoreError> {
     let checksum = expected.checksum.to_string();
     if seen.size_bytes == expected.size_bytes && seen.sha256.as_ref() == Some(&checksum) {
         return Ok(expected);
@@ -150,7 +171,7 @@ fn part_list(key: &ObjectKey, parts: &[UploadedPart]) -> Result<CompletedMultipa
     Ok(list.build())
 }
 
-fn s3_number(key: &ObjectKey, number: u32) -> Result<i32, StoreError> {
+pub(super) fn s3_number(key: &ObjectKey, number: u32) -> Result<i32, StoreError> {
     let limit = || StoreError::Limit { key: key.to_string(), cause: format!("there is no part {number} in S3") };
     i32::try_from(number).map_err(|_| limit())
 }

@@ -4,9 +4,11 @@
 //! grown with their content. The end of the data is an explicit message: a source that died is [`UploadError::SourceDied`],
 //! and only a [`PendingUpload`] can be completed. Whatever is dropped on the way aborts the upload.
 
+mod open;
 mod parts;
 mod send;
 
+pub(crate) use open::OpenUpload;
 pub use parts::{PartSink, PartSource, channel};
 pub use send::{PendingUpload, UploadError, send_all};
 

@@ -1,7 +1,7 @@
 //! The async end of an upload: parts go out as they come, two at a time; completing is a step of its own, so that a
 //! caller can still decide against it when every byte is stored.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -9,9 +9,10 @@ use holdfast_domain::ObjectKey;
 
 use super::{
     MAX_PARTS, PartSource,
+    open::OpenUpload,
     parts::{BUFFERS, Message},
 };
-use crate::{PutMode, Store, StoreError, Stored, UploadId, UploadedPart};
+use crate::{PutMode, Store, StoreError, Stored, UploadedPart};
 
 /// Parts on their way at a time: all buffers but the one being filled.
 const IN_FLIGHT: usize = BUFFERS - 1;
@@ -68,7 +69,7 @@ pub async fn send_all(
         Some(Message::End(whole)) => (whole.len() as u64, Content::Whole(whole)),
         Some(Message::More(first)) => {
             let open = OpenUpload::begin(store, key).await?;
-            match open.send_parts(first, source).await {
+            match send_parts(&open, first, source).await {
                 Ok(parts) => (parts.iter().map(|part| part.size_bytes).sum(), Content::Parts(open, parts)),
                 Err(error) => {
                     open.abort().await;
@@ -97,12 +98,25 @@ impl PendingUpload {
             Content::Whole(body) => self.store.put(&self.key, body, PutMode::IfAbsent).await,
             Content::Parts(open, parts) => open.complete(&parts).await,
         };
-        if outcome.as_ref().is_err_and(|error| !matches!(error, StoreError::AlreadyExists { .. })) {
-            // The store may have done what it could not confirm.
-            if let Err(error) = self.store.delete(&self.key).await {
-                tracing::warn!(key = %self.key, reason = %error, "what a failed upload may have left could not be deleted");
-            }
-        }
+        clear_up(&*self.store, &self.key, outcome).await
+    }
+
+    /// The same under `key`, for a name that was known only when every byte was through. What fits in one part is put
+    /// there at once; the rest is completed under the key it was begun with, copied inside the store, and deleted there.
+    /// Nothing is written over, and after a failure nothing whole is deleted under `key`: it may be another's by now.
+    /// Dropped half-way, it can leave the object under the first key.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] where `key` is taken by other content, which is left; else what the store said. After
+    /// [`StoreError::Unavailable`] the object may be there all the same, as it was sent.
+    pub async fn complete_as(self, key: &ObjectKey) -> Result<Stored, StoreError> {
+        let (open, parts) = match self.content {
+            Content::Whole(body) => return self.store.put(key, body, PutMode::IfAbsent).await,
+            Content::Parts(open, parts) => (open, parts),
+        };
+        clear_up(&*self.store, &self.key, open.complete(&parts).await).await?;
+        let outcome = self.store.copy(&self.key, key, &parts).await;
+        delete(&*self.store, &self.key).await;
         outcome
     }
 
@@ -114,100 +128,52 @@ impl PendingUpload {
     }
 }
 
-/// An upload in parts that somebody has to end: dropped, it is aborted by a task of its own.
-struct OpenUpload {
-    store: Arc<dyn Store>,
-    key: ObjectKey,
-    id: Option<UploadId>,
+/// After a failure the store may have done what it could not confirm. The key is the writer's own, unless it was taken.
+async fn clear_up(
+    store: &dyn Store,
+    key: &ObjectKey,
+    outcome: Result<Stored, StoreError>,
+) -> Result<Stored, StoreError> {
+    if outcome.as_ref().is_err_and(|error| !matches!(error, StoreError::AlreadyExists { .. })) {
+        delete(store, key).await;
+    }
+    outcome
 }
 
-impl OpenUpload {
-    /// Runs in a task of its own: where the caller leaves before the answer, the upload is still known, and aborted.
-    async fn begin(store: &Arc<dyn Store>, key: &ObjectKey) -> Result<Self, StoreError> {
-        let (store, owned_key) = (Arc::clone(store), key.clone());
-        let begun = tokio::spawn(async move {
-            let id = store.begin_upload(&owned_key).await?;
-            Ok(Self { store, key: owned_key, id: Some(id) })
-        });
-        begun.await.unwrap_or_else(|failure| {
-            Err(StoreError::Unavailable {
-                key: key.to_string(),
-                cause: format!("the upload's begin was lost: {failure}"),
-            })
-        })
-    }
-
-    async fn send_parts(&self, first: Bytes, mut source: PartSource) -> Result<Vec<UploadedPart>, UploadError> {
-        let mut in_flight = FuturesUnordered::from_iter([self.send_part(1, first)]);
-        let mut sent = Vec::new();
-        let mut number = 1;
-        let mut ended = false;
-        loop {
-            tokio::select! {
-                Some(part) = in_flight.next() => sent.push(part?),
-                message = source.receive(), if !ended && in_flight.len() < IN_FLIGHT => {
-                    let body = match message {
-                        None => return Err(UploadError::SourceDied { key: self.key.to_string() }),
-                        Some(Message::More(body)) => body,
-                        Some(Message::End(body)) => { ended = true; body }
-                    };
-                    number += 1;
-                    in_flight.push(self.send_part(number, body));
-                }
-                else => break,
-            }
-        }
-        sent.sort_by_key(|part| part.number);
-        Ok(sent)
-    }
-
-    async fn send_part(&self, number: u32, body: Bytes) -> Result<UploadedPart, StoreError> {
-        if number > MAX_PARTS {
-            let cause = format!("it takes more than {MAX_PARTS} parts of {} bytes", body.len());
-            return Err(StoreError::Limit { key: self.key.to_string(), cause });
-        }
-        self.store.upload_part(&self.key, self.id()?, number, body).await
-    }
-
-    async fn complete(mut self, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
-        match self.store.complete_upload(&self.key, self.id()?, parts).await {
-            Ok(stored) => {
-                self.id = None;
-                Ok(stored)
-            }
-            Err(error) => {
-                self.abort().await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn abort(mut self) {
-        // Forgotten only when it is done: an abort that is cut short is made again on drop.
-        if let Some(id) = &self.id {
-            abort(&*self.store, &self.key, id).await;
-        }
-        self.id = None;
-    }
-
-    fn id(&self) -> Result<&UploadId, StoreError> {
-        let ended = || StoreError::Invalid { key: self.key.to_string(), cause: "the upload has ended".to_owned() };
-        self.id.as_ref().ok_or_else(ended)
+async fn delete(store: &dyn Store, key: &ObjectKey) {
+    if let Err(error) = store.delete(key).await {
+        tracing::warn!(%key, reason = %error, "what an upload left on its way could not be deleted");
     }
 }
 
-impl Drop for OpenUpload {
-    fn drop(&mut self) {
-        let Some(id) = mem::take(&mut self.id) else { return };
-        // Without a runtime the process is ending: the sweep finds the upload.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (store, key) = (Arc::clone(&self.store), self.key.clone());
-        runtime.spawn(async move { abort(&*store, &key, &id).await });
+async fn send_parts(open: &OpenUpload, first: Bytes, mut source: PartSource) -> Result<Vec<UploadedPart>, UploadError> {
+    let mut in_flight = FuturesUnordered::from_iter([send_part(open, 1, first)]);
+    let mut sent = Vec::new();
+    let mut number = 1;
+    let mut ended = false;
+    loop {
+        tokio::select! {
+            Some(part) = in_flight.next() => sent.push(part?),
+            message = source.receive(), if !ended && in_flight.len() < IN_FLIGHT => {
+                let body = match message {
+                    None => return Err(UploadError::SourceDied { key: open.key().to_string() }),
+                    Some(Message::More(body)) => body,
+                    Some(Message::End(body)) => { ended = true; body }
+                };
+                number += 1;
+                in_flight.push(send_part(open, number, body));
+            }
+            else => break,
+        }
     }
+    sent.sort_by_key(|part| part.number);
+    Ok(sent)
 }
 
-async fn abort(store: &dyn Store, key: &ObjectKey, id: &UploadId) {
-    if let Err(error) = store.abort_upload(key, id).await {
-        tracing::warn!(%key, upload = id.0, reason = %error, "an upload could not be aborted; the sweep will find it");
+async fn send_part(open: &OpenUpload, number: u32, body: Bytes) -> Result<UploadedPart, StoreError> {
+    if number > MAX_PARTS {
+        let cause = format!("it takes more than {MAX_PARTS} parts of {} bytes", body.len());
+        return Err(StoreError::Limit { key: open.key().to_string(), cause });
     }
+    open.store().upload_part(open.key(), open.id()?, number, body).await
 }

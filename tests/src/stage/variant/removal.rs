@@ -8,34 +8,35 @@ use holdfast_testing::s3_client;
 use mongodb::bson::{Document, doc};
 use serde_json::json;
 
-use super::{CLOUDFORMATION, Variant, described};
-use crate::stage::{Process, aws::element, until};
+use super::{CLOUDFORMATION, FUNCTIONS, Variant, described};
+use crate::stage::{Mongodump, Process, aws::element, until};
 
 impl Variant {
     /// Looks for secrets in everything that is to be read of this stack, and removes it. That the search saw the log
     /// and the answers is proved by what they must tell of: the backup with this id.
     pub(crate) async fn finish(self, evidence: &str) {
+        let worker = if evidence.starts_with("db_") { "database-backup" } else { "content-backup" };
         let log = until("the worker's log of it", Duration::from_secs(20), || async {
-            let log = self.log("database-backup").await;
+            let log = self.log(worker).await;
             log.iter().any(|line| line.contains(evidence)).then_some(log)
         });
         let (told, said) = (self.api.heard(), self.said.lock().unwrap().clone());
         let heard = told.iter().chain(&said).any(|answer| answer.contains(evidence));
         assert!(heard && !told.is_empty(), "nobody told anything of {evidence}: {told:?} {said:?}");
+        log.await;
+        for function in FUNCTIONS {
+            self.assert_no_secret_in(&format!("the log of {function}"), &self.log(function).await);
+        }
         for (place, texts) in [
-            ("the worker's log", log.await),
-            ("the API's log", self.log("api").await),
-            ("the sweep's log", self.log("retention").await),
             ("the log of accesses", self.aws.log(&format!("/aws/vendedlogs/{}-access", self.name)).await),
             ("the API's answers", told),
             ("the functions' processes", self.said_of_processes()),
+            ("what mongodump was given", self.mongodump.as_ref().map(Mongodump::found).unwrap_or_default()),
             ("what the operator was told", said),
             ("the store", self.readable_objects().await),
             ("the catalogue", self.catalogued().await),
         ] {
-            for text in texts {
-                self.secrets.assert_absent(place, &text);
-            }
+            self.assert_no_secret_in(place, &texts);
         }
         self.remove().await;
     }
@@ -50,14 +51,14 @@ impl Variant {
     }
 
     fn processes(&self) -> Vec<Process> {
-        let functions = ["api", "database-backup", "retention"].map(|function| self.function(function));
+        let functions = FUNCTIONS.map(|function| self.function(function));
         functions.iter().flat_map(|function| Process::all_of(function)).collect()
     }
 
-    /// Manifests and guides; a dump holds what the database holds.
+    /// Manifests and guides; anything else holds what the database or the files hold.
     async fn readable_objects(&self) -> Vec<String> {
         let mut texts = Vec::new();
-        for key in self.keys().await.iter().filter(|key| !key.contains("/dump.")) {
+        for key in self.keys().await.iter().filter(|key| key.ends_with(".json") || key.ends_with(".md")) {
             texts.push(String::from_utf8(self.object(key).await).unwrap());
         }
         texts
@@ -65,7 +66,7 @@ impl Variant {
 
     async fn catalogued(&self) -> Vec<String> {
         let mut rows = Vec::new();
-        for collection in ["backup_jobs", "backup_leases"] {
+        for collection in ["backup_jobs", "backup_leases", "backup_items", "content_objects"] {
             let found: Vec<Document> = self.rows(collection).find(doc! {}).await.unwrap().try_collect().await.unwrap();
             rows.extend(found.iter().map(ToString::to_string));
         }
@@ -95,12 +96,19 @@ impl Variant {
     /// The bucket outlives its stack, with all versions.
     async fn remove_bucket(&self) {
         let s3 = s3_client();
-        let listed = s3.list_object_versions().bucket(&self.bucket).send().await.unwrap();
-        let versions = listed.versions().iter().map(|version| (version.key(), version.version_id()));
-        let markers = listed.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
-        for (key, version) in versions.chain(markers) {
-            let object = ObjectIdentifier::builder().key(key.unwrap()).set_version_id(version.map(str::to_owned));
-            let delete = Delete::builder().objects(object.build().unwrap()).build().unwrap();
+        loop {
+            let listed = s3.list_object_versions().bucket(&self.bucket).send().await.unwrap();
+            let versions = listed.versions().iter().map(|version| (version.key(), version.version_id()));
+            let markers = listed.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
+            let all = versions.chain(markers).map(|(key, version)| {
+                let object = ObjectIdentifier::builder().key(key.unwrap()).set_version_id(version.map(str::to_owned));
+                object.build().unwrap()
+            });
+            let all: Vec<ObjectIdentifier> = all.collect();
+            if all.is_empty() {
+                break;
+            }
+            let delete = Delete::builder().set_objects(Some(all)).quiet(true).build().unwrap();
             s3.delete_objects().bucket(&self.bucket).delete(delete).send().await.unwrap();
         }
         s3.delete_bucket().bucket(&self.bucket).send().await.unwrap();

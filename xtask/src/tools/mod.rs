@@ -2,6 +2,8 @@
 //! An installation counts once its marker is written, which is last: one that was interrupted is done again. A lock
 //! keeps two runs from installing the same thing.
 
+mod go;
+
 use std::{
     env,
     ffi::OsString,
@@ -31,6 +33,8 @@ pub(crate) struct Tools {
     venv: PathBuf,
     server: MongoServer,
     stand_in: Option<PathBuf>,
+    ipfs_node: Option<PathBuf>,
+    age: Option<PathBuf>,
 }
 
 /// Where a MongoDB server comes from.
@@ -60,6 +64,16 @@ impl Tools {
     pub(crate) fn mongodb_stand_in(&self) -> Option<&Path> {
         self.stand_in.as_deref()
     }
+
+    /// The tool of the age format, for tests that follow a restore guide.
+    pub(crate) fn age(&self) -> Option<&Path> {
+        self.age.as_deref()
+    }
+
+    /// The program that is IPFS gateway and Gaia origin.
+    pub(crate) fn ipfs_node(&self) -> Option<&Path> {
+        self.ipfs_node.as_deref()
+    }
 }
 
 /// Installs what is missing; says what it does only where it does something.
@@ -69,7 +83,11 @@ pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, 
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = lock(&folder).await?;
     let installer = Installer { environment, supervisor, folder };
-    let venv = installer.python_environment(&prerequisites.python).await?;
+    let python = &prerequisites.python;
+    let what = "Installing the local AWS and what checks the template";
+    let venv = installer.python_environment(python, "python", "infra/local/requirements.txt", what).await?;
+    let ipfs_node = if purpose == Purpose::Check { None } else { Some(installer.ipfs_node(python).await?) };
+    let age = if purpose == Purpose::Test { Some(installer.age(python).await?) } else { None };
     let running = match environment.mongodb_uri() {
         Some(uri) => Some(MongoServer::Given(uri.to_owned())),
         None => environment.find("mongod").map(MongoServer::Mongod),
@@ -77,7 +95,7 @@ pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, 
     let wants_stand_in = purpose == Purpose::Test || (purpose == Purpose::Demo && running.is_none());
     let stand_in = if wants_stand_in { Some(installer.mongodb_stand_in(&venv).await?) } else { None };
     let server = running.or_else(|| stand_in.clone().map(MongoServer::StandIn)).unwrap_or(MongoServer::None);
-    Ok(Tools { venv, server, stand_in })
+    Ok(Tools { venv, server, stand_in, ipfs_node, age })
 }
 
 struct Installer<'a> {
@@ -88,14 +106,14 @@ struct Installer<'a> {
 
 impl Installer<'_> {
     /// The Python environment of these very requirements. It cannot be moved, so it is made in its place.
-    async fn python_environment(&self, python: &Path) -> Result<PathBuf> {
-        let requirements = files::workspace().join("infra/local/requirements.txt");
+    async fn python_environment(&self, python: &Path, name: &str, requirements: &str, what: &str) -> Result<PathBuf> {
+        let requirements = files::workspace().join(requirements);
         let pinned = fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
-        let venv = self.folder.join(format!("python-{}", &hex::encode(Sha256::digest(&pinned))[..12]));
+        let venv = self.folder.join(format!("{name}-{}", &hex::encode(Sha256::digest(&pinned))[..12]));
         if is_installed(&venv) {
             return Ok(venv);
         }
-        let step = Step::begin("Installing the local AWS and what checks the template");
+        let step = Step::begin(what);
         clear(&venv)?;
         self.supervisor.output(Command::new(python).args(["-m", "venv"]).arg(&venv)).await?;
         let mut pip = Command::new(venv.join("bin/python"));

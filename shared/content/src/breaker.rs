@@ -1,0 +1,226 @@
+//! Leaves a host alone that keeps failing: a state machine over times that are passed in. It counts what it is told
+//! and measures nothing itself.
+
+use std::time::{Duration, Instant};
+
+/// When a host is left alone, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BreakerSettings {
+    /// Transient failures in a row that open it.
+    pub(crate) failures: u32,
+    /// How long it is open first; doubled each time a probe fails.
+    pub(crate) first_wait: Duration,
+    /// It is never open for longer, whatever a host asks.
+    pub(crate) longest_wait: Duration,
+    /// A probe that says nothing for so long is taken for lost.
+    pub(crate) probe_time: Duration,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            first_wait: Duration::from_secs(5),
+            longest_wait: Duration::from_mins(10),
+            probe_time: Duration::from_mins(1),
+        }
+    }
+}
+
+/// One host's.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    settings: BreakerSettings,
+    state: State,
+    /// How often it opened since the last success.
+    opened: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+    },
+    /// One request is under way to see whether the host is well again; if it gets lost, another may go at `until`.
+    Probing {
+        until: Instant,
+    },
+}
+
+impl Breaker {
+    pub(crate) fn new(settings: BreakerSettings) -> Self {
+        Self { settings, state: State::Closed { failures: 0 }, opened: 0 }
+    }
+
+    /// Asks for a request to be let through.
+    ///
+    /// # Errors
+    /// How long the host is left alone still.
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+        match self.state {
+            State::Closed { .. } => Ok(()),
+            State::Open { until } | State::Probing { until } if now < until => Err(until - now),
+            State::Open { .. } | State::Probing { .. } => {
+                self.state = State::Probing { until: now + self.settings.probe_time };
+                Ok(())
+            }
+        }
+    }
+
+    /// The host answered as a host that is well does, be it with a refusal. A late answer to a request that was sent
+    /// before the breaker opened does not close it.
+    pub(crate) fn succeeded(&mut self) {
+        if !matches!(self.state, State::Open { .. }) {
+            self.state = State::Closed { failures: 0 };
+            self.opened = 0;
+        }
+    }
+
+    /// The host failed in a way that may pass.
+    pub(crate) fn failed(&mut self, now: Instant) {
+        match self.state {
+            State::Closed { failures } if failures + 1 < self.settings.failures => {
+                self.state = State::Closed { failures: failures + 1 };
+            }
+            State::Closed { .. } | State::Probing { .. } => {
+                let wait = self.next_wait();
+                self.open(now, wait);
+            }
+            State::Open { .. } => {}
+        }
+    }
+
+    /// The host asked to be left alone, for so long where it said so.
+    pub(crate) fn throttled(&mut self, now: Instant, asked: Option<Duration>) {
+        let wait = asked.unwrap_or_else(|| self.next_wait()).min(self.settings.longest_wait);
+        match self.state {
+            State::Open { until } if until >= now + wait => {}
+            _ => self.open(now, wait),
+        }
+    }
+
+    /// Whether it lets everything through: forgetting it forgets little.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    fn open(&mut self, now: Instant, wait: Duration) {
+        self.opened = self.opened.saturating_add(1);
+        self.state = State::Open { until: now + wait };
+    }
+
+    fn next_wait(&self) -> Duration {
+        let doubled = 1_u32.checked_shl(self.opened).unwrap_or(u32::MAX);
+        self.settings.first_wait.saturating_mul(doubled).min(self.settings.longest_wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn settings() -> BreakerSettings {
+        BreakerSettings { failures: 3, first_wait: 5 * SECOND, longest_wait: 60 * SECOND, probe_time: 10 * SECOND }
+    }
+
+    fn opened(now: Instant) -> Breaker {
+        let mut breaker = Breaker::new(settings());
+        (0..3).for_each(|_| breaker.failed(now));
+        breaker
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_a_success_between_does_not() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(settings());
+        for _ in 0..10 {
+            breaker.failed(now);
+            breaker.failed(now);
+            breaker.succeeded();
+        }
+        assert_eq!(breaker.admit(now), Ok(()));
+        assert_eq!(opened(now).admit(now), Err(5 * SECOND));
+    }
+
+    #[test]
+    fn one_probe_goes_at_a_time_and_its_success_closes() {
+        let now = Instant::now();
+        let mut breaker = opened(now);
+        let later = now + 5 * SECOND;
+        assert_eq!(breaker.admit(later), Ok(()));
+        assert_eq!(breaker.admit(later), Err(10 * SECOND));
+        breaker.succeeded();
+        assert_eq!(breaker.admit(later), Ok(()));
+        assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn each_failed_probe_doubles_the_wait_up_to_the_longest() {
+        let mut now = Instant::now();
+        let mut breaker = opened(now);
+        for expected in [5, 10, 20, 40, 60, 60, 60] {
+            assert_eq!(breaker.admit(now), Err(expected * SECOND));
+            now += expected * SECOND;
+            assert_eq!(breaker.admit(now), Ok(()));
+            breaker.failed(now);
+        }
+    }
+
+    #[test]
+    fn a_lost_probe_is_followed_by_another() {
+        let now = Instant::now();
+        let mut breaker = opened(now);
+        assert_eq!(breaker.admit(now + 5 * SECOND), Ok(()));
+        assert_eq!(breaker.admit(now + 15 * SECOND), Ok(()));
+    }
+
+    #[test]
+    fn a_throttled_host_is_left_alone_at_once_and_as_long_as_it_asks() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(settings());
+        breaker.throttled(now, Some(30 * SECOND));
+        assert_eq!(breaker.admit(now), Err(30 * SECOND));
+        breaker.throttled(now, Some(SECOND));
+        assert_eq!(breaker.admit(now), Err(30 * SECOND));
+        breaker.throttled(now, Some(100_000 * SECOND));
+        assert_eq!(breaker.admit(now), Err(60 * SECOND));
+    }
+
+    #[test]
+    fn an_answer_from_before_it_opened_does_not_close_it() {
+        let now = Instant::now();
+        let mut breaker = opened(now);
+        breaker.succeeded();
+        assert!(breaker.admit(now).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_waits_longer_than_the_longest_and_lets_a_probe_through_then(
+            events in proptest::collection::vec((0_u8..4, 0_u64..100), 0..60),
+        ) {
+            let mut now = Instant::now();
+            let mut breaker = Breaker::new(settings());
+            for (event, seconds) in events {
+                now += Duration::from_secs(seconds);
+                match event {
+                    0 => breaker.succeeded(),
+                    1 => breaker.failed(now),
+                    2 => breaker.throttled(now, (seconds % 2 == 0).then(|| Duration::from_secs(seconds * 7))),
+                    _ => { let _ = breaker.admit(now); }
+                }
+                if let Err(wait) = breaker.admit(now) {
+                    prop_assert!(wait > Duration::ZERO && wait <= 60 * SECOND);
+                }
+            }
+            prop_assert_eq!(breaker.admit(now + 60 * SECOND), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A file on IPFS, from whichever gateways serve it: the trustless ones in order, each going on at the block where the
+//! one before stopped; those that serve only plain files last, and only where nothing was handed on yet.
+
+mod gateway;
+mod plain;
+mod progress;
+mod trustless;
+mod verdict;
+
+use bytes::Bytes;
+use tokio::{sync::mpsc, time::Instant};
+
+pub use self::gateway::Gateway;
+use self::{
+    progress::{Progress, Setback},
+    trustless::Asking,
+    verdict::verdict,
+};
+use crate::{
+    FetchError, FetchedFile,
+    http::HttpClient,
+    ipfs::{IpfsPath, WalkLimits},
+};
+
+/// The operator's gateways.
+#[derive(Debug)]
+pub(crate) struct Gateways {
+    trustless: Vec<Gateway>,
+    plain: Vec<Gateway>,
+    max_file_size: u64,
+}
+
+/// What the trustless gateways came to that did not bring the file to its end.
+#[derive(Default)]
+struct Setbacks<'a> {
+    errors: Vec<FetchError>,
+    /// Those that were honest and delivered something: worth asking for single blocks, where all CARs were cut.
+    hopeful: Vec<&'a Gateway>,
+}
+
+impl Gateways {
+    pub(crate) fn new(gateways: Vec<Gateway>, max_file_size: u64) -> Self {
+        let (trustless, plain) = gateways.into_iter().partition(Gateway::is_trustless);
+        Self { trustless, plain, max_file_size }
+    }
+
+    /// Fetches the file.
+    pub(crate) async fn fetch(
+        &self,
+        client: &HttpClient,
+        path: &IpfsPath,
+        deadline: Instant,
+        out: &mpsc::Sender<Bytes>,
+    ) -> Result<FetchedFile, FetchError> {
+        let mut progress = Progress::begin(path, self.max_file_size, out).await?;
+        let setbacks = self.ask_trustless(client, path, deadline, &mut progress).await?;
+        if progress.wanted().is_none() {
+            return progress.finish();
+        }
+        if progress.has_begun() {
+            return Err(verdict(path, &setbacks.errors, &[]));
+        }
+        match plain::fetch(client, &self.plain, path, self.max_file_size, deadline, out).await? {
+            Ok(file) => Ok(file),
+            Err(errors) => Err(verdict(path, &setbacks.errors, &errors)),
+        }
+    }
+
+    /// Asks one after the other, and then those once more that may yet have what is missing.
+    async fn ask_trustless(
+        &self,
+        client: &HttpClient,
+        path: &IpfsPath,
+        deadline: Instant,
+        progress: &mut Progress<'_>,
+    ) -> Result<Setbacks<'_>, FetchError> {
+        let limits = WalkLimits::of_file(self.max_file_size);
+        let mut setbacks = Setbacks::default();
+        for (index, gateway) in self.trustless.iter().enumerate() {
+            let is_last = index + 1 == self.trustless.len() && self.plain.is_empty();
+            let asking = Asking { client, gateway, deadline: share(deadline, is_last) };
+            let outcome = asking.deliver(path, limits, progress).await;
+            if setbacks.settle(gateway, outcome, progress)? {
+                return Ok(setbacks);
+            }
+        }
+        for gateway in std::mem::take(&mut setbacks.hopeful) {
+            let outcome = Asking { client, gateway, deadline }.by_blocks(progress).await;
+            if setbacks.settle(gateway, outcome, progress)? {
+                break;
+            }
+        }
+        Ok(setbacks)
+    }
+}
+
+impl<'a> Setbacks<'a> {
+    /// Notes what came of a gateway's turn. True where the file is at its end.
+    fn settle(
+        &mut self,
+        gateway: &'a Gateway,
+        outcome: Result<(), Setback>,
+        progress: &Progress<'_>,
+    ) -> Result<bool, FetchError> {
+        let (error, is_honest) = match outcome {
+            Ok(()) => return Ok(true),
+            Err(Setback::Final(error)) => return Err(error),
+            Err(Setback::Failed(error)) => (error, true),
+            Err(Setback::Lied(error)) => (error, false),
+        };
+        if is_honest {
+            tracing::debug!(gateway = %gateway, code = %error.code, reason = %error, "a gateway did not serve a file");
+        } else {
+            tracing::warn!(gateway = %gateway, reason = %error, "a gateway delivered other bytes than it was asked for");
+        }
+        if is_honest && progress.has_used(gateway) {
+            self.hopeful.push(gateway);
+        }
+        self.errors.push(error);
+        Ok(false)
+    }
+}
+
+/// Half of the time that is left, so that one gateway which merely trickles leaves some to the next; all of it for the
+/// last one.
+fn share(deadline: Instant, is_last: bool) -> Instant {
+    let now = Instant::now();
+    if is_last { deadline } else { now + deadline.saturating_duration_since(now) / 2 }
+}

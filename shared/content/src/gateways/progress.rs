@@ -1,0 +1,120 @@
+//! How far a file has come: what was proved stays proved and was handed on, whoever delivers the next block.
+
+use bytes::Bytes;
+use holdfast_domain::{ItemFailureCode, Verified};
+use tokio::sync::mpsc;
+
+use super::Gateway;
+use crate::{
+    FetchError, FetchedFile,
+    ipfs::{Cid, DagFault, DagFaultKind, IpfsPath, Walk, WalkError, WalkLimits},
+};
+
+/// Why a gateway did not bring the file to its end.
+#[derive(Debug)]
+pub(super) enum Setback {
+    /// Another gateway cannot help.
+    Final(FetchError),
+    /// This gateway failed; the next goes on.
+    Failed(FetchError),
+    /// This gateway delivered other bytes than it was asked for; it is not asked again.
+    Lied(FetchError),
+}
+
+/// A file on its way.
+pub(super) struct Progress<'a> {
+    walk: Walk,
+    out: &'a mpsc::Sender<Bytes>,
+    /// Origins of the gateways whose blocks were used.
+    sources: Vec<String>,
+    /// The block before: files full of the same block are common, and need it but once.
+    last: Option<(Cid, Bytes)>,
+}
+
+impl<'a> Progress<'a> {
+    /// Begins, and hands on what the CID itself holds.
+    pub(super) async fn begin(
+        path: &IpfsPath,
+        max_file_size: u64,
+        out: &'a mpsc::Sender<Bytes>,
+    ) -> Result<Self, FetchError> {
+        let (walk, held) =
+            Walk::begin(path, WalkLimits::of_file(max_file_size)).map_err(|fault| match fault.kind() {
+                DagFaultKind::Unsupported => FetchError::new(ItemFailureCode::Unsupported, fault.to_string()),
+                _ => of_fault(&fault),
+            })?;
+        let progress = Self { walk, out, sources: Vec::new(), last: None };
+        progress.hand_on(held).await?;
+        Ok(progress)
+    }
+
+    /// The block that comes next; none at the end.
+    pub(super) fn wanted(&self) -> Option<Cid> {
+        self.walk.wanted().copied()
+    }
+
+    /// Whether any block was proved.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// Whether this gateway delivered any.
+    pub(super) fn has_used(&self, gateway: &Gateway) -> bool {
+        self.sources.contains(&gateway.origin().to_string())
+    }
+
+    /// The wanted block, where it is the same as the one before.
+    pub(super) fn repeated(&self, cid: &Cid) -> Option<Bytes> {
+        self.last.as_ref().filter(|(last, _)| last == cid).map(|(_, block)| block.clone())
+    }
+
+    /// Takes the wanted block, proves it, and hands on what it holds of the file.
+    pub(super) async fn take(&mut self, gateway: &Gateway, cid: Cid, block: Bytes) -> Result<(), Setback> {
+        let held = match self.walk.supply(&block) {
+            Ok(held) => held,
+            Err(WalkError::Dag(fault)) => return Err(Setback::Final(of_fault(&fault))),
+            Err(error) => {
+                let message = format!("{} lies: {error}", gateway.origin());
+                return Err(Setback::Lied(FetchError::new(ItemFailureCode::InvalidAnswer, message)));
+            }
+        };
+        if !self.has_used(gateway) {
+            self.sources.push(gateway.origin().to_string());
+        }
+        self.last = Some((cid, block));
+        self.hand_on(held).await.map_err(Setback::Final)
+    }
+
+    async fn hand_on(&self, held: Vec<Bytes>) -> Result<(), FetchError> {
+        for bytes in held.into_iter().filter(|bytes| !bytes.is_empty()) {
+            self.out.send(bytes).await.map_err(|_| FetchError::stopped())?;
+        }
+        Ok(())
+    }
+
+    /// The file, once nothing more is wanted.
+    pub(super) fn finish(self) -> Result<FetchedFile, FetchError> {
+        let walked = self.walk.finish().map_err(|error| match error {
+            WalkError::Dag(fault) => of_fault(&fault),
+            other => FetchError::new(ItemFailureCode::InvalidAnswer, other.to_string()),
+        })?;
+        let source = if self.sources.is_empty() { "the CID itself".to_owned() } else { self.sources.join(", ") };
+        Ok(FetchedFile {
+            size: walked.size,
+            verified: Verified::Cid,
+            source,
+            validator: None,
+            dag: Some(walked.record),
+            content_type: None,
+        })
+    }
+}
+
+fn of_fault(fault: &DagFault) -> FetchError {
+    let code = match fault.kind() {
+        DagFaultKind::NotFound => ItemFailureCode::NotFound,
+        DagFaultKind::TooLarge => ItemFailureCode::TooLarge,
+        DagFaultKind::NotAFile | DagFaultKind::Unsupported | DagFaultKind::Malformed => ItemFailureCode::BadDag,
+    };
+    FetchError::new(code, fault.to_string())
+}

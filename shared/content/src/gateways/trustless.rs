@@ -1,0 +1,162 @@
+//! One trustless gateway's turn: the whole file as a CAR, and whatever a CAR does not bring in order, block by block.
+//! Every block is proved, so that the worst a gateway can do is to waste a bounded amount of time and bytes.
+
+use bytes::Bytes;
+use holdfast_domain::ItemFailureCode;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    Gateway,
+    progress::{Progress, Setback},
+};
+use crate::{
+    FetchError,
+    http::{Answer, HttpClient, Request},
+    ipfs::{CarFault, CarReader, Cid, IpfsPath, MAX_BLOCK_BYTES, WalkLimits},
+};
+
+/// Blocks that a CAR may bring though they are not wanted, in number and in bytes.
+const MOST_STRAY_BLOCKS: u64 = 64;
+const MOST_STRAY_BYTES: u64 = 4 * MAX_BLOCK_BYTES as u64;
+
+/// Most bytes that a CAR adds to a block: its length and its CID.
+const CAR_FRAME_BYTES: u64 = 256;
+
+/// Depth first and with every repetition, which is the order in which a walk wants its blocks.
+const CAR: &str = "application/vnd.ipld.car; version=1; order=dfs; dups=y";
+const BLOCK: &str = "application/vnd.ipld.raw";
+
+type Delivery = Result<(), Setback>;
+
+/// One gateway, asked for one file.
+pub(super) struct Asking<'a> {
+    pub(super) client: &'a HttpClient,
+    pub(super) gateway: &'a Gateway,
+    pub(super) deadline: Instant,
+}
+
+/// Blocks of a CAR that were not wanted.
+#[derive(Default)]
+struct Strays {
+    blocks: u64,
+    bytes: u64,
+}
+
+impl Strays {
+    /// Counts one, and says whether it can be borne with.
+    fn bears(&mut self, block: &Bytes) -> bool {
+        self.blocks += 1;
+        self.bytes += block.len() as u64;
+        self.blocks <= MOST_STRAY_BLOCKS && self.bytes <= MOST_STRAY_BYTES
+    }
+}
+
+impl Asking<'_> {
+    /// Brings the file to its end, or as far as this gateway can. A CAR begins at the root, so that a file which has
+    /// begun goes on block by block.
+    pub(super) async fn deliver(&self, path: &IpfsPath, limits: WalkLimits, progress: &mut Progress<'_>) -> Delivery {
+        if !progress.has_begun() {
+            match self.by_car(path, limits, progress).await {
+                // It may serve blocks all the same; and of a root that it has not, many begin a CAR and cut it.
+                Err(Setback::Failed(error)) if speaks_of_cars_alone(error.code) && !progress.has_begun() => {}
+                outcome => outcome?,
+            }
+        }
+        self.by_blocks(progress).await
+    }
+
+    /// Reads a CAR as far as it is of use. That something is missing at its end is no error.
+    async fn by_car(&self, path: &IpfsPath, limits: WalkLimits, progress: &mut Progress<'_>) -> Delivery {
+        let url = self.gateway.address(&path.to_string(), Some("format=car&dag-scope=entity"));
+        let mut answer = self.ask(url, CAR, most_bytes(limits), progress).await?;
+        if !answer.content_type().is_some_and(|kind| kind.starts_with("application/vnd.ipld.car")) {
+            return Ok(());
+        }
+        let mut reader = CarReader::new();
+        let mut strays = Strays::default();
+        while let Some(chunk) = answer.next().await.map_err(|error| of_source(error, progress))? {
+            reader.push(&chunk);
+            while let Some(block) = reader.next_block().map_err(|fault| unreadable(&answer, &fault))? {
+                match progress.wanted() {
+                    Some(wanted) if wanted.hash() == block.cid.hash() => {
+                        self.take(&answer, wanted, block.bytes, progress).await?;
+                    }
+                    Some(_) if strays.bears(&block.bytes) => {}
+                    _ => return Ok(()),
+                }
+            }
+            if progress.wanted().is_none() {
+                answer.leave().await;
+                return Ok(());
+            }
+        }
+        reader.finish().map_err(|fault| unreadable(&answer, &fault))
+    }
+
+    /// Asks for one wanted block after the other.
+    pub(super) async fn by_blocks(&self, progress: &mut Progress<'_>) -> Delivery {
+        while let Some(cid) = progress.wanted() {
+            if let Some(block) = progress.repeated(&cid) {
+                progress.take(self.gateway, cid, block).await?;
+                continue;
+            }
+            let url = self.gateway.address(&cid.to_string(), Some("format=raw"));
+            let mut answer = self.ask(url, BLOCK, MAX_BLOCK_BYTES as u64, progress).await?;
+            let block = answer.whole().await.map_err(|error| of_source(error, progress))?;
+            self.take(&answer, cid, block, progress).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        url: Url,
+        accept: &'static str,
+        limit: u64,
+        progress: &Progress<'_>,
+    ) -> Result<Answer, Setback> {
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+        let request = Request { url, headers, limit, deadline: self.deadline };
+        self.client.get(&request).await.map_err(|error| of_source(error, progress))
+    }
+
+    /// Takes a block, and tells the host's breaker what it was worth.
+    async fn take(&self, answer: &Answer, cid: Cid, block: Bytes, progress: &mut Progress<'_>) -> Delivery {
+        let taken = progress.take(self.gateway, cid, block).await;
+        match &taken {
+            Err(Setback::Lied(error)) => answer.host().failed(error),
+            _ => answer.host().succeeded(),
+        }
+        taken
+    }
+}
+
+/// The most that a CAR of a file within the limits can have.
+fn most_bytes(limits: WalkLimits) -> u64 {
+    let frames = limits.blocks.saturating_mul(CAR_FRAME_BYTES);
+    limits.file_bytes.saturating_add(limits.inner_bytes).saturating_add(frames).saturating_add(MOST_STRAY_BYTES)
+}
+
+/// Whether an error says nothing yet of single blocks.
+fn speaks_of_cars_alone(code: ItemFailureCode) -> bool {
+    matches!(code, ItemFailureCode::Refused | ItemFailureCode::InvalidAnswer)
+}
+
+fn unreadable(answer: &Answer, fault: &CarFault) -> Setback {
+    let error = answer.invalid(&format!("sent a CAR that is not whole: {fault}"));
+    answer.host().failed(&error);
+    Setback::Failed(error)
+}
+
+/// What an error of one gateway says of the file: that an answer is too large says nothing of the file in it, and that
+/// a block is missing from a file which is partly there is no proof that it is nowhere.
+fn of_source(error: FetchError, progress: &Progress<'_>) -> Setback {
+    let code = match error.code {
+        ItemFailureCode::TooLarge => ItemFailureCode::InvalidAnswer,
+        ItemFailureCode::NotFound | ItemFailureCode::Gone if progress.has_begun() => ItemFailureCode::Unavailable,
+        code => code,
+    };
+    Setback::Failed(FetchError { code, ..error })
+}

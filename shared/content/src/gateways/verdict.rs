@@ -1,0 +1,93 @@
+//! What to say where no gateway served a file: the error that tells most, and each gateway's reason.
+
+use holdfast_domain::ItemFailureCode;
+
+use crate::{FetchError, ipfs::IpfsPath};
+
+/// Most characters of one gateway's reason, and of the path.
+const LONGEST_REASON: usize = 220;
+
+/// Most reasons that are told.
+const MOST_REASONS: usize = 6;
+
+/// Those that may pass, the more telling first; then those that do not. Nothing is nowhere until everybody said so.
+const TELLING: [ItemFailureCode; 7] = [
+    ItemFailureCode::InvalidAnswer,
+    ItemFailureCode::TimedOut,
+    ItemFailureCode::Unavailable,
+    ItemFailureCode::Throttled,
+    ItemFailureCode::TooLarge,
+    ItemFailureCode::Refused,
+    ItemFailureCode::Blocked,
+];
+
+/// The error of the fetch. The trustless gateways decide, or the plain ones where there are no others.
+pub(super) fn verdict(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchError]) -> FetchError {
+    let deciding = if trustless.is_empty() { plain } else { trustless };
+    if deciding.is_empty() {
+        return FetchError::new(
+            ItemFailureCode::Unavailable,
+            "no IPFS gateway is configured: set BACKUP_IPFS_GATEWAYS",
+        );
+    }
+    let told = |code: &ItemFailureCode| deciding.iter().any(|error| error.code == *code);
+    let code = TELLING.into_iter().find(told).unwrap_or_else(|| {
+        let all_gone = deciding.iter().all(|error| error.code == ItemFailureCode::Gone);
+        if all_gone { ItemFailureCode::Gone } else { ItemFailureCode::NotFound }
+    });
+    let wait = deciding.iter().filter_map(|error| error.retry_after).min();
+    FetchError::new(code, message(path, trustless, plain)).after(wait.filter(|_| !code.is_permanent()))
+}
+
+fn message(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchError]) -> String {
+    let reasons: Vec<String> =
+        trustless.iter().chain(plain).take(MOST_REASONS).map(|error| cut(&error.message)).collect();
+    let untold = (trustless.len() + plain.len()).saturating_sub(MOST_REASONS);
+    let rest = if untold == 0 { String::new() } else { format!("; and {untold} more") };
+    format!("no gateway served {}: {}{rest}", cut(&path.to_string()), reasons.join("; "))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST_REASON).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ItemFailureCode as Code, *};
+
+    fn of(trustless: &[Code], plain: &[Code]) -> Code {
+        let path =
+            IpfsPath { cid: "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap(), path: Vec::new() };
+        let errors =
+            |codes: &[Code]| codes.iter().map(|code| FetchError::new(*code, "x".repeat(5_000))).collect::<Vec<_>>();
+        let error = verdict(&path, &errors(trustless), &errors(plain));
+        assert!(error.message.len() < 2_000);
+        error.code
+    }
+
+    #[test]
+    fn a_file_is_nowhere_only_when_every_trustless_gateway_said_so() {
+        assert_eq!(of(&[Code::NotFound, Code::NotFound], &[]), Code::NotFound);
+        assert_eq!(of(&[Code::NotFound, Code::Gone], &[]), Code::NotFound);
+        assert_eq!(of(&[Code::Gone, Code::Gone], &[]), Code::Gone);
+        assert_eq!(of(&[Code::NotFound], &[Code::Unavailable]), Code::NotFound);
+        assert_eq!(of(&[], &[Code::NotFound]), Code::NotFound);
+        for passing in [Code::Unavailable, Code::TimedOut, Code::Throttled, Code::InvalidAnswer] {
+            assert_eq!(of(&[Code::NotFound, passing, Code::Gone], &[Code::NotFound]), passing);
+            assert_eq!(of(&[passing, Code::Refused], &[]), passing);
+        }
+        assert_eq!(of(&[Code::NotFound, Code::Refused], &[]), Code::Refused);
+        assert_eq!(of(&[], &[]), Code::Unavailable);
+        assert_eq!(of(&[Code::NotFound; 50], &[]), Code::NotFound);
+    }
+
+    #[test]
+    fn the_shortest_wait_that_was_asked_for_is_told() {
+        let path =
+            IpfsPath { cid: "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap(), path: Vec::new() };
+        let asked = |s| FetchError::new(Code::Throttled, "429").after(Some(Duration::from_secs(s)));
+        assert_eq!(verdict(&path, &[asked(9), asked(3)], &[]).retry_after, Some(Duration::from_secs(3)));
+    }
+}

@@ -1,0 +1,238 @@
+//! The client: one GET, followed through at most three redirects, each hop judged as if it were the first.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use holdfast_domain::{ItemFailureCode, Timestamp};
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, RETRY_AFTER},
+    redirect::Policy,
+};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    Answer, Lookup, Origin,
+    answer::Patience,
+    host::{Host, Hosts},
+    names::{ExemptNames, NameRefused, StrangerNames},
+    retry_after::retry_after,
+    rules::{Rules, Standing},
+};
+use crate::{FetchError, breaker::BreakerSettings};
+
+const MOST_REDIRECTS: usize = 3;
+
+/// No handshake takes longer, however patient one is with the answer.
+const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+
+/// What is asked for, by GET.
+pub(crate) struct Request {
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    /// The most bytes that its body may have.
+    pub(crate) limit: u64,
+    pub(crate) deadline: Instant,
+}
+
+/// Two clients under one set of rules: they differ in where names may lead.
+#[derive(Debug)]
+pub(crate) struct HttpClient {
+    strangers: Client,
+    exempt: Client,
+    rules: Rules,
+    hosts: Hosts,
+    idle_timeout: Duration,
+}
+
+/// What one request led to.
+enum Hop {
+    Arrived(Answer),
+    Redirected(Url),
+}
+
+impl Request {
+    fn is_conditional(&self) -> bool {
+        self.headers.contains_key(IF_NONE_MATCH) || self.headers.contains_key(IF_MODIFIED_SINCE)
+    }
+
+    /// What a status means.
+    fn accepts(&self, response: &Response, origin: &Origin) -> Result<(), FetchError> {
+        let status = response.status();
+        let code = match status.as_u16() {
+            200 => return Ok(()),
+            304 if self.is_conditional() => return Ok(()),
+            404 => ItemFailureCode::NotFound,
+            410 => ItemFailureCode::Gone,
+            408 => ItemFailureCode::TimedOut,
+            429 => ItemFailureCode::Throttled,
+            425 | 500..=599 => ItemFailureCode::Unavailable,
+            400..=499 => ItemFailureCode::Refused,
+            _ => ItemFailureCode::InvalidAnswer,
+        };
+        let asked = matches!(status.as_u16(), 429 | 503).then(|| response.headers().get(RETRY_AFTER)).flatten();
+        let wait = asked.and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
+        Err(FetchError::new(code, format!("{origin} answered {status}")).after(wait))
+    }
+}
+
+impl HttpClient {
+    /// A client for which these origins are exempt from the rules for strangers.
+    ///
+    /// # Errors
+    /// [`ItemFailureCode::Unavailable`] where TLS cannot be set up.
+    pub(crate) fn new(
+        exempt: impl IntoIterator<Item = Origin>,
+        lookup: &Lookup,
+        idle_timeout: Duration,
+        per_host: usize,
+    ) -> Result<Self, FetchError> {
+        Ok(Self {
+            strangers: client(StrangerNames(lookup.clone()), idle_timeout)?,
+            exempt: client(ExemptNames(lookup.clone()), idle_timeout)?,
+            rules: Rules::new(exempt),
+            hosts: Hosts::new(per_host, BreakerSettings::default()),
+            idle_timeout,
+        })
+    }
+
+    /// Asks, and follows redirects. The answer's status is 200, or 304 to a conditional request.
+    ///
+    /// # Errors
+    /// As the code says.
+    pub(crate) async fn get(&self, request: &Request) -> Result<Answer, FetchError> {
+        let mut asked = vec![request.url.clone()];
+        while let Some(url) = asked.last() {
+            match self.hop(url, request).await? {
+                Hop::Arrived(answer) => return Ok(answer),
+                Hop::Redirected(next) if asked.contains(&next) => {
+                    return Err(lost(&request.url, "its redirects lead in a circle"));
+                }
+                Hop::Redirected(_) if asked.len() > MOST_REDIRECTS => {
+                    return Err(lost(&request.url, "it redirects more than 3 times"));
+                }
+                Hop::Redirected(next) => asked.push(next),
+            }
+        }
+        Err(lost(&request.url, "nothing was asked"))
+    }
+
+    async fn hop(&self, url: &Url, request: &Request) -> Result<Hop, FetchError> {
+        let (origin, standing) = self.rules.check(url)?;
+        if Instant::now() >= request.deadline {
+            let message = format!("the time ran out before {origin} was asked");
+            return Err(FetchError::new(ItemFailureCode::TimedOut, message));
+        }
+        let host = self.hosts.of(&origin);
+        let turn = host.turn(request.deadline).await?;
+        let patience = Patience { idle: self.idle_timeout, deadline: request.deadline };
+        let sent = self.send(url, request, standing, &host, patience).await;
+        let response = sent.inspect_err(|error| host.failed(error))?;
+        if let Some(next) = redirect(url, &response, &origin)? {
+            host.succeeded();
+            return Ok(Hop::Redirected(next));
+        }
+        request.accepts(&response, &origin).inspect_err(|error| {
+            // A gateway's time-out speaks of what was asked for, which a stranger may have made up, not of the gateway.
+            if response.status() != StatusCode::GATEWAY_TIMEOUT {
+                host.failed(error);
+            }
+        })?;
+        let answer = Answer::begin(response, Arc::clone(&host), patience, request.limit, turn);
+        answer.map(Hop::Arrived).inspect_err(|error| host.failed(error))
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        request: &Request,
+        standing: Standing,
+        host: &Host,
+        patience: Patience,
+    ) -> Result<Response, FetchError> {
+        let client = match standing {
+            Standing::Exempt => &self.exempt,
+            Standing::Stranger => &self.strangers,
+        };
+        let sending = client.get(url.clone()).headers(request.headers.clone()).send();
+        patience.wait(sending, host, "answer").await?.map_err(|error| transport_error(error, host, None))
+    }
+}
+
+fn client(names: impl reqwest::dns::Resolve + 'static, idle_timeout: Duration) -> Result<Client, FetchError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Client::builder()
+        .dns_resolver(Arc::new(names))
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .default_headers(headers)
+        .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(idle_timeout.min(LONGEST_CONNECT))
+        .pool_max_idle_per_host(4)
+        .pool_idle_timeout(Duration::from_secs(20))
+        .build()
+        .map_err(|error| {
+            let message = format!("no HTTPS client can be made: {}", causes(&error));
+            FetchError::new(ItemFailureCode::Unavailable, message)
+        })
+}
+
+/// Where the answer sends on to.
+fn redirect(from: &Url, response: &Response, origin: &Origin) -> Result<Option<Url>, FetchError> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let target = response.headers().get(LOCATION).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let joined = target.and_then(|target| from.join(target).ok());
+    joined.map(Some).ok_or_else(|| {
+        let message = format!("{origin} redirects without saying where to");
+        FetchError::new(ItemFailureCode::InvalidAnswer, message)
+    })
+}
+
+/// Translates what the client says. `received` is how much of a body had come, where one had begun.
+pub(super) fn transport_error(error: reqwest::Error, host: &Host, received: Option<u64>) -> FetchError {
+    let (error, origin) = (error.without_url(), host.origin());
+    if let Some(refused) = refused_name(&error) {
+        return FetchError::new(ItemFailureCode::Blocked, format!("{origin} is not spoken to: {refused}"));
+    }
+    let why = causes(&error);
+    match received {
+        Some(_) if error.is_timeout() => {
+            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} fell silent: {why}"))
+        }
+        Some(bytes) => {
+            let message = format!("the answer of {origin} was cut after {bytes} bytes: {why}");
+            FetchError::new(ItemFailureCode::InvalidAnswer, message)
+        }
+        None if error.is_timeout() => {
+            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} took no connection in time: {why}"))
+        }
+        None => FetchError::new(ItemFailureCode::Unavailable, format!("{origin} could not be asked: {why}")),
+    }
+}
+
+fn refused_name(error: &reqwest::Error) -> Option<&NameRefused> {
+    sources(error).find_map(|source| source.downcast_ref())
+}
+
+/// The last two causes say why; those before them only where it passed through.
+fn causes(error: &reqwest::Error) -> String {
+    let texts: Vec<String> = sources(error).map(ToString::to_string).collect();
+    let mut told = texts[texts.len().saturating_sub(2)..].to_vec();
+    told.dedup();
+    told.join(": ").chars().take(200).collect()
+}
+
+fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let itself: &(dyn Error + 'static) = error;
+    std::iter::successors(Some(itself), |&error| error.source())
+}
+
+fn lost(url: &Url, why: &str) -> FetchError {
+    let host = url.host_str().unwrap_or_default();
+    FetchError::new(ItemFailureCode::InvalidAnswer, format!("the file's address at {host} leads nowhere: {why}"))
+}

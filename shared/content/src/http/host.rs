@@ -1,0 +1,135 @@
+//! What is kept of each origin that is spoken to: how many requests at a time, and its breaker. Bounded, however many
+//! origins there are.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use holdfast_domain::ItemFailureCode;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+use super::Origin;
+use crate::{
+    FetchError,
+    breaker::{Breaker, BreakerSettings},
+};
+
+/// Beyond so many, those that nobody speaks to are forgotten, unless they are left alone.
+const KEPT: usize = 1_000;
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Hosts {
+    per_host: usize,
+    breakers: BreakerSettings,
+    known: Mutex<HashMap<Origin, Arc<Host>>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Host {
+    origin: Origin,
+    turns: Arc<Semaphore>,
+    breaker: Mutex<Breaker>,
+}
+
+impl Hosts {
+    pub(crate) fn new(per_host: usize, breakers: BreakerSettings) -> Self {
+        Self { per_host: per_host.clamp(1, Semaphore::MAX_PERMITS), breakers, known: Mutex::default() }
+    }
+
+    pub(crate) fn of(&self, origin: &Origin) -> Arc<Host> {
+        let mut known = locked(&self.known);
+        if known.len() >= KEPT && !known.contains_key(origin) {
+            known.retain(|_, host| Arc::strong_count(host) > 1 || !locked(&host.breaker).is_closed());
+        }
+        let host = known.entry(origin.clone()).or_insert_with(|| Arc::new(Host::new(origin.clone(), self)));
+        Arc::clone(host)
+    }
+}
+
+impl Host {
+    fn new(origin: Origin, hosts: &Hosts) -> Self {
+        let breaker = Mutex::new(Breaker::new(hosts.breakers));
+        Self { origin, turns: Arc::new(Semaphore::new(hosts.per_host)), breaker }
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Waits for a turn, and asks the breaker then, since much may have happened meanwhile.
+    pub(crate) async fn turn(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, FetchError> {
+        let waiting = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned());
+        let Ok(Ok(permit)) = waiting.await else {
+            let message = format!("the time ran out while others were asking {}", self.origin);
+            return Err(FetchError::new(ItemFailureCode::TimedOut, message));
+        };
+        let admitted = locked(&self.breaker).admit(Instant::now().into_std());
+        admitted.map(|()| permit).map_err(|wait| self.left_alone(wait))
+    }
+
+    fn left_alone(&self, wait: Duration) -> FetchError {
+        let seconds = wait.as_secs_f64().ceil();
+        let message = format!("{} failed or asked to wait, and is left alone for {seconds} s", self.origin);
+        FetchError::new(ItemFailureCode::Unavailable, message).after(Some(wait))
+    }
+
+    pub(crate) fn succeeded(&self) {
+        locked(&self.breaker).succeeded();
+    }
+
+    /// Records what came of a request.
+    pub(crate) fn failed(&self, error: &FetchError) {
+        let mut breaker = locked(&self.breaker);
+        let now = Instant::now().into_std();
+        match error.code {
+            ItemFailureCode::Throttled => breaker.throttled(now, error.retry_after),
+            ItemFailureCode::Unavailable | ItemFailureCode::TimedOut | ItemFailureCode::InvalidAnswer => {
+                breaker.failed(now);
+            }
+            _ => breaker.succeeded(),
+        }
+    }
+}
+
+/// What a lock guards here is whole after every statement, so a panic elsewhere leaves it usable.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn origins_are_forgotten_but_not_those_left_alone_or_spoken_to() {
+        let hosts = Hosts::new(1, BreakerSettings::default());
+        let origin = |n: usize| format!("https://h{n}.example").parse::<Origin>().unwrap();
+        let spoken_to = hosts.of(&origin(0));
+        hosts.of(&origin(1)).failed(&FetchError::new(ItemFailureCode::Throttled, "429"));
+        for n in 2..5_000 {
+            hosts.of(&origin(n));
+        }
+        assert!(locked(&hosts.known).len() <= KEPT);
+        assert!(Arc::ptr_eq(&spoken_to, &hosts.of(&origin(0))));
+        assert!(hosts.of(&origin(1)).turn(Instant::now() + Duration::from_secs(1)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn no_more_than_its_turns_are_given_at_a_time() {
+        let hosts = Hosts::new(2, BreakerSettings::default());
+        let host = hosts.of(&"https://h.example".parse().unwrap());
+        let soon = || Instant::now() + Duration::from_millis(50);
+        let first = host.turn(soon()).await.unwrap();
+        let _second = host.turn(soon()).await.unwrap();
+        assert_eq!(host.turn(soon()).await.unwrap_err().code, ItemFailureCode::TimedOut);
+        drop(first);
+        assert!(host.turn(soon()).await.is_ok());
+    }
+}

@@ -1,0 +1,19 @@
+//! CAR, version 1 (<https://ipld.io/specs/transport/car/carv1/>): a header, then one section for each block. Read from
+//! strangers as it comes, written for `ipfs dag import`.
+
+mod fault;
+mod header;
+mod reader;
+mod writer;
+
+pub use self::{
+    fault::CarFault,
+    reader::{CarBlock, CarReader},
+    writer::CarWriter,
+};
+
+/// The most bytes that a header may have: some 700 roots.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// The most bytes that a CID may have: four numbers and the longest digest.
+const MAX_CID_BYTES: usize = 4 * 10 + 128;

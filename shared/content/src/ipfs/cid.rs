@@ -1,0 +1,120 @@
+//! What a CID promises: by which codec its block is read, and by which hash the block is proved.
+
+use blake2::{
+    Blake2b,
+    digest::{Digest as _, typenum::U32},
+};
+use bytes::Bytes;
+use sha2::{Sha256, Sha512};
+
+use super::DagFault;
+
+/// A content identifier, version 0 or 1, with room for a digest of 128 bytes: the most that IPFS puts into an identity
+/// CID, which holds its block within itself.
+pub type Cid = ::cid::CidGeneric<128>;
+
+/// How the block of a CID is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codec {
+    Raw,
+    DagPb,
+}
+
+/// How the block of a CID is proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hash {
+    Identity,
+    Sha2_256,
+    Sha2_512,
+    Blake2b256,
+    Blake3,
+}
+
+const SHA2_256: u64 = 0x12;
+
+/// Whether the block of this CID can be read and proved at all.
+///
+/// # Errors
+/// [`DagFault::Codec`] or [`DagFault::Hash`], which name the codec or the hash that cannot.
+pub fn check_supported(cid: &Cid) -> Result<(), DagFault> {
+    codec(cid)?;
+    hash(cid)?;
+    Ok(())
+}
+
+pub(super) fn codec(cid: &Cid) -> Result<Codec, DagFault> {
+    match cid.codec() {
+        0x55 => Ok(Codec::Raw),
+        0x70 => Ok(Codec::DagPb),
+        other => Err(DagFault::Codec { cid: cid.to_string(), codec: codec_name(other) }),
+    }
+}
+
+/// Whether a CID promises this block.
+pub(super) fn proves(cid: &Cid, block: &[u8]) -> Result<bool, DagFault> {
+    let digest = cid.hash().digest();
+    Ok(match hash(cid)? {
+        Hash::Identity => digest == block,
+        Hash::Sha2_256 => digest == Sha256::digest(block).as_slice(),
+        Hash::Sha2_512 => digest == Sha512::digest(block).as_slice(),
+        Hash::Blake2b256 => digest == Blake2b::<U32>::digest(block).as_slice(),
+        Hash::Blake3 => digest == blake3::hash(block).as_bytes(),
+    })
+}
+
+/// The block that an identity CID holds within itself.
+pub(super) fn inline_block(cid: &Cid) -> Option<Bytes> {
+    is_identity(cid).then(|| Bytes::copy_from_slice(cid.hash().digest()))
+}
+
+pub(super) fn is_identity(cid: &Cid) -> bool {
+    cid.hash().code() == 0
+}
+
+/// A CID that fills these bytes to their end.
+pub(super) fn read_whole(mut bytes: &[u8]) -> Option<Cid> {
+    let cid = Cid::read_bytes(&mut bytes).ok()?;
+    bytes.is_empty().then_some(cid)
+}
+
+fn hash(cid: &Cid) -> Result<Hash, DagFault> {
+    let (code, bytes) = (cid.hash().code(), cid.hash().digest().len());
+    match (code, bytes) {
+        (0x00, _) => Ok(Hash::Identity),
+        (SHA2_256, 32) => Ok(Hash::Sha2_256),
+        (0x13, 64) => Ok(Hash::Sha2_512),
+        (0xb220, 32) => Ok(Hash::Blake2b256),
+        (0x1e, 32) => Ok(Hash::Blake3),
+        _ => Err(DagFault::Hash { cid: cid.to_string(), hash: hash_name(code), bits: bytes * 8 }),
+    }
+}
+
+fn codec_name(code: u64) -> String {
+    let name = match code {
+        0x51 => "cbor",
+        0x71 => "dag-cbor",
+        0x72 => "libp2p-key (an IPNS name)",
+        0x78 => "git-raw",
+        0x85 => "dag-jose",
+        0x0129 => "dag-json",
+        0x0200 => "json",
+        _ => return format!("0x{code:x}"),
+    };
+    name.to_owned()
+}
+
+fn hash_name(code: u64) -> String {
+    let name = match code {
+        0x11 => "sha1",
+        SHA2_256 => "sha2-256",
+        0x13 => "sha2-512",
+        0x14 => "sha3-512",
+        0x16 => "sha3-256",
+        0x1b => "keccak-256",
+        0x1e => "blake3",
+        0x56 => "dbl-sha2-256",
+        0xb220 => "blake2b-256",
+        _ => return format!("0x{code:x}"),
+    };
+    name.to_owned()
+}

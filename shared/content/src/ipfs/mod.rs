@@ -1,0 +1,28 @@
+//! IPFS without a network: blocks are proved against their CIDs, a file is walked out of its DAG in order, and what
+//! rebuilds the very blocks from the file is recorded. No I/O of its own, no async; every input is a stranger's, so that
+//! all memory is bounded.
+
+mod car;
+mod cid;
+mod dag_pb;
+mod directory;
+mod fault;
+mod limits;
+mod murmur3;
+mod path;
+mod protobuf;
+mod record;
+mod unixfs;
+mod varint;
+mod walk;
+
+pub use car::{CarBlock, CarFault, CarReader, CarWriter};
+pub use cid::{Cid, check_supported};
+pub use fault::{DagFault, DagFaultKind, WalkError};
+pub use limits::WalkLimits;
+pub use path::IpfsPath;
+pub use record::{DagRecord, RebuildError, RecordError};
+pub use walk::{Walk, WalkedFile};
+
+/// The most bytes that a block may have. Importers write 1 MiB at most, and public gateways pass on 2 MiB.
+pub const MAX_BLOCK_BYTES: usize = 4 * 1024 * 1024;

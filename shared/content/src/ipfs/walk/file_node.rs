@@ -1,0 +1,98 @@
+//! One node of a file: bytes of the file that lie in it, and its parts with the bytes that each must come to. A node
+//! whose sizes do not add up is refused here, before any of its parts is asked for: so what a DAG expands to is known at
+//! its root.
+
+use std::ops::Range;
+
+use super::super::{
+    Cid, DagFault,
+    cid::{Codec, codec},
+    dag_pb::{self, Node},
+    protobuf::Span,
+    unixfs::{self, Kind, UnixFs},
+};
+
+/// A node of a file; by default one that holds nothing of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct FileNode {
+    /// Where the file's bytes lie in the block.
+    pub(super) data: Range<usize>,
+    pub(super) parts: Vec<Part>,
+    /// Bytes of the file in it and in its parts.
+    pub(super) size: u64,
+}
+
+/// A link of a file's node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Where the CID lies in the block.
+    pub(super) cid: Span,
+    /// Bytes of the file that it must come to.
+    pub(super) size: u64,
+}
+
+/// Where a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    EndOfPath,
+    /// Linked to by a node that states its bytes.
+    Within {
+        stated_bytes: u64,
+    },
+}
+
+pub(super) fn read(cid: &Cid, block: &[u8], place: Place) -> Result<FileNode, DagFault> {
+    let node = match codec(cid)? {
+        Codec::Raw => FileNode { data: 0..block.len(), parts: Vec::new(), size: block.len() as u64 },
+        Codec::DagPb => read_dag_pb(cid, block, place)?,
+    };
+    match place {
+        Place::Within { stated_bytes } => agree(cid, stated_bytes, node.size)?,
+        Place::EndOfPath => {}
+    }
+    Ok(node)
+}
+
+fn read_dag_pb(cid: &Cid, block: &[u8], place: Place) -> Result<FileNode, DagFault> {
+    let malformed = |reason| DagFault::malformed(cid, reason);
+    let node = dag_pb::decode(block).map_err(malformed)?;
+    let unixfs = unixfs::decode(block, &node).map_err(malformed)?;
+    match (unixfs.kind, place) {
+        (Kind::File, _) => {}
+        (Kind::Raw, _) if node.links.is_empty() => {}
+        (Kind::Raw, _) => return Err(malformed("a raw leaf has links")),
+        (other, Place::EndOfPath) => return Err(DagFault::NotAFile { cid: cid.to_string(), what: other.what() }),
+        (_, Place::Within { .. }) => return Err(malformed("it stands within a file, and is no part of one")),
+    }
+    let data = unixfs.data.map_or(0..0, |data| data.start()..data.end());
+    let size = total(cid, data.len(), &unixfs)?;
+    Ok(FileNode { data, parts: parts(cid, &node, &unixfs)?, size })
+}
+
+/// Bytes of the node and of its parts, as it states them itself.
+fn total(cid: &Cid, own_bytes: usize, unixfs: &UnixFs) -> Result<u64, DagFault> {
+    let total = unixfs.block_sizes.iter().try_fold(own_bytes as u64, |sum, size| sum.checked_add(*size));
+    let total = total.ok_or_else(|| DagFault::malformed(cid, "its sizes come to more than 64 bits"))?;
+    agree(cid, unixfs.file_size.unwrap_or(total), total)?;
+    Ok(total)
+}
+
+fn agree(cid: &Cid, stated_bytes: u64, found_bytes: u64) -> Result<(), DagFault> {
+    if stated_bytes == found_bytes {
+        return Ok(());
+    }
+    Err(DagFault::Sizes { cid: cid.to_string(), stated_bytes, found_bytes })
+}
+
+fn parts(cid: &Cid, node: &Node, unixfs: &UnixFs) -> Result<Vec<Part>, DagFault> {
+    let malformed = |reason| Err(DagFault::malformed(cid, reason));
+    if node.links.len() != unixfs.block_sizes.len() {
+        return malformed("it does not state the size of each part");
+    }
+    // Else links of no bytes could branch without end, and no size would tell.
+    if !node.links.is_empty() && unixfs.block_sizes.iter().all(|size| *size == 0) {
+        return malformed("it has parts, and all of them are empty");
+    }
+    let sizes = unixfs.block_sizes.iter();
+    Ok(node.links.iter().zip(sizes).map(|(link, size)| Part { cid: link.cid, size: *size }).collect())
+}

@@ -1,0 +1,16 @@
+//! Where content lives and how it is fetched: IPFS proved block by block, Gaia by validators. Stores nothing.
+
+mod breaker;
+mod error;
+mod fetcher;
+mod gaia;
+mod gateways;
+mod http;
+pub mod ipfs;
+mod location;
+
+pub use error::FetchError;
+pub use fetcher::{FetchSettings, Fetched, FetchedFile, Fetcher};
+pub use gateways::Gateway;
+pub use http::{Lookup, Origin, OriginError};
+pub use location::{Location, Unsupported, locate};

@@ -1,0 +1,74 @@
+//! Memory does not grow with the file. Alone in its program, so that nobody else's memory is measured.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use holdfast_content::{FetchSettings, Fetched, Fetcher, locate};
+use holdfast_domain::{ItemFailureCode, StorageType};
+use holdfast_testing::{FileShape, IpfsNode, Origin, origin::Answer};
+use tokio::sync::mpsc;
+
+const MIB: u64 = 1024 * 1024;
+
+/// The most memory that this process held since [`forget_peak`], in bytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// What was held until now, and given back, is not to hide what is held later.
+fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+fn fetcher(gateways: &[&str], allowed: &[&str], max_file_size: u64) -> Fetcher {
+    let settings = FetchSettings {
+        gateways: gateways.iter().map(|text| text.parse().unwrap()).collect(),
+        allowed_origins: allowed.iter().map(|text| text.parse().unwrap()).collect(),
+        idle_timeout: Duration::from_secs(10),
+        total_timeout: Duration::from_mins(2),
+        max_file_size,
+        per_host: 4,
+    };
+    Fetcher::new(settings).unwrap()
+}
+
+/// Fetches and throws away, slowly at first, so that whatever can pile up does. Says how much came.
+async fn drained(fetcher: Fetcher, storage_type: StorageType, url: &str) -> (Result<Fetched, ItemFailureCode>, u64) {
+    let location = locate(storage_type, url).unwrap();
+    let (out, mut coming) = mpsc::channel(1);
+    let fetching = async move { fetcher.fetch(&location, None, &out).await.map_err(|error| error.code) };
+    let draining = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let mut came = 0;
+        while let Some(bytes) = coming.recv().await {
+            came += bytes::Bytes::len(&bytes) as u64;
+        }
+        came
+    };
+    tokio::join!(fetching, draining)
+}
+
+#[tokio::test]
+async fn memory_does_not_grow_with_the_file() {
+    let node = IpfsNode::start();
+    let cid = node.add(vec![b'x'; 96 * 1024 * 1024], &FileShape::v0()).await;
+    let origin = Origin::start().await;
+    origin.answer("/endless", [Answer::ok(vec![b'x'; 60_000]).endless()]);
+    // Both ways once, small, so that only what grows with the file is measured.
+    let (_, came) = drained(fetcher(&[], &[origin.address()], MIB), StorageType::Gaia, &origin.url("/endless")).await;
+    assert!(came <= MIB);
+    forget_peak();
+    let before = peak();
+    let (fetched, came) = drained(fetcher(&[node.address()], &[], 100 * MIB), StorageType::Ipfs, &cid).await;
+    assert!(matches!(fetched, Ok(Fetched::File(file)) if file.size == 96 * MIB));
+    assert_eq!(came, 96 * MIB);
+    let endless = fetcher(&[], &[origin.address()], 300 * MIB);
+    let (fetched, came) = drained(endless, StorageType::Gaia, &origin.url("/endless")).await;
+    assert_eq!(fetched, Err(ItemFailureCode::TooLarge));
+    assert!(came > 299 * MIB && came <= 300 * MIB);
+    let grown = peak() - before;
+    assert!(grown < 24 * MIB, "grown by {} MiB", grown / MIB);
+}

@@ -1,0 +1,273 @@
+//! One item of a content backup: its row in the catalogue, its line in the list of items, its message in the queue.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Artifact, BackupId, Compression, Encryption, ItemFailureCode, Sha256Digest, StorageType, Validator, Verified,
+};
+
+/// A content item as the platform's database has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContentItem {
+    /// The platform's id of it, as text.
+    pub content_id: String,
+    /// Its title, as its creator wrote it.
+    pub title: String,
+    /// Where its file is, as its creator wrote it.
+    pub url: String,
+    /// Where the platform says that the file is stored.
+    pub storage_type: StorageType,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creator: Option<String>,
+}
+
+/// Where an item of a backup stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemStatus {
+    /// Not settled yet.
+    Pending,
+    /// Its file was fetched by this backup, and is stored.
+    Done,
+    /// Its file was held already, and is the same.
+    Unchanged,
+    /// Its file could not be had; the error says why.
+    Failed,
+}
+
+impl ItemStatus {
+    /// The word used in the catalogue and in lists of items.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Done => "done",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A stored object that may serve many backups, with all that is needed to read it by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredObject {
+    /// The object.
+    #[serde(flatten)]
+    pub artifact: Artifact,
+    /// How it is compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// How it is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+}
+
+/// A file that is held, and how it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptFile {
+    /// Bytes of the file.
+    #[serde(rename = "fileSize")]
+    pub size: u64,
+    /// SHA-256 of the file.
+    pub file_sha256: Sha256Digest,
+    /// Where it is stored.
+    pub object: StoredObject,
+    /// What rebuilds the IPFS blocks of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dag: Option<StoredObject>,
+    /// The CID, and the path under it, that it was asked for by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<String>,
+    /// How its bytes were verified.
+    pub verified: Verified,
+    /// The gateway or origin that served it.
+    pub served_by: String,
+    /// The origin's marks of this very content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validator: Option<Validator>,
+    /// The origin's word for what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// When it was fetched.
+    pub fetched_at: Timestamp,
+}
+
+/// Why an item's file could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemFailure {
+    /// The kind of failure.
+    pub code: ItemFailureCode,
+    /// What failed, on what, and why.
+    pub message: String,
+}
+
+/// An item of a backup, as far as it came: a line of the list of items.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemRecord {
+    /// The item.
+    #[serde(flatten)]
+    pub item: ContentItem,
+    /// Where it stands.
+    pub status: ItemStatus,
+    /// Downloads that were begun.
+    #[serde(default)]
+    pub attempts: u32,
+    /// What the file is called in the archive and in a restored directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    /// The file, where it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<KeptFile>,
+    /// Why it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ItemFailure>,
+}
+
+/// How many items a content backup has, and how far they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemCounts {
+    /// Items found.
+    pub expected: u64,
+    /// Items whose file was fetched.
+    pub done: u64,
+    /// Items whose file was held already.
+    pub unchanged: u64,
+    /// Items whose file could not be had.
+    pub failed: u64,
+    /// Bytes of the files that are held.
+    pub bytes: u64,
+    /// Items settled a minute since the backup began, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_minute: Option<u64>,
+}
+
+impl ItemCounts {
+    /// Items that are settled.
+    #[must_use]
+    pub const fn settled(&self) -> u64 {
+        self.done + self.unchanged + self.failed
+    }
+
+    /// Whether more than `percent` of all items failed.
+    #[must_use]
+    pub fn fails(&self, percent: u32) -> bool {
+        u128::from(self.failed) * 100 > u128::from(self.expected) * u128::from(percent)
+    }
+}
+
+/// What a queue holds of an item: who it is, nothing of what it says. The row has the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DownloadMessage {
+    /// The backup.
+    pub backup_id: BackupId,
+    /// The item in it.
+    pub content_id: String,
+}
+
+/// `<contentId>_<safe title><ext>`: letters and digits of the title, anything else as `_`, at most 50 characters. The
+/// extension is the URL's own, or one that goes with the content type.
+#[must_use]
+pub fn file_name(item: &ContentItem, content_type: Option<&str>) -> String {
+    let title: String = item.title.chars().take(50).map(safe).collect();
+    let id: String = item.content_id.chars().take(64).map(safe).collect();
+    let extension = extension_of_url(&item.url).or_else(|| content_type.and_then(extension_of_type).map(str::to_owned));
+    format!("{id}_{title}{}", extension.map(|extension| format!(".{extension}")).unwrap_or_default())
+}
+
+const fn safe(character: char) -> char {
+    if character.is_ascii_alphanumeric() { character } else { '_' }
+}
+
+/// The extension of the last segment of a URL's path, where it looks like one: a host has none.
+fn extension_of_url(url: &str) -> Option<String> {
+    let path = url.split(['?', '#']).next()?;
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
+    let (_, name) = path.rsplit_once('/')?;
+    let (stem, extension) = name.rsplit_once('.')?;
+    let plausible = !stem.is_empty()
+        && (1..=8).contains(&extension.len())
+        && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plausible.then(|| extension.to_ascii_lowercase())
+}
+
+fn extension_of_type(content_type: &str) -> Option<&'static str> {
+    let essence = content_type.split(';').next()?.trim().to_ascii_lowercase();
+    Some(match essence.as_str() {
+        "application/json" => "json",
+        "application/pdf" => "pdf",
+        "application/zip" => "zip",
+        "audio/mpeg" => "mp3",
+        "audio/ogg" => "ogg",
+        "audio/wav" => "wav",
+        "image/avif" => "avif",
+        "image/gif" => "gif",
+        "image/jpeg" => "jpg",
+        "image/png" => "png",
+        "image/svg+xml" => "svg",
+        "image/webp" => "webp",
+        "text/html" => "html",
+        "text/markdown" => "md",
+        "text/plain" => "txt",
+        "video/mp4" => "mp4",
+        "video/quicktime" => "mov",
+        "video/webm" => "webm",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn item(content_id: &str, title: &str, url: &str) -> ContentItem {
+        let (content_id, title, url) = (content_id.to_owned(), title.to_owned(), url.to_owned());
+        ContentItem { content_id, title, url, storage_type: StorageType::Ipfs, creator: None }
+    }
+
+    #[test]
+    fn a_file_is_named_by_id_title_and_extension() {
+        let name = |title, url, kind| file_name(&item("7", title, url), kind);
+        assert_eq!(name("My Song!", "ipfs://bafy/song.MP3", None), "7_My_Song_.mp3");
+        assert_eq!(name("Bild", "https://gaia.example/hub/a.tar.gz?x=1.png#y", None), "7_Bild.gz");
+        assert_eq!(name("Bild", "https://gateway.example", Some("image/png; q=1")), "7_Bild.png");
+        assert_eq!(name("Bild", "https://gateway.example/x/.hidden", Some("x/y")), "7_Bild");
+        assert_eq!(name("", "bafy", None), "7_");
+    }
+
+    #[test]
+    fn hostile_titles_stay_one_short_name() {
+        for title in ["../../x", "a\0b", "\u{202e}gpj.exe", "CON", &"x".repeat(10_000), "a/b\\c"] {
+            let name = file_name(&item("../1", title, "ipfs://cid/../../etc/passwd"), None);
+            assert!(name.len() < 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_share_of_failures_is_exact_at_its_limit() {
+        let counts = |expected, failed| ItemCounts { expected, failed, ..ItemCounts::default() };
+        assert!(!counts(1000, 100).fails(10));
+        assert!(counts(1000, 101).fails(10));
+        assert!(!counts(0, 0).fails(0));
+        assert!(counts(u64::MAX, u64::MAX).fails(99));
+    }
+
+    proptest! {
+        #[test]
+        fn every_file_name_is_one_plain_segment(id in ".*", title in ".*", url in ".*", kind in proptest::option::of(".*")) {
+            let name = file_name(&item(&id, &title, &url), kind.as_deref());
+            prop_assert!(!name.is_empty() && name.len() <= 64 + 1 + 50 + 9);
+            prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')));
+            prop_assert!(!name.starts_with('.') && !name.contains(".."));
+        }
+    }
+}

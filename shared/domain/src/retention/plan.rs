@@ -1,0 +1,257 @@
+//! The plan: for each backup whether it is kept or goes, and why, in words.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::{Serialize, Serializer};
+
+use super::{RetentionPolicy, calendar};
+use crate::{BackupId, JobStatus};
+
+/// How far a backup can be relied on, as the store and the catalogue tell it together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Its manifest is there, its job is completed, and no verification has failed: it counts towards a keep.
+    Good,
+    /// Its newest verification failed.
+    VerificationFailed,
+    /// Its manifest is there, and its job says that it did not become a backup.
+    NotCompleted(JobStatus),
+    /// Somebody works on it.
+    InUse(JobStatus),
+    /// Its deletion was begun.
+    Deleting,
+    /// It is not clear what it is, or whose: why. What is unsure is kept.
+    Unsure(String),
+}
+
+/// A backup of the type that a plan is made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionCandidate {
+    /// The backup.
+    pub backup_id: BackupId,
+    /// When it was triggered.
+    pub created_at: Timestamp,
+    /// How far it can be relied on.
+    pub standing: Standing,
+}
+
+/// What becomes of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RetentionVerdict {
+    /// It stays.
+    Keep,
+    /// It goes.
+    Delete,
+}
+
+/// A reason for what becomes of a backup; it is written as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RetentionReason {
+    /// There is no policy for its type.
+    NoPolicy,
+    /// It is not clear what it is, or whose.
+    Unsure(String),
+    /// Somebody works on it.
+    InUse(JobStatus),
+    /// Its deletion was begun.
+    Deleting,
+    /// It is one of the newest good ones, of which `minCount` are left.
+    AmongNewest {
+        /// `minCount`.
+        min_count: u32,
+    },
+    /// There are fewer good ones than `minCount`, so that one that is not may be all there is.
+    BetterThanNone {
+        /// `minCount`.
+        min_count: u32,
+    },
+    /// It is the newest good one of this day.
+    NewestOfDay(String),
+    /// It is the newest good one of this ISO week.
+    NewestOfWeek(String),
+    /// It is the newest good one of this month.
+    NewestOfMonth(String),
+    /// It is the newest good one of this year.
+    NewestOfYear(String),
+    /// No limit is reached.
+    WithinLimits,
+    /// It is too old.
+    TooOld {
+        /// `maxAgeDays`.
+        max_age_days: u32,
+    },
+    /// There are enough newer ones.
+    TooMany {
+        /// `maxCount`.
+        max_count: u32,
+    },
+    /// It counts towards nothing, because its verification failed.
+    VerificationFailed,
+    /// It counts towards nothing, because its job is not completed.
+    NotCompleted(JobStatus),
+}
+
+impl fmt::Display for RetentionReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPolicy => f.write_str("there is no retention policy for its type, and without one all are kept"),
+            Self::Unsure(why) => write!(f, "what is unsure is kept: {why}"),
+            Self::InUse(status) => write!(f, "its job is {status}: somebody works on it"),
+            Self::Deleting => f.write_str("its deletion was begun"),
+            Self::AmongNewest { min_count: 1 } => f.write_str("it is the newest good one, and one is always left"),
+            Self::AmongNewest { min_count } => {
+                write!(f, "it is among the newest {min_count} good ones, which are always left")
+            }
+            Self::BetterThanNone { min_count } => {
+                write!(f, "there are fewer than {min_count} good ones, so that it may be better than none")
+            }
+            Self::NewestOfDay(day) => write!(f, "it is the newest good one of day {day}"),
+            Self::NewestOfWeek(week) => write!(f, "it is the newest good one of week {week}"),
+            Self::NewestOfMonth(month) => write!(f, "it is the newest good one of month {month}"),
+            Self::NewestOfYear(year) => write!(f, "it is the newest good one of year {year}"),
+            Self::WithinLimits => f.write_str("it is within the limits"),
+            Self::TooOld { max_age_days: 1 } => f.write_str("it is older than 1 day"),
+            Self::TooOld { max_age_days } => write!(f, "it is older than {max_age_days} days"),
+            Self::TooMany { max_count } => write!(f, "there are {max_count} newer good ones, the most that are kept"),
+            Self::VerificationFailed => f.write_str("its verification failed, so it counts towards nothing"),
+            Self::NotCompleted(status) => write!(f, "its job is {status}, so it counts towards nothing"),
+        }
+    }
+}
+
+impl Serialize for RetentionReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What becomes of one backup, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionDecision {
+    /// The backup.
+    pub backup_id: BackupId,
+    /// When it was triggered.
+    pub created_at: Timestamp,
+    /// Whether it counts towards a keep.
+    pub is_good: bool,
+    /// What becomes of it.
+    pub verdict: RetentionVerdict,
+    /// Why; never empty.
+    pub reasons: Vec<RetentionReason>,
+}
+
+/// Decides about every backup of one type, newest first. Without a policy all are kept, but for those whose deletion was
+/// begun.
+#[must_use]
+pub fn plan_retention(
+    candidates: &[RetentionCandidate],
+    policy: Option<&RetentionPolicy>,
+    now: Timestamp,
+    timezone: &TimeZone,
+) -> Vec<RetentionDecision> {
+    let mut sorted: Vec<&RetentionCandidate> = candidates.iter().collect();
+    sorted.sort_by(|a, b| (b.created_at, &b.backup_id).cmp(&(a.created_at, &a.backup_id)));
+    let good: Vec<Timestamp> =
+        sorted.iter().filter(|it| it.standing == Standing::Good).map(|it| it.created_at).collect();
+    let mut calendar = policy.map(|policy| calendar::reasons(&good, policy, timezone)).unwrap_or_default().into_iter();
+    let mut standing = Counted { newer_good: 0, spare: 0, now };
+    standing.spare = policy.map_or(0, |policy| u64::from(policy.min_count).saturating_sub(good.len() as u64));
+    let decide = |candidate: &&RetentionCandidate| {
+        let of_calendar = match candidate.standing {
+            Standing::Good => calendar.next().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let (verdict, reasons) = standing.decide(candidate, policy, of_calendar);
+        RetentionDecision {
+            backup_id: candidate.backup_id.clone(),
+            created_at: candidate.created_at,
+            is_good: candidate.standing == Standing::Good,
+            verdict,
+            reasons,
+        }
+    };
+    sorted.iter().map(decide).collect()
+}
+
+/// What was counted on the way from the newest to the oldest.
+struct Counted {
+    /// Good ones that are newer than the one that is decided about.
+    newer_good: u64,
+    /// How many that are not good are kept because the good ones are too few.
+    spare: u64,
+    now: Timestamp,
+}
+
+impl Counted {
+    fn decide(
+        &mut self,
+        candidate: &RetentionCandidate,
+        policy: Option<&RetentionPolicy>,
+        of_calendar: Vec<RetentionReason>,
+    ) -> (RetentionVerdict, Vec<RetentionReason>) {
+        use RetentionVerdict::{Delete, Keep};
+        match (&candidate.standing, policy) {
+            (Standing::Deleting, _) => (Delete, vec![RetentionReason::Deleting]),
+            (Standing::InUse(status), _) => (Keep, vec![RetentionReason::InUse(*status)]),
+            (Standing::Unsure(why), _) => (Keep, vec![RetentionReason::Unsure(why.clone())]),
+            (_, None) => (Keep, vec![RetentionReason::NoPolicy]),
+            (Standing::Good, Some(policy)) => {
+                let newest = self.newer_good < u64::from(policy.min_count);
+                let newest = newest.then_some(RetentionReason::AmongNewest { min_count: policy.min_count });
+                let keeps: Vec<_> = newest.into_iter().chain(of_calendar).collect();
+                let past = self.limits_passed(candidate, policy);
+                self.newer_good += 1;
+                settle(keeps, past, None)
+            }
+            (Standing::VerificationFailed, Some(policy)) => {
+                self.decide_on_bad(candidate, policy, RetentionReason::VerificationFailed)
+            }
+            (Standing::NotCompleted(status), Some(policy)) => {
+                self.decide_on_bad(candidate, policy, RetentionReason::NotCompleted(*status))
+            }
+        }
+    }
+
+    fn decide_on_bad(
+        &mut self,
+        candidate: &RetentionCandidate,
+        policy: &RetentionPolicy,
+        why: RetentionReason,
+    ) -> (RetentionVerdict, Vec<RetentionReason>) {
+        let past = self.limits_passed(candidate, policy);
+        let is_spare = self.spare > 0;
+        self.spare = self.spare.saturating_sub(1);
+        let keeps = is_spare.then_some(RetentionReason::BetterThanNone { min_count: policy.min_count });
+        settle(keeps.into_iter().collect(), past, Some(why))
+    }
+
+    /// The limits that it has passed. Times are compared, not subtracted: none is too far away.
+    fn limits_passed(&self, candidate: &RetentionCandidate, policy: &RetentionPolicy) -> Vec<RetentionReason> {
+        let is_old = |days: u32| {
+            let age = SignedDuration::from_hours(24 * i64::from(days));
+            self.now.duration_since(candidate.created_at) > age
+        };
+        let too_old = policy.max_age_days.filter(|days| is_old(*days));
+        let too_many = policy.max_count.filter(|count| self.newer_good >= u64::from(*count));
+        let too_old = too_old.map(|max_age_days| RetentionReason::TooOld { max_age_days });
+        too_old.into_iter().chain(too_many.map(|max_count| RetentionReason::TooMany { max_count })).collect()
+    }
+}
+
+/// A keep beats every limit; without either it stays.
+fn settle(
+    keeps: Vec<RetentionReason>,
+    past: Vec<RetentionReason>,
+    why_bad: Option<RetentionReason>,
+) -> (RetentionVerdict, Vec<RetentionReason>) {
+    let (verdict, mut reasons) = match (keeps.is_empty(), past.is_empty()) {
+        (false, _) => (RetentionVerdict::Keep, keeps),
+        (true, true) => (RetentionVerdict::Keep, vec![RetentionReason::WithinLimits]),
+        (true, false) => (RetentionVerdict::Delete, past),
+    };
+    reasons.extend(why_bad);
+    (verdict, reasons)
+}

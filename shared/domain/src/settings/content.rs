@@ -1,0 +1,118 @@
+//! The settings of content backups.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::reader::Reader;
+use crate::RetentionPolicy;
+
+/// Which files are fetched, whence and how.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, named after its variable")]
+pub struct ContentSettings {
+    /// `BACKUP_CONTENT_ENABLED`.
+    pub enabled: bool,
+    /// `BACKUP_CONTENT_INTERVAL_HOURS`: a backup is due this long after the last good one.
+    pub interval_hours: u32,
+    /// `BACKUP_CONTENT_RETENTION_DAYS`: age limit of the policy where none is stored.
+    pub retention_days: u32,
+    /// `BACKUP_CONTENT_COMPRESSION`: gzip, where it helps.
+    pub compression: bool,
+    /// `BACKUP_CONTENT_ENCRYPTION`.
+    pub encryption: bool,
+    /// `BACKUP_CONTENT_CONCURRENCY`: downloads at a time.
+    pub concurrency: u32,
+    /// `BACKUP_CONTENT_TIMEOUT_MS`: how long a request may go without progress.
+    pub timeout: Duration,
+    /// `BACKUP_CONTENT_RETRY_ATTEMPTS`: downloads begun for one item, in all.
+    pub retry_attempts: u32,
+    /// `BACKUP_MAX_FILE_SIZE`: bytes of the largest file that is kept.
+    pub max_file_size: u64,
+    /// `BACKUP_CONTENT_ARCHIVE`: also the whole backup as one archive.
+    pub archive: bool,
+    /// `BACKUP_CONTENT_MAX_FAILURE_PERCENT`: a backup of which more fails is none.
+    pub max_failure_percent: u32,
+    /// `BACKUP_CONTENT_ALLOWED_ORIGINS`: exempt from the rules on addresses; no path, query or user.
+    pub allowed_origins: Vec<Url>,
+    /// `BACKUP_CONTENT_COLLECTION`: where the content items are found.
+    pub collection: String,
+    /// `BACKUP_CONTENT_QUEUE`: URL of the SQS queue of files to fetch. The template sets it; the command line needs none.
+    pub queue: Option<String>,
+    /// `BACKUP_IPFS_GATEWAYS`: in the order in which they are asked.
+    pub gateways: Vec<Gateway>,
+}
+
+/// An IPFS gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its origin: no path, query or user.
+    pub url: Url,
+    /// Whether it serves blocks, which prove themselves. One that does not serves plain files, and is asked last.
+    pub trustless: bool,
+}
+
+/// Public gateways that serve blocks.
+const DEFAULT_GATEWAYS: &str = "https://trustless-gateway.link,https://ipfs.io,https://dweb.link";
+
+/// What one copy inside S3 takes, less room for an encrypted file's header, padding and trailer.
+const LARGEST_FILE_BYTES: u64 = 4 << 30;
+
+/// Before the address of a gateway that serves plain files only.
+const PLAIN: &str = "plain+";
+
+pub(super) fn read(reader: &mut Reader) -> ContentSettings {
+    ContentSettings {
+        enabled: reader.boolean("BACKUP_CONTENT_ENABLED", true),
+        interval_hours: reader.number("BACKUP_CONTENT_INTERVAL_HOURS", 24, 1..=8760),
+        retention_days: reader.number("BACKUP_CONTENT_RETENTION_DAYS", 30, 1..=RetentionPolicy::MAX_DAYS),
+        compression: reader.boolean("BACKUP_CONTENT_COMPRESSION", true),
+        encryption: reader.boolean("BACKUP_CONTENT_ENCRYPTION", false),
+        concurrency: reader.number("BACKUP_CONTENT_CONCURRENCY", 3, 1..=1000),
+        timeout: Duration::from_millis(reader.number("BACKUP_CONTENT_TIMEOUT_MS", 30_000, 100..=600_000)),
+        retry_attempts: reader.number("BACKUP_CONTENT_RETRY_ATTEMPTS", 3, 1..=10),
+        max_file_size: reader.number("BACKUP_MAX_FILE_SIZE", 104_857_600, 1..=LARGEST_FILE_BYTES),
+        archive: reader.boolean("BACKUP_CONTENT_ARCHIVE", true),
+        max_failure_percent: reader.number("BACKUP_CONTENT_MAX_FAILURE_PERCENT", 10, 0..=100),
+        allowed_origins: reader.optional("BACKUP_CONTENT_ALLOWED_ORIGINS", origins).unwrap_or_default(),
+        collection: reader.text_or("BACKUP_CONTENT_COLLECTION", "contents"),
+        queue: reader.text("BACKUP_CONTENT_QUEUE"),
+        gateways: gateways(reader),
+    }
+}
+
+fn gateways(reader: &mut Reader) -> Vec<Gateway> {
+    let given = reader.optional("BACKUP_IPFS_GATEWAYS", parse_gateways);
+    given.unwrap_or_else(|| {
+        reader.show_default("BACKUP_IPFS_GATEWAYS", DEFAULT_GATEWAYS);
+        parse_gateways(DEFAULT_GATEWAYS).unwrap_or_default()
+    })
+}
+
+fn parse_gateways(text: &str) -> Result<Vec<Gateway>, String> {
+    let gateway = |text: &str| {
+        let (trustless, address) = text.strip_prefix(PLAIN).map_or((true, text), |address| (false, address));
+        origin(address).map(|url| Gateway { url, trustless })
+    };
+    text.split(',').map(|text| gateway(text.trim())).collect::<Option<_>>().ok_or_else(|| {
+        format!("origins separated by commas, as https://gateway.example; {PLAIN} before one that serves no blocks")
+    })
+}
+
+fn origins(text: &str) -> Result<Vec<Url>, String> {
+    let expected = || "origins separated by commas, as https://hub.example or http://10.0.0.7:8080".to_owned();
+    text.split(',').map(|text| origin(text.trim())).collect::<Option<_>>().ok_or_else(expected)
+}
+
+/// Scheme, host and port, and nothing else.
+fn origin(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let bare = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    bare.then_some(url)
+}

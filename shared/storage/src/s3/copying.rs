@@ -1,0 +1,160 @@
+//! Copying inside S3, part by part, so that no byte comes here. Each copied part's SHA-256, where S3 gives it, is compared
+//! with ours before anything is visible, and the whole's afterwards. A store that speaks S3 but gives no checksums of
+//! copies is not believed: there the copy is read back, and deleted again where it is not what was sent.
+
+use std::{ops::Range, sync::Arc};
+
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use holdfast_domain::{ObjectKey, Sha256Digest};
+use sha2::{Digest, Sha256};
+
+use super::{
+    S3Store,
+    errors::translate,
+    malformed, reading,
+    writing::{agree, compare, may_be_done, s3_number, send_complete, whole},
+};
+use crate::{Store, StoreError, Stored, UploadId, UploadedPart, checksum::to_base64, retry::Call, upload::OpenUpload};
+
+/// Parts being copied at a time: S3 does the work, and takes some 0.1 s for each.
+const AT_A_TIME: usize = 8;
+
+pub(super) async fn copy(
+    store: &S3Store,
+    from: &ObjectKey,
+    to: &ObjectKey,
+    parts: &[UploadedPart],
+) -> Result<Stored, StoreError> {
+    compare(store, from, whole(parts)).await?;
+    let shared: Arc<dyn Store> = Arc::new(store.clone());
+    let open = OpenUpload::begin(&shared, to).await?;
+    let copying = Copying { store, from, to, parts };
+    let outcome = match open.id() {
+        Ok(upload) => copying.run(upload).await,
+        Err(error) => Err(error),
+    };
+    // Also after a success: it may be another's, who was faster with the same content.
+    open.abort().await;
+    outcome
+}
+
+struct Copying<'a> {
+    store: &'a S3Store,
+    from: &'a ObjectKey,
+    to: &'a ObjectKey,
+    parts: &'a [UploadedPart],
+}
+
+impl Copying<'_> {
+    async fn run(&self, upload: &UploadId) -> Result<Stored, StoreError> {
+        let list = self.copy_parts(upload).await?;
+        match send_complete(self.store, self.to, upload, &list, whole(self.parts).size_bytes).await {
+            Ok(()) => self.keep_what_is_proved().await,
+            Err(error) if may_be_done(&error) => self.prove().await.map_err(|_| error),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn copy_parts(&self, upload: &UploadId) -> Result<CompletedMultipartUpload, StoreError> {
+        let calls = pieces(self.parts).map(|piece| self.copy_part(upload, piece));
+        let list: Vec<CompletedPart> = stream::iter(calls).buffered(AT_A_TIME).try_collect().await?;
+        Ok(CompletedMultipartUpload::builder().set_parts(Some(list)).build())
+    }
+
+    async fn copy_part(&self, upload: &UploadId, piece: Piece) -> Result<CompletedPart, StoreError> {
+        let number = s3_number(self.to, piece.number)?;
+        // S3 takes ranges of large objects only; a single part is the object.
+        let range = (self.parts.len() > 1).then(|| piece.range_header());
+        let answer = self.store.retry.run(Call::long("copy_part", self.from.as_str()), async || {
+            let request = self.store.client.upload_part_copy().bucket(&*self.store.bucket);
+            let request = request
+                .key(self.store.full_key(self.to))
+                .upload_id(&upload.0)
+                .part_number(number)
+                .copy_source(source_header(self.store, self.from))
+                .set_copy_source_range(range.clone());
+            request.send().await.map_err(|error| translate(self.from.as_str(), &error))
+        });
+        let copied = answer.await?.copy_part_result.ok_or_else(|| malformed(self.to.as_str(), "no copied part"))?;
+        if let Some(found) = &copied.checksum_sha256 {
+            self.agrees(&piece, found)?;
+        }
+        let etag = copied.e_tag.ok_or_else(|| malformed(self.to.as_str(), "a copied part without an ETag"))?;
+        let entry = CompletedPart::builder().part_number(number).e_tag(etag);
+        Ok(entry.set_checksum_sha256(copied.checksum_sha256).build())
+    }
+
+    /// The object was made just now, by this copy. If it is not what was sent, nobody may find it.
+    async fn keep_what_is_proved(&self) -> Result<Stored, StoreError> {
+        let proved = self.prove().await;
+        if let Err(StoreError::Corrupt { .. }) = &proved
+            && let Err(error) = self.store.delete(self.to).await
+        {
+            tracing::warn!(key = %self.to, reason = %error, "a copy that is damaged could not be deleted");
+        }
+        proved
+    }
+
+    /// By the checksum that the store holds, or by reading where it holds none.
+    async fn prove(&self) -> Result<Stored, StoreError> {
+        let (seen, expected) = (self.store.look(self.to).await?, whole(self.parts));
+        if seen.sha256.is_some() || seen.size_bytes != expected.size_bytes {
+            return agree(self.to, seen, expected);
+        }
+        for piece in pieces(self.parts) {
+            let found = self.digest_of(piece.range.clone()).await?;
+            self.agrees(&piece, &to_base64(&found))?;
+        }
+        Ok(expected)
+    }
+
+    async fn digest_of(&self, range: Range<u64>) -> Result<Sha256Digest, StoreError> {
+        let mut chunks = reading::get(self.store, self.to, Some(range)).await?;
+        let mut hasher = Sha256::new();
+        while let Some(chunk) = chunks.try_next().await? {
+            hasher.update(&chunk);
+        }
+        Ok(Sha256Digest::new(hasher.finalize().into()))
+    }
+
+    fn agrees(&self, piece: &Piece, found: &str) -> Result<(), StoreError> {
+        let (number, from, expected) = (piece.number, self.from, to_base64(&piece.sha256));
+        if found == expected {
+            return Ok(());
+        }
+        let cause = format!("part {number} of `{from}` was sent with checksum {expected}, its copy has {found}");
+        Err(StoreError::Corrupt { key: self.to.to_string(), cause })
+    }
+}
+
+/// A part, and where it lies in the object.
+struct Piece {
+    number: u32,
+    range: Range<u64>,
+    sha256: Sha256Digest,
+}
+
+impl Piece {
+    fn range_header(&self) -> String {
+        format!("bytes={}-{}", self.range.start, self.range.end.saturating_sub(1))
+    }
+}
+
+fn pieces(parts: &[UploadedPart]) -> impl Iterator<Item = Piece> {
+    parts.iter().scan(0, |end, part| {
+        let start = *end;
+        *end += part.size_bytes;
+        Some(Piece { number: part.number, range: start..*end, sha256: part.sha256 })
+    })
+}
+
+/// Bucket and key as S3 wants the source of a copy: everything escaped but `/` and what never needs to be.
+fn source_header(store: &S3Store, key: &ObjectKey) -> String {
+    let name = format!("{}/{}", store.bucket, store.full_key(key));
+    let escaped = name.bytes().map(|byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    escaped.collect()
+}

@@ -1,0 +1,88 @@
+//! Connections, and how many are open at the same time. One counts until just before its last byte: a client that has
+//! the whole answer may open the next at once, and they would seem to be two.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::Request;
+use crate::wire::read_head;
+
+/// How many connections there are, and the most there were.
+#[derive(Clone, Default)]
+pub(super) struct Connections(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    open: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Connections {
+    pub(super) fn count_one(&self) -> Open {
+        let open = self.0.open.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.most.fetch_max(open, Ordering::SeqCst);
+        Open(Arc::clone(&self.0))
+    }
+
+    pub(super) fn most(&self) -> usize {
+        self.0.most.load(Ordering::SeqCst)
+    }
+}
+
+/// One that counts.
+pub(super) struct Open(Arc<Counts>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A connection of one request and one answer.
+pub(super) struct Wire {
+    // Dropped in this order.
+    open: Open,
+    client: TcpStream,
+}
+
+impl Wire {
+    pub(super) fn new(client: TcpStream, open: Open) -> Self {
+        // A drop is not to wait for the next.
+        client.set_nodelay(true).ok();
+        Self { open, client }
+    }
+
+    pub(super) async fn read_request(&mut self) -> io::Result<Option<Request>> {
+        Ok(read_head(&mut self.client).await?.map(|(head, _)| Request::from(&head)))
+    }
+
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.client.write_all(bytes).await
+    }
+
+    /// Writes the end of the answer and closes.
+    pub(super) async fn finish(mut self, bytes: &[u8]) -> io::Result<()> {
+        let (first, last) = bytes.split_at(bytes.len().saturating_sub(1));
+        self.client.write_all(first).await?;
+        drop(self.open);
+        self.client.write_all(last).await?;
+        self.client.shutdown().await
+    }
+
+    /// Says nothing more until the client closes.
+    pub(super) async fn until_hung_up(mut self) -> io::Result<()> {
+        let mut ignored = [0; 1024];
+        while self.client.read(&mut ignored).await? > 0 {}
+        Ok(())
+    }
+}

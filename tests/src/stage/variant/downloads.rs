@@ -1,0 +1,78 @@
+//! The queue of files to fetch, as its owner may handle it.
+
+use std::time::Duration;
+
+use mongodb::bson::doc;
+use serde_json::{Value, json};
+
+use super::Variant;
+use crate::stage::until;
+
+impl Variant {
+    /// Has messages wait in the queue.
+    pub(crate) async fn hold_downloads(&self) {
+        self.switch_downloads(false).await;
+    }
+
+    /// Has them be worked off again.
+    pub(crate) async fn release_downloads(&self) {
+        self.switch_downloads(true).await;
+    }
+
+    /// Begins a content backup whose messages all wait in the queue, and returns its id.
+    pub(crate) async fn queued(&self) -> String {
+        self.hold_downloads().await;
+        let id = self.api.triggered_of("content").await;
+        until("the end of discovery", Duration::from_secs(60), || async {
+            let found = doc! { "_id": &id, "work.discoveredAt": { "$ne": null } };
+            self.rows("backup_jobs").find_one(found).await.unwrap().map(drop)
+        })
+        .await;
+        id
+    }
+
+    /// How many messages wait in the queue.
+    pub(crate) async fn messages(&self) -> usize {
+        let input = json!({ "QueueUrl": self.content_queue(), "AttributeNames": ["ApproximateNumberOfMessages"] });
+        let told = self.aws.json("sqs", "AmazonSQS.GetQueueAttributes", &input).await;
+        told["Attributes"]["ApproximateNumberOfMessages"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Has the queue lose every message that waits in it.
+    pub(crate) async fn lose_messages(&self) {
+        self.aws.json("sqs", "AmazonSQS.PurgeQueue", &json!({ "QueueUrl": self.content_queue() })).await;
+        until("an empty queue", Duration::from_secs(10), || async { (self.messages().await == 0).then_some(()) }).await;
+    }
+
+    /// Has a message that was taken and not answered be seen again this soon.
+    pub(crate) async fn show_messages_again_after(&self, seconds: u32) {
+        let attributes = json!({ "VisibilityTimeout": seconds.to_string() });
+        let input = json!({ "QueueUrl": self.content_queue(), "Attributes": attributes });
+        self.aws.json("sqs", "AmazonSQS.SetQueueAttributes", &input).await;
+    }
+
+    /// Sends messages of a backup's items, in this order.
+    pub(crate) async fn send_downloads(&self, id: &str, content_ids: &[String]) {
+        self.aws.send_messages(&self.content_queue(), &bodies(id, content_ids)).await;
+    }
+
+    /// Sends them where messages go that were never settled.
+    pub(crate) async fn send_dead_letters(&self, id: &str, content_ids: &[String]) {
+        let queues = self.aws.resources(&self.name, "AWS::SQS::Queue").await;
+        self.aws.send_messages(&queues["ContentDeadLetters"], &bodies(id, content_ids)).await;
+    }
+
+    fn content_queue(&self) -> String {
+        self.outputs["ContentQueueUrl"].clone()
+    }
+
+    async fn switch_downloads(&self, on: bool) {
+        let sources = self.aws.resources(&self.name, "AWS::Lambda::EventSourceMapping").await;
+        self.aws.switch_event_source(&sources["ContentDownloads"], on).await;
+    }
+}
+
+fn bodies(id: &str, content_ids: &[String]) -> Vec<String> {
+    let body = |content_id: &String| -> Value { json!({ "backupId": id, "contentId": content_id }) };
+    content_ids.iter().map(|content_id| body(content_id).to_string()).collect()
+}

@@ -1,0 +1,146 @@
+//! The content's part of the demonstration: files on IPFS and Gaia, backed up twice and fetched once, restored and
+//! compared, and brought back onto a node that lost them.
+
+mod files;
+mod node;
+mod restored;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::TryStreamExt as _;
+use mongodb::{
+    Database,
+    bson::{Document, doc},
+};
+
+pub(crate) use self::node::Node;
+use self::restored::Restored;
+pub(super) use self::{files::Published, node::Requests};
+use super::{
+    api::{Api, ContentBackup},
+    operator, report,
+};
+use crate::{progress::Step, stack::Stack};
+
+/// What the platform's contents point to, and where that is.
+pub(super) struct Works<'a> {
+    node: Node<'a>,
+    pub(super) files: Vec<Published>,
+}
+
+/// A backup, and what it asked gateway and origin for.
+pub(super) struct Fetched {
+    pub(super) backup: ContentBackup,
+    pub(super) requests: Requests,
+}
+
+/// What came of bringing everything back.
+pub(super) struct BroughtBack {
+    pub(super) blocks: u64,
+    pub(super) on_ipfs: usize,
+    pub(super) on_gaia: usize,
+}
+
+impl<'a> Works<'a> {
+    /// Publishes the files.
+    pub(super) async fn publish(stack: &'a Stack) -> Result<Self> {
+        let step = Step::begin("Publishing files on IPFS and Gaia");
+        let node = Node::at(&stack.description().ipfs_node);
+        let files = files::publish(&node).await?;
+        let bytes = files.iter().map(|file| file.bytes.len() as u64).sum();
+        let blocks = node.blocks().await?;
+        node.count_anew().await?;
+        step.done(format!("{} files, {}, in {blocks} blocks", files.len(), report::bytes(bytes)));
+        Ok(Self { node, files })
+    }
+
+    /// What a first backup asked for, once it is completed.
+    pub(super) async fn fetched(&self, backup: ContentBackup) -> Result<Fetched> {
+        let requests = self.node.requests().await?;
+        let items = &backup.items;
+        ensure!(
+            items.expected > 0 && items.failed == 0,
+            "{} of {} items of {} failed: see holdfast show {} --failed",
+            items.failed,
+            items.expected,
+            backup.id,
+            backup.id
+        );
+        Ok(Fetched { backup, requests })
+    }
+
+    /// Backs up once more, and sees to it that no file was downloaded again.
+    pub(super) async fn back_up_again(&self, api: &Api<'_>) -> Result<Fetched> {
+        let step = Step::begin("Backing the content up again");
+        self.node.count_anew().await?;
+        let backup = api.back_up_content(&step).await?;
+        let fetched = self.fetched(backup).await?;
+        let Fetched { backup, requests } = &fetched;
+        let (items, gateway, gaia) = (&backup.items, &requests.gateway, &requests.gaia);
+        ensure!(items.unchanged == items.expected, "{} of {} items are unchanged", items.unchanged, items.expected);
+        let asked = gateway.car + gateway.raw + gateway.plain + gaia.full;
+        ensure!(asked == 0, "{} downloaded again what it held: {requests:?}", backup.id);
+        ensure!(gaia.not_modified > 0, "{} did not ask whether Gaia's files are the same", backup.id);
+        step.done(format!("{}: {} items unchanged, no download", backup.id, items.unchanged));
+        Ok(fetched)
+    }
+
+    /// Restores a backup into a folder, and compares every byte with what was published.
+    pub(super) async fn restore(&self, stack: &Stack, database: &Database, id: &str) -> Result<Restored> {
+        let step = Step::begin("Restoring the content into a folder");
+        let folder = temporary(stack, "content");
+        operator::restore_content(stack, id, &folder).await?;
+        step.done("done");
+        let step = Step::begin("Comparing it with what was published");
+        let expected = self.of_contents(database).await?;
+        let restored = restored::compare(&folder, &expected)?;
+        step.done(format!("{} files are equal, byte by byte", restored.files.len()));
+        Ok(restored)
+    }
+
+    /// The node loses everything, and gets it back from the backup: IPFS's blocks from a CAR, Gaia's files from the
+    /// restored folder.
+    pub(super) async fn bring_back(&self, stack: &Stack, restored: &Restored, id: &str) -> Result<BroughtBack> {
+        let step = Step::begin("Losing IPFS and Gaia, and bringing both back");
+        let car = temporary(stack, "content.car");
+        operator::export_car(stack, id, &car).await?;
+        self.node.lose_everything().await?;
+        let car = std::fs::read(&car).with_context(|| format!("cannot read {}", car.display()))?;
+        let blocks = self.node.import(car).await.context("the CAR cannot be imported")?.blocks;
+        for (path, file) in restored.of_gaia() {
+            self.node.put(path, &file?).await?;
+        }
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for file in &self.files {
+            let served = self.node.get(&file.path).await.context("what was lost is not back")?;
+            ensure!(served == file.bytes, "{} is another file than before", file.path);
+            *counts.entry(file.storage_type).or_default() += 1;
+        }
+        let count = |kind: &str| counts.get(kind).copied().unwrap_or_default();
+        let back = BroughtBack { blocks, on_ipfs: count("ipfs"), on_gaia: count("gaia") };
+        step.done(format!(
+            "{blocks} blocks; {} files answer to the same CIDs, {} to the same URLs",
+            back.on_ipfs, back.on_gaia
+        ));
+        Ok(back)
+    }
+
+    /// The file of every content that was not removed, as the platform's database says it.
+    async fn of_contents(&self, database: &Database) -> Result<BTreeMap<String, &Published>> {
+        let by_url: BTreeMap<&str, &Published> = self.files.iter().map(|file| (file.url.as_str(), file)).collect();
+        let contents = database.collection::<Document>("contents").find(doc! { "isRemoved": false }).await?;
+        let contents: Vec<Document> = contents.try_collect().await?;
+        let file = |content: Document| {
+            let (id, url) = (content.get_i32("contentId")?, content.get_str("url")?);
+            let file =
+                by_url.get(url).with_context(|| format!("content {id} points to {url}, which was not published"))?;
+            Ok((id.to_string(), *file))
+        };
+        contents.into_iter().map(file).collect()
+    }
+}
+
+fn temporary(stack: &Stack, name: &str) -> PathBuf {
+    stack.supervisor().run_directory().join("tmp").join(name)
+}
