@@ -8,13 +8,15 @@ use holdfast_domain::settings::StoreLocation;
 use crate::{
     commands::{cancel, completions, decrypt, dump, key, restore, run, show, verify},
     failure::{EXIT_CODES, Exit, Failure},
+    opening::Opening,
     output::Output,
 };
 
-const ABOUT: &str = "Backs up a MongoDB database to S3, and brings it back.";
+const ABOUT: &str =
+    "Backs up a MongoDB database, and the files that its content items name, to S3, and brings them back.";
 
 const LONG_ABOUT: &str = "\
-Backs up a MongoDB database to S3, and brings it back.
+Backs up a MongoDB database, and the files that its content items name, to S3, and brings them back.
 
 Settings are environment variables, the same as the functions': BACKUP_STORE (s3://bucket/prefix) says where backups \
 are, MONGODB_URI what is backed up, BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID what opens them; AWS credentials and \
@@ -57,18 +59,31 @@ pub(crate) enum Verb {
     Show(show::Arguments),
     /// Read a backup and say whether it is what was written
     Verify(verify::Arguments),
-    /// Bring a database back
+    /// Bring a database or files back
     Restore(restore::Arguments),
     /// Stop a running backup
     Cancel(cancel::Arguments),
     /// Decrypt one stored object, or a copy of one
     Decrypt(decrypt::Arguments),
-    /// What to keep offline
+    /// What opens encrypted backups: show it, change it, keep it offline
     Key(key::Arguments),
     /// Dump a database to stdout or a file, in mongodump's archive format
     Dump(dump::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+}
+
+impl Verb {
+    /// What opens encrypted backups beside the settings.
+    pub(crate) const fn opening(&self) -> Option<&Opening> {
+        match self {
+            Self::Verify(what) => Some(&what.opening),
+            Self::Restore(what) => what.opening(),
+            Self::Decrypt(what) => Some(&what.opening),
+            Self::Key(what) => what.opening(),
+            _ => None,
+        }
+    }
 }
 
 /// Reads the command line. Help and version are printed; what is wrong is said, in JSON where that was asked for.
@@ -146,6 +161,22 @@ mod tests {
         ] {
             let words = line.split(' ').map(OsString::from).collect();
             assert_eq!(parse_from(words).err(), Some(Exit::Usage), "{line}");
+        }
+    }
+
+    #[test]
+    fn content_is_restored_to_one_place() {
+        for (place, is_right) in [
+            ("--to a", true),
+            ("--to-car a", true),
+            ("--to a --content-id 7", true),
+            ("", false),
+            ("--content-id 7", false),
+            ("--to a --to-car b", false),
+        ] {
+            let line = format!("holdfast restore content content_1_a {place}");
+            let parsed = parse_from(line.split_whitespace().map(OsString::from).collect());
+            assert_eq!(parsed.is_ok(), is_right, "{line}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::{io, process::ExitCode};
 use holdfast_catalog::CatalogError;
 use holdfast_codec::ArtifactError;
 use holdfast_database::{DatabaseError, RestoreFault};
-use holdfast_domain::{FailureCode, JobFailure, settings::SettingsError};
+use holdfast_domain::{BackupId, FailureCode, JobFailure, settings::SettingsError};
 use holdfast_operations::{OperationError, RepositoryError};
 use holdfast_storage::StoreError;
 use serde_json::json;
@@ -126,6 +126,23 @@ impl Failure {
         }
     }
 
+    /// A whole of which these parts failed: what they have in common is its exit.
+    pub(crate) fn of_parts(failed: Vec<(&BackupId, Self)>) -> Option<Self> {
+        let named = failed.into_iter().map(|(id, failure)| {
+            let told = failure.message.contains(id.as_str());
+            let message = if told { failure.message } else { format!("{id}: {}", failure.message) };
+            Self { message, ..failure }
+        });
+        named.reduce(|first, second| Self {
+            exit: if first.exit == second.exit { first.exit } else { Exit::Failed },
+            message: format!("{}\n{}", first.message, second.message),
+            hint: [first.hint, second.hint]
+                .into_iter()
+                .flatten()
+                .reduce(|first, second| if first == second { first } else { format!("{first}; {second}") }),
+        })
+    }
+
     /// What to do about it.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -182,11 +199,12 @@ fn own_hint(error: &OperationError) -> Option<&'static str> {
 fn exit_of(error: &OperationError) -> Exit {
     match error {
         OperationError::AlreadyRunning { .. }
+        | OperationError::Collecting
         | OperationError::ConcurrencyLimit { .. }
         | OperationError::Disabled(_)
         | OperationError::NotCancellable { .. }
         | OperationError::Invalid(_) => Exit::Refused,
-        OperationError::NotFound(_) => Exit::NotFound,
+        OperationError::NotFound(_) | OperationError::NoItem(_) => Exit::NotFound,
         OperationError::Config(_) | OperationError::Key(_) => Exit::Settings,
         OperationError::Corrupt { .. } => Exit::Corrupt,
         OperationError::Source(error) | OperationError::Target(error) => of_database(error),
@@ -233,6 +251,7 @@ fn of_repository(error: &RepositoryError) -> Exit {
             Exit::NotFound
         }
         RepositoryError::NoKey(_) => Exit::Settings,
+        RepositoryError::Changed(_) => Exit::Refused,
         _ => Exit::Corrupt,
     }
 }
@@ -304,6 +323,20 @@ mod tests {
         let failure = Failure::refused("no").hint("ask");
         assert_eq!(failure.to_text(), "holdfast: no\n  what to do: ask");
         assert_eq!(failure.to_json(), r#"{"error":{"code":"refused","exitCode":5,"message":"no","hint":"ask"}}"#);
+    }
+
+    #[test]
+    fn a_whole_fails_as_its_parts_do() {
+        let (database, content): (BackupId, BackupId) = ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
+        let failed = |exit| Failure::new(exit, "no").hint("ask");
+        assert!(Failure::of_parts(Vec::new()).is_none());
+        let one = Failure::of_parts(vec![(&database, failed(Exit::Unreachable))]).unwrap();
+        assert_eq!((one.exit, one.message()), (Exit::Unreachable, "db_1_aa: no"));
+        let both = |other| Failure::of_parts(vec![(&database, failed(Exit::Unreachable)), (&content, failed(other))]);
+        assert_eq!(both(Exit::Unreachable).unwrap().exit, Exit::Unreachable);
+        let differing = both(Exit::Corrupt).unwrap();
+        assert_eq!(differing.exit, Exit::Failed);
+        assert_eq!(differing.to_text(), "holdfast: db_1_aa: no\ncontent_1_aa: no\n  what to do: ask");
     }
 
     #[test]

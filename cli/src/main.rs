@@ -8,6 +8,7 @@ mod connection;
 mod environment;
 mod failure;
 mod interrupt;
+mod opening;
 mod output;
 mod part_file;
 mod progress;

@@ -4,12 +4,18 @@
 use std::sync::Arc;
 
 use holdfast_catalog::Catalog;
+use holdfast_codec::KeyEncryptionKey;
 use holdfast_database::Exclusion;
 use holdfast_domain::settings::Settings;
 use holdfast_lambda::Clients;
 use holdfast_operations::{Holdfast, Observer, Repository, own_collections};
 
-use crate::{arguments::Global, environment, failure::Failure};
+use crate::{
+    arguments::Global,
+    environment,
+    failure::Failure,
+    opening::{GivenKeys, Opening},
+};
 
 const STORE: &str = "BACKUP_STORE";
 
@@ -17,6 +23,7 @@ const STORE: &str = "BACKUP_STORE";
 pub(crate) struct Session {
     pub(crate) settings: Settings,
     clients: Clients,
+    given: GivenKeys,
 }
 
 impl Session {
@@ -31,12 +38,28 @@ impl Session {
         if let Some(store) = &global.store {
             settings.store = Some(store.clone());
         }
-        Ok(Self { settings, clients })
+        Ok(Self { settings, clients, given: GivenKeys::default() })
+    }
+
+    /// The same, with what opens encrypted backups beside the settings.
+    pub(crate) fn opened_by(self, opening: Option<&Opening>) -> Result<Self, Failure> {
+        let given = opening.map(Opening::read).transpose()?.unwrap_or_default();
+        Ok(Self { given, ..self })
     }
 
     /// The repository alone.
     pub(crate) fn repository(&self) -> Result<Repository, Failure> {
-        Ok(self.clients.repository(&self.settings)?)
+        Ok(match self.given.openers()? {
+            Some(openers) => self.clients.repository_opened_by(&self.settings, openers)?,
+            None => self.clients.repository(&self.settings)?,
+        })
+    }
+
+    /// The same, which this key opens too, and KMS whatever key it was wrapped by.
+    pub(crate) fn repository_opened_also_by(&self, key: Option<KeyEncryptionKey>) -> Result<Repository, Failure> {
+        let mut openers = self.given.openers()?.unwrap_or_default();
+        openers.previous_keys.extend(key);
+        Ok(self.clients.repository_opened_by(&self.settings, openers)?)
     }
 
     /// The catalogue alone.

@@ -5,27 +5,38 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Deployment, Variant, until};
+use crate::stage::{Deployment, FUNCTIONS, Variant, until};
 
 const CLOUDWATCH: &str = "GraniteServiceVersion20100801";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_never_backed_up_is_overdue_and_so_is_one_whose_sweep_is_silent() {
     let variant = Deployment::named("overdue").deploy().await;
-    let overdue = own_alarms(&variant).await.into_iter().find(|alarm| is(alarm, "BackupOverdueAlarm")).unwrap();
-    assert_eq!(overdue["TreatMissingData"], "breaching", "{overdue}");
-    assert_eq!((&overdue["Period"], &overdue["EvaluationPeriods"]), (&json!(7200), &json!(1)), "the sweep is hourly");
-    assert_eq!(variant.sweep().await["databaseHoursOverdue"], 24.0);
+    for name in ["BackupOverdueAlarm", "ContentOverdueAlarm"] {
+        let overdue = own_alarms(&variant).await.into_iter().find(|alarm| is(alarm, name)).unwrap();
+        assert_eq!(overdue["TreatMissingData"], "breaching", "{overdue}");
+        let hourly = (&overdue["Period"], &overdue["EvaluationPeriods"]);
+        assert_eq!(hourly, (&json!(7200), &json!(1)), "the sweep is hourly: {overdue}");
+    }
+    let swept = variant.sweep().await;
+    assert_eq!((&swept["databaseHoursOverdue"], &swept["contentHoursOverdue"]), (&json!(24.0), &json!(24.0)));
     raised_by_what_was_emitted(&variant, &["BackupOverdueAlarm"]).await;
+    raised_by_what_was_emitted(&variant, &["ContentOverdueAlarm"]).await;
     let job = variant.api.back_up().await;
-    assert_eq!(variant.sweep().await["databaseHoursOverdue"], 0.0);
+    let swept = variant.sweep().await;
+    assert_eq!(swept["databaseHoursOverdue"], 0.0, "{swept}");
+    assert!(swept["contentHoursOverdue"].as_f64().unwrap() > 0.0, "one does not stand for the other: {swept}");
+    variant.api.back_up_of("content").await;
+    assert_eq!(variant.sweep().await["contentHoursOverdue"], 0.0);
     variant.finish(job["backupId"].as_str().unwrap()).await;
 }
 
-/// That these alarms, and of Holdfast's own metrics no others, are raised by what the functions have told so far.
+/// That these alarms, and of Holdfast's own for the same type of backup no others, are raised by what the functions have
+/// told so far.
 pub(crate) async fn raised_by_what_was_emitted(variant: &Variant, expected: &[&str]) {
     let alarms = own_alarms(variant).await;
-    assert_eq!(alarms.len(), 3, "{alarms:?}");
+    assert_eq!(alarms.len(), 8, "{alarms:?}");
+    let kind = alarms.iter().find(|alarm| is(alarm, expected[0])).unwrap()["Dimensions"].clone();
     for name in expected {
         let alarm = alarms.iter().find(|alarm| is(alarm, name)).unwrap();
         let read = read_by(alarm);
@@ -41,7 +52,7 @@ pub(crate) async fn raised_by_what_was_emitted(variant: &Variant, expected: &[&s
     until(&format!("the alarms {in_alarm:?} and no other"), Duration::from_secs(10), || async {
         let alarms = own_alarms(variant).await;
         let right = |alarm: &Value| in_alarm.iter().any(|name| is(alarm, name)) == (alarm["StateValue"] == "ALARM");
-        alarms.iter().all(right).then_some(())
+        alarms.iter().filter(|alarm| alarm["Dimensions"] == kind).all(right).then_some(())
     })
     .await;
 }
@@ -94,7 +105,7 @@ impl Datum {
 /// Every value in the logs of the functions, by the rules of CloudWatch's embedded metric format.
 async fn emitted(variant: &Variant) -> Vec<Datum> {
     let mut data = Vec::new();
-    for function in ["database-backup", "retention", "api"] {
+    for function in FUNCTIONS {
         let lines = variant.log(function).await;
         let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|line| line["_aws"].is_object()).for_each(|line| data.extend(data_of(&line)));

@@ -1,7 +1,5 @@
 //! Each role may do what its function needs, and on nothing else.
 
-use std::collections::BTreeMap;
-
 use holdfast_testing::stack;
 use serde_json::Value;
 
@@ -13,7 +11,7 @@ const IAM: &str = "2010-05-08";
 async fn no_deployed_role_may_do_everything_or_anything_on_everything() {
     let aws = Aws::new();
     let roles = aws.resources(&stack().stack, "AWS::IAM::Role").await;
-    assert_eq!(roles.len(), 4, "three functions and the scheduler: {roles:?}");
+    assert_eq!(roles.len(), 7, "six functions and the scheduler: {roles:?}");
     for (logical, role) in &roles {
         let statements = aws.statements(role).await;
         assert!(!statements.is_empty(), "{logical} may do nothing");
@@ -30,22 +28,58 @@ async fn no_deployed_role_may_do_everything_or_anything_on_everything() {
 }
 
 #[tokio::test]
-async fn only_the_worker_writes_to_the_store_and_only_the_scheduler_invokes() {
+async fn each_place_has_few_who_may_change_it() {
     let aws = Aws::new();
     let roles = aws.resources(&stack().stack, "AWS::IAM::Role").await;
-    for (action, may) in [
-        ("s3:PutObject", vec!["DatabaseBackupRole"]),
-        ("s3:DeleteObject", vec!["DatabaseBackupRole", "RetentionRole"]),
-        ("s3:AbortMultipartUpload", vec!["DatabaseBackupRole", "RetentionRole"]),
-        ("lambda:InvokeFunction", vec!["SchedulerRole"]),
+    let mut statements = Vec::new();
+    for (logical, role) in &roles {
+        statements.push((logical.trim_end_matches("Role"), aws.statements(role).await));
+    }
+    let file = "content/objects/ab/abcd.gz";
+    for (action, place, may) in [
+        ("s3:PutObject", "database/db_1_a/manifest.json", &["DatabaseBackup"][..]),
+        ("s3:DeleteObject", "database/db_1_a/manifest.json", &["DatabaseBackup", "Retention"]),
+        ("s3:GetObject", "database/db_1_a/dump.1.archive", &["DatabaseBackup", "Retention"]),
+        ("s3:PutObject", "content/content_1_a/manifest.json", &["ContentFinalize"]),
+        ("s3:DeleteObject", "content/content_1_a/manifest.json", &["ContentFinalize", "Retention"]),
+        ("s3:PutObject", file, &["ContentDownload"]),
+        ("s3:DeleteObject", file, &["Retention"]),
+        ("s3:GetObject", file, &["ContentBackup", "ContentDownload", "ContentFinalize", "Retention"]),
+        ("s3:DeleteObject", "content/dags/ab/abcd", &["Retention"]),
+        ("s3:DeleteObject", "content/incoming/ab", &["ContentDownload", "Retention"]),
+        ("s3:DeleteObject", "repository.json", &[]),
     ] {
-        let mut found = Vec::new();
-        for (logical, role) in &roles {
-            let allowed =
-                aws.statements(role).await.iter().any(|one| words(&one["Action"]).contains(&action.to_owned()));
-            found.extend(allowed.then_some(logical.as_str()));
-        }
-        assert_eq!(found, may, "{action}");
+        let arn = format!("arn:aws:s3:::{}/{place}", stack().bucket);
+        assert_eq!(those_who_may(&statements, action, &arn), may, "{action} on {place}");
+    }
+    for (action, may) in
+        [("sqs:ReceiveMessage", &["ContentDownload", "ContentFinalize"][..]), ("lambda:InvokeFunction", &["Scheduler"])]
+    {
+        assert_eq!(those_who_may(&statements, action, "*"), may, "{action} on anything");
+    }
+    let queue = stack().outputs["ContentQueueUrl"].rsplit('/').next().unwrap().to_owned();
+    let queue = format!("arn:aws:sqs:{}:000000000000:{queue}", stack().region);
+    assert_eq!(those_who_may(&statements, "sqs:SendMessage", &queue), ["ContentBackup", "Retention"]);
+    assert_eq!(those_who_may(&statements, "sqs:ReceiveMessage", &queue), ["ContentDownload"]);
+}
+
+/// The roles with a statement that allows this; `*` stands for some resource or other.
+fn those_who_may<'a>(statements: &[(&'a str, Vec<Value>)], action: &str, resource: &str) -> Vec<&'a str> {
+    let allows = |one: &Value| {
+        let fits = |pattern: String| resource == "*" || covers(&pattern, resource);
+        words(&one["Action"]).iter().any(|word| word == action) && words(&one["Resource"]).into_iter().any(fits)
+    };
+    statements.iter().filter(|(_, statements)| statements.iter().any(allows)).map(|(role, _)| *role).collect()
+}
+
+/// Whether a resource fits a pattern, in which `*` stands for anything.
+fn covers(pattern: &str, resource: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == resource,
+        Some((before, after)) => resource.strip_prefix(before).is_some_and(|rest| {
+            let ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
+            ends.map(|at| &rest[at..]).any(|rest| covers(after, rest))
+        }),
     }
 }
 
@@ -78,13 +112,6 @@ fn words(value: &Value) -> Vec<String> {
 }
 
 impl Aws {
-    /// The physical names of a stack's resources of one type, by their names in the template.
-    async fn resources(&self, stack: &str, kind: &str) -> BTreeMap<String, String> {
-        let xml = self.query("cloudformation", "2010-05-15", "DescribeStackResources", &[("StackName", stack)]).await;
-        let members = xml.split("<member>").skip(1).filter(|member| element(member, "ResourceType") == kind);
-        members.map(|member| (element(member, "LogicalResourceId"), element(member, "PhysicalResourceId"))).collect()
-    }
-
     /// Every statement of a role's own policies and of those attached to it.
     async fn statements(&self, role: &str) -> Vec<Value> {
         let role = ("RoleName", role);

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::{
     failure::{Exit, Failure},
+    opening::Opening,
     output::Output,
     part_file::PartFile,
     session::Session,
@@ -21,7 +22,8 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// A key in the store, as `database/<id>/dump.1.archive.gz.enc`; or with --key-of a file of this machine
+    /// A key in the store, as `database/<id>/dump.1.archive.gz.enc` or `content/<id>/items.1.ndjson.gz.enc`; or with
+    /// --key-of a file of this machine
     #[arg(value_name = "KEY or FILE")]
     what: String,
     /// The file is a copy of this object: an artifact is bound to its place, and opens under no other
@@ -30,6 +32,8 @@ pub(crate) struct Arguments {
     /// Where to write it; `-` is stdout, which must not be a terminal. What was .gz is still gzip
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    #[command(flatten)]
+    pub(crate) opening: Opening,
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {

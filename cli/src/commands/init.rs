@@ -23,7 +23,7 @@ struct Document<'a> {
 /// The repository first: where the catalogue is away, what was made is said all the same.
 pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
     let repository = session.repository()?;
-    let with_key = session.settings.database.encryption;
+    let with_key = session.settings.database.encryption || session.settings.content.encryption;
     let report = repository.init(with_key, Timestamp::now()).await?;
     let catalog = indexes(session).await;
     let store = repository.location().to_string();
@@ -54,6 +54,13 @@ fn text(document: &Document<'_>, catalog: Option<&str>) -> String {
     }
     if let Some(database) = catalog {
         lines.push(format!("the catalogue's indexes are in database {database}"));
+    }
+    if repository.lacks_recipient {
+        lines.push(
+            "BACKUP_BREAK_GLASS_RECIPIENT is set, and the master key is not wrapped for it: run `holdfast key \
+             add-recipient` with it"
+                .to_owned(),
+        );
     }
     if repository.key_created {
         lines.push(

@@ -4,6 +4,7 @@ use holdfast_domain::{Manifest, settings::Settings};
 use holdfast_operations::StoredBackup;
 use serde_json::{Value, json};
 
+use super::items;
 use crate::{
     failure::{Exit, Failure},
     output::Output,
@@ -18,7 +19,7 @@ const COLUMNS: [(&str, Side); 8] = [
     ("SIZE", Side::Right),
     ("ORIGINAL", Side::Right),
     ("STORED AS", Side::Left),
-    ("NAMESPACES", Side::Right),
+    ("HOLDS", Side::Left),
     ("ENGINE", Side::Left),
 ];
 
@@ -49,10 +50,17 @@ fn row(backup: &StoredBackup, settings: &Settings) -> Vec<String> {
             text::size(stored(manifest)),
             text::size(manifest.original_size),
             form(manifest),
-            manifest.namespaces.len().to_string(),
-            format!("{} {}", manifest.engine.name, manifest.engine.version),
+            holds(manifest),
+            manifest.engine.as_ref().map_or_else(String::new, |engine| format!("{} {}", engine.name, engine.version)),
         ],
         Err(why) => vec![id, format!("unreadable: {why}")],
+    }
+}
+
+fn holds(manifest: &Manifest) -> String {
+    match &manifest.content {
+        Some(content) => items::held(&content.items),
+        None => text::count(manifest.namespaces.len() as u64, "namespace"),
     }
 }
 
@@ -67,6 +75,8 @@ fn document(backup: &StoredBackup) -> Value {
             "compressed": manifest.compression.is_some(),
             "encrypted": manifest.encryption.is_some(),
             "namespaces": manifest.namespaces.len(),
+            "items": manifest.content.as_ref().map(|content| content.items),
+            "parentId": manifest.parent_id,
             "engine": manifest.engine,
             "artifacts": manifest.artifacts.iter().map(|artifact| json!({
                 "key": artifact.key, "size": artifact.size, "sha256": artifact.sha256,
@@ -76,7 +86,7 @@ fn document(backup: &StoredBackup) -> Value {
     }
 }
 
-/// Bytes that the store holds of it.
+/// Bytes that the store holds of it alone: files that backups share are not counted.
 pub(crate) fn stored(manifest: &Manifest) -> u64 {
     manifest.artifacts.iter().map(|artifact| artifact.size).sum()
 }

@@ -1,16 +1,23 @@
 //! The verbs, a file each.
 
+mod anonymize;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod decrypt;
 pub(crate) mod dump;
+mod failed_items;
 pub(crate) mod init;
+mod items;
 pub(crate) mod key;
+mod kind;
 pub(crate) mod list;
 pub(crate) mod restore;
+mod restore_content;
 mod restored;
+mod restored_content;
 pub(crate) mod run;
 pub(crate) mod show;
+mod show_full;
 pub(crate) mod verify;
 
 use crate::{
@@ -46,7 +53,7 @@ fn interrupted(verb: &Verb) -> Failure {
 }
 
 async fn stoppable(verb: Verb, global: &Global, output: Output) -> Result<Exit, Failure> {
-    let session = Session::open(global).await?;
+    let session = Session::open(global).await?.opened_by(verb.opening())?;
     match verb {
         Verb::Init => init::run(&session, output).await,
         Verb::List => list::run(&session, output).await,

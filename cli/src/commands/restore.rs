@@ -1,5 +1,5 @@
 //! `holdfast restore`: a backup, or anyone's mongodump archive, into a server. On a terminal it first shows what would
-//! happen and asks; elsewhere `--yes` has to be said.
+//! happen and asks; elsewhere `--yes` has to be said. Files of content replace nothing, and need no question.
 
 use std::{
     fs::File,
@@ -10,16 +10,18 @@ use std::{
 
 use clap::{Args, Subcommand};
 use holdfast_database::{
-    Existing, NamespaceMap, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, TtlIndexes, redacted_uri,
+    AnonymizeReport, Existing, NamespaceMap, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, TtlIndexes,
+    redacted_uri,
 };
-use holdfast_domain::{BackupId, Secret};
-use holdfast_operations::{RestoreTarget, prove_archive, restore_archive, restore_database};
+use holdfast_domain::{BackupId, BackupType, Secret};
+use holdfast_operations::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database};
 
-use super::restored;
+use super::{anonymize, kind, restore_content, restored};
 use crate::{
     confirm,
     connection::{Given, secret},
     failure::{Exit, Failure},
+    opening::Opening,
     output::Output,
     progress::Meter,
     session::Session,
@@ -40,6 +42,8 @@ enum What {
         id: BackupId,
         #[command(flatten)]
         how: How,
+        #[command(flatten)]
+        opening: Opening,
     },
     /// Restore a mongodump archive, plain or gzipped, whoever wrote it
     Archive {
@@ -49,6 +53,8 @@ enum What {
         #[command(flatten)]
         how: How,
     },
+    /// Bring the files of a content backup back, or their IPFS blocks
+    Content(restore_content::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +78,8 @@ struct How {
     /// Restore into collections that are not empty: documents whose `_id` is there stay as they are, and are counted
     #[arg(long)]
     merge: bool,
+    #[command(flatten)]
+    anonymize: anonymize::Arguments,
     /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -98,7 +106,11 @@ struct Target {
 
 pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     let (source, how) = match arguments.what {
-        What::Database { id, how } => (Source::Backup(id), how),
+        What::Content(what) => return restore_content::run(&what, session, output).await,
+        What::Database { id, how, .. } => {
+            kind::expect(BackupType::Database, &id, session).await?;
+            (Source::Backup(id), how)
+        }
         What::Archive { file, how } => (Source::Archive(file), how),
     };
     let target = how.target(session).await?;
@@ -110,9 +122,21 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
 }
 
 impl Arguments {
+    /// What opens an encrypted backup beside the settings.
+    pub(crate) const fn opening(&self) -> Option<&Opening> {
+        match &self.what {
+            What::Database { opening, .. } => Some(opening),
+            What::Content(what) => Some(&what.opening),
+            What::Archive { .. } => None,
+        }
+    }
+
     /// What to do after an interruption. What had been asked for decides: `--drop` after a merge would take more.
     pub(crate) const fn how_to_go_on(&self) -> &'static str {
-        let (What::Database { how, .. } | What::Archive { how, .. }) = &self.what;
+        let how = match &self.what {
+            What::Database { how, .. } | What::Archive { how, .. } => how,
+            What::Content(what) => return what.how_to_go_on(),
+        };
         match how.existing() {
             Existing::Merge => "where it had begun, a part is there: the same command again adds what is missing",
             Existing::Refuse | Existing::Drop => {
@@ -139,8 +163,13 @@ impl How {
             only: Some(self.only.clone()).filter(|names| !names.is_empty()),
             database: None,
             exclude: vec![session.own_catalogue().await],
+            anonymizer: self.anonymize.anonymizer()?,
         };
         let is_given = uri.is_some() || uri_env.is_some() || uri_file.is_some();
+        if self.anonymize.is_asked_for() && !is_given && self.ns_from.is_empty() {
+            return Err(Failure::usage("an anonymised restore would go where the originals are")
+                .hint("name another server (--to-uri-env, --to-uri-file), or rename by --ns-from and --ns-to"));
+        }
         let uri = given.or(&session.settings.mongodb_uri)?;
         if is_given && names_a_database(&uri) {
             return Err(Failure::usage("--to-uri names a server, and what was given names a database").hint(
@@ -179,6 +208,11 @@ fn finish(source: &Source, target: &RestoreTarget, report: &RestoreReport, outpu
         let text = restored::text(&source, &target, report);
         if report.dry_run { format!("{text}\nnothing was changed") } else { text }
     })?;
+    let misfits = report.anonymized.as_ref().map(AnonymizeReport::problems).unwrap_or_default();
+    if !misfits.is_empty() {
+        return Err(Failure::refused(format!("the rules do not fit: {}", misfits.join("; ")))
+            .hint("correct the rules; one that may match nothing says `optional: true`"));
+    }
     if report.dry_run || report.is_faithful() {
         return Ok(Exit::Done);
     }
@@ -261,11 +295,25 @@ async fn of_archive(
     if is_file {
         meter.say("checking".to_owned());
         prove_archive(opened(file, false, meter)?).await?;
-    } else if target.options.existing == Existing::Drop && !target.options.dry_run {
-        return Err(Failure::refused("--drop takes an archive that can be read twice, to see that it is whole first")
-            .hint("save the archive as a file"));
+        rehearse_archive(opened(file, false, meter)?, target, &progress).await?;
+    } else if let Some(option) = reads_twice(&target.options) {
+        return Err(Failure::refused(format!(
+            "{option} takes an archive that can be read twice, to see that it is whole first"
+        ))
+        .hint("save the archive as a file"));
     }
     Ok(restore_archive(opened(file, is_stdin, meter)?, target, &progress).await?)
+}
+
+/// What an archive that can be read once is not enough for.
+fn reads_twice(options: &RestoreOptions) -> Option<&'static str> {
+    if options.dry_run {
+        return None;
+    }
+    match options.existing {
+        Existing::Drop => Some("--drop"),
+        Existing::Refuse | Existing::Merge => options.anonymizer.as_ref().map(|_| "--anonymize"),
+    }
 }
 
 fn opened(file: &Path, is_stdin: bool, meter: &Arc<Meter>) -> Result<Box<dyn Read + Send>, Failure> {

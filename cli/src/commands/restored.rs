@@ -6,6 +6,7 @@ use holdfast_database::{Comparison, RestoreReport, RestoredNamespace, TargetStat
 use holdfast_domain::Manifest;
 use serde::Serialize;
 
+use super::anonymize;
 use crate::text::{self, Side};
 
 /// What a dry run does not read, the manifest knows.
@@ -49,6 +50,7 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
     }
     parts
         .extend(report.left_out.iter().map(|left_out| format!("left out {}: {}", left_out.namespace, left_out.reason)));
+    parts.extend(report.anonymized.iter().map(anonymize::text));
     parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
@@ -83,6 +85,7 @@ fn result(namespace: &RestoredNamespace) -> String {
         // Only the archive was held against its manifest: what was there before is not in it.
         Comparison::Equal if matches!(namespace.target, TargetState::Merged(_)) => "merged, not compared".to_owned(),
         Comparison::Equal => "equal".to_owned(),
+        Comparison::Anonymized => "anonymised".to_owned(),
         Comparison::NotDone => "not compared".to_owned(),
         Comparison::Differs(how) => format!("DIFFERS: {how}"),
     };
@@ -114,7 +117,7 @@ mod tests {
             failures: vec!["an index was refused".to_owned()],
         };
         let left_out = LeftOut { namespace: "admin.system.version".to_owned(), reason: "the server's own".to_owned() };
-        RestoreReport { dry_run, namespaces: vec![namespace], left_out: vec![left_out] }
+        RestoreReport { dry_run, namespaces: vec![namespace], left_out: vec![left_out], anonymized: None }
     }
 
     #[test]

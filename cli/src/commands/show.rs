@@ -2,11 +2,11 @@
 
 use clap::Args;
 use holdfast_catalog::CatalogError;
-use holdfast_domain::{BackupId, Job, Manifest, VerificationStatus, settings::Settings};
-use holdfast_operations::OperationError;
+use holdfast_domain::{BackupId, BackupType, Job, Manifest, Source, Timestamp, VerificationStatus, settings::Settings};
+use holdfast_operations::{OperationError, job_in_detail};
 use serde::Serialize;
 
-use super::list;
+use super::{failed_items, items, list, show_full};
 use crate::{
     failure::{Exit, Failure},
     output::Output,
@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// The backup
     #[arg(value_name = "BACKUP_ID")]
     id: BackupId,
+    /// Of a content backup: the items whose files could not be had, and why
+    #[arg(long)]
+    failed: bool,
 }
 
 #[derive(Serialize)]
@@ -34,6 +37,14 @@ struct Document<'a> {
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     let id = &arguments.id;
+    match id.backup_type() {
+        BackupType::Content if arguments.failed => return failed_items::run(id, session, output).await,
+        _ if arguments.failed => {
+            return Err(Failure::usage(format!("--failed takes a content backup, and {id} is none")));
+        }
+        BackupType::Full => return show_full::run(id, session, output).await,
+        BackupType::Content | BackupType::Database => {}
+    }
     let manifest = match session.repository()?.manifest(id).await {
         Ok(manifest) => Some(manifest),
         Err(OperationError::NotFound(_)) => None,
@@ -52,10 +63,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     Ok(Exit::Done)
 }
 
-async fn job(id: &BackupId, session: &Session) -> Result<Option<Job>, Failure> {
-    match session.catalog().await?.get(id).await {
+pub(super) async fn job(id: &BackupId, session: &Session) -> Result<Option<Job>, Failure> {
+    match job_in_detail(&session.catalog().await?, id, Timestamp::now()).await {
         Ok(job) => Ok(Some(job)),
-        Err(CatalogError::NotFound { .. }) => Ok(None),
+        Err(OperationError::NotFound(_) | OperationError::Catalog(CatalogError::NotFound { .. })) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -64,7 +75,9 @@ fn text(document: &Document<'_>, settings: &Settings) -> String {
     let mut parts = Vec::new();
     if let Some(manifest) = document.manifest {
         parts.push(text::fields(&of_manifest(manifest, settings)));
-        parts.push(namespaces(manifest));
+        if manifest.content.is_none() {
+            parts.push(namespaces(manifest));
+        }
     } else {
         parts.push(format!("{} has no manifest in the store: it is no backup", document.backup_id));
     }
@@ -83,20 +96,32 @@ fn of_manifest(manifest: &Manifest, settings: &Settings) -> Vec<(&'static str, S
         ("type", manifest.backup_type.to_string()),
         ("created", text::time(manifest.created_at, settings)),
         ("completed", text::time(manifest.completed_at, settings)),
-        ("source", format!("{}, server {}", manifest.source.uri, manifest.source.server_version)),
-        ("engine", format!("{} {}", manifest.engine.name, manifest.engine.version)),
+        ("source", source(manifest)),
         ("size", text::size(list::stored(manifest))),
         ("original", text::size(manifest.original_size)),
         ("stored as", list::form(manifest)),
     ];
+    if let Some(engine) = &manifest.engine {
+        fields.push(("engine", format!("{} {}", engine.name, engine.version)));
+    }
     if let Some(encryption) = &manifest.encryption {
         fields.push(("encryption", format!("{}, key epoch {}", encryption.suite, encryption.key_epoch)));
     }
+    if let Some(content) = &manifest.content {
+        fields.extend(items::fields(&content.items));
+        fields.push(("item list", content.item_list.to_string()));
+    }
+    fields.extend(manifest.parent_id.iter().map(|parent| ("part of", parent.to_string())));
     for artifact in &manifest.artifacts {
         fields.push(("artifact", artifact.key.to_string()));
         fields.push(("sha256", artifact.sha256.to_string()));
     }
     fields
+}
+
+fn source(manifest: &Manifest) -> String {
+    let Source { uri, server_version } = &manifest.source;
+    if server_version.is_empty() { uri.clone() } else { format!("{uri}, server {server_version}") }
 }
 
 fn namespaces(manifest: &Manifest) -> String {
@@ -123,7 +148,7 @@ fn namespaces(manifest: &Manifest) -> String {
     text::table(&columns, &rows)
 }
 
-fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, String)> {
+pub(super) fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, String)> {
     let mut fields = vec![("job", job.status.to_string())];
     if let Some(by) = &job.trigger.by {
         fields.push(("triggered by", by.clone()));
@@ -131,6 +156,13 @@ fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, String)> {
     fields.push(("triggered", text::time(job.created_at, settings)));
     if let Some(ms) = job.duration_ms {
         fields.push(("took", text::duration(ms)));
+    }
+    if let Some(items) = job.items.filter(|_| job.status.is_active()) {
+        let rate = items.per_minute.map(|rate| format!(", {rate} a minute")).unwrap_or_default();
+        fields.push(("progress", format!("{} of {}{rate}", items.settled(), text::count(items.expected, "item"))));
+    } else if let Some(items) = job.items.filter(|items| items.failed > 0) {
+        let (failed, of, id) = (items.failed, text::count(items.expected, "item"), &job.backup_id);
+        fields.push(("failed", format!("{failed} of {of}: `holdfast show {id} --failed` says why")));
     }
     if let Some(progress) = &job.progress {
         let (read, of) = (text::size(progress.bytes_read), text::size(progress.bytes_expected));

@@ -8,8 +8,10 @@ use holdfast_domain::{BackupId, Timestamp, VerificationLevel, VerificationStatus
 use holdfast_operations::{Verification, record_verification};
 use serde::Serialize;
 
+use super::{items, kind};
 use crate::{
     failure::{Exit, Failure},
+    opening::Opening,
     output::Output,
     progress::Meter,
     session::Session,
@@ -24,15 +26,18 @@ pub(crate) struct Arguments {
     /// How deep to look
     #[arg(long, value_enum, default_value_t = Level::Checksum)]
     level: Level,
+    #[command(flatten)]
+    pub(crate) opening: Opening,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Level {
-    /// The manifest and every artifact are there, with the right size
+    /// The manifest, every artifact and every object of a file are there, with the right size
     Exists,
     /// And every byte is as it was written
     Checksum,
-    /// And decrypted and unzipped it holds what the manifest says: every namespace, its count and its content hash
+    /// And decrypted and unzipped it holds what the manifest says: of a database every namespace, its count and its
+    /// content hash; of content every file, by its own SHA-256 and its CID
     Structure,
 }
 
@@ -58,6 +63,7 @@ struct Document<'a> {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    kind::expect_one(&arguments.id, session).await?;
     let repository = session.repository()?;
     let meter = Arc::new(Meter::new(&format!("reading {}", arguments.id)));
     let shown = Arc::clone(&meter);
@@ -83,9 +89,10 @@ fn text(document: &Document<'_>) -> String {
     let found = document.verification;
     let (id, level) = (&found.backup_id, found.level.as_str());
     let read = format!("{} read in {}", text::size(found.bytes_read), text::duration(found.duration_ms));
+    let holds = found.items.as_ref().map(|items| format!("{}, ", items::held(items))).unwrap_or_default();
     let mut lines = match found.status {
-        VerificationStatus::Passed => vec![format!("{id} passed at level {level}: {read}")],
-        VerificationStatus::Failed => vec![format!("{id} FAILED at level {level}: {read}")],
+        VerificationStatus::Passed => vec![format!("{id} passed at level {level}: {holds}{read}")],
+        VerificationStatus::Failed => vec![format!("{id} FAILED at level {level}: {holds}{read}")],
     };
     lines.extend(found.problems.iter().map(|problem| format!("  {problem}")));
     if let Some(problem) = document.catalog_problem {

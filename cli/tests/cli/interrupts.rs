@@ -6,10 +6,17 @@ use std::{
 };
 
 use holdfast_catalog::{JobFilter, Source};
-use holdfast_domain::JobStatus;
-use holdfast_testing::proxy::{FaultProxy, WireFault};
+use holdfast_domain::{BackupType, JobStatus};
+use holdfast_testing::{
+    Origin,
+    origin::Answer,
+    proxy::{FaultProxy, WireFault},
+};
 
-use super::place::{Place, end_of};
+use super::{
+    files::Files,
+    place::{Place, end_of},
+};
 
 fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
@@ -54,4 +61,58 @@ async fn the_second_interrupt_exits_at_once() {
     tokio::task::spawn_blocking(move || end_of(child)).await.unwrap().expect(130);
     assert!(second.elapsed() < Duration::from_secs(2), "{:?}", second.elapsed());
     place.remove().await;
+}
+
+/// A backup whose only file never comes.
+async fn waiting_for_a_file(files: &mut Files, what: &str) -> (Origin, Child) {
+    let origin = Origin::start().await;
+    origin.answer("/file", [Answer::silence()]);
+    files.place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address().to_owned());
+    let item = bson::doc! { "contentId": 1, "storageType": "gaia", "url": origin.url("/file"), "title": "never" };
+    files.add_document(item).await;
+    let child = files.place.command(&["run", what]).spawn().unwrap();
+    let begun = Instant::now();
+    while origin.count("/file") == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the download never began");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    (origin, child)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_content_backup_is_cancelled_and_leaves_nothing() {
+    for what in ["content", "full"] {
+        let mut files = Files::none().await;
+        files.place.holdfast(&["init"]).expect(0);
+        let (_origin, child) = waiting_for_a_file(&mut files, what).await;
+        interrupt(&child);
+        let interrupted = Instant::now();
+        tokio::task::spawn_blocking(move || end_of(child)).await.unwrap().expect(1).saying(&["cancelled"]);
+        assert!(interrupted.elapsed() < Duration::from_secs(25), "{what}: {:?}", interrupted.elapsed());
+        let catalog = files.place.catalog().await;
+        let (jobs, _) = catalog.list(JobFilter::default(), 1, 10).await.unwrap();
+        let job = |kind: BackupType| jobs.iter().find(|job| job.backup_type == kind).map(|job| job.status);
+        assert_eq!(job(BackupType::Content), Some(JobStatus::Cancelled), "{what}");
+        if what == "full" {
+            assert_eq!(job(BackupType::Full), Some(JobStatus::Cancelled));
+        }
+        assert_eq!(catalog.get_lease(Source::Content).await.unwrap(), None);
+        assert!(files.place.keys().await.iter().all(|key| !key.starts_with("content/")), "{what}");
+        files.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_interrupt_of_a_content_backup_exits_at_once() {
+    let mut files = Files::none().await;
+    files.place.holdfast(&["init"]).expect(0);
+    let (_origin, child) = waiting_for_a_file(&mut files, "content").await;
+    interrupt(&child);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    interrupt(&child);
+    let second = Instant::now();
+    let ended = tokio::task::spawn_blocking(move || end_of(child)).await.unwrap();
+    assert!([1, 130].contains(&ended.code), "{ended:?}");
+    assert!(second.elapsed() < Duration::from_secs(2), "{:?}", second.elapsed());
+    files.remove().await;
 }

@@ -1,9 +1,13 @@
 //! The real `holdfast` binary against the local parts: what it prints, what it leaves behind, and how it exits.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod anonymize;
 mod archives;
 mod backups;
+mod content;
 mod encrypted;
 mod exit_codes;
+mod files;
+mod full;
 mod interrupts;
 mod place;

@@ -114,7 +114,12 @@ impl Place {
 
     /// Backs up the database and returns the backup's id.
     pub(crate) fn back_up(&self) -> String {
-        let job = self.json(&["run", "database"]).remove(0);
+        self.back_up_kind("database")
+    }
+
+    /// The same of this kind.
+    pub(crate) fn back_up_kind(&self, kind: &str) -> String {
+        let job = self.json(&["run", kind]).remove(0);
         assert_eq!(job["status"], "completed", "{job}");
         job["backupId"].as_str().unwrap().to_owned()
     }

@@ -155,6 +155,7 @@ impl From<OperationError> for Failure {
                 Self::new(StatusCode::CONFLICT, "ALREADY_RUNNING", error.to_string())
                     .with(json!({ "backupId": backup_id }))
             }
+            OperationError::Collecting => Self::new(StatusCode::CONFLICT, "ALREADY_RUNNING", error.to_string()),
             OperationError::ConcurrencyLimit { running } => {
                 Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", error.to_string())
                     .with(json!({ "running": running }))

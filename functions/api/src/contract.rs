@@ -21,7 +21,9 @@ use crate::{calls, schema};
     ),
     paths(
         calls::status::status,
-        calls::database::back_up,
+        calls::triggers::database,
+        calls::triggers::content,
+        calls::triggers::full,
         calls::jobs::list,
         calls::jobs::show,
         calls::list::list,

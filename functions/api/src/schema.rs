@@ -112,8 +112,10 @@ pub(crate) struct Job {
     checksum: Option<String>,
     /// Where the artifact is in the store.
     key: Option<String>,
-    /// What is inside.
+    /// What is inside a database backup.
     namespaces: Option<Vec<NamespaceCount>>,
+    /// The items of a content backup.
+    items: Option<ItemCounts>,
     /// How far a running backup is.
     progress: Option<Progress>,
     /// Its newest verification.
@@ -164,6 +166,24 @@ pub(crate) struct NamespaceCount {
     namespace: String,
     /// Documents.
     documents: u64,
+}
+
+/// How many items a content backup has, and how far they are.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct ItemCounts {
+    /// Items found.
+    expected: u64,
+    /// Items whose file was fetched.
+    done: u64,
+    /// Items whose file was held already.
+    unchanged: u64,
+    /// Items whose file could not be had.
+    failed: u64,
+    /// Bytes of the files that are held.
+    bytes: u64,
+    /// Items settled a minute since the backup began, while it runs.
+    per_minute: Option<u64>,
 }
 
 /// How far a running backup is.

@@ -3,14 +3,10 @@
 //! A backup that failed is an answer: its job says why, and a retry would find the job settled. An error is what could
 //! not be recorded, or could not begin: the event's source tries again.
 
-use holdfast_domain::{BackupType, JobStatus, Timestamp, settings::SettingsError};
-use holdfast_lambda::{Event, EventFault, Function, InvocationError};
-use holdfast_operations::{
-    BackupOutcome, BackupRequest, OperationError, RunLimits, SkipReason, back_up_database, record_misconfigured,
-};
+use holdfast_domain::{BackupType, Timestamp};
+use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
+use holdfast_operations::{BackupOutcome, BackupRequest, OperationError, RunLimits, back_up_database};
 use serde_json::Value;
-
-use crate::report;
 
 /// Backs up what the event asks for.
 pub(crate) async fn handle(
@@ -18,23 +14,10 @@ pub(crate) async fn handle(
     payload: &Value,
     deadline: Timestamp,
 ) -> Result<Value, InvocationError> {
-    let request = request(payload)?;
+    let request = request(payload, BackupType::Database)?;
     let outcome = run(function, request, deadline).await;
-    report::tell(function, outcome.as_ref());
-    Ok(report::answer(&outcome?))
-}
-
-/// The request in an event.
-fn request(payload: &Value) -> Result<BackupRequest, EventFault> {
-    match Event::parse(payload)? {
-        Event::Tick { at, schedule } => Ok(BackupRequest::Scheduled { tick: at, by: schedule }),
-        Event::BackupRequested { backup_id } if backup_id.backup_type() == BackupType::Database => {
-            Ok(BackupRequest::Triggered { backup_id })
-        }
-        Event::BackupRequested { backup_id } => {
-            Err(EventFault::Malformed(format!("{backup_id} is not a database backup")))
-        }
-    }
+    tell(function, BackupType::Database, outcome.as_ref());
+    Ok(answer(&outcome?))
 }
 
 async fn run(
@@ -45,25 +28,8 @@ async fn run(
     match function.holdfast().await {
         // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
         Ok(holdfast) => Box::pin(back_up_database(holdfast, request, RunLimits { deadline: Some(deadline) })).await,
-        // The event's source tries again, before this tick's backup is given up.
-        Err(OperationError::Config(faults)) if faults.is_transient() => Err(faults.into()),
-        Err(OperationError::Config(faults)) => fail(function, &request, &faults).await,
+        Err(OperationError::Config(faults)) => record_misconfigured_run(function, &request, faults).await,
         Err(error) => Err(error),
-    }
-}
-
-/// With wrong settings nothing is backed up; the job says so, where there is a catalogue to hold it.
-async fn fail(
-    function: &Function,
-    request: &BackupRequest,
-    faults: &SettingsError,
-) -> Result<BackupOutcome, OperationError> {
-    tracing::error!(error = %faults, "nothing is backed up until the settings are right");
-    let catalog = function.catalog_in_spite().await?;
-    let job = record_misconfigured(&catalog, request, faults, Timestamp::now()).await?;
-    match job.status {
-        JobStatus::Failed => Ok(BackupOutcome::Failed(Box::new(job))),
-        status => Ok(BackupOutcome::Skipped { backup_id: job.backup_id, reason: SkipReason::AlreadySettled(status) }),
     }
 }
 
@@ -122,11 +88,11 @@ mod tests {
     fn ticks_and_requests_are_taken_and_nothing_else() {
         let tick = "2026-05-01T03:00:00Z".parse().unwrap();
         for name in ["schedule-database", "rule-database"] {
-            let request = request(&event(name)).unwrap();
-            assert!(matches!(request, BackupRequest::Scheduled { tick: at, by: Some(_) } if at == tick), "{name}");
+            let request = request(&event(name), BackupType::Database).unwrap();
+            assert!(matches!(request, BackupRequest::Scheduled { tick: at, by: Some(_), .. } if at == tick), "{name}");
         }
         let asked: BackupId = "db_1777604400000_0a1b2c3d".parse().unwrap();
-        let request_of = |event: &Value| request(event).map_err(|error| error.to_string());
+        let request_of = |event: &Value| request(event, BackupType::Database).map_err(|error| error.to_string());
         assert!(matches!(
             request_of(&event("manual-database")),
             Ok(BackupRequest::Triggered { backup_id }) if backup_id == asked

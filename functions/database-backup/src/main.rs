@@ -1,7 +1,6 @@
 //! One event, one database backup.
 
 mod handler;
-mod report;
 
 use holdfast_lambda::{Function, deadline, logged};
 use lambda_runtime::{Error, LambdaEvent, service_fn};

@@ -2,7 +2,7 @@
 
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
-use holdfast_operations::{OperationError, SweepReport, sweep};
+use holdfast_operations::{HandOn, OperationError, SweepReport, sweep};
 use serde_json::{Value, json};
 
 /// Sweeps. A step that failed is told and does not hide what the others found; that the sweep could not begin is an
@@ -16,28 +16,53 @@ pub(crate) async fn handle(function: &Function, payload: &Value) -> Result<Value
             function.metrics().emit(BackupType::Database, &[(Metric::BackupFailure, 1.0)]);
         }
     })?;
-    function.metrics().emit(BackupType::Database, &values(&report));
+    for kind in [BackupType::Database, BackupType::Content] {
+        function.metrics().emit(kind, &values(&report, kind));
+    }
     log(&report);
     Ok(json!(report))
 }
 
 async fn run(function: &Function) -> Result<SweepReport, OperationError> {
-    sweep(function.holdfast().await?, Timestamp::now()).await
+    let queue = function.queue().await?;
+    let mut report = sweep(function.holdfast().await?, Some(&queue), Timestamp::now()).await?;
+    for HandOn { backup_id, step } in &report.hand_on {
+        if let Err(error) = function.hand_on(backup_id, *step).await {
+            report.problems.push(format!("job {backup_id}: {error}"));
+        }
+    }
+    Ok(report)
 }
 
 /// Hours overdue are told at every sweep, 0 too: where they are missing, nobody looks after the backups.
-fn values(report: &SweepReport) -> Vec<(Metric, f64)> {
+fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
+    let of_kind = |ids: &[BackupId]| ids.iter().filter(|id| id.backup_type() == kind).count();
+    let (stalled, not_started) = (of_kind(&report.stalled), of_kind(&report.not_started));
     let counted = [
-        (Metric::BackupStalled, number(report.stalled.len())),
+        (Metric::BackupStalled, number(stalled)),
         // No run lived to tell of these.
-        (Metric::BackupFailure, number(report.stalled.len() + report.not_started.len())),
-        (Metric::BackupSuccess, number(report.completed.len())),
-        (Metric::LeasesFreed, number(report.leases_freed)),
-        (Metric::UploadsAborted, number(report.uploads_aborted)),
-        (Metric::OrphansRemoved, number(report.objects_removed)),
+        (Metric::BackupFailure, number(stalled + not_started)),
+        (Metric::BackupSuccess, number(of_kind(&report.completed))),
     ];
-    let counted = counted.into_iter().filter(|(_, value)| *value > 0.0);
-    std::iter::once((Metric::HoursOverdue, report.database_hours_overdue)).chain(counted).collect()
+    let (overdue, more) = match kind {
+        BackupType::Content => (
+            report.content_hours_overdue,
+            vec![
+                (Metric::ItemsResent, number(report.items_resent)),
+                (Metric::ItemsUndelivered, number(report.items_given_up)),
+            ],
+        ),
+        BackupType::Database | BackupType::Full => (
+            report.database_hours_overdue,
+            vec![
+                (Metric::LeasesFreed, number(report.leases_freed)),
+                (Metric::UploadsAborted, number(report.uploads_aborted)),
+                (Metric::OrphansRemoved, number(report.objects_removed)),
+            ],
+        ),
+    };
+    let counted = counted.into_iter().chain(more).filter(|(_, value)| *value > 0.0);
+    std::iter::once((Metric::HoursOverdue, overdue)).chain(counted).collect()
 }
 
 fn number(count: impl TryInto<u32>) -> f64 {
@@ -57,7 +82,9 @@ fn log(report: &SweepReport) {
         leasesFreed = report.leases_freed,
         uploadsAborted = report.uploads_aborted,
         objectsRemoved = report.objects_removed,
-        hoursOverdue = report.database_hours_overdue,
+        itemsResent = report.items_resent,
+        databaseHoursOverdue = report.database_hours_overdue,
+        contentHoursOverdue = report.content_hours_overdue,
         "the sweep is done"
     );
 }
@@ -82,20 +109,32 @@ mod tests {
     }
 
     #[test]
-    fn hours_overdue_are_told_at_every_sweep() {
-        assert_eq!(values(&SweepReport::default()), [(Metric::HoursOverdue, 0.0)]);
-        let partly =
-            SweepReport { database_hours_overdue: 2.5, problems: vec!["x".to_owned()], ..SweepReport::default() };
-        assert_eq!(values(&partly), [(Metric::HoursOverdue, 2.5)]);
+    fn hours_overdue_are_told_at_every_sweep_of_each_type() {
+        let overdue =
+            |report: &SweepReport| [BackupType::Database, BackupType::Content].map(|kind| values(report, kind));
+        let none = [(Metric::HoursOverdue, 0.0)];
+        assert_eq!(overdue(&SweepReport::default()), [none, none]);
+        let partly = SweepReport {
+            database_hours_overdue: 2.5,
+            content_hours_overdue: 1.5,
+            problems: vec!["x".to_owned()],
+            ..SweepReport::default()
+        };
+        assert_eq!(overdue(&partly), [[(Metric::HoursOverdue, 2.5)], [(Metric::HoursOverdue, 1.5)]]);
     }
 
     #[test]
-    fn what_no_run_lived_to_tell_counts_as_failed() {
-        let id = || "db_1_a".parse().unwrap();
-        let report = SweepReport { stalled: vec![id()], not_started: vec![id(), id()], ..SweepReport::default() };
-        let values = values(&report);
-        assert!(values.contains(&(Metric::BackupStalled, 1.0)));
-        assert!(values.contains(&(Metric::BackupFailure, 3.0)));
+    fn what_no_run_lived_to_tell_counts_as_failed_of_its_type() {
+        let id = |text: &str| text.parse().unwrap();
+        let report = SweepReport {
+            stalled: vec![id("db_1_a")],
+            not_started: vec![id("db_2_a"), id("db_3_a"), id("content_1_a")],
+            ..SweepReport::default()
+        };
+        let database = values(&report, BackupType::Database);
+        assert!(database.contains(&(Metric::BackupStalled, 1.0)));
+        assert!(database.contains(&(Metric::BackupFailure, 3.0)));
+        assert!(values(&report, BackupType::Content).contains(&(Metric::BackupFailure, 1.0)));
     }
 
     #[tokio::test]
@@ -118,6 +157,7 @@ mod tests {
             ("BACKUP_CATALOG_URI", catalog.as_str()),
             ("BACKUP_STORE", location.as_str()),
             ("BACKUP_DATABASE_INTERVAL_HOURS", "6"),
+            ("BACKUP_CONTENT_QUEUE", "http://127.0.0.1:4566/000000000000/none"),
         ];
         let answer = handle(&function(&variables, aws_config()), &event("schedule-sweep")).await.unwrap();
         assert_eq!(answer["databaseHoursOverdue"], 6.0, "{answer}");

@@ -7,7 +7,8 @@ use holdfast_domain::{Secret, settings::Settings};
 use mongodb::{
     Client, Collection, Database, IndexModel,
     options::{
-        Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+        Acknowledgment, ClientOptions, CollectionOptions, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria,
+        WriteConcern,
     },
 };
 
@@ -17,12 +18,14 @@ use crate::CatalogError;
 pub const DEFAULT_DATABASE: &str = "holdfast";
 
 /// Every collection that is Holdfast's own.
-pub const COLLECTIONS: [&str; 6] =
-    [JOBS, "backup_items", "backup_retention_policies", VERIFICATIONS, LEASES, "content_objects"];
+pub const COLLECTIONS: [&str; 6] = [JOBS, ITEMS, POLICIES, VERIFICATIONS, LEASES, OBJECTS];
 
 pub(crate) const JOBS: &str = "backup_jobs";
 pub(crate) const VERIFICATIONS: &str = "backup_verifications";
 pub(crate) const LEASES: &str = "backup_leases";
+pub(crate) const ITEMS: &str = "backup_items";
+pub(crate) const OBJECTS: &str = "content_objects";
+pub(crate) const POLICIES: &str = "backup_retention_policies";
 
 /// How long a server is looked for.
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
@@ -98,16 +101,15 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Unavailable`], [`CatalogError::Denied`] or [`CatalogError::Refused`].
     pub async fn ensure_indexes(&self) -> Result<(), CatalogError> {
-        let index = |keys: Document| IndexModel::builder().keys(keys).build();
-        let jobs = [
-            doc! { "createdAt": -1 },
-            doc! { "type": 1, "createdAt": -1 },
-            doc! { "status": 1, "createdAt": -1 },
-            doc! { "type": 1, "status": 1, "createdAt": -1 },
-        ];
-        call("create indexes", self.collection(JOBS).create_indexes(jobs.map(index))).await?;
-        let verifications = index(doc! { "backupId": 1, "at": -1 });
-        call("create indexes", self.collection(VERIFICATIONS).create_index(verifications)).await?;
+        for (collection, keys) in indexes() {
+            let indexes = keys.into_iter().map(|keys| IndexModel::builder().keys(keys).build());
+            call("create indexes", self.collection(collection).create_indexes(indexes)).await?;
+        }
+        let of_parent = IndexModel::builder()
+            .keys(doc! { "parentId": 1 })
+            .options(IndexOptions::builder().sparse(true).build())
+            .build();
+        call("create indexes", self.collection(JOBS).create_index(of_parent)).await?;
         Ok(())
     }
 
@@ -122,6 +124,31 @@ impl Catalog {
             .build();
         self.database.collection_with_options(name, options)
     }
+}
+
+/// Every index but the sparse one. Those of items end with `_id`, so that a page begins where the last one stopped.
+fn indexes() -> [(&'static str, Vec<Document>); 4] {
+    [
+        (
+            JOBS,
+            vec![
+                doc! { "createdAt": -1 },
+                doc! { "type": 1, "createdAt": -1 },
+                doc! { "status": 1, "createdAt": -1 },
+                doc! { "type": 1, "status": 1, "createdAt": -1 },
+            ],
+        ),
+        (VERIFICATIONS, vec![doc! { "backupId": 1, "at": -1 }]),
+        (
+            ITEMS,
+            vec![
+                doc! { "backupId": 1, "status": 1, "_id": 1 },
+                doc! { "backupId": 1, "file.object.key": 1, "_id": 1 },
+                doc! { "backupId": 1, "file.dag.key": 1, "_id": 1 },
+            ],
+        ),
+        (OBJECTS, vec![doc! { "address": 1 }, doc! { "file.object.key": 1 }, doc! { "file.dag.key": 1 }]),
+    ]
 }
 
 async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {

@@ -1,7 +1,7 @@
 //! What a change of state writes beside the state.
 
 use holdfast_domain::{
-    Consistency, EngineInfo, JobFailure, NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp,
+    Consistency, EngineInfo, ItemCounts, JobFailure, NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp,
 };
 use serde::Serialize;
 
@@ -48,6 +48,9 @@ pub struct JobChange {
     /// What is inside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<NamespaceCount>>,
+    /// The items of a content backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<ItemCounts>,
     /// How far it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,

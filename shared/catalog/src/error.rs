@@ -2,8 +2,10 @@
 //!
 //! A driver's message may hold hosts and parts of the connection string: its kind and its code are told, never its text.
 
+use std::collections::BTreeSet;
+
 use holdfast_domain::JobStatus;
-use mongodb::error::{Error, ErrorKind, WriteFailure};
+use mongodb::error::{Error, ErrorKind, InsertManyError, WriteFailure};
 
 /// A call of the catalogue that did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,9 +98,20 @@ impl CatalogError {
     }
 }
 
+const DUPLICATE_KEY: i32 = 11_000;
+
+/// The positions of those of many rows whose `_id` was there already; `None` where that is not all that went wrong.
+pub(crate) fn duplicates(error: &Error) -> Option<BTreeSet<usize>> {
+    let ErrorKind::InsertMany(InsertManyError { write_errors: Some(errors), write_concern_error: None, .. }) =
+        &*error.kind
+    else {
+        return None;
+    };
+    errors.iter().map(|error| (error.code == DUPLICATE_KEY).then_some(error.index)).collect()
+}
+
 /// Whether a row with this `_id` was there already.
 pub(crate) fn is_duplicate(error: &Error) -> bool {
-    const DUPLICATE_KEY: i32 = 11_000;
     matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY)
 }
 
@@ -119,6 +132,7 @@ fn classify(error: &Error) -> (Class, String) {
         ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => {
             (Class::Unavailable, coded(concern.code, &concern.code_name))
         }
+        ErrorKind::InsertMany(failure) => class_of_many(failure, error),
         ErrorKind::ServerSelection { .. } => (Class::Unavailable, "no server answered in time".to_owned()),
         ErrorKind::DnsResolve { .. } => (Class::Unavailable, "the host's name could not be resolved".to_owned()),
         ErrorKind::Io(cause) => (Class::Unavailable, format!("the connection broke ({})", cause.kind())),
@@ -129,6 +143,18 @@ fn classify(error: &Error) -> (Class, String) {
         _ => (Class::Refused, "the driver or the server failed in an unexpected way".to_owned()),
     };
     (class, reason)
+}
+
+/// Of several rows that failed, the first that was not a duplicate speaks for all.
+fn class_of_many(failure: &InsertManyError, error: &Error) -> (Class, String) {
+    let failed = failure.write_errors.iter().flatten().find(|failed| failed.code != DUPLICATE_KEY);
+    match (failed, &failure.write_concern_error) {
+        (Some(failed), _) => {
+            (class_of(failed.code, error), coded(failed.code, failed.code_name.as_deref().unwrap_or_default()))
+        }
+        (None, Some(concern)) => (Class::Unavailable, coded(concern.code, &concern.code_name)),
+        (None, None) => (Class::Refused, coded(DUPLICATE_KEY, "DuplicateKey")),
+    }
 }
 
 fn coded(code: i32, name: &str) -> String {

@@ -57,7 +57,9 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::NotFound`], and [`CatalogError::Corrupt`] where its row is not a job.
     pub async fn get(&self, id: &BackupId) -> Result<Job, CatalogError> {
-        let found = call("read a job", self.collection(JOBS).find_one(row::by_id(id.as_str()))).await?;
+        let collection = self.collection(JOBS);
+        let find = collection.find_one(row::by_id(id.as_str())).projection(without_work());
+        let found = call("read a job", find).await?;
         read(found.ok_or_else(|| CatalogError::NotFound { id: id.to_string() })?)
     }
 
@@ -96,7 +98,7 @@ impl Catalog {
     pub async fn oldest(&self, kind: BackupType) -> Result<Option<Job>, CatalogError> {
         let filter = JobFilter { backup_type: Some(kind), status: None }.document();
         let collection = self.collection(JOBS);
-        let find = collection.find_one(filter).sort(doc! { "createdAt": 1, "_id": 1 });
+        let find = collection.find_one(filter).sort(doc! { "createdAt": 1, "_id": 1 }).projection(without_work());
         let row = call("list jobs", find).await?;
         Ok(readable(row.map(read)).into_iter().next())
     }
@@ -113,13 +115,32 @@ impl Catalog {
         self.newest(filter, 0, NO_LIMIT).await
     }
 
+    /// The parts of a `full` backup, oldest first. Whether it is complete depends on each of them, so one that cannot be
+    /// read is an error.
+    ///
+    /// # Errors
+    /// [`CatalogError::Corrupt`] where a row is not a job.
+    pub async fn children(&self, parent: &BackupId) -> Result<Vec<Job>, CatalogError> {
+        let collection = self.collection(JOBS);
+        let oldest_first = doc! { "createdAt": 1, "_id": 1 };
+        let find = collection.find(doc! { "parentId": parent.as_str() }).sort(oldest_first).projection(without_work());
+        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
+        rows.into_iter().map(read).collect()
+    }
+
     async fn newest(&self, filter: Document, skip: u64, limit: u32) -> Result<Vec<Job>, CatalogError> {
         let collection = self.collection(JOBS);
         let newest_first = doc! { "createdAt": -1, "_id": -1 };
-        let find = collection.find(filter).sort(newest_first).skip(skip).limit(i64::from(limit));
+        let find =
+            collection.find(filter).sort(newest_first).skip(skip).limit(i64::from(limit)).projection(without_work());
         let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
         Ok(readable(rows.into_iter().map(read)))
     }
+}
+
+/// What is read of a job: the work in progress of a content backup may be large, and is no part of it.
+pub(crate) fn without_work() -> Document {
+    doc! { "work": 0 }
 }
 
 /// States as the catalogue spells them.

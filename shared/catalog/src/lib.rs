@@ -1,4 +1,4 @@
-//! Jobs and leases in MongoDB: an index of the store, and the one place where states change.
+//! Jobs, items and leases in MongoDB: an index of the store, and the one place where states change.
 //!
 //! Every change is one conditional write of the server's: nothing reads, then writes. Time is passed in by the caller.
 //! What to back up, when a run counts as dead, and what a manifest says are decided elsewhere.
@@ -7,16 +7,26 @@ mod catalog;
 mod change;
 mod count;
 mod error;
+mod item;
 mod job;
 mod lease;
+mod object;
+mod policies;
 mod row;
+mod standing;
 mod transition;
 mod verification;
+mod work;
 
 pub use catalog::{COLLECTIONS, Catalog, CatalogLocation, DEFAULT_DATABASE};
 pub use change::JobChange;
 pub use count::{JobCount, JobCounts, VerificationCount};
 pub use error::CatalogError;
+pub use item::{AddedItem, FoundItem, Kept, MAX_ADDED, Settled};
 pub use job::JobFilter;
 pub use lease::{Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason, Slot, Source, UNKNOWN_HOLDER_GRACE};
+pub use object::{HeldSource, HoldSource, SourceId, source_id};
+pub use policies::StoredPolicy;
+pub use standing::JobStanding;
 pub use verification::VerificationRecord;
+pub use work::{ContentWork, StoredList};

@@ -3,6 +3,7 @@
 //! Dates hold milliseconds: what is finer is cut off.
 
 use bson::{Bson, DateTime, Document, doc};
+use holdfast_domain::ObjectKey;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -121,6 +122,11 @@ pub(crate) fn int64(number: u64) -> i64 {
 /// The filter of one row.
 pub(crate) fn by_id(id: &str) -> Document {
     doc! { "_id": id }
+}
+
+/// The alternatives of a filter for rows whose file is in this object, or has its record of blocks there.
+pub(crate) fn refers_to(key: &ObjectKey) -> Vec<Document> {
+    vec![doc! { "file.object.key": key.as_str() }, doc! { "file.dag.key": key.as_str() }]
 }
 
 #[cfg(test)]

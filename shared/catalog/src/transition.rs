@@ -7,7 +7,7 @@ use mongodb::options::ReturnDocument;
 use crate::{
     Catalog, CatalogError, JobChange,
     catalog::{JOBS, call},
-    job::{read, words},
+    job::{read, without_work, words},
     row,
 };
 
@@ -16,7 +16,8 @@ impl Catalog {
     ///
     /// With a `guard`, only the run with this fencing number may do it. A change that sets a fencing number is made only
     /// where that is larger than the row's, so that none is used twice. `failed` becomes `completed` only where it
-    /// failed as `stalled`: such a run may have written its manifest after all, and the manifest wins.
+    /// failed as `stalled`: such a run may have written its manifest after all, and the manifest wins. A settled job has
+    /// no work in progress any more.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] with what was found instead; [`CatalogError::Corrupt`]
@@ -30,8 +31,36 @@ impl Catalog {
     ) -> Result<Job, CatalogError> {
         let filter = filter(id, to, change.fence, guard);
         let update = update(to, &change)?;
+        self.change_job(id, to, filter, update).await
+    }
+
+    /// Makes the run with this fencing number the one that finalizes a content backup: the first to do so, or one that
+    /// follows a run that was killed before its manifest was there. Which of several wins was decided by the lease.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] where the job is not being finalized, or has this fencing
+    /// number or a larger one.
+    pub async fn take_up_finalizing(&self, id: &BackupId, fence: u64) -> Result<Job, CatalogError> {
+        let to = JobStatus::Finalizing;
+        let from = words([JobStatus::Finalizing, JobStatus::Committing]);
+        let fence = row::int64(fence);
+        let filter = doc! { "_id": id.as_str(), "status": { "$in": from }, "fence": { "$lt": fence } };
+        let update = doc! { "$set": { "status": to.as_str(), "fence": fence } };
+        self.change_job(id, to, filter, update).await
+    }
+
+    async fn change_job(
+        &self,
+        id: &BackupId,
+        to: JobStatus,
+        filter: Document,
+        update: Document,
+    ) -> Result<Job, CatalogError> {
         let collection = self.collection(JOBS);
-        let change = collection.find_one_and_update(filter, update).return_document(ReturnDocument::After);
+        let change = collection
+            .find_one_and_update(filter, update)
+            .projection(without_work())
+            .return_document(ReturnDocument::After);
         if let Some(row) = call("change a job's state", change).await? {
             return read(row);
         }
@@ -75,10 +104,17 @@ fn filter(id: &BackupId, to: JobStatus, new_fence: Option<u64>, guard: Option<u6
 fn update(to: JobStatus, change: &JobChange) -> Result<Document, CatalogError> {
     let mut set = row::of(change)?;
     set.insert("status", to.as_str());
-    let mut update = Document::new();
+    let mut unset = Document::new();
     if to == JobStatus::Completed {
         set.remove("error");
-        update.insert("$unset", doc! { "error": "" });
+        unset.insert("error", "");
+    }
+    if !to.is_active() {
+        unset.insert("work", "");
+    }
+    let mut update = Document::new();
+    if !unset.is_empty() {
+        update.insert("$unset", unset);
     }
     if let Some(at) = change.started_at {
         update.insert("$min", doc! { "startedAt": row::date(at) });

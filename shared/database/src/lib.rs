@@ -4,21 +4,27 @@
 //! Dumps are archives of mongodump's format (`holdfast-archive`); documents pass through undecoded in both directions.
 //! What becomes of an archive's bytes is the caller's.
 
+mod anonymize;
 mod connection;
 mod content;
 mod dump;
 mod error;
+mod items;
 mod listing;
 mod mongodump;
 mod raw;
 mod restore;
 
+pub use anonymize::{
+    AnonymizeReport, AnonymizeRules, Anonymizer, AppliedRule, RuleFault, RulesError, Sample, SecretTooShort,
+};
 pub use connection::{Connection, redacted_uri};
 pub use content::{CollectionContent, content_hash_of};
 pub use dump::{
     DumpError, DumpPlan, DumpReport, DumpSelection, DumpedNamespace, Exclusion, Survey, dump, plan, survey,
 };
 pub use error::{DatabaseError, classify};
+pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
 pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
 pub use restore::{
     Comparison, Existing, Expected, ExpectedNamespace, LeftOut, MapError, NamespaceMap, RestoreError, RestoreFault,

@@ -65,6 +65,29 @@ fn nonsense() -> DatabaseError {
     DatabaseError::Lost("the server's answer makes no sense".to_owned())
 }
 
+/// How many bytes a value of this type has (bsonspec.org, version 1.1); nothing for what is no type.
+pub(crate) fn value_length(kind: u8, bytes: &[u8]) -> Option<usize> {
+    let prefix = || usize::try_from(i32::from_le_bytes(*bytes.first_chunk()?)).ok();
+    match kind {
+        0x06 | 0x0a | 0x7f | 0xff => Some(0),
+        0x08 => Some(1),
+        0x10 => Some(4),
+        0x01 | 0x09 | 0x11 | 0x12 => Some(8),
+        0x07 => Some(12),
+        0x13 => Some(16),
+        0x02 | 0x0d | 0x0e => prefix()?.checked_add(4),
+        0x05 => prefix()?.checked_add(5),
+        0x0c => prefix()?.checked_add(16),
+        0x03 | 0x04 | 0x0f => prefix(),
+        0x0b => {
+            let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at + 1);
+            ends.take(2).nth(1)
+        }
+        _ => None,
+    }
+    .filter(|length| *length <= bytes.len())
+}
+
 /// The value of a document's `_id`.
 pub(crate) fn id_of(document: &[u8]) -> Option<bson::Bson> {
     let document = RawDocument::from_bytes(document).ok()?;

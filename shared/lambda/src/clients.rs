@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use holdfast_catalog::Catalog;
-use holdfast_codec::KeyEncryptionKey;
-use holdfast_domain::{
-    Secret,
-    settings::{Reading, SettingError, Settings, SettingsError},
-};
-use holdfast_operations::{Holdfast, Keyring, Observer, OperationError, Preflight, Repository};
+use holdfast_codec::{AgeRecipient, KeyEncryptionKey, KeyError};
+use holdfast_domain::settings::{Reading, SettingError, Settings, SettingsError};
+use holdfast_operations::{Holdfast, Keyring, Observer, Openers, OperationError, Preflight, Repository};
 use holdfast_storage::{S3Store, s3_client};
 
-use crate::{Events, settings};
+use crate::{Events, SqsQueue, settings};
 
 /// What builds clients.
 #[derive(Debug, Clone)]
@@ -42,11 +39,24 @@ impl Clients {
     /// # Errors
     /// [`OperationError::Config`] where `BACKUP_STORE` or the key cannot be used.
     pub fn repository(&self, settings: &Settings) -> Result<Repository, OperationError> {
+        self.repository_with(settings, self.keyring(settings, Openers::default())?)
+    }
+
+    /// The same, which these keys open beside those of the settings; and KMS, whatever key it was wrapped by.
+    ///
+    /// # Errors
+    /// As [`Clients::repository`].
+    pub fn repository_opened_by(&self, settings: &Settings, openers: Openers) -> Result<Repository, OperationError> {
+        let kms = Some(aws_sdk_kms::Client::new(&self.aws));
+        self.repository_with(settings, self.keyring(settings, Openers { kms, ..openers })?)
+    }
+
+    fn repository_with(&self, settings: &Settings, keyring: Keyring) -> Result<Repository, OperationError> {
         let location = settings.store.clone().ok_or_else(|| fault("BACKUP_STORE", NO_STORE))?;
         // A local stand-in has no name for each bucket.
         let client = s3_client(&self.aws, self.aws.endpoint_url().is_some());
         let store = S3Store::new(client, &location.bucket, &location.prefix);
-        Ok(Repository::new(Arc::new(store), location, self.keyring(settings)?))
+        Ok(Repository::new(Arc::new(store), location, keyring))
     }
 
     /// What the use cases work with. Nothing is sent yet.
@@ -67,17 +77,38 @@ impl Clients {
         Events::new(aws_sdk_eventbridge::Client::new(&self.aws), settings.event_bus.clone())
     }
 
-    fn keyring(&self, settings: &Settings) -> Result<Keyring, OperationError> {
-        let parse = |key: &Secret| {
-            KeyEncryptionKey::parse(key).map_err(|error| fault("BACKUP_ENCRYPTION_KEY", error.to_string()))
-        };
-        let key = settings.encryption_key.as_ref().map(parse).transpose()?;
+    /// The queue of files to fetch.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`] where `BACKUP_CONTENT_QUEUE` is not set.
+    pub fn queue(&self, settings: &Settings) -> Result<SqsQueue, OperationError> {
+        let url = settings.content.queue.clone().ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
+        Ok(SqsQueue::new(aws_sdk_sqs::Client::new(&self.aws), url))
+    }
+
+    fn keyring(&self, settings: &Settings, mut openers: Openers) -> Result<Keyring, OperationError> {
+        let key = parsed("BACKUP_ENCRYPTION_KEY", settings.encryption_key.as_ref(), KeyEncryptionKey::parse)?;
+        let name = "BACKUP_ENCRYPTION_KEY_PREVIOUS";
+        openers.previous_keys.extend(parsed(name, settings.encryption_key_previous.as_ref(), KeyEncryptionKey::parse)?);
+        let recipient = settings.break_glass_recipient.as_deref();
+        let recipient = parsed("BACKUP_BREAK_GLASS_RECIPIENT", recipient, AgeRecipient::parse)?;
         let kms = settings.kms_key_id.clone().map(|id| (aws_sdk_kms::Client::new(&self.aws), id));
-        Ok(Keyring::new(key, kms))
+        Ok(Keyring::new(key, kms).wrapping_for(recipient).opening_with(openers))
     }
 }
 
+/// A setting that only the codec can judge.
+fn parsed<S: ?Sized, T>(
+    name: &str,
+    setting: Option<&S>,
+    parse: impl FnOnce(&S) -> Result<T, KeyError>,
+) -> Result<Option<T>, OperationError> {
+    setting.map(parse).transpose().map_err(|error| fault(name, error.to_string()))
+}
+
 pub(crate) const NO_STORE: &str = "is not set, it takes s3://bucket or s3://bucket/prefix";
+
+const NO_QUEUE: &str = "is not set, it takes the URL of an SQS queue; the template sets it";
 
 fn fault(name: &str, problem: impl Into<String>) -> OperationError {
     SettingsError(vec![SettingError::new(name, problem)]).into()

@@ -1,10 +1,12 @@
-//! What EventBridge sends a worker: a schedule's tick, or a request that the API handed over. Anything else is refused.
+//! What EventBridge sends a worker: a schedule's tick, a request that the API handed over, or the next step of a backup
+//! that another function, or an earlier run, handed on. Anything else is refused.
 
-use holdfast_domain::{BackupId, Timestamp};
+use holdfast_domain::{BackupId, BackupType, Timestamp};
+use holdfast_operations::{BackupRequest, Step};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::events::{BACKUP_REQUESTED, SOURCE};
+use crate::events::{BACKUP_HANDED_ON, BACKUP_REQUESTED, SOURCE};
 
 /// An event that a worker acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,13 @@ pub enum Event {
         /// The job's id.
         backup_id: BackupId,
     },
+    /// A running backup is to go on with this step.
+    HandedOn {
+        /// The job's id.
+        backup_id: BackupId,
+        /// What is to be done next.
+        step: Step,
+    },
 }
 
 /// An event that no worker acts on.
@@ -32,7 +41,7 @@ pub enum EventFault {
     /// Of EventBridge, but not for this.
     #[error(
         "an event {detail_type:?} of {source_name:?} is not known here: expected \"Scheduled Event\" of aws.scheduler \
-         or aws.events, or \"Backup Requested\" of holdfast"
+         or aws.events, or \"Backup Requested\" or \"Backup Handed On\" of holdfast"
     )]
     Unknown {
         /// Its `source`.
@@ -61,6 +70,13 @@ struct Requested {
     backup_id: BackupId,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HandedOn {
+    backup_id: BackupId,
+    step: Step,
+}
+
 impl Event {
     /// Reads a payload.
     ///
@@ -77,7 +93,29 @@ impl Event {
                 let requested = Requested::deserialize(&event.detail).map_err(malformed)?;
                 Ok(Self::BackupRequested { backup_id: requested.backup_id })
             }
+            (SOURCE, BACKUP_HANDED_ON) => {
+                let HandedOn { backup_id, step } = HandedOn::deserialize(&event.detail).map_err(malformed)?;
+                Ok(Self::HandedOn { backup_id, step })
+            }
             _ => Err(EventFault::Unknown { source_name: event.source, detail_type: event.detail_type }),
+        }
+    }
+}
+
+/// The backup of this type that an event asks for.
+///
+/// # Errors
+/// [`EventFault`] where it asks for something else.
+pub fn request(payload: &Value, kind: BackupType) -> Result<BackupRequest, EventFault> {
+    match Event::parse(payload)? {
+        Event::Tick { at, schedule } => Ok(BackupRequest::Scheduled { kind, tick: at, by: schedule }),
+        Event::BackupRequested { backup_id } | Event::HandedOn { backup_id, step: Step::Discover }
+            if backup_id.backup_type() == kind =>
+        {
+            Ok(BackupRequest::Triggered { backup_id })
+        }
+        Event::BackupRequested { backup_id } | Event::HandedOn { backup_id, .. } => {
+            Err(EventFault::Malformed(format!("{backup_id} is not a {kind} backup that begins here")))
         }
     }
 }
@@ -109,6 +147,23 @@ mod tests {
     }
 
     #[test]
+    fn a_step_is_handed_on_to_whom_it_concerns() {
+        let event = |id: &str, step: &str| {
+            json!({
+                "source": "holdfast", "detail-type": "Backup Handed On", "time": "2026-05-01T03:00:00Z",
+                "detail": { "backupId": id, "type": "content", "step": step },
+            })
+        };
+        let backup_id: BackupId = "content_1_a".parse().unwrap();
+        let finalize = Event::HandedOn { backup_id: backup_id.clone(), step: Step::Finalize };
+        assert_eq!(Event::parse(&event("content_1_a", "finalize")), Ok(finalize));
+        let found = request(&event("content_1_a", "discover"), BackupType::Content);
+        assert!(matches!(found, Ok(BackupRequest::Triggered { backup_id: found }) if found == backup_id));
+        assert!(request(&event("content_1_a", "finalize"), BackupType::Content).is_err());
+        assert!(request(&event("db_1_a", "discover"), BackupType::Content).is_err());
+    }
+
+    #[test]
     fn what_is_no_known_event_is_refused_with_what_was_expected() {
         let time = "2026-05-01T03:00:00Z";
         for payload in [
@@ -118,6 +173,7 @@ mod tests {
             json!({ "source": "aws.s3", "detail-type": "Object Created", "time": time }),
             json!({ "source": "evil", "detail-type": "Backup Requested", "time": time, "detail": {"backupId": "db_1_a"} }),
             json!({ "source": "holdfast", "detail-type": "Backup Requested", "time": time, "detail": {} }),
+            json!({ "source": "holdfast", "detail-type": "Backup Handed On", "time": time, "detail": {"backupId": "content_1_a", "step": "dance"} }),
             json!({ "source": "holdfast", "detail-type": "Backup Requested", "time": time, "detail": {"backupId": "../x"} }),
         ] {
             assert!(Event::parse(&payload).is_err(), "{payload}");

@@ -10,14 +10,16 @@ use aws_sdk_eventbridge::{
     error::ProvideErrorMetadata,
     types::{PutEventsRequestEntry, PutEventsResultEntry},
 };
-use holdfast_domain::{Job, Timestamp};
-use holdfast_operations::Observer;
+use holdfast_domain::{BackupId, Job, Timestamp};
+use holdfast_operations::{Observer, Step};
 use serde_json::{Value, json};
 
 /// `Source` of every event of Holdfast.
 pub(crate) const SOURCE: &str = "holdfast";
 /// A job waits for a worker: `{"backupId", "type", "by"?}`.
 pub(crate) const BACKUP_REQUESTED: &str = "Backup Requested";
+/// A running backup goes on with its next step: `{"backupId", "type", "step"}`.
+pub(crate) const BACKUP_HANDED_ON: &str = "Backup Handed On";
 /// A job changed its state: `{"backupId", "type", "status", "at", "error"?}`.
 const STATE_CHANGED: &str = "Backup State Changed";
 
@@ -60,6 +62,15 @@ impl Events {
             detail["by"] = json!(by);
         }
         self.put(BACKUP_REQUESTED, &detail).await
+    }
+
+    /// Hands a running backup on to whoever does its next step.
+    ///
+    /// # Errors
+    /// [`EventError`] where the bus did not take it: the sweep hands it on again.
+    pub async fn hand_on(&self, backup_id: &BackupId, step: Step) -> Result<(), EventError> {
+        let detail = json!({ "backupId": backup_id, "type": backup_id.backup_type(), "step": step });
+        self.put(BACKUP_HANDED_ON, &detail).await
     }
 
     async fn put(&self, event: &'static str, detail: &Value) -> Result<(), EventError> {
@@ -131,7 +142,7 @@ impl Observer for Events {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{BackupId, BackupType, FailureCode, JobFailure, JobStatus, Trigger, TriggerKind};
+    use holdfast_domain::{BackupType, FailureCode, JobFailure, JobStatus, Trigger, TriggerKind};
 
     use super::*;
 

@@ -6,11 +6,14 @@
 use std::sync::Arc;
 
 use holdfast_catalog::{Catalog, CatalogError};
-use holdfast_domain::settings::{self, LogLevel, Reading, SettingError, Settings};
-use holdfast_operations::{Holdfast, OperationError, Repository};
+use holdfast_domain::{
+    BackupId,
+    settings::{self, LogLevel, Reading, SettingError, Settings},
+};
+use holdfast_operations::{Holdfast, OperationError, Repository, Step};
 use tokio::sync::OnceCell;
 
-use crate::{Clients, Events, Metrics, clients::NO_STORE, environment, telemetry};
+use crate::{Clients, Events, Metrics, SqsQueue, clients::NO_STORE, environment, telemetry};
 
 /// The variables that say where the catalogue is: the first that is set.
 const CATALOG_VARIABLES: [&str; 2] = ["BACKUP_CATALOG_URI", "MONGODB_URI"];
@@ -88,6 +91,23 @@ impl Function {
     /// [`OperationError::Config`].
     pub async fn events(&self) -> Result<Events, OperationError> {
         Ok(self.clients.events(&self.settings().await?))
+    }
+
+    /// Hands a running backup on to its next step.
+    ///
+    /// # Errors
+    /// Where the bus did not take it; the sweep hands it on again, but much later than the event's source would.
+    pub async fn hand_on(&self, backup_id: &BackupId, step: Step) -> Result<(), OperationError> {
+        let handed_on = self.events().await?.hand_on(backup_id, step).await;
+        handed_on.map_err(|error| OperationError::HandOver(error.to_string()))
+    }
+
+    /// The queue of files to fetch.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`].
+    pub async fn queue(&self) -> Result<SqsQueue, OperationError> {
+        self.clients.queue(&self.settings().await?)
     }
 
     /// What the use cases work with; state changes are told on the event bus, and the catalogue has its indexes.

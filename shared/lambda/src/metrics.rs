@@ -40,8 +40,16 @@ metrics! {
     BackupOriginalBytes: "Bytes",
     /// From a backup's start to its end.
     BackupDurationMs: "Milliseconds",
-    /// Documents in a backup.
+    /// Documents in a database backup, files in a content backup.
     BackupItems: "Count",
+    /// Content backups completed without some of their items.
+    BackupPartial: "Count",
+    /// Items of a content backup whose file could not be had.
+    ItemsFailed: "Count",
+    /// Items that no download settled, and that were given up.
+    ItemsUndelivered: "Count",
+    /// Items that the sweep queued again.
+    ItemsResent: "Count",
     /// Backups by the native engine because the mongodump that is there does not run.
     DumpEngineFallback: "Count",
     /// Hours past due of the next backup; 0 where none is overdue.

@@ -1,11 +1,13 @@
-//! What is told of a run: a line in the log, metrics, and the invocation's answer.
+//! What is told of a backup's run: a line in the log, metrics, and the invocation's answer.
 
 use holdfast_domain::{BackupType, Job, JobStatus};
-use holdfast_lambda::{Function, Metric};
 use holdfast_operations::{BackupOutcome, OperationError, SkipReason};
 use serde_json::{Value, json};
 
-pub(crate) fn tell(function: &Function, outcome: Result<&BackupOutcome, &OperationError>) {
+use crate::{Function, Metric};
+
+/// Logs how a run of a backup of this type ended, and emits its metrics.
+pub fn tell(function: &Function, kind: BackupType, outcome: Result<&BackupOutcome, &OperationError>) {
     // How an invocation fails is logged where it ends.
     if let Ok(outcome) = outcome {
         log(outcome);
@@ -15,7 +17,7 @@ pub(crate) fn tell(function: &Function, outcome: Result<&BackupOutcome, &Operati
         values.push((Metric::DumpEngineFallback, 1.0));
     }
     if !values.is_empty() {
-        function.metrics().emit(BackupType::Database, &values);
+        function.metrics().emit(kind, &values);
     }
 }
 
@@ -49,7 +51,12 @@ fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)
         Ok(BackupOutcome::Completed(job)) => completed(job),
         Ok(BackupOutcome::Failed(job)) if job.status == JobStatus::Failed => vec![(Metric::BackupFailure, 1.0)],
         // Retried by the event's source, whose dead-letter queue has an alarm; or there is nothing to tell.
-        Err(OperationError::AlreadyRunning { .. } | OperationError::ConcurrencyLimit { .. }) | Ok(_) => Vec::new(),
+        Err(
+            OperationError::AlreadyRunning { .. }
+            | OperationError::Collecting
+            | OperationError::ConcurrencyLimit { .. },
+        )
+        | Ok(_) => Vec::new(),
         Err(_) => vec![(Metric::BackupFailure, 1.0)],
     }
 }
@@ -57,17 +64,23 @@ fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)
 #[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
 fn completed(job: &Job) -> Vec<(Metric, f64)> {
     let documents = job.namespaces.as_ref().map(|all| all.iter().map(|one| one.documents).sum::<u64>());
+    let kept = job.items.map(|items| items.done + items.unchanged);
+    let failed = job.items.map(|items| items.failed).filter(|failed| *failed > 0);
     let known = [
         (Metric::BackupBytes, job.size),
         (Metric::BackupOriginalBytes, job.original_size),
         (Metric::BackupDurationMs, job.duration_ms),
-        (Metric::BackupItems, documents),
+        (Metric::BackupItems, documents.or(kept)),
+        (Metric::BackupPartial, failed.map(|_| 1)),
+        (Metric::ItemsFailed, failed),
     ];
     let known = known.into_iter().filter_map(|(metric, value)| Some((metric, value? as f64)));
     std::iter::once((Metric::BackupSuccess, 1.0)).chain(known).collect()
 }
 
-pub(crate) fn answer(outcome: &BackupOutcome) -> Value {
+/// The answer of an invocation that ended so.
+#[must_use]
+pub fn answer(outcome: &BackupOutcome) -> Value {
     match outcome {
         BackupOutcome::Completed(job) => json!({
             "backupId": job.backup_id, "status": job.status, "size": job.size, "checksum": job.checksum, "key": job.key,
@@ -89,7 +102,7 @@ fn why(reason: SkipReason) -> String {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{BackupId, NamespaceCount, Timestamp, Trigger, TriggerKind};
+    use holdfast_domain::{BackupId, ItemCounts, NamespaceCount, Timestamp, Trigger, TriggerKind};
 
     use super::*;
 
@@ -120,6 +133,20 @@ mod tests {
                 (Metric::BackupItems, 7.0)
             ]
         );
+    }
+
+    #[test]
+    fn a_completed_backup_without_some_items_is_partial() {
+        let mut job = job(JobStatus::Completed);
+        let items = |failed| Some(ItemCounts { expected: 9, done: 2, unchanged: 4, failed, ..ItemCounts::default() });
+        job.items = items(3);
+        let told = values(Ok(&BackupOutcome::Completed(job.clone())));
+        for value in [(Metric::BackupItems, 6.0), (Metric::BackupPartial, 1.0), (Metric::ItemsFailed, 3.0)] {
+            assert!(told.contains(&value), "{told:?}");
+        }
+        job.items = items(0);
+        let told = values(Ok(&BackupOutcome::Completed(job)));
+        assert!(told.iter().all(|(metric, _)| *metric != Metric::BackupPartial), "{told:?}");
     }
 
     #[test]

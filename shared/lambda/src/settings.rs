@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use holdfast_codec::KeyEncryptionKey;
+use holdfast_codec::{AgeRecipient, KeyEncryptionKey};
 use holdfast_domain::{
     Secret,
     settings::{self, Reading, SECRET_VARIABLES, SettingError, Settings},
@@ -26,7 +26,10 @@ pub async fn start(settings: Settings, observer: Arc<dyn Observer>) -> Result<Ho
     Clients::load().await.holdfast(settings, observer).await
 }
 
-const KEY: &str = "BACKUP_ENCRYPTION_KEY";
+/// Variables that hold keys.
+const KEYS: [&str; 2] = ["BACKUP_ENCRYPTION_KEY", "BACKUP_ENCRYPTION_KEY_PREVIOUS"];
+
+const RECIPIENT: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
 
 /// Stands for a secret that could not be read, so that its absence is not told as a second fault. A reading that
 /// holds it is always one of faults.
@@ -45,6 +48,7 @@ pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Rea
             }
         }
     }
+    faults.extend(values.iter().filter_map(|(name, value)| recipient_fault(name, value)));
     let mut reading = settings::read(values);
     for fault in faults {
         reading.reject(fault);
@@ -52,11 +56,19 @@ pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Rea
     reading
 }
 
+/// What is wrong with the recipient. That it is an identity is told where settings are shown, which has to know it too.
+fn recipient_fault(name: &str, value: &str) -> Option<SettingError> {
+    let is_given = name == RECIPIENT && !value.trim().is_empty();
+    let is_identity = value.to_ascii_lowercase().contains("age-secret-key-");
+    let fault = (is_given && !is_identity).then(|| AgeRecipient::parse(value).err())?;
+    fault.map(|error| SettingError::new(name, error.to_string()))
+}
+
 /// The value of a secret's variable where it is another than the text there, or what is wrong with it.
 async fn resolve(aws: &SdkConfig, name: &str, value: &str) -> Result<Option<Secret>, SettingError> {
     let fetched = if secrets::is_arn(value) { Some(secrets::read(aws, name, value.trim()).await?) } else { None };
     let text = fetched.as_ref().map_or(value.trim(), Secret::expose);
-    if name == KEY && !text.is_empty() {
+    if KEYS.contains(&name) && !text.is_empty() {
         KeyEncryptionKey::parse(&Secret::new(text)).map_err(|error| SettingError::new(name, error.to_string()))?;
     }
     Ok(fetched)
@@ -99,15 +111,16 @@ mod tests {
     #[tokio::test]
     async fn a_key_of_wrong_form_is_refused_by_the_settings_name_even_beside_other_faults() {
         let faults =
-            faults(&[(KEY, "hunter2"), ("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_MAX_CONCURRENT", "0")]).await;
+            faults(&[(KEYS[0], "hunter2"), ("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_MAX_CONCURRENT", "0")])
+                .await;
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[1].starts_with("BACKUP_ENCRYPTION_KEY: "), "{faults:?}");
     }
 
     #[tokio::test]
     async fn a_key_of_right_form_is_taken() {
-        assert_eq!(faults(&[(KEY, &"a7".repeat(32)), ("BACKUP_DATABASE_ENCRYPTION", "true")]).await, [""; 0]);
-        assert_eq!(faults(&[(KEY, " ")]).await, [""; 0]);
+        assert_eq!(faults(&[(KEYS[0], &"a7".repeat(32)), ("BACKUP_DATABASE_ENCRYPTION", "true")]).await, [""; 0]);
+        assert_eq!(faults(&[(KEYS[1], " ")]).await, [""; 0]);
     }
 
     #[tokio::test]
@@ -119,5 +132,22 @@ mod tests {
             assert_eq!(faults.len(), 1, "{faults:?}");
             assert!(faults[0].starts_with(&format!("{name}: the secret {arn} cannot be read: ")), "{faults:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_previous_key_and_a_recipient_are_judged_as_well() {
+        let recipient = "age1a2e5rfhv6c430dtzye3gmcuu6cauzne0s5kfmuhp3p4qpf86j9pq2e573v";
+        assert_eq!(faults(&[(RECIPIENT, recipient), (KEYS[1], &"a7".repeat(32))]).await, [""; 0]);
+        let mistyped = recipient.replace("a2e5", "a2e6");
+        let faults = faults(&[(RECIPIENT, &mistyped), (KEYS[1], "hunter2")]).await;
+        assert!(faults.iter().any(|fault| fault.starts_with(RECIPIENT) && fault.contains("mistyped")), "{faults:?}");
+        assert!(faults.iter().any(|fault| fault.starts_with(KEYS[1])), "{faults:?}");
+    }
+
+    #[tokio::test]
+    async fn an_identity_in_the_recipients_place_is_one_fault_that_does_not_show_it() {
+        let faults = faults(&[(RECIPIENT, "AGE-SECRET-KEY-1hunter2")]).await;
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with(RECIPIENT) && faults[0].contains("secret"), "{faults:?}");
     }
 }

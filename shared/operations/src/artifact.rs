@@ -8,8 +8,10 @@ use std::{
 
 use holdfast_archive::ContentHash;
 use holdfast_codec::{ArtifactDigest, ArtifactPlace, DecryptReader, GunzipReader, MasterKey, SegmentReader};
-use holdfast_domain::{Artifact, Manifest, ObjectKey, SEGMENT_BYTES, Sha256Digest};
-use holdfast_storage::{ByteReader, StoreError};
+use holdfast_domain::{
+    Artifact, Encryption, Manifest, ObjectKey, RepositoryId, SEGMENT_BYTES, Sha256Digest, StoredObject,
+};
+use holdfast_storage::{ByteReader, ByteStream, StoreError};
 
 use crate::{OperationError, Repository};
 
@@ -29,6 +31,26 @@ pub(crate) fn dump_of(manifest: &Manifest) -> Result<&Artifact, OperationError> 
     }
 }
 
+/// Any artifact that a manifest names, as an object that can be read by itself.
+pub(crate) fn stored_object(manifest: &Manifest, artifact: &Artifact) -> StoredObject {
+    StoredObject {
+        artifact: artifact.clone(),
+        compression: manifest.compression,
+        encryption: manifest.encryption.clone(),
+    }
+}
+
+/// The key that an object is encrypted under, where it is.
+pub(crate) async fn master_of(
+    repository: &Repository,
+    encryption: Option<&Encryption>,
+) -> Result<Option<Arc<MasterKey>>, OperationError> {
+    match encryption {
+        None => Ok(None),
+        Some(encryption) => Ok(Some(repository.master_key(encryption.key_epoch).await?)),
+    }
+}
+
 /// What opens an artifact, gathered before any byte is read.
 pub(crate) struct Opener {
     pub(crate) master: Option<Arc<MasterKey>>,
@@ -38,23 +60,23 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// Looks up the key, where one is needed.
+    /// Of a database backup's dump; looks up the key, where one is needed.
     pub(crate) async fn new(repository: &Repository, manifest: &Manifest) -> Result<Self, OperationError> {
-        let artifact = dump_of(manifest)?;
-        let (master, place) = match &manifest.encryption {
-            None => (None, None),
-            Some(encryption) => {
-                let place = ArtifactPlace {
-                    repository: manifest.repository.clone(),
-                    key_epoch: encryption.key_epoch,
-                    object_key: artifact.key.clone(),
-                };
-                (Some(repository.master_key(encryption.key_epoch).await?), Some(place))
-            }
-        };
-        let digest =
-            ArtifactDigest { size_bytes: artifact.size, sha256: artifact.sha256, segments: artifact.segments.clone() };
-        Ok(Self { master, place, digest, gzip: manifest.compression.is_some() })
+        let object = stored_object(manifest, dump_of(manifest)?);
+        let master = master_of(repository, object.encryption.as_ref()).await?;
+        Ok(Self::of(object, &manifest.repository, master))
+    }
+
+    /// Of any object; `master` is the key of its epoch.
+    pub(crate) fn of(object: StoredObject, repository: &RepositoryId, master: Option<Arc<MasterKey>>) -> Self {
+        let StoredObject { artifact, compression, encryption } = object;
+        let place = encryption.map(|encryption| ArtifactPlace {
+            repository: repository.clone(),
+            key_epoch: encryption.key_epoch,
+            object_key: artifact.key,
+        });
+        let digest = ArtifactDigest { size_bytes: artifact.size, sha256: artifact.sha256, segments: artifact.segments };
+        Self { master, place, digest, gzip: compression.is_some() }
     }
 
     /// A content hash as the manifest holds it: keyed where the backup is encrypted.
@@ -67,10 +89,11 @@ impl Opener {
         let digest = self.digest.clone();
         Ok(match (&self.master, &self.place) {
             (Some(master), Some(place)) => Box::new(DecryptReader::open(stored, master, place, digest)?),
-            _ => Box::new(
+            (None, None) => Box::new(
                 SegmentReader::new(stored, digest)
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
             ),
+            _ => return Err(io::Error::other("an encrypted artifact was to be opened without its key")),
         })
     }
 }
@@ -80,24 +103,24 @@ pub(crate) fn content_digest(master: Option<&MasterKey>, hash: ContentHash) -> S
     master.map_or_else(|| hash.digest(), |master| master.content_hash(&hash.to_be_bytes()))
 }
 
-/// How far an [`ArchiveReader`] goes.
+/// How far an [`ArtifactReader`] goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
     /// Authenticated and decrypted.
     Decrypted,
-    /// And unzipped: the mongodump archive.
-    Archive,
+    /// And unzipped: what went in.
+    Plain,
 }
 
 /// Reads an artifact on a blocking thread; opened by the first read, because opening reads the header.
-pub(crate) struct ArchiveReader {
+pub(crate) struct ArtifactReader {
     opener: Arc<Opener>,
     stored: Option<Box<dyn Read + Send>>,
     opened: Option<Box<dyn Read + Send>>,
     depth: Depth,
 }
 
-impl ArchiveReader {
+impl ArtifactReader {
     /// The artifact at `key` of the store, from its first byte.
     pub(crate) async fn from_store(
         repository: &Repository,
@@ -111,7 +134,12 @@ impl ArchiveReader {
             }
             (bytes, _) => bytes?,
         };
-        Ok(Self { opener, stored: Some(Box::new(ByteReader::new(bytes))), opened: None, depth })
+        Ok(Self::of(bytes, opener, depth))
+    }
+
+    /// An artifact whose bytes are on their way. Inside a runtime, as [`ByteReader::new`].
+    pub(crate) fn of(bytes: ByteStream, opener: Arc<Opener>, depth: Depth) -> Self {
+        Self { opener, stored: Some(Box::new(ByteReader::new(bytes))), opened: None, depth }
     }
 
     /// The same, telling how many stored bytes were read so far.
@@ -123,11 +151,11 @@ impl ArchiveReader {
     }
 }
 
-impl Read for ArchiveReader {
+impl Read for ArtifactReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Some(stored) = self.stored.take() {
             let plain = self.opener.open(stored)?;
-            let unzip = self.depth == Depth::Archive && self.opener.gzip;
+            let unzip = self.depth == Depth::Plain && self.opener.gzip;
             self.opened = Some(if unzip { Box::new(GunzipReader::new(plain)) } else { plain });
         }
         match &mut self.opened {

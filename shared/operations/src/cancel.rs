@@ -1,11 +1,12 @@
-//! An operator stops a backup. The run notices at its next beat, at most ten seconds later.
+//! An operator stops a backup. The run notices at its next beat, at most ten seconds later; downloads that are under way
+//! end by themselves, and count for nothing.
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
 
-use crate::{Holdfast, OperationError, lease};
+use crate::{Holdfast, OperationError, full, lease};
 
-/// Settles a job as `cancelled`, and frees its lease.
+/// Settles a job as `cancelled`, and frees its lease; of a `full` one the parts too, where they can be.
 ///
 /// # Errors
 /// [`OperationError::NotFound`]; [`OperationError::NotCancellable`] where it is settled, or being committed.
@@ -21,5 +22,7 @@ pub async fn cancel(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, 
     };
     h.observer.job_changed(&job).await;
     lease::release(h, id).await;
+    full::cancel_children_of(h, &job, now).await?;
+    full::settle_parent_of(h, &job).await;
     Ok(job)
 }

@@ -2,37 +2,75 @@
 
 use std::time::Duration;
 
-use holdfast_catalog::{CatalogError, JobChange, Lease, LeaseError};
-use holdfast_domain::{Job, JobStatus, Timestamp};
+use holdfast_catalog::{CatalogError, JobChange, LeaseError};
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 
-use super::{BackupRequest, Run, RunLimits, SkipReason};
-use crate::{Holdfast, OperationError, lease};
+use crate::{
+    Holdfast, OperationError, lease,
+    run::{BackupRequest, Run, RunLimits, SkipReason},
+};
 
 /// How often another run's beat is looked at, while it is not clear whether that run is dead.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-pub(super) enum Claim {
+pub(crate) enum Claim {
     Run(Box<Run>),
     Skip(SkipReason),
 }
 
-pub(super) async fn claim(h: &Holdfast, request: &BackupRequest, limits: RunLimits) -> Result<Claim, OperationError> {
+pub(crate) async fn claim(h: &Holdfast, request: &BackupRequest, limits: RunLimits) -> Result<Claim, OperationError> {
     let job = find_or_start(h, request).await?;
     if !job.status.is_active() {
         // Its lease may have been taken just now, by the event's second coming.
         lease::release(h, &job.backup_id).await;
         return Ok(Claim::Skip(SkipReason::AlreadySettled(job.status)));
     }
-    let Some(seen) = dead_or_unclaimed(h, &job).await? else {
+    // What comes after a content backup's discovery is another run's: this is an earlier event again.
+    if job.backup_type == BackupType::Content && is_finalized(job.status) {
+        return Ok(Claim::Skip(SkipReason::RunningElsewhere));
+    }
+    match take_over(h, &job, limits).await? {
+        Some(fence) => begin(h, &job, fence).await,
+        None => Ok(Claim::Skip(SkipReason::RunningElsewhere)),
+    }
+}
+
+/// The same for a run that finalizes a content backup, the first or one that follows a run that died.
+pub(crate) async fn claim_finalizing(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<Claim, OperationError> {
+    let job = match h.catalog.get(id).await {
+        Ok(job) => job,
+        Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
+        Err(error) => return Err(error.into()),
+    };
+    if !job.status.is_active() {
+        return Ok(Claim::Skip(SkipReason::AlreadySettled(job.status)));
+    }
+    if !is_finalized(job.status) {
+        return Ok(Claim::Skip(SkipReason::RunningElsewhere));
+    }
+    let Some(fence) = take_over(h, &job, limits).await? else {
         return Ok(Claim::Skip(SkipReason::RunningElsewhere));
     };
+    let taken_up = h.catalog.take_up_finalizing(id, fence).await;
+    if taken_up.is_ok() {
+        tracing::info!(backupId = %id, fence, "the backup is finalized");
+    }
+    claimed(h, id, fence, taken_up).await
+}
+
+const fn is_finalized(status: JobStatus) -> bool {
+    matches!(status, JobStatus::Finalizing | JobStatus::Committing)
+}
+
+/// The new fencing number; `None` where another run is at work, or was quicker.
+async fn take_over(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Option<u64>, OperationError> {
+    let Some(seen) = dead_or_unclaimed(h, job).await? else { return Ok(None) };
     let source = lease::source_of(&job.backup_id)?;
-    let fence = match h.catalog.take_over(source, &job.backup_id, seen, limits.deadline, Timestamp::now()).await {
-        Ok(fence) => fence,
-        Err(LeaseError::Lost { .. }) => return Ok(Claim::Skip(SkipReason::RunningElsewhere)),
-        Err(error) => return Err(lease::of_lease(error)),
-    };
-    begin(h, &job, fence).await
+    match h.catalog.take_over(source, &job.backup_id, seen, limits.deadline, Timestamp::now()).await {
+        Ok(fence) => Ok(Some(fence)),
+        Err(LeaseError::Lost { .. }) => Ok(None),
+        Err(error) => Err(lease::of_lease(error)),
+    }
 }
 
 async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, OperationError> {
@@ -57,15 +95,15 @@ async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, Opera
     let mut first_beat: Option<Timestamp> = None;
     loop {
         let held = h.catalog.get_lease(source).await?.filter(|lease| lease.holder == job.backup_id);
-        let Some(Lease { fence, beat_at, .. }) = held else {
+        let Some(held) = held else {
             // Its lease was freed by hand or by a sweep: it needs a new one, and its slot.
             lease::lease(h, &job.backup_id, Timestamp::now()).await?;
             continue;
         };
-        if fence == 0 || held.as_ref().is_some_and(|lease| lease::is_dead(lease, Timestamp::now())) {
-            return Ok(Some(fence));
+        if lease::may_be_taken_over(&held, Timestamp::now()) {
+            return Ok(Some(held.fence));
         }
-        if *first_beat.get_or_insert(beat_at) != beat_at {
+        if *first_beat.get_or_insert(held.beat_at) != held.beat_at {
             return Ok(None);
         }
         tokio::time::sleep(LOOK_AGAIN).await;
@@ -73,24 +111,37 @@ async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, Opera
 }
 
 async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<Claim, OperationError> {
-    let settings = &h.settings.database;
+    let (compressed, encrypted) = match job.backup_type {
+        BackupType::Content => (h.settings.content.compression, h.settings.content.encryption),
+        BackupType::Database | BackupType::Full => (h.settings.database.compression, h.settings.database.encryption),
+    };
     let change = JobChange {
         fence: Some(fence),
         started_at: Some(Timestamp::now()),
-        compressed: Some(settings.compression),
-        encrypted: Some(settings.encryption),
+        compressed: Some(compressed),
+        encrypted: Some(encrypted),
         ..JobChange::default()
     };
-    match h.catalog.transition(&job.backup_id, JobStatus::Running, change, None).await {
-        Ok(job) => {
-            // A run that is killed has said at least this.
-            tracing::info!(backupId = %job.backup_id, fence, "the backup begins");
-            h.observer.job_changed(&job).await;
-            Ok(Claim::Run(Box::new(Run { job, fence })))
-        }
+    let begun = h.catalog.transition(&job.backup_id, JobStatus::Running, change, None).await;
+    if let Ok(job) = &begun {
+        // A run that is killed has said at least this.
+        tracing::info!(backupId = %job.backup_id, fence, "the backup begins");
+        h.observer.job_changed(job).await;
+    }
+    claimed(h, &job.backup_id, fence, begun).await
+}
+
+async fn claimed(
+    h: &Holdfast,
+    id: &BackupId,
+    fence: u64,
+    changed: Result<Job, CatalogError>,
+) -> Result<Claim, OperationError> {
+    match changed {
+        Ok(job) => Ok(Claim::Run(Box::new(Run { job, fence }))),
         // Cancelled, or settled by the sweep, in the moment between.
         Err(CatalogError::Conflict { status, .. }) if !status.is_active() => {
-            lease::release(h, &job.backup_id).await;
+            lease::release(h, id).await;
             Ok(Claim::Skip(SkipReason::AlreadySettled(status)))
         }
         Err(CatalogError::Conflict { .. }) => Ok(Claim::Skip(SkipReason::RunningElsewhere)),

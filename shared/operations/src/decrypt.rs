@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use holdfast_codec::{ArtifactError, ArtifactPlace, DecryptReader, Header};
+use holdfast_codec::{ArtifactError, ArtifactPlace, DecryptReader, Header, MasterKey};
 use holdfast_domain::{ObjectKey, RepositoryId, Secret};
 
 use crate::{
     OperationError, Repository,
-    artifact::{ArchiveReader, Depth, Opener, dump_of},
+    artifact::{ArtifactReader, Depth, Opener, master_of, stored_object},
     error::of_reading,
 };
 
@@ -26,6 +26,18 @@ pub struct ExportedKey {
     pub master_key: Secret,
 }
 
+impl ExportedKey {
+    /// The key itself.
+    ///
+    /// # Errors
+    /// [`OperationError::Invalid`] where it is not 64 hex digits.
+    pub fn master(&self) -> Result<MasterKey, OperationError> {
+        let invalid =
+            || OperationError::Invalid(format!("the master key of epoch {} is not 64 hex digits", self.epoch));
+        MasterKey::from_hex(&self.master_key).ok_or_else(invalid)
+    }
+}
+
 /// Writes a stored artifact decrypted (and still compressed, if it is). Returns the bytes written.
 ///
 /// # Errors
@@ -38,11 +50,12 @@ pub async fn decrypt_artifact(
     let id =
         key.backup().ok_or_else(|| OperationError::Invalid(format!("{key} is not the key of a backup's artifact")))?;
     let manifest = repository.manifest(&id).await?;
-    if dump_of(&manifest)?.key != *key {
-        return Err(OperationError::Invalid(format!("the manifest of {id} does not name {key}")));
-    }
-    let opener = Arc::new(Opener::new(repository, &manifest).await?);
-    let mut reader = ArchiveReader::from_store(repository, key, opener, Depth::Decrypted).await?;
+    let named = manifest.artifacts.iter().find(|artifact| artifact.key == *key);
+    let artifact = named.ok_or_else(|| OperationError::Invalid(format!("the manifest of {id} does not name {key}")))?;
+    let object = stored_object(&manifest, artifact);
+    let master = master_of(repository, object.encryption.as_ref()).await?;
+    let opener = Arc::new(Opener::of(object, &manifest.repository, master));
+    let mut reader = ArtifactReader::from_store(repository, key, opener, Depth::Decrypted).await?;
     let copied = tokio::task::spawn_blocking(move || {
         let bytes = io::copy(&mut reader, &mut out)?;
         out.flush()?;

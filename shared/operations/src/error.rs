@@ -8,6 +8,7 @@ use holdfast_storage::StoreError;
 
 use crate::{
     backup_database::engine::EngineFault,
+    content::queue::QueueError,
     repository::{KeyringError, RepositoryError},
 };
 
@@ -20,6 +21,9 @@ pub enum OperationError {
         /// The backup that runs.
         backup_id: BackupId,
     },
+    /// Retention holds the content lease.
+    #[error("retention removes content objects that no backup refers to: it takes two minutes at most, try again then")]
+    Collecting,
     /// As many backups run as are allowed.
     #[error("{} backups run, which is the most that BACKUP_MAX_CONCURRENT allows: {}", running.len(), list(running))]
     ConcurrencyLimit {
@@ -32,6 +36,9 @@ pub enum OperationError {
     /// There is no such backup.
     #[error("there is no backup {0}")]
     NotFound(BackupId),
+    /// The backup has no such item, or not what was asked for of it.
+    #[error("{0}")]
+    NoItem(String),
     /// It is too late, or too early, for this change.
     #[error("backup {backup_id} is {status} and cannot be cancelled")]
     NotCancellable {
@@ -81,6 +88,28 @@ pub enum OperationError {
     /// A restore did not end well.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// The queue of downloads.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The next step of a backup could not be handed on.
+    #[error("the backup could not be handed on: {0}")]
+    HandOver(String),
+    /// Too much of a content backup is missing for it to be one.
+    #[error(
+        "{failed} of {expected} items could not be backed up, more than the {percent}% that \
+         BACKUP_CONTENT_MAX_FAILURE_PERCENT allows"
+    )]
+    TooManyFailures {
+        /// Items that failed.
+        failed: u64,
+        /// All items.
+        expected: u64,
+        /// The limit.
+        percent: u32,
+    },
+    /// Two runs in a row had nothing to show for their time.
+    #[error("one run's time is not enough to write a single file of the archive, or the list of items")]
+    TooSlow,
     /// The run was stopped.
     #[error(transparent)]
     Stopped(#[from] StopReason),
@@ -121,10 +150,11 @@ impl OperationError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::AlreadyRunning { .. } | Self::ConcurrencyLimit { .. } => true,
+            Self::AlreadyRunning { .. } | Self::Collecting | Self::ConcurrencyLimit { .. } | Self::HandOver(_) => true,
             Self::Source(error) | Self::Target(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
             Self::Config(error) => error.is_transient(),
+            Self::Queue(error) => error.is_transient,
             Self::Catalog(error) => matches!(error, CatalogError::Unavailable { .. }),
             _ => false,
         }
@@ -147,7 +177,8 @@ impl OperationError {
             Self::Store(StoreError::Corrupt { .. }) | Self::Corrupt { .. } => FailureCode::StoreCorrupt,
             Self::Store(_) => FailureCode::StoreUnavailable,
             Self::Repository(_) | Self::Key(_) => FailureCode::Encryption,
-            Self::Stopped(StopReason::Deadline) => FailureCode::Deadline,
+            Self::Stopped(StopReason::Deadline) | Self::TooSlow => FailureCode::Deadline,
+            Self::TooManyFailures { .. } => FailureCode::TooManyFailures,
             Self::Stopped(StopReason::LeaseLost) => FailureCode::LeaseLost,
             _ => FailureCode::Internal,
         }
@@ -164,6 +195,16 @@ impl OperationError {
                 return Some("check that the target's server is up, and that its connection string names it");
             }
             Self::Disabled(_) => return Some("set it to true"),
+            Self::TooSlow => {
+                return Some(
+                    "run `holdfast run content` from a machine, which has no deadline, or set BACKUP_CONTENT_ARCHIVE=false",
+                );
+            }
+            Self::TooManyFailures { .. } => {
+                return Some(
+                    "the items' rows say why each failed; what was fetched is kept, and the next run goes on from there",
+                );
+            }
             _ => {}
         }
         match self {

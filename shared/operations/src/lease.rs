@@ -11,9 +11,18 @@ pub(crate) const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// A `pending` job that nobody took over for this long never will be.
 pub(crate) const NOT_STARTED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
-/// Whether the run that holds this lease is dead: silent for too long, or past its deadline.
+/// Whether nobody will go on with what holds this lease: its run is silent for too long, or past its deadline; or it
+/// waited for a run that did not come.
 pub(crate) fn is_dead(lease: &Lease, now: Timestamp) -> bool {
+    if let Some(until) = lease.waits_until {
+        return now > until;
+    }
     now.duration_since(lease.beat_at) > DEAD_AFTER || lease.deadline_at.is_some_and(|deadline| now > deadline)
+}
+
+/// Whether a run may take the lease over: nobody ever did, nobody is at work, or who was is dead.
+pub(crate) fn may_be_taken_over(lease: &Lease, now: Timestamp) -> bool {
+    lease.fence == 0 || lease.waits_until.is_some() || is_dead(lease, now)
 }
 
 /// Leases the source to a new job and writes its `pending` row. A dead holder in the way is settled first.
@@ -68,6 +77,7 @@ pub(crate) fn source_of(id: &BackupId) -> Result<Source, OperationError> {
 
 pub(crate) fn of_lease(error: LeaseError) -> OperationError {
     match error {
+        LeaseError::SourceLeased { holder, .. } if holder.is_collection() => OperationError::Collecting,
         LeaseError::SourceLeased { holder, .. } => OperationError::AlreadyRunning { backup_id: holder },
         LeaseError::ConcurrencyLimit { holders } => OperationError::ConcurrencyLimit { running: holders },
         LeaseError::Lost { .. } => OperationError::Stopped(crate::StopReason::LeaseLost),

@@ -4,20 +4,35 @@
 //! clients and an [`Observer`].
 
 mod artifact;
+mod artifact_writer;
 mod backup_database;
 mod cancel;
+mod claim;
+mod commit;
+mod content;
+mod content_items;
 mod decrypt;
+mod detail;
 mod error;
+mod full;
+mod guide;
+mod here;
 mod lease;
 mod observer;
 mod preflight;
 mod repository;
 mod restore;
+mod restore_content;
+mod retain;
+mod run;
 mod settle;
 mod status;
+mod storing;
 mod sweep;
 mod trigger;
 mod verify;
+mod watch;
+mod writing_key;
 
 use std::sync::Arc;
 
@@ -26,21 +41,43 @@ use holdfast_database::Exclusion;
 use holdfast_domain::settings::Settings;
 
 pub use self::{
-    backup_database::engine::EngineFault,
-    backup_database::{BackupOutcome, BackupRequest, RunLimits, SkipReason, back_up_database},
+    backup_database::{back_up_database, engine::EngineFault},
     cancel::cancel,
+    content::{
+        HandOn,
+        discover::{DiscoveryOutcome, discover_content},
+        download::{DownloadOutcome, Downloader, download_item},
+        fan_in::{finalize_if_settled, settle_undelivered},
+        finalize::{FinalizeOutcome, finalize_content},
+        queue::{DownloadQueue, LocalQueue, QueueError},
+    },
+    content_items::content_items,
     decrypt::{ExportedKey, decrypt_artifact, decrypt_file, export_keys},
+    detail::job_in_detail,
     error::{OperationError, StopReason},
+    full::{FullTrigger, trigger_full},
+    here::back_up_content_here,
     observer::{Observer, Silent},
     preflight::Preflight,
-    repository::{InitReport, Keyring, KeyringError, Repository, RepositoryError, StoredBackup},
-    restore::{RestoreTarget, prove_archive, restore_archive, restore_database},
+    repository::{
+        InitReport, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, Rewrap, RewrapReport,
+        RewrappedEpoch, StoredBackup, WrappedUnder,
+    },
+    restore::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database},
+    restore_content::{
+        CarReport, ContentRestoreProgress, ContentRestoreReport, NotRestored, export_car, restore_content,
+    },
+    retain::{
+        BlockedBackup, CollectionReport, DeletedBackup, PlannedBackup, PolicyInForce, PolicyOrigin, RETAINED_TYPES,
+        RetentionPlan, RetentionReport, Trust, TypePlan, TypeReport, plan_collection, plan_retention, retain,
+    },
+    run::{BackupOutcome, BackupRequest, RunLimits, SkipReason, Step},
     status::{
         JobStatistics, SchedulerStatus, SourceStatus, Statistics, Status, StatusOverview, VerificationStatistics,
         status,
     },
     sweep::{SweepReport, sweep},
-    trigger::{abandon, record_misconfigured, trigger_database},
+    trigger::{abandon, record_misconfigured, trigger},
     verify::{Verification, record_verification, verify},
 };
 

@@ -8,14 +8,14 @@ use std::{
 use holdfast_archive::WalkError;
 use holdfast_codec::GunzipReader;
 use holdfast_database::{
-    Connection, Expected, ExpectedNamespace, RestoreError, RestoreFault, RestoreOptions, RestoreProgress,
-    RestoreReport, RestoreStep,
+    AnonymizeReport, Connection, Expected, ExpectedNamespace, RestoreError, RestoreFault, RestoreOptions,
+    RestoreProgress, RestoreReport, RestoreStep,
 };
-use holdfast_domain::{Artifact, BackupId, BackupType, Secret, settings::ReadPreference};
+use holdfast_domain::{Artifact, BackupId, BackupType, Manifest, Secret, settings::ReadPreference};
 
 use crate::{
     OperationError, Repository,
-    artifact::{ArchiveReader, Depth, Opener, dump_of},
+    artifact::{ArtifactReader, Depth, Opener, dump_of},
     error::{of_reading, of_restore},
     verify::walk,
 };
@@ -45,8 +45,8 @@ impl RestoreTarget {
 /// Restores a database backup, and compares what was restored with its manifest.
 ///
 /// # Errors
-/// [`OperationError::Corrupt`] before anything is written: the artifact is read and proved as a whole first. A
-/// [`holdfast_database::RestoreError`] names the collections that it leaves incomplete.
+/// [`OperationError::Corrupt`] before anything is written: the artifact is read and proved as a whole first, and so are
+/// the rules of an anonymised restore. A [`holdfast_database::RestoreError`] names the collections that it leaves incomplete.
 pub async fn restore_database(
     repository: &Repository,
     id: &BackupId,
@@ -59,11 +59,29 @@ pub async fn restore_database(
     let manifest = repository.manifest(id).await?;
     let opener = Arc::new(Opener::new(repository, &manifest).await?);
     let artifact = dump_of(&manifest)?;
-    if !target.options.dry_run {
+    let rehearsal = rehearsal_of(&target.options);
+    if !target.options.dry_run && rehearsal.is_none() {
         prove(repository, id, artifact, &opener, progress).await?;
     }
     let connection = target.connect().await?;
-    let archive = ArchiveReader::from_store(repository, &artifact.key, Arc::clone(&opener), Depth::Archive).await?;
+    if let Some(rehearsal) = rehearsal {
+        // It reads the artifact to its end, and so proves it.
+        let rehearsed = from_store(repository, &manifest, &opener, &connection, &rehearsal, progress).await?;
+        refuse_misfits(&rehearsed)?;
+    }
+    from_store(repository, &manifest, &opener, &connection, &target.options, progress).await
+}
+
+async fn from_store(
+    repository: &Repository,
+    manifest: &Manifest,
+    opener: &Arc<Opener>,
+    connection: &Connection,
+    options: &RestoreOptions,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<RestoreReport, OperationError> {
+    let key = &dump_of(manifest)?.key;
+    let archive = ArtifactReader::from_store(repository, key, Arc::clone(opener), Depth::Plain).await?;
     let namespaces: Vec<ExpectedNamespace> = manifest
         .namespaces
         .iter()
@@ -76,9 +94,25 @@ pub async fn restore_database(
         .collect();
     let digest = |hash| opener.content_digest(hash);
     let expected = Expected { namespaces: &namespaces, digest: &digest };
-    holdfast_database::restore(&connection, archive, &target.options, Some(expected), progress)
+    holdfast_database::restore(connection, archive, options, Some(expected), progress)
         .await
-        .map_err(|error| of_restore(id, error))
+        .map_err(|error| of_restore(&manifest.backup_id, error))
+}
+
+/// An anonymised restore is tried first, without writing: what was to be replaced, and was not, must never be in the
+/// target.
+fn rehearsal_of(options: &RestoreOptions) -> Option<RestoreOptions> {
+    let is_needed = options.anonymizer.is_some() && !options.dry_run;
+    is_needed.then(|| RestoreOptions { dry_run: true, ..options.clone() })
+}
+
+fn refuse_misfits(rehearsed: &RestoreReport) -> Result<(), OperationError> {
+    let problems = rehearsed.anonymized.as_ref().map(AnonymizeReport::problems).unwrap_or_default();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let cause = RestoreFault::Invalid(format!("the rules do not fit the archive: {}", problems.join("; ")));
+    Err(RestoreError::from(cause).into())
 }
 
 /// Reads the whole artifact once, so that a restore of a damaged one is refused before anything is written.
@@ -89,7 +123,7 @@ async fn prove(
     opener: &Arc<Opener>,
     progress: &(dyn Fn(&RestoreProgress) + Sync),
 ) -> Result<(), OperationError> {
-    let reader = ArchiveReader::from_store(repository, &artifact.key, Arc::clone(opener), Depth::Decrypted).await?;
+    let reader = ArtifactReader::from_store(repository, &artifact.key, Arc::clone(opener), Depth::Decrypted).await?;
     let (sender, mut read_so_far) = tokio::sync::watch::channel(0);
     let mut reader = reader.metered(move |bytes| {
         sender.send_replace(bytes);
@@ -120,6 +154,24 @@ pub async fn prove_archive(source: Box<dyn Read + Send>) -> Result<(), Operation
         };
         RestoreError { cause, incomplete: Vec::new() }.into()
     })
+}
+
+/// Tries the rules of an anonymised restore on an archive, as [`restore_database`] does; without rules nothing.
+///
+/// # Errors
+/// As [`restore_archive`]; rules that do not fit are a refusal.
+pub async fn rehearse_archive(
+    source: Box<dyn Read + Send>,
+    target: &RestoreTarget,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<(), OperationError> {
+    match rehearsal_of(&target.options) {
+        Some(options) => {
+            let rehearsal = RestoreTarget { uri: target.uri.clone(), options };
+            refuse_misfits(&restore_archive(source, &rehearsal, progress).await?)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Restores a mongodump archive, plain or gzipped, which the first two bytes tell. Where it can be read twice,

@@ -1,9 +1,13 @@
 //! How a job ends: each ending is one conditional change of its row, told to the observer, then the lease is freed.
 
-use holdfast_catalog::{CatalogError, JobChange};
-use holdfast_domain::{BackupId, Job, JobFailure, JobStatus, Manifest, NamespaceCount, Timestamp};
+use std::time::Duration;
 
-use crate::{Holdfast, OperationError, artifact::dump_of, lease};
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{
+    Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount, Timestamp,
+};
+
+use crate::{Holdfast, OperationError, artifact::dump_of, full, lease, run::Run};
 
 /// Settles a job as `failed`. With a fencing number, only if that run still has it.
 pub(crate) async fn fail(
@@ -17,33 +21,91 @@ pub(crate) async fn fail(
     settle(h, &job.backup_id, JobStatus::Failed, change, fence).await
 }
 
+/// Settles a run's own job as `failed`. What took its source away may have taken the catalogue too: it is given a moment
+/// to come back.
+pub(crate) async fn fail_run(h: &Holdfast, run: &Run, failure: JobFailure) -> Result<Job, OperationError> {
+    fail_counted_run(h, run, failure, None).await
+}
+
+/// The same, with how far the items of a content backup came.
+pub(crate) async fn fail_counted_run(
+    h: &Holdfast,
+    run: &Run,
+    failure: JobFailure,
+    items: Option<ItemCounts>,
+) -> Result<Job, OperationError> {
+    const WAITS_S: [u64; 3] = [1, 3, 6];
+    let fail = || {
+        let change = JobChange { error: Some(failure.clone()), items, ..ended(&run.job, Timestamp::now()) };
+        settle(h, &run.job.backup_id, JobStatus::Failed, change, Some(run.fence))
+    };
+    for wait in WAITS_S {
+        match fail().await {
+            Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_secs(wait)).await,
+            settled => return settled,
+        }
+    }
+    fail().await
+}
+
 /// Settles a job as `completed`, by what its manifest says.
 pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Result<Job, OperationError> {
-    let artifact = dump_of(manifest)?;
+    let (key, checksum) = match &manifest.content {
+        None => {
+            let dump = dump_of(manifest)?;
+            (dump.key.clone(), dump.sha256)
+        }
+        Some(content) => {
+            let first = first_of(manifest, content)?;
+            (first.key.clone(), first.sha256)
+        }
+    };
     let counts = manifest.namespaces.iter().map(|namespace| NamespaceCount {
         namespace: format!("{}.{}", namespace.db, namespace.collection),
         documents: namespace.documents,
     });
     let change = JobChange {
-        engine: Some(manifest.engine.clone()),
-        consistency: Some(manifest.consistency),
+        engine: manifest.engine.clone(),
+        consistency: manifest.consistency,
         original_size: Some(manifest.original_size),
-        size: Some(artifact.size),
+        size: Some(manifest.artifacts.iter().map(|artifact| artifact.size).sum()),
         compressed: Some(manifest.compression.is_some()),
         encrypted: Some(manifest.encryption.is_some()),
-        checksum: Some(artifact.sha256),
-        key: Some(artifact.key.clone()),
-        namespaces: Some(counts.collect()),
-        message: manifest
-            .namespaces
-            .is_empty()
-            .then(|| "there was nothing to back up: the database is empty".to_owned()),
+        checksum: Some(checksum),
+        key: Some(key),
+        namespaces: manifest.content.is_none().then(|| counts.collect()),
+        items: manifest.content.as_ref().map(|content| content.items),
+        message: message(manifest),
         ..ended(job, manifest.completed_at)
     };
     settle(h, &job.backup_id, JobStatus::Completed, change, None).await
 }
 
-async fn settle(
+/// What people fetch first: the archive, or where there is none the list.
+fn first_of<'a>(manifest: &'a Manifest, content: &ContentManifest) -> Result<&'a Artifact, OperationError> {
+    let key = content.archive.first().unwrap_or(&content.item_list);
+    let found = manifest.artifacts.iter().find(|artifact| artifact.key == *key);
+    found.ok_or_else(|| {
+        OperationError::corrupt(&manifest.backup_id, format!("its manifest has no artifact for {key}, which it names"))
+    })
+}
+
+fn message(manifest: &Manifest) -> Option<String> {
+    match &manifest.content {
+        None => {
+            let empty = manifest.namespaces.is_empty();
+            empty.then(|| "there was nothing to back up: the database is empty".to_owned())
+        }
+        Some(ContentManifest { items, .. }) if items.expected == 0 => {
+            Some("there was nothing to back up: no content item is stored on IPFS or Gaia".to_owned())
+        }
+        Some(ContentManifest { items, .. }) => (items.failed > 0).then(|| {
+            format!("{} of {} items could not be backed up; the list of items says why", items.failed, items.expected)
+        }),
+    }
+}
+
+pub(crate) async fn settle(
     h: &Holdfast,
     id: &BackupId,
     to: JobStatus,
@@ -58,10 +120,11 @@ async fn settle(
     };
     h.observer.job_changed(&job).await;
     lease::release(h, id).await;
+    full::settle_parent_of(h, &job).await;
     Ok(job)
 }
 
-fn ended(job: &Job, at: Timestamp) -> JobChange {
+pub(crate) fn ended(job: &Job, at: Timestamp) -> JobChange {
     let began = job.started_at.unwrap_or(job.created_at);
     let duration_ms = u64::try_from(at.duration_since(began).as_millis()).unwrap_or_default();
     JobChange { completed_at: Some(at), duration_ms: Some(duration_ms), ..JobChange::default() }

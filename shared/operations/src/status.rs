@@ -114,10 +114,14 @@ pub async fn status(h: &Holdfast, now: Timestamp) -> Result<Status, OperationErr
     };
     let database = SourceStatus {
         enabled: h.settings.database.enabled,
-        hours_overdue: sweep::hours_overdue(h, now).await?,
+        hours_overdue: sweep::hours_overdue(h, BackupType::Database, now).await?,
         ..source(h, &counts, BackupType::Database).await?
     };
-    let content = source(h, &counts, BackupType::Content).await?;
+    let content = SourceStatus {
+        enabled: h.settings.content.enabled,
+        hours_overdue: sweep::hours_overdue(h, BackupType::Content, now).await?,
+        ..source(h, &counts, BackupType::Content).await?
+    };
     let statistics = statistics(&counts, &h.catalog.verification_counts().await?);
     Ok(Status { status: StatusOverview { scheduler, database, content }, statistics })
 }

@@ -1,5 +1,6 @@
 //! The sweep: settles what died, frees what it held, and says what is overdue. Each step goes on where another failed.
 
+mod content;
 mod orphans;
 
 use std::collections::HashMap;
@@ -12,6 +13,8 @@ use serde::Serialize;
 
 use crate::{
     Holdfast, OperationError,
+    content::{HandOn, queue::DownloadQueue},
+    full,
     lease::{NOT_STARTED_AFTER, is_dead},
     settle, trigger,
 };
@@ -35,23 +38,44 @@ pub struct SweepReport {
     pub uploads_aborted: u64,
     /// Objects removed that no manifest names.
     pub objects_removed: u64,
+    /// Content backups that nobody went on with: the caller hands each on.
+    pub hand_on: Vec<HandOn>,
+    /// Items whose message was taken for lost, sent again.
+    pub items_resent: u64,
+    /// Items that were not settled in their backup's time, now failed.
+    pub items_given_up: u64,
+    /// Full backups settled because all their parts are.
+    pub full_settled: Vec<BackupId>,
     /// Hours since a database backup was due; 0 where none is.
     pub database_hours_overdue: f64,
+    /// The same of content backups.
+    pub content_hours_overdue: f64,
     /// Steps that failed.
     pub problems: Vec<String>,
 }
 
-/// Sweeps once.
+/// Sweeps once. Without a queue no message is sent again.
 ///
 /// # Errors
 /// Only where nothing at all could be looked at; a step that fails is told in the report.
-pub async fn sweep(h: &Holdfast, now: Timestamp) -> Result<SweepReport, OperationError> {
-    let mut report = SweepReport { database_hours_overdue: hours_overdue(h, now).await?, ..SweepReport::default() };
+pub async fn sweep(
+    h: &Holdfast,
+    queue: Option<&dyn DownloadQueue>,
+    now: Timestamp,
+) -> Result<SweepReport, OperationError> {
+    let mut report = SweepReport::default();
+    tell_overdue(h, now, &mut report).await?;
     if let Err(error) = settle_dead_jobs(h, now, &mut report).await {
         report.problems.push(format!("stale jobs: {error}"));
     }
+    if let Err(error) = content::look_after(h, queue, now, &mut report).await {
+        report.problems.push(format!("content backups: {error}"));
+    }
     if let Err(error) = settle_late_manifests(h, &mut report).await {
         report.problems.push(format!("late manifests: {error}"));
+    }
+    if let Err(error) = settle_parents(h, now, &mut report).await {
+        report.problems.push(format!("full backups: {error}"));
     }
     if let Err(error) = free_orphan_leases(h, now, &mut report).await {
         report.problems.push(format!("leases: {error}"));
@@ -59,14 +83,35 @@ pub async fn sweep(h: &Holdfast, now: Timestamp) -> Result<SweepReport, Operatio
     if let Err(error) = abort_orphan_uploads(h, now, &mut report).await {
         report.problems.push(format!("unfinished uploads: {error}"));
     }
+    if let Err(error) = content::remove_incoming(h, now, &mut report).await {
+        report.problems.push(format!("files on their way: {error}"));
+    }
     if let Err(error) = orphans::remove(h, now, &mut report).await {
         report.problems.push(format!("objects without a manifest: {error}"));
     }
     // A run whose manifest was late counts: look again.
     if !report.completed.is_empty() {
-        report.database_hours_overdue = hours_overdue(h, now).await?;
+        tell_overdue(h, now, &mut report).await?;
     }
     Ok(report)
+}
+
+async fn tell_overdue(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+    report.database_hours_overdue = hours_overdue(h, BackupType::Database, now).await?;
+    report.content_hours_overdue = hours_overdue(h, BackupType::Content, now).await?;
+    Ok(())
+}
+
+/// Settles each full backup whose parts are settled.
+async fn settle_parents(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+    for parent in h.catalog.active(Some(BackupType::Full)).await? {
+        match full::sweep_parent(h, &parent, now).await {
+            Ok(None) => {}
+            Ok(Some(_)) => report.full_settled.push(parent.backup_id),
+            Err(error) => report.problems.push(format!("job {}: {error}", parent.backup_id)),
+        }
+    }
+    Ok(())
 }
 
 /// Settles each active job whose run is dead, or was never begun.
@@ -76,6 +121,8 @@ pub(crate) async fn settle_dead_jobs(
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
     let jobs = h.catalog.active(None).await?;
+    // A full backup holds no lease: its parts are looked at.
+    let jobs = jobs.into_iter().filter(|job| job.backup_type != BackupType::Full);
     let leases: HashMap<Source, Lease> =
         h.catalog.leases().await?.sources.into_iter().map(|lease| (lease.source, lease)).collect();
     for job in jobs {
@@ -105,6 +152,20 @@ async fn settle_if_dead(
     if lease.is_some_and(|lease| !is_dead(lease, now)) {
         return Ok(());
     }
+    // What is done of a content backup stays: it is gone on with, by whoever can hand it on.
+    if job.backup_type == BackupType::Content && !content::is_given_up(job, now) {
+        return Ok(());
+    }
+    settle_as_dead(h, job, now, report).await
+}
+
+/// Settles a job that nobody will go on with: by its manifest where that is there, else as stalled.
+async fn settle_as_dead(
+    h: &Holdfast,
+    job: &Job,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
     match h.repository.manifest(&job.backup_id).await {
         Ok(manifest) => {
             settle::complete(h, job, &manifest).await?;
@@ -157,7 +218,9 @@ pub(crate) async fn free_orphan_leases(
 
 async fn abort_orphan_uploads(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
     let store = h.repository.store();
-    for upload in store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Database)).await? {
+    let mut uploads = store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Database)).await?;
+    uploads.extend(store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Content)).await?);
+    for upload in uploads {
         let aborted = async {
             let orphan = is_orphan(h, &upload, now).await?;
             if orphan {
@@ -177,30 +240,37 @@ async fn abort_orphan_uploads(h: &Holdfast, now: Timestamp, report: &mut SweepRe
     Ok(())
 }
 
-/// Whether nobody will finish this upload: its job is settled, or a later run of the job has its own.
+/// Whether nobody will finish this upload: its job is settled, or a later run of the job has its own. Whose a file on its
+/// way is, its key does not say: it has as long as one that the catalogue does not know.
 async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> Result<bool, OperationError> {
     let old = now.duration_since(upload.initiated_at) > UNKNOWN_UPLOAD_AFTER;
     let Some(id) = upload.key.backup() else { return Ok(old) };
     match h.catalog.get(&id).await {
         Ok(job) if !job.status.is_active() => Ok(true),
-        Ok(job) => Ok(upload.key != ObjectKey::database_dump(&id, job.fence, job.compressed, job.encrypted)),
-        Err(holdfast_catalog::CatalogError::NotFound { .. }) => Ok(old),
+        Ok(job) if job.backup_type == BackupType::Database => {
+            Ok(upload.key != ObjectKey::database_dump(&id, job.fence, job.compressed, job.encrypted))
+        }
+        Ok(_) | Err(holdfast_catalog::CatalogError::NotFound { .. }) => Ok(old),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Hours since a database backup was due: an interval after the last good one was triggered, and an hour's grace for
+/// Hours since a backup of this type was due: an interval after the last good one was triggered, and an hour's grace for
 /// the run itself. Where there never was one, since the first was asked for; where none was ever asked for, a whole
 /// interval: a deployment that has backed up nothing is late.
-pub(crate) async fn hours_overdue(h: &Holdfast, now: Timestamp) -> Result<f64, OperationError> {
+pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp) -> Result<f64, OperationError> {
     const GRACE: SignedDuration = SignedDuration::from_hours(1);
-    if trigger::switched_off(h).is_some() {
+    if trigger::switched_off(h, kind).is_some() {
         return Ok(0.0);
     }
-    let interval = SignedDuration::from_hours(i64::from(h.settings.database.interval_hours));
-    let last = match h.catalog.newest_completed(BackupType::Database).await? {
+    let hours = match kind {
+        BackupType::Content => h.settings.content.interval_hours,
+        BackupType::Database | BackupType::Full => h.settings.database.interval_hours,
+    };
+    let interval = SignedDuration::from_hours(i64::from(hours));
+    let last = match h.catalog.newest_completed(kind).await? {
         Some(job) => Some(job),
-        None => h.catalog.oldest(BackupType::Database).await?,
+        None => h.catalog.oldest(kind).await?,
     };
     let late = last.map_or(interval, |job| now.duration_since(job.created_at) - interval - GRACE);
     Ok((late.as_secs_f64() / 3600.0).max(0.0))

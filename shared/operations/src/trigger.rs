@@ -9,27 +9,36 @@ use holdfast_domain::{
 
 use crate::{BackupRequest, Holdfast, OperationError, lease, settle};
 
-/// Leases the database and writes the `pending` job of a new backup.
+/// Leases what a backup of this type reads, and writes its `pending` job.
 ///
 /// # Errors
 /// [`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`], [`OperationError::Disabled`]: nothing was
 /// written then.
-pub async fn trigger_database(h: &Holdfast, by: Option<String>, now: Timestamp) -> Result<Job, OperationError> {
-    if let Some(switch) = switched_off(h) {
+pub async fn trigger(
+    h: &Holdfast,
+    kind: BackupType,
+    by: Option<String>,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
+    if let Some(switch) = switched_off(h, kind) {
         return Err(OperationError::Disabled(switch));
     }
-    let id = BackupId::new(BackupType::Database, now, random_bytes()?);
+    let id = BackupId::new(kind, now, random_bytes()?);
     let job = Job::pending(id, Trigger { kind: TriggerKind::Manual, by }, now);
     lease::lease_and_insert(h, &job, now).await?;
     Ok(job)
 }
 
-/// The switch that is off, if one is.
-pub(crate) fn switched_off(h: &Holdfast) -> Option<&'static str> {
-    if !h.settings.enabled {
-        return Some("BACKUP_SYSTEM_ENABLED");
+/// The switch that is off for backups of this type, if one is.
+pub(crate) fn switched_off(h: &Holdfast, kind: BackupType) -> Option<&'static str> {
+    let (database, content) = (h.settings.database.enabled, h.settings.content.enabled);
+    match kind {
+        _ if !h.settings.enabled => Some("BACKUP_SYSTEM_ENABLED"),
+        BackupType::Database if !database => Some("BACKUP_DATABASE_ENABLED"),
+        BackupType::Content if !content => Some("BACKUP_CONTENT_ENABLED"),
+        BackupType::Full if !database && !content => Some("BACKUP_DATABASE_ENABLED"),
+        _ => None,
     }
-    (!h.settings.database.enabled).then_some("BACKUP_DATABASE_ENABLED")
 }
 
 /// Settles a job that could not be handed over to a worker, and frees its lease.

@@ -1,5 +1,7 @@
 //! Verification, in levels: there, unaltered, and inside what the manifest says. It reads; it changes nothing stored.
 
+mod content;
+
 use std::{
     io::{self, Read},
     sync::Arc,
@@ -8,14 +10,15 @@ use std::{
 use holdfast_archive::{Summary, Walker};
 use holdfast_catalog::{Catalog, CatalogError, VerificationRecord};
 use holdfast_domain::{
-    BackupId, JobVerification, Manifest, NamespaceManifest, Timestamp, VerificationLevel, VerificationStatus,
+    BackupId, BackupType, ItemCounts, JobVerification, Manifest, NamespaceManifest, Timestamp, VerificationLevel,
+    VerificationStatus,
 };
 use holdfast_storage::StoreError;
 use serde::Serialize;
 
 use crate::{
     OperationError, Repository,
-    artifact::{ArchiveReader, Depth, Opener, dump_of},
+    artifact::{ArtifactReader, Depth, Opener, dump_of},
     error::of_reading,
 };
 
@@ -36,8 +39,11 @@ pub struct Verification {
     pub problems: Vec<String>,
     /// Bytes read from the store.
     pub bytes_read: u64,
-    /// What the backup holds, by its manifest.
+    /// What a database backup holds, by its manifest.
     pub namespaces: Vec<NamespaceManifest>,
+    /// What a content backup holds, by its manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<ItemCounts>,
     /// When it began.
     pub started_at: Timestamp,
     /// How long it took.
@@ -74,6 +80,7 @@ pub async fn verify(
         problems: found.problems,
         bytes_read: found.bytes_read,
         namespaces: found.namespaces,
+        items: found.items,
         started_at: now,
         duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
@@ -105,6 +112,7 @@ struct Findings {
     problems: Vec<String>,
     bytes_read: u64,
     namespaces: Vec<NamespaceManifest>,
+    items: Option<ItemCounts>,
 }
 
 async fn look(
@@ -115,6 +123,9 @@ async fn look(
     found: &mut Findings,
 ) -> Result<(), OperationError> {
     let manifest = repository.manifest(id).await?;
+    if id.backup_type() == BackupType::Content {
+        return content::look(repository, manifest, level, &progress, found).await;
+    }
     found.namespaces.clone_from(&manifest.namespaces);
     let artifact = dump_of(&manifest)?;
     let stored = repository.store().head(&artifact.key).await?;
@@ -127,13 +138,13 @@ async fn look(
         return Ok(());
     }
     let opener = Arc::new(Opener::new(repository, &manifest).await?);
-    let depth = if level == VerificationLevel::Structure { Depth::Archive } else { Depth::Decrypted };
+    let depth = if level == VerificationLevel::Structure { Depth::Plain } else { Depth::Decrypted };
     let total = artifact.size;
-    let reader = ArchiveReader::from_store(repository, &artifact.key, Arc::clone(&opener), depth).await?;
+    let reader = ArtifactReader::from_store(repository, &artifact.key, Arc::clone(&opener), depth).await?;
     let reader = reader.metered(move |read| progress(read, total));
     let walked = tokio::task::spawn_blocking(move || match depth {
         Depth::Decrypted => drain(reader).map(|()| None),
-        Depth::Archive => walk(reader).map(Some),
+        Depth::Plain => walk(reader).map(Some),
     });
     let walked = walked.await.map_err(|error| OperationError::internal("read the artifact", &error))?;
     let summary = walked.map_err(|error| of_reading(id, &error))?;

@@ -1,6 +1,6 @@
 //! What watches a run from beside it: the heartbeat, the deadline, the progress. It says when the run has to stop.
 
-use std::{future::Future, sync::atomic::Ordering, time::Duration};
+use std::{future::Future, time::Duration};
 
 use holdfast_catalog::{Catalog, CatalogError, Source};
 use holdfast_domain::{BackupId, JobStatus, Progress, Timestamp};
@@ -10,18 +10,20 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use super::{Run, RunLimits, pipeline::Meters};
-use crate::{Holdfast, OperationError, StopReason, lease};
+use crate::{
+    Holdfast, OperationError, StopReason, lease,
+    run::{Run, RunLimits},
+};
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 const BEAT_EVERY: Duration = Duration::from_secs(10);
 /// A run that could not beat for this long stops before others take it for dead.
 const SILENCE_LIMIT: Duration = Duration::from_secs(45);
 /// Before the deadline, for stopping the engine, aborting the upload and settling the job.
-const MARGIN: Duration = Duration::from_secs(20);
+pub(crate) const MARGIN: Duration = Duration::from_secs(20);
 
 /// Watches one run until it is dropped.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     stop: watch::Receiver<Option<StopReason>>,
     heart: Heart,
     task: JoinHandle<()>,
@@ -36,16 +38,22 @@ struct Heart {
 }
 
 impl Watch {
-    pub(super) fn begin(h: &Holdfast, run: &Run, meters: &Meters, limits: RunLimits) -> Self {
+    /// Begins to beat for a run. `progress` is asked at each step, and may say that there is none to tell.
+    pub(crate) fn begin(
+        h: &Holdfast,
+        run: &Run,
+        limits: RunLimits,
+        progress: impl Fn() -> Option<Progress> + Send + 'static,
+    ) -> Self {
         let backup_id = run.job.backup_id.clone();
         let source = lease::source_of(&backup_id).unwrap_or(Source::Database);
         let heart = Heart { catalog: h.catalog.clone(), source, backup_id, fence: run.fence };
         let (sender, stop) = watch::channel(None);
         let task = tokio::spawn({
-            let (heart, observer, meters) = (heart.clone(), h.observer.clone(), meters.clone());
+            let (heart, observer) = (heart.clone(), h.observer.clone());
             let report = move |id: &BackupId, progress: &Progress| observer.progress(id, progress);
             async move {
-                let reason = keep_watch(&heart, &meters, limits, report).await;
+                let reason = keep_watch(&heart, limits, progress, report).await;
                 let _ = sender.send(Some(reason));
             }
         });
@@ -53,7 +61,7 @@ impl Watch {
     }
 
     /// Waits until the run has to stop.
-    pub(super) async fn stopped(&self) -> StopReason {
+    pub(crate) async fn stopped(&self) -> StopReason {
         let mut stop = self.stop.clone();
         let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
         // The task ends only by sending a reason: without one it panicked, and nobody beats.
@@ -61,7 +69,7 @@ impl Watch {
     }
 
     /// A step of the run, unless the run has to stop before it is done.
-    pub(super) async fn guard<T>(
+    pub(crate) async fn guard<T>(
         &self,
         step: impl Future<Output = Result<T, OperationError>>,
     ) -> Result<T, OperationError> {
@@ -73,7 +81,7 @@ impl Watch {
     }
 
     /// Beats once more: the run may have been paused since the last one.
-    pub(super) async fn confirm(&self) -> Result<(), OperationError> {
+    pub(crate) async fn confirm(&self) -> Result<(), OperationError> {
         match self.heart.beat().await? {
             None => Ok(()),
             Some(reason) => Err(reason.into()),
@@ -89,8 +97,8 @@ impl Drop for Watch {
 
 async fn keep_watch(
     heart: &Heart,
-    meters: &Meters,
     limits: RunLimits,
+    progress: impl Fn() -> Option<Progress>,
     report: impl Fn(&BackupId, &Progress),
 ) -> StopReason {
     let mut ticks = tokio::time::interval(PROGRESS_EVERY);
@@ -98,8 +106,10 @@ async fn keep_watch(
     let (mut last_attempt, mut last_beat) = (Instant::now(), Instant::now());
     loop {
         ticks.tick().await;
-        let progress = meters.progress();
-        report(&heart.backup_id, &progress);
+        let progress = progress();
+        if let Some(progress) = &progress {
+            report(&heart.backup_id, progress);
+        }
         if limits.deadline.is_some_and(|deadline| Timestamp::now() + MARGIN >= deadline) {
             return StopReason::Deadline;
         }
@@ -131,22 +141,14 @@ impl Heart {
         Ok(Some(if cancelled { StopReason::Cancelled } else { StopReason::LeaseLost }))
     }
 
-    async fn beat_with(&self, progress: Progress) -> Result<Option<StopReason>, CatalogError> {
+    async fn beat_with(&self, progress: Option<Progress>) -> Result<Option<StopReason>, CatalogError> {
         if let Some(reason) = self.beat().await? {
             return Ok(Some(reason));
         }
-        // False once the job is `committing`: nothing to tell then.
-        self.catalog.record_progress(&self.backup_id, self.fence, progress).await?;
-        Ok(None)
-    }
-}
-
-impl Meters {
-    fn progress(&self) -> Progress {
-        Progress {
-            bytes_read: self.read.load(Ordering::Relaxed),
-            bytes_expected: self.expected.load(Ordering::Relaxed),
-            bytes_stored: self.stored.load(Ordering::Relaxed),
+        if let Some(progress) = progress {
+            // False once the job is `committing`: nothing to tell then.
+            self.catalog.record_progress(&self.backup_id, self.fence, progress).await?;
         }
+        Ok(None)
     }
 }

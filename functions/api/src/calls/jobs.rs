@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use holdfast_domain::Job;
+use holdfast_domain::{Job, Timestamp};
 use holdfast_lambda::Function;
-use holdfast_operations::OperationError;
+use holdfast_operations::{OperationError, job_in_detail};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -59,7 +59,7 @@ pub(crate) async fn list(State(function): State<Arc<Function>>, query: JobsQuery
     Ok(Answer::new(JobsPage { jobs, pagination }))
 }
 
-/// One job.
+/// One job; of a content backup that runs, with the count of its items so far.
 #[utoipa::path(
     get,
     path = "/api/backups/jobs/{backupId}",
@@ -79,5 +79,5 @@ pub(crate) async fn show(
     _: NoQuery,
 ) -> Result<Answer<Job>, Failure> {
     let catalog = &function.holdfast().await?.catalog;
-    Ok(Answer::new(catalog.get(&id).await.map_err(OperationError::from)?))
+    Ok(Answer::new(job_in_detail(catalog, &id, Timestamp::now()).await?))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use holdfast_domain::{Artifact, BackupId, BackupType, Manifest, ObjectKey, Sha256Digest, Timestamp};
+use holdfast_domain::{Artifact, BackupId, BackupType, ItemCounts, Manifest, ObjectKey, Sha256Digest, Timestamp};
 use holdfast_lambda::Function;
 use holdfast_operations::StoredBackup;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::{Answer, Failure},
     request::NoQuery,
+    schema,
 };
 
 /// What is in the store, newest first.
@@ -64,10 +65,25 @@ struct Readable {
     compressed: bool,
     /// Whether it is encrypted.
     encrypted: bool,
-    /// Collections, views and time series in the backup.
-    namespaces: usize,
-    /// Documents in the backup.
-    documents: u64,
+    #[serde(flatten)]
+    inside: Inside,
+}
+
+/// What is inside a backup.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Inside {
+    Database {
+        /// Collections, views and time series in the backup.
+        namespaces: usize,
+        /// Documents in the backup.
+        documents: u64,
+    },
+    Content {
+        /// Items in the backup.
+        #[schema(value_type = schema::ItemCounts)]
+        items: ItemCounts,
+    },
 }
 
 /// A backup whose manifest is there and cannot be read.
@@ -115,8 +131,13 @@ fn readable(id: &BackupId, manifest: &Manifest, artifact: &Artifact) -> Entry {
         checksum: artifact.sha256,
         compressed: manifest.compression.is_some(),
         encrypted: manifest.encryption.is_some(),
-        namespaces: manifest.namespaces.len(),
-        documents: manifest.namespaces.iter().map(|namespace| namespace.documents).sum(),
+        inside: match &manifest.content {
+            Some(content) => Inside::Content { items: content.items },
+            None => Inside::Database {
+                namespaces: manifest.namespaces.len(),
+                documents: manifest.namespaces.iter().map(|namespace| namespace.documents).sum(),
+            },
+        },
     };
     entry(id, artifact.key.clone(), Content::Readable(content))
 }

@@ -1,11 +1,11 @@
 //! The calls, and what comes before each: who may make it, and whether the settings are right.
 
 pub(crate) mod config;
-pub(crate) mod database;
 pub(crate) mod jobs;
 pub(crate) mod list;
 pub(crate) mod openapi;
 pub(crate) mod status;
+pub(crate) mod triggers;
 
 use std::sync::Arc;
 
@@ -32,7 +32,9 @@ const CONFIG: &str = "/api/backups/config";
 pub(crate) fn router(function: Arc<Function>) -> Router {
     let calls = Router::new()
         .route("/status", get(status::status))
-        .route("/database", post(database::back_up))
+        .route("/database", post(triggers::database))
+        .route("/content", post(triggers::content))
+        .route("/full", post(triggers::full))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{backupId}", get(jobs::show))
         .route("/list", get(list::list))

@@ -1,9 +1,9 @@
 //! Holds what is really sent against the contract: what is not documented is a fault, as is what is documented wrongly.
 
 use holdfast_domain::{
-    BackupId, BackupType, Consistency, EngineInfo, FailureCode, Job, JobFailure, JobStatus, JobVerification,
-    NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp, Trigger, TriggerKind, VerificationLevel,
-    VerificationStatus,
+    BackupId, BackupType, Consistency, EngineInfo, FailureCode, ItemCounts, Job, JobFailure, JobStatus,
+    JobVerification, NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp, Trigger, TriggerKind,
+    VerificationLevel, VerificationStatus,
 };
 use serde_json::{Value, json};
 
@@ -124,6 +124,7 @@ fn full_job() -> Job {
     job.checksum = Some(Sha256Digest::new([7; 32]));
     job.key = Some(ObjectKey::database_dump(&id, 1, true, true));
     job.namespaces = Some(vec![NamespaceCount { namespace: "a.b".to_owned(), documents: 1 }]);
+    job.items = Some(ItemCounts { expected: 4, done: 1, unchanged: 1, failed: 1, bytes: 2, per_minute: Some(60) });
     job.progress = Some(Progress { bytes_read: 1, bytes_expected: 2, bytes_stored: 1 });
     let (level, status) = (VerificationLevel::Checksum, VerificationStatus::Passed);
     job.verification = Some(JobVerification { level, status, at });
@@ -201,7 +202,7 @@ async fn every_documented_call_is_there_and_no_other() {
     let function = alone(&AWAY);
     let document = document();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 7);
+    assert_eq!(paths.len(), 9);
     for (path, operations) in paths {
         let path = path.replace("{backupId}", "db_1_a");
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {

@@ -57,6 +57,13 @@ async fn unknown_paths_and_wrong_methods_have_the_json_shape() {
 #[tokio::test]
 async fn a_body_has_to_be_an_empty_json_object() {
     let function = alone(&AWAY);
+    for kind in ["content", "full"] {
+        let post = request("POST", &format!("/api/backups/{kind}"));
+        for (body, status) in [("{\"type\":\"full\"}", 400), ("{}", 503)] {
+            let answered = call(&function, &with_body(post.clone(), "application/json", body)).await;
+            assert_eq!(answered.status, status, "{kind} {body}: {}", answered.body);
+        }
+    }
     let post = || request("POST", "/api/backups/database");
     for (content_type, body, status) in [
         ("text/plain", "{}", 415),
@@ -106,7 +113,9 @@ async fn a_creator_who_may_only_look_triggers_nothing() {
         event
     };
     assert_eq!(call(&function, &as_creator(event("api-get-config"))).await.status, 200);
-    assert_eq!(call(&function, &as_creator(event("api-post-database"))).await.status, 403);
+    for name in ["api-post-database", "api-post-content", "api-post-full"] {
+        assert_eq!(call(&function, &as_creator(event(name))).await.status, 403, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -118,9 +127,16 @@ async fn wrong_settings_are_shown_by_config_and_stop_every_other_call() {
         ("BACKUP_CLOUD_ENABLED", "true"),
         ("BACKUP_FROBNICATE", "1"),
     ]);
-    for name in
-        ["api-get-status", "api-post-database", "api-get-jobs", "api-get-job", "api-get-list", "api-get-openapi"]
-    {
+    for name in [
+        "api-get-status",
+        "api-post-database",
+        "api-post-content",
+        "api-post-full",
+        "api-get-jobs",
+        "api-get-job",
+        "api-get-list",
+        "api-get-openapi",
+    ] {
         let answered = call(&function, &event(name)).await;
         assert_eq!((answered.status, answered.code()), (503, "CONFIG_INVALID"), "{name}");
     }
@@ -151,7 +167,9 @@ async fn a_secret_that_cannot_be_read_is_a_fault_that_config_shows() {
 #[tokio::test]
 async fn parts_that_are_away_are_503_and_no_text_of_theirs_is_sent() {
     let function = alone(&AWAY);
-    for name in ["api-get-status", "api-get-jobs", "api-get-job", "api-post-database"] {
+    let calls =
+        ["api-get-status", "api-get-jobs", "api-get-job", "api-post-database", "api-post-content", "api-post-full"];
+    for name in calls {
         let answered = call(&function, &event(name)).await;
         assert_eq!((answered.status, answered.code()), (503, "CATALOG_UNAVAILABLE"), "{name}");
         assert!(!answered.body.to_string().contains("127.0.0.1"), "{}", answered.body);

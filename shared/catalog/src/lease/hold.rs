@@ -1,4 +1,4 @@
-//! Holding a lease: taking it over under a new fencing number, beating, giving it back.
+//! Holding a lease: taking it over under a new fencing number, beating, waiting, giving it back.
 
 use bson::{Bson, Document, doc};
 use holdfast_domain::{BackupId, Timestamp};
@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl Catalog {
-    /// Makes the caller the newest run of the lease's holder, and returns its fencing number.
+    /// Makes the caller the newest run of the lease's holder, and returns its fencing number. A lease that waits does so
+    /// no longer.
     ///
     /// `seen_fence` is the number that the caller saw when it judged that no run is at work: of several that saw the
     /// same, one succeeds. `deadline_at` is when this run has to be through.
@@ -30,7 +31,7 @@ impl Catalog {
         let deadline_at = deadline_at.map_or(Bson::Null, |at| row::date(at).into());
         let update = doc! {
             "$inc": { "fence": 1_i64 },
-            "$set": { "beatAt": row::date(now), "deadlineAt": deadline_at },
+            "$set": { "beatAt": row::date(now), "deadlineAt": deadline_at, "waitsUntil": Bson::Null },
         };
         let collection = self.collection(LEASES);
         let take = collection
@@ -57,6 +58,25 @@ impl Catalog {
         let collection = self.collection(LEASES);
         let beat = collection.update_one(held(source, holder, fence), update);
         Ok(call("beat", beat).await?.matched_count == 1)
+    }
+
+    /// Says that no run is at work, and that none is missed before `until`: the next may take the lease over at once.
+    /// `false` where the lease is no longer this run's. It may be called again to wait longer, or less long.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn wait(
+        &self,
+        source: Source,
+        holder: &BackupId,
+        fence: u64,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let waiting = doc! { "waitsUntil": row::date(until), "beatAt": row::date(now), "deadlineAt": Bson::Null };
+        let collection = self.collection(LEASES);
+        let wait = collection.update_one(held(source, holder, fence), doc! { "$set": waiting });
+        Ok(call("wait with a lease", wait).await?.matched_count == 1)
     }
 
     /// Gives back the holder's lease and slot; `false` where it had neither. To be called once its job is settled:

@@ -81,6 +81,9 @@ pub struct Lease {
     /// When the newest run has to be through, where it has a deadline.
     #[serde(default)]
     pub deadline_at: Option<Timestamp>,
+    /// Set while no run is at work: until then somebody else's word, or a run that was asked for, is waited for.
+    #[serde(default)]
+    pub waits_until: Option<Timestamp>,
 }
 
 /// One of the slots of `BACKUP_MAX_CONCURRENT`, while it is taken.

@@ -59,11 +59,18 @@ async fn indexes_may_be_ensured_any_number_of_times() {
         for _ in 0..3 {
             fixture.catalog.ensure_indexes().await.unwrap();
         }
-        let jobs = fixture.collection("backup_jobs");
-        let indexes: Vec<_> = jobs.list_indexes().await.unwrap().try_collect().await.unwrap();
-        let keys: Vec<_> = indexes.into_iter().map(|index| index.keys).collect();
-        assert_eq!(keys.len(), 5, "{keys:?}");
-        assert!(keys.contains(&doc! { "type": 1, "createdAt": -1 }), "{keys:?}");
+        for (collection, count, one) in [
+            ("backup_jobs", 6, doc! { "type": 1, "createdAt": -1 }),
+            ("backup_jobs", 6, doc! { "parentId": 1 }),
+            ("backup_items", 4, doc! { "backupId": 1, "status": 1, "_id": 1 }),
+            ("content_objects", 2, doc! { "address": 1 }),
+        ] {
+            let collection = fixture.collection(collection);
+            let indexes: Vec<_> = collection.list_indexes().await.unwrap().try_collect().await.unwrap();
+            let keys: Vec<_> = indexes.into_iter().map(|index| index.keys).collect();
+            assert_eq!(keys.len(), count, "{keys:?}");
+            assert!(keys.contains(&one), "{keys:?}");
+        }
     })
     .await;
 }

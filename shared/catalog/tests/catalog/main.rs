@@ -1,12 +1,21 @@
-//! The catalogue on the real server: every rule of its rows, changes of state and leases, races among them.
+//! The catalogue on the real server: every rule of its rows, changes of state, items and leases, races among them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod connection;
 mod harness;
+mod item_races;
+mod items;
 mod jobs;
 mod leases;
+mod objects;
+mod odd_items;
 mod orphans;
+mod pages;
+mod policies;
 mod races;
+mod standings;
 mod transitions;
 mod verifications;
+mod waits;
+mod work;

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use bson::doc;
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
-    BackupType, Consistency, EngineInfo, FailureCode, Job, JobStatus, NamespaceCount, ObjectKey, Progress, Sha256Digest,
+    BackupType, Consistency, EngineInfo, FailureCode, ItemCounts, Job, JobStatus, NamespaceCount, ObjectKey, Progress,
+    Sha256Digest,
 };
 use proptest::{
     prelude::*,
@@ -111,6 +112,7 @@ fn everything() -> JobChange {
         checksum: Some(Sha256Digest::new([6; 32])),
         key: Some(ObjectKey::database_dump(&id(BackupType::Database, 1), 1, true, true)),
         namespaces: Some(vec![NamespaceCount { namespace: "a.b".to_owned(), documents: 7 }]),
+        items: Some(ItemCounts { expected: 11, done: 12, unchanged: 13, failed: 14, bytes: 15, per_minute: Some(16) }),
         progress: Some(Progress { bytes_read: 8, bytes_expected: 9, bytes_stored: 10 }),
         error: Some(failure(FailureCode::Deadline)),
         message: Some("so".to_owned()),
@@ -137,6 +139,7 @@ async fn every_field_of_a_change_is_written_and_none_is_lost_by_the_next() {
             checksum: change.checksum,
             key: change.key.clone(),
             namespaces: change.namespaces.clone(),
+            items: change.items,
             progress: change.progress,
             error: change.error.clone(),
             message: change.message.clone(),

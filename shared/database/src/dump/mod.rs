@@ -7,7 +7,7 @@
 
 mod budget;
 mod plan;
-mod reader;
+pub(crate) mod reader;
 mod selection;
 mod sink;
 mod survey;

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Waits before a broken read goes on: long enough for an election. Counted anew whenever a batch has come.
-const WAITS: [Duration; 6] = [
+pub(crate) const WAITS: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -216,11 +216,8 @@ struct Measured {
 }
 
 impl Position {
-    /// `{_id: {$gt: x}}` would see only ids of the type of `x`.
     fn filter(&self) -> Document {
-        self.last_id.as_ref().map_or_else(Document::new, |last| {
-            doc! { "$expr": { "$gt": ["$_id", { "$literal": last.clone() }] } }
-        })
+        self.last_id.as_ref().map_or_else(Document::new, after)
     }
 
     /// Follows documents that are much larger or smaller than those before.
@@ -240,11 +237,16 @@ impl Position {
     }
 }
 
-async fn next_batch(batches: &mut RawBatchCursor) -> Result<Option<RawBatch>, DatabaseError> {
+/// Documents after the one with this `_id`: `{_id: {$gt: x}}` would see only ids of the type of `x`.
+pub(crate) fn after(last_id: &Bson) -> Document {
+    doc! { "$expr": { "$gt": ["$_id", { "$literal": last_id.clone() }] } }
+}
+
+pub(crate) async fn next_batch(batches: &mut RawBatchCursor) -> Result<Option<RawBatch>, DatabaseError> {
     batches.next().await.transpose().map_err(|error| classify(&error))
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, DatabaseError>>) -> Result<T, DatabaseError> {
+pub(crate) async fn in_time<T>(answer: impl Future<Output = Result<T, DatabaseError>>) -> Result<T, DatabaseError> {
     let silent = || DatabaseError::Lost(format!("the server was silent for {} s", ANSWER_TIMEOUT.as_secs()));
     timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| silent())?
 }

@@ -12,7 +12,10 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::raw::has_zero_timestamp;
+use crate::{
+    anonymize::{Applied, RuleFailure},
+    raw::has_zero_timestamp,
+};
 
 const READ_BYTES: usize = 256 * 1024;
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -38,6 +41,22 @@ pub(super) enum FeedError {
     Stopped,
     Archive(WalkError),
     Source(io::Error),
+    /// A document could not be changed as the rules say.
+    Rules(RuleFailure),
+}
+
+/// What is to become of the documents.
+pub(super) struct Decision {
+    /// By the namespace's number, whether its documents are wanted.
+    pub(super) wanted: Vec<bool>,
+    /// What changes them on the way.
+    pub(super) rules: Option<Applied>,
+}
+
+/// What was walked to its end.
+pub(super) struct Walked {
+    pub(super) summary: Summary,
+    pub(super) rules: Option<Applied>,
 }
 
 enum Event {
@@ -48,16 +67,22 @@ enum Event {
 /// An archive being walked.
 pub(super) struct Feed {
     events: mpsc::Receiver<Event>,
-    decision: Option<oneshot::Sender<Vec<bool>>>,
-    thread: JoinHandle<Result<Summary, FeedError>>,
+    decision: Option<oneshot::Sender<Decision>>,
+    thread: JoinHandle<Result<Walked, FeedError>>,
 }
 
 impl Feed {
     pub(super) fn start<R: Read + Send + 'static>(archive: R) -> Self {
         let (sender, events) = mpsc::channel(BATCHES);
         let (decision, decided) = oneshot::channel();
-        let batcher =
-            Batcher { events: sender, decided: Some(decided), wanted: Vec::new(), pending: Vec::new(), bytes: 0 };
+        let batcher = Batcher {
+            events: sender,
+            decided: Some(decided),
+            wanted: Vec::new(),
+            rules: None,
+            pending: Vec::new(),
+            bytes: 0,
+        };
         Self { events, decision: Some(decision), thread: spawn_blocking(move || walk(archive, batcher)) }
     }
 
@@ -69,11 +94,11 @@ impl Feed {
         }
     }
 
-    /// Lets the documents come, of the namespaces that are wanted.
-    pub(super) fn go_on(&mut self, wanted: Vec<bool>) {
-        if let Some(decision) = self.decision.take() {
+    /// Lets the documents come.
+    pub(super) fn go_on(&mut self, decision: Decision) {
+        if let Some(waiting) = self.decision.take() {
             // A thread that is gone says why in its outcome.
-            let _ = decision.send(wanted);
+            let _ = waiting.send(decision);
         }
     }
 
@@ -86,13 +111,13 @@ impl Feed {
     }
 
     /// What the archive held, once nothing more comes.
-    pub(super) async fn outcome(&mut self) -> Result<Summary, FeedError> {
+    pub(super) async fn outcome(&mut self) -> Result<Walked, FeedError> {
         let joined = (&mut self.thread).await;
         joined.unwrap_or_else(|error| Err(FeedError::Source(io::Error::other(error))))
     }
 }
 
-fn walk(mut archive: impl Read, batcher: Batcher) -> Result<Summary, FeedError> {
+fn walk(mut archive: impl Read, batcher: Batcher) -> Result<Walked, FeedError> {
     let mut walker = Walker::new(batcher);
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -103,13 +128,17 @@ fn walk(mut archive: impl Read, batcher: Batcher) -> Result<Summary, FeedError> 
             Err(error) => return Err(FeedError::Source(error)),
         }
     }
-    let (summary, _) = walker.finish().map_err(fault)?;
-    Ok(summary)
+    let (summary, batcher) = walker.finish().map_err(fault)?;
+    Ok(Walked { summary, rules: batcher.rules })
 }
 
 fn fault(error: WalkError) -> FeedError {
     match error {
         WalkError::Visitor(error) if error.is::<NobodyListens>() => FeedError::Stopped,
+        WalkError::Visitor(error) if error.is::<RuleFailure>() => match error.downcast() {
+            Ok(failure) => FeedError::Rules(*failure),
+            Err(error) => FeedError::Archive(WalkError::Visitor(error)),
+        },
         other => FeedError::Archive(other),
     }
 }
@@ -121,8 +150,9 @@ struct NobodyListens;
 /// Gathers documents until they are worth a command.
 struct Batcher {
     events: mpsc::Sender<Event>,
-    decided: Option<oneshot::Receiver<Vec<bool>>>,
+    decided: Option<oneshot::Receiver<Decision>>,
     wanted: Vec<bool>,
+    rules: Option<Applied>,
     pending: Vec<Option<Batch>>,
     /// Of all that is pending.
     bytes: usize,
@@ -140,7 +170,7 @@ impl Visitor for Batcher {
     fn prelude(&mut self, prelude: &Prelude) -> Result<(), VisitError> {
         self.events.blocking_send(Event::Prelude(prelude.clone())).map_err(|_| NobodyListens)?;
         let decided = self.decided.take().ok_or(NobodyListens)?;
-        self.wanted = decided.blocking_recv().map_err(|_| NobodyListens)?;
+        Decision { wanted: self.wanted, rules: self.rules } = decided.blocking_recv().map_err(|_| NobodyListens)?;
         self.pending.resize_with(prelude.namespaces.len(), || None);
         Ok(())
     }
@@ -149,16 +179,21 @@ impl Visitor for Batcher {
         if !self.wanted.get(namespace).copied().unwrap_or(false) {
             return Ok(());
         }
+        let changed = match &mut self.rules {
+            Some(rules) => rules.rewrite(namespace, document)?,
+            None => None,
+        };
+        let document = changed.unwrap_or_else(|| document.to_vec());
         if self.pending[namespace].as_ref().is_some_and(|batch| batch.bytes + document.len() > BATCH_BYTES) {
             self.flush(namespace)?;
         }
         let empty = || Batch { namespace, documents: Vec::new(), bytes: 0, has_zero_timestamp: false };
         let batch = self.pending[namespace].get_or_insert_with(empty);
-        batch.documents.push(document.to_vec());
         batch.bytes += document.len();
-        batch.has_zero_timestamp |= has_zero_timestamp(document);
-        let is_full = batch.bytes >= BATCH_BYTES || batch.documents.len() >= BATCH_DOCUMENTS;
+        batch.has_zero_timestamp |= has_zero_timestamp(&document);
         self.bytes += document.len();
+        batch.documents.push(document);
+        let is_full = batch.bytes >= BATCH_BYTES || batch.documents.len() >= BATCH_DOCUMENTS;
         if is_full {
             self.flush(namespace)?;
         }

@@ -3,6 +3,8 @@
 //! Columns (BSON binary subtype 7) are read as far as they hold values as they are, and gaps, which is what such
 //! servers write. Columns of deltas are refused, never guessed at; a server that writes those takes its buckets back.
 
+use crate::raw::value_length;
+
 /// Why a bucket's measurements cannot be taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UnpackError {
@@ -136,29 +138,6 @@ fn fields(document: &[u8]) -> Option<Vec<(&[u8], Value<'_>)>> {
         rest = &value[length..];
     }
     Some(fields)
-}
-
-/// How many bytes a value of this type has (bsonspec.org, version 1.1); nothing for what is no type.
-fn value_length(kind: u8, bytes: &[u8]) -> Option<usize> {
-    let prefix = || usize::try_from(i32::from_le_bytes(*bytes.first_chunk()?)).ok();
-    match kind {
-        0x06 | 0x0a | 0x7f | 0xff => Some(0),
-        0x08 => Some(1),
-        0x10 => Some(4),
-        0x01 | 0x09 | 0x11 | 0x12 => Some(8),
-        0x07 => Some(12),
-        0x13 => Some(16),
-        0x02 | 0x0d | 0x0e => prefix()?.checked_add(4),
-        BINARY => prefix()?.checked_add(5),
-        0x0c => prefix()?.checked_add(16),
-        DOCUMENT | 0x04 | 0x0f => prefix(),
-        0x0b => {
-            let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at + 1);
-            ends.take(2).nth(1)
-        }
-        _ => None,
-    }
-    .filter(|length| *length <= bytes.len())
 }
 
 #[cfg(test)]

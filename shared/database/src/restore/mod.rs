@@ -10,6 +10,7 @@ mod insert;
 mod map;
 mod measurements;
 mod options;
+mod rehearsal;
 mod report;
 mod run;
 mod structure;
@@ -20,6 +21,7 @@ use std::io::Read;
 use self::{
     existing::inspect,
     feed::{Feed, FeedError},
+    rehearsal::{decide, rehearse},
     run::Run,
     target::{Target, choose, refuse_other_archive},
 };
@@ -53,13 +55,19 @@ pub async fn restore<R: Read + Send + 'static>(
         refuse_other_archive(&prelude, expected)?;
     }
     let (mut targets, left_out) = choose(connection, &prelude, options)?;
+    let decision = decide(&prelude, &targets, options)?;
     inspect(&mut targets, options).await?;
     if options.dry_run {
-        return Ok(RestoreReport { dry_run: true, namespaces: targets.iter().map(untouched).collect(), left_out });
+        let namespaces = targets.iter().map(untouched).collect();
+        let mut report = RestoreReport { dry_run: true, namespaces, left_out, anonymized: None };
+        if decision.rules.is_some() {
+            rehearse(feed, decision, &targets, &mut report, progress).await?;
+        }
+        return Ok(report);
     }
     let mut run = Run::new(connection, &targets, options.ttl_indexes, progress);
-    match run.all(feed, prelude.namespaces.len(), expected).await {
-        Ok(namespaces) => Ok(RestoreReport { dry_run: false, namespaces, left_out }),
+    match run.all(feed, decision, expected).await {
+        Ok((namespaces, anonymized)) => Ok(RestoreReport { dry_run: false, namespaces, left_out, anonymized }),
         Err(cause) => Err(RestoreError { cause, incomplete: run.into_touched() }),
     }
 }
@@ -86,6 +94,7 @@ impl From<FeedError> for RestoreFault {
         match error {
             FeedError::Archive(error) => Self::Archive(error),
             FeedError::Source(error) => Self::Source(error),
+            FeedError::Rules(failure) => Self::Rules(failure.to_string()),
             FeedError::Stopped => Self::Invalid("the restore was stopped".to_owned()),
         }
     }

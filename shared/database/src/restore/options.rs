@@ -4,7 +4,7 @@ use holdfast_archive::ContentHash;
 use holdfast_domain::Sha256Digest;
 
 use super::NamespaceMap;
-use crate::Exclusion;
+use crate::{Anonymizer, Exclusion};
 
 /// What to restore, where to, and over what.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,8 @@ pub struct RestoreOptions {
     pub database: Option<String>,
     /// What is never written, nor read from the archive: Holdfast's own catalogue.
     pub exclude: Vec<Exclusion>,
+    /// Replaces personal data on the way. A dry run then reads the whole archive, and says what each rule would do.
+    pub anonymizer: Option<Anonymizer>,
 }
 
 /// What to do with a target that holds something.

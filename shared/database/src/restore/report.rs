@@ -5,7 +5,7 @@ use std::{fmt, io};
 use holdfast_archive::{NamespaceKind, WalkError};
 use serde::Serialize;
 
-use crate::DatabaseError;
+use crate::{AnonymizeReport, DatabaseError};
 
 /// What a restore did; of a dry run, what it would do.
 #[derive(Debug, Clone, Serialize)]
@@ -17,6 +17,9 @@ pub struct RestoreReport {
     pub namespaces: Vec<RestoredNamespace>,
     /// What of the archive was not to be restored.
     pub left_out: Vec<LeftOut>,
+    /// What the rules did, where there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymized: Option<AnonymizeReport>,
 }
 
 /// One collection, view or time series that was restored.
@@ -67,6 +70,8 @@ pub enum Comparison {
     NotDone,
     /// Count and content hash are the same.
     Equal,
+    /// The archive is what the manifest says, and the target holds, document for document, what the rules made of it.
+    Anonymized,
     /// They are not, and in what.
     Differs(String),
 }
@@ -147,6 +152,10 @@ pub enum RestoreFault {
     /// What was asked cannot be done.
     #[error("{0}")]
     Invalid(String),
+    /// Rules for anonymising turned out not to fit the archive. What they did not reach may stand in the target as it
+    /// was.
+    #[error("the rules do not fit the archive: {0}")]
+    Rules(String),
     /// The archive is not whole, or not an archive.
     #[error("the archive is refused: {0}")]
     Archive(WalkError),

@@ -7,7 +7,7 @@ use holdfast_archive::{NamespaceKind, NamespaceSummary, Summary};
 
 use super::{
     Comparison, Expected, RestoreFault, RestoreProgress, RestoreStep, RestoredNamespace, TtlIndexes,
-    feed::{Batch, Feed},
+    feed::{Batch, Decision, Feed, Walked},
     insert::{Outcome, insert},
     measurements::unpack,
     structure::{create_indexes, create_views, index_names, indexes_of, prepare},
@@ -15,7 +15,8 @@ use super::{
     untouched,
 };
 use crate::{
-    CollectionContent, Connection, DatabaseError,
+    AnonymizeReport, CollectionContent, Connection, DatabaseError,
+    anonymize::Applied,
     content::{TakeIn, read_back},
     content_hash_of,
 };
@@ -67,31 +68,32 @@ impl<'a> Run<'a> {
     pub(super) async fn all(
         &mut self,
         mut feed: Feed,
-        namespaces: usize,
+        decision: Decision,
         expected: Option<Expected<'_>>,
-    ) -> Result<Vec<RestoredNamespace>, RestoreFault> {
+    ) -> Result<(Vec<RestoredNamespace>, Option<AnonymizeReport>), RestoreFault> {
         for (at, target) in self.targets.iter().enumerate() {
             self.touched[at] = target.is_new() && !target.is_view();
             prepare(target).await?;
         }
-        self.insert_all(&mut feed, namespaces).await?;
-        let summary = feed.outcome().await?;
+        self.insert_all(&mut feed, decision).await?;
+        let Walked { summary, rules } = feed.outcome().await?;
+        let anonymized = fitting(rules.as_ref())?;
         self.compare_with_manifest(&summary, expected);
-        self.compare_with_archive(&summary).await?;
+        self.compare_with_archive(&summary, rules.as_ref()).await?;
         self.tell(RestoreStep::Indexing);
         self.make_indexes().await;
         self.make_views().await;
         self.make_expiring_indexes().await;
         self.list_indexes().await?;
-        Ok(std::mem::take(&mut self.results))
+        Ok((std::mem::take(&mut self.results), anonymized))
     }
 
-    async fn insert_all(&mut self, feed: &mut Feed, namespaces: usize) -> Result<(), RestoreFault> {
-        let mut target_of = vec![None; namespaces];
+    async fn insert_all(&mut self, feed: &mut Feed, decision: Decision) -> Result<(), RestoreFault> {
+        let mut target_of = vec![None; decision.wanted.len()];
         for (at, target) in self.targets.iter().enumerate() {
             target_of[target.number] = Some(at);
         }
-        feed.go_on(target_of.iter().map(Option::is_some).collect());
+        feed.go_on(decision);
         let targets = self.targets;
         let mut running = FuturesUnordered::new();
         let mut in_flight = 0;
@@ -145,7 +147,7 @@ impl<'a> Run<'a> {
     }
 
     /// What the target holds now, against what the archive holds.
-    async fn compare_with_archive(&mut self, summary: &Summary) -> Result<(), DatabaseError> {
+    async fn compare_with_archive(&mut self, summary: &Summary, rules: Option<&Applied>) -> Result<(), DatabaseError> {
         let (connection, targets) = (self.connection, self.targets);
         let compared = targets.iter().enumerate().filter(|(_, target)| !target.is_view() && !target.is_merged());
         let numbers: Vec<_> = compared.map(|(at, _)| at).collect();
@@ -158,8 +160,12 @@ impl<'a> Run<'a> {
         (self.documents, self.bytes) = (0, 0);
         while let Some((at, found)) = reading.next().await {
             let found = found?;
-            let held = &summary.namespaces[targets[at].number];
-            let written = if targets[at].takes_measurements() {
+            let number = targets[at].number;
+            let held = &summary.namespaces[number];
+            let changed = rules.filter(|rules| rules.changes(number)).map(|rules| rules.content(number));
+            let written = if let Some(changed) = changed {
+                changed
+            } else if targets[at].takes_measurements() {
                 self.measurements[at]
             } else {
                 CollectionContent { documents: held.documents, bytes: held.bytes, content_hash: held.content_hash }
@@ -167,8 +173,8 @@ impl<'a> Run<'a> {
             let result = &mut self.results[at];
             if let Some(difference) = target_difference(&written, &found) {
                 result.comparison = Comparison::Differs(difference);
-            } else if result.comparison == Comparison::NotDone {
-                result.comparison = Comparison::Equal;
+            } else if !matches!(result.comparison, Comparison::Differs(_)) {
+                result.comparison = if changed.is_some() { Comparison::Anonymized } else { Comparison::Equal };
             }
             self.documents += found.documents;
             self.bytes += found.bytes;
@@ -208,6 +214,16 @@ impl<'a> Run<'a> {
 
     fn tell(&self, step: RestoreStep) {
         (self.progress)(&RestoreProgress { step, documents: self.documents, bytes: self.bytes });
+    }
+}
+
+/// What the rules did, where each of them did something. They were tried before the restore, so that one that did not
+/// means that the archive is another one now.
+fn fitting(rules: Option<&Applied>) -> Result<Option<AnonymizeReport>, RestoreFault> {
+    let report = rules.map(Applied::report);
+    match report.as_ref().map(AnonymizeReport::problems) {
+        Some(problems) if !problems.is_empty() => Err(RestoreFault::Rules(problems.join("; "))),
+        _ => Ok(report),
     }
 }
 

@@ -12,7 +12,7 @@ use holdfast_database::{DatabaseError, DumpError, dump, plan};
 use crate::support::{Proxy, Scratch, Server, connect, dumped, everything, summary_of};
 
 /// An `_id` of every BSON type that takes one, and strings that a collation orders otherwise than their bytes.
-fn ids() -> Vec<Bson> {
+pub(crate) fn ids() -> Vec<Bson> {
     let binary = |byte: u8| Bson::Binary(bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![byte] });
     let mut ids = vec![Bson::MinKey, Bson::Null, Bson::MaxKey, Bson::Boolean(false), Bson::Boolean(true)];
     for number in 0..40_i32 {

@@ -6,11 +6,8 @@ use holdfast_database::{
 };
 use holdfast_domain::{EngineInfo, settings::DumpEngine};
 
-use super::{
-    pipeline::{Proof, Stages},
-    watch::Watch,
-};
-use crate::{Holdfast, OperationError};
+use super::pipeline::{Proof, Stages};
+use crate::{Holdfast, OperationError, watch::Watch};
 
 const MIB: u64 = 1024 * 1024;
 

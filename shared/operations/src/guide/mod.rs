@@ -1,59 +1,22 @@
 //! `RESTORE.md`: how to get one backup back with stock tools alone. A test runs its commands.
 
+mod content;
+mod database;
+
 use std::fmt::Write as _;
 
-use holdfast_domain::{Artifact, Compression, Encryption, Manifest, WrappedKey, settings::StoreLocation};
+use holdfast_codec::AgeRecipient;
+use holdfast_domain::{Artifact, Encryption, WrappedKey, settings::StoreLocation};
 
-/// The guide of a backup. `keys` are the wrapped forms of the master key its artifact is encrypted under.
-pub(crate) fn restore_guide(
-    manifest: &Manifest,
-    artifact: &Artifact,
-    keys: &[WrappedKey],
-    at: &StoreLocation,
-) -> String {
-    let mut guide = introduction(manifest, artifact, at);
-    let mut file = artifact.key.file_name().to_owned();
-    if let Some(encryption) = &manifest.encryption {
-        guide.push_str(&decrypting(encryption, artifact, keys, at));
-        file = file.trim_end_matches(".enc").to_owned();
-    }
-    guide.push_str(&restoring(manifest.compression, &file));
-    guide
+pub(crate) use self::{content::content_guide, database::database_guide};
+
+/// What an artifact's file is called once it is decrypted: a volume's number stands behind `.enc`.
+fn decrypted_name(artifact: &Artifact) -> String {
+    artifact.key.file_name().replacen(".enc", "", 1)
 }
 
-fn introduction(manifest: &Manifest, artifact: &Artifact, at: &StoreLocation) -> String {
-    let Manifest { backup_id, created_at, source, engine, .. } = manifest;
-    let documents: u64 = manifest.namespaces.iter().map(|namespace| namespace.documents).sum();
-    let mut text = format!(
-        "# How to restore {backup_id}\n\n\
-         A dump of `{uri}` (MongoDB {version}), begun {created_at}, by the {name} engine {engine_version}: {documents} \
-         documents in {count} collections and views.\n\n\
-         With Holdfast at hand, one command does all of this, and checks every byte:\n\n\
-         ```\nholdfast restore database {backup_id} --store {store}\n```\n\n\
-         Without it, these steps need only the AWS command line, bash, OpenSSL 3.0 or newer, \
-         and MongoDB's Database Tools.\n\n\
-         ## Fetch it, and check that it is whole\n\n\
-         Do not skip the check: a gzip file of many members that was cut between two of them looks whole to \
-         `gunzip`.\n\n\
-         ```bash\naws s3 cp '{at}{key}' .\n```\n\n\
-         ```bash\nFILE='{file}'\necho '{sha256}  {file}' | sha256sum --check\n```\n\n",
-        uri = source.uri,
-        version = source.server_version,
-        name = engine.name,
-        engine_version = engine.version,
-        count = manifest.namespaces.len(),
-        store = at.to_string().trim_end_matches('/'),
-        key = artifact.key,
-        file = artifact.key.file_name(),
-        sha256 = artifact.sha256,
-    );
-    if manifest.encryption.is_none() {
-        text.push_str("The backup is not encrypted.\n\n");
-    }
-    text
-}
-
-fn decrypting(encryption: &Encryption, artifact: &Artifact, keys: &[WrappedKey], at: &StoreLocation) -> String {
+/// The chapters that lead from the wrapped master key to decrypted files.
+fn decrypting(encryption: &Encryption, artifacts: &[Artifact], keys: &[WrappedKey], at: &StoreLocation) -> String {
     let epoch = encryption.key_epoch;
     let mut text = format!(
         "## Unwrap the master key\n\n\
@@ -67,29 +30,33 @@ fn decrypting(encryption: &Encryption, artifact: &Artifact, keys: &[WrappedKey],
     for key in keys {
         text.push_str(&unwrapping(key, epoch));
     }
-    let _ = write!(
-        text,
+    text.push_str(
         "## Derive the keys, check the MAC, decrypt\n\n\
+         An artifact is bound to its place: `decrypt` takes the file, the key that it had in the store, and where to \
+         write.\n\n\
          ```bash\n\
-         SIZE=$(wc -c < \"$FILE\")\n\
-         SALT=$(head -c 1024 \"$FILE\" | sed -n 's/^salt=//p')\n\
-         IV=$(head -c 1024 \"$FILE\" | sed -n 's/^iv=//p')\n\
-         derive() {{ openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt \"hexkey:$MASTER\" -kdfopt \"hexsalt:$SALT\" \\\n  \
-         -kdfopt \"info:holdfast/v1/$1\" HKDF | tr -d ':\\n' | tr 'A-F' 'a-f'; }}\n\
-         PLACE='{key}'\n\
-         FOUND=$({{ head -c $((SIZE - 32)) \"$FILE\"; printf '%s%04d' \"$PLACE\" {length}; }} \\\n  \
-         | openssl dgst -sha256 -mac HMAC -macopt \"hexkey:$(derive mac)\" -r | cut -c 1-64)\n\
-         WRITTEN=$(tail -c 32 \"$FILE\" | od -An -v -tx1 | tr -d ' \\n')\n\
-         if [ \"$FOUND\" = \"$WRITTEN\" ]; then\n  \
-         head -c $((SIZE - 32)) \"$FILE\" | tail -c +1025 \\\n    \
-         | openssl enc -d -aes-256-cbc -K \"$(derive enc)\" -iv \"$IV\" -out \"${{FILE%.enc}}\"\n\
-         else\n  \
-         echo 'the MAC is wrong: the file is damaged or was moved, or this is another key' >&2; false\n\
+         derive() { openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt \"hexkey:$MASTER\" -kdfopt \"hexsalt:$SALT\" \\\n  \
+         -kdfopt \"info:holdfast/v1/$1\" HKDF | tr -d ':\\n' | tr 'A-F' 'a-f'; }\n\
+         decrypt() {\n  \
+         SIZE=$(wc -c < \"$1\")\n  \
+         SALT=$(head -c 1024 \"$1\" | sed -n 's/^salt=//p')\n  \
+         IV=$(head -c 1024 \"$1\" | sed -n 's/^iv=//p')\n  \
+         FOUND=$({ head -c $((SIZE - 32)) \"$1\"; printf '%s%04d' \"$2\" ${#2}; } \\\n    \
+         | openssl dgst -sha256 -mac HMAC -macopt \"hexkey:$(derive mac)\" -r | cut -c 1-64)\n  \
+         WRITTEN=$(tail -c 32 \"$1\" | od -An -v -tx1 | tr -d ' \\n')\n  \
+         if [ \"$FOUND\" = \"$WRITTEN\" ]; then\n    \
+         head -c $((SIZE - 32)) \"$1\" | tail -c +1025 \\\n      \
+         | openssl enc -d -aes-256-cbc -K \"$(derive enc)\" -iv \"$IV\" -out \"$3\"\n  \
+         else\n    \
+         echo \"$1: the MAC is wrong: the file is damaged or was moved, or this is another key\" >&2; return 1\n  \
          fi\n\
-         ```\n\n",
-        key = artifact.key,
-        length = artifact.key.as_str().len(),
+         }\n",
     );
+    for artifact in artifacts {
+        let (file, key) = (artifact.key.file_name(), &artifact.key);
+        let _ = writeln!(text, "decrypt '{file}' '{key}' '{}'", decrypted_name(artifact));
+    }
+    text.push_str("```\n\n");
     text
 }
 
@@ -118,15 +85,18 @@ fn unwrapping(key: &WrappedKey, epoch: u32) -> String {
              \"holdfast:repository=$REPOSITORY\" \\\n  --query Plaintext --output text | base64 -d | od -An -v -tx1 | \
              tr -d ' \\n')\n```\n\n"
         ),
+        WrappedKey::Age { recipient, .. } => format!(
+            "With the age identity of {}, which is kept offline, and the command `age` (1.0 or newer), method `age` of \
+             epoch {epoch}:\n\n\
+             ```bash\nIDENTITY=   # the identity's file\nFILE=       # hex: `file`\n\
+             MASTER=$(printf \"$(printf %s \"$FILE\" | sed 's/../\\\\x&/g')\" \\\n  \
+             | age -d -i \"$IDENTITY\" | od -An -v -tx1 | tr -d ' \\n')\n```\n\n",
+            shown(recipient),
+        ),
     }
 }
 
-fn restoring(compression: Option<Compression>, file: &str) -> String {
-    let gzip = if compression.is_some() { "--gzip " } else { "" };
-    format!(
-        "## Restore it\n\n\
-         Into a server of your choice; `--nsFrom` and `--nsTo` rename on the way, so that it can stand beside the \
-         original:\n\n\
-         ```\nmongorestore --uri \"$MONGODB_URI\" {gzip}--archive='{file}'\n```\n"
-    )
+/// Whoever may write `repository.json` chose the text, and this guide is followed command by command.
+fn shown(recipient: &str) -> String {
+    AgeRecipient::parse(recipient).map_or_else(|_| "its recipient".to_owned(), |known| format!("`{known}`"))
 }

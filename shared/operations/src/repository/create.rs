@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use holdfast_codec::{MasterKey, random_bytes};
-use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, Timestamp};
+use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, Timestamp, WrappedKey};
 use holdfast_storage::{PutMode, StoreError};
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use crate::OperationError;
 /// What `init` found and made.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 pub struct InitReport {
     /// The repository's id.
     pub repository_id: RepositoryId,
@@ -23,6 +24,8 @@ pub struct InitReport {
     pub key_epoch: Option<u32>,
     /// Whether that master key was made now.
     pub key_created: bool,
+    /// Whether `BACKUP_BREAK_GLASS_RECIPIENT` is set, and that master key is not wrapped for it.
+    pub lacks_recipient: bool,
 }
 
 impl Repository {
@@ -49,9 +52,10 @@ impl Repository {
 
     /// As [`Repository::init`], for a run that nobody watches: a lost file is an error.
     pub(crate) async fn ready_for_writing(&self, with_key: bool, now: Timestamp) -> Result<InitReport, OperationError> {
+        // The copy first: another run may be adding a key, to the file and then to the copy.
+        let copy = self.copy().await?;
         let (mut file, created) = self.find_or_create(now).await?;
-        let copy = self.read(&ObjectKey::repository_copy()).await?;
-        if copy.as_ref().is_some_and(|copy| !is_covered(copy, &file)) {
+        if copy.as_ref().is_some_and(|copy| !file.covers(copy)) {
             return Err(RepositoryError::CopyDiffers(self.location().clone()).into());
         }
         let key_created = with_key && file.epochs.is_empty();
@@ -59,7 +63,20 @@ impl Repository {
             file = self.add_first_key(now).await?;
         }
         if copy.as_ref() != Some(&file) {
-            self.store().put(&ObjectKey::repository_copy(), encode(&file)?, PutMode::Replace).await?;
+            match self.update_copy().await {
+                // A run without keys cannot tell that they are the same, and needs none: the next with keys does it.
+                Err(OperationError::Key(error)) if !with_key => {
+                    tracing::warn!(reason = %error, "repository.copy.json is behind repository.json, and stays so");
+                }
+                updated => updated?,
+            }
+        }
+        let lacks_recipient = self.lacks_recipient(&file);
+        if lacks_recipient {
+            tracing::warn!(
+                "BACKUP_BREAK_GLASS_RECIPIENT is set, and the master key is not wrapped for it: run \
+                 `holdfast key add-recipient`"
+            );
         }
         Ok(InitReport {
             key_epoch: file.newest_epoch().map(|epoch| epoch.epoch),
@@ -67,7 +84,14 @@ impl Repository {
             created,
             restored_from_copy: false,
             key_created,
+            lacks_recipient,
         })
+    }
+
+    fn lacks_recipient(&self, file: &RepositoryFile) -> bool {
+        let Some((wanted, epoch)) = self.keyring().recipient().zip(file.newest_epoch()) else { return false };
+        let wanted = wanted.to_string();
+        !epoch.keys.iter().any(|key| matches!(key, WrappedKey::Age { recipient, .. } if *recipient == wanted))
     }
 
     async fn find_or_create(&self, now: Timestamp) -> Result<(RepositoryFile, bool), OperationError> {
@@ -82,7 +106,7 @@ impl Repository {
     }
 
     /// Puts the file if there is none; where another was quicker, theirs counts.
-    async fn put_first(&self, file: RepositoryFile) -> Result<RepositoryFile, OperationError> {
+    pub(super) async fn put_first(&self, file: RepositoryFile) -> Result<RepositoryFile, OperationError> {
         match self.store().put(&ObjectKey::repository(), encode(&file)?, PutMode::IfAbsent).await {
             Ok(_) => Ok(file),
             Err(StoreError::AlreadyExists { .. }) => self.open().await,
@@ -100,8 +124,9 @@ impl Repository {
         }
         self.refuse_key_beside_encrypted_backups().await?;
         let master = MasterKey::random()?;
-        let keys = self.inner.keyring.wrap(&master, &file.id).await?;
-        file.epochs.push(KeyEpoch { epoch: 1, created_at: now, keys });
+        let keys = self.keyring().wrap(&master, &file.id).await?;
+        let fingerprint = Some(master.fingerprint());
+        file.epochs.push(KeyEpoch { epoch: 1, created_at: now, fingerprint, keys });
         match self.store().put(&key, encode(&file)?, PutMode::IfUnchanged(etag)).await {
             Ok(_) => Ok(file),
             Err(StoreError::AlreadyExists { .. }) => self.open().await,
@@ -122,12 +147,7 @@ impl Repository {
     }
 }
 
-/// Whether the file has all that its copy has, so that writing the copy anew loses nothing.
-fn is_covered(copy: &RepositoryFile, file: &RepositoryFile) -> bool {
-    copy.id == file.id && copy.epochs.iter().all(|epoch| file.epochs.contains(epoch))
-}
-
-fn encode(file: &RepositoryFile) -> Result<Bytes, OperationError> {
+pub(super) fn encode(file: &RepositoryFile) -> Result<Bytes, OperationError> {
     let text =
         serde_json::to_vec_pretty(file).map_err(|error| OperationError::internal("encode repository.json", &error))?;
     Ok(text.into())

@@ -1,17 +1,33 @@
-//! The keys that open a repository's master keys: one from the settings, one in AWS KMS, or neither.
+//! The keys that open a repository's master keys: those of the settings, which wrap too, and those that only open.
 
-use aws_sdk_kms::{Client, error::ProvideErrorMetadata, primitives::Blob};
-use holdfast_codec::{KeyEncryptionKey, KeyError, MasterKey, WrapMethod, WrappedMasterKey, random_bytes};
+use aws_sdk_kms::Client;
+use holdfast_codec::{
+    AgeIdentity, AgeRecipient, KeyEncryptionKey, KeyError, MasterKey, WrapMethod, WrappedMasterKey, random_bytes,
+};
 use holdfast_domain::{KeyEpoch, RepositoryId, WrappedKey};
 
-/// What KMS binds a wrapped key to, so that it opens for no other repository.
-const ENCRYPTION_CONTEXT: &str = "holdfast:repository";
+use super::kms;
 
 /// The keys at hand. Holds secrets; prints none.
 #[derive(Debug, Default)]
 pub struct Keyring {
     key: Option<KeyEncryptionKey>,
     kms: Option<(Client, String)>,
+    recipient: Option<AgeRecipient>,
+    openers: Openers,
+}
+
+/// Keys that open a master key, and that none is wrapped under.
+#[derive(Debug, Default)]
+pub struct Openers {
+    /// Keys of before, where `BACKUP_ENCRYPTION_KEY` is another by now.
+    pub previous_keys: Vec<KeyEncryptionKey>,
+    /// Identities of age recipients.
+    pub identities: Vec<AgeIdentity>,
+    /// KMS, for what was wrapped by a key that `BACKUP_KMS_KEY_ID` does not name.
+    pub kms: Option<Client>,
+    /// Master keys themselves, each with its epoch.
+    pub exported: Vec<(u32, MasterKey)>,
 }
 
 /// A master key that could not be wrapped or unwrapped.
@@ -28,6 +44,17 @@ pub enum KeyringError {
         /// The repository.
         repository: RepositoryId,
         /// What was tried, and how it failed.
+        reason: String,
+    },
+    /// What was just wrapped does not open again, so that it must not take the place of what does.
+    #[error(
+        "the master key was wrapped ({method}) and does not open again: {reason}. Nothing was written: correct the key, \
+         or the right to use it"
+    )]
+    NotReopened {
+        /// How it was wrapped.
+        method: &'static str,
+        /// How it failed.
         reason: String,
     },
     /// KMS did not do as asked.
@@ -47,7 +74,8 @@ impl Keyring {
     /// The keys that the settings name.
     #[must_use]
     pub const fn new(key: Option<KeyEncryptionKey>, kms: Option<(Client, String)>) -> Self {
-        Self { key, kms }
+        let openers = Openers { previous_keys: Vec::new(), identities: Vec::new(), kms: None, exported: Vec::new() };
+        Self { key, kms, recipient: None, openers }
     }
 
     /// No keys: enough for what is not encrypted.
@@ -56,7 +84,25 @@ impl Keyring {
         Self::new(None, None)
     }
 
-    /// The master key, wrapped under every key at hand.
+    /// The same, and what is wrapped from now on is wrapped for this recipient too.
+    #[must_use]
+    pub fn wrapping_for(self, recipient: Option<AgeRecipient>) -> Self {
+        Self { recipient, ..self }
+    }
+
+    /// The same, and these open too.
+    #[must_use]
+    pub fn opening_with(self, openers: Openers) -> Self {
+        Self { openers, ..self }
+    }
+
+    /// The age recipient that the settings name.
+    pub(super) const fn recipient(&self) -> Option<&AgeRecipient> {
+        self.recipient.as_ref()
+    }
+
+    /// The master key, wrapped under every key at hand that opens it again without anything from offline, and then for
+    /// the recipient.
     pub(super) async fn wrap(
         &self,
         master: &MasterKey,
@@ -67,17 +113,57 @@ impl Keyring {
             wrapped.push(to_file(&key.wrap(master, random_bytes()?)));
         }
         if let Some((client, key_id)) = &self.kms {
-            wrapped.push(kms_wrap(client, key_id, master, repository).await?);
+            wrapped.push(kms::wrap(client, key_id, master, repository).await?);
         }
-        if wrapped.is_empty() { Err(KeyringError::Empty) } else { Ok(wrapped) }
+        if wrapped.is_empty() {
+            return Err(KeyringError::Empty);
+        }
+        if let Some(recipient) = &self.recipient {
+            wrapped.push(wrap_for(recipient, master)?);
+        }
+        Ok(wrapped)
     }
 
-    /// The master key of an epoch, by whichever key at hand opens it.
+    /// The same, for what takes the place of keys that work: each is seen to open again, as far as its key is here.
+    pub(super) async fn wrap_anew(
+        &self,
+        master: &MasterKey,
+        repository: &RepositoryId,
+    ) -> Result<Vec<WrappedKey>, KeyringError> {
+        let wrapped = self.wrap(master, repository).await?;
+        for wrapped in wrapped.iter().filter(|wrapped| !matches!(wrapped, WrappedKey::Age { .. })) {
+            let method = wrapped.method();
+            match self.unwrap_one(wrapped, repository).await {
+                Ok(opened) if opened.fingerprint() == master.fingerprint() => {}
+                Ok(_) => {
+                    let reason = "it opens to another key".to_owned();
+                    return Err(KeyringError::NotReopened { method, reason });
+                }
+                Err(reason) => return Err(KeyringError::NotReopened { method, reason }),
+            }
+        }
+        Ok(wrapped)
+    }
+
+    /// The master key of an epoch as it was exported, where it is at hand.
+    pub(super) fn exported(&self, epoch: u32) -> Option<&MasterKey> {
+        self.openers.exported.iter().find(|(exported, _)| *exported == epoch).map(|(_, master)| master)
+    }
+
+    /// The master key of an epoch, by whichever key at hand opens it. KMS is asked last: it may be gone.
     pub(super) async fn unwrap(&self, epoch: &KeyEpoch, repository: &RepositoryId) -> Result<MasterKey, KeyringError> {
         let mut reasons = Vec::new();
-        for wrapped in &epoch.keys {
+        match self.exported(epoch.epoch) {
+            Some(master) if is_key_of(epoch, master) => return Ok(master.clone()),
+            Some(_) => reasons.push("the exported master key is another repository's, or mistyped".to_owned()),
+            None => {}
+        }
+        let (by_kms, here): (Vec<_>, Vec<_>) =
+            epoch.keys.iter().partition(|wrapped| matches!(wrapped, WrappedKey::Kms { .. }));
+        for wrapped in here.into_iter().chain(by_kms) {
             match self.unwrap_one(wrapped, repository).await {
-                Ok(master) => return Ok(master),
+                Ok(master) if is_key_of(epoch, &master) => return Ok(master),
+                Ok(_) => reasons.push(format!("what is wrapped ({}) is not its master key", wrapped.method())),
                 Err(reason) => reasons.push(reason),
             }
         }
@@ -93,67 +179,57 @@ impl Keyring {
 
     async fn unwrap_one(&self, wrapped: &WrappedKey, repository: &RepositoryId) -> Result<MasterKey, String> {
         match wrapped {
-            WrappedKey::Key { .. } | WrappedKey::Passphrase { .. } => {
-                let key = self.key.as_ref().ok_or("BACKUP_ENCRYPTION_KEY is not set")?;
-                let wrapped = from_file(wrapped).ok_or("its wrapped key is not hex of the right length")?;
-                key.unwrap(&wrapped).map_err(|error| format!("BACKUP_ENCRYPTION_KEY: {error}"))
-            }
+            WrappedKey::Key { .. } | WrappedKey::Passphrase { .. } => self.by_key(wrapped),
             WrappedKey::Kms { key_id, ciphertext } => {
-                let (client, _) =
-                    self.kms.as_ref().ok_or_else(|| format!("BACKUP_KMS_KEY_ID is not set (it was {key_id})"))?;
-                kms_unwrap(client, key_id, ciphertext, repository).await.map_err(|error| error.to_string())
+                let client = self.kms.as_ref().map(|(client, _)| client).or(self.openers.kms.as_ref());
+                let client = client.ok_or_else(|| format!("BACKUP_KMS_KEY_ID is not set (it was {key_id})"))?;
+                kms::unwrap(client, key_id, ciphertext, repository).await.map_err(|error| error.to_string())
+            }
+            WrappedKey::Age { recipient, file } => self.by_identity(recipient, file),
+        }
+    }
+
+    fn by_key(&self, wrapped: &WrappedKey) -> Result<MasterKey, String> {
+        let wrapped = from_file(wrapped).ok_or("its wrapped key is not hex of the right length")?;
+        let key = self.key.as_ref().map(|key| ("BACKUP_ENCRYPTION_KEY", key));
+        let previous = self.openers.previous_keys.iter().map(|key| ("the previous key", key));
+        let mut reasons = Vec::new();
+        for (name, key) in key.into_iter().chain(previous) {
+            match key.unwrap(&wrapped) {
+                Ok(master) => return Ok(master),
+                Err(error) => reasons.push(format!("{name}: {error}")),
             }
         }
+        if reasons.is_empty() {
+            reasons.push("BACKUP_ENCRYPTION_KEY is not set".to_owned());
+        }
+        Err(reasons.join("; "))
+    }
+
+    fn by_identity(&self, recipient: &str, file: &str) -> Result<MasterKey, String> {
+        // Whoever can write the file chose its text: only what is a recipient is repeated.
+        let recipient = AgeRecipient::parse(recipient).map_or_else(|_| "age".to_owned(), |known| known.to_string());
+        if self.openers.identities.is_empty() {
+            return Err(format!("no age identity was given (--identity; it is wrapped for {recipient})"));
+        }
+        let file = hex::decode(file).map_err(|_| format!("its file for {recipient} is not hex"))?;
+        for identity in &self.openers.identities {
+            match identity.unwrap(&file) {
+                Err(KeyError::WrongIdentity) => {}
+                opened => return opened.map_err(|error| error.to_string()),
+            }
+        }
+        Err(format!("no identity that was given is that of {recipient}"))
     }
 }
 
-async fn kms_wrap(
-    client: &Client,
-    key_id: &str,
-    master: &MasterKey,
-    repository: &RepositoryId,
-) -> Result<WrappedKey, KeyringError> {
-    let answer = client
-        .encrypt()
-        .key_id(key_id)
-        .plaintext(Blob::new(master.expose()))
-        .encryption_context(ENCRYPTION_CONTEXT, repository.as_str())
-        .send()
-        .await
-        .map_err(|error| KeyringError::Kms { action: "wrap", cause: said(&error) })?;
-    let ciphertext = answer
-        .ciphertext_blob()
-        .ok_or_else(|| KeyringError::Kms { action: "wrap", cause: "the answer holds no ciphertext".to_owned() })?;
-    Ok(WrappedKey::Kms {
-        key_id: answer.key_id().unwrap_or(key_id).to_owned(),
-        ciphertext: hex::encode(ciphertext.as_ref()),
-    })
+/// The master key, wrapped for somebody who keeps the identity offline.
+pub(super) fn wrap_for(recipient: &AgeRecipient, master: &MasterKey) -> Result<WrappedKey, KeyError> {
+    Ok(WrappedKey::Age { recipient: recipient.to_string(), file: hex::encode(recipient.wrap(master)?) })
 }
 
-async fn kms_unwrap(
-    client: &Client,
-    key_id: &str,
-    ciphertext: &str,
-    repository: &RepositoryId,
-) -> Result<MasterKey, KeyringError> {
-    let fault = |cause: String| KeyringError::Kms { action: "unwrap", cause };
-    let ciphertext = hex::decode(ciphertext).map_err(|_| fault("the wrapped key is not hex".to_owned()))?;
-    let answer = client
-        .decrypt()
-        .key_id(key_id)
-        .ciphertext_blob(Blob::new(ciphertext))
-        .encryption_context(ENCRYPTION_CONTEXT, repository.as_str())
-        .send()
-        .await
-        .map_err(|error| fault(said(&error)))?;
-    let master: Option<[u8; 32]> = answer.plaintext().and_then(|plain| plain.as_ref().try_into().ok());
-    master.map(MasterKey::new).ok_or_else(|| fault("what it holds is not a master key of 32 bytes".to_owned()))
-}
-
-/// KMS's own words; of what lies beneath, as a connection that failed, only that it did.
-fn said(error: &impl ProvideErrorMetadata) -> String {
-    let code = error.code().unwrap_or("it could not be reached");
-    error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+fn is_key_of(epoch: &KeyEpoch, master: &MasterKey) -> bool {
+    epoch.fingerprint.is_none_or(|fingerprint| fingerprint == master.fingerprint())
 }
 
 fn to_file(wrapped: &WrappedMasterKey) -> WrappedKey {
@@ -172,7 +248,7 @@ fn from_file(key: &WrappedKey) -> Option<WrappedMasterKey> {
         WrappedKey::Passphrase { salt, iterations, wrapped } => {
             (WrapMethod::Pbkdf2 { salt: from_hex(salt)?, rounds: *iterations }, wrapped)
         }
-        WrappedKey::Kms { .. } => return None,
+        WrappedKey::Kms { .. } | WrappedKey::Age { .. } => return None,
     };
     Some(WrappedMasterKey { method, bytes: from_hex(wrapped)? })
 }

@@ -52,7 +52,7 @@ impl Repository {
     pub async fn list(&self) -> Result<Vec<StoredBackup>, OperationError> {
         let mut ids = Vec::new();
         for kind in BackupType::ALL {
-            let mut objects = self.store().list(&ObjectKey::type_prefix(kind));
+            let mut objects = self.store().list(&ObjectKey::backups_prefix(kind));
             while let Some(object) = objects.try_next().await? {
                 ids.extend(object.key.manifest_of());
             }
@@ -66,7 +66,8 @@ impl Repository {
         Ok(backups)
     }
 
-    async fn unauthenticated(&self, id: &BackupId) -> Result<Manifest, OperationError> {
+    /// The manifest of a backup as it stands there, but for the digests of its artifacts' segments.
+    pub(crate) async fn unauthenticated(&self, id: &BackupId) -> Result<Manifest, OperationError> {
         let file = self.manifest_file(id).await?;
         let mut manifest = file.manifest(id).map_err(|error| OperationError::corrupt(id, error.to_string()))?;
         // They are most of a large backup's manifest, and a list keeps all manifests at once.
@@ -74,7 +75,7 @@ impl Repository {
         Ok(manifest)
     }
 
-    async fn manifest_file(&self, id: &BackupId) -> Result<ManifestFile, OperationError> {
+    pub(super) async fn manifest_file(&self, id: &BackupId) -> Result<ManifestFile, OperationError> {
         let bytes = match read_all(self.store().as_ref(), &ObjectKey::manifest(id), MAX_MANIFEST_BYTES).await {
             Ok(bytes) => bytes,
             Err(StoreError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),

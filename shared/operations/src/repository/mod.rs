@@ -1,8 +1,12 @@
 //! A repository: a place in a store, and the keys that open it. The store is the truth; nothing here asks MongoDB.
 
+mod copy;
 mod create;
+mod import;
 mod keyring;
+mod kms;
 mod manifests;
+mod rewrap;
 
 use std::sync::Arc;
 
@@ -15,8 +19,9 @@ use tokio::sync::Mutex;
 
 pub use self::{
     create::InitReport,
-    keyring::{Keyring, KeyringError},
+    keyring::{Keyring, KeyringError, Openers},
     manifests::StoredBackup,
+    rewrap::{KeyChange, Rewrap, RewrapReport, RewrappedEpoch, WrappedUnder},
 };
 use crate::OperationError;
 
@@ -77,7 +82,7 @@ pub enum RepositoryError {
     /// The copy is not a copy.
     #[error(
         "repository.json and repository.copy.json in {0} differ in what neither may lose: another id, or a master key \
-         that only the copy has. Nothing was written. One of the two was replaced or rolled back: find out which, and \
+         that only the copy has, or has wrapped later. Nothing was written. One of the two was replaced or rolled back: find out which, and \
          put the other in its place"
     )]
     CopyDiffers(StoreLocation),
@@ -95,6 +100,9 @@ pub enum RepositoryError {
         /// Which.
         epoch: u32,
     },
+    /// Somebody else was quicker.
+    #[error("repository.json in {0} was changed by somebody else meanwhile: nothing was written; run it again")]
+    Changed(StoreLocation),
     /// Encryption was asked for, and the repository has no master key yet.
     #[error("{0} has no master key yet: run `holdfast init` with a key set")]
     NoKey(StoreLocation),
@@ -119,6 +127,10 @@ impl Repository {
         &self.inner.location
     }
 
+    fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
+    }
+
     /// Reads `repository.json`.
     ///
     /// # Errors
@@ -128,14 +140,15 @@ impl Repository {
             return Ok(file);
         }
         let location = self.location().clone();
-        Err(if self.read(&ObjectKey::repository_copy()).await?.is_some() {
+        let missing = if self.read(&ObjectKey::repository_copy()).await?.is_some() {
             RepositoryError::LostButCopied(location)
         } else if self.holds_backups().await? {
             RepositoryError::Lost(location)
         } else {
             RepositoryError::NotInitialised(location)
-        }
-        .into())
+        };
+        // It is written before its copy and before any backup: where another run made all of them meanwhile, it is there.
+        self.read(&ObjectKey::repository()).await?.ok_or_else(|| missing.into())
     }
 
     /// The master key of an epoch.
@@ -143,11 +156,18 @@ impl Repository {
     /// # Errors
     /// Where the repository does not list it, or no key at hand opens it.
     pub async fn master_key(&self, epoch: u32) -> Result<Arc<MasterKey>, OperationError> {
-        let file = self.open().await?;
-        let listed = file.epochs.iter().find(|listed| listed.epoch == epoch);
-        let listed =
-            listed.ok_or_else(|| RepositoryError::UnknownEpoch { location: self.location().clone(), epoch })?;
-        self.unwrapped(&file.id, listed).await
+        match self.listed(epoch).await {
+            Ok((repository, listed)) => self.unwrapped(&repository, &listed).await,
+            // Who holds the key itself needs no file that wraps it; what it opens is authenticated by it.
+            Err(error) => self.keyring().exported(epoch).map(|master| Arc::new(master.clone())).ok_or(error),
+        }
+    }
+
+    async fn listed(&self, epoch: u32) -> Result<(RepositoryId, KeyEpoch), OperationError> {
+        let RepositoryFile { id, epochs, .. } = self.open().await?;
+        let listed = epochs.into_iter().find(|listed| listed.epoch == epoch);
+        let unknown = || RepositoryError::UnknownEpoch { location: self.location().clone(), epoch };
+        Ok((id, listed.ok_or_else(unknown)?))
     }
 
     /// The master key of an epoch that was just read. Unwrapping may take a passphrase's time, or a call of KMS: once.
@@ -160,7 +180,7 @@ impl Repository {
         if let Some(opened) = masters.iter().find(|opened| opened.repository == *repository && opened.epoch == *epoch) {
             return Ok(Arc::clone(&opened.master));
         }
-        let master = Arc::new(self.inner.keyring.unwrap(epoch, repository).await?);
+        let master = Arc::new(self.keyring().unwrap(epoch, repository).await?);
         let (repository, epoch) = (repository.clone(), epoch.clone());
         masters.push(Opened { repository, epoch, master: Arc::clone(&master) });
         Ok(master)

@@ -14,7 +14,20 @@ const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Looks at every backup's folder, one after another.
 pub(super) async fn remove(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
-    let mut objects = h.repository.store().list(&ObjectKey::type_prefix(BackupType::Database));
+    for kind in [BackupType::Database, BackupType::Content] {
+        remove_of(h, kind, now, report).await?;
+    }
+    Ok(())
+}
+
+async fn remove_of(
+    h: &Holdfast,
+    kind: BackupType,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
+    // What backups share is no backup's: retention looks after it.
+    let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
     let mut folder: Vec<ObjectInfo> = Vec::new();
     while let Some(object) = objects.try_next().await? {
         // Objects come in the order of their keys: those of one folder one after another.
@@ -50,11 +63,12 @@ async fn tidy(h: &Holdfast, folder: &[ObjectInfo], now: Timestamp, report: &mut 
     }
 }
 
-/// Manifest, guide and one dump: nothing to look up. That the dump is the one that the manifest names is verification's
-/// to find out.
+/// Manifest, guide, and one dump, or one list and one archive: nothing to look up. That they are those that the manifest
+/// names is verification's to find out.
 fn is_as_it_should_be(id: &BackupId, folder: &[ObjectInfo]) -> bool {
     let has = |key: ObjectKey| folder.iter().any(|object| object.key == key);
-    folder.len() <= 3 && has(ObjectKey::manifest(id)) && has(ObjectKey::restore_guide(id))
+    let most = if id.backup_type() == BackupType::Content { 4 } else { 3 };
+    folder.len() <= most && has(ObjectKey::manifest(id)) && has(ObjectKey::restore_guide(id))
 }
 
 /// The objects of a backup that must stay; `None` where all of them must.

@@ -10,11 +10,11 @@ use std::{
 
 use holdfast_database::{Connection, DumpSelection, NamespaceMap, RestoreOptions, dump, plan};
 use holdfast_domain::{
-    FailureCode, Job, JobFailure, Secret, Timestamp, VerificationLevel, VerificationStatus,
+    BackupType, FailureCode, Job, JobFailure, Secret, Timestamp, VerificationLevel, VerificationStatus,
     settings::{CollectionFilter, DumpEngine},
 };
 use holdfast_operations::{
-    BackupRequest, Holdfast, RestoreTarget, RunLimits, back_up_database, restore_archive, trigger_database, verify,
+    BackupRequest, Holdfast, RestoreTarget, RunLimits, back_up_database, restore_archive, trigger, verify,
 };
 use holdfast_testing::{StandIn, golden, golden_stderr, installed_mongodump, parts};
 use jiff::SignedDuration;
@@ -48,12 +48,12 @@ fn with_engine(f: &Fixture, engine: DumpEngine, tool: &Path) -> Holdfast {
 }
 
 async fn backed_up(h: &Holdfast) -> Job {
-    let job = trigger_database(h, None, Timestamp::now()).await.unwrap();
+    let job = trigger(h, BackupType::Database, None, Timestamp::now()).await.unwrap();
     completed(run(h, job.backup_id).await)
 }
 
 async fn failure(f: &Fixture, h: &Holdfast) -> JobFailure {
-    let job = trigger_database(h, None, Timestamp::now()).await.unwrap();
+    let job = trigger(h, BackupType::Database, None, Timestamp::now()).await.unwrap();
     let job = failed(run(h, job.backup_id).await);
     nothing_is_left(f).await;
     assert_eq!(f.leases().await, 0);
@@ -90,7 +90,7 @@ async fn comes_back_as_it_was(golden: &str, database: &str, settings: &[(&str, &
         let job = backed_up(&h).await;
         assert_eq!((engine_of(&job), job.message.as_deref()), ("mongodump", None), "{engine}");
         let manifest = f.holdfast.repository.manifest(&job.backup_id).await.unwrap();
-        assert_eq!(Some(&manifest.engine), job.engine.as_ref());
+        assert_eq!(manifest.engine, job.engine);
         assert!(manifest.namespaces.iter().any(|namespace| namespace.indexes.contains(&"_id_".to_owned())));
         let level = VerificationLevel::Structure;
         let verified = verify(&h.repository, &job.backup_id, level, job.created_at, |_, _| {}).await.unwrap();
@@ -276,7 +276,7 @@ async fn a_mongodump_that_stalls_is_stopped_at_the_deadline() {
     let archive = archived(&f).await;
     let stand_in = StandIn::doing(&archive, "", "head -c 1000 \"$here/archive\"; exec sleep 600");
     let h = with_engine(&f, DumpEngine::Mongodump, &stand_in.path());
-    let id = trigger_database(&h, None, Timestamp::now()).await.unwrap().backup_id;
+    let id = trigger(&h, BackupType::Database, None, Timestamp::now()).await.unwrap().backup_id;
     let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(23)) };
     let begun = Instant::now();
     let outcome = back_up_database(&h, BackupRequest::Triggered { backup_id: id }, limits).await.unwrap();

@@ -2,15 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use holdfast_domain::{FailureCode, Job, JobStatus, Secret, Timestamp};
-use holdfast_operations::{BackupRequest, Holdfast, RunLimits, back_up_database, trigger_database};
+use holdfast_domain::{BackupType, FailureCode, Job, JobStatus, Secret, Timestamp};
+use holdfast_operations::{BackupRequest, Holdfast, RunLimits, back_up_database, trigger};
 use holdfast_testing::{Fault, FaultStore, MongoServer, Operation};
 use jiff::SignedDuration;
 
 use crate::fixture::{Fixture, KEY, completed, failed, run};
 
 async fn fails(f: &Fixture, h: &Holdfast) -> Job {
-    let job = trigger_database(h, None, Timestamp::now()).await.unwrap();
+    let job = trigger(h, BackupType::Database, None, Timestamp::now()).await.unwrap();
     let job = failed(run(h, job.backup_id).await);
     assert_eq!(job.status, JobStatus::Failed);
     assert!(job.completed_at.is_some());
@@ -170,7 +170,7 @@ async fn a_server_that_goes_away_in_the_middle_fails_the_job_and_leaves_nothing(
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     faults.on(Operation::UploadPart, 1, Fault::Late(Duration::from_secs(2)));
     let h = Holdfast { repository: f.over(faults.clone()).repository, ..h };
-    let job = trigger_database(&h, None, Timestamp::now()).await.unwrap();
+    let job = trigger(&h, BackupType::Database, None, Timestamp::now()).await.unwrap();
     let running = tokio::spawn(async move { run(&h, job.backup_id).await });
     while faults.calls(Operation::UploadPart) == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -7,15 +7,15 @@ use std::{
 
 use async_trait::async_trait;
 use holdfast_catalog::{Catalog, Source};
-use holdfast_codec::KeyEncryptionKey;
+use holdfast_codec::{AgeRecipient, KeyEncryptionKey};
 use holdfast_database::{CollectionContent, Connection, NamespaceMap, RestoreOptions, content_hash_of};
 use holdfast_domain::{
-    BackupId, Job, JobStatus, Secret, Timestamp,
+    BackupId, BackupType, Job, JobStatus, Secret, Timestamp,
     settings::{ReadPreference, Settings, StoreLocation},
 };
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Holdfast, Keyring, Observer, Preflight, Repository, RestoreTarget, RunLimits,
-    back_up_database, restore_database, trigger_database,
+    BackupOutcome, BackupRequest, Holdfast, Keyring, Observer, Openers, Preflight, Repository, RestoreTarget,
+    RunLimits, back_up_database, restore_database, trigger,
 };
 use holdfast_storage::Store;
 use holdfast_testing::{TestStore, parts, unique};
@@ -116,7 +116,7 @@ impl Fixture {
     }
 
     pub(crate) async fn trigger(&self) -> BackupId {
-        trigger_database(&self.holdfast, Some("ada".to_owned()), Timestamp::now()).await.unwrap().backup_id
+        trigger(&self.holdfast, BackupType::Database, Some("ada".to_owned()), Timestamp::now()).await.unwrap().backup_id
     }
 
     /// Triggers and runs a backup that is expected to succeed.
@@ -213,8 +213,11 @@ pub(crate) async fn fill_with_noise(database: &mongodb::Database, mebibytes: usi
 
 fn repository(settings: &Settings, test: &TestStore, store: Arc<dyn Store>) -> Repository {
     let location = StoreLocation { bucket: test.bucket.clone(), prefix: format!("{}/", test.prefix) };
-    let key = settings.encryption_key.as_ref().map(|key| KeyEncryptionKey::parse(key).unwrap());
-    Repository::new(store, location, Keyring::new(key, None))
+    let parse = |key: &Secret| KeyEncryptionKey::parse(key).unwrap();
+    let recipient = settings.break_glass_recipient.as_deref().map(|text| AgeRecipient::parse(text).unwrap());
+    let previous_keys = settings.encryption_key_previous.iter().map(parse).collect();
+    let keyring = Keyring::new(settings.encryption_key.as_ref().map(parse), None).wrapping_for(recipient);
+    Repository::new(store, location, keyring.opening_with(Openers { previous_keys, ..Openers::default() }))
 }
 
 pub(crate) fn uri_of(database: &str) -> String {

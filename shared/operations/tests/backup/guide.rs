@@ -5,13 +5,23 @@ use std::{fs, path::Path, process::Command};
 use holdfast_domain::{Job, ObjectKey, WrappedKey};
 use holdfast_storage::read_all;
 
-use crate::fixture::{Fixture, KEY};
+use holdfast_testing::age_program;
 
-/// The shell commands of a guide, in order; those that need the AWS command line are left out.
-fn commands(guide: &str) -> String {
+use crate::{
+    fixture::{Fixture, KEY},
+    keys_offline::{IDENTITY, RECIPIENT},
+};
+
+/// The shell commands of a guide, in order; those that need the AWS command line are left out, and those that take
+/// what the reader has not.
+fn commands(guide: &str, pasted: &[(&str, String)]) -> String {
     let blocks = guide.split("```").skip(1).step_by(2);
     let shell = blocks.filter_map(|block| block.strip_prefix("sh\n").or_else(|| block.strip_prefix("bash\n")));
-    shell.filter(|block| !block.starts_with("aws ")).collect::<Vec<_>>().join("\n")
+    let is_followed = |block: &&str| {
+        let mut asked = block.lines().filter_map(|line| line.split_once("=   ")).map(|(name, _)| name);
+        !block.starts_with("aws ") && asked.all(|name| pasted.iter().any(|(given, _)| *given == name))
+    };
+    shell.filter(is_followed).collect::<Vec<_>>().join("\n")
 }
 
 async fn download(f: &Fixture, key: &ObjectKey, to: &Path) {
@@ -26,12 +36,18 @@ async fn follow(f: &Fixture, job: &Job, pasted: &[(&str, String)]) -> Result<Vec
     let key = job.key.clone().unwrap();
     download(f, &key, &folder).await;
     let guide = read_all(f.store.store.as_ref(), &ObjectKey::restore_guide(&job.backup_id), 1 << 20).await.unwrap();
-    let mut script = format!("set -eu\n{}", commands(std::str::from_utf8(&guide).unwrap()));
+    let mut script = format!("set -eu\n{}", commands(std::str::from_utf8(&guide).unwrap(), pasted));
     for (name, value) in pasted {
         let line = script.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap().to_owned();
         script = script.replace(&line, &format!("{name}='{value}'"));
     }
-    let output = Command::new("bash").arg("-c").arg(&script).current_dir(&folder).output().unwrap();
+    let mut shell = Command::new("bash");
+    shell.arg("-c").arg(&script).current_dir(&folder);
+    if pasted.iter().any(|(name, _)| *name == "IDENTITY") {
+        fs::write(folder.join("identity"), format!("# kept offline\n{IDENTITY}\n")).unwrap();
+        shell.env("PATH", path_with(&age_program()));
+    }
+    let output = shell.output().unwrap();
     let result = if output.status.success() {
         Ok(fs::read(folder.join(key.file_name().trim_end_matches(".enc"))).unwrap())
     } else {
@@ -39,6 +55,13 @@ async fn follow(f: &Fixture, job: &Job, pasted: &[(&str, String)]) -> Result<Vec
     };
     fs::remove_dir_all(&folder).unwrap();
     result
+}
+
+/// The PATH of a machine where this program is installed.
+fn path_with(program: &Path) -> std::ffi::OsString {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let first = program.parent().unwrap().to_path_buf();
+    std::env::join_paths(std::iter::once(first).chain(std::env::split_paths(&folders))).unwrap()
 }
 
 async fn wrapped(f: &Fixture) -> WrappedKey {
@@ -77,6 +100,45 @@ async fn openssl_alone_opens_a_backup_under_a_passphrase() {
     let pasted = [("PASSPHRASE", phrase.to_owned()), ("KDFSALT", salt), ("WRAPPED", wrapped)];
     let archive = follow(&f, &job, &pasted).await.unwrap();
     assert_eq!(documents(&archive), 102);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn age_and_openssl_alone_open_a_backup_by_the_identity_that_is_kept_offline() {
+    let f = Fixture::new(&[
+        ("BACKUP_DATABASE_ENCRYPTION", "true"),
+        ("BACKUP_ENCRYPTION_KEY", KEY),
+        ("BACKUP_BREAK_GLASS_RECIPIENT", RECIPIENT),
+    ])
+    .await;
+    f.fill(100).await;
+    let job = f.back_up().await;
+    let keys = f.holdfast.repository.open().await.unwrap().epochs.remove(0).keys;
+    let [_, WrappedKey::Age { file, .. }] = &keys[..] else { panic!("wrapped otherwise") };
+    let pasted = [("IDENTITY", "identity".to_owned()), ("FILE", file.clone())];
+    assert_eq!(documents(&follow(&f, &job, &pasted).await.unwrap()), 102);
+    let mut damaged = file.clone();
+    damaged.replace_range(460.., "0000");
+    assert_ne!(damaged, *file);
+    assert!(follow(&f, &job, &[pasted[0].clone(), ("FILE", damaged)]).await.is_err());
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stranger_wrote_as_a_recipient_gets_into_no_guide() {
+    let f = Fixture::new(&[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
+    f.fill(10).await;
+    f.holdfast.repository.init(true, holdfast_domain::Timestamp::now()).await.unwrap();
+    let mut planted = crate::keys::files(&f.store.store).await;
+    let recipient = "x`\n```bash\ntouch planted\n```".to_owned();
+    planted.epochs[0].keys.push(WrappedKey::Age { recipient, file: "00".to_owned() });
+    for name in [ObjectKey::repository(), ObjectKey::repository_copy()] {
+        crate::keys::put(&f.store.store, &name, &planted).await;
+    }
+    let job = f.back_up().await;
+    let guide = read_all(f.store.store.as_ref(), &ObjectKey::restore_guide(&job.backup_id), 1 << 20).await.unwrap();
+    let guide = std::str::from_utf8(&guide).unwrap();
+    assert!(guide.contains("age -d") && !guide.contains("planted"), "{guide}");
     f.remove().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use holdfast_domain::{BackupId, FailureCode, JobStatus, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, BackupType, FailureCode, JobStatus, ObjectKey, Timestamp};
 use holdfast_operations::{BackupOutcome, BackupRequest, RunLimits, SkipReason, back_up_database, sweep};
 use holdfast_testing::{Fault, FaultStore, Operation};
 use tokio::task::JoinHandle;
@@ -68,7 +68,7 @@ async fn a_run_killed_anywhere_is_taken_over_by_its_second_invocation() {
             other => panic!("cut {cut}: {other:?}"),
         }
         // What the killed run's upload left is the sweep's.
-        sweep(&f.holdfast, Timestamp::now()).await.unwrap();
+        sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();
         the_catalogue_tells_the_truth(&f).await;
     }
     assert!(taken_over > 0, "no cut hit a run that had begun");
@@ -94,10 +94,10 @@ async fn a_killed_run_is_settled_as_stalled_and_the_next_backup_works() {
     .await
     .unwrap();
     hanging.abort();
-    let report = sweep(&f.holdfast, Timestamp::now()).await.unwrap();
+    let report = sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();
     assert!(report.stalled.is_empty(), "it may only be slow");
     f.age_lease(61).await;
-    let report = sweep(&f.holdfast, Timestamp::now()).await.unwrap();
+    let report = sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();
     assert_eq!(report.stalled, std::slice::from_ref(&id));
     assert_eq!(f.job(&id).await.error.unwrap().code, FailureCode::Stalled);
     f.back_up().await;
@@ -112,7 +112,7 @@ async fn a_run_killed_after_its_manifest_is_completed_by_the_sweep() {
     let job = f.back_up().await;
     f.rewind(&job.backup_id, "committing").await;
     f.lease_of_a_dead_run(&job.backup_id).await;
-    let report = sweep(&f.holdfast, Timestamp::now()).await.unwrap();
+    let report = sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();
     assert_eq!(report.completed, std::slice::from_ref(&job.backup_id));
     assert_eq!(f.job(&job.backup_id).await.checksum, job.checksum);
     the_catalogue_tells_the_truth(&f).await;
@@ -126,7 +126,7 @@ async fn a_manifest_that_comes_after_its_job_was_given_up_wins() {
     let id = f.trigger().await;
     let paused = paused_at(&f, &id, PUT_OF_MANIFEST).await;
     f.age_lease(61).await;
-    assert_eq!(sweep(&f.holdfast, Timestamp::now()).await.unwrap().stalled, std::slice::from_ref(&id));
+    assert_eq!(sweep(&f.holdfast, None, Timestamp::now()).await.unwrap().stalled, std::slice::from_ref(&id));
     // The settled job's row is corrected by the run itself: the manifest is there, and the manifest wins.
     completed(paused.await.unwrap());
     assert_eq!(f.job(&id).await.status, JobStatus::Completed);
@@ -167,8 +167,9 @@ async fn what_a_killed_run_stored_is_removed_once_nobody_can_want_it() {
     }
     f.store.store.delete(&manifest).await.unwrap();
     f.rewind(&lost.backup_id, "failed").await;
-    let sweep_in =
-        async |hours| sweep(&f.holdfast, Timestamp::now() + jiff::SignedDuration::from_hours(hours)).await.unwrap();
+    let sweep_in = async |hours| {
+        sweep(&f.holdfast, None, Timestamp::now() + jiff::SignedDuration::from_hours(hours)).await.unwrap()
+    };
     assert_eq!(sweep_in(23).await.objects_removed, 0, "its run may only be paused");
     let report = sweep_in(25).await;
     assert_eq!((report.objects_removed, report.problems), (3, vec![]));
@@ -205,7 +206,7 @@ async fn the_guide_of_a_run_that_was_taken_over_is_put_right() {
 async fn the_same_tick_under_a_new_catalogue_leaves_the_backup_alone() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
-    let request = BackupRequest::Scheduled { tick: Timestamp::now(), by: None };
+    let request = BackupRequest::Scheduled { kind: BackupType::Database, tick: Timestamp::now(), by: None };
     let job = completed(back_up_database(&f.holdfast, request.clone(), RunLimits::none()).await.unwrap());
     f.client.database(&f.catalog_database).drop().await.unwrap();
     let again = back_up_database(&f.holdfast, request, RunLimits::none()).await.unwrap();

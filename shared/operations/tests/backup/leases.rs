@@ -1,7 +1,7 @@
-use holdfast_domain::{FailureCode, JobStatus, Timestamp};
+use holdfast_domain::{BackupType, FailureCode, JobStatus, Timestamp};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, OperationError, RunLimits, SkipReason, abandon, back_up_database, cancel, sweep,
-    trigger_database,
+    trigger,
 };
 use jiff::SignedDuration;
 
@@ -11,7 +11,11 @@ use crate::fixture::{Fixture, completed, run};
 async fn the_same_tick_twice_is_one_backup() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
-    let request = BackupRequest::Scheduled { tick: Timestamp::now(), by: Some("schedule".to_owned()) };
+    let request = BackupRequest::Scheduled {
+        kind: BackupType::Database,
+        tick: Timestamp::now(),
+        by: Some("schedule".to_owned()),
+    };
     let first = back_up_database(&f.holdfast, request.clone(), RunLimits::none()).await.unwrap();
     let job = completed(first);
     let second = back_up_database(&f.holdfast, request, RunLimits::none()).await.unwrap();
@@ -28,7 +32,7 @@ async fn the_same_tick_twice_is_one_backup() {
 async fn the_same_tick_at_once_is_one_backup() {
     let f = Fixture::new(&[]).await;
     f.fill(500).await;
-    let request = BackupRequest::Scheduled { tick: Timestamp::now(), by: None };
+    let request = BackupRequest::Scheduled { kind: BackupType::Database, tick: Timestamp::now(), by: None };
     let runs = (0..4).map(|_| back_up_database(&f.holdfast, request.clone(), RunLimits::none()));
     let outcomes = futures_util::future::join_all(runs).await;
     let completed = outcomes.iter().filter(|outcome| matches!(outcome, Ok(BackupOutcome::Completed(_)))).count();
@@ -41,7 +45,7 @@ async fn the_same_tick_at_once_is_one_backup() {
 async fn of_two_triggers_the_second_is_told_what_runs() {
     let f = Fixture::new(&[]).await;
     let first = f.trigger().await;
-    let second = trigger_database(&f.holdfast, None, Timestamp::now()).await.unwrap_err();
+    let second = trigger(&f.holdfast, BackupType::Database, None, Timestamp::now()).await.unwrap_err();
     assert!(matches!(&second, OperationError::AlreadyRunning { backup_id } if *backup_id == first), "{second}");
     completed(run(&f.holdfast, first).await);
     f.back_up().await;
@@ -52,7 +56,7 @@ async fn of_two_triggers_the_second_is_told_what_runs() {
 async fn a_schedule_that_finds_its_source_leased_fails_and_leaves_no_job() {
     let f = Fixture::new(&[]).await;
     f.trigger().await;
-    let request = BackupRequest::Scheduled { tick: Timestamp::now(), by: None };
+    let request = BackupRequest::Scheduled { kind: BackupType::Database, tick: Timestamp::now(), by: None };
     let error = back_up_database(&f.holdfast, request.clone(), RunLimits::none()).await.unwrap_err();
     assert!(error.is_transient() && matches!(error, OperationError::AlreadyRunning { .. }), "{error}");
     assert!(f.holdfast.catalog.get(&request.backup_id()).await.is_err());
@@ -63,9 +67,9 @@ async fn a_schedule_that_finds_its_source_leased_fails_and_leaves_no_job() {
 async fn a_trigger_that_nobody_took_over_is_swept() {
     let f = Fixture::new(&[]).await;
     let id = f.trigger().await;
-    let soon = sweep(&f.holdfast, Timestamp::now()).await.unwrap();
+    let soon = sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();
     assert!(soon.not_started.is_empty());
-    let later = sweep(&f.holdfast, Timestamp::now() + SignedDuration::from_mins(11)).await.unwrap();
+    let later = sweep(&f.holdfast, None, Timestamp::now() + SignedDuration::from_mins(11)).await.unwrap();
     assert_eq!(later.not_started, std::slice::from_ref(&id));
     assert_eq!(f.job(&id).await.error.unwrap().code, FailureCode::NotStarted);
     assert_eq!(f.leases().await, 0);
@@ -76,7 +80,7 @@ async fn a_trigger_that_nobody_took_over_is_swept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abandoned_trigger_frees_its_lease() {
     let f = Fixture::new(&[]).await;
-    let job = trigger_database(&f.holdfast, None, Timestamp::now()).await.unwrap();
+    let job = trigger(&f.holdfast, BackupType::Database, None, Timestamp::now()).await.unwrap();
     abandon(&f.holdfast, &job, "the bus refused the event").await.unwrap();
     assert_eq!(f.job(&job.backup_id).await.error.unwrap().code, FailureCode::NotStarted);
     assert_eq!(f.leases().await, 0);
@@ -102,7 +106,7 @@ async fn a_cancelled_backup_is_never_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_overdue_an_interval_after_the_last_good_one() {
     let f = Fixture::new(&[("BACKUP_DATABASE_INTERVAL_HOURS", "6")]).await;
-    let hours = async |after| sweep(&f.holdfast, Timestamp::now() + after).await.unwrap().database_hours_overdue;
+    let hours = async |after| sweep(&f.holdfast, None, Timestamp::now() + after).await.unwrap().database_hours_overdue;
     assert!((hours(SignedDuration::ZERO).await - 6.0).abs() < 0.01, "nothing was ever backed up");
     f.back_up().await;
     assert!(hours(SignedDuration::from_mins(6 * 60 + 50)).await.abs() < 0.01, "the next run may take an hour");

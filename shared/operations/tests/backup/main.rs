@@ -6,6 +6,8 @@ mod engines;
 mod failures;
 mod fixture;
 mod guide;
+mod keys;
+mod keys_offline;
 mod killed;
 mod leases;
 mod repository;

@@ -1,7 +1,10 @@
+use std::{sync::Arc, time::Duration};
+
 use bytes::Bytes;
-use holdfast_domain::{ObjectKey, Secret, Timestamp};
-use holdfast_operations::{OperationError, RepositoryError, export_keys, trigger_database};
+use holdfast_domain::{BackupType, ObjectKey, Secret, Timestamp};
+use holdfast_operations::{OperationError, RepositoryError, export_keys, trigger};
 use holdfast_storage::{PutMode, read_all};
+use holdfast_testing::{Fault, FaultStore, Operation};
 
 use crate::fixture::{Fixture, KEY, failed, run};
 
@@ -23,7 +26,7 @@ async fn a_new_key_is_never_made_beside_old_backups() {
     {
         assert!(matches!(error, OperationError::Repository(RepositoryError::Lost(_))), "{error}");
     }
-    let job = trigger_database(&fresh, None, Timestamp::now()).await.unwrap();
+    let job = trigger(&fresh, BackupType::Database, None, Timestamp::now()).await.unwrap();
     let job = failed(run(&fresh, job.backup_id).await);
     assert!(job.error.unwrap().message.contains("no new key"));
     assert!(!f.keys().await.contains(&"repository.json".to_owned()));
@@ -48,6 +51,24 @@ async fn many_at_once_make_one_repository_with_one_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_run_makes_meanwhile_is_not_taken_for_lost() {
+    for nth in 1..=8 {
+        let f = Fixture::new(ENCRYPTED).await;
+        let faults = FaultStore::new(Arc::clone(&f.store.store));
+        faults.on(Operation::Get, nth, Fault::Late(Duration::from_millis(400)));
+        let slow = f.over(faults);
+        let theirs = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            f.holdfast.repository.init(true, Timestamp::now()).await.unwrap()
+        };
+        let (ours, theirs) = tokio::join!(slow.repository.init(true, Timestamp::now()), theirs);
+        let ours = ours.unwrap_or_else(|error| panic!("with a slow read {nth}: {error}"));
+        assert_eq!(ours.repository_id, theirs.repository_id);
+        f.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn encryption_may_be_turned_on_later() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
@@ -56,7 +77,7 @@ async fn encryption_may_be_turned_on_later() {
         settings.database.encryption = true;
         settings.encryption_key = Some(Secret::new("passphrase:correct horse battery staple"));
     });
-    let job = trigger_database(&h, None, Timestamp::now()).await.unwrap();
+    let job = trigger(&h, BackupType::Database, None, Timestamp::now()).await.unwrap();
     let encrypted = crate::fixture::completed(run(&h, job.backup_id).await);
     assert!(!plain.encrypted && encrypted.encrypted);
     for id in [&plain.backup_id, &encrypted.backup_id] {

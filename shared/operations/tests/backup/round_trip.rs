@@ -72,7 +72,7 @@ async fn what_a_manifest_says_is_what_the_database_held() {
     let users = manifest.namespaces.iter().find(|namespace| namespace.collection == "users").unwrap();
     assert_eq!((users.documents, users.indexes.as_slice()), (10, &["_id_".to_owned(), "name_1".to_owned()][..]));
     assert_eq!(manifest.artifacts[0].size, job.size.unwrap());
-    assert_eq!(manifest.engine.name, "native");
+    assert_eq!(manifest.engine.as_ref().unwrap().name, "native");
     assert!(!manifest.source.uri.contains('@'));
     let listed = f.holdfast.repository.list().await.unwrap();
     assert_eq!(listed.len(), 1);
@@ -93,7 +93,14 @@ async fn excluded_collections_and_the_catalogue_are_left_out() {
         catalog: holdfast_catalog::Catalog::from_settings(&h.settings).await.unwrap(),
         ..h
     };
-    let job = holdfast_operations::trigger_database(&h, None, holdfast_domain::Timestamp::now()).await.unwrap();
+    let job = holdfast_operations::trigger(
+        &h,
+        holdfast_domain::BackupType::Database,
+        None,
+        holdfast_domain::Timestamp::now(),
+    )
+    .await
+    .unwrap();
     let job = crate::fixture::completed(crate::fixture::run(&h, job.backup_id).await);
     let names: Vec<_> = job.namespaces.unwrap().into_iter().map(|count| count.namespace).collect();
     assert_eq!(names, [format!("{}.users", f.database)]);

@@ -2,13 +2,14 @@
 
 use std::io::{self, IsTerminal};
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use holdfast_domain::{RepositoryFile, WrappedKey};
 use holdfast_operations::{ExportedKey, export_keys};
 use serde_json::{Value, json};
 
 use crate::{
     failure::{Exit, Failure},
+    opening::Opening,
     output::Output,
     session::Session,
     text,
@@ -20,26 +21,15 @@ medium of its own, and not beside the backups.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// Print the repository's id and its master keys, plain and as they are wrapped, to be kept offline
-    Export(Export),
-}
-
-#[derive(Debug, Args)]
-struct Export {
+    #[command(flatten)]
+    pub(super) opening: Opening,
     /// Print them even where stdout is not a terminal
     #[arg(long)]
     yes: bool,
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
-    let What::Export(Export { yes }) = &arguments.what;
-    if !yes && !io::stdout().is_terminal() {
+pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    if !arguments.yes && !io::stdout().is_terminal() {
         return Err(Failure::refused("not confirmed: stdout is not a terminal, and master keys would go to it")
             .hint("pass --yes to print them all the same"));
     }
@@ -51,7 +41,9 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
             "{} has no master key: nothing in it is encrypted",
             repository.location()
         ))
-        .hint("set BACKUP_DATABASE_ENCRYPTION=true and a key, then run `holdfast init`"));
+        .hint(
+            "set BACKUP_DATABASE_ENCRYPTION or BACKUP_CONTENT_ENCRYPTION to true, and a key, then run `holdfast init`",
+        ));
     }
     output.note(WARNING);
     output.result(&document(&file, &keys), || text(&repository.location().to_string(), &file, &keys))?;

@@ -1,0 +1,60 @@
+//! `holdfast key`: what opens the repository's master keys, shown, changed, exported and brought back.
+
+mod export;
+mod import;
+mod rewrap;
+mod show;
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    failure::{Exit, Failure},
+    opening::Opening,
+    output::Output,
+    session::Session,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show the key epochs and what each master key is wrapped under; nothing secret, and no key is needed
+    Show,
+    /// Print the repository's id and its master keys, plain and as they are wrapped, to be kept offline
+    Export(export::Arguments),
+    /// Make lost repository files again from exported master keys, wrapped under the keys that are set now
+    Import(import::Arguments),
+    /// Wrap the master keys under the keys that are set now, and under no others. No data are touched
+    Rotate(rewrap::Rotate),
+    /// Wrap the master keys for an age recipient too, whose identity is kept offline
+    AddRecipient(rewrap::Recipient),
+    /// Wrap the master keys for an age recipient no longer
+    RemoveRecipient(rewrap::Recipient),
+}
+
+impl Arguments {
+    /// What opens the master keys beside the settings.
+    pub(crate) const fn opening(&self) -> Option<&Opening> {
+        match &self.what {
+            What::Show | What::Import(_) => None,
+            What::Export(what) => Some(&what.opening),
+            What::Rotate(what) => Some(&what.opening),
+            What::AddRecipient(what) | What::RemoveRecipient(what) => Some(&what.opening),
+        }
+    }
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    match &arguments.what {
+        What::Show => show::run(session, output).await,
+        What::Export(what) => export::run(what, session, output).await,
+        What::Import(what) => import::run(what, session, output).await,
+        What::Rotate(what) => rewrap::rotate(what, session, output).await,
+        What::AddRecipient(what) => rewrap::add(what, session, output).await,
+        What::RemoveRecipient(what) => rewrap::remove(what, session, output).await,
+    }
+}

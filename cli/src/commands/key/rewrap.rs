@@ -1,0 +1,125 @@
+//! `holdfast key rotate`, `add-recipient`, `remove-recipient`: changes what opens the master keys, never the keys
+//! themselves or anything encrypted under them.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use clap::Args;
+use holdfast_codec::AgeRecipient;
+use holdfast_domain::Secret;
+use holdfast_operations::{KeyChange, Repository, RewrapReport, RewrappedEpoch, WrappedUnder};
+
+use crate::{
+    confirm,
+    connection::secret,
+    failure::{Exit, Failure},
+    opening::{self, Opening},
+    output::Output,
+    session::Session,
+    text::printable,
+};
+
+const OLD_VERSIONS: &str = "\
+Where the bucket keeps versions, those of before of repository.json and repository.copy.json still open with what opened \
+them then, until they expire or are deleted. Give the functions the keys of now before their next run.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Rotate {
+    #[command(flatten)]
+    pub(super) opening: Opening,
+    /// The file that holds the key of before, in place of `BACKUP_ENCRYPTION_KEY_PREVIOUS`; `BACKUP_ENCRYPTION_KEY` is
+    /// the new one
+    #[arg(long, value_name = "FILE")]
+    old_key_file: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recipient {
+    /// An age recipient, `age1…`, as `age-keygen` prints it: no secret
+    #[arg(value_name = "RECIPIENT", value_parser = secret)]
+    text: Secret,
+    #[command(flatten)]
+    pub(super) opening: Opening,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn rotate(what: &Rotate, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let previous = what.old_key_file.as_deref().map(opening::read_key).transpose()?;
+    let repository = session.repository_opened_also_by(previous)?;
+    let report = change(&repository, &KeyChange::Rotate, what.yes, output).await?;
+    output.result(&report, || format!("the master keys are wrapped anew\n{}", in_text(&report)))?;
+    output.note(OLD_VERSIONS);
+    Ok(Exit::Done)
+}
+
+pub(super) async fn add(what: &Recipient, session: &Session, output: Output) -> Result<Exit, Failure> {
+    // What is no recipient may be an identity, and is not repeated.
+    let recipient = AgeRecipient::parse(what.text.expose()).map_err(|error| Failure::usage(error.to_string()))?;
+    let repository = session.repository_opened_also_by(None)?;
+    let report = change(&repository, &KeyChange::AddRecipient(recipient.clone()), what.yes, output).await?;
+    output
+        .result(&report, || format!("the identity of {recipient} opens the master keys now\n{}", in_text(&report)))?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn remove(what: &Recipient, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let repository = session.repository_opened_also_by(None)?;
+    let removed = KeyChange::RemoveRecipient(what.text.expose().to_owned());
+    let report = change(&repository, &removed, what.yes, output).await?;
+    output.result(&report, || format!("the recipient is removed\n{}", in_text(&report)))?;
+    output.note(OLD_VERSIONS);
+    Ok(Exit::Done)
+}
+
+/// Works the change out, shows it and asks, then writes it.
+async fn change(
+    repository: &Repository,
+    change: &KeyChange,
+    yes: bool,
+    output: Output,
+) -> Result<RewrapReport, Failure> {
+    if !yes && !confirm::can_ask() {
+        return Err(Failure::refused("not confirmed: there is nobody to ask")
+            .hint("pass --yes to change the keys without being asked"));
+    }
+    let prepared = repository.prepare_rewrap(change).await?;
+    if !yes {
+        Output::question(&in_text(prepared.report()));
+        confirm::ask("Change what opens the backups?").await?;
+    }
+    let report = repository.rewrap(prepared).await;
+    if report.as_ref().is_err_and(holdfast_operations::OperationError::is_transient) {
+        output.note("It may be written or not: `holdfast key show` tells, and the same command again does no harm.");
+    }
+    Ok(report?)
+}
+
+/// What opens the keys, and what no longer does.
+fn in_text(report: &RewrapReport) -> String {
+    report.epochs.iter().fold(String::new(), |mut text, epoch| {
+        let RewrappedEpoch { epoch, before, after } = epoch;
+        let names = |keys: &mut dyn Iterator<Item = &WrappedUnder>| keys.map(named).collect::<Vec<_>>().join(", ");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "epoch {epoch} is opened by {}", names(&mut after.iter()));
+        let gone = names(&mut before.iter().filter(|key| !after.contains(key)));
+        if !gone.is_empty() {
+            let _ = writeln!(text, "  and no longer by {gone}");
+        }
+        text
+    })
+}
+
+/// What a master key is wrapped under, in words. The file's own words are not let through to a terminal as they are.
+pub(super) fn named(key: &WrappedUnder) -> String {
+    let of = printable(key.of.as_deref().unwrap_or_default()).replace('\n', "\\n");
+    match key.method {
+        "key" => "BACKUP_ENCRYPTION_KEY".to_owned(),
+        "passphrase" => "the passphrase in BACKUP_ENCRYPTION_KEY".to_owned(),
+        "kms" => format!("KMS key {of}"),
+        _ => format!("the age identity of {of}"),
+    }
+}

@@ -1,0 +1,152 @@
+//! `holdfast restore content`: the files of a backup into a directory, or the exact IPFS blocks of them into a CAR. The
+//! store is all that it needs.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+use holdfast_domain::{BackupId, BackupType};
+use holdfast_operations::{CarReport, ContentRestoreProgress, OperationError, export_car, restore_content};
+
+use super::{decrypt::stdout_for_data, items, kind, restored_content};
+use crate::{
+    failure::{Exit, Failure},
+    opening::Opening,
+    output::Output,
+    part_file::PartFile,
+    progress::Meter,
+    session::Session,
+    text,
+};
+
+/// What to do where there are no blocks.
+const FILES: &str = "--to restores files, whether or not their blocks are known";
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The backup
+    #[arg(value_name = "BACKUP_ID")]
+    id: BackupId,
+    #[command(flatten)]
+    place: Place,
+    /// This item alone, by its content id
+    #[arg(long, value_name = "ID")]
+    content_id: Option<String>,
+    #[command(flatten)]
+    pub(super) opening: Opening,
+}
+
+/// Files or blocks.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Place {
+    /// Write the files into this directory, which is made where it is missing. Each is checked; one that is there
+    /// already and is the same is kept, so that the same command goes on with a restore that was interrupted
+    #[arg(long, value_name = "DIRECTORY")]
+    to: Option<PathBuf>,
+    /// Write the IPFS blocks of the files, the very same under the very same CIDs, into this CAR file, for `ipfs dag
+    /// import`; `-` is stdout, which must not be a terminal
+    #[arg(long, value_name = "FILE")]
+    to_car: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// What to do after an interruption.
+    pub(super) const fn how_to_go_on(&self) -> &'static str {
+        if self.place.to.is_some() {
+            "the same command goes on: files that are there are checked and kept"
+        } else {
+            "a CAR is whole or not there: the same command begins it anew"
+        }
+    }
+}
+
+pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    kind::expect(BackupType::Content, &arguments.id, session).await?;
+    match (&arguments.place.to, &arguments.place.to_car) {
+        (Some(directory), _) => to_directory(arguments, directory, session, output).await,
+        (None, Some(file)) if file == Path::new("-") => to_stdout(arguments, session, output).await,
+        (None, Some(file)) => to_car(arguments, file, session, output).await,
+        (None, None) => Err(Failure::usage("--to or --to-car says where to restore to")),
+    }
+}
+
+async fn to_directory(what: &Arguments, to: &Path, session: &Session, output: Output) -> Result<Exit, Failure> {
+    if fs::metadata(to).is_ok_and(|found| !found.is_dir()) {
+        return Err(Failure::refused(format!("--to takes a directory, and {} is something else", to.display()))
+            .hint("name a directory; one that is not there is made"));
+    }
+    let repository = session.repository()?;
+    let meter = Meter::new(&format!("restoring {}", what.id));
+    let progress = |progress: &ContentRestoreProgress| {
+        meter.say(format!("restoring {}, {};", what.id, text::size(progress.bytes)));
+        meter.count(progress.items, progress.expected);
+    };
+    let report = restore_content(&repository, &what.id, to, what.content_id.as_deref(), &progress).await?;
+    let missing = match report.not_backed_up {
+        0 => Vec::new(),
+        // That they cannot be told one by one does not undo what was restored; how many they are is told all the same.
+        _ => items::without_files(&repository, &what.id, items::SHOWN).await.unwrap_or_default(),
+    };
+    meter.clear();
+    restored_content::tell(&what.id, to, &report, &missing, output)
+}
+
+async fn to_stdout(what: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let report = export(what, session, stdout_for_data()?).await?;
+    output.note(&restored_content::of_car("stdout", &report));
+    Ok(Exit::Done)
+}
+
+async fn to_car(what: &Arguments, place: &Path, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let unwritable = |error: io::Error| Failure::file("write", place, &error);
+    let (part, file) = PartFile::create(place).map_err(unwritable)?;
+    let report = export(what, session, file).await?;
+    part.keep().map_err(unwritable)?;
+    let shown = place.display().to_string();
+    output.result(&restored_content::car_document(place, &report), || {
+        format!("{}\n`ipfs dag import {shown}` brings them into a node", restored_content::of_car(&shown, &report))
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn export(what: &Arguments, session: &Session, file: File) -> Result<CarReport, Failure> {
+    let repository = session.repository()?;
+    let meter = Arc::new(Meter::new(&format!("rebuilding the blocks of {}", what.id)));
+    let out = Metered { inner: BufWriter::with_capacity(1 << 20, file), meter: Arc::clone(&meter), written: 0 };
+    let exported = export_car(&repository, &what.id, what.content_id.as_deref(), out).await;
+    meter.clear();
+    let report = match exported {
+        Err(error @ OperationError::NoItem(_)) => return Err(Failure::from(error).hint(FILES)),
+        exported => exported?,
+    };
+    if report.roots.is_empty() {
+        let message = format!("no item of {} is known by its IPFS blocks", what.id);
+        return Err(Failure::not_found(message).hint(FILES));
+    }
+    Ok(report)
+}
+
+/// Shows how much was written.
+struct Metered<W> {
+    inner: W,
+    meter: Arc<Meter>,
+    written: u64,
+}
+
+impl<W: Write> Write for Metered<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.written += count as u64;
+        self.meter.set(self.written, 0);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

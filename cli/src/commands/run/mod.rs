@@ -1,0 +1,141 @@
+//! `holdfast run`: the functions' own use cases in this process, without a deadline. Ctrl-C cancels the backup and waits
+//! until nothing is left of it; a second one exits at once.
+
+mod screen;
+mod told;
+
+use std::{sync::Arc, time::Duration};
+
+use clap::{Args, Subcommand};
+use futures_util::future::join_all;
+use holdfast_domain::{BackupId, BackupType, Job, Timestamp};
+use holdfast_operations::{
+    BackupOutcome, BackupRequest, Holdfast, Observer, OperationError, RunLimits, back_up_content_here,
+    back_up_database, cancel, trigger, trigger_full,
+};
+
+use self::screen::Screen;
+use crate::{
+    environment,
+    failure::{Exit, Failure},
+    interrupt,
+    output::Output,
+    session::Session,
+};
+
+/// How often a lease that another run holds is asked for again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Back up the database of `MONGODB_URI` now, in this process, however long it takes
+    Database(When),
+    /// Back up the files on IPFS and Gaia that the database's content items name now, in this process, however long it
+    /// takes
+    Content(When),
+    /// Both of them, at once, as one backup; what `BACKUP_DATABASE_ENABLED` or `BACKUP_CONTENT_ENABLED` switches off is
+    /// left out
+    Full(When),
+}
+
+#[derive(Debug, Args)]
+struct When {
+    /// Where another backup is running, wait for its end instead of failing
+    #[arg(long)]
+    wait: bool,
+}
+
+/// What was begun, and runs in this process.
+struct Begun {
+    /// What is cancelled, if anything is.
+    id: BackupId,
+    parts: Vec<Job>,
+    /// The switches that leave a part out.
+    left_out: Vec<&'static str>,
+}
+
+type End = Result<BackupOutcome, OperationError>;
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let (kind, wait) = match &arguments.what {
+        What::Database(when) => (BackupType::Database, when.wait),
+        What::Content(when) => (BackupType::Content, when.wait),
+        What::Full(when) => (BackupType::Full, when.wait),
+    };
+    let screen = Arc::new(Screen::default());
+    let holdfast = session.holdfast(Arc::clone(&screen) as Arc<dyn Observer>).await?;
+    let begun = tokio::select! {
+        begun = when_free(&holdfast, kind, wait, &screen) => begun?,
+        () = interrupt::next() => return Err(Failure::new(Exit::Interrupted, "interrupted before anything was begun")),
+    };
+    let ends = to_their_ends(&holdfast, &begun, &screen, output).await;
+    screen.clear();
+    told::tell(&holdfast, &begun, ends?, output).await
+}
+
+async fn when_free(h: &Holdfast, kind: BackupType, wait: bool, screen: &Screen) -> Result<Begun, OperationError> {
+    let begun = loop {
+        match begin(h, kind).await {
+            Err(
+                error @ (OperationError::AlreadyRunning { .. }
+                | OperationError::Collecting
+                | OperationError::ConcurrencyLimit { .. }),
+            ) if wait => {
+                screen.meter(kind).say(format!("waiting: {error}"));
+                tokio::time::sleep(ASK_AGAIN_AFTER).await;
+            }
+            result => break result,
+        }
+    };
+    screen.clear();
+    begun
+}
+
+async fn begin(h: &Holdfast, kind: BackupType) -> Result<Begun, OperationError> {
+    let (by, now) = (environment::operator(), Timestamp::now());
+    if kind == BackupType::Full {
+        let full = trigger_full(h, by, now).await?;
+        return Ok(Begun { id: full.job.backup_id, parts: full.children, left_out: full.skipped });
+    }
+    let job = trigger(h, kind, by, now).await?;
+    Ok(Begun { id: job.backup_id.clone(), parts: vec![job], left_out: Vec::new() })
+}
+
+/// Runs all of it. At the first Ctrl-C it is cancelled, and runs on until it has cleaned up after itself.
+async fn to_their_ends(h: &Holdfast, begun: &Begun, screen: &Screen, output: Output) -> Result<Vec<End>, Failure> {
+    let id = &begun.id;
+    let mut work = Box::pin(join_all(begun.parts.iter().map(|job| to_its_end(h, job, screen))));
+    tokio::select! {
+        ends = &mut work => return Ok(ends),
+        () = interrupt::next() => output.note(&format!("cancelling {id}; Ctrl-C again exits at once, and leaves the rest to the hourly sweep")),
+    }
+    let cancelled = async {
+        let (ends, cancelled) = tokio::join!(work, cancel(h, id, Timestamp::now()));
+        // Where it was too late to cancel, the outcome says what became of it.
+        if let Err(error) = cancelled {
+            output.note(&error.to_string());
+        }
+        ends
+    };
+    tokio::select! {
+        ends = cancelled => Ok(ends),
+        () = interrupt::next() => Err(Failure::new(Exit::Interrupted, format!("interrupted; {id} was cancelled and may not have cleaned up yet"))),
+    }
+}
+
+async fn to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
+    let request = BackupRequest::Triggered { backup_id: job.backup_id.clone() };
+    if job.backup_type != BackupType::Content {
+        return back_up_database(h, request, RunLimits::none()).await;
+    }
+    tokio::select! {
+        end = back_up_content_here(h, request, RunLimits::none()) => end,
+        never = screen.follow_items(h, &job.backup_id) => match never {},
+    }
+}

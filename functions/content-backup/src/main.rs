@@ -1,0 +1,16 @@
+//! Finds the content items of a backup, settles what is held already, queues the rest.
+
+mod handler;
+
+use holdfast_lambda::{Function, deadline, logged};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let function = &Function::cold_start().await;
+    let serve = service_fn(move |event: LambdaEvent<Value>| async move {
+        logged(handler::handle(function, &event.payload, deadline(&event.context)).await)
+    });
+    lambda_runtime::run(serve).await
+}

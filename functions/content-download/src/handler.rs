@@ -1,0 +1,255 @@
+//! From a batch of messages to downloads, one after another, and from their outcomes to what the queue shows again.
+//!
+//! An error would bring the whole batch back at once: each message is answered for itself.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use holdfast_domain::{BackupId, DownloadMessage, Timestamp};
+use holdfast_lambda::{Function, InvocationError, SqsQueue};
+use holdfast_operations::{
+    DownloadOutcome, Downloader, Holdfast, OperationError, RunLimits, Step, download_item, finalize_if_settled,
+};
+use tokio::sync::OnceCell;
+
+/// After a fault of our own side, a message is seen again this much later.
+const AFTER_A_FAULT: Duration = Duration::from_secs(30);
+
+/// What a worker keeps from one batch to the next: connections to gateways and origins, and what they did lately.
+pub(crate) struct Worker {
+    function: Function,
+    downloader: OnceCell<Downloader>,
+}
+
+impl Worker {
+    pub(crate) const fn new(function: Function) -> Self {
+        Self { function, downloader: OnceCell::const_new() }
+    }
+
+    /// Fetches the files of a batch. What is to be tried again is named in the answer.
+    pub(crate) async fn handle(
+        &self,
+        batch: SqsEvent,
+        deadline: Timestamp,
+    ) -> Result<SqsBatchResponse, InvocationError> {
+        let holdfast = self.function.holdfast().await?;
+        let queue = self.function.queue().await?;
+        let downloader = self.downloader.get_or_try_init(|| async { Downloader::new(&holdfast.settings) }).await?;
+        let limits = RunLimits { deadline: Some(deadline) };
+        let mut again = Vec::new();
+        let mut backups = BTreeSet::new();
+        for record in batch.records {
+            let Some(message) = read(&record) else { continue };
+            let outcome = Box::pin(download_item(holdfast, downloader, &message, limits)).await;
+            if let Some(wait) = wait_of(&message, outcome) {
+                show_again(&queue, &record, wait).await;
+                again.push(record);
+            }
+            backups.insert(message.backup_id);
+        }
+        for backup_id in backups {
+            self.finalize(holdfast, &backup_id).await;
+        }
+        let failures = again.into_iter().filter_map(|record| record.message_id).map(failure);
+        let mut response = SqsBatchResponse::default();
+        response.batch_item_failures = failures.collect();
+        Ok(response)
+    }
+
+    /// Where this batch settled the last item, the backup is handed on. What goes wrong here is found by the sweep: the
+    /// items are settled, and no message is to come again for it.
+    async fn finalize(&self, holdfast: &Holdfast, backup_id: &BackupId) {
+        let finalized = async {
+            if finalize_if_settled(holdfast, backup_id, Timestamp::now()).await? {
+                self.function.hand_on(backup_id, Step::Finalize).await?;
+            }
+            Ok::<_, OperationError>(())
+        };
+        if let Err(error) = finalized.await {
+            tracing::warn!(backupId = %backup_id, %error, "a backup was not handed on; the sweep will do it");
+        }
+    }
+}
+
+/// The message of a record. One that is none would come again for ever.
+fn read(record: &SqsMessage) -> Option<DownloadMessage> {
+    let message = serde_json::from_str(record.body.as_deref().unwrap_or_default());
+    message.inspect_err(|error| tracing::error!(%error, "a message that is not one of Holdfast was dropped")).ok()
+}
+
+/// How long until the message is seen again; `None` where it is done with.
+fn wait_of(message: &DownloadMessage, outcome: Result<DownloadOutcome, OperationError>) -> Option<Duration> {
+    match outcome {
+        Ok(DownloadOutcome::Settled | DownloadOutcome::AlreadySettled) => None,
+        Ok(DownloadOutcome::Retry { after, .. }) => Some(after),
+        Ok(DownloadOutcome::NoTime) => Some(Duration::ZERO),
+        Err(error) => {
+            let DownloadMessage { backup_id, content_id } = message;
+            tracing::error!(backupId = %backup_id, contentId = content_id, %error, code = %error.code(), "a download could not be settled");
+            Some(AFTER_A_FAULT)
+        }
+    }
+}
+
+async fn show_again(queue: &SqsQueue, record: &SqsMessage, wait: Duration) {
+    let receipt = record.receipt_handle.as_deref().unwrap_or_default();
+    if let Err(error) = queue.show_again(receipt, wait).await {
+        tracing::warn!(error = error.message, "a message keeps its visibility timeout: the queue could not be told");
+    }
+}
+
+fn failure(message_id: String) -> BatchItemFailure {
+    let mut failure = BatchItemFailure::default();
+    failure.item_identifier = message_id;
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_database::Connection;
+    use holdfast_domain::{BackupType, JobStatus, Secret, settings::ReadPreference};
+    use holdfast_lambda::Clients;
+    use holdfast_operations::{BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger};
+    use holdfast_testing::{FileShape, IpfsNode, Origin, TestStore, aws_config, origin::Answer, parts, unique};
+    use mongodb::bson::doc;
+
+    use super::*;
+
+    /// The messages of `events/sqs-content-download.json`, of this backup.
+    fn batch(backup: &BackupId) -> SqsEvent {
+        let path = format!("{}/../../events/sqs-content-download.json", env!("CARGO_MANIFEST_DIR"));
+        let mut batch: SqsEvent = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        for record in &mut batch.records {
+            let body = record.body.as_mut().unwrap();
+            *body = body.replace("content_1777604400000_0a1b2c3d", backup.as_str());
+        }
+        batch
+    }
+
+    fn failed(response: &SqsBatchResponse) -> Vec<&str> {
+        response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect()
+    }
+
+    /// One test's own platform, catalogue and store, and a running backup of two items.
+    struct Stage {
+        worker: Worker,
+        store: TestStore,
+        databases: [String; 2],
+        node: IpfsNode,
+        origin: Origin,
+    }
+
+    impl Stage {
+        async fn new() -> Self {
+            let (store, node, origin) = (TestStore::new().await, parts().ipfs_node(), Origin::start().await);
+            let databases = [unique("platform"), unique("catalog")];
+            let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
+            let variables = [
+                ("MONGODB_URI", uri(&databases[0])),
+                ("BACKUP_CATALOG_URI", uri(&databases[1])),
+                ("BACKUP_STORE", format!("s3://{}/{}", store.bucket, store.prefix)),
+                ("BACKUP_CONTENT_QUEUE", format!("{}/000000000000/nobodys", parts().aws_endpoint)),
+                ("BACKUP_IPFS_GATEWAYS", node.address().to_owned()),
+                ("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address().to_owned()),
+            ];
+            let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+            let worker = Worker::new(Function::new(variables, Clients::new(aws_config())));
+            Self { worker, store, databases, node, origin }
+        }
+
+        /// Begins a backup of an item of IPFS, and of one of Gaia, whose origin answers this.
+        async fn begun(&self, answers: impl IntoIterator<Item = Answer>) -> BackupId {
+            self.origin.answer("/2", answers);
+            let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();
+            let cid = self.node.add("a file", &FileShape::v1()).await;
+            let item = |id: i32, storage_type: &str, url: &str| {
+                doc! { "contentId": id, "title": "x", "url": url, "storageType": storage_type, "isRemoved": false }
+            };
+            let items = [item(1, "ipfs", &cid), item(2, "gaia", &self.origin.url("/2"))];
+            client.database(&self.databases[0]).collection("contents").insert_many(items).await.unwrap();
+            let holdfast = self.worker.function.holdfast().await.unwrap();
+            let backup_id = trigger(holdfast, BackupType::Content, None, Timestamp::now()).await.unwrap().backup_id;
+            let request = BackupRequest::Triggered { backup_id: backup_id.clone() };
+            let queue = LocalQueue::new(10);
+            let discovered = discover_content(holdfast, &queue, request, RunLimits::none()).await.unwrap();
+            assert!(matches!(discovered, DiscoveryOutcome::Queued { .. }), "{discovered:?}");
+            backup_id
+        }
+
+        async fn handle(&self, batch: SqsEvent) -> SqsBatchResponse {
+            self.worker.handle(batch, Timestamp::now() + Duration::from_mins(5)).await.unwrap()
+        }
+
+        async fn status(&self, id: &BackupId) -> JobStatus {
+            self.worker.function.holdfast().await.unwrap().catalog.get(id).await.unwrap().status
+        }
+
+        async fn remove(self) {
+            let uri = Secret::new(&parts().mongodb_uri);
+            let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+            for database in &self.databases {
+                server.drop_database(database).await.unwrap();
+            }
+            self.store.remove().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_settles_the_last_item_hands_the_backup_on() {
+        let stage = Stage::new().await;
+        let id = stage.begun([Answer::ok("another file")]).await;
+        let (mut first, mut second) = (batch(&id), batch(&id));
+        first.records.truncate(1);
+        second.records.remove(0);
+        assert_eq!(failed(&stage.handle(first).await), [""; 0]);
+        assert_eq!(stage.status(&id).await, JobStatus::Running, "one of two is settled");
+        assert_eq!(failed(&stage.handle(second.clone()).await), [""; 0]);
+        assert_eq!(stage.status(&id).await, JobStatus::Finalizing);
+        assert_eq!(failed(&stage.handle(second).await), [""; 0], "a message that comes late is done with");
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn only_what_may_succeed_later_comes_again() {
+        let stage = Stage::new().await;
+        let id = stage.begun([Answer::status(503), Answer::status(410)]).await;
+        let mut again = batch(&id);
+        let record = again.records.remove(1);
+        assert_eq!(failed(&stage.handle(batch(&id)).await), [record.message_id.as_deref().unwrap()]);
+        assert_eq!(stage.status(&id).await, JobStatus::Running);
+        again.records = vec![record];
+        assert_eq!(failed(&stage.handle(again).await), [""; 0], "gone for good");
+        assert_eq!(stage.status(&id).await, JobStatus::Finalizing);
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_or_of_no_backup_is_dropped() {
+        let stage = Stage::new().await;
+        let mut batch = batch(&"content_1_a".parse().unwrap());
+        batch.records[0].body = Some("{".to_owned());
+        assert_eq!(failed(&stage.handle(batch).await), [""; 0]);
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn with_too_little_time_left_every_message_comes_again() {
+        let stage = Stage::new().await;
+        let id = stage.begun([Answer::ok("another file")]).await;
+        let soon = Timestamp::now() + Duration::from_secs(20);
+        let response = stage.worker.handle(batch(&id), soon).await.unwrap();
+        assert_eq!(failed(&response).len(), 2);
+        assert_eq!(stage.origin.count("/2"), 0);
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn where_nothing_can_be_settled_the_whole_batch_comes_again() {
+        let variables =
+            [("MONGODB_URI", "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=100"), ("BACKUP_STORE", "s3://x")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let worker = Worker::new(Function::new(variables, Clients::new(aws_config())));
+        let in_time = Timestamp::now() + Duration::from_mins(5);
+        assert!(worker.handle(batch(&"content_1_a".parse().unwrap()), in_time).await.is_err());
+    }
+}

@@ -1,0 +1,16 @@
+//! The end of a content backup: list, archive, manifest; and what was never delivered is settled.
+
+mod handler;
+
+use holdfast_lambda::{Function, deadline, logged};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let function = &Function::cold_start().await;
+    let serve = service_fn(move |event: LambdaEvent<Value>| async move {
+        logged(handler::handle(function, &event.payload, deadline(&event.context)).await)
+    });
+    lambda_runtime::run(serve).await
+}

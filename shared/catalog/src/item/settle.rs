@@ -1,0 +1,114 @@
+//! What becomes of an item: attempts are counted on its row, and it is settled by one conditional write.
+
+use bson::{Document, doc};
+use holdfast_domain::{BackupId, ItemFailure, ItemRecord, ItemStatus, KeptFile, ObjectKey, Timestamp};
+use mongodb::options::ReturnDocument;
+
+use super::{key, read};
+use crate::{
+    Catalog, CatalogError,
+    catalog::{ITEMS, call},
+    row,
+};
+
+/// How an item ends.
+#[derive(Debug, Clone, Copy)]
+pub enum Settled<'a> {
+    /// Its file was fetched, and is stored.
+    Done {
+        /// What the file is called in the archive.
+        file_name: &'a str,
+        /// The file.
+        file: &'a KeptFile,
+    },
+    /// Its file was held already, and is the same.
+    Unchanged {
+        /// What the file is called in the archive.
+        file_name: &'a str,
+        /// The file.
+        file: &'a KeptFile,
+    },
+    /// Its file could not be had.
+    Failed(&'a ItemFailure),
+}
+
+impl Settled<'_> {
+    fn fields(self) -> Result<Document, CatalogError> {
+        let held = |status: ItemStatus, file_name: &str, file| {
+            let file = row::of(file)?;
+            Ok(doc! { "status": status.as_str(), "fileName": file_name, "file": file })
+        };
+        match self {
+            Self::Done { file_name, file } => held(ItemStatus::Done, file_name, file),
+            Self::Unchanged { file_name, file } => held(ItemStatus::Unchanged, file_name, file),
+            Self::Failed(failure) => Ok(doc! { "status": ItemStatus::Failed.as_str(), "error": row::of(failure)? }),
+        }
+    }
+}
+
+impl Catalog {
+    /// Counts an attempt to settle a pending item, and answers its row after that; `None` where it is settled, or no
+    /// item.
+    ///
+    /// # Errors
+    /// [`CatalogError::Corrupt`] where its row is not an item: it was counted all the same.
+    pub async fn begin_attempt(
+        &self,
+        backup: &BackupId,
+        content_id: &str,
+        now: Timestamp,
+    ) -> Result<Option<ItemRecord>, CatalogError> {
+        let update = doc! { "$inc": { "attempts": 1_i64 }, "$set": { "attemptedAt": row::date(now) } };
+        let collection = self.collection(ITEMS);
+        let begin =
+            collection.find_one_and_update(pending(backup, content_id), update).return_document(ReturnDocument::After);
+        call("begin an item", begin).await?.map(read).transpose()
+    }
+
+    /// Settles a pending item; `true` where this call did it, `false` where it is settled already, or no item.
+    ///
+    /// # Errors
+    /// Those of the server: then it is not known whether it is settled, and the call may be repeated.
+    pub async fn settle_item(
+        &self,
+        backup: &BackupId,
+        content_id: &str,
+        settled: Settled<'_>,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let mut set = settled.fields()?;
+        set.insert("settledAt", row::date(now));
+        let collection = self.collection(ITEMS);
+        let settle = collection.update_one(pending(backup, content_id), doc! { "$set": set });
+        Ok(call("settle an item", settle).await?.matched_count == 1)
+    }
+
+    /// Settles an item anew, as failed, because `missing`, which it refers to, is not in the store. Its file is taken
+    /// from its row. `false` where it does not refer to it, or has failed already.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn fail_item_after_all(
+        &self,
+        backup: &BackupId,
+        content_id: &str,
+        missing: &ObjectKey,
+        failure: &ItemFailure,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let held = [ItemStatus::Done, ItemStatus::Unchanged].map(ItemStatus::as_str);
+        let mut filter = row::by_id(&key::row_id(backup, content_id));
+        filter.insert("status", doc! { "$in": held.to_vec() });
+        filter.insert("$or", row::refers_to(missing));
+        let mut set = Settled::Failed(failure).fields()?;
+        set.insert("settledAt", row::date(now));
+        let update = doc! { "$set": set, "$unset": { "file": "", "fileName": "" } };
+        let collection = self.collection(ITEMS);
+        let settle = collection.update_one(filter, update);
+        Ok(call("settle an item", settle).await?.matched_count == 1)
+    }
+}
+
+fn pending(backup: &BackupId, content_id: &str) -> Document {
+    doc! { "_id": key::row_id(backup, content_id), "status": ItemStatus::Pending.as_str() }
+}

@@ -1,0 +1,167 @@
+//! What is held: for each source that content came from, the file that was stored. An index of the store, nothing more:
+//! a row that is missing or cannot be read costs a download.
+
+use std::fmt;
+
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+use holdfast_domain::{KeptFile, ObjectKey, Sha256Digest, StorageType, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Catalog, CatalogError,
+    catalog::{OBJECTS, attempt, call},
+    error::is_duplicate,
+    job::readable,
+    row,
+};
+
+/// Who a source is: the hex SHA-256 of its storage type and locator. Bounded, whatever a URL's length.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+pub struct SourceId(String);
+
+impl SourceId {
+    /// The id as text: 64 hex digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The id of a source: SHA-256 of `<storage type>\0<locator>`, where the locator is a CID with its path, or a URL.
+#[must_use]
+pub fn source_id(storage_type: StorageType, locator: &str) -> SourceId {
+    let hash = Sha256::new().chain_update(storage_type.as_str()).chain_update([0]).chain_update(locator);
+    SourceId(hex::encode(hash.finalize()))
+}
+
+/// A source, and the address of what came from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldSource<'a> {
+    /// Where it is stored.
+    pub storage_type: StorageType,
+    /// What it is asked for by: a CID with its path, or a URL.
+    pub locator: &'a str,
+    /// The address of the file's object.
+    pub address: &'a Sha256Digest,
+}
+
+/// The file that is held of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct HeldSource {
+    /// The source.
+    #[serde(rename = "_id")]
+    pub id: SourceId,
+    /// What came from it.
+    pub file: KeptFile,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewRow<'a> {
+    storage_type: StorageType,
+    locator: &'a str,
+    address: &'a Sha256Digest,
+    file: &'a KeptFile,
+    updated_at: Timestamp,
+}
+
+impl Catalog {
+    /// What is held of these sources, in no order; those of which nothing is held are missing. Keep it to 1,000 a call.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn held(&self, sources: &[SourceId]) -> Result<Vec<HeldSource>, CatalogError> {
+        let ids: Vec<Bson> = sources.iter().map(|id| id.as_str().into()).collect();
+        let collection = self.collection(OBJECTS);
+        let find = collection.find(doc! { "_id": { "$in": ids } });
+        let rows: Vec<Document> = call("look up held files", async { find.await?.try_collect().await }).await?;
+        Ok(readable(rows.into_iter().map(|row| row::read(OBJECTS, row))))
+    }
+
+    /// The file whose object has this address, as the newest of the sources that it came from tells it.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn held_by_address(&self, address: &Sha256Digest) -> Result<Option<KeptFile>, CatalogError> {
+        // More than one, so that an unreadable row does not hide the good one under it.
+        const LOOK_AT: i64 = 10;
+        let collection = self.collection(OBJECTS);
+        let newest_first = doc! { "updatedAt": -1, "_id": 1 };
+        let find = collection.find(doc! { "address": address.to_string() }).sort(newest_first).limit(LOOK_AT);
+        let rows: Vec<Document> = call("look up held files", async { find.await?.try_collect().await }).await?;
+        let held = readable(rows.into_iter().map(|row| row::read::<HeldSource>(OBJECTS, row)));
+        Ok(held.into_iter().next().map(|held| held.file))
+    }
+
+    /// Writes what is held of a source. What was written earlier never replaces what was written later.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn hold(&self, source: &HoldSource<'_>, file: &KeptFile, now: Timestamp) -> Result<(), CatalogError> {
+        // Two that write a source's first row at once: one of them finds the other's, and looks which is newer.
+        const TRIES: u32 = 2;
+        let HoldSource { storage_type, locator, address } = *source;
+        let row = row::of(&NewRow { storage_type, locator, address, file, updated_at: now })?;
+        let mut not_newer = row::by_id(source_id(storage_type, locator).as_str());
+        not_newer.insert("updatedAt", doc! { "$not": { "$gt": row::date(now) } });
+        let collection = self.collection(OBJECTS);
+        for _ in 0..TRIES {
+            let replace = collection.replace_one(not_newer.clone(), &row).upsert(true);
+            match attempt("record a held file", replace).await? {
+                Ok(_) => return Ok(()),
+                Err(error) if is_duplicate(&error) => {}
+                Err(error) => return Err(CatalogError::of_driver("record a held file", &error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that `missing` is not in the store: removes the source's row, if that is still its object or its record of
+    /// blocks; `false` where it is not.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn forget(&self, source: &SourceId, missing: &ObjectKey) -> Result<bool, CatalogError> {
+        let mut filter = row::by_id(source.as_str());
+        filter.insert("$or", row::refers_to(missing));
+        Ok(call("forget a held file", self.collection(OBJECTS).delete_one(filter)).await?.deleted_count == 1)
+    }
+
+    /// Says that these objects are about to be deleted: removes the row of every source whose file, or whose record of
+    /// blocks, is one of them, and says how many those were. What is asked for next is fetched anew.
+    ///
+    /// # Errors
+    /// Those of the server: then some rows may be left, and the objects have to stay.
+    pub async fn forget_objects(&self, objects: &[ObjectKey]) -> Result<u64, CatalogError> {
+        let keys: Vec<Bson> = objects.iter().map(|key| key.as_str().into()).collect();
+        let mut forgotten = 0;
+        // One field at a time, each by its index.
+        for field in ["file.object.key", "file.dag.key"] {
+            let rows = doc! { field: { "$in": keys.clone() } };
+            forgotten += call("forget held files", self.collection(OBJECTS).delete_many(rows)).await?.deleted_count;
+        }
+        Ok(forgotten)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_told_by_its_storage_type_and_its_locator() {
+        let ipfs = source_id(StorageType::Ipfs, "bafy/a.png");
+        // printf 'ipfs\0bafy/a.png' | sha256sum
+        assert_eq!(ipfs.as_str(), "cec7d0398dd6f2dc1323d4d2625e592641fa35981092c6cfee7267e089ac3d76");
+        assert_ne!(ipfs, source_id(StorageType::Gaia, "bafy/a.png"));
+        assert_ne!(ipfs, source_id(StorageType::Ipfs, "bafy/a.pn"));
+    }
+}

@@ -1,0 +1,95 @@
+//! How far backups can be relied on, as the catalogue has it: where their jobs stand, and what verifications found.
+
+use std::collections::BTreeMap;
+
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+use holdfast_domain::{
+    BackupId, FailureCode, JobFailure, JobStatus, JobVerification, VerificationLevel, VerificationStatus,
+};
+use serde::Deserialize;
+
+use crate::{
+    Catalog, CatalogError, VerificationRecord,
+    catalog::{JOBS, VERIFICATIONS, call},
+    job::readable,
+    row,
+};
+
+/// What the catalogue knows of one backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobStanding {
+    /// Where its job stands.
+    pub status: JobStatus,
+    /// The kind of failure that its row tells.
+    pub error: Option<FailureCode>,
+    /// Whether a verification failed, and no later one that went as deep has passed.
+    pub verification_failed: bool,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    #[serde(rename = "_id")]
+    id: BackupId,
+    status: JobStatus,
+    error: Option<JobFailure>,
+    verification: Option<JobVerification>,
+}
+
+impl Catalog {
+    /// What is known of these backups; those without a job are missing. A job that cannot be read is an error of its
+    /// own: whoever decides by it does not take it for one that is missing. Keep it to 1,000 a call.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn standings(
+        &self,
+        ids: &[BackupId],
+    ) -> Result<BTreeMap<BackupId, Result<JobStanding, CatalogError>>, CatalogError> {
+        let among: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
+        let collection = self.collection(JOBS);
+        let find = collection
+            .find(doc! { "_id": { "$in": among.clone() } })
+            .projection(doc! { "status": 1, "error": 1, "verification": 1 });
+        let rows: Vec<Document> = call("read jobs", async { find.await?.try_collect().await }).await?;
+        let verified = self.deepest_failures(among).await?;
+        let standing = |row: Document| {
+            let id = row::id_of(&row).parse::<BackupId>().ok()?;
+            Some((id, row::read::<Row>(JOBS, row).map(|row| standing(row, &verified))))
+        };
+        Ok(rows.into_iter().filter_map(standing).collect())
+    }
+
+    /// For each of these backups that was ever verified, the deepest level that failed and has not passed since.
+    async fn deepest_failures(
+        &self,
+        among: Vec<Bson>,
+    ) -> Result<BTreeMap<BackupId, Option<VerificationLevel>>, CatalogError> {
+        let collection = self.collection(VERIFICATIONS);
+        let find = collection
+            .find(doc! { "backupId": { "$in": among } })
+            .sort(doc! { "at": 1, "_id": 1 })
+            .projection(doc! { "problems": 0 });
+        let rows: Vec<Document> = call("list verifications", async { find.await?.try_collect().await }).await?;
+        let mut failures = BTreeMap::new();
+        for VerificationRecord { backup_id, level, status, .. } in
+            readable(rows.into_iter().map(|row| row::read(VERIFICATIONS, row)))
+        {
+            let failed: &mut Option<VerificationLevel> = failures.entry(backup_id).or_default();
+            *failed = match status {
+                VerificationStatus::Failed => (*failed).max(Some(level)),
+                VerificationStatus::Passed => failed.filter(|failed| *failed > level),
+            };
+        }
+        Ok(failures)
+    }
+}
+
+/// A backup whose verifications' rows are gone is judged by what its job says.
+fn standing(row: Row, verified: &BTreeMap<BackupId, Option<VerificationLevel>>) -> JobStanding {
+    let verification_failed = match verified.get(&row.id) {
+        Some(failed) => failed.is_some(),
+        None => row.verification.is_some_and(|newest| newest.status == VerificationStatus::Failed),
+    };
+    JobStanding { status: row.status, error: row.error.map(|error| error.code), verification_failed }
+}

@@ -1,0 +1,167 @@
+//! What the rules did, or would do: rule by rule, with outcomes to look at. No original is kept or shown.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::value::type_name;
+
+/// Outcomes shown of each rule.
+const SAMPLES: usize = 3;
+
+/// What rules did to what was restored; of a dry run, what they would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AnonymizeReport {
+    /// A rule for each path, in the order of the file.
+    pub rules: Vec<AppliedRule>,
+    /// Collections of the archive that are restored as they are, because no rule names them.
+    pub unchanged: Vec<String>,
+}
+
+/// What one rule did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedRule {
+    /// Its line in the file.
+    pub line: u64,
+    /// The collections it is for, as in the file.
+    pub namespace: String,
+    /// The path of the field.
+    pub path: String,
+    /// What it does.
+    pub action: String,
+    /// It may match nothing.
+    pub optional: bool,
+    /// The collections of the archive that it was applied to; none where they are not restored.
+    pub applied_to: Vec<String>,
+    /// Values it replaced, nulls included.
+    pub values: u64,
+    /// Values of types that its action does not take, by type.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// A few of the outcomes.
+    pub samples: Vec<Sample>,
+}
+
+/// One outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sample {
+    /// The type of the value that was there.
+    pub of: &'static str,
+    /// What is there now.
+    pub outcome: String,
+}
+
+impl AnonymizeReport {
+    /// Why these rules must not be used on this archive: each that matches nothing, and each value that must not stay
+    /// and cannot be replaced.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.rules.iter().flat_map(AppliedRule::problems).collect()
+    }
+}
+
+impl AppliedRule {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.values == 0 && self.refused.is_empty() && !self.optional && !self.applied_to.is_empty() {
+            problems.push(format!("{self} matches nothing"));
+        }
+        for (kind, values) in &self.refused {
+            problems.push(format!("{self} meets {values} values of type {kind}, which it does not take"));
+        }
+        problems
+    }
+}
+
+impl std::fmt::Display for AppliedRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the rule at line {} ({}: {} of {})", self.line, self.action, self.path, self.namespace)
+    }
+}
+
+/// What a rule did so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    values: u64,
+    refused: BTreeMap<&'static str, u64>,
+    samples: Vec<Sample>,
+}
+
+impl Tally {
+    /// A value that was replaced. Its outcome is asked for only while there are too few.
+    pub(super) fn count(&mut self, kind: u8, outcome: impl FnOnce() -> String) {
+        self.values += 1;
+        if self.samples.len() < SAMPLES {
+            let sample = Sample { of: type_name(kind), outcome: outcome() };
+            if !self.samples.contains(&sample) {
+                self.samples.push(sample);
+            }
+        }
+    }
+
+    /// A value that its action does not take.
+    pub(super) fn refuse(&mut self, kind: u8) {
+        *self.refused.entry(type_name(kind)).or_default() += 1;
+    }
+
+    pub(super) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    pub(super) fn add_to(&self, rule: &mut AppliedRule) {
+        rule.values = self.values;
+        rule.refused.clone_from(&self.refused);
+        rule.samples.clone_from(&self.samples);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::spec::ElementType;
+
+    use super::*;
+
+    fn rule(optional: bool, applied_to: &[&str]) -> AppliedRule {
+        AppliedRule {
+            line: 7,
+            namespace: "users".to_owned(),
+            path: "email".to_owned(),
+            action: "hash".to_owned(),
+            optional,
+            applied_to: applied_to.iter().map(ToString::to_string).collect(),
+            values: 0,
+            refused: BTreeMap::new(),
+            samples: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_rule_that_matches_nothing_is_a_problem_unless_it_may() {
+        let problems = rule(false, &["shop.users"]).problems();
+        assert_eq!(problems, ["the rule at line 7 (hash: email of users) matches nothing"]);
+        assert!(rule(true, &["shop.users"]).problems().is_empty());
+        assert!(rule(false, &[]).problems().is_empty(), "its collections are not restored");
+    }
+
+    #[test]
+    fn a_type_that_is_not_taken_is_a_problem_of_an_optional_rule_too() {
+        let mut rule = rule(true, &["shop.users"]);
+        let mut tally = Tally::default();
+        tally.refuse(ElementType::Boolean as u8);
+        tally.refuse(ElementType::Boolean as u8);
+        tally.add_to(&mut rule);
+        assert!(rule.problems()[0].contains("2 values of type bool"), "{:?}", rule.problems());
+    }
+
+    #[test]
+    fn few_and_different_outcomes_are_kept() {
+        let mut tally = Tally::default();
+        for number in 0..10 {
+            tally.count(ElementType::String as u8, || (number / 2).to_string());
+        }
+        let outcomes: Vec<&str> = tally.samples.iter().map(|sample| &*sample.outcome).collect();
+        assert_eq!((tally.values, outcomes), (10, vec!["0", "1", "2"]));
+    }
+}

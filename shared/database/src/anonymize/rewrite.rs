@@ -1,0 +1,176 @@
+//! A document with its rules applied: walked where it lies, by the length of its fields alone. What no rule reaches is
+//! copied byte by byte, the order of fields included.
+
+use bson::spec::ElementType;
+
+use super::{
+    action::Action,
+    key::Key,
+    report::Tally,
+    tree::{Node, Place},
+    value::Value,
+};
+use crate::raw::value_length;
+
+const DOCUMENT: u8 = ElementType::EmbeddedDocument as u8;
+const ARRAY: u8 = ElementType::Array as u8;
+const NULL: u8 = ElementType::Null as u8;
+
+/// Servers nest no deeper than this.
+const MAX_DEPTH: usize = 200;
+
+/// Why a document cannot be rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadDocument {
+    #[error("is not valid BSON")]
+    NotBson,
+    #[error("is nested more than {MAX_DEPTH} levels deep")]
+    TooDeep,
+}
+
+/// The document after the rules of the tree; what they did is counted, rule by rule.
+pub(super) fn rewrite(
+    document: &[u8],
+    tree: &Node,
+    rules: &[Action],
+    key: &Key,
+    tallies: &mut [Tally],
+) -> Result<Vec<u8>, BadDocument> {
+    let mut walk = Walk { rules, key, tallies, out: Vec::with_capacity(document.len() + 64) };
+    walk.document(document, &[tree], Place::Top, 0)?;
+    Ok(walk.out)
+}
+
+struct Walk<'a> {
+    rules: &'a [Action],
+    key: &'a Key,
+    tallies: &'a mut [Tally],
+    out: Vec<u8>,
+}
+
+/// A field where it lies.
+#[derive(Clone, Copy)]
+struct Element<'b> {
+    /// What stands before it and is copied as it is, once something else is written for this field.
+    before: &'b [u8],
+    name: &'b [u8],
+    value: Value<'b>,
+    /// Where the next one begins.
+    end: usize,
+}
+
+impl Walk<'_> {
+    fn document(&mut self, source: &[u8], active: &[&Node], place: Place, depth: usize) -> Result<(), BadDocument> {
+        self.framed(source, depth, |walk, element| {
+            let reached = Node::reach(active, element.name, place);
+            match reached.iter().find_map(|node| node.rule) {
+                Some(rule) => walk.apply(element, rule, depth).map(|()| true),
+                None => walk.descend(element, &reached, depth),
+            }
+        })
+    }
+
+    /// An array that a path goes through: its documents are looked into, and arrays inside it.
+    fn array(&mut self, source: &[u8], active: &[&Node], depth: usize) -> Result<(), BadDocument> {
+        self.framed(source, depth, |walk, element| walk.descend(element, active, depth))
+    }
+
+    /// Goes into a field that has something below it. Says whether it wrote it.
+    fn descend(&mut self, element: Element<'_>, active: &[&Node], depth: usize) -> Result<bool, BadDocument> {
+        if active.is_empty() || !matches!(element.value.kind, DOCUMENT | ARRAY) {
+            return Ok(false);
+        }
+        self.begin(element.value.kind, element);
+        match element.value.kind {
+            DOCUMENT => self.document(element.value.bytes, active, Place::Below, depth + 1)?,
+            _ => self.array(element.value.bytes, active, depth + 1)?,
+        }
+        Ok(true)
+    }
+
+    /// Writes what the rule makes of a field, or nothing where it drops it.
+    fn apply(&mut self, element: Element<'_>, rule: usize, depth: usize) -> Result<(), BadDocument> {
+        match self.rules[rule] {
+            Action::Drop => {
+                self.out.extend_from_slice(element.before);
+                self.tallies[rule].count(element.value.kind, || "nothing: the field is dropped".to_owned());
+            }
+            Action::Null => {
+                self.begin(NULL, element);
+                self.tallies[rule].count(element.value.kind, || "null".to_owned());
+            }
+            action => self.replace(element, action, rule, depth)?,
+        }
+        Ok(())
+    }
+
+    /// Of an array each element is replaced.
+    fn replace(&mut self, element: Element<'_>, action: Action, rule: usize, depth: usize) -> Result<(), BadDocument> {
+        let value = element.value;
+        if value.kind == ARRAY {
+            self.begin(ARRAY, element);
+            return self.framed(value.bytes, depth + 1, |walk, element| {
+                walk.replace(element, action, rule, depth + 1).map(|()| true)
+            });
+        }
+        let Ok(outcome) = action.apply(self.key, value) else {
+            // Whoever reads the tally sees to it that this document goes nowhere; and if not, nothing is told.
+            self.begin(NULL, element);
+            self.tallies[rule].refuse(value.kind);
+            return Ok(());
+        };
+        self.begin(value.kind, element);
+        self.out.extend_from_slice(&outcome);
+        self.tallies[rule].count(value.kind, || Value { kind: value.kind, bytes: &outcome }.shown());
+        Ok(())
+    }
+
+    fn begin(&mut self, kind: u8, element: Element<'_>) {
+        self.out.extend_from_slice(element.before);
+        self.out.push(kind);
+        self.out.extend_from_slice(element.name);
+        self.out.push(0);
+    }
+
+    /// Copies a document or array, but for the fields of which `field` says that it wrote them, and sets its length.
+    fn framed(
+        &mut self,
+        source: &[u8],
+        depth: usize,
+        mut field: impl FnMut(&mut Self, Element<'_>) -> Result<bool, BadDocument>,
+    ) -> Result<(), BadDocument> {
+        if depth > MAX_DEPTH {
+            return Err(BadDocument::TooDeep);
+        }
+        let end = body_end(source).ok_or(BadDocument::NotBson)?;
+        let start = self.out.len();
+        let (mut at, mut copied) = (4, 0);
+        while at < end {
+            let mut element = element(&source[..end], at).ok_or(BadDocument::NotBson)?;
+            element.before = &source[copied..at];
+            if field(self, element)? {
+                copied = element.end;
+            }
+            at = element.end;
+        }
+        self.out.extend_from_slice(&source[copied..]);
+        let length = i32::try_from(self.out.len() - start).map_err(|_| BadDocument::NotBson)?;
+        self.out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        Ok(())
+    }
+}
+
+/// Where a document's fields end, at its closing NUL; its length and this byte are looked at.
+fn body_end(document: &[u8]) -> Option<usize> {
+    let length = usize::try_from(i32::from_le_bytes(*document.first_chunk()?)).ok()?;
+    (length == document.len() && length >= 5 && document[length - 1] == 0).then(|| length - 1)
+}
+
+fn element(body: &[u8], at: usize) -> Option<Element<'_>> {
+    let (kind, after) = body[at..].split_first()?;
+    let name_length = after.iter().position(|byte| *byte == 0)?;
+    let value = &after[name_length + 1..];
+    let length = value_length(*kind, value)?;
+    let value = Value { kind: *kind, bytes: &value[..length] };
+    Some(Element { before: &[], name: &after[..name_length], value, end: at + 1 + name_length + 1 + length })
+}

@@ -1,0 +1,190 @@
+//! The platform's content items, streamed in the order of `_id`: those that are not removed and whose files are on IPFS
+//! or Gaia.
+//!
+//! Memory: one batch of the server's (16 MiB at most) and the page that is asked for, whatever the collection's size. A
+//! read that breaks goes on after the last item handed out; one that was given up is taken up again at its position, in
+//! another process too. What users wrote is taken as it comes: nothing in a document fails the read.
+
+mod document;
+
+use std::collections::VecDeque;
+
+use bson::{Bson, Document, RawDocumentBuf, doc};
+use holdfast_domain::{ContentItem, StorageType};
+use mongodb::{Collection, options::SelectionCriteria, raw_batch_cursor::RawBatchCursor};
+use tokio::time::sleep;
+
+pub use self::document::{MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
+use crate::{
+    Connection, DatabaseError, classify,
+    dump::reader::{WAITS, after, in_time, next_batch},
+    raw::{documents, id_of},
+};
+
+/// Items asked for at once: with what is asked of each, about a megabyte.
+const BATCH_ITEMS: u32 = 1000;
+
+/// A content item as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedItem {
+    /// The item. Title and URL are cut where they are longer than anybody can want.
+    pub item: ContentItem,
+    /// Tells documents apart, whatever type their `_id` has.
+    pub doc_id: String,
+    /// Why its file cannot be fetched, where the document alone shows it.
+    pub problem: Option<String>,
+}
+
+/// The items of a collection, page by page.
+pub struct ContentItems {
+    collection: Collection<RawDocumentBuf>,
+    reading: SelectionCriteria,
+    cursor: Option<RawBatchCursor>,
+    /// Read and not handed out yet.
+    ready: VecDeque<(Bson, ListedItem)>,
+    last_read: Option<Bson>,
+    last_handed_out: Option<Bson>,
+    has_ended: bool,
+}
+
+impl ContentItems {
+    /// The items of a collection, or those after a position that an earlier reader had. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Invalid`] where the position is none.
+    pub fn new(
+        connection: &Connection,
+        database: &str,
+        collection: &str,
+        position: Option<&str>,
+    ) -> Result<Self, DatabaseError> {
+        let last = position.map(decode).transpose()?;
+        Ok(Self {
+            collection: connection.client().database(database).collection(collection),
+            reading: connection.reading(),
+            cursor: None,
+            ready: VecDeque::new(),
+            last_read: last.clone(),
+            last_handed_out: last,
+            has_ended: false,
+        })
+    }
+
+    /// Up to `limit` further items; none at the end. A collection that is not there has none.
+    ///
+    /// # Errors
+    /// Where the server is away for longer than an election takes, or refuses.
+    pub async fn next_page(&mut self, limit: usize) -> Result<Vec<ListedItem>, DatabaseError> {
+        let mut broken = 0;
+        while self.ready.len() < limit && !self.has_ended {
+            match self.read_batch().await {
+                Ok(()) => broken = 0,
+                Err(error) => {
+                    self.cursor = None;
+                    let wait = WAITS.get(broken).filter(|_| error.is_transient());
+                    let Some(wait) = wait else { return Err(error.during(self.name())) };
+                    tracing::warn!(collection = self.name(), %error, attempt = broken + 1, "a read broke and goes on");
+                    broken += 1;
+                    sleep(*wait).await;
+                }
+            }
+        }
+        let page = self.ready.drain(..limit.min(self.ready.len()));
+        let (ids, items): (Vec<Bson>, Vec<ListedItem>) = page.unzip();
+        self.last_handed_out = ids.into_iter().next_back().or(self.last_handed_out.take());
+        Ok(items)
+    }
+
+    /// Where a later reader goes on, after the last item handed out.
+    #[must_use]
+    pub fn position(&self) -> Option<String> {
+        self.last_handed_out.as_ref().map(encode)
+    }
+
+    async fn read_batch(&mut self) -> Result<(), DatabaseError> {
+        let mut cursor = match self.cursor.take() {
+            Some(cursor) => cursor,
+            None => in_time(self.query()).await?,
+        };
+        let Some(batch) = in_time(next_batch(&mut cursor)).await? else {
+            self.has_ended = true;
+            return Ok(());
+        };
+        for document in documents(&batch) {
+            let document = document?;
+            let id =
+                id_of(document).ok_or_else(|| DatabaseError::Lost("a document came without its _id".to_owned()))?;
+            // One that was changed in between no longer fits what was asked for.
+            if let Some(item) = document::read(document, &id) {
+                self.ready.push_back((id.clone(), item));
+            }
+            self.last_read = Some(id);
+        }
+        self.cursor = Some(cursor);
+        Ok(())
+    }
+
+    async fn query(&self) -> Result<RawBatchCursor, DatabaseError> {
+        let kinds = StorageType::ALL.map(StorageType::as_str);
+        let mut filter = doc! { "storageType": { "$in": kinds }, "isRemoved": { "$ne": true } };
+        if let Some(last) = &self.last_read {
+            filter.extend(after(last));
+        }
+        let find = self.collection.find(filter).projection(projection()).sort(doc! { "_id": 1 });
+        let find = find.batch_size(BATCH_ITEMS).selection_criteria(self.reading.clone());
+        find.batch().await.map_err(|error| classify(&error))
+    }
+
+    fn name(&self) -> String {
+        format!("reading the content items of {}", self.collection.namespace())
+    }
+}
+
+fn projection() -> Document {
+    document::FIELDS.into_iter().map(|field| (field.to_owned(), Bson::Int32(1))).collect()
+}
+
+/// A position is an `_id` of any type, so it is kept as the BSON that it was.
+fn encode(id: &Bson) -> String {
+    doc! { "": id.clone() }.to_vec().map(hex::encode).unwrap_or_default()
+}
+
+fn decode(position: &str) -> Result<Bson, DatabaseError> {
+    let bytes = hex::decode(position).ok();
+    let document = bytes.and_then(|bytes| Document::from_reader(bytes.as_slice()).ok());
+    let id = document.and_then(|mut document| document.remove(""));
+    id.ok_or_else(|| DatabaseError::Invalid("what was kept as the position among the content items is none".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{DateTime, Regex, oid::ObjectId};
+
+    use super::*;
+
+    #[test]
+    fn a_position_is_read_as_it_was_kept_whatever_its_type() {
+        let ids = [
+            Bson::ObjectId(ObjectId::new()),
+            Bson::Int32(7),
+            Bson::Int64(7),
+            Bson::Double(7.0),
+            Bson::String("\0 ü".to_owned()),
+            Bson::DateTime(DateTime::from_millis(1)),
+            Bson::Document(doc! { "a": [1, null] }),
+            Bson::Boolean(false),
+            Bson::MaxKey,
+            Bson::RegularExpression(Regex { pattern: "a".try_into().unwrap(), options: "i".try_into().unwrap() }),
+        ];
+        for id in ids {
+            assert_eq!(decode(&encode(&id)).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn what_is_no_position_is_refused() {
+        for text in ["", "zz", "00", "0500000000"] {
+            assert!(matches!(decode(text), Err(DatabaseError::Invalid(_))), "{text}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Rules for anonymising, tried before anything is written: laid over the archive, then applied to every document of
+//! it, for what they would do.
+
+use holdfast_archive::Prelude;
+
+use super::{
+    Existing, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep,
+    feed::{Decision, Feed, Walked},
+    target::Target,
+};
+use crate::anonymize::{Applied, Misfits};
+
+/// What is to become of the archive's documents.
+///
+/// # Errors
+/// Rules that are not for this archive, or not for this restore.
+pub(super) fn decide(
+    prelude: &Prelude,
+    targets: &[Target],
+    options: &RestoreOptions,
+) -> Result<Decision, RestoreFault> {
+    let mut wanted = vec![false; prelude.namespaces.len()];
+    for target in targets {
+        wanted[target.number] = true;
+    }
+    let Some(anonymizer) = &options.anonymizer else { return Ok(Decision { wanted, rules: None }) };
+    if options.existing == Existing::Merge {
+        let reason = "an anonymised restore does not merge: what stays in the target would not be anonymised";
+        return Err(RestoreFault::Invalid(reason.to_owned()));
+    }
+    let misfits = if options.dry_run { Misfits::Count } else { Misfits::Refuse };
+    let rules = Applied::new(anonymizer, prelude, &wanted, misfits).map_err(|problems| {
+        RestoreFault::Invalid(format!("the rules do not fit the archive: {}", problems.join("; ")))
+    })?;
+    Ok(Decision { wanted, rules: Some(rules) })
+}
+
+/// Reads the archive to its end, applies the rules to it, and completes the report by what that showed.
+pub(super) async fn rehearse(
+    mut feed: Feed,
+    decision: Decision,
+    targets: &[Target],
+    report: &mut RestoreReport,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<(), RestoreFault> {
+    feed.go_on(decision);
+    let (mut documents, mut bytes) = (0, 0);
+    while let Some(batch) = feed.next().await {
+        documents += batch.documents.len() as u64;
+        bytes += batch.bytes as u64;
+        progress(&RestoreProgress { step: RestoreStep::Authenticating, documents, bytes });
+    }
+    let Walked { summary, rules } = feed.outcome().await?;
+    for (target, namespace) in targets.iter().zip(&mut report.namespaces) {
+        namespace.documents = summary.namespaces[target.number].documents;
+    }
+    report.anonymized = rules.as_ref().map(Applied::report);
+    Ok(())
+}

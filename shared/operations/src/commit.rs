@@ -1,0 +1,145 @@
+//! The commit of any backup: guide, then manifest, put only if absent. From that moment on the backup exists.
+
+use bytes::Bytes;
+use holdfast_catalog::JobChange;
+use holdfast_domain::{Job, JobStatus, Manifest, ManifestFile, ObjectKey};
+use holdfast_storage::{PutMode, StoreError};
+
+use crate::{
+    Holdfast, OperationError, StopReason, run::Run, settle, storing::remove, watch::Watch, writing_key::WritingKey,
+};
+
+/// How a run ended without a backup of its own.
+pub(crate) enum RunFault {
+    /// The backup exists already.
+    CommittedBefore,
+    /// There is no manifest: the job failed.
+    Failed(OperationError),
+    /// Whether there is a manifest is not known: the sweep will find out.
+    Unknown(OperationError),
+}
+
+impl From<OperationError> for RunFault {
+    fn from(error: OperationError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A run that was killed between its manifest and its job's last change has left a backup that exists; so has a run
+/// that another catalogue knew. Whatever the row says, it is looked for first.
+pub(crate) async fn refuse_to_repeat(h: &Holdfast, run: &Run, watch: &Watch) -> Result<(), RunFault> {
+    match watch.guard(h.repository.manifest(&run.job.backup_id)).await {
+        Ok(manifest) => {
+            settle::complete(h, &run.job, &manifest).await?;
+            Err(RunFault::CommittedBefore)
+        }
+        Err(OperationError::NotFound(_)) => Ok(()),
+        // An earlier run may have committed: failing the job would deny a backup that exists.
+        Err(error) if run.fence > 1 => Err(RunFault::Unknown(error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A backup whose every byte is stored, about to be one.
+pub(crate) struct Commit<'a> {
+    pub(crate) h: &'a Holdfast,
+    pub(crate) run: &'a Run,
+    pub(crate) key: &'a WritingKey,
+    pub(crate) watch: &'a Watch,
+    /// Makes `RESTORE.md` of a manifest.
+    pub(crate) guide: &'a (dyn Fn(&Manifest) -> String + Send + Sync),
+    /// Artifacts that no other run can name in its manifest: they go where this one comes to nothing.
+    pub(crate) own: &'a [ObjectKey],
+}
+
+impl Commit<'_> {
+    /// Writes guide and manifest, and settles the job; `note` is told in its row. What fails before the manifest is
+    /// withdrawn.
+    pub(crate) async fn make(self, manifest: &Manifest, note: Option<String>) -> Result<Job, RunFault> {
+        if let Err(error) = self.watch.guard(self.prepare(manifest, note)).await {
+            self.withdraw().await;
+            return Err(error.into());
+        }
+        self.put_manifest(manifest).await?;
+        if self.run.fence > 1 {
+            // The run that was taken over may have been about to write its own.
+            self.put_guide(manifest).await.map_err(RunFault::Unknown)?;
+        }
+        // The backup exists. Where its row cannot say so now, the sweep will.
+        settle::complete(self.h, &self.run.job, manifest).await.map_err(RunFault::Unknown)
+    }
+
+    async fn prepare(&self, manifest: &Manifest, note: Option<String>) -> Result<(), OperationError> {
+        let id = &self.run.job.backup_id;
+        self.watch.confirm().await?;
+        let change = JobChange { engine: manifest.engine.clone(), message: note, ..JobChange::default() };
+        let job = self.h.catalog.transition(id, JobStatus::Committing, change, Some(self.run.fence)).await?;
+        self.h.observer.job_changed(&job).await;
+        self.put_guide(manifest).await?;
+        // Nothing awaits between this beat and the manifest.
+        self.watch.confirm().await
+    }
+
+    async fn put_guide(&self, manifest: &Manifest) -> Result<(), OperationError> {
+        let key = ObjectKey::restore_guide(&manifest.backup_id);
+        let guide = Bytes::from((self.guide)(manifest));
+        self.h.repository.store().put(&key, guide, PutMode::Replace).await?;
+        Ok(())
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest) -> Result<(), RunFault> {
+        let sign = |bytes: &[u8]| self.key.master.as_ref().map(|master| master.manifest_mac(bytes));
+        let file = ManifestFile::seal(manifest, sign)
+            .map_err(|error| OperationError::internal("encode the manifest", &error))?;
+        let id = &self.run.job.backup_id;
+        let put = self.h.repository.store().put(&ObjectKey::manifest(id), file.into(), PutMode::IfAbsent).await;
+        let Err(error) = put else { return Ok(()) };
+        // The answer may have been lost, or another run been quicker: what is there now decides.
+        match self.h.repository.manifest(id).await {
+            Ok(found) if found == *manifest => Ok(()),
+            Ok(_) => {
+                self.withdraw().await;
+                Err(OperationError::Stopped(StopReason::LeaseLost).into())
+            }
+            Err(OperationError::NotFound(_))
+                if matches!(error, StoreError::Denied { .. } | StoreError::Invalid { .. }) =>
+            {
+                self.withdraw().await;
+                self.remove_guide().await;
+                Err(OperationError::Store(error).into())
+            }
+            // It may still arrive: what it names must stay.
+            _ => Err(RunFault::Unknown(error.into())),
+        }
+    }
+
+    /// Takes back what this run has stored. Where a backup was committed meanwhile, what its manifest names stays, and
+    /// its guide is put right; where that cannot be told, all of it stays.
+    async fn withdraw(&self) {
+        let id = &self.run.job.backup_id;
+        match self.h.repository.manifest(id).await {
+            Ok(theirs) => {
+                for key in self.own.iter().filter(|key| theirs.artifacts.iter().all(|artifact| artifact.key != **key)) {
+                    remove(self.h, key).await;
+                }
+                if let Err(error) = self.put_guide(&theirs).await {
+                    tracing::warn!(backupId = %id, %error, "the guide of another run could not be put right");
+                }
+            }
+            Err(OperationError::NotFound(_)) => {
+                for key in self.own {
+                    remove(self.h, key).await;
+                }
+            }
+            Err(error) => tracing::warn!(backupId = %id, %error, "what a failed run stored is left to the sweep"),
+        }
+    }
+
+    /// Nothing is left of a backup that was refused.
+    async fn remove_guide(&self) {
+        let guide = ObjectKey::restore_guide(&self.run.job.backup_id);
+        if let Err(error) = self.h.repository.store().delete(&guide).await {
+            tracing::warn!(key = %guide, %error, "a guide without a backup could not be removed");
+        }
+    }
+}

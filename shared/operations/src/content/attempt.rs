@@ -1,0 +1,200 @@
+//! One attempt at one item, counted before it began: what is held, what has to be fetched, and what becomes of the item.
+//!
+//! What is held is written before the item is settled, so that a worker that dies in between has fetched for the next.
+
+use std::time::Duration;
+
+use holdfast_catalog::Settled;
+use holdfast_content::{FetchError, Fetched, Fetcher};
+use holdfast_domain::{ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp, file_name};
+use holdfast_storage::StoreError;
+use jiff::SignedDuration;
+
+use super::{
+    adopt::settle_in_place,
+    download::DownloadOutcome,
+    fail_item,
+    held::{self, Openings, is_there},
+    keep::{KeepError, Keeping, Naming},
+    source::ItemSource,
+};
+use crate::{Holdfast, OperationError, run::RunLimits, writing_key::WritingKey};
+
+/// Before the function's end, for storing and settling what was fetched.
+const TIME_TO_STORE: SignedDuration = SignedDuration::from_secs(30);
+/// After the first attempt that failed; three times as long after each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// As long an origin may ask to wait.
+const LONGEST_ASKED_WAIT: Duration = Duration::from_mins(15);
+
+/// Why an attempt did not succeed.
+enum Fault {
+    Fetch(FetchError),
+    Keep(KeepError),
+}
+
+impl From<KeepError> for Fault {
+    fn from(error: KeepError) -> Self {
+        Self::Keep(error)
+    }
+}
+
+impl From<OperationError> for Fault {
+    fn from(error: OperationError) -> Self {
+        Self::Keep(error.into())
+    }
+}
+
+/// One attempt at one item, counted.
+pub(super) struct Attempt<'a> {
+    pub(super) h: &'a Holdfast,
+    pub(super) fetcher: &'a Fetcher,
+    pub(super) key: &'a WritingKey,
+    pub(super) job: Job,
+    pub(super) record: ItemRecord,
+    pub(super) limits: RunLimits,
+}
+
+impl Attempt<'_> {
+    pub(super) async fn run(self) -> Result<DownloadOutcome, OperationError> {
+        let source = match ItemSource::of(&self.record.item) {
+            Ok(source) => source,
+            Err(unsupported) => return self.fail(unsupported.code, unsupported.reason).await,
+        };
+        match self.file(&source).await {
+            Ok(file) => self.settle(&file).await,
+            Err(fault) => self.conclude(fault).await,
+        }
+    }
+
+    /// The item's file, held or fetched.
+    async fn file(&self, source: &ItemSource) -> Result<KeptFile, Fault> {
+        let held = self.held(source).await?;
+        match (held, source.storage_type) {
+            // Another item has brought it since discovery, or an attempt that died before it could say so.
+            (Some(held), StorageType::Ipfs) => Ok(held),
+            (held, _) => self.fetch(source, held).await,
+        }
+    }
+
+    /// What is held of the source, where that will do today.
+    async fn held(&self, source: &ItemSource) -> Result<Option<KeptFile>, Fault> {
+        let h = self.h;
+        let found = h.catalog.held(std::slice::from_ref(&source.id)).await.map_err(OperationError::from)?;
+        let Some(held) = found.into_iter().next().map(|held| held.file) else { return Ok(None) };
+        let will_do = held::is_good_enough(source.storage_type, &held, h.settings.content.encryption)
+            && Openings::default().open(h, &held).await?
+            && is_there(h, &held).await.map_err(KeepError::from)?;
+        Ok(will_do.then_some(held))
+    }
+
+    async fn fetch(&self, source: &ItemSource, held: Option<KeptFile>) -> Result<KeptFile, Fault> {
+        let (h, key) = (self.h, self.key);
+        let compression_level = h.settings.content.compression.then_some(h.settings.database.compression_level);
+        let (keeping, chunks) = Keeping::begin(h, key, Naming::File { compression_level })?;
+        let validator = held.as_ref().and_then(|held| held.validator.as_ref());
+        let fetched = self.in_time(self.fetcher.fetch(&source.location, validator, &chunks)).await;
+        drop(chunks);
+        match (fetched, held) {
+            (Ok(Fetched::File(fetched)), _) => {
+                let sent = keeping.finish().await?;
+                Ok(settle_in_place(h, key, source, sent, *fetched).await?)
+            }
+            (Ok(Fetched::NotModified), Some(held)) => {
+                keeping.give_up().await;
+                Ok(held)
+            }
+            (Ok(Fetched::NotModified), None) => {
+                keeping.give_up().await;
+                let message = "the origin says that the file has not changed, which nobody asked".to_owned();
+                Err(Fault::Fetch(FetchError { code: ItemFailureCode::InvalidAnswer, message, retry_after: None }))
+            }
+            (Err(error), _) => match keeping.give_up().await {
+                // The file was no longer wanted because the store no longer took it.
+                Some(store) if error.code == ItemFailureCode::Stopped => Err(KeepError::Store(store).into()),
+                _ => Err(Fault::Fetch(error)),
+            },
+        }
+    }
+
+    /// No fetch outlives its function: it ends early enough to leave nothing behind.
+    async fn in_time<T>(&self, fetch: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
+        let Some(deadline) = self.limits.deadline else { return fetch.await };
+        let left = deadline.duration_since(Timestamp::now()) - TIME_TO_STORE;
+        let left = Duration::try_from(left).unwrap_or_default();
+        tokio::time::timeout(left, fetch).await.unwrap_or_else(|_| {
+            let message = format!("the file did not come within the {} s that the function had left", left.as_secs());
+            Err(FetchError { code: ItemFailureCode::TimedOut, message, retry_after: None })
+        })
+    }
+
+    /// `done` where this backup has fetched it, by this attempt or another, for this item or another.
+    async fn settle(&self, file: &KeptFile) -> Result<DownloadOutcome, OperationError> {
+        let file_name = file_name(&self.record.item, file.content_type.as_deref());
+        let settled_as = if file.fetched_at >= self.job.created_at {
+            Settled::Done { file_name: &file_name, file }
+        } else {
+            Settled::Unchanged { file_name: &file_name, file }
+        };
+        let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
+        let by_this = self.h.catalog.settle_item(id, content_id, settled_as, Timestamp::now()).await?;
+        tracing::debug!(backupId = %id, contentId = content_id, bytes = file.size, servedBy = file.served_by, "an item's file is held");
+        Ok(DownloadOutcome::of(by_this))
+    }
+
+    async fn fail(&self, code: ItemFailureCode, message: String) -> Result<DownloadOutcome, OperationError> {
+        let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
+        Ok(DownloadOutcome::of(fail_item(self.h, id, content_id, code, message).await?))
+    }
+
+    async fn conclude(&self, fault: Fault) -> Result<DownloadOutcome, OperationError> {
+        match fault {
+            Fault::Keep(KeepError::Own(error)) => Err(error),
+            Fault::Keep(KeepError::Damaged(problem)) => self.fail(ItemFailureCode::Store, problem).await,
+            Fault::Keep(KeepError::Store(error)) => self.again_or_fail(of_store(&error)).await,
+            Fault::Fetch(error) if error.is_transient() => self.again_or_fail(error).await,
+            Fault::Fetch(error) => self.fail(error.code, error.message).await,
+        }
+    }
+
+    async fn again_or_fail(&self, error: FetchError) -> Result<DownloadOutcome, OperationError> {
+        let (attempt, most) = (self.record.attempts, self.h.settings.content.retry_attempts);
+        if attempt >= most {
+            let message = format!("{} (attempt {attempt} of {most})", error.message);
+            return self.fail(error.code, message).await;
+        }
+        let after = wait_after(attempt, error.retry_after);
+        tracing::info!(
+            backupId = %self.job.backup_id, contentId = self.record.item.content_id, attempt,
+            waitSeconds = after.as_secs(), reason = error.message, "a download failed and is tried again"
+        );
+        Ok(DownloadOutcome::Retry { after, reason: error.message })
+    }
+}
+
+/// The store may be back at the next attempt, whatever it said now.
+fn of_store(error: &StoreError) -> FetchError {
+    FetchError { code: ItemFailureCode::Store, message: error.to_string(), retry_after: None }
+}
+
+/// Longer after each attempt, and no shorter than the origin asked for.
+fn wait_after(attempt: u32, asked: Option<Duration>) -> Duration {
+    let own = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_WAIT);
+    own.max(asked.unwrap_or_default().min(LONGEST_ASKED_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_limit_and_are_never_shorter_than_asked() {
+        let seconds = |attempt, asked: Option<u64>| wait_after(attempt, asked.map(Duration::from_secs)).as_secs();
+        assert_eq!([1, 2, 3, 4, 5, 9].map(|attempt| seconds(attempt, None)), [5, 15, 45, 135, 405, 600]);
+        assert_eq!(seconds(1, Some(100)), 100);
+        assert_eq!(seconds(4, Some(100)), 135);
+        assert_eq!(seconds(1, Some(86_400)), 900);
+        assert_eq!(wait_after(u32::MAX, None), LONGEST_WAIT);
+    }
+}

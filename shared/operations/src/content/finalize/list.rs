@@ -1,0 +1,45 @@
+//! The list of items, made of the rows and stored.
+
+use std::io::Write as _;
+
+use holdfast_catalog::StoredList;
+use holdfast_domain::{ItemCounts, ItemRecord, ItemStatus, ObjectKey};
+use tokio::runtime::Handle;
+
+use super::{Finalizing, rows::Rows};
+use crate::{OperationError, content::item_list::line_of, storing::store_artifact};
+
+/// What the upload is laid out for: a line with its digests.
+const LINE_BYTES: u64 = 2048;
+
+pub(super) async fn store_list(f: &Finalizing<'_>) -> Result<StoredList, OperationError> {
+    let job = &f.run.job;
+    let key = ObjectKey::content_items(f.id(), f.run.fence, job.compressed, job.encrypted);
+    let recipe = f.key.recipe(&key, f.compression_level());
+    let mut rows = Rows::new(&f.h.catalog, f.id(), None);
+    let handle = Handle::current();
+    let expected = f.work.found.saturating_mul(LINE_BYTES);
+    let listing = store_artifact(f.h, &key, &recipe, (expected, f.meters), f.watch, move |out| {
+        let (mut items, mut json_bytes) = (ItemCounts::default(), 0);
+        while let Some(record) = handle.block_on(rows.next())? {
+            let (line, record) = line_of(record)?;
+            count(&mut items, &record);
+            json_bytes += line.len() as u64 + 1;
+            writeln!(out, "{line}").map_err(|error| OperationError::internal("write the list of items", &error))?;
+        }
+        Ok::<_, OperationError>((items, json_bytes))
+    });
+    let (artifact, (items, json_bytes)) = listing.await?;
+    Ok(StoredList { artifact, items, json_bytes })
+}
+
+pub(crate) fn count(items: &mut ItemCounts, record: &ItemRecord) {
+    items.expected += 1;
+    match record.status {
+        ItemStatus::Done => items.done += 1,
+        ItemStatus::Unchanged => items.unchanged += 1,
+        ItemStatus::Failed => items.failed += 1,
+        ItemStatus::Pending => {}
+    }
+    items.bytes += record.file.as_ref().map_or(0, |file| file.size);
+}

@@ -1,0 +1,101 @@
+//! The queue between discovery and downloads: SQS, or a bounded channel inside one process.
+//!
+//! A queue may lose a message, or bring it more than once: what is settled is known by the items' rows alone.
+
+use async_trait::async_trait;
+use holdfast_domain::DownloadMessage;
+use tokio::sync::{Mutex, mpsc};
+
+/// A queue that did not take what it was given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the download queue: {message}")]
+pub struct QueueError {
+    /// What failed, and why.
+    pub message: String,
+    /// Whether the same call may succeed a little later.
+    pub is_transient: bool,
+}
+
+/// Takes messages to the workers.
+#[async_trait]
+pub trait DownloadQueue: Send + Sync {
+    /// Sends these messages, however many. What a call of the queue did not take is sent again inside.
+    ///
+    /// # Errors
+    /// [`QueueError`] where not all were taken in the end; some may have been.
+    async fn send(&self, messages: &[DownloadMessage]) -> Result<(), QueueError>;
+}
+
+/// A queue in this process. Sending waits while it is full, so that discovery goes no faster than the downloads.
+pub struct LocalQueue {
+    sender: Mutex<Option<mpsc::Sender<DownloadMessage>>>,
+    receiver: Mutex<mpsc::Receiver<DownloadMessage>>,
+}
+
+impl LocalQueue {
+    /// A queue of so many messages.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        Self { sender: Mutex::new(Some(sender)), receiver: Mutex::new(receiver) }
+    }
+
+    /// The next message; `None` once the queue is closed and empty.
+    pub async fn recv(&self) -> Option<DownloadMessage> {
+        self.receiver.lock().await.recv().await
+    }
+
+    /// Takes no more messages.
+    pub async fn close(&self) {
+        self.sender.lock().await.take();
+    }
+}
+
+#[async_trait]
+impl DownloadQueue for LocalQueue {
+    async fn send(&self, messages: &[DownloadMessage]) -> Result<(), QueueError> {
+        let closed = || QueueError { message: "it was closed".to_owned(), is_transient: false };
+        let sender = self.sender.lock().await.clone().ok_or_else(closed)?;
+        for message in messages {
+            sender.send(message.clone()).await.map_err(|_| closed())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+
+    fn message(content_id: usize) -> DownloadMessage {
+        DownloadMessage { backup_id: "content_1_a".parse().unwrap(), content_id: content_id.to_string() }
+    }
+
+    #[tokio::test]
+    async fn sending_waits_while_the_queue_is_full() {
+        let queue = Arc::new(LocalQueue::new(2));
+        let messages: Vec<_> = (0..5).map(message).collect();
+        let sending = tokio::spawn({
+            let (queue, messages) = (Arc::clone(&queue), messages.clone());
+            async move { queue.send(&messages).await }
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!sending.is_finished());
+        for expected in &messages {
+            assert_eq!(queue.recv().await.as_ref(), Some(expected));
+        }
+        sending.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
+        let queue = LocalQueue::new(2);
+        queue.send(&[message(1)]).await.unwrap();
+        queue.close().await;
+        assert!(queue.send(&[message(2)]).await.is_err());
+        assert_eq!(queue.recv().await, Some(message(1)));
+        assert_eq!(queue.recv().await, None);
+    }
+}

@@ -1,0 +1,110 @@
+//! Holding the content lease while objects are removed. It has no job: its holder's id says what it is, and a run that
+//! died loses it, as one without a job, after ten minutes.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use holdfast_catalog::{JobFilter, Source};
+use holdfast_codec::random_bytes;
+use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobStatus, Timestamp, Trigger, TriggerKind};
+use jiff::SignedDuration;
+
+use crate::{Holdfast, OperationError, RunLimits, lease, run::Run, watch::Watch};
+
+/// The longest that a scheduled backup is kept waiting: its event comes again after one minute, and after two more.
+const AT_MOST: Duration = Duration::from_mins(2);
+/// A run that stalled may have been paused, and write its manifest yet: for so long it counts as on its way.
+const MAY_WAKE_UP: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whether the lease was had.
+pub(super) enum Held {
+    Ours(Hold),
+    /// Why not.
+    Busy(String),
+}
+
+/// The content lease, while it is ours.
+pub(super) struct Hold {
+    holder: BackupId,
+    watch: Watch,
+    since: Instant,
+}
+
+impl Hold {
+    /// Takes the lease, if no content backup is on its way.
+    pub(super) async fn take(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<Held, OperationError> {
+        let at = Timestamp::now();
+        let holder = BackupId::of_collection(at, random_bytes()?);
+        match lease::lease(h, &holder, at).await {
+            Ok(()) => {}
+            Err(
+                error @ (OperationError::AlreadyRunning { .. }
+                | OperationError::ConcurrencyLimit { .. }
+                | OperationError::Collecting),
+            ) => return Ok(Held::Busy(error.to_string())),
+            Err(error) => return Err(error),
+        }
+        match Self::begin(h, &holder, limits, now).await {
+            Ok(Held::Ours(hold)) => Ok(Held::Ours(hold)),
+            otherwise => {
+                lease::release(h, &holder).await;
+                otherwise
+            }
+        }
+    }
+
+    async fn begin(h: &Holdfast, holder: &BackupId, limits: RunLimits, now: Timestamp) -> Result<Held, OperationError> {
+        if let Some(why) = on_its_way(h, now).await? {
+            return Ok(Held::Busy(why));
+        }
+        let at = Timestamp::now();
+        let fence = h.catalog.take_over(Source::Content, holder, 0, limits.deadline, at).await;
+        let fence = fence.map_err(lease::of_lease)?;
+        // Never written: what watches runs asks for one.
+        let job = Job::pending(holder.clone(), Trigger { kind: TriggerKind::Schedule, by: None }, at);
+        let watch = Watch::begin(h, &Run { job, fence }, limits, || None);
+        Ok(Held::Ours(Self { holder: holder.clone(), watch, since: Instant::now() }))
+    }
+
+    /// A step, unless the lease is lost before it is done.
+    pub(super) async fn guard<T, E: Into<OperationError>>(
+        &self,
+        step: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, OperationError> {
+        self.watch.guard(async { step.await.map_err(Into::into) }).await
+    }
+
+    /// Beats: the lease is ours still.
+    pub(super) async fn confirm(&self) -> Result<(), OperationError> {
+        self.watch.confirm().await
+    }
+
+    /// Whether it was held for long enough.
+    pub(super) fn is_over(&self) -> bool {
+        self.since.elapsed() >= AT_MOST
+    }
+
+    /// Gives the lease back.
+    pub(super) async fn release(self, h: &Holdfast) {
+        drop(self.watch);
+        lease::release(h, &self.holder).await;
+    }
+}
+
+/// A backup that may yet refer to what nobody refers to now, though it does not hold the lease.
+async fn on_its_way(h: &Holdfast, now: Timestamp) -> Result<Option<String>, OperationError> {
+    const LOOK_AT: u32 = 50;
+    if let Some(job) = h.catalog.active(Some(BackupType::Content)).await?.first() {
+        return Ok(Some(format!("backup {} is {}", job.backup_id, job.status)));
+    }
+    let failed = JobFilter { backup_type: Some(BackupType::Content), status: Some(JobStatus::Failed) };
+    let (failed, _) = h.catalog.list(failed, 1, LOOK_AT).await?;
+    let may_wake_up = |job: &&Job| {
+        let stalled = job.error.as_ref().is_some_and(|error| error.code == FailureCode::Stalled);
+        stalled && job.completed_at.is_none_or(|at| now.duration_since(at) < MAY_WAKE_UP)
+    };
+    let stalled = failed.iter().find(may_wake_up);
+    Ok(stalled.map(|job| format!("backup {} stalled, and its run may only have been paused", job.backup_id)))
+}

@@ -1,0 +1,182 @@
+//! Content objects that no backup refers to. The long look, through every manifest and list of items in the bucket, is
+//! made before the content lease is held; under the lease, and so with no backup on its way, what has come since is read,
+//! then rows go before their objects, a batch at a time, each after a beat. One manifest or list that cannot be read to
+//! its end stops everything.
+
+mod hold;
+mod references;
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use holdfast_domain::{BackupId, ObjectKey, Timestamp};
+use holdfast_storage::ObjectInfo;
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use self::{
+    hold::{Held, Hold},
+    references::References,
+};
+use super::{
+    backups::is_late,
+    delete::{CONCURRENCY, lock_of},
+};
+use crate::{Holdfast, OperationError, RunLimits};
+
+/// An object this young is never touched: it may be of a backup that nobody here knows of.
+const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// The most that one run removes: what bounds its memory.
+const MOST: usize = 50_000;
+/// Objects deleted between two beats.
+const BATCH: usize = 200;
+
+/// What became of the objects that no backup refers to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CollectionReport {
+    /// Objects that no backup in the bucket refers to, but for young ones.
+    pub unreferenced: u64,
+    /// Their bytes.
+    pub unreferenced_bytes: u64,
+    /// Those that were deleted.
+    pub deleted: u64,
+    /// Bytes of those. Where the bucket keeps versions they are freed once the versions expire.
+    pub bytes_freed: u64,
+    /// Those under a retention period or a legal hold.
+    pub blocked: u64,
+    /// Sources whose file is fetched anew where it is asked for again.
+    pub sources_forgotten: u64,
+    /// Why nothing was deleted, though nothing is wrong: a backup is on its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// Steps that failed.
+    pub problems: Vec<String>,
+}
+
+/// What would be removed once these backups are gone.
+pub(super) async fn plan(
+    h: &Holdfast,
+    gone: &BTreeSet<BackupId>,
+    now: Timestamp,
+) -> Result<CollectionReport, OperationError> {
+    let mut references = References::default();
+    references.read(h, gone).await?;
+    Ok(found(&unreferenced(h, &references, now).await?))
+}
+
+/// Removes what no backup refers to.
+pub(super) async fn collect(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<CollectionReport, OperationError> {
+    let mut references = References::default();
+    references.read(h, &BTreeSet::new()).await?;
+    let candidates = unreferenced(h, &references, now).await?;
+    let mut report = found(&candidates);
+    if candidates.is_empty() || is_late(limits) {
+        return Ok(report);
+    }
+    let hold = match Hold::take(h, limits, now).await? {
+        Held::Ours(hold) => hold,
+        Held::Busy(why) => {
+            report.skipped = Some(why);
+            return Ok(report);
+        }
+    };
+    let removed = Box::pin(remove(h, &hold, &mut references, &candidates, now, &mut report)).await;
+    hold.release(h).await;
+    if let Err(error) = removed {
+        report.problems.push(format!("content objects: {error}; the next run goes on"));
+    }
+    Ok(report)
+}
+
+fn found(candidates: &[ObjectInfo]) -> CollectionReport {
+    CollectionReport {
+        unreferenced: candidates.len() as u64,
+        unreferenced_bytes: candidates.iter().map(|object| object.size_bytes).sum(),
+        ..CollectionReport::default()
+    }
+}
+
+async fn unreferenced(
+    h: &Holdfast,
+    references: &References,
+    now: Timestamp,
+) -> Result<Vec<ObjectInfo>, OperationError> {
+    let mut found = Vec::new();
+    for folder in [ObjectKey::OBJECTS, ObjectKey::DAGS] {
+        let mut objects = h.repository.store().list(folder);
+        while let Some(object) = objects.try_next().await? {
+            let is_old = now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
+            if is_old && !references.contains(&object.key) {
+                found.push(object);
+            }
+            if found.len() == MOST {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn remove(
+    h: &Holdfast,
+    hold: &Hold,
+    references: &mut References,
+    candidates: &[ObjectInfo],
+    now: Timestamp,
+    report: &mut CollectionReport,
+) -> Result<(), OperationError> {
+    // Committed between the long look and the lease.
+    Box::pin(hold.guard(references.read(h, &BTreeSet::new()))).await?;
+    for batch in candidates.chunks(BATCH) {
+        if hold.is_over() {
+            tracing::info!(left = report.unreferenced - report.deleted, "the rest is left to the next run");
+            return Ok(());
+        }
+        let batch = batch.iter().filter(|object| !references.contains(&object.key));
+        let free = hold.guard(without_locked(h, batch.cloned().collect(), now, report)).await?;
+        let keys: Vec<ObjectKey> = free.iter().map(|object| object.key.clone()).collect();
+        hold.confirm().await?;
+        // First the rows: whatever asks for these files from now on fetches them anew.
+        report.sources_forgotten += h.catalog.forget_objects(&keys).await?;
+        delete(h, hold, free, report).await?;
+    }
+    Ok(())
+}
+
+async fn without_locked(
+    h: &Holdfast,
+    batch: Vec<ObjectInfo>,
+    now: Timestamp,
+    report: &mut CollectionReport,
+) -> Result<Vec<ObjectInfo>, OperationError> {
+    let look =
+        |object: ObjectInfo| async move { Ok::<_, OperationError>((lock_of(h, &object.key, now).await?, object)) };
+    let seen: Vec<_> = futures_util::stream::iter(batch).map(look).buffered(CONCURRENCY).try_collect().await?;
+    let (free, locked): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(lock, _)| lock.is_none());
+    report.blocked += locked.len() as u64;
+    Ok(free.into_iter().map(|(_, object)| object).collect())
+}
+
+async fn delete(
+    h: &Holdfast,
+    hold: &Hold,
+    batch: Vec<ObjectInfo>,
+    report: &mut CollectionReport,
+) -> Result<(), OperationError> {
+    let delete = |object: ObjectInfo| async move {
+        h.repository.store().delete(&object.key).await?;
+        tracing::info!(key = %object.key, bytes = object.size_bytes, "a content object that no backup refers to was deleted");
+        Ok::<_, OperationError>(object.size_bytes)
+    };
+    let mut deleting = futures_util::stream::iter(batch).map(delete).buffer_unordered(CONCURRENCY);
+    while let Some(bytes) = hold.guard(deleting.try_next()).await? {
+        report.deleted += 1;
+        report.bytes_freed += bytes;
+    }
+    Ok(())
+}

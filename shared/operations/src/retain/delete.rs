@@ -1,0 +1,83 @@
+//! Deleting one backup, in the order in which a killed run can be gone on with: locks are read, the job is `deleted`, the
+//! manifest goes, then what it named, then the rows of items.
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
+use holdfast_storage::Lock;
+
+use crate::{Holdfast, OperationError};
+
+/// Locks read, and objects deleted, at a time.
+pub(super) const CONCURRENCY: usize = 16;
+
+/// How a deletion ended.
+pub(super) enum Deletion {
+    /// Nothing of it is there any more.
+    Deleted,
+    /// The store retains an object of it: nothing was changed.
+    Blocked(String),
+    /// Somebody works on it: nothing was changed.
+    InUse(JobStatus),
+}
+
+/// Deletes a backup. What an earlier, killed run had begun is finished.
+pub(super) async fn backup(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Deletion, OperationError> {
+    let objects = objects(h, id).await?;
+    if let Some(lock) = first_lock(h, &objects, now).await? {
+        return Ok(Deletion::Blocked(lock));
+    }
+    match h.catalog.transition(id, JobStatus::Deleted, JobChange::default(), None).await {
+        Ok(job) => h.observer.job_changed(&job).await,
+        Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {}
+        Err(CatalogError::Conflict { status, .. }) => return Ok(Deletion::InUse(status)),
+        Err(error) => return Err(error.into()),
+    }
+    h.repository.store().delete(&ObjectKey::manifest(id)).await?;
+    leftovers(h, id).await?;
+    Ok(Deletion::Deleted)
+}
+
+/// Deletes what is left of a backup whose job is `deleted` and whose manifest is gone.
+pub(super) async fn leftovers(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
+    for key in objects(h, id).await? {
+        // Its manifest is back: somebody brought it back, and it is a backup again.
+        if key.manifest_of().is_some() {
+            return Err(OperationError::Invalid(format!(
+                "backup {id} has a manifest again: nothing of it was removed"
+            )));
+        }
+        h.repository.store().delete(&key).await?;
+    }
+    if id.backup_type() == BackupType::Content {
+        h.catalog.delete_items(id).await?;
+    }
+    Ok(())
+}
+
+async fn objects(h: &Holdfast, id: &BackupId) -> Result<Vec<ObjectKey>, OperationError> {
+    let objects = h.repository.store().list(&ObjectKey::backup_prefix(id));
+    Ok(objects.map_ok(|object| object.key).try_collect().await?)
+}
+
+/// The first of these that may not be deleted yet, and why.
+async fn first_lock(h: &Holdfast, objects: &[ObjectKey], now: Timestamp) -> Result<Option<String>, OperationError> {
+    let look = |key: ObjectKey| async move { lock_of(h, &key, now).await };
+    let mut locks = futures_util::stream::iter(objects.to_vec()).map(look).buffered(CONCURRENCY);
+    while let Some(lock) = locks.try_next().await? {
+        if lock.is_some() {
+            return Ok(lock);
+        }
+    }
+    Ok(None)
+}
+
+/// What keeps this object now.
+pub(super) async fn lock_of(h: &Holdfast, key: &ObjectKey, now: Timestamp) -> Result<Option<String>, OperationError> {
+    let lock = h.repository.store().lock(key).await?;
+    Ok(match lock {
+        Lock { legal_hold: true, .. } => Some(format!("{key} is under a legal hold")),
+        Lock { retained_until: Some(until), .. } if lock.holds(now) => Some(format!("{key} is retained until {until}")),
+        _ => None,
+    })
+}

@@ -1,0 +1,86 @@
+//! Full backups: one goes with its last part.
+
+use holdfast_catalog::{CatalogError, JobChange, JobFilter};
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
+
+use crate::{Holdfast, OperationError};
+
+/// Jobs looked at in one call, and at most of one state.
+const PAGE: u32 = 500;
+const PAGES: u64 = 10;
+
+/// Marks every full backup as deleted of which nothing is left, and names them.
+pub(super) async fn delete(h: &Holdfast) -> Result<Vec<BackupId>, OperationError> {
+    let mut deleted = Vec::new();
+    for status in [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled] {
+        for parent in settled(h, status).await? {
+            if is_gone(&h.catalog.children(&parent.backup_id).await?) {
+                deleted.extend(mark(h, &parent.backup_id).await?);
+            }
+        }
+    }
+    Ok(deleted)
+}
+
+/// All of one state are read before any is changed: a change would move the pages.
+async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationError> {
+    let filter = JobFilter { backup_type: Some(BackupType::Full), status: Some(status) };
+    let mut all = Vec::new();
+    for page in 1..=PAGES {
+        let (jobs, _) = h.catalog.list(filter, page, PAGE).await?;
+        let is_last = jobs.len() < PAGE as usize;
+        all.extend(jobs);
+        if is_last {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// At least one part was deleted, and none of the others is, or may become, a backup.
+fn is_gone(children: &[Job]) -> bool {
+    let deleted = children.iter().any(|child| child.status == JobStatus::Deleted);
+    deleted && children.iter().all(|child| !child.status.is_active() && child.status != JobStatus::Completed)
+}
+
+async fn mark(h: &Holdfast, id: &BackupId) -> Result<Option<BackupId>, OperationError> {
+    match h.catalog.transition(id, JobStatus::Deleted, JobChange::default(), None).await {
+        Ok(job) => {
+            h.observer.job_changed(&job).await;
+            Ok(Some(job.backup_id))
+        }
+        // Another run was quicker.
+        Err(CatalogError::Conflict { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{Timestamp, Trigger, TriggerKind};
+
+    use super::*;
+
+    #[test]
+    fn a_full_backup_goes_with_its_last_part() {
+        use JobStatus::{Cancelled, Completed, Deleted, Failed, Running};
+        let child = |status| {
+            let id = BackupId::new(BackupType::Content, Timestamp::UNIX_EPOCH, [0; 4]);
+            let trigger = Trigger { kind: TriggerKind::Manual, by: None };
+            Job { status, ..Job::pending(id, trigger, Timestamp::UNIX_EPOCH) }
+        };
+        for (children, gone) in [
+            (&[][..], false),
+            (&[Deleted], true),
+            (&[Deleted, Deleted], true),
+            (&[Deleted, Completed], false),
+            (&[Deleted, Running], false),
+            (&[Deleted, Failed], true),
+            (&[Deleted, Cancelled], true),
+            (&[Failed, Cancelled], false),
+        ] {
+            let children: Vec<Job> = children.iter().map(|status| child(*status)).collect();
+            assert_eq!(is_gone(&children), gone, "{children:?}");
+        }
+    }
+}

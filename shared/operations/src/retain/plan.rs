@@ -1,0 +1,160 @@
+//! A plan for one type: the bucket's backups, joined with what the catalogue knows of them now, under the policy that is
+//! in force now.
+
+use holdfast_catalog::{CatalogError, JobStanding};
+use holdfast_domain::{
+    BackupId, BackupType, FailureCode, JobStatus, RetentionCandidate, RetentionDecision, RetentionPolicy,
+    RetentionVerdict, Standing, Timestamp,
+};
+use serde::Serialize;
+
+use super::inventory::{Inventory, Stored};
+use crate::{Holdfast, OperationError};
+
+/// Backups asked about in one call.
+const PAGE: usize = 1000;
+
+/// Where a policy comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolicyOrigin {
+    /// Somebody stored it.
+    Stored,
+    /// None is stored: the settings' days, and the defaults.
+    Settings,
+    /// What is stored cannot be read, so that none holds and all are kept.
+    Unreadable,
+}
+
+/// The policy for one type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyInForce {
+    /// Where it comes from.
+    pub origin: PolicyOrigin,
+    /// What it says; none keeps all.
+    pub policy: Option<RetentionPolicy>,
+    /// Why it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A backup, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedBackup {
+    /// The decision.
+    #[serde(flatten)]
+    pub decision: RetentionDecision,
+    /// Bytes of its objects.
+    pub size: u64,
+}
+
+/// What becomes of the backups of one type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TypePlan {
+    /// By which policy.
+    #[serde(flatten)]
+    pub policy: PolicyInForce,
+    /// Backups that go.
+    pub delete: u64,
+    /// Backups that stay.
+    pub keep: u64,
+    /// Bytes of those that go.
+    pub bytes: u64,
+    /// Every backup, newest first.
+    pub backups: Vec<PlannedBackup>,
+}
+
+/// What a run would decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RetentionPlan {
+    /// For which moment.
+    pub at: Timestamp,
+    /// Database backups.
+    pub database: TypePlan,
+    /// Content backups.
+    pub content: TypePlan,
+}
+
+impl TypePlan {
+    /// Those that go, newest first.
+    #[must_use]
+    pub fn deletions(&self) -> impl DoubleEndedIterator<Item = &PlannedBackup> {
+        self.backups.iter().filter(|backup| backup.decision.verdict == RetentionVerdict::Delete)
+    }
+
+    /// How many of those that stay count towards a keep.
+    #[must_use]
+    pub fn kept_good(&self) -> u64 {
+        let kept = self.backups.iter().filter(|backup| backup.decision.verdict == RetentionVerdict::Keep);
+        kept.filter(|backup| backup.decision.is_good).count() as u64
+    }
+}
+
+/// Decides about all that an inventory has, by what the policy and the catalogue say at this moment.
+pub(super) async fn of_type(h: &Holdfast, inventory: &Inventory, now: Timestamp) -> Result<TypePlan, OperationError> {
+    let policy = policy(h, inventory.kind).await?;
+    let candidates = candidates(h, inventory).await?;
+    let decisions = holdfast_domain::plan_retention(&candidates, policy.policy.as_ref(), now, &h.settings.timezone);
+    let size = |id: &BackupId| inventory.backups.get(id).map_or(0, |stored| stored.size_bytes);
+    let backups: Vec<_> =
+        decisions.into_iter().map(|decision| PlannedBackup { size: size(&decision.backup_id), decision }).collect();
+    let mut plan = TypePlan { policy, delete: 0, keep: 0, bytes: 0, backups };
+    plan.delete = plan.deletions().count() as u64;
+    plan.keep = plan.backups.len() as u64 - plan.delete;
+    plan.bytes = plan.deletions().map(|backup| backup.size).sum();
+    Ok(plan)
+}
+
+/// The policy that holds for this type.
+async fn policy(h: &Holdfast, kind: BackupType) -> Result<PolicyInForce, OperationError> {
+    let days = match kind {
+        BackupType::Database => h.settings.database.retention_days,
+        BackupType::Content | BackupType::Full => h.settings.content.retention_days,
+    };
+    let (origin, policy, problem) = match h.catalog.policy(kind).await {
+        Ok(Some(stored)) => (PolicyOrigin::Stored, Some(stored.policy), None),
+        Ok(None) => (PolicyOrigin::Settings, Some(RetentionPolicy::of_days(days)), None),
+        Err(error @ CatalogError::Corrupt { .. }) => (PolicyOrigin::Unreadable, None, Some(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(PolicyInForce { origin, policy, problem })
+}
+
+async fn candidates(h: &Holdfast, inventory: &Inventory) -> Result<Vec<RetentionCandidate>, OperationError> {
+    let stored: Vec<_> = inventory.backups.iter().collect();
+    let mut candidates = Vec::with_capacity(stored.len());
+    for page in stored.chunks(PAGE) {
+        let ids: Vec<BackupId> = page.iter().map(|(id, _)| (*id).clone()).collect();
+        let mut standings = h.catalog.standings(&ids).await?;
+        candidates.extend(page.iter().map(|(id, stored)| candidate(id, stored, standings.remove(id))));
+    }
+    Ok(candidates)
+}
+
+fn candidate(id: &BackupId, stored: &Stored, job: Option<Result<JobStanding, CatalogError>>) -> RetentionCandidate {
+    let (created_at, standing) = match (&stored.created_at, job) {
+        (Err(problem), _) => (id.created_at().unwrap_or(Timestamp::UNIX_EPOCH), Standing::Unsure(problem.clone())),
+        (Ok(at), Some(Ok(job))) => (*at, standing(&job)),
+        (Ok(at), Some(Err(error))) => (*at, Standing::Unsure(error.to_string())),
+        (Ok(at), None) => (*at, Standing::Unsure(UNKNOWN.to_owned())),
+    };
+    RetentionCandidate { backup_id: id.clone(), created_at, standing }
+}
+
+const UNKNOWN: &str = "the catalogue has no job of it, and another catalogue may: bring the jobs back from the store, or delete it by hand";
+
+const CAME_BACK: &str = "its manifest had gone and came back: somebody brought it back, and decides about it";
+
+fn standing(job: &JobStanding) -> Standing {
+    match job.status {
+        // Its manifest had gone by itself; see `super::backups`.
+        JobStatus::Deleted if job.error == Some(FailureCode::StoreCorrupt) => Standing::Unsure(CAME_BACK.to_owned()),
+        JobStatus::Deleted => Standing::Deleting,
+        status if status.is_active() => Standing::InUse(status),
+        JobStatus::Completed if job.verification_failed => Standing::VerificationFailed,
+        JobStatus::Completed => Standing::Good,
+        status => Standing::NotCompleted(status),
+    }
+}

@@ -1,0 +1,276 @@
+//! Random histories: backups, failures, time passing, policies changing, verifications failing, locks, runs that overlap
+//! each other and backups on their way, runs killed anywhere. Whatever happens, the laws hold.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join;
+use holdfast_domain::{
+    BackupId, BackupType, JobStatus, ObjectKey, RetentionPolicy, Timestamp, VerificationLevel, VerificationStatus,
+};
+use holdfast_operations::{RETAINED_TYPES, RunLimits, retain};
+use holdfast_storage::Lock;
+use holdfast_testing::TestStore;
+use jiff::SignedDuration;
+
+use crate::{
+    random::Random,
+    truth,
+    world::{OnItsWay, World},
+};
+
+const FILES: [&str; 8] = ["f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8"];
+
+/// One history, as it is lived.
+struct History {
+    world: World,
+    random: Random,
+    policies: [RetentionPolicy; 2],
+    on_its_way: Option<OnItsWay>,
+    backups: Vec<BackupId>,
+    locked: Vec<ObjectKey>,
+    steps: u64,
+    runs: u64,
+    deleted: u64,
+}
+
+impl History {
+    fn new(world: World, seed: u64) -> Self {
+        Self {
+            world,
+            random: Random::new(seed),
+            policies: [RetentionPolicy::of_days(30); 2],
+            on_its_way: None,
+            backups: Vec::new(),
+            locked: Vec::new(),
+            steps: 0,
+            runs: 0,
+            deleted: 0,
+        }
+    }
+
+    async fn live(&mut self, steps: u64) {
+        for _ in 0..steps {
+            self.step().await;
+            self.steps += 1;
+        }
+        self.end().await;
+    }
+
+    async fn step(&mut self) {
+        match self.random.below(100) {
+            0..25 => self.pass(),
+            25..42 => {
+                let id = self.world.back_up().await;
+                self.backups.push(id);
+            }
+            42..45 => drop(self.world.fail().await),
+            45..62 => self.content().await,
+            62..68 => self.verify().await,
+            68..74 => self.change_policy().await,
+            74..77 => self.lock(),
+            77..89 => self.run().await,
+            89..95 => self.killed_run().await,
+            _ => self.overlapping_runs().await,
+        }
+    }
+
+    fn pass(&mut self) {
+        let hours = 1 + i64::try_from(self.random.below(24 * 12)).unwrap();
+        self.world.pass(SignedDuration::from_hours(hours));
+    }
+
+    fn some_files(&mut self) -> Vec<&'static str> {
+        let mut files: Vec<_> = FILES.into_iter().filter(|_| self.random.percent(30)).collect();
+        if files.is_empty() {
+            files.push(FILES[0]);
+        }
+        files
+    }
+
+    /// Begins a content backup, or goes on with the one that is on its way.
+    async fn content(&mut self) {
+        match self.on_its_way.take() {
+            None => {
+                let files = self.some_files();
+                self.on_its_way = self.world.begin_content(&files).await;
+            }
+            Some(on_its_way) if self.random.percent(85) => {
+                let id = self.world.finish_content(on_its_way).await;
+                self.backups.push(id);
+            }
+            Some(on_its_way) => drop(self.world.give_up_content(on_its_way, None).await),
+        }
+    }
+
+    async fn verify(&mut self) {
+        let Some(id) = self.random.pick(&self.backups).cloned() else { return };
+        let status = if self.random.percent(60) { VerificationStatus::Failed } else { VerificationStatus::Passed };
+        let level = if self.random.percent(50) { VerificationLevel::Exists } else { VerificationLevel::Structure };
+        self.world.verified(&id, level, status).await;
+    }
+
+    async fn change_policy(&mut self) {
+        let which = usize::from(self.random.percent(50));
+        let min_count = 1 + u32::try_from(self.random.below(4)).unwrap();
+        let mut maybe = |range: u64| {
+            let number = u32::try_from(1 + self.random.below(range)).unwrap();
+            self.random.percent(40).then_some(number)
+        };
+        let policy = RetentionPolicy {
+            max_age_days: maybe(60),
+            max_count: maybe(8).map(|count| count.max(min_count)),
+            min_count,
+            keep_daily: maybe(5),
+            keep_weekly: maybe(4),
+            keep_monthly: maybe(3),
+            keep_yearly: maybe(2),
+        };
+        self.policies[which] = policy;
+        self.world.set_policy(RETAINED_TYPES[which], policy).await;
+    }
+
+    /// Locks an object that is there, or takes all locks off.
+    fn lock(&mut self) {
+        let Some(memory) = self.world.memory.clone() else { return };
+        if self.random.percent(40) {
+            for key in self.locked.drain(..) {
+                memory.set_lock(&key, Lock::default());
+            }
+        } else if let Some(key) = self.random.pick(&memory.keys()).cloned() {
+            memory.set_lock(&key, Lock { retained_until: None, legal_hold: true });
+            self.locked.push(key);
+        }
+    }
+
+    async fn good(&self) -> [usize; 2] {
+        let [database, content] = RETAINED_TYPES;
+        [truth::good(&self.world, database).await.len(), truth::good(&self.world, content).await.len()]
+    }
+
+    /// The first law: as many good ones are left as the policy wants, or as there were.
+    async fn enough_are_left(&self, before: [usize; 2]) {
+        let after = self.good().await;
+        for ((before, after), policy) in before.into_iter().zip(after).zip(self.policies) {
+            let wanted = before.min(policy.min_count as usize);
+            assert!(after >= wanted, "{before} good ones were there, {after} are left, by {policy:?}");
+        }
+    }
+
+    async fn run(&mut self) {
+        let before = self.good().await;
+        let report = self.world.retain().await;
+        assert_eq!(report.all_problems().count(), 0, "{report:?}");
+        for deleted in report.database.deleted.iter().chain(&report.content.deleted) {
+            assert!(!self.world.exists(&deleted.backup_id).await);
+        }
+        self.runs += 1;
+        self.deleted += (report.database.deleted.len() + report.content.deleted.len()) as u64;
+        self.enough_are_left(before).await;
+        truth::no_live_backup_lost_anything(&self.world).await;
+        truth::what_is_deleted_is_gone(&self.world).await;
+        // A backup on its way keeps the lease.
+        assert_eq!(
+            self.on_its_way.is_none() || report.collection.unreferenced == 0,
+            report.collection.skipped.is_none()
+        );
+        let again = self.world.retain().await;
+        let more = again.database.deleted.len() + again.content.deleted.len();
+        assert_eq!(more, 0, "twice is once: {again:?}");
+        assert_eq!(again.database.violations() - again.database.too_few, 0, "{again:?}");
+    }
+
+    async fn killed_run(&mut self) {
+        let before = self.good().await;
+        let alive = Duration::from_micros(self.random.below(40_000));
+        let run = retain(&self.world.h, RunLimits::none(), self.world.now());
+        let _ = tokio::time::timeout(alive, Box::pin(run)).await;
+        self.world.forget_leases_of_killed_collections().await;
+        self.enough_are_left(before).await;
+        truth::no_live_backup_lost_anything(&self.world).await;
+    }
+
+    /// Two runs at once, one of them with an old idea of the time, beside a content backup from its beginning to its end.
+    async fn overlapping_runs(&mut self) {
+        let before = self.good().await;
+        let files = self.some_files();
+        let earlier = self.world.now() - SignedDuration::from_hours(30);
+        let (h, world) = (&self.world.h, &self.world);
+        let runs =
+            join(Box::pin(retain(h, RunLimits::none(), world.now())), Box::pin(retain(h, RunLimits::none(), earlier)));
+        let is_free = self.on_its_way.is_none();
+        let ((first, second), made) =
+            join(runs, async { if is_free { world.back_up_content(&files).await } else { None } }).await;
+        self.backups.extend(made);
+        assert_eq!(first.all_problems().chain(second.all_problems()).count(), 0, "{first:?} {second:?}");
+        self.enough_are_left(before).await;
+        truth::no_live_backup_lost_anything(&self.world).await;
+        truth::what_is_deleted_is_gone(&self.world).await;
+    }
+
+    /// After everything has settled, nothing is left that nobody needs.
+    async fn end(&mut self) {
+        if let Some(on_its_way) = self.on_its_way.take() {
+            self.world.finish_content(on_its_way).await;
+        }
+        if let Some(memory) = &self.world.memory {
+            self.locked.drain(..).for_each(|key| memory.set_lock(&key, Lock::default()));
+        }
+        self.world.pass_days(3);
+        self.run().await;
+        let report = self.world.retain().await;
+        assert_eq!(report.collection.unreferenced, 0, "{report:?}");
+        assert!(self.world.h.catalog.active(Some(BackupType::Content)).await.unwrap().is_empty());
+        for id in &self.backups {
+            let exists = self.world.exists(id).await;
+            assert_eq!(exists, self.world.status(id).await == JobStatus::Completed, "{id}");
+        }
+    }
+}
+
+/// Lives so many histories, several at a time, and says how many steps and runs they were.
+async fn live(first_seed: u64, histories: u64, steps: u64) -> (u64, u64, u64) {
+    const AT_A_TIME: u64 = 4;
+    let next = Arc::new(std::sync::atomic::AtomicU64::new(first_seed));
+    let mut lives = tokio::task::JoinSet::new();
+    for _ in 0..AT_A_TIME {
+        let next = Arc::clone(&next);
+        lives.spawn(async move {
+            let mut sums = (0, 0, 0);
+            loop {
+                let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if seed >= first_seed + histories {
+                    return sums;
+                }
+                let mut history = History::new(World::new().await, seed);
+                let lived = std::panic::AssertUnwindSafe(Box::pin(history.live(steps)));
+                if let Err(panic) = futures_util::FutureExt::catch_unwind(lived).await {
+                    eprintln!("the history of seed {seed} broke a law after {} steps", history.steps);
+                    std::panic::resume_unwind(panic);
+                }
+                sums = (sums.0 + history.steps, sums.1 + history.runs, sums.2 + history.deleted);
+                history.world.remove().await;
+            }
+        });
+    }
+    let mut sums = (0, 0, 0);
+    while let Some(lived) = lives.join_next().await {
+        let lived = lived.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        sums = (sums.0 + lived.0, sums.1 + lived.1, sums.2 + lived.2);
+    }
+    sums
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_laws_hold_in_thousands_of_random_steps() {
+    let (steps, runs, deleted) = live(1, 100, 40).await;
+    assert!(steps >= 4_000 && runs > 300 && deleted > 500, "{steps} steps, {runs} runs, {deleted} deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_hold_on_the_real_store_too() {
+    let test = TestStore::new().await;
+    let mut history = History::new(World::on_s3(&test).await, Timestamp::now().as_millisecond().unsigned_abs());
+    history.live(25).await;
+    history.world.remove().await;
+    test.remove().await;
+}

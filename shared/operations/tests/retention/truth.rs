@@ -1,0 +1,69 @@
+//! What holds at every moment, whatever happened, and whoever was killed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::TryStreamExt as _;
+use holdfast_catalog::JobFilter;
+use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey};
+use holdfast_operations::content_items;
+
+use crate::world::World;
+
+/// The good backups of a type: completed, with a manifest, and with no verification that failed.
+pub(crate) async fn good(world: &World, kind: BackupType) -> BTreeSet<BackupId> {
+    let filter = JobFilter { backup_type: Some(kind), status: Some(JobStatus::Completed) };
+    let (jobs, _) = world.h.catalog.list(filter, 1, 10_000).await.unwrap();
+    let ids: Vec<BackupId> = jobs.into_iter().map(|job| job.backup_id).collect();
+    let standings = world.h.catalog.standings(&ids).await.unwrap();
+    let mut good = BTreeSet::new();
+    for (id, standing) in standings {
+        if !standing.unwrap().verification_failed && world.exists(&id).await {
+            good.insert(id);
+        }
+    }
+    good
+}
+
+/// Every backup with a manifest is whole: its artifacts, and every object that its list refers to.
+pub(crate) async fn no_live_backup_lost_anything(world: &World) -> usize {
+    let mut seen: BTreeMap<ObjectKey, bool> = BTreeMap::new();
+    let backups = world.h.repository.list().await.unwrap();
+    for backup in &backups {
+        let Ok(manifest) = &backup.manifest else { continue };
+        // A deletion that was begun is no live backup.
+        if world.status(&backup.backup_id).await == JobStatus::Deleted {
+            continue;
+        }
+        let mut keys: Vec<ObjectKey> = manifest.artifacts.iter().map(|artifact| artifact.key.clone()).collect();
+        if manifest.content.is_some() {
+            let refer = |item: holdfast_domain::ItemRecord| {
+                keys.extend(item.file.iter().flat_map(|file| {
+                    std::iter::once(&file.object).chain(&file.dag).map(|object| object.artifact.key.clone())
+                }));
+            };
+            content_items(&world.h.repository, &backup.backup_id, refer).await.unwrap();
+        }
+        for key in keys {
+            if !seen.contains_key(&key) {
+                let there = world.has(&key).await;
+                seen.insert(key.clone(), there);
+            }
+            assert!(seen[&key], "{} has lost {key}", backup.backup_id);
+        }
+    }
+    backups.len()
+}
+
+/// Nothing is half deleted: no object of a deleted backup is there, and no row of its items.
+pub(crate) async fn what_is_deleted_is_gone(world: &World) {
+    for kind in [BackupType::Database, BackupType::Content] {
+        let filter = JobFilter { backup_type: Some(kind), status: Some(JobStatus::Deleted) };
+        let (jobs, _) = world.h.catalog.list(filter, 1, 10_000).await.unwrap();
+        for job in jobs.iter().filter(|job| job.error.is_none()) {
+            let folder = ObjectKey::backup_prefix(&job.backup_id);
+            let left: Vec<_> = world.store.list(&folder).try_collect().await.unwrap();
+            assert!(left.is_empty(), "{} is deleted, and there is {left:?}", job.backup_id);
+            assert_eq!(world.h.catalog.item_counts(&job.backup_id).await.unwrap().expected, 0);
+        }
+    }
+}

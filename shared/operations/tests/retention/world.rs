@@ -1,0 +1,394 @@
+//! A repository and a catalogue, with backups that follow the protocol of real ones step by step: leases, rows, objects
+//! under their addresses, list, manifest, job. What they hold is a few bytes.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use holdfast_catalog::{Catalog, FoundItem, HoldSource, JobChange, Settled, Source, source_id};
+use holdfast_codec::{ArtifactDigest, DigestWriter, SegmentHasher};
+use holdfast_domain::{
+    Artifact, BackupId, BackupType, ContentItem, ContentManifest, FORMAT_VERSION, ItemFailure, ItemFailureCode,
+    ItemStatus, Job, JobFailure, JobStatus, KeptFile, Manifest, ManifestFile, ObjectKey, RetentionPolicy,
+    SEGMENT_BYTES, Sha256Digest, StorageType, StoredObject, Timestamp, Trigger, TriggerKind, VerificationLevel,
+    VerificationStatus, Verified, settings::StoreLocation,
+};
+use holdfast_operations::{Holdfast, Keyring, Preflight, Repository, RetentionReport, RunLimits, Silent, retain};
+use holdfast_storage::{PutMode, Store, StoreError};
+use holdfast_testing::{MemoryStore, TestStore, parts, unique};
+use jiff::SignedDuration;
+use mongodb::bson::{Document, doc};
+
+pub(crate) struct World {
+    pub(crate) h: Holdfast,
+    pub(crate) store: Arc<dyn Store>,
+    /// The store, where it is one in memory.
+    pub(crate) memory: Option<Arc<MemoryStore>>,
+    pub(crate) client: mongodb::Client,
+    pub(crate) database: String,
+    started_at: Timestamp,
+    /// Seconds since then.
+    elapsed: AtomicI64,
+    made: AtomicI64,
+}
+
+/// A content backup on its way: it holds the lease, and refers to what its rows say.
+pub(crate) struct OnItsWay {
+    pub(crate) id: BackupId,
+    created_at: Timestamp,
+}
+
+impl World {
+    /// Over a store in memory, whose clock is this world's.
+    pub(crate) async fn new() -> Self {
+        let memory = MemoryStore::new();
+        let world = Self::over(memory.clone(), Some(memory)).await;
+        world.pass(SignedDuration::ZERO);
+        world
+    }
+
+    /// Over the real S3, whose clock is the machine's.
+    pub(crate) async fn on_s3(test: &TestStore) -> Self {
+        Self::over(Arc::clone(&test.store), None).await
+    }
+
+    async fn over(store: Arc<dyn Store>, memory: Option<Arc<MemoryStore>>) -> Self {
+        let database = unique("retention");
+        let uri = parts().mongodb_uri.replacen("/?", &format!("/{database}?"), 1);
+        let variables: BTreeMap<String, String> =
+            [("BACKUP_CATALOG_URI".to_owned(), uri), ("MONGODB_URI".to_owned(), parts().mongodb_uri.clone())].into();
+        let settings = holdfast_domain::settings::read(variables).settings.unwrap();
+        let catalog = Catalog::from_settings(&settings).await.unwrap();
+        catalog.ensure_indexes().await.unwrap();
+        let h = Holdfast {
+            repository: repository(Arc::clone(&store)),
+            catalog,
+            observer: Arc::new(Silent),
+            settings: Arc::new(settings),
+            preflight: Preflight::default(),
+        };
+        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();
+        let (elapsed, made) = (AtomicI64::new(0), AtomicI64::new(0));
+        Self { h, store, memory, client, database, started_at: Timestamp::now(), elapsed, made }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.started_at + SignedDuration::from_secs(self.elapsed.load(Ordering::Relaxed))
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: SignedDuration) {
+        self.elapsed.fetch_add(time.as_secs(), Ordering::Relaxed);
+        if let Some(memory) = &self.memory {
+            memory.set_clock(self.now());
+        }
+    }
+
+    pub(crate) fn pass_days(&self, days: i64) {
+        self.pass(SignedDuration::from_hours(24 * days));
+    }
+
+    /// The same world over another store: the same bucket with faults in between.
+    pub(crate) fn through(&self, store: Arc<dyn Store>) -> Holdfast {
+        Holdfast { repository: repository(store), ..self.h.clone() }
+    }
+
+    pub(crate) async fn retain(&self) -> RetentionReport {
+        retain(&self.h, RunLimits::none(), self.now()).await
+    }
+
+    pub(crate) async fn set_policy(&self, kind: BackupType, policy: RetentionPolicy) {
+        let stored = holdfast_catalog::StoredPolicy { policy, updated_by: None, updated_at: self.now() };
+        self.h.catalog.set_policy(kind, &stored).await.unwrap();
+    }
+
+    pub(crate) fn rows(&self, collection: &str) -> mongodb::Collection<Document> {
+        self.client.database(&self.database).collection(collection)
+    }
+
+    /// What a run that was killed while it held the lease loses after ten minutes.
+    pub(crate) async fn forget_leases_of_killed_collections(&self) {
+        let holder = doc! { "$regex": "_retention" };
+        self.rows("backup_leases").delete_many(doc! { "holder": holder }).await.unwrap();
+    }
+
+    pub(crate) async fn status(&self, id: &BackupId) -> JobStatus {
+        self.h.catalog.get(id).await.unwrap().status
+    }
+
+    /// Whether an object is there.
+    pub(crate) async fn has(&self, key: &ObjectKey) -> bool {
+        match self.store.head(key).await {
+            Ok(_) => true,
+            Err(StoreError::NotFound { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Whether a backup has a manifest.
+    pub(crate) async fn exists(&self, id: &BackupId) -> bool {
+        self.has(&ObjectKey::manifest(id)).await
+    }
+
+    pub(crate) async fn remove(self) {
+        self.client.database(&self.database).drop().await.unwrap();
+    }
+
+    // Jobs -----------------------------------------------------------------------------------------------------------
+
+    fn new_id(&self, kind: BackupType) -> BackupId {
+        let number = u32::try_from(self.made.fetch_add(1, Ordering::Relaxed)).unwrap();
+        BackupId::new(kind, self.now(), number.to_be_bytes())
+    }
+
+    async fn insert(&self, id: &BackupId, parent: Option<&BackupId>) {
+        let trigger = Trigger { kind: TriggerKind::Manual, by: None };
+        let mut job = Job::pending(id.clone(), trigger, self.now());
+        job.parent_id = parent.cloned();
+        self.h.catalog.insert_pending(&job).await.unwrap();
+        self.step(id, JobStatus::Running).await;
+    }
+
+    pub(crate) async fn step(&self, id: &BackupId, to: JobStatus) {
+        let settled = (!to.is_active()).then(|| self.now());
+        let change = JobChange { completed_at: settled, ..JobChange::default() };
+        self.h.catalog.transition(id, to, change, None).await.unwrap();
+    }
+
+    /// A completed database backup.
+    pub(crate) async fn back_up(&self) -> BackupId {
+        self.back_up_under(None).await
+    }
+
+    pub(crate) async fn back_up_under(&self, parent: Option<&BackupId>) -> BackupId {
+        let id = self.new_id(BackupType::Database);
+        self.insert(&id, parent).await;
+        let dump = self.put(&ObjectKey::database_dump(&id, 1, false, false), b"a dump").await;
+        self.commit(&id, self.now(), vec![dump], None).await;
+        id
+    }
+
+    /// A database backup every day, oldest first.
+    pub(crate) async fn back_up_daily(&self, days: usize) -> Vec<BackupId> {
+        let mut ids = Vec::new();
+        for _ in 0..days {
+            self.pass_days(1);
+            ids.push(self.back_up().await);
+        }
+        ids
+    }
+
+    /// A database backup that left its dump behind.
+    pub(crate) async fn fail(&self) -> BackupId {
+        let id = self.new_id(BackupType::Database);
+        self.insert(&id, None).await;
+        self.put(&ObjectKey::database_dump(&id, 1, false, false), b"half a dump").await;
+        self.step(&id, JobStatus::Failed).await;
+        id
+    }
+
+    /// A running job of a full backup.
+    pub(crate) async fn begin_full(&self) -> BackupId {
+        let id = self.new_id(BackupType::Full);
+        self.insert(&id, None).await;
+        id
+    }
+
+    pub(crate) async fn verified(&self, id: &BackupId, level: VerificationLevel, status: VerificationStatus) {
+        let record = holdfast_catalog::VerificationRecord {
+            backup_id: id.clone(),
+            level,
+            status,
+            problems: Vec::new(),
+            at: self.now(),
+            duration_ms: 1,
+        };
+        self.h.catalog.insert_verification(&record).await.unwrap();
+    }
+
+    // Content --------------------------------------------------------------------------------------------------------
+
+    /// A completed content backup of these files; `None` where the lease was not to be had.
+    pub(crate) async fn back_up_content(&self, files: &[&str]) -> Option<BackupId> {
+        let on_its_way = self.begin_content(files).await?;
+        Some(self.finish_content(on_its_way).await)
+    }
+
+    /// The first half: the lease, and a settled row for each file, which is fetched where it is not held.
+    pub(crate) async fn begin_content(&self, files: &[&str]) -> Option<OnItsWay> {
+        let (id, created_at) = (self.new_id(BackupType::Content), self.now());
+        self.h.catalog.acquire(Source::Content, &id, 2, Timestamp::now()).await.ok()?;
+        self.h.catalog.take_over(Source::Content, &id, 0, None, Timestamp::now()).await.unwrap();
+        self.insert(&id, None).await;
+        for file in files {
+            self.settle(&id, file).await;
+        }
+        Some(OnItsWay { id, created_at })
+    }
+
+    async fn settle(&self, id: &BackupId, file: &str) {
+        let item = item(file);
+        let found = FoundItem { item: item.clone(), doc_id: file.to_owned() };
+        self.h.catalog.add_items(id, &[found]).await.unwrap();
+        let source = source_id(StorageType::Gaia, file);
+        let held = self.h.catalog.held(std::slice::from_ref(&source)).await.unwrap().pop().map(|held| held.file);
+        let settled = match held {
+            Some(held) if self.is_there(&held).await => {
+                self.h
+                    .catalog
+                    .settle_item(id, file, Settled::Unchanged { file_name: file, file: &held }, self.now())
+                    .await
+            }
+            _ => {
+                let kept = self.keep(file).await;
+                self.h.catalog.settle_item(id, file, Settled::Done { file_name: file, file: &kept }, self.now()).await
+            }
+        };
+        assert!(settled.unwrap());
+    }
+
+    async fn is_there(&self, file: &KeptFile) -> bool {
+        for object in std::iter::once(&file.object).chain(&file.dag) {
+            if !self.has(&object.artifact.key).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Fetches a file: what stands at its address is taken for it, and never written over.
+    async fn keep(&self, file: &str) -> KeptFile {
+        let body = format!("the file {file}");
+        let digest = digest(body.as_bytes());
+        let address = digest.sha256;
+        let dag_body = format!("the blocks of {file}");
+        let dag_key = ObjectKey::content_dag(&self::digest(dag_body.as_bytes()).sha256, false);
+        let object = |artifact| StoredObject { artifact, compression: None, encryption: None };
+        let kept = KeptFile {
+            size: body.len() as u64,
+            file_sha256: address,
+            dag: Some(object(self.put(&dag_key, dag_body.as_bytes()).await)),
+            object: object(self.put(&ObjectKey::content_object(&address, false, false), body.as_bytes()).await),
+            cid: None,
+            verified: Verified::Transport,
+            served_by: "https://gaia.example".to_owned(),
+            validator: None,
+            content_type: None,
+            fetched_at: self.now(),
+        };
+        let hold = HoldSource { storage_type: StorageType::Gaia, locator: file, address: &address };
+        self.h.catalog.hold(&hold, &kept, self.now()).await.unwrap();
+        kept
+    }
+
+    /// The second half: every object is looked for, then list, manifest, job, lease.
+    pub(crate) async fn finish_content(&self, on_its_way: OnItsWay) -> BackupId {
+        let OnItsWay { id, created_at } = on_its_way;
+        let mut lines = Vec::new();
+        for mut record in self.h.catalog.items_after(&id, None, 10_000).await.unwrap() {
+            let file = record.file.as_ref().expect("every item was settled with its file");
+            if !self.is_there(file).await {
+                let message = "its object is missing".to_owned();
+                (record.status, record.file) = (ItemStatus::Failed, None);
+                record.error = Some(ItemFailure { code: ItemFailureCode::Store, message });
+            }
+            lines.push(record);
+        }
+        let counts = self.h.catalog.item_counts(&id).await.unwrap();
+        let list = lines.iter().fold(String::new(), |list, line| list + &serde_json::to_string(line).unwrap() + "\n");
+        let key = ObjectKey::content_items(&id, 1, false, false);
+        let list = self.put(&key, list.as_bytes()).await;
+        let content = ContentManifest { items: counts, item_list: key, archive: Vec::new() };
+        self.step(&id, JobStatus::Finalizing).await;
+        self.commit(&id, created_at, vec![list], Some(content)).await;
+        self.h.catalog.release(Source::Content, &id).await.unwrap();
+        id
+    }
+
+    /// A content backup that comes to nothing.
+    pub(crate) async fn give_up_content(&self, on_its_way: OnItsWay, failure: Option<JobFailure>) -> BackupId {
+        let change = JobChange { error: failure, completed_at: Some(self.now()), ..JobChange::default() };
+        self.h.catalog.transition(&on_its_way.id, JobStatus::Failed, change, None).await.unwrap();
+        self.h.catalog.release(Source::Content, &on_its_way.id).await.unwrap();
+        on_its_way.id
+    }
+
+    // Objects --------------------------------------------------------------------------------------------------------
+
+    async fn put(&self, key: &ObjectKey, body: &[u8]) -> Artifact {
+        self.store.put(key, Bytes::copy_from_slice(body), PutMode::IfAbsent).await.unwrap();
+        let ArtifactDigest { size_bytes, sha256, segments } = digest(body);
+        Artifact { key: key.clone(), size: size_bytes, sha256, segment_bytes: SEGMENT_BYTES, segments }
+    }
+
+    async fn commit(
+        &self,
+        id: &BackupId,
+        created_at: Timestamp,
+        artifacts: Vec<Artifact>,
+        content: Option<ContentManifest>,
+    ) {
+        self.step(id, JobStatus::Committing).await;
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            backup_id: id.clone(),
+            backup_type: id.backup_type(),
+            repository: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+            trigger: Trigger { kind: TriggerKind::Manual, by: None },
+            parent_id: None,
+            fence: 1,
+            created_at,
+            started_at: created_at,
+            completed_at: self.now(),
+            holdfast_version: "0".to_owned(),
+            engine: None,
+            consistency: None,
+            source: holdfast_domain::Source { uri: String::new(), server_version: String::new() },
+            namespaces: Vec::new(),
+            content,
+            original_size: 1,
+            compression: None,
+            encryption: None,
+            artifacts,
+        };
+        self.put(&ObjectKey::restore_guide(id), b"how to restore it").await;
+        let file = ManifestFile::seal(&manifest, |_| None).unwrap();
+        self.put(&ObjectKey::manifest(id), &file).await;
+        self.step(id, JobStatus::Completed).await;
+    }
+}
+
+/// Where the file of this name lies.
+pub(crate) fn object_of(file: &str) -> ObjectKey {
+    ObjectKey::content_object(&digest(format!("the file {file}").as_bytes()).sha256, false, false)
+}
+
+fn repository(store: Arc<dyn Store>) -> Repository {
+    let location = StoreLocation { bucket: "memory".to_owned(), prefix: String::new() };
+    Repository::new(store, location, Keyring::new(None, None))
+}
+
+fn item(file: &str) -> ContentItem {
+    ContentItem {
+        content_id: file.to_owned(),
+        title: file.to_owned(),
+        url: format!("https://gaia.example/{file}"),
+        storage_type: StorageType::Gaia,
+        creator: None,
+    }
+}
+
+fn digest(body: &[u8]) -> ArtifactDigest {
+    let mut writer = DigestWriter::new(std::io::sink(), SegmentHasher::plain());
+    writer.write_all(body).unwrap();
+    writer.finish().unwrap().1
+}
+
+/// The digest of nothing, as an address that no file has.
+pub(crate) const NO_FILE: Sha256Digest = Sha256Digest::new([0xee; 32]);

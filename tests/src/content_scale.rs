@@ -1,0 +1,143 @@
+//! Many files: in good time, with memory that does not grow with their number; and messages that come three times over.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    time::{Duration, Instant},
+};
+
+use futures_util::TryStreamExt as _;
+use holdfast_testing::{FileShape, IpfsNode};
+use mongodb::bson::{Bson, Document, doc};
+use serde_json::{Value, json};
+
+use crate::stage::{Deployment, FUNCTIONS, Piece, Process, Variant, small_file};
+
+const FEW: i64 = 500;
+const MANY: i64 = 10_000;
+/// What a run of many may take more than one of few: allocators keep what they have had.
+const SLACK_KIB: u64 = 24 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_files_are_backed_up_with_the_memory_of_five_hundred() {
+    let node = IpfsNode::start();
+    let variant = Deployment::named("many").fetching_from(&node).deploy().await;
+    variant.publish(&small_pieces(&node, 0, FEW).await).await;
+    backed_up(&variant, FEW, 0).await;
+    let with_few = peaks(&variant);
+    variant.publish(&small_pieces(&node, FEW, MANY).await).await;
+    let id = backed_up(&variant, MANY, FEW).await;
+    let with_many = peaks(&variant);
+    say(&format!("peak memory in KiB: {with_few:?} with {FEW} files, {with_many:?} with {MANY} more"));
+    for (function, few) in &with_few {
+        let many = with_many[function];
+        assert!(many <= few + SLACK_KIB, "{function} grew from {few} to {many} KiB");
+    }
+    variant.operator(&["verify", &id, "--level", "exists"]).await.expect(0);
+    variant.finish(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_come_three_times_and_out_of_order_make_the_same_manifest() {
+    let node = IpfsNode::start();
+    let variant = Deployment::named("thrice").fetching_from(&node).with("ContentConcurrency", "4").deploy().await;
+    let pieces = small_pieces(&node, 0, 120).await;
+    variant.publish(&pieces).await;
+    let once = variant.api.back_up_of("content").await;
+    let folder = variant.content_comes_back(once["backupId"].as_str().unwrap(), &pieces).await;
+    let expected = what_lasts(variant.restored_items(&folder));
+
+    forget_everything_held(&variant).await;
+    let id = variant.queued().await;
+    let ids: Vec<String> = pieces.iter().map(|piece| piece.id.to_string()).collect();
+    // Neighbours far apart, then backwards: no batch has the messages of another.
+    let shuffled: Vec<String> = (0..ids.len()).map(|place| ids[place * 7 % ids.len()].clone()).collect();
+    variant.send_downloads(&id, &shuffled).await;
+    variant.send_downloads(&id, &ids.iter().rev().cloned().collect::<Vec<_>>()).await;
+    assert_eq!(variant.messages().await, 3 * ids.len());
+    variant.release_downloads().await;
+    let thrice = variant.api.settled(&id).await;
+    assert_eq!((&thrice["status"], &thrice["items"]["done"]), (&json!("completed"), &json!(ids.len())), "{thrice}");
+    let folder = variant.content_comes_back(&id, &pieces).await;
+    assert_eq!(what_lasts(variant.restored_items(&folder)), expected);
+    assert_eq!(objects(&variant).await, ids.len(), "one of each file");
+    variant.finish(&id).await;
+}
+
+/// Half of them on IPFS, half on Gaia.
+async fn small_pieces(node: &IpfsNode, from: i64, count: i64) -> Vec<Piece> {
+    let files: Vec<Vec<u8>> = (from..from + count).map(small_file).collect();
+    let cids = node.add_many(&files, &FileShape::v1()).await;
+    let mut pieces = Vec::new();
+    for ((id, file), cid) in (from..).zip(files).zip(cids) {
+        pieces.push(if id % 2 == 0 {
+            Piece::on_ipfs(id, cid, file)
+        } else {
+            Piece::on_gaia(id, node.put_gaia(&format!("{id}.txt"), file.clone()).await, file)
+        });
+    }
+    pieces
+}
+
+/// Backs up so many new files, beside those that were there before.
+async fn backed_up(variant: &Variant, new: i64, before: i64) -> String {
+    let began = Instant::now();
+    let id = variant.api.triggered_of("content").await;
+    let job = variant.api.settled_within(Duration::from_mins(10), &id).await;
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!((&job["status"], &job["items"]["expected"]), (&json!("completed"), &json!(new + before)), "{job}");
+    assert_eq!((&job["items"]["done"], &job["items"]["unchanged"]), (&json!(new), &json!(before)), "{job}");
+    let each_second = f64::from(i32::try_from(new).unwrap()) / seconds;
+    say(&format!("{new} files in {seconds:.1} s, {each_second:.0} a second"));
+    id
+}
+
+/// Not by a macro, whose words a passed test keeps to itself.
+fn say(what: &str) {
+    writeln!(std::io::stderr(), "content at scale: {what}").unwrap();
+}
+
+/// The most memory that a process of each function has had.
+fn peaks(variant: &Variant) -> BTreeMap<&'static str, u64> {
+    let of_content = FUNCTIONS.into_iter().filter(|function| function.starts_with("content-"));
+    of_content
+        .map(|function| {
+            let processes = Process::all_of(&variant.function(function));
+            let peak = processes.iter().filter_map(Process::peak_kib).max();
+            (function, peak.unwrap_or_else(|| panic!("{function} has no process")))
+        })
+        .collect()
+}
+
+/// Items without what is another's at every run: when and how often.
+fn what_lasts(items: Vec<Value>) -> Vec<Value> {
+    let mut items: Vec<Value> = items
+        .into_iter()
+        .map(|mut item| {
+            item.as_object_mut().unwrap().remove("attempts");
+            item["file"].as_object_mut().unwrap().remove("fetchedAt");
+            item
+        })
+        .collect();
+    items.sort_by_key(|item| item["contentId"].as_str().unwrap().to_owned());
+    items
+}
+
+/// As if nothing had ever been backed up: neither rows nor objects of what is held.
+async fn forget_everything_held(variant: &Variant) {
+    let held = variant.rows("content_objects");
+    let rows: Vec<Document> = held.find(doc! {}).await.unwrap().try_collect().await.unwrap();
+    let key = |object: &str, row: &Document| match row.get_document("file").unwrap().get(object) {
+        Some(Bson::Document(object)) => Some(object.get_str("key").unwrap().to_owned()),
+        _ => None,
+    };
+    for key in rows.iter().flat_map(|row| ["object", "dag"].map(|object| key(object, row))).flatten() {
+        holdfast_testing::s3_client().delete_object().bucket(&variant.bucket).key(key).send().await.unwrap();
+    }
+    held.delete_many(doc! {}).await.unwrap();
+    assert_eq!(objects(variant).await, 0);
+}
+
+async fn objects(variant: &Variant) -> usize {
+    variant.keys().await.into_iter().filter(|key| key.starts_with("content/objects/")).count()
+}
