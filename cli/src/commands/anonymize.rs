@@ -60,17 +60,17 @@ fn secret_in(file: &Path) -> Result<Secret, Failure> {
     Ok(Secret::new(text.trim()))
 }
 
-/// What each rule did, or would do, and what no rule names.
-pub(super) fn text(report: &AnonymizeReport) -> String {
+/// What each rule did, or would do, and what no rule names. A dry run shows a few outcomes.
+pub(super) fn text(report: &AnonymizeReport, dry_run: bool) -> String {
     let columns = [
         ("LINE", Side::Right),
         ("COLLECTIONS", Side::Left),
         ("FIELD", Side::Left),
         ("ACTION", Side::Left),
         ("VALUES", Side::Right),
-        ("OUTCOMES, FOR EXAMPLE", Side::Left),
+        (if dry_run { "FOR EXAMPLE" } else { "" }, Side::Left),
     ];
-    let rows: Vec<Vec<String>> = report.rules.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = report.rules.iter().map(|rule| row(rule, dry_run)).collect();
     let mut parts = vec![text::table(&columns, &rows)];
     if !report.unchanged.is_empty() {
         parts.push(format!("no rule is for these, which stay as they are: {}", report.unchanged.join(", ")));
@@ -79,11 +79,12 @@ pub(super) fn text(report: &AnonymizeReport) -> String {
     parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
-fn row(rule: &AppliedRule) -> Vec<String> {
+fn row(rule: &AppliedRule, dry_run: bool) -> Vec<String> {
     let samples = rule.samples.iter().map(|sample| format!("{} → {}", sample.of, sample.outcome));
-    let outcomes = match rule.applied_to.as_slice() {
-        [] => "(not restored, or not there)".to_owned(),
-        _ => samples.collect::<Vec<_>>().join(" | "),
+    let outcomes = match (rule.applied_to.as_slice(), dry_run) {
+        ([], _) => "not restored, or not there".to_owned(),
+        (_, true) => samples.collect::<Vec<_>>().join(" | "),
+        (_, false) => String::new(),
     };
     vec![
         rule.line.to_string(),

@@ -2,6 +2,7 @@
 
 mod anonymize;
 pub(crate) mod cancel;
+pub(crate) mod cleanup;
 pub(crate) mod completions;
 pub(crate) mod decrypt;
 pub(crate) mod dump;
@@ -11,6 +12,7 @@ mod items;
 pub(crate) mod key;
 mod kind;
 pub(crate) mod list;
+pub(crate) mod policy;
 pub(crate) mod restore;
 mod restore_content;
 mod restored;
@@ -34,6 +36,11 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<Exit, Fa
     match verb {
         Verb::Completions(shell) => Ok(completions::run(&shell)),
         Verb::Run(what) => run::run(&what, &Session::open(&global).await?, output).await,
+        // It drops its scratch databases.
+        Verb::Verify(what) if what.is_drill() => {
+            let session = Session::open(&global).await?.opened_by(Some(&what.opening))?;
+            verify::run(&what, &session, output).await
+        }
         verb => {
             let interrupted = interrupted(&verb);
             tokio::select! {
@@ -61,6 +68,8 @@ async fn stoppable(verb: Verb, global: &Global, output: Output) -> Result<Exit, 
         Verb::Verify(what) => verify::run(&what, &session, output).await,
         Verb::Restore(what) => restore::run(what, &session, output).await,
         Verb::Cancel(what) => cancel::run(&what, &session, output).await,
+        Verb::Cleanup(what) => cleanup::run(&what, &session, output).await,
+        Verb::Policy(what) => policy::run(&what, &session, output).await,
         Verb::Decrypt(what) => decrypt::run(&what, &session, output).await,
         Verb::Key(what) => key::run(&what, &session, output).await,
         Verb::Dump(what) => dump::run(&what, &session, output).await,

@@ -50,7 +50,7 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
     }
     parts
         .extend(report.left_out.iter().map(|left_out| format!("left out {}: {}", left_out.namespace, left_out.reason)));
-    parts.extend(report.anonymized.iter().map(anonymize::text));
+    parts.extend(report.anonymized.iter().map(|rules| anonymize::text(rules, report.dry_run)));
     parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
 }
 

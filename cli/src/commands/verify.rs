@@ -1,16 +1,20 @@
-//! `holdfast verify <id>`: reads a backup and says whether it is what was written. The result is recorded in the
-//! catalogue where that can be reached; that it cannot is no reason not to verify.
+//! `holdfast verify <id>`: reads a backup and says whether it is what was written; with `--level drill` restores it into
+//! scratch databases, which an interruption drops too. The result is recorded in the catalogue where that can be reached;
+//! that it cannot is no reason not to verify.
 
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use holdfast_domain::{BackupId, Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{Verification, record_verification};
+use holdfast_database::RestoreProgress;
+use holdfast_domain::{BackupId, DrilledCollection, Secret, Timestamp, VerificationLevel, VerificationStatus};
+use holdfast_operations::{OperationError, Verification, compare_with_job, drill, record_verification};
 use serde::Serialize;
 
 use super::{items, kind};
 use crate::{
+    connection::Given,
     failure::{Exit, Failure},
+    interrupt,
     opening::Opening,
     output::Output,
     progress::Meter,
@@ -26,8 +30,19 @@ pub(crate) struct Arguments {
     /// How deep to look
     #[arg(long, value_enum, default_value_t = Level::Checksum)]
     level: Level,
+    /// For a drill: the environment variable that holds the connection string of the server of the scratch databases
+    /// [default: `BACKUP_DRILL_URI`]
+    #[arg(long, value_name = "NAME")]
+    drill_uri_env: Option<String>,
     #[command(flatten)]
     pub(crate) opening: Opening,
+}
+
+impl Arguments {
+    /// Whether there is something to undo where it is interrupted.
+    pub(crate) fn is_drill(&self) -> bool {
+        matches!(self.level, Level::Drill)
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -39,6 +54,8 @@ enum Level {
     /// And decrypted and unzipped it holds what the manifest says: of a database every namespace, its count and its
     /// content hash; of content every file, by its own SHA-256 and its CID
     Structure,
+    /// And restored into scratch databases of another server, compared there, and dropped again: database backups alone
+    Drill,
 }
 
 impl From<Level> for VerificationLevel {
@@ -47,6 +64,7 @@ impl From<Level> for VerificationLevel {
             Level::Exists => Self::Exists,
             Level::Checksum => Self::Checksum,
             Level::Structure => Self::Structure,
+            Level::Drill => Self::Drill,
         }
     }
 }
@@ -64,14 +82,18 @@ struct Document<'a> {
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     kind::expect_one(&arguments.id, session).await?;
-    let repository = session.repository()?;
+    if arguments.drill_uri_env.is_some() && !arguments.is_drill() {
+        return Err(Failure::usage("--drill-uri-env is for --level drill"));
+    }
     let meter = Arc::new(Meter::new(&format!("reading {}", arguments.id)));
-    let shown = Arc::clone(&meter);
-    let progress = move |read, of| shown.set(read, of);
-    let level = arguments.level.into();
-    let found = holdfast_operations::verify(&repository, &arguments.id, level, Timestamp::now(), progress).await?;
+    let found = if arguments.is_drill() {
+        drilled(arguments, session, &meter).await
+    } else {
+        read(arguments, session, &meter).await
+    };
     meter.clear();
-    let recorded = record(&found, session).await;
+    let mut found = found?;
+    let recorded = record(&mut found, session).await;
     let problem = recorded.as_ref().err().map(Failure::message);
     let document = Document { verification: &found, recorded: recorded.is_ok(), catalog_problem: problem };
     output.result(&document, || text(&document))?;
@@ -81,8 +103,37 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     }
 }
 
-async fn record(found: &Verification, session: &Session) -> Result<(), Failure> {
-    Ok(record_verification(&session.catalog().await?, found).await?)
+async fn read(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -> Result<Verification, Failure> {
+    let (repository, shown) = (session.repository()?, Arc::clone(meter));
+    let progress = move |read, of| shown.set(read, of);
+    let level = arguments.level.into();
+    Ok(holdfast_operations::verify(&repository, &arguments.id, level, Timestamp::now(), progress).await?)
+}
+
+async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -> Result<Verification, Failure> {
+    let variable = arguments.drill_uri_env.as_deref();
+    let given = Given { option: "--drill-uri", plainly: None, variable, file: None };
+    let server = match (&session.settings.drill.uri, variable) {
+        (None, None) => {
+            return Err(Failure::new(Exit::Settings, "a drill takes a server for its scratch databases")
+                .hint("set BACKUP_DRILL_URI, or name a variable that holds its connection string: --drill-uri-env"));
+        }
+        (Some(uri), _) => given.or(uri)?,
+        (None, Some(_)) => given.or(&Secret::new(""))?,
+    };
+    let repository = session.repository()?;
+    let progress = |progress: &RestoreProgress| meter.set(progress.bytes, 0);
+    let drill = drill(&repository, &arguments.id, &server, Timestamp::now(), interrupt::next(), &progress);
+    match Box::pin(drill).await {
+        Err(error @ OperationError::Unfinished(_)) => Err(Failure::new(Exit::Interrupted, error.to_string())),
+        drilled => Ok(drilled?),
+    }
+}
+
+async fn record(found: &mut Verification, session: &Session) -> Result<(), Failure> {
+    let catalog = session.catalog().await?;
+    compare_with_job(&catalog, &session.repository()?, found).await?;
+    Ok(record_verification(&catalog, found).await?)
 }
 
 fn text(document: &Document<'_>) -> String {
@@ -94,9 +145,25 @@ fn text(document: &Document<'_>) -> String {
         VerificationStatus::Passed => vec![format!("{id} passed at level {level}: {holds}{read}")],
         VerificationStatus::Failed => vec![format!("{id} FAILED at level {level}: {holds}{read}")],
     };
+    lines.extend(found.collections.iter().map(collection));
     lines.extend(found.problems.iter().map(|problem| format!("  {problem}")));
+    lines.extend(found.notes.iter().map(|note| format!("  note: {note}")));
     if let Some(problem) = document.catalog_problem {
         lines.push(format!("not recorded: {problem}"));
     }
     lines.join("\n")
+}
+
+fn collection(drilled: &DrilledCollection) -> String {
+    let DrilledCollection { namespace, expected, restored, same_content, indexes, indexes_left_out, .. } = drilled;
+    let content = match same_content {
+        Some(true) => ", the same content",
+        Some(false) => ", OTHER CONTENT",
+        None => "",
+    };
+    let left_out = match indexes_left_out.as_slice() {
+        [] => String::new(),
+        names => format!(", left out because they delete documents: {}", names.join(", ")),
+    };
+    format!("  {namespace}: {restored} of {expected} documents{content}, {} indexes{left_out}", indexes.len())
 }

@@ -10,4 +10,6 @@ mod exit_codes;
 mod files;
 mod full;
 mod interrupts;
+mod keys;
 mod place;
+mod retention;

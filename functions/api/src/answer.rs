@@ -109,6 +109,12 @@ impl Failure {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "a body has to be application/json")
     }
 
+    /// A verification that no function will do.
+    pub(crate) fn verification_not_handed_over(inner: &dyn Display) -> Self {
+        let outer = "the verification could not be handed over to its worker: try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
+    }
+
     pub(crate) fn misconfigured() -> Self {
         let outer = "the settings are wrong: GET /api/backups/config names each fault";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "CONFIG_INVALID", outer)
@@ -116,6 +122,11 @@ impl Failure {
 
     pub(crate) fn not_handed_over(inner: &dyn Display) -> Self {
         let outer = "the backup could not be handed over to its worker, and was given up: try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
+    }
+
+    pub(crate) fn cleanup_not_handed_over(inner: &dyn Display) -> Self {
+        let outer = "the run of retention could not be handed over: try again, or wait for its schedule";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
     }
 
@@ -159,6 +170,17 @@ impl From<OperationError> for Failure {
             OperationError::ConcurrencyLimit { running } => {
                 Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", error.to_string())
                     .with(json!({ "running": running }))
+            }
+            OperationError::AlreadyVerifying(backup_id) => {
+                Self::new(StatusCode::CONFLICT, "ALREADY_RUNNING", error.to_string())
+                    .with(json!({ "backupId": backup_id }))
+            }
+            OperationError::NotVerifiable { status, .. } => {
+                Self::new(StatusCode::CONFLICT, "NOT_COMPLETED", error.to_string()).with(json!({ "status": status }))
+            }
+            OperationError::Drill(..) => {
+                let outer = "restore drills take a server of their own: set BACKUP_DRILL_URI";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "DISABLED", outer)
             }
             OperationError::Disabled(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "DISABLED", error.to_string()),
             OperationError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", error.to_string()),

@@ -24,8 +24,10 @@ use crate::{calls, schema};
         calls::triggers::database,
         calls::triggers::content,
         calls::triggers::full,
+        calls::cleanup::clean_up,
         calls::jobs::list,
         calls::jobs::show,
+        calls::verify::verify,
         calls::list::list,
         calls::config::config,
         calls::openapi::openapi

@@ -6,10 +6,12 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use holdfast_catalog::JobFilter;
-use holdfast_domain::BackupId;
+use holdfast_domain::{BackupId, VerificationLevel};
+use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::answer::Failure;
+use crate::{answer::Failure, schema};
 
 /// The largest body that is read.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -29,6 +31,30 @@ pub(crate) struct JobsQuery {
 /// The backup that the path names.
 #[derive(Debug)]
 pub(crate) struct BackupPath(pub(crate) BackupId);
+
+/// The body of a request for a cleanup: nothing, or a JSON object with `dryRun`.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct CleanupRequest {
+    /// Whether only the plan is wanted; `false` by default.
+    pub(crate) dry_run: bool,
+}
+
+/// The body of a request for a verification: nothing, or a JSON object with `level`.
+#[derive(Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerifyRequest {
+    /// How deep to look; `checksum` by default. `drill` is for database backups alone.
+    #[serde(default = "VerifyRequest::default_level")]
+    #[schema(value_type = Option<schema::VerificationLevel>)]
+    pub(crate) level: VerificationLevel,
+}
+
+impl VerifyRequest {
+    const fn default_level() -> VerificationLevel {
+        VerificationLevel::Checksum
+    }
+}
 
 /// The body of a call that takes no fields: nothing, or an empty JSON object.
 #[derive(Debug)]
@@ -110,6 +136,40 @@ impl<S: Send + Sync> FromRequest<S> for NoFields {
             Some(Value::Object(fields)) => match fields.keys().next() {
                 None => Ok(Self),
                 Some(name) => Err(Failure::invalid(name, "this call knows no such field")),
+            },
+            Some(_) => Err(Failure::invalid("body", "it takes a JSON object")),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for CleanupRequest {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        match json_body(&parts.headers, body).await? {
+            None | Some(Value::Null) => Ok(Self::default()),
+            Some(Value::Object(fields)) => match fields.keys().find(|name| *name != "dryRun") {
+                Some(name) => Err(Failure::invalid(name, "this call knows no such field")),
+                None => serde_json::from_value(Value::Object(fields))
+                    .map_err(|_| Failure::invalid("dryRun", "it takes true or false")),
+            },
+            Some(_) => Err(Failure::invalid("body", "it takes a JSON object")),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for VerifyRequest {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        match json_body(&parts.headers, body).await? {
+            None | Some(Value::Null) => Ok(Self { level: Self::default_level() }),
+            Some(Value::Object(fields)) => match fields.keys().find(|name| *name != "level") {
+                Some(name) => Err(Failure::invalid(name, "this call knows no such field")),
+                None => serde_json::from_value(Value::Object(fields))
+                    .map_err(|_| Failure::invalid("level", "it takes exists, checksum, structure or drill")),
             },
             Some(_) => Err(Failure::invalid("body", "it takes a JSON object")),
         }

@@ -4,6 +4,9 @@
 
 #![expect(dead_code, reason = "only their schemas are used")]
 
+pub(crate) mod retention;
+pub(crate) mod verification;
+
 use utoipa::ToSchema;
 
 /// A call that did not do what was asked.
@@ -218,6 +221,7 @@ pub(crate) enum VerificationLevel {
     Exists,
     Checksum,
     Structure,
+    Drill,
 }
 
 /// What a verification found.

@@ -1,16 +1,30 @@
-//! From the hour's event to the sweep, and from its report to metrics and an answer.
+//! From the hour's event to the sweep, and from its report to metrics and an answer. The day's is retention's.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
 use holdfast_operations::{HandOn, OperationError, SweepReport, sweep};
 use serde_json::{Value, json};
 
+use crate::cleanup;
+
 /// Sweeps. A step that failed is told and does not hide what the others found; that the sweep could not begin is an
 /// error, and the missing metric raises the alarm.
-pub(crate) async fn handle(function: &Function, payload: &Value) -> Result<Value, InvocationError> {
-    let Event::Tick { .. } = Event::parse(payload)? else {
-        return Err(EventFault::Malformed("a request is not for this function".to_owned()).into());
-    };
+pub(crate) async fn handle(
+    function: &Function,
+    payload: &Value,
+    deadline: Timestamp,
+) -> Result<Value, InvocationError> {
+    match Event::parse(payload)? {
+        Event::Tick { schedule, .. } if cleanup::is_its_schedule(schedule.as_deref()) => {
+            Ok(cleanup::run(function, schedule.as_deref(), deadline).await?)
+        }
+        Event::CleanupRequested { by } => Ok(cleanup::run(function, by.as_deref(), deadline).await?),
+        Event::Tick { .. } => sweep_once(function).await,
+        _ => Err(EventFault::Malformed("a request is not for this function".to_owned()).into()),
+    }
+}
+
+async fn sweep_once(function: &Function) -> Result<Value, InvocationError> {
     let report = run(function).await.inspect_err(|error| {
         if matches!(error, OperationError::Config(_)) {
             function.metrics().emit(BackupType::Database, &[(Metric::BackupFailure, 1.0)]);
@@ -25,7 +39,8 @@ pub(crate) async fn handle(function: &Function, payload: &Value) -> Result<Value
 
 async fn run(function: &Function) -> Result<SweepReport, OperationError> {
     let queue = function.queue().await?;
-    let mut report = sweep(function.holdfast().await?, Some(&queue), Timestamp::now()).await?;
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    let mut report = Box::pin(sweep(function.holdfast().await?, Some(&queue), Timestamp::now())).await?;
     for HandOn { backup_id, step } in &report.hand_on {
         if let Err(error) = function.hand_on(backup_id, *step).await {
             report.problems.push(format!("job {backup_id}: {error}"));
@@ -138,12 +153,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_tick_is_swept_for() {
+    async fn only_what_is_for_it_is_done() {
         let function = function(&[], aws_config_at("http://127.0.0.1:9"));
-        assert!(handle(&function, &event("manual-database")).await.is_err());
-        assert!(handle(&function, &json!({})).await.is_err());
-        let error = handle(&function, &event("schedule-sweep")).await.unwrap_err().to_string();
-        assert!(error.contains("BACKUP_STORE"), "{error}");
+        for refused in [event("manual-database"), event("handed-on-finalize"), json!({})] {
+            assert!(handle(&function, &refused, Timestamp::MAX).await.is_err());
+        }
+        for name in ["schedule-sweep", "schedule-retention", "manual-cleanup"] {
+            let error = handle(&function, &event(name), Timestamp::MAX).await.unwrap_err().to_string();
+            assert!(error.contains("BACKUP_STORE"), "{name}: {error}");
+        }
     }
 
     #[tokio::test]
@@ -159,7 +177,8 @@ mod tests {
             ("BACKUP_DATABASE_INTERVAL_HOURS", "6"),
             ("BACKUP_CONTENT_QUEUE", "http://127.0.0.1:4566/000000000000/none"),
         ];
-        let answer = handle(&function(&variables, aws_config()), &event("schedule-sweep")).await.unwrap();
+        let answer =
+            handle(&function(&variables, aws_config()), &event("schedule-sweep"), Timestamp::MAX).await.unwrap();
         assert_eq!(answer["databaseHoursOverdue"], 6.0, "{answer}");
         assert_eq!(answer["problems"], json!([]));
         let uri = Secret::new(&parts().mongodb_uri);

@@ -1,17 +1,17 @@
-//! Hourly: sweep what died, say what is overdue.
+//! Hourly: sweep what died, say what is overdue. Daily, or when asked: plan, then delete.
 
+mod cleanup;
 mod handler;
 
-use holdfast_lambda::{Function, logged};
+use holdfast_lambda::{Function, deadline, logged};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let function = &Function::cold_start().await;
-    let serve =
-        service_fn(
-            move |event: LambdaEvent<Value>| async move { logged(handler::handle(function, &event.payload).await) },
-        );
+    let serve = service_fn(move |event: LambdaEvent<Value>| async move {
+        logged(handler::handle(function, &event.payload, deadline(&event.context)).await)
+    });
     lambda_runtime::run(serve).await
 }

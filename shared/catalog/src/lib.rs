@@ -16,6 +16,7 @@ mod row;
 mod standing;
 mod transition;
 mod verification;
+mod verifying;
 mod work;
 
 pub use catalog::{COLLECTIONS, Catalog, CatalogLocation, DEFAULT_DATABASE};
@@ -29,4 +30,5 @@ pub use object::{HeldSource, HoldSource, SourceId, source_id};
 pub use policies::StoredPolicy;
 pub use standing::JobStanding;
 pub use verification::VerificationRecord;
+pub use verifying::{VerificationClaim, VerifiedSoFar, Verifying};
 pub use work::{ContentWork, StoredList};

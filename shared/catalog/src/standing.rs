@@ -69,7 +69,7 @@ impl Catalog {
         let find = collection
             .find(doc! { "backupId": { "$in": among } })
             .sort(doc! { "at": 1, "_id": 1 })
-            .projection(doc! { "problems": 0 });
+            .projection(doc! { "problems": 0, "collections": 0 });
         let rows: Vec<Document> = call("list verifications", async { find.await?.try_collect().await }).await?;
         let mut failures = BTreeMap::new();
         for VerificationRecord { backup_id, level, status, .. } in

@@ -2,7 +2,9 @@
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
-use holdfast_domain::{BackupId, JobVerification, Timestamp, VerificationLevel, VerificationStatus};
+use holdfast_domain::{
+    BackupId, BackupType, DrilledCollection, JobVerification, Timestamp, VerificationLevel, VerificationStatus,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -29,6 +31,9 @@ pub struct VerificationRecord {
     pub at: Timestamp,
     /// How long it took.
     pub duration_ms: u64,
+    /// What a drill found, collection by collection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collections: Vec<DrilledCollection>,
 }
 
 impl Catalog {
@@ -66,5 +71,25 @@ impl Catalog {
         let find = collection.find(doc! { "backupId": id.as_str() }).sort(doc! { "at": -1, "_id": -1 });
         let rows: Vec<Document> = call("list verifications", async { find.await?.try_collect().await }).await?;
         Ok(readable(rows.into_iter().map(|row| row::read(VERIFICATIONS, row))))
+    }
+
+    /// The newest verification of any backup of this type that went at least as deep as this.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn newest_verification(
+        &self,
+        kind: BackupType,
+        from: VerificationLevel,
+    ) -> Result<Option<VerificationRecord>, CatalogError> {
+        let levels: Vec<_> = VerificationLevel::ALL.into_iter().filter(|level| *level >= from).collect();
+        let levels: Vec<&str> = levels.into_iter().map(VerificationLevel::as_str).collect();
+        let of_type = format!("^{}_", kind.id_prefix());
+        let collection = self.collection(VERIFICATIONS);
+        let find = collection
+            .find_one(doc! { "backupId": { "$regex": of_type }, "level": { "$in": levels } })
+            .sort(doc! { "at": -1, "_id": -1 });
+        let row = call("list verifications", find).await?;
+        Ok(readable(row.map(|row| row::read(VERIFICATIONS, row))).into_iter().next())
     }
 }

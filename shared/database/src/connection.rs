@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bson::{Document, doc};
-use holdfast_domain::{Secret, settings};
+use holdfast_domain::{Secret, Timestamp, settings};
 use mongodb::{
     Client,
     options::{ClientOptions, ConnectionString, HostInfo, ReadPreference, SelectionCriteria},
@@ -24,6 +24,9 @@ const DNS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// One connection for each of the 32 collections that may be read at a time, and some to spare.
 const POOL_SIZE: u32 = 64;
+
+/// The collection, and the one document, that say when somebody was last at work.
+const BEAT: &str = "beat";
 
 /// Databases that belong to the server itself.
 pub(crate) const SERVER_DATABASES: [&str; 3] = ["admin", "local", "config"];
@@ -105,6 +108,41 @@ impl Connection {
         names.retain(|name| !SERVER_DATABASES.contains(&name.as_str()));
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// The databases whose names begin so; sorted.
+    ///
+    /// # Errors
+    /// Where they cannot be listed.
+    pub async fn databases_beginning_with(&self, prefix: &str) -> Result<Vec<String>, DatabaseError> {
+        let names = self.client.list_database_names().await;
+        let mut names = names.map_err(|error| classify(&error).during("listing the databases"))?;
+        names.retain(|name| name.starts_with(prefix));
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Writes into a database that somebody is at work beside it: for the scratch databases of drills.
+    ///
+    /// # Errors
+    /// Where the server does not take it.
+    pub async fn beat(&self, database: &str, of: &str, at: Timestamp) -> Result<(), DatabaseError> {
+        let beat = doc! { "_id": BEAT, "of": of, "at": bson::DateTime::from_millis(at.as_millisecond()) };
+        let beats = self.client.database(database).collection::<Document>(BEAT);
+        let written = beats.replace_one(doc! { "_id": BEAT }, beat).upsert(true).await;
+        written.map(drop).map_err(|error| classify(&error).during(format!("writing to {database}")))
+    }
+
+    /// When somebody last did, if ever.
+    ///
+    /// # Errors
+    /// Where the server does not say.
+    pub async fn last_beat(&self, database: &str) -> Result<Option<Timestamp>, DatabaseError> {
+        let beats = self.client.database(database).collection::<Document>(BEAT);
+        let found = beats.find_one(doc! { "_id": BEAT }).await;
+        let found = found.map_err(|error| classify(&error).during(format!("reading from {database}")))?;
+        let at = found.and_then(|beat| beat.get_datetime("at").ok().copied());
+        Ok(at.and_then(|at| Timestamp::from_millisecond(at.timestamp_millis()).ok()))
     }
 
     /// Drops a database: for the scratch databases of drills and tests.

@@ -32,7 +32,9 @@ impl BackupType {
         }
     }
 
-    pub(crate) const fn id_prefix(self) -> &'static str {
+    /// What the ids of its backups begin with, before the first `_`.
+    #[must_use]
+    pub const fn id_prefix(self) -> &'static str {
         match self {
             Self::Database => "db",
             Self::Content => "content",

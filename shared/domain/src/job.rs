@@ -75,9 +75,14 @@ pub enum VerificationLevel {
     Checksum,
     /// Decrypted, unzipped, walked: every namespace, count and content hash as in the manifest.
     Structure,
+    /// Restored into scratch databases of a server, compared, and dropped again. Of database backups alone.
+    Drill,
 }
 
 impl VerificationLevel {
+    /// Every level, from the shallowest on.
+    pub const ALL: [Self; 4] = [Self::Exists, Self::Checksum, Self::Structure, Self::Drill];
+
     /// The word used on the command line and in the catalogue.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -85,6 +90,7 @@ impl VerificationLevel {
             Self::Exists => "exists",
             Self::Checksum => "checksum",
             Self::Structure => "structure",
+            Self::Drill => "drill",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod content;
 mod digest;
+mod drill;
 mod id;
 mod item;
 mod job;
@@ -15,6 +16,7 @@ mod status;
 
 pub use content::{ContentWordError, ItemFailureCode, StorageType, Validator, Verified};
 pub use digest::{HexError, Sha256Digest};
+pub use drill::DrilledCollection;
 pub use id::{BackupId, BackupType, IdError, RepositoryId};
 pub use item::{
     ContentItem, DownloadMessage, ItemCounts, ItemFailure, ItemRecord, ItemStatus, KeptFile, StoredObject, file_name,

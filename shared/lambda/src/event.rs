@@ -1,12 +1,12 @@
 //! What EventBridge sends a worker: a schedule's tick, a request that the API handed over, or the next step of a backup
 //! that another function, or an earlier run, handed on. Anything else is refused.
 
-use holdfast_domain::{BackupId, BackupType, Timestamp};
+use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel};
 use holdfast_operations::{BackupRequest, Step};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::events::{BACKUP_HANDED_ON, BACKUP_REQUESTED, SOURCE};
+use crate::events::{BACKUP_HANDED_ON, BACKUP_REQUESTED, CLEANUP_REQUESTED, SOURCE, VERIFICATION_REQUESTED};
 
 /// An event that a worker acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,18 @@ pub enum Event {
     BackupRequested {
         /// The job's id.
         backup_id: BackupId,
+    },
+    /// Somebody asked for a run of retention.
+    CleanupRequested {
+        /// Who.
+        by: Option<String>,
+    },
+    /// Somebody asked for a verification, or a run that has no time left did.
+    VerificationRequested {
+        /// The backup.
+        backup_id: BackupId,
+        /// How deep.
+        level: VerificationLevel,
     },
     /// A running backup is to go on with this step.
     HandedOn {
@@ -41,7 +53,8 @@ pub enum EventFault {
     /// Of EventBridge, but not for this.
     #[error(
         "an event {detail_type:?} of {source_name:?} is not known here: expected \"Scheduled Event\" of aws.scheduler \
-         or aws.events, or \"Backup Requested\" or \"Backup Handed On\" of holdfast"
+         or aws.events, or \"Backup Requested\", \"Backup Handed On\", \"Verification Requested\" or \
+         \"Cleanup Requested\" of holdfast"
     )]
     Unknown {
         /// Its `source`.
@@ -72,6 +85,19 @@ struct Requested {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct Verification {
+    backup_id: BackupId,
+    level: VerificationLevel,
+}
+
+#[derive(Deserialize)]
+struct Cleanup {
+    #[serde(default)]
+    by: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct HandedOn {
     backup_id: BackupId,
     step: Step,
@@ -92,6 +118,14 @@ impl Event {
             (SOURCE, BACKUP_REQUESTED) => {
                 let requested = Requested::deserialize(&event.detail).map_err(malformed)?;
                 Ok(Self::BackupRequested { backup_id: requested.backup_id })
+            }
+            (SOURCE, CLEANUP_REQUESTED) => {
+                let Cleanup { by } = Cleanup::deserialize(&event.detail).map_err(malformed)?;
+                Ok(Self::CleanupRequested { by })
+            }
+            (SOURCE, VERIFICATION_REQUESTED) => {
+                let Verification { backup_id, level } = Verification::deserialize(&event.detail).map_err(malformed)?;
+                Ok(Self::VerificationRequested { backup_id, level })
             }
             (SOURCE, BACKUP_HANDED_ON) => {
                 let HandedOn { backup_id, step } = HandedOn::deserialize(&event.detail).map_err(malformed)?;
@@ -114,6 +148,8 @@ pub fn request(payload: &Value, kind: BackupType) -> Result<BackupRequest, Event
         {
             Ok(BackupRequest::Triggered { backup_id })
         }
+        Event::VerificationRequested { .. } => Err(EventFault::Malformed("it asks for a verification".to_owned())),
+        Event::CleanupRequested { .. } => Err(EventFault::Malformed("it asks for a cleanup".to_owned())),
         Event::BackupRequested { backup_id } | Event::HandedOn { backup_id, .. } => {
             Err(EventFault::Malformed(format!("{backup_id} is not a {kind} backup that begins here")))
         }
@@ -161,6 +197,30 @@ mod tests {
         assert!(matches!(found, Ok(BackupRequest::Triggered { backup_id: found }) if found == backup_id));
         assert!(request(&event("content_1_a", "finalize"), BackupType::Content).is_err());
         assert!(request(&event("db_1_a", "discover"), BackupType::Content).is_err());
+    }
+
+    #[test]
+    fn a_verification_is_asked_for_at_a_level() {
+        let event = |level: &str| {
+            json!({
+                "source": "holdfast", "detail-type": "Verification Requested", "time": "2026-05-01T03:00:00Z",
+                "detail": { "backupId": "db_1_a", "type": "database", "level": level, "by": "ada" },
+            })
+        };
+        let (backup_id, level) = ("db_1_a".parse().unwrap(), VerificationLevel::Drill);
+        assert_eq!(Event::parse(&event("drill")), Ok(Event::VerificationRequested { backup_id, level }));
+        assert!(Event::parse(&event("deep")).is_err());
+        assert!(request(&event("drill"), BackupType::Database).is_err());
+    }
+
+    #[test]
+    fn a_cleanup_is_asked_for_by_somebody() {
+        let event = json!({
+            "source": "holdfast", "detail-type": "Cleanup Requested", "time": "2026-05-01T03:00:00Z",
+            "detail": { "by": "ada" },
+        });
+        assert_eq!(Event::parse(&event), Ok(Event::CleanupRequested { by: Some("ada".to_owned()) }));
+        assert!(request(&event, BackupType::Database).is_err());
     }
 
     #[test]

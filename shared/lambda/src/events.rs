@@ -10,7 +10,7 @@ use aws_sdk_eventbridge::{
     error::ProvideErrorMetadata,
     types::{PutEventsRequestEntry, PutEventsResultEntry},
 };
-use holdfast_domain::{BackupId, Job, Timestamp};
+use holdfast_domain::{BackupId, Job, Timestamp, VerificationLevel};
 use holdfast_operations::{Observer, Step};
 use serde_json::{Value, json};
 
@@ -20,6 +20,10 @@ pub(crate) const SOURCE: &str = "holdfast";
 pub(crate) const BACKUP_REQUESTED: &str = "Backup Requested";
 /// A running backup goes on with its next step: `{"backupId", "type", "step"}`.
 pub(crate) const BACKUP_HANDED_ON: &str = "Backup Handed On";
+/// Somebody asked for a run of retention: `{"by"?}`.
+pub(crate) const CLEANUP_REQUESTED: &str = "Cleanup Requested";
+/// A backup is to be verified: `{"backupId", "type", "level", "by"?}`.
+pub(crate) const VERIFICATION_REQUESTED: &str = "Verification Requested";
 /// A job changed its state: `{"backupId", "type", "status", "at", "error"?}`.
 const STATE_CHANGED: &str = "Backup State Changed";
 
@@ -62,6 +66,32 @@ impl Events {
             detail["by"] = json!(by);
         }
         self.put(BACKUP_REQUESTED, &detail).await
+    }
+
+    /// Asks for a verification.
+    ///
+    /// # Errors
+    /// [`EventError`] where the bus did not take it: then nobody will do it.
+    pub async fn request_verification(
+        &self,
+        backup_id: &BackupId,
+        level: VerificationLevel,
+        by: Option<&str>,
+    ) -> Result<(), EventError> {
+        let mut detail = json!({ "backupId": backup_id, "type": backup_id.backup_type(), "level": level });
+        if let Some(by) = by {
+            detail["by"] = json!(by);
+        }
+        self.put(VERIFICATION_REQUESTED, &detail).await
+    }
+
+    /// Asks for a run of retention.
+    ///
+    /// # Errors
+    /// [`EventError`] where the bus did not take it: then nobody will run it before its schedule does.
+    pub async fn request_cleanup(&self, by: Option<&str>) -> Result<(), EventError> {
+        let detail = by.map_or_else(|| json!({}), |by| json!({ "by": by }));
+        self.put(CLEANUP_REQUESTED, &detail).await
     }
 
     /// Hands a running backup on to whoever does its next step.

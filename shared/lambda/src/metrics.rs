@@ -62,6 +62,26 @@ metrics! {
     UploadsAborted: "Count",
     /// Objects without a manifest that the sweep removed.
     OrphansRemoved: "Count",
+    /// Verifications that found everything as it should be.
+    VerificationPassed: "Count",
+    /// Verifications that found something wrong, and backups that no key or repository file at hand opens.
+    VerificationFailed: "Count",
+    /// Hours since the last restore drill.
+    HoursSinceDrill: "None",
+    /// Hours past due of the next restore drill; 0 where none is overdue.
+    DrillHoursOverdue: "None",
+    /// Backups that a run of retention deleted.
+    BackupsDeleted: "Count",
+    /// Backups that are there after a run of retention.
+    BackupsRetained: "Count",
+    /// Backups, and content objects, that had to go and are under a retention period or a legal hold.
+    RetentionBlocked: "Count",
+    /// Bytes of what a run of retention deleted, content objects too.
+    BytesFreed: "Bytes",
+    /// Content objects that no backup referred to, and that were deleted.
+    ObjectsCollected: "Count",
+    /// Backups past their limits and there all the same, missing good ones, and lost ones, after a run of retention.
+    RetentionViolated: "Count",
 }
 
 /// Where metrics go.

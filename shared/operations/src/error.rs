@@ -47,6 +47,23 @@ pub enum OperationError {
         /// Where it stands.
         status: JobStatus,
     },
+    /// There is no finished backup to be verified.
+    #[error("backup {backup_id} is {status}: there is nothing to verify")]
+    NotVerifiable {
+        /// The backup.
+        backup_id: BackupId,
+        /// Where it stands.
+        status: JobStatus,
+    },
+    /// Another run is verifying it.
+    #[error("backup {0} is being verified already: its result will stand in its job")]
+    AlreadyVerifying(BackupId),
+    /// The server of restore drills.
+    #[error("the server of restore drills (BACKUP_DRILL_URI): {0}")]
+    Drill(String, bool),
+    /// It was stopped before its end, and has no result.
+    #[error("{0}")]
+    Unfinished(String),
     /// What was asked cannot be done with this backup or file.
     #[error("{0}")]
     Invalid(String),
@@ -155,6 +172,7 @@ impl OperationError {
             Self::Store(error) => error.is_transient(),
             Self::Config(error) => error.is_transient(),
             Self::Queue(error) => error.is_transient,
+            Self::Drill(_, is_transient) => *is_transient,
             Self::Catalog(error) => matches!(error, CatalogError::Unavailable { .. }),
             _ => false,
         }

@@ -78,7 +78,10 @@ pub use self::{
     },
     sweep::{SweepReport, sweep},
     trigger::{abandon, record_misconfigured, trigger},
-    verify::{Verification, record_verification, verify},
+    verify::{
+        DueReport, Verification, VerifyOutcome, compare_with_job, drill, expect_verifiable, is_small,
+        record_verification, remove_dead_scratch, verify, verify_due, verify_on_request,
+    },
 };
 
 /// What the use cases that change something work with. Cheap to clone.

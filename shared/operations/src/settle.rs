@@ -50,6 +50,13 @@ pub(crate) async fn fail_counted_run(
 
 /// Settles a job as `completed`, by what its manifest says.
 pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Result<Job, OperationError> {
+    let JobChange { completed_at, duration_ms, .. } = ended(job, manifest.completed_at);
+    let change = JobChange { completed_at, duration_ms, ..as_told_by(manifest)? };
+    settle(h, &job.backup_id, JobStatus::Completed, change, None).await
+}
+
+/// What the row of a completed job says of its backup.
+pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationError> {
     let (key, checksum) = match &manifest.content {
         None => {
             let dump = dump_of(manifest)?;
@@ -64,7 +71,7 @@ pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Re
         namespace: format!("{}.{}", namespace.db, namespace.collection),
         documents: namespace.documents,
     });
-    let change = JobChange {
+    Ok(JobChange {
         engine: manifest.engine.clone(),
         consistency: manifest.consistency,
         original_size: Some(manifest.original_size),
@@ -76,9 +83,8 @@ pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Re
         namespaces: manifest.content.is_none().then(|| counts.collect()),
         items: manifest.content.as_ref().map(|content| content.items),
         message: message(manifest),
-        ..ended(job, manifest.completed_at)
-    };
-    settle(h, &job.backup_id, JobStatus::Completed, change, None).await
+        ..JobChange::default()
+    })
 }
 
 /// What people fetch first: the archive, or where there is none the list.

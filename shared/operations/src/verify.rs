@@ -1,29 +1,36 @@
-//! Verification, in levels: there, unaltered, and inside what the manifest says. It reads; it changes nothing stored.
+//! Verification, in levels: there, unaltered, inside what the manifest says, and restorable. It reads; it changes nothing
+//! stored. A drill writes too: into scratch databases of the server that it is given, which it drops again.
 
+mod claim;
 mod content;
+mod database;
+mod drill;
+mod due;
+mod job_row;
+mod on_request;
+mod repository_files;
+mod scratch;
+mod steps;
 
-use std::{
-    io::{self, Read},
-    sync::Arc,
-};
+use std::time::Instant;
 
-use holdfast_archive::{Summary, Walker};
 use holdfast_catalog::{Catalog, CatalogError, VerificationRecord};
 use holdfast_domain::{
-    BackupId, BackupType, ItemCounts, JobVerification, Manifest, NamespaceManifest, Timestamp, VerificationLevel,
-    VerificationStatus,
+    BackupId, BackupType, DrilledCollection, ItemCounts, JobVerification, NamespaceManifest, Timestamp,
+    VerificationLevel, VerificationStatus,
 };
 use holdfast_storage::StoreError;
 use serde::Serialize;
 
-use crate::{
-    OperationError, Repository,
-    artifact::{ArtifactReader, Depth, Opener, dump_of},
-    error::of_reading,
+pub(crate) use self::database::walk;
+pub use self::{
+    drill::drill,
+    due::{DueReport, verify_due},
+    job_row::compare_with_job,
+    on_request::{VerifyOutcome, expect_verifiable, is_small, verify_on_request},
+    scratch::remove_dead_scratch,
 };
-
-/// Bytes read at a time.
-const CHUNK_BYTES: usize = 256 * 1024;
+use crate::{OperationError, Repository};
 
 /// What a verification found.
 #[derive(Debug, Clone, Serialize)]
@@ -37,6 +44,9 @@ pub struct Verification {
     pub status: VerificationStatus,
     /// What exactly was wrong. Empty where nothing was.
     pub problems: Vec<String>,
+    /// What is worth knowing, and wrong with nothing that was stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Bytes read from the store.
     pub bytes_read: u64,
     /// What a database backup holds, by its manifest.
@@ -44,13 +54,29 @@ pub struct Verification {
     /// What a content backup holds, by its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemCounts>,
+    /// What a drill found, collection by collection.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub collections: Vec<DrilledCollection>,
     /// When it began.
     pub started_at: Timestamp,
     /// How long it took.
     pub duration_ms: u64,
 }
 
-/// Verifies a backup. `progress` is told the stored bytes read so far, and how many there are.
+impl Verification {
+    /// Adds what else is wrong.
+    pub(crate) fn fail(&mut self, problems: impl IntoIterator<Item = String>) {
+        self.problems.extend(problems);
+        self.status = status_of(&self.problems);
+    }
+}
+
+fn status_of(problems: &[String]) -> VerificationStatus {
+    if problems.is_empty() { VerificationStatus::Passed } else { VerificationStatus::Failed }
+}
+
+/// Verifies a backup, as deep as can be without a server to restore to. `progress` is told the stored bytes read so far,
+/// and how many there are.
 ///
 /// # Errors
 /// Where it could not be judged: the store is away, no key at hand opens it, there is no such backup. Damage is not an
@@ -62,28 +88,13 @@ pub async fn verify(
     now: Timestamp,
     progress: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<Verification, OperationError> {
-    let clock = std::time::Instant::now();
-    let mut found = Findings::default();
-    match look(repository, id, level, progress, &mut found).await {
-        Ok(()) => {}
-        Err(OperationError::Corrupt { problem, .. }) => found.problems.push(problem),
-        Err(OperationError::Store(StoreError::NotFound { key, .. })) => {
-            found.problems.push(format!("{key} is missing"));
-        }
-        Err(error) => return Err(error),
+    if level == VerificationLevel::Drill {
+        return Err(OperationError::Invalid("a drill needs a server to restore to".to_owned()));
     }
-    let status = if found.problems.is_empty() { VerificationStatus::Passed } else { VerificationStatus::Failed };
-    Ok(Verification {
-        backup_id: id.clone(),
-        level,
-        status,
-        problems: found.problems,
-        bytes_read: found.bytes_read,
-        namespaces: found.namespaces,
-        items: found.items,
-        started_at: now,
-        duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
-    })
+    let judgement = Judgement::begin(repository, id, level, now).await?;
+    let mut found = Findings::default();
+    let looked = look(repository, id, level, progress, &mut found).await;
+    judgement.end(found, looked)
 }
 
 /// Writes a verification to the catalogue: its own row, and the job's newest.
@@ -98,6 +109,7 @@ pub async fn record_verification(catalog: &Catalog, verification: &Verification)
         problems: verification.problems.clone(),
         at: verification.started_at,
         duration_ms: verification.duration_ms,
+        collections: in_a_row(&verification.collections),
     };
     catalog.insert_verification(&record).await?;
     let newest = JobVerification { level: record.level, status: record.status, at: record.at };
@@ -107,12 +119,78 @@ pub async fn record_verification(catalog: &Catalog, verification: &Verification)
     }
 }
 
+/// As many as a row of the catalogue holds; those that are not well come first.
+fn in_a_row(collections: &[DrilledCollection]) -> Vec<DrilledCollection> {
+    const MOST: usize = 2000;
+    let (well, ill): (Vec<_>, Vec<_>) = collections.iter().partition(|collection| collection.is_faithful());
+    if collections.len() <= MOST {
+        return collections.to_vec();
+    }
+    ill.into_iter().chain(well).take(MOST).cloned().collect()
+}
+
 #[derive(Default)]
-struct Findings {
+pub(crate) struct Findings {
     problems: Vec<String>,
+    notes: Vec<String>,
     bytes_read: u64,
     namespaces: Vec<NamespaceManifest>,
     items: Option<ItemCounts>,
+    collections: Vec<DrilledCollection>,
+}
+
+/// From the repository's own files, without which an encrypted backup opens to nobody, to the verification.
+struct Judgement {
+    backup_id: BackupId,
+    level: VerificationLevel,
+    started_at: Timestamp,
+    clock: Instant,
+    repository_problems: Vec<String>,
+}
+
+impl Judgement {
+    async fn begin(
+        repository: &Repository,
+        id: &BackupId,
+        level: VerificationLevel,
+        now: Timestamp,
+    ) -> Result<Self, OperationError> {
+        let clock = Instant::now();
+        let repository_problems = repository_files::problems(repository, id).await?;
+        Ok(Self { backup_id: id.clone(), level, started_at: now, clock, repository_problems })
+    }
+
+    /// With what a look into the backup found, or why it ended.
+    fn end(self, mut found: Findings, looked: Result<(), OperationError>) -> Result<Verification, OperationError> {
+        match looked {
+            Ok(()) => {}
+            Err(OperationError::Corrupt { problem, .. }) => found.problems.push(problem),
+            Err(OperationError::Store(StoreError::NotFound { key, .. })) => {
+                found.problems.push(format!("{key} is missing"));
+            }
+            // The keys that it takes are, or were, in the repository's files.
+            Err(error @ OperationError::Key(_)) if !self.repository_problems.is_empty() => {
+                found.problems.push(error.to_string());
+            }
+            // The very fault that is told below.
+            Err(OperationError::Repository(_)) if !self.repository_problems.is_empty() => {}
+            Err(error) => return Err(error),
+        }
+        found.problems.extend(self.repository_problems);
+        Ok(Verification {
+            backup_id: self.backup_id,
+            level: self.level,
+            status: status_of(&found.problems),
+            problems: found.problems,
+            notes: found.notes,
+            bytes_read: found.bytes_read,
+            namespaces: found.namespaces,
+            items: found.items,
+            collections: found.collections,
+            started_at: self.started_at,
+            duration_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
 }
 
 async fn look(
@@ -126,79 +204,5 @@ async fn look(
     if id.backup_type() == BackupType::Content {
         return content::look(repository, manifest, level, &progress, found).await;
     }
-    found.namespaces.clone_from(&manifest.namespaces);
-    let artifact = dump_of(&manifest)?;
-    let stored = repository.store().head(&artifact.key).await?;
-    if stored.size_bytes != artifact.size {
-        found
-            .problems
-            .push(format!("{} has {} bytes, its manifest says {}", artifact.key, stored.size_bytes, artifact.size));
-    }
-    if level == VerificationLevel::Exists || !found.problems.is_empty() {
-        return Ok(());
-    }
-    let opener = Arc::new(Opener::new(repository, &manifest).await?);
-    let depth = if level == VerificationLevel::Structure { Depth::Plain } else { Depth::Decrypted };
-    let total = artifact.size;
-    let reader = ArtifactReader::from_store(repository, &artifact.key, Arc::clone(&opener), depth).await?;
-    let reader = reader.metered(move |read| progress(read, total));
-    let walked = tokio::task::spawn_blocking(move || match depth {
-        Depth::Decrypted => drain(reader).map(|()| None),
-        Depth::Plain => walk(reader).map(Some),
-    });
-    let walked = walked.await.map_err(|error| OperationError::internal("read the artifact", &error))?;
-    let summary = walked.map_err(|error| of_reading(id, &error))?;
-    found.bytes_read = total;
-    if let Some(summary) = summary {
-        found.problems.extend(differences(&manifest, &summary, &opener));
-    }
-    Ok(())
-}
-
-fn drain(mut reader: impl Read) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK_BYTES];
-    while reader.read(&mut buffer)? > 0 {}
-    Ok(())
-}
-
-/// Walks an archive to its end.
-pub(crate) fn walk(mut reader: impl Read) -> io::Result<Summary> {
-    let fault = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    let mut walker = Walker::new(());
-    let mut buffer = vec![0; CHUNK_BYTES];
-    loop {
-        let count = reader.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(walker.finish().map_err(fault)?.0);
-        }
-        walker.feed(&buffer[..count]).map_err(fault)?;
-    }
-}
-
-/// What an archive holds against what its manifest says, namespace by namespace.
-fn differences(manifest: &Manifest, summary: &Summary, opener: &Opener) -> Vec<String> {
-    let mut problems = Vec::new();
-    for expected in &manifest.namespaces {
-        let name = format!("{}.{}", expected.db, expected.collection);
-        let same = |found: &&holdfast_archive::NamespaceSummary| {
-            found.db == expected.db && found.collection == expected.collection
-        };
-        match summary.namespaces.iter().find(same) {
-            None => problems.push(format!("{name} is in the manifest and not in the archive")),
-            Some(found) if found.documents != expected.documents => problems
-                .push(format!("{name} has {} documents, its manifest says {}", found.documents, expected.documents)),
-            Some(found) if opener.content_digest(found.content_hash) != expected.content_hash => {
-                problems.push(format!("{name} holds other documents than its manifest says: the content hash differs"));
-            }
-            Some(_) => {}
-        }
-    }
-    if summary.namespaces.len() > manifest.namespaces.len() {
-        problems.push(format!(
-            "the archive has {} namespaces, its manifest lists {}",
-            summary.namespaces.len(),
-            manifest.namespaces.len()
-        ));
-    }
-    problems
+    database::look(repository, &manifest, level, progress, found).await
 }

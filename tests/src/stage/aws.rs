@@ -69,11 +69,11 @@ impl Aws {
         members.map(|member| (element(member, "LogicalResourceId"), element(member, "PhysicalResourceId"))).collect()
     }
 
-    /// Has an event source invoke its function, or not any more.
-    pub(crate) async fn switch_event_source(&self, uuid: &str, enabled: bool) {
+    /// Changes how an event source invokes its function.
+    pub(crate) async fn change_event_source(&self, uuid: &str, change: &Value) {
         let path = format!("/2015-03-31/event-source-mappings/{uuid}");
-        let request = self.request(Method::PUT, &path, "lambda");
-        said(request.body(json!({ "Enabled": enabled }).to_string()), "UpdateEventSourceMapping").await;
+        let request = self.request(Method::PUT, &path, "lambda").body(change.to_string());
+        said(request, "UpdateEventSourceMapping").await;
     }
 
     /// Sends messages to a queue, ten a call.

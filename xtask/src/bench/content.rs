@@ -19,7 +19,7 @@ const AT_ONCE: u32 = 1000;
 
 /// Backs up as many files as each number says, then once more, when all are held.
 pub(super) async fn measure(stack: &Stack, bench: &Bench<'_>, database: &Database, numbers: &[u32]) -> Result<()> {
-    println!("\nA content backup by the command line: files of 1 to 3 kB, each in one IPFS block\n");
+    println!("\nA content backup by the command line: files of 10 to 30 kB, each in one IPFS block\n");
     let node = Node::at(&stack.description().ipfs_node);
     for number in numbers {
         refill(&node, database, *number).await?;
@@ -56,8 +56,9 @@ async fn refill(node: &Node<'_>, database: &Database, number: u32) -> Result<()>
     Ok(())
 }
 
+/// Large enough that the archive of a thousand takes several parts: fewer would hide what buffers take.
 fn small_file(random: &mut Random) -> Vec<u8> {
-    let length = 1000 + random.below(2000).unsigned_abs();
+    let length = 10_000 + random.below(20_000).unsigned_abs();
     random.bytes_of(length as usize)
 }
 

@@ -1,7 +1,8 @@
 //! The demonstration: a database of the platform's shape, and the files that it points to, are backed up through the
-//! deployed API, verified, restored beside the originals and compared. Anything that is not as promised ends it with an
-//! error.
+//! deployed API, verified, restored beside the originals and compared; the database once more without its people.
+//! Anything that is not as promised ends it with an error.
 
+mod anonymised;
 pub(crate) mod api;
 mod compare;
 pub(crate) mod content;
@@ -24,6 +25,7 @@ use clap::Args;
 use mongodb::Client;
 
 use self::{
+    anonymised::Nobody,
     api::{Api, DatabaseBackup},
     compare::Collection,
     content::{BroughtBack, Fetched, Works},
@@ -54,6 +56,7 @@ pub(crate) struct Options {
 pub(crate) struct Story {
     database: DatabaseBackup,
     compared: BTreeMap<String, Collection>,
+    nobody: Nobody,
     content: Fetched,
     again: Fetched,
     brought_back: BroughtBack,
@@ -108,12 +111,16 @@ async fn tell(stack: &Stack, began: Instant) -> Result<()> {
     let verification = step.done("every byte, document, hash and CID is as it was written");
 
     let (compared, restore) = restore_database(stack, &client, &database.id).await?;
+    let nobody = restore_without_people(stack, &client, &database.id).await?;
     let again = works.back_up_again(&api).await?;
     let restored = works.restore(stack, &source, &again.backup.id).await?;
     let brought_back = works.bring_back(stack, &restored, &again.backup.id).await?;
 
     let all = began.elapsed();
-    report::tell(stack, &Story { database, compared, content, again, brought_back, verification, restore, all });
+    report::tell(
+        stack,
+        &Story { database, compared, nobody, content, again, brought_back, verification, restore, all },
+    );
     Ok(())
 }
 
@@ -130,4 +137,18 @@ async fn restore_database(
     let compared = compare::databases(client, source, restored).await?;
     step.done(format!("{} collections are equal", compared.len()));
     Ok((compared, restore))
+}
+
+async fn restore_without_people(stack: &Stack, client: &Client, id: &str) -> Result<Nobody> {
+    let step = Step::begin("Restoring the database without its people");
+    let (source, copy) = (&stack.databases().source, format!("{}_anonymised", stack.databases().restored));
+    let restored = operator::restore_anonymised(stack, id, &copy).await;
+    let compared = match restored {
+        Ok(()) => anonymised::compare(client, source, &copy).await,
+        Err(error) => Err(error),
+    };
+    client.database(&copy).drop().await?;
+    let nobody = compared?;
+    step.done(format!("nobody of {} is found, {} references join", nobody.originals, nobody.references));
+    Ok(nobody)
 }

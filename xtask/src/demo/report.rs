@@ -33,6 +33,9 @@ fn of_the_database(stack: &Stack, story: &Story) {
     let (size, original) = (bytes(backup.size), bytes(backup.original_size));
     line("Size", format!("{size} of {original}, SHA-256 {}", backup.checksum));
     line("Restored", format!("{restored}: equal in documents, options and indexes"));
+    let nobody = &story.nobody;
+    let found = format!("none of {} e-mails, names and addresses is in it", nobody.originals);
+    line("Without people", format!("{found}; {} references join", nobody.references));
 }
 
 fn of_the_content(story: &Story) {
@@ -51,7 +54,7 @@ fn of_the_content(story: &Story) {
 }
 
 fn line(name: &str, text: impl AsRef<str>) {
-    eprintln!("  {name:<14}{}", text.as_ref());
+    eprintln!("  {name:<16}{}", text.as_ref());
 }
 
 fn durations(story: &Story) -> String {

@@ -16,13 +16,14 @@ use crate::{
 };
 
 /// The packages whose programs are the functions.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "holdfast-api",
     "holdfast-content-backup",
     "holdfast-content-download",
     "holdfast-content-finalize",
     "holdfast-database-backup",
     "holdfast-retention",
+    "holdfast-verification",
 ];
 const BUCKET: &str = "artifacts";
 const LAYER: &str = "ContentUri: !Sub infra/mongodump-layer/${Architecture}\n";

@@ -54,6 +54,11 @@ fn wrapped(file: &RepositoryFile, epoch: u32) -> &[WrappedKey] {
     file.epochs.iter().find(|listed| listed.epoch == epoch).map_or(&[], |listed| &listed.keys)
 }
 
+/// Which key it is, for a comparison with what the store says.
+fn fingerprint(key: &ExportedKey) -> Option<String> {
+    key.master().ok().map(|master| master.fingerprint().to_string())
+}
+
 fn document(file: &RepositoryFile, keys: &[ExportedKey]) -> Value {
     let epochs: Vec<Value> = keys
         .iter()
@@ -61,6 +66,7 @@ fn document(file: &RepositoryFile, keys: &[ExportedKey]) -> Value {
             json!({
                 "epoch": key.epoch,
                 "masterKey": key.master_key.expose(),
+                "fingerprint": fingerprint(key),
                 "wrapped": wrapped(file, key.epoch),
             })
         })
@@ -73,6 +79,7 @@ fn text(store: &str, file: &RepositoryFile, keys: &[ExportedKey]) -> String {
     for key in keys {
         fields.push(("epoch", key.epoch.to_string()));
         fields.push(("master key", key.master_key.expose().to_owned()));
+        fields.extend(fingerprint(key).map(|fingerprint| ("fingerprint", fingerprint)));
         fields.extend(wrapped(file, key.epoch).iter().map(|wrapped| ("wrapped", json!(wrapped).to_string())));
     }
     text::fields(&fields)

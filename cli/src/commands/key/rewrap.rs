@@ -50,7 +50,7 @@ pub(crate) struct Recipient {
 pub(super) async fn rotate(what: &Rotate, session: &Session, output: Output) -> Result<Exit, Failure> {
     let previous = what.old_key_file.as_deref().map(opening::read_key).transpose()?;
     let repository = session.repository_opened_also_by(previous)?;
-    let report = change(&repository, &KeyChange::Rotate, what.yes, output).await?;
+    let report = change(&repository, &KeyChange::Rotate, what.yes, output).await.map_err(with_old_key)?;
     output.result(&report, || format!("the master keys are wrapped anew\n{}", in_text(&report)))?;
     output.note(OLD_VERSIONS);
     Ok(Exit::Done)
@@ -73,6 +73,16 @@ pub(super) async fn remove(what: &Recipient, session: &Session, output: Output) 
     output.result(&report, || format!("the recipient is removed\n{}", in_text(&report)))?;
     output.note(OLD_VERSIONS);
     Ok(Exit::Done)
+}
+
+fn with_old_key(failure: Failure) -> Failure {
+    if failure.exit != Exit::Settings {
+        return failure;
+    }
+    failure.hint(
+        "BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID is what it is to be; give the key of before in \
+         BACKUP_ENCRYPTION_KEY_PREVIOUS or by --old-key-file, or open it by --identity or --exported",
+    )
 }
 
 /// Works the change out, shows it and asks, then writes it.

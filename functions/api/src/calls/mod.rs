@@ -1,11 +1,13 @@
 //! The calls, and what comes before each: who may make it, and whether the settings are right.
 
+pub(crate) mod cleanup;
 pub(crate) mod config;
 pub(crate) mod jobs;
 pub(crate) mod list;
 pub(crate) mod openapi;
 pub(crate) mod status;
 pub(crate) mod triggers;
+pub(crate) mod verify;
 
 use std::sync::Arc;
 
@@ -35,8 +37,10 @@ pub(crate) fn router(function: Arc<Function>) -> Router {
         .route("/database", post(triggers::database))
         .route("/content", post(triggers::content))
         .route("/full", post(triggers::full))
+        .route("/cleanup", post(cleanup::clean_up))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{backupId}", get(jobs::show))
+        .route("/jobs/{backupId}/verify", post(verify::verify))
         .route("/list", get(list::list))
         .route("/config", get(config::config))
         .route("/openapi.json", get(openapi::openapi));

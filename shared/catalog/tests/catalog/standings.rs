@@ -10,7 +10,15 @@ use crate::harness::{Fixture, at, id, on_catalog};
 
 async fn verified(fixture: &Fixture, id: &BackupId, second: i64, level: VerificationLevel, status: VerificationStatus) {
     let (problems, at) = (Vec::new(), at(second));
-    let record = VerificationRecord { backup_id: id.clone(), level, status, problems, at, duration_ms: 1 };
+    let record = VerificationRecord {
+        backup_id: id.clone(),
+        level,
+        status,
+        problems,
+        at,
+        duration_ms: 1,
+        collections: Vec::new(),
+    };
     fixture.catalog.insert_verification(&record).await.unwrap();
 }
 

@@ -40,6 +40,7 @@ async fn every_verification_is_kept_and_counted() {
             problems,
             at: at(second),
             duration_ms: 1234,
+            collections: Vec::new(),
         };
         let passed = record(1, VerificationStatus::Passed, Vec::new());
         let failed = record(2, VerificationStatus::Failed, vec!["a.b: 3 documents, not 4".to_owned()]);

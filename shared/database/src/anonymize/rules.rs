@@ -62,6 +62,7 @@ impl AnonymizeRules {
         for rule in &file.rules.value {
             rule.value.read(line(rule), &mut fields, &mut faults);
         }
+        fields.sort_by_key(|field: &FieldRule| field.line);
         if faults.is_empty() {
             return Ok(Self { fields, secret_file: file.secret_file });
         }
@@ -267,6 +268,17 @@ rules:
         assert!(matches!(rules.fields[0].action, Action::Fake(Fake::Email)));
         let mask = Mask { keep_first: 0, keep_last: 4, hides_length: true };
         assert!(matches!(rules.fields[2].action, Action::Mask(found) if found == mask));
+    }
+
+    #[test]
+    fn what_the_documentation_shows_can_be_used() {
+        let page = include_str!("../../../../docs/privacy.md");
+        let examples = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let paths: Vec<usize> = examples.map(|text| AnonymizeRules::parse(text).unwrap().fields.len()).collect();
+        assert_eq!(paths, [6]);
+        for word in Fake::words().split(", ").chain(["hash", "mask", "fake", "\"null\"", "drop"]) {
+            assert!(page.contains(&format!("`{word}`")), "{word}");
+        }
     }
 
     #[test]

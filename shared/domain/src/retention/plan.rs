@@ -114,6 +114,9 @@ impl fmt::Display for RetentionReason {
             Self::WithinLimits => f.write_str("it is within the limits"),
             Self::TooOld { max_age_days: 1 } => f.write_str("it is older than 1 day"),
             Self::TooOld { max_age_days } => write!(f, "it is older than {max_age_days} days"),
+            Self::TooMany { max_count: 1 } => {
+                f.write_str("there is a newer good one, and one is the most that is kept")
+            }
             Self::TooMany { max_count } => write!(f, "there are {max_count} newer good ones, the most that are kept"),
             Self::VerificationFailed => f.write_str("its verification failed, so it counts towards nothing"),
             Self::NotCompleted(status) => write!(f, "its job is {status}, so it counts towards nothing"),

@@ -40,6 +40,8 @@ pub struct Settings {
     pub kms_key_id: Option<String>,
     /// `BACKUP_BREAK_GLASS_RECIPIENT`: the age recipient whose identity is kept offline.
     pub break_glass_recipient: Option<String>,
+    /// Where backups are restored to be seen to be restorable.
+    pub drill: DrillSettings,
     /// `MONGODB_URI`: what is backed up.
     pub mongodb_uri: Secret,
     /// `BACKUP_CATALOG_URI`: where job rows live, where that is not the server that is backed up.
@@ -81,6 +83,15 @@ pub struct DatabaseSettings {
     pub parallel_collections: u32,
     /// `BACKUP_DATABASE_READ_PREFERENCE`.
     pub read_preference: ReadPreference,
+}
+
+/// Restore drills.
+#[derive(Debug, Clone)]
+pub struct DrillSettings {
+    /// `BACKUP_DRILL_URI`: the server of the scratch databases. Without one there are no drills on schedule.
+    pub uri: Option<Secret>,
+    /// `BACKUP_DRILL_INTERVAL_HOURS`: a drill is due this long after the last one.
+    pub interval_hours: u32,
 }
 
 /// Who may call the API.
@@ -261,8 +272,13 @@ impl Reading {
 }
 
 /// Variables whose values are secret, and may hold the ARN of a Secrets Manager secret instead.
-pub const SECRET_VARIABLES: [&str; 4] =
-    ["BACKUP_ENCRYPTION_KEY", "BACKUP_ENCRYPTION_KEY_PREVIOUS", "BACKUP_CATALOG_URI", "MONGODB_URI"];
+pub const SECRET_VARIABLES: [&str; 5] = [
+    "BACKUP_ENCRYPTION_KEY",
+    "BACKUP_ENCRYPTION_KEY_PREVIOUS",
+    "BACKUP_CATALOG_URI",
+    "BACKUP_DRILL_URI",
+    "MONGODB_URI",
+];
 
 /// Reads the settings from variables. Those that are not Holdfast's are ignored; an empty value counts as unset.
 #[must_use]
@@ -295,6 +311,10 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         encryption_key_previous: reader.secret("BACKUP_ENCRYPTION_KEY_PREVIOUS"),
         kms_key_id: reader.text("BACKUP_KMS_KEY_ID"),
         break_glass_recipient: recipient(&mut reader),
+        drill: DrillSettings {
+            uri: reader.mongodb_uri("BACKUP_DRILL_URI"),
+            interval_hours: reader.number("BACKUP_DRILL_INTERVAL_HOURS", 168, 1..=8760),
+        },
         mongodb_uri: reader.mongodb_uri("MONGODB_URI").unwrap_or_else(|| {
             reader.show_default("MONGODB_URI", DEFAULT_MONGODB_URI);
             Secret::new(DEFAULT_MONGODB_URI)

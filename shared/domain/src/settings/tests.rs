@@ -116,6 +116,19 @@ fn secrets_are_shown_as_stars_even_where_settings_are_wrong() {
 }
 
 #[test]
+fn a_drill_is_held_weekly_on_a_server_of_its_own_where_one_is_given() {
+    let settings = read_pairs(&[]).settings.unwrap();
+    assert!(settings.drill.uri.is_none());
+    assert_eq!(settings.drill.interval_hours, 168);
+    let reading =
+        read_pairs(&[("BACKUP_DRILL_URI", "mongodb://u:hunter2@scratch/"), ("BACKUP_DRILL_INTERVAL_HOURS", "24")]);
+    assert!(reading.shown.contains(&("BACKUP_DRILL_URI", "***".to_owned())));
+    assert!(!format!("{reading:?}").contains("hunter2"));
+    assert_eq!(reading.settings.unwrap().drill.interval_hours, 24);
+    assert!(faults(&[("BACKUP_DRILL_URI", "hunter2")])[0].starts_with("BACKUP_DRILL_URI: "));
+}
+
+#[test]
 fn a_store_location_is_a_bucket_and_a_prefix() {
     let location = StoreLocation::parse("s3://backups/prod/eu/").unwrap();
     assert_eq!((location.bucket.as_str(), location.prefix.as_str()), ("backups", "prod/eu/"));

@@ -1,7 +1,7 @@
 //! Variables of the platform's guide whose capability this version does not have, and names nobody knows.
 
 /// Known names that govern nothing yet.
-const UNBUILT: [&str; 11] = [
+const UNBUILT: [&str; 9] = [
     "BACKUP_CLOUD_ACCESS_KEY",
     "BACKUP_CLOUD_BUCKET",
     "BACKUP_CLOUD_ENABLED",
@@ -11,8 +11,6 @@ const UNBUILT: [&str; 11] = [
     "BACKUP_CLOUD_SECRET_KEY",
     "BACKUP_CONTENT_DIR",
     "BACKUP_DATABASE_DIR",
-    "BACKUP_DRILL_INTERVAL_HOURS",
-    "BACKUP_DRILL_URI",
 ];
 
 /// What is wrong with setting this variable, which nothing has asked for. `false` to what is not built is the truth.

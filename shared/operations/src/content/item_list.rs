@@ -133,7 +133,9 @@ mod tests {
         let id = "content_1_aa".parse().unwrap();
         let lines = ["1", "2"].map(|id| line_of(record(id, "t")).unwrap().0);
         let mut document = Document::begin(Vec::new(), &id, Timestamp::UNIX_EPOCH).unwrap();
-        lines.iter().for_each(|line| document.item(line).unwrap());
+        for line in &lines {
+            document.item(line).unwrap();
+        }
         let text = String::from_utf8(document.finish().unwrap()).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["backupId"], "content_1_aa");

@@ -63,12 +63,10 @@ pub(super) async fn restore_file(
         Err(WriteFault::Disk(error)) => Err(unwritable(&path, &error)),
         Err(WriteFault::Read(fault)) => damaged(fault),
         Ok((path, part, plain)) if plain == expected => publish(&part, &path, expected).await,
-        Ok((_, part, plain)) => {
+        Ok((_, part, _)) => {
             let _ = fs::remove_file(part);
-            Ok(Outcome::Failed(format!(
-                "{} holds another file: {} bytes with SHA-256 {}, {} with {} were kept",
-                file.object.artifact.key, plain.size, plain.sha256, file.size, file.file_sha256
-            )))
+            let key = &file.object.artifact.key;
+            Ok(Outcome::Failed(format!("{key} holds another file than the backup's list says: the SHA-256 differs")))
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn retain(
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
     let mut inventory = inventory::take(h, kind, Trust::Authenticated).await?;
-    finish_killed_deletions(h, &inventory, report).await?;
+    finish_killed_deletions(h, &inventory, now, report).await?;
     let mut settled = BTreeSet::new();
     let plan = loop {
         let plan = plan::of_type(h, &inventory, now).await?;
@@ -89,6 +89,7 @@ async fn delete_one(
 async fn finish_killed_deletions(
     h: &Holdfast,
     inventory: &Inventory,
+    now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
     let ids: Vec<BackupId> = inventory.without_manifest.keys().cloned().collect();
@@ -97,8 +98,12 @@ async fn finish_killed_deletions(
             if !matches!(job, Ok(job) if job.status == JobStatus::Deleted) {
                 continue;
             }
-            match delete::leftovers(h, &id).await {
-                Ok(()) => report.leftovers += inventory.without_manifest.get(&id).copied().unwrap_or_default(),
+            match delete::leftovers(h, &id, now).await {
+                Ok(Deletion::Deleted) => {
+                    report.leftovers += inventory.without_manifest.get(&id).copied().unwrap_or_default();
+                }
+                Ok(Deletion::Blocked(lock)) => report.blocked.push(BlockedBackup { backup_id: id, lock }),
+                Ok(Deletion::InUse(_)) => {}
                 Err(error) => report.problems.push(format!("what was left of backup {id}: {error}")),
             }
         }

@@ -34,21 +34,28 @@ pub(super) async fn backup(h: &Holdfast, id: &BackupId, now: Timestamp) -> Resul
         Err(error) => return Err(error.into()),
     }
     h.repository.store().delete(&ObjectKey::manifest(id)).await?;
-    leftovers(h, id).await?;
+    remove_rest(h, id, objects.into_iter().filter(|key| key.manifest_of().is_none()).collect()).await?;
     Ok(Deletion::Deleted)
 }
 
-/// Deletes what is left of a backup whose job is `deleted` and whose manifest is gone.
-pub(super) async fn leftovers(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
-    for key in objects(h, id).await? {
-        // Its manifest is back: somebody brought it back, and it is a backup again.
-        if key.manifest_of().is_some() {
-            return Err(OperationError::Invalid(format!(
-                "backup {id} has a manifest again: nothing of it was removed"
-            )));
-        }
-        h.repository.store().delete(&key).await?;
+/// Deletes what is left of a backup whose job is `deleted` and whose manifest is gone, unless the store retains it.
+pub(super) async fn leftovers(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Deletion, OperationError> {
+    let objects = objects(h, id).await?;
+    // Somebody brought its manifest back: the next run's plan has it.
+    if objects.iter().any(|key| key.manifest_of().is_some()) {
+        return Ok(Deletion::InUse(JobStatus::Deleted));
     }
+    if let Some(lock) = first_lock(h, &objects, now).await? {
+        return Ok(Deletion::Blocked(lock));
+    }
+    remove_rest(h, id, objects).await?;
+    Ok(Deletion::Deleted)
+}
+
+async fn remove_rest(h: &Holdfast, id: &BackupId, objects: Vec<ObjectKey>) -> Result<(), OperationError> {
+    let delete = |key: ObjectKey| async move { h.repository.store().delete(&key).await };
+    let mut deleting = futures_util::stream::iter(objects).map(delete).buffer_unordered(CONCURRENCY);
+    while deleting.try_next().await?.is_some() {}
     if id.backup_type() == BackupType::Content {
         h.catalog.delete_items(id).await?;
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
+use holdfast_storage::StoreError;
 
 use crate::{Holdfast, OperationError};
 
@@ -50,7 +51,9 @@ pub(super) async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result
         let created_at = match created_at(h, &id, trust).await {
             // It went while this was going on.
             Err(OperationError::NotFound(_)) => return Ok(None),
-            Err(error @ (OperationError::Store(_) | OperationError::Catalog(_))) => return Err(error),
+            Err(OperationError::Store(error @ (StoreError::Denied { .. } | StoreError::Unavailable { .. }))) => {
+                return Err(OperationError::from(error));
+            }
             read => read.map_err(|error| error.to_string()),
         };
         Ok(Some((id, Stored { size_bytes: folder.size_bytes, created_at })))

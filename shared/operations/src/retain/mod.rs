@@ -55,11 +55,14 @@ pub async fn plan_collection(
 /// Deletes what the policies let go, then what nobody refers to any more.
 ///
 /// # Errors
-/// None: a step that fails is told in the report, and does not keep the others from being made.
-pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> RetentionReport {
+/// [`OperationError::Disabled`]. A step that fails is told in the report, and does not keep the others from being made.
+pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<RetentionReport, OperationError> {
+    if !h.settings.enabled {
+        return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
+    }
     let mut report = RetentionReport::new(now);
     for kind in RETAINED_TYPES {
-        if let Err(error) = backups::retain(h, kind, limits, now, report.of_mut(kind)).await {
+        if let Err(error) = Box::pin(backups::retain(h, kind, limits, now, report.of_mut(kind))).await {
             report.of_mut(kind).problems.push(error.to_string());
         }
     }
@@ -75,5 +78,5 @@ pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Retentio
         Ok(collection) => report.collection = collection,
         Err(error) => report.problems.push(format!("content objects were not looked through: {error}")),
     }
-    report
+    Ok(report)
 }

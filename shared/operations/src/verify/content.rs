@@ -2,6 +2,7 @@
 
 mod archive;
 mod objects;
+mod steps;
 
 use std::sync::{
     Arc,
@@ -13,6 +14,7 @@ use holdfast_domain::{ItemCounts, ItemRecord, Manifest, ObjectKey, VerificationL
 use tokio::runtime::Handle;
 
 use self::objects::Objects;
+pub(super) use self::steps::read_items_on;
 use super::Findings;
 use crate::{
     OperationError, Repository,
@@ -92,7 +94,7 @@ async fn look_inside(
     let mut problems = match level {
         VerificationLevel::Exists => Vec::new(),
         VerificationLevel::Checksum => unreadable_volumes(backup, meter).await?,
-        VerificationLevel::Structure => archive_differences(backup, meter).await?,
+        VerificationLevel::Structure | VerificationLevel::Drill => archive_differences(backup, meter).await?,
     };
     let objects = Objects::new(repository, backup, level);
     let mut counts = ItemCounts::default();
@@ -169,7 +171,7 @@ fn count_differences(backup: &StoredContent, counted: ItemCounts) -> Option<Stri
     })
 }
 
-fn shorten(problems: &mut Vec<String>) {
+pub(super) fn shorten(problems: &mut Vec<String>) {
     if problems.len() > TOLD {
         let more = problems.len() - TOLD;
         problems.truncate(TOLD);

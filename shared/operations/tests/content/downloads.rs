@@ -46,7 +46,7 @@ async fn every_file_is_kept_once_and_reads_back_equal(f: &Fixture) {
 async fn files_are_kept_once_by_their_content() {
     let f = Fixture::new(&[]).await;
     every_file_is_kept_once_and_reads_back_equal(&f).await;
-    let compressed = f.keys_under("content/objects/").await.iter().filter(|key| key.ends_with(".gz")).count();
+    let compressed = f.keys_under("content/objects/").await.iter().filter(|key| key.contains(".gz")).count();
     assert_eq!(compressed, 2, "where it helps");
     f.remove().await;
 }
@@ -55,7 +55,7 @@ async fn files_are_kept_once_by_their_content() {
 async fn files_are_kept_once_by_their_content_encrypted() {
     let f = Fixture::new(&[("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
     every_file_is_kept_once_and_reads_back_equal(&f).await;
-    assert!(f.keys_under("content/objects/").await.iter().all(|key| key.ends_with(".enc")));
+    assert!(f.keys_under("content/objects/").await.iter().all(|key| key.contains(".enc")));
     f.remove().await;
 }
 

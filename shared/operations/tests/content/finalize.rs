@@ -8,11 +8,9 @@ use holdfast_testing::{Fault, FaultStore, FileShape, Operation};
 use mongodb::bson::doc;
 
 use crate::{
-    finished::{completed, failed, finalize, seconds},
+    finished::{PATIENT, completed, failed, finalize, seconds},
     fixture::{Fixture, file_of, item, noise},
 };
-
-const PATIENT: (&str, &str) = ("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "100");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_holds_every_file_in_its_archive_and_every_item_in_its_list() {
@@ -255,4 +253,40 @@ async fn an_item_that_is_not_settled_is_never_left_out_in_silence() {
     f.rows("backup_items").update_one(row, doc! { "$set": { "status": "pending" } }).await.unwrap();
     assert_eq!(failed(finalize(&f.holdfast, &id).await).error.unwrap().code, FailureCode::Internal);
     f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_items_are_finalized_a_page_at_a_time() {
+    const ITEMS: u32 = 10_000;
+    let f = Fixture::new(&[]).await;
+    f.fill(1).await;
+    let id = f.up_to_finalize().await;
+    let rows = f.rows("backup_items");
+    let row = rows.find_one(doc! { "_id": format!("{id}/1") }).await.unwrap().unwrap();
+    let more = (2..=ITEMS).map(|number| {
+        let mut row = row.clone();
+        row.insert("_id", format!("{id}/{number}"));
+        row.insert("contentId", number.to_string());
+        row.insert("fileName", format!("{number}_Item_{number}"));
+        row
+    });
+    rows.insert_many(more).await.unwrap();
+    let before = resident_kib();
+    let clock = std::time::Instant::now();
+    let job = completed(finalize(&f.holdfast, &id).await);
+    let (seconds, grown_mib) = (clock.elapsed().as_secs_f64(), resident_kib().saturating_sub(before) / 1024);
+    println!(
+        "{ITEMS} items finalized in {seconds:.1} s, {:.0} a second; {grown_mib} MiB more",
+        f64::from(ITEMS) / seconds
+    );
+    assert_eq!(job.items.unwrap().done, u64::from(ITEMS));
+    assert_eq!(f.listed(&f.manifest(&id).await).await.len(), ITEMS as usize);
+    f.remove().await;
+}
+
+/// Memory of this process that is in use.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

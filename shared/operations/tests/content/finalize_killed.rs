@@ -11,7 +11,7 @@ use crate::{
     fixture::{Fixture, noise},
 };
 
-const DEAD: Duration = Duration::from_secs(120);
+const DEAD: Duration = Duration::from_mins(2);
 
 /// Runs until the store's `nth` call of this operation, and dies there.
 async fn die_at(f: &Fixture, id: &holdfast_domain::BackupId, operation: Operation, nth: u32, fault: Fault) -> bool {

@@ -15,6 +15,9 @@ use holdfast_testing::unique;
 
 use crate::fixture::Fixture;
 
+/// However many items fail.
+pub(crate) const PATIENT: (&str, &str) = ("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "100");
+
 /// A file's bytes by its name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 

@@ -148,7 +148,7 @@ impl Fixture {
         self.client.database(&self.database).collection("contents").insert_many(items).await.unwrap();
     }
 
-    /// An item whose file is on IPFS, under CIDv1 with raw leaves; returns its CID.
+    /// An item whose file is on IPFS, under a CID of version 1 with raw leaves; returns that.
     pub(crate) async fn add_ipfs(&self, content_id: i64, file: impl AsRef<[u8]>) -> String {
         let cid = self.node.add(file.as_ref().to_vec(), &FileShape::v1()).await;
         self.insert([item(content_id, "ipfs", &format!("ipfs://{cid}"))]).await;

@@ -6,7 +6,7 @@ use holdfast_domain::{BackupId, ObjectKey, WrappedKey};
 use holdfast_operations::restore_content;
 
 use crate::{
-    finished::{files_in, folder},
+    finished::{PATIENT, files_in, folder},
     fixture::{Fixture, KEY, item, noise},
 };
 
@@ -83,7 +83,7 @@ async fn awkward(f: &Fixture, content_id: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_tools_open_an_archive_and_check_every_file() {
-    let f = Fixture::new(&[]).await;
+    let f = Fixture::new(&[PATIENT]).await;
     f.fill(6).await;
     awkward(&f, 7).await;
     f.insert([item(8, "ipfs", "nothing")]).await;

@@ -3,11 +3,13 @@
 use std::{fs, path::Path, sync::Mutex};
 
 use holdfast_domain::{BackupId, ItemRecord};
-use holdfast_operations::{ContentRestoreReport, OperationError, export_car, restore_content};
+use holdfast_operations::{
+    ContentRestoreReport, OperationError, decrypt_artifact, decrypt_file, export_car, restore_content,
+};
 use holdfast_testing::{DirectoryShape, FileShape, IpfsNode};
 
 use crate::{
-    finished::{completed, files_in, finalize, folder},
+    finished::{PATIENT, completed, files_in, finalize, folder, gunzip},
     fixture::{Fixture, KEY, file_of, item, noise},
 };
 
@@ -67,7 +69,7 @@ async fn an_interrupted_restore_goes_on_and_writes_over_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_item_is_restored_by_its_content_id() {
-    let f = Fixture::new(&[]).await;
+    let f = Fixture::new(&[PATIENT]).await;
     f.fill(3).await;
     f.insert([item(4, "ipfs", "nothing")]).await;
     let job = f.back_up().await;
@@ -181,5 +183,27 @@ async fn a_file_that_is_not_its_blocks_ends_the_export() {
     .await;
     let error = export_car(&f.holdfast.repository, &job.backup_id, None, Vec::new()).await.unwrap_err();
     assert!(matches!(error, OperationError::Corrupt { .. }), "{error}");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_artifact_can_be_decrypted_for_other_tools() {
+    let f = Fixture::new(&[("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
+    f.fill(2).await;
+    let job = f.back_up().await;
+    let list = f.manifest(&job.backup_id).await.content.unwrap().item_list;
+    let path = folder("decrypted").join("items.ndjson.gz");
+    let out = fs::File::create(&path).unwrap();
+    let bytes = decrypt_artifact(&f.holdfast.repository, &list, out).await.unwrap();
+    let found = fs::read(&path).unwrap();
+    assert_eq!(found.len() as u64, bytes);
+    assert_eq!(String::from_utf8(gunzip(&found)).unwrap().lines().count(), 2);
+    let object = f.item(&job.backup_id, "1").await.file.unwrap().object.artifact.key;
+    let (sealed, out) = (path.with_file_name("object.enc"), fs::File::create(&path).unwrap());
+    fs::write(&sealed, f.object(&object).await).unwrap();
+    let opened = decrypt_file(&f.holdfast.repository, fs::File::open(&sealed).unwrap(), &object, out).await;
+    assert!(opened.is_ok(), "{opened:?}");
+    assert_eq!(gunzip(&fs::read(&path).unwrap()), file_of(1));
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
     f.remove().await;
 }

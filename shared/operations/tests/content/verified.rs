@@ -4,7 +4,7 @@ use holdfast_domain::{BackupId, ItemRecord, ObjectKey, Timestamp, VerificationLe
 use holdfast_operations::{Verification, verify};
 
 use crate::{
-    finished::artifact_of,
+    finished::{PATIENT, artifact_of},
     fixture::{Fixture, KEY, item, noise},
 };
 
@@ -15,6 +15,9 @@ const LEVELS: [VerificationLevel; 3] =
 async fn look(f: &Fixture, id: &BackupId, level: VerificationLevel) -> Verification {
     verify(&f.holdfast.repository, id, level, Timestamp::now(), |_, _| {}).await.unwrap()
 }
+
+/// What is done to an artifact's bytes.
+type Alteration = fn(&mut Vec<u8>);
 
 /// That the first of `from` levels finds it, and all deeper ones; and that each says so.
 async fn found_from(f: &Fixture, id: &BackupId, from: VerificationLevel, problem: &str) {
@@ -46,7 +49,7 @@ async fn relist(f: &Fixture, id: &BackupId, alter: impl FnOnce(&mut Vec<ItemReco
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_backup_passes_at_every_level() {
     for settings in [vec![], vec![PLAIN], vec![("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]] {
-        let f = Fixture::new(&settings).await;
+        let f = Fixture::new(&[settings, vec![PATIENT]].concat()).await;
         f.fill(4).await;
         f.add_ipfs(5, noise(3 << 20)).await;
         f.insert([item(6, "ipfs", "nothing")]).await;
@@ -198,12 +201,12 @@ async fn an_archive_that_is_not_the_lists_is_found_by_walking_both() {
     let good = f.manifest(&id).await;
     let archive = good.content.clone().unwrap().archive.remove(0);
     let bytes = f.object(&archive).await;
-    let alter = |change: fn(&mut Vec<u8>)| {
+    let alter = |change: Alteration| {
         let mut altered = bytes.clone();
         change(&mut altered);
         altered
     };
-    let cases: [(fn(&mut Vec<u8>), &str); 4] = [
+    let cases: [(Alteration, &str); 4] = [
         // A bit of the first file.
         (|tar| tar[600] ^= 1, "the archive holds another"),
         // The first entry is gone: a header, and one or two blocks of content.
@@ -214,7 +217,7 @@ async fn an_archive_that_is_not_the_lists_is_found_by_walking_both() {
         (
             |tar| {
                 let at = tar.len() - 1024 - 700;
-                tar[at] ^= 1
+                tar[at] ^= 1;
             },
             "manifest.json",
         ),

@@ -38,7 +38,7 @@ async fn without_a_stored_policy_the_settings_hold() {
     let report = world.retain().await;
     assert_eq!(report.database.retained, 3, "all are too old, and three are always left: {report:?}");
     assert!(world.retain().await.database.deleted.is_empty(), "twice is once");
-    truth::what_is_deleted_is_gone(&world).await;
+    truth::what_is_deleted_is_gone(&world, &[]).await;
     assert_eq!(truth::no_live_backup_lost_anything(&world).await, 3);
     world.remove().await;
 }
@@ -123,7 +123,7 @@ async fn the_job_is_deleted_before_the_manifest_and_the_manifest_before_the_rest
         world.set_policy(BackupType::Database, keep(1)).await;
         let faults = FaultStore::new(Arc::clone(&world.store));
         faults.on(Operation::Delete, call, Fault::Denied);
-        let report = retain(&world.through(faults), RunLimits::none(), world.now()).await;
+        let report = retain(&world.through(faults), RunLimits::none(), world.now()).await.unwrap();
         let begun = &ids[0];
         assert_eq!(world.status(begun).await, JobStatus::Deleted, "call {call}");
         assert_eq!(world.exists(begun).await, call == 1, "the manifest is the first to go");
@@ -132,7 +132,7 @@ async fn the_job_is_deleted_before_the_manifest_and_the_manifest_before_the_rest
         let report = world.retain().await;
         assert_eq!(report.all_problems().count(), 0, "{report:?}");
         assert_eq!(report.database.violations(), 0);
-        truth::what_is_deleted_is_gone(&world).await;
+        truth::what_is_deleted_is_gone(&world, &[]).await;
         world.remove().await;
     }
 }
@@ -153,7 +153,7 @@ async fn a_run_killed_at_any_call_of_the_store_is_gone_on_with() {
         let report = world.retain().await;
         assert_eq!(report.all_problems().count(), 0, "call {call}: {report:?}");
         assert_eq!((report.database.retained, report.database.good), (1, 1), "call {call}");
-        truth::what_is_deleted_is_gone(&world).await;
+        truth::what_is_deleted_is_gone(&world, &[]).await;
         world.remove().await;
     }
 }
@@ -189,7 +189,7 @@ async fn a_lock_that_may_not_be_read_counts_as_one() {
     world.set_policy(BackupType::Database, keep(1)).await;
     let faults = FaultStore::new(Arc::clone(&world.store));
     faults.on_every(Operation::Lock, Fault::Denied);
-    let report = retain(&world.through(faults), RunLimits::none(), world.now()).await;
+    let report = retain(&world.through(faults), RunLimits::none(), world.now()).await.unwrap();
     assert_eq!((report.database.deleted.len(), report.database.past_limits), (0, 1));
     assert!(report.database.problems[0].contains("denied"), "{report:?}");
     assert!(world.status(&ids[0]).await == JobStatus::Completed && world.exists(&ids[0]).await);
@@ -234,7 +234,7 @@ async fn a_catalogue_beside_another_store_is_left_as_it_is() {
     let world = World::new().await;
     let ids = world.back_up_daily(3).await;
     let elsewhere = world.through(holdfast_testing::MemoryStore::new());
-    let report = retain(&elsewhere, RunLimits::none(), world.now()).await;
+    let report = retain(&elsewhere, RunLimits::none(), world.now()).await.unwrap();
     assert_eq!(report.database.lost.len(), 3);
     assert!(report.database.problems[0].contains("BACKUP_STORE"), "{report:?}");
     for id in &ids {
@@ -290,7 +290,7 @@ async fn a_run_that_has_no_time_left_deletes_nothing_more_and_says_so() {
     world.back_up_daily(3).await;
     world.set_policy(BackupType::Database, keep(1)).await;
     let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(20)) };
-    let report = retain(&world.h, limits, world.now()).await;
+    let report = retain(&world.h, limits, world.now()).await.unwrap();
     assert_eq!((report.database.deleted.len(), report.database.past_limits), (0, 2));
     assert!(report.database.problems[0].contains("time ran out"), "{report:?}");
     world.remove().await;
@@ -307,5 +307,18 @@ async fn a_failed_backup_keeps_its_row_and_its_reason() {
     world.pass_days(1000);
     world.retain().await;
     assert_eq!(world.status(&failed).await, JobStatus::Failed);
+    world.remove().await;
+}
+
+#[tokio::test]
+async fn nothing_goes_where_all_is_switched_off() {
+    let world = World::new().await;
+    world.back_up_daily(5).await;
+    let mut settings = (*world.h.settings).clone();
+    settings.enabled = false;
+    let off = holdfast_operations::Holdfast { settings: Arc::new(settings), ..world.h.clone() };
+    let refused = retain(&off, RunLimits::none(), world.now() + SignedDuration::from_hours(9999)).await;
+    assert!(matches!(refused, Err(holdfast_operations::OperationError::Disabled(_))), "{refused:?}");
+    assert_eq!(truth::no_live_backup_lost_anything(&world).await, 5);
     world.remove().await;
 }

@@ -1,10 +1,11 @@
 //! Retention on a catalogue of the real server, over a store in memory with a clock of its own, and on the real S3: what
 //! goes, what stays, in which order, and what holds after any history, with runs killed anywhere.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod collection;
 mod deletion;
 mod histories;
 mod random;
+mod real;
 mod truth;
 mod world;

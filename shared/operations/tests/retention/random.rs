@@ -1,6 +1,6 @@
 //! Numbers that look random and follow from a seed, so that a history that broke a law can be lived again.
 
-/// SplitMix64.
+/// `SplitMix64`.
 pub(crate) struct Random(u64);
 
 impl Random {

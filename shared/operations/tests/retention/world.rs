@@ -100,7 +100,7 @@ impl World {
     }
 
     pub(crate) async fn retain(&self) -> RetentionReport {
-        retain(&self.h, RunLimits::none(), self.now()).await
+        retain(&self.h, RunLimits::none(), self.now()).await.unwrap()
     }
 
     pub(crate) async fn set_policy(&self, kind: BackupType, policy: RetentionPolicy) {
@@ -208,6 +208,7 @@ impl World {
             problems: Vec::new(),
             at: self.now(),
             duration_ms: 1,
+            collections: Vec::new(),
         };
         self.h.catalog.insert_verification(&record).await.unwrap();
     }

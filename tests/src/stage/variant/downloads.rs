@@ -11,12 +11,17 @@ use crate::stage::until;
 impl Variant {
     /// Has messages wait in the queue.
     pub(crate) async fn hold_downloads(&self) {
-        self.switch_downloads(false).await;
+        self.change_downloads(&json!({ "Enabled": false })).await;
     }
 
     /// Has them be worked off again.
     pub(crate) async fn release_downloads(&self) {
-        self.switch_downloads(true).await;
+        self.change_downloads(&json!({ "Enabled": true })).await;
+    }
+
+    /// Has so many workers be at it at a time.
+    pub(crate) async fn download_by(&self, workers: u32) {
+        self.change_downloads(&json!({ "ScalingConfig": { "MaximumConcurrency": workers } })).await;
     }
 
     /// Begins a content backup whose messages all wait in the queue, and returns its id.
@@ -66,9 +71,9 @@ impl Variant {
         self.outputs["ContentQueueUrl"].clone()
     }
 
-    async fn switch_downloads(&self, on: bool) {
+    async fn change_downloads(&self, change: &Value) {
         let sources = self.aws.resources(&self.name, "AWS::Lambda::EventSourceMapping").await;
-        self.aws.switch_event_source(&sources["ContentDownloads"], on).await;
+        self.aws.change_event_source(&sources["ContentDownloads"], change).await;
     }
 }
 

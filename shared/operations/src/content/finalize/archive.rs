@@ -17,7 +17,7 @@ use super::{Finalizing, damage::fail_item, rows::Rows};
 use crate::{OperationError, content::read::ObjectSource, storing::store_artifact};
 
 /// Small files read ahead.
-const PREPARED: usize = 8;
+const PREPARED: usize = 16;
 
 /// Files up to this size are read and proved before their entry begins.
 const SMALL_BYTES: u64 = 1024 * 1024;

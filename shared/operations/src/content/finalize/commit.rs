@@ -29,7 +29,9 @@ impl Finalizing<'_> {
         let (run, work) = (self.run, &self.work);
         let list = work.item_list.as_ref();
         let list = list.ok_or_else(|| OperationError::internal("commit the backup", &"its list is not stored"))?;
-        let archive: Vec<ObjectKey> = work.volumes.iter().map(|volume| volume.key.clone()).collect();
+        // The switch may have been turned off half-way.
+        let volumes = if work.archive_done { work.volumes.as_slice() } else { &[] };
+        let archive: Vec<ObjectKey> = volumes.iter().map(|volume| volume.key.clone()).collect();
         Ok(Manifest {
             format_version: FORMAT_VERSION,
             backup_id: run.job.backup_id.clone(),
@@ -53,7 +55,7 @@ impl Finalizing<'_> {
             original_size: list.items.bytes,
             compression: run.job.compressed.then_some(Compression::Gzip),
             encryption: self.key.encryption.clone(),
-            artifacts: std::iter::once(&list.artifact).chain(&work.volumes).cloned().collect(),
+            artifacts: std::iter::once(&list.artifact).chain(volumes).cloned().collect(),
         })
     }
 

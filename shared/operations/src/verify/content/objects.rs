@@ -32,7 +32,8 @@ impl Objects {
         let problems = match self.level {
             VerificationLevel::Exists => self.missing(file).await?,
             VerificationLevel::Checksum => self.unreadable(file).await?,
-            VerificationLevel::Structure => self.different(record, file).await?,
+            // Files are restored as they are read here: a drill has nothing to add.
+            VerificationLevel::Structure | VerificationLevel::Drill => self.different(record, file).await?,
         };
         let content_id = &record.item.content_id;
         Ok(problems.into_iter().map(|problem| format!("item {content_id}: {problem}")).collect())

@@ -8,7 +8,7 @@ use super::{PREPARED, SMALL_BYTES, write::differs};
 use crate::{
     Holdfast, OperationError,
     content::{
-        finalize::{damage::fail_item, rows::Rows},
+        finalize::{damage::fail_item, rows::Rows, tar::read_up_to},
         read::{Hashing, ObjectSource, ReadFault, blocking},
     },
 };
@@ -99,8 +99,7 @@ async fn read_small(source: &ObjectSource, record: &ItemRecord) -> Result<Vec<u8
     let Some(file) = &record.file else { return Ok(Vec::new()) };
     let mut reader = Hashing::new(source.open(&file.object).await?);
     let read = blocking("read an object", move || {
-        let (bytes, _) =
-            super::super::tar::read_up_to(&mut reader, usize::try_from(SMALL_BYTES).unwrap_or(usize::MAX))?;
+        let (bytes, _) = read_up_to(&mut reader, usize::try_from(SMALL_BYTES).unwrap_or(usize::MAX))?;
         Ok((bytes, reader.finish()))
     });
     let (bytes, plain) = read.await?.map_err(|error| ReadFault::of(&error, &file.object.artifact.key))?;

@@ -206,7 +206,8 @@ pub(super) fn differs(file: &KeptFile, read: Plain) -> Option<String> {
     if read.size != file.size {
         return Some(format!("{key} holds a file of {} bytes, {} were kept", read.size, file.size));
     }
-    (read.sha256 != file.file_sha256).then(|| format!("{key} holds another file: its SHA-256 is {}", read.sha256))
+    // The hash of a file is not told where the file is secret: this goes to logs.
+    (read.sha256 != file.file_sha256).then(|| format!("{key} holds another file: the SHA-256 differs"))
 }
 
 /// Tells damage, which concerns one item, from what ends the volume.

@@ -1,0 +1,136 @@
+//! `holdfast cleanup`: deletes what the retention policies let go, after saying what that is; `--dry-run` says it alone.
+
+use std::sync::Arc;
+
+use clap::Args;
+use holdfast_domain::{RetentionVerdict, Timestamp, settings::Settings};
+use holdfast_operations::{
+    CollectionReport, PolicyOrigin, RetentionPlan, RetentionReport, RunLimits, Silent, Trust, TypePlan, TypeReport,
+    plan_collection, plan_retention, retain,
+};
+use serde_json::json;
+
+use crate::{
+    confirm,
+    failure::{Exit, Failure},
+    output::Output,
+    session::Session,
+    text::{self, Side},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Say what would go, and delete nothing
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    /// Delete without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+const COLUMNS: [(&str, Side); 5] = [
+    ("BACKUP", Side::Left),
+    ("CREATED", Side::Left),
+    ("SIZE", Side::Right),
+    ("VERDICT", Side::Left),
+    ("WHY", Side::Left),
+];
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let holdfast = session.holdfast(Arc::new(Silent)).await?;
+    let plan = plan_retention(&holdfast, Trust::AsListed, Timestamp::now()).await?;
+    if arguments.dry_run {
+        let unreferenced = plan_collection(&holdfast, &plan, plan.at).await?;
+        let document = json!({ "dryRun": true, "plan": &plan, "unreferenced": unreferenced.unreferenced,
+            "unreferencedBytes": unreferenced.unreferenced_bytes });
+        output.result(&document, || format!("{}{}", told(&plan, &session.settings), of_objects(&unreferenced)))?;
+        return Ok(Exit::Done);
+    }
+    if !arguments.yes {
+        if !confirm::can_ask() {
+            return Err(Failure::refused("nothing was deleted: nobody confirmed it")
+                .hint("look at it with `--dry-run`, then give `--yes`"));
+        }
+        Output::question(&told(&plan, &session.settings));
+        confirm::ask("Delete what goes, and every file that no backup refers to then?").await?;
+    }
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    let report = Box::pin(retain(&holdfast, RunLimits::none(), Timestamp::now())).await?;
+    output.result(&report, || done(&report))?;
+    Ok(if report.all_problems().next().is_none() { Exit::Done } else { Exit::Failed })
+}
+
+fn told(plan: &RetentionPlan, settings: &Settings) -> String {
+    [("database", &plan.database), ("content", &plan.content)]
+        .map(|(name, plan)| of_type(name, plan, settings))
+        .join("\n")
+}
+
+fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
+    let by = match plan.policy.origin {
+        PolicyOrigin::Stored => "by the stored policy".to_owned(),
+        PolicyOrigin::Settings => "by the settings".to_owned(),
+        PolicyOrigin::Unreadable => {
+            format!("because the stored policy cannot be read: {}", plan.policy.problem.as_deref().unwrap_or_default())
+        }
+    };
+    let heading = format!(
+        "{name}: keeps {} and deletes {} ({}), {by}",
+        text::count(plan.keep, "backup"),
+        text::count(plan.delete, "backup"),
+        text::size(plan.bytes)
+    );
+    if plan.backups.is_empty() {
+        return format!("{heading}\n");
+    }
+    let row = |backup: &holdfast_operations::PlannedBackup| {
+        let why: Vec<String> = backup.decision.reasons.iter().map(ToString::to_string).collect();
+        vec![
+            backup.decision.backup_id.to_string(),
+            text::time(backup.decision.created_at, settings),
+            text::size(backup.size),
+            match backup.decision.verdict {
+                RetentionVerdict::Keep => "keep".to_owned(),
+                RetentionVerdict::Delete => "delete".to_owned(),
+            },
+            why.join("; "),
+        ]
+    };
+    let rows: Vec<_> = plan.backups.iter().map(row).collect();
+    format!("{heading}\n{}", text::table(&COLUMNS, &rows))
+}
+
+fn of_objects(unreferenced: &CollectionReport) -> String {
+    format!(
+        "\n{} ({}) would be referred to by no backup then",
+        text::count(unreferenced.unreferenced, "content object"),
+        text::size(unreferenced.unreferenced_bytes)
+    )
+}
+
+fn done(report: &RetentionReport) -> String {
+    let mut lines = Vec::new();
+    for (name, of_type) in [("database", &report.database), ("content", &report.content)] {
+        lines.push(of_one(name, of_type));
+        lines.extend(of_type.deleted.iter().map(|deleted| format!("  deleted {}", deleted.backup_id)));
+        lines.extend(of_type.blocked.iter().map(|blocked| format!("  kept {}: {}", blocked.backup_id, blocked.lock)));
+        lines.extend(of_type.lost.iter().map(|lost| format!("  lost {lost}: its manifest is not in the store")));
+    }
+    let collection = &report.collection;
+    lines.push(match &collection.skipped {
+        Some(why) => format!("content objects are left to the next run: {why}"),
+        None => format!("content objects: {} deleted ({})", collection.deleted, text::size(collection.bytes_freed)),
+    });
+    lines.extend(report.all_problems().map(|problem| format!("failed: {problem}")));
+    lines.join("\n")
+}
+
+fn of_one(name: &str, report: &TypeReport) -> String {
+    format!(
+        "{name}: {} deleted ({}), {} left, {} of them good",
+        text::count(report.deleted.len() as u64, "backup"),
+        text::size(report.bytes_freed),
+        report.retained,
+        report.good
+    )
+}

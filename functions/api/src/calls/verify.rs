@@ -1,0 +1,107 @@
+//! `POST /jobs/{backupId}/verify`: a small backup is verified at once; a large one, and every drill, is another function's,
+//! which has the time.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
+use holdfast_lambda::Function;
+use holdfast_operations::{
+    OperationError, RunLimits, Verification, VerifyOutcome, expect_verifiable, is_small, verify_on_request,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    access::Caller,
+    answer::{Answer, Failure},
+    request::{BackupPath, NoQuery, VerifyRequest},
+    schema,
+};
+
+/// How long a caller is kept waiting for a result. API Gateway gives up after 30 seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A verification that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Asked {
+    /// The backup; `GET /jobs/{backupId}` has the result in `verification`.
+    #[schema(value_type = String)]
+    backup_id: BackupId,
+    /// How deep it goes.
+    #[schema(value_type = schema::VerificationLevel)]
+    level: VerificationLevel,
+}
+
+/// Verifies a backup. No body is needed.
+#[utoipa::path(
+    post,
+    path = "/api/backups/jobs/{backupId}/verify",
+    operation_id = "verifyBackup",
+    params((
+        "backupId" = String, Path, max_length = 64, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$",
+        description = "The backup's id"
+    )),
+    request_body(content = Option<VerifyRequest>, description = "Nothing, or how deep to look"),
+    responses(
+        (status = 200, description = "The result: the backup is small", body = Answer<schema::verification::Verification>),
+        (status = 202, description = "It is on its way", body = Answer<Asked>),
+        (status = 404, description = "There is no such backup", body = schema::Failure),
+        (status = 409, description = "It is not completed, or is being verified", body = schema::Failure),
+        (status = 413, description = "The body is too large", body = schema::Failure),
+        (status = 415, description = "The body is not JSON", body = schema::Failure)
+    )
+)]
+pub(crate) async fn verify(
+    State(function): State<Arc<Function>>,
+    BackupPath(backup_id): BackupPath,
+    Extension(caller): Extension<Caller>,
+    _: NoQuery,
+    VerifyRequest { level }: VerifyRequest,
+) -> Result<Response, Failure> {
+    let holdfast = function.holdfast().await?;
+    expect_verifiable(holdfast, &backup_id, level).await.map_err(|error| refused(error, level))?;
+    tracing::info!(backupId = %backup_id, level = level.as_str(), by = caller.subject, "a verification was asked for");
+    if is_small(&holdfast.repository, &backup_id, level).await
+        && let Some(verification) = at_once(&function, &backup_id, level).await?
+    {
+        return Ok(Answer::new(verification).into_response());
+    }
+    let events = function.events().await?;
+    let asked = events.request_verification(&backup_id, level, caller.subject.as_deref()).await;
+    asked.map_err(|error| Failure::verification_not_handed_over(&error))?;
+    Ok((StatusCode::ACCEPTED, Answer::new(Asked { backup_id, level })).into_response())
+}
+
+/// None where it takes longer than a caller can wait.
+async fn at_once(
+    function: &Function,
+    id: &BackupId,
+    level: VerificationLevel,
+) -> Result<Option<Verification>, Failure> {
+    let holdfast = function.holdfast().await?;
+    let verifying = Box::pin(verify_on_request(holdfast, id, level, RunLimits::none(), Timestamp::now()));
+    match tokio::time::timeout(PATIENCE, verifying).await {
+        Err(_) => Ok(None),
+        Ok(Ok(VerifyOutcome::Done(verification))) => Ok(Some(*verification)),
+        Ok(Ok(VerifyOutcome::HandOn)) => Ok(None),
+        Ok(Ok(VerifyOutcome::Elsewhere)) => Err(OperationError::AlreadyVerifying(id.clone()).into()),
+        Ok(Ok(VerifyOutcome::Gone)) => Err(OperationError::NotFound(id.clone()).into()),
+        Ok(Err(error)) => Err(error.into()),
+    }
+}
+
+/// A level that this backup does not have is a wrong value; so is a full backup.
+fn refused(error: OperationError, level: VerificationLevel) -> Failure {
+    match error {
+        OperationError::Invalid(problem) if level == VerificationLevel::Drill => Failure::invalid("level", problem),
+        OperationError::Invalid(problem) => Failure::invalid("backupId", problem),
+        error => error.into(),
+    }
+}

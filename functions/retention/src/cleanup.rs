@@ -1,0 +1,119 @@
+//! From the day's event, or somebody's, to a run of retention, and from its report to metrics and an answer.
+
+use holdfast_domain::{BackupType, Timestamp};
+use holdfast_lambda::{Function, Metric};
+use holdfast_operations::{OperationError, RETAINED_TYPES, RetentionReport, RunLimits, retain};
+use serde_json::{Value, json};
+
+/// What the name of retention's own schedule ends with; any other schedule's tick is the sweep's.
+const SCHEDULE: &str = "-retention";
+
+/// Whether a tick of this schedule asks for retention.
+pub(crate) fn is_its_schedule(schedule: Option<&str>) -> bool {
+    schedule.is_some_and(|name| name.ends_with(SCHEDULE))
+}
+
+/// Runs retention. A step that failed is told, and the metric raises the alarm; the next day's run goes on.
+pub(crate) async fn run(function: &Function, by: Option<&str>, deadline: Timestamp) -> Result<Value, OperationError> {
+    let limits = RunLimits { deadline: Some(deadline) };
+    let holdfast = function.holdfast().await?;
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    let report = match Box::pin(retain(holdfast, limits, Timestamp::now())).await {
+        Ok(report) => report,
+        Err(OperationError::Disabled(switch)) => {
+            tracing::info!(switch, "nothing was deleted: it is switched off");
+            return Ok(json!({ "skipped": switch }));
+        }
+        Err(error) => return Err(error),
+    };
+    for kind in RETAINED_TYPES {
+        function.metrics().emit(kind, &values(&report, kind));
+    }
+    log(&report, by);
+    Ok(json!(report))
+}
+
+/// All are told at every run, 0 too.
+#[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
+fn values(report: &RetentionReport, kind: BackupType) -> Vec<(Metric, f64)> {
+    let (of_kind, collection) = (report.of(kind), &report.collection);
+    let is_content = kind == BackupType::Content;
+    let (collected, freed, blocked) =
+        if is_content { (collection.deleted, collection.bytes_freed, collection.blocked) } else { (0, 0, 0) };
+    let told = [
+        (Metric::BackupsDeleted, of_kind.deleted.len() as u64),
+        (Metric::BackupsRetained, of_kind.retained),
+        (Metric::RetentionBlocked, of_kind.blocked.len() as u64 + blocked),
+        (Metric::BytesFreed, of_kind.bytes_freed + freed),
+        (Metric::RetentionViolated, of_kind.violations()),
+    ];
+    let collected = is_content.then_some((Metric::ObjectsCollected, collected));
+    told.into_iter().chain(collected).map(|(metric, value)| (metric, value as f64)).collect()
+}
+
+fn log(report: &RetentionReport, by: Option<&str>) {
+    for problem in report.all_problems() {
+        tracing::error!(error = problem, "a step of retention failed; the others went on");
+    }
+    if let Some(why) = &report.collection.skipped {
+        tracing::info!(why, "content objects are left to the next run");
+    }
+    tracing::info!(
+        by,
+        databaseDeleted = report.database.deleted.len(),
+        databaseRetained = report.database.retained,
+        contentDeleted = report.content.deleted.len(),
+        contentRetained = report.content.retained,
+        objectsCollected = report.collection.deleted,
+        "retention is done"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_database::Connection;
+    use holdfast_domain::{Secret, settings::ReadPreference};
+    use holdfast_lambda::Clients;
+    use holdfast_testing::{TestStore, aws_config, parts, unique};
+
+    use super::*;
+
+    #[test]
+    fn only_its_own_schedule_asks_for_retention() {
+        assert!(is_its_schedule(Some("holdfast-retention")));
+        assert!(!is_its_schedule(Some("my-retention-SweepSchedule-1A2B3C")));
+        assert!(!is_its_schedule(None));
+    }
+
+    #[tokio::test]
+    async fn every_metric_is_told_at_every_run() {
+        let store = TestStore::new().await;
+        let database = unique("retention");
+        let catalog = parts().mongodb_uri.replace("/?", &format!("/{database}?"));
+        let variables = [
+            ("MONGODB_URI", parts().mongodb_uri.clone()),
+            ("BACKUP_CATALOG_URI", catalog),
+            ("BACKUP_STORE", format!("s3://{}/{}", store.bucket, store.prefix)),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let function = Function::new(variables, Clients::new(aws_config()));
+        let answer = run(&function, Some("ada"), Timestamp::MAX).await.unwrap();
+        assert_eq!((&answer["database"]["retained"], &answer["problems"]), (&json!(0), &json!([])), "{answer}");
+        let report = retain(function.holdfast().await.unwrap(), RunLimits::none(), Timestamp::now()).await.unwrap();
+        let zero = |metric| (metric, 0.0);
+        let common = [
+            Metric::BackupsDeleted,
+            Metric::BackupsRetained,
+            Metric::RetentionBlocked,
+            Metric::BytesFreed,
+            Metric::RetentionViolated,
+        ]
+        .map(zero);
+        assert_eq!(values(&report, BackupType::Database), common);
+        assert_eq!(values(&report, BackupType::Content), [&common[..], &[zero(Metric::ObjectsCollected)]].concat());
+        let uri = Secret::new(&parts().mongodb_uri);
+        let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+        server.drop_database(&database).await.unwrap();
+        store.remove().await;
+    }
+}

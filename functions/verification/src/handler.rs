@@ -1,0 +1,171 @@
+//! From the hour's event, or somebody's, to verifications, and from their results to metrics and an answer.
+
+use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel, VerificationStatus};
+use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
+use holdfast_operations::{
+    DueReport, OperationError, RunLimits, Verification, VerifyOutcome, expect_verifiable, verify_due, verify_on_request,
+};
+use serde_json::{Value, json};
+
+/// Does what is due, or what was asked for.
+pub(crate) async fn handle(
+    function: &Function,
+    payload: &Value,
+    deadline: Timestamp,
+) -> Result<Value, InvocationError> {
+    let limits = RunLimits { deadline: Some(deadline) };
+    match Event::parse(payload)? {
+        Event::Tick { .. } => Ok(do_what_is_due(function, limits).await?),
+        Event::VerificationRequested { backup_id, level } => {
+            let asked = answer_request(function, &backup_id, level, limits).await;
+            Ok(asked.inspect_err(|error| {
+                if is_of_the_backup(error) {
+                    function.metrics().emit(backup_id.backup_type(), &[(Metric::VerificationFailed, 1.0)]);
+                }
+            })?)
+        }
+        _ => Err(EventFault::Malformed("it asks for no verification".to_owned()).into()),
+    }
+}
+
+async fn do_what_is_due(function: &Function, limits: RunLimits) -> Result<Value, OperationError> {
+    let holdfast = function.holdfast().await?;
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    let mut report = Box::pin(verify_due(holdfast, limits, Timestamp::now())).await?;
+    for backup_id in &report.hand_on {
+        if let Err(error) = hand_on(function, backup_id, VerificationLevel::Checksum).await {
+            report.problems.push(format!("backup {backup_id}: {error}; the next run goes on with it"));
+        }
+    }
+    for kind in [BackupType::Database, BackupType::Content] {
+        let values = values(&report, kind);
+        if !values.is_empty() {
+            function.metrics().emit(kind, &values);
+        }
+    }
+    log(&report);
+    Ok(json!({
+        "verified": report.verified.iter().map(brief).collect::<Vec<_>>(),
+        "handedOn": report.hand_on,
+        "unjudged": report.unjudged.iter().map(|(id, _)| id).collect::<Vec<_>>(),
+        "hoursSinceDrill": report.hours_since_drill,
+        "problems": report.problems,
+    }))
+}
+
+async fn answer_request(
+    function: &Function,
+    id: &BackupId,
+    level: VerificationLevel,
+    limits: RunLimits,
+) -> Result<Value, OperationError> {
+    let holdfast = function.holdfast().await?;
+    expect_verifiable(holdfast, id, level).await?;
+    match Box::pin(verify_on_request(holdfast, id, level, limits, Timestamp::now())).await? {
+        VerifyOutcome::Done(verification) => {
+            tell(&verification);
+            function.metrics().emit(id.backup_type(), &[(metric_of(&verification), 1.0)]);
+            Ok(brief(&verification))
+        }
+        VerifyOutcome::HandOn => {
+            hand_on(function, id, level).await?;
+            Ok(json!({ "backupId": id, "level": level, "status": "handed-on" }))
+        }
+        VerifyOutcome::Elsewhere => {
+            tracing::info!(backupId = %id, "another run is verifying it");
+            Ok(json!({ "backupId": id, "level": level, "status": "skipped" }))
+        }
+        VerifyOutcome::Gone => {
+            tracing::info!(backupId = %id, "it was deleted while it was verified");
+            Ok(json!({ "backupId": id, "level": level, "status": "gone" }))
+        }
+    }
+}
+
+async fn hand_on(function: &Function, id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
+    let asked = function.events().await?.request_verification(id, level, None).await;
+    asked.map_err(|error| OperationError::HandOver(error.to_string()))
+}
+
+/// Nothing is away, and yet the backup cannot be judged: who could restore it?
+fn is_of_the_backup(error: &OperationError) -> bool {
+    matches!(error, OperationError::Key(_) | OperationError::Repository(_))
+}
+
+fn metric_of(verification: &Verification) -> Metric {
+    match verification.status {
+        VerificationStatus::Passed => Metric::VerificationPassed,
+        VerificationStatus::Failed => Metric::VerificationFailed,
+    }
+}
+
+/// Hours of drills are told at every run, 0 too: where they are missing, nobody holds any.
+fn values(report: &DueReport, kind: BackupType) -> Vec<(Metric, f64)> {
+    let of_kind = report.verified.iter().filter(|done| done.backup_id.backup_type() == kind);
+    let (passed, failed): (Vec<_>, Vec<_>) = of_kind.partition(|done| done.status == VerificationStatus::Passed);
+    let unjudged = report.unjudged.iter().filter(|(id, _)| id.backup_type() == kind).count();
+    let counted = [
+        (Metric::VerificationPassed, passed.len()),
+        (Metric::VerificationFailed, failed.len() + unjudged),
+    ];
+    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let counted = counted.into_iter().filter(|(_, count)| *count > 0).map(|(metric, count)| (metric, number(count)));
+    let drills = [
+        (Metric::HoursSinceDrill, report.hours_since_drill),
+        (Metric::DrillHoursOverdue, report.drill_hours_overdue),
+    ];
+    let drills = drills.into_iter().filter_map(|(metric, value)| Some((metric, value?)));
+    counted.chain(drills.filter(|_| kind == BackupType::Database)).collect()
+}
+
+/// The answer of one verification; everything it found is in its row.
+fn brief(verification: &Verification) -> Value {
+    json!({
+        "backupId": verification.backup_id,
+        "level": verification.level,
+        "status": verification.status,
+        "problems": verification.problems,
+        "bytesRead": verification.bytes_read,
+        "durationMs": verification.duration_ms,
+    })
+}
+
+fn tell(verification: &Verification) {
+    let Verification { backup_id, level, bytes_read, duration_ms, .. } = verification;
+    let level = level.as_str();
+    match verification.status {
+        VerificationStatus::Passed => tracing::info!(
+            backupId = %backup_id, level, bytes = bytes_read, durationMs = duration_ms, "the backup passed verification"
+        ),
+        VerificationStatus::Failed => {
+            for problem in &verification.problems {
+                tracing::error!(backupId = %backup_id, level, problem, "the backup FAILED verification");
+            }
+        }
+    }
+    for note in &verification.notes {
+        tracing::info!(backupId = %backup_id, level, note, "worth knowing of the verification");
+    }
+}
+
+fn log(report: &DueReport) {
+    report.verified.iter().for_each(tell);
+    for (id, error) in &report.unjudged {
+        tracing::error!(backupId = %id, error, "the backup cannot be verified: nothing at hand opens it");
+    }
+    for name in &report.scratch_removed {
+        tracing::warn!(database = name, "a drill that died had left a scratch database; it was dropped");
+    }
+    for problem in &report.problems {
+        tracing::error!(error = problem, "a step of verification failed; the others went on");
+    }
+    tracing::info!(
+        verified = report.verified.len(),
+        handedOn = report.hand_on.len(),
+        hoursSinceDrill = report.hours_since_drill,
+        "what was due is verified"
+    );
+}
+
+#[cfg(test)]
+mod tests;

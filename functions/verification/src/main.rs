@@ -1,0 +1,16 @@
+//! Hourly: verifies what is due, and holds restore drills. When asked: one backup at one level.
+
+mod handler;
+
+use holdfast_lambda::{Function, deadline, logged};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let function = &Function::cold_start().await;
+    let serve = service_fn(move |event: LambdaEvent<Value>| async move {
+        logged(handler::handle(function, &event.payload, deadline(&event.context)).await)
+    });
+    lambda_runtime::run(serve).await
+}

@@ -1,0 +1,135 @@
+//! Verification of a database backup: its one artifact, read to its end and walked.
+
+use std::{
+    io::{self, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use holdfast_archive::{NamespaceSummary, Summary, Walker};
+use holdfast_domain::{Manifest, VerificationLevel};
+
+use super::Findings;
+use crate::{
+    OperationError, Repository,
+    artifact::{ArtifactReader, Depth, Opener, dump_of},
+    error::of_reading,
+};
+
+/// Bytes read at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+pub(super) async fn look(
+    repository: &Repository,
+    manifest: &Manifest,
+    level: VerificationLevel,
+    progress: impl Fn(u64, u64) + Send + Sync + 'static,
+    found: &mut Findings,
+) -> Result<(), OperationError> {
+    found.namespaces.clone_from(&manifest.namespaces);
+    let artifact = dump_of(manifest)?;
+    let stored = repository.store().head(&artifact.key).await?;
+    if stored.size_bytes != artifact.size {
+        found
+            .problems
+            .push(format!("{} has {} bytes, its manifest says {}", artifact.key, stored.size_bytes, artifact.size));
+    }
+    if level == VerificationLevel::Exists || !found.problems.is_empty() {
+        return Ok(());
+    }
+    let opener = Arc::new(Opener::new(repository, manifest).await?);
+    let depth = if level == VerificationLevel::Checksum { Depth::Decrypted } else { Depth::Plain };
+    let total = artifact.size;
+    let reader = ArtifactReader::from_store(repository, &artifact.key, Arc::clone(&opener), depth).await?;
+    let wanted = Wanted::default();
+    let reader = wanted.reading(reader.metered(move |read| progress(read, total)));
+    let walked = tokio::task::spawn_blocking(move || match depth {
+        Depth::Decrypted => drain(reader).map(|()| None),
+        Depth::Plain => walk(reader).map(Some),
+    });
+    let walked = walked.await.map_err(|error| OperationError::internal("read the artifact", &error))?;
+    let summary = walked.map_err(|error| of_reading(&manifest.backup_id, &error))?;
+    found.bytes_read = total;
+    if let Some(summary) = summary {
+        found.problems.extend(differences(manifest, &summary, &opener));
+    }
+    Ok(())
+}
+
+/// Whether somebody still waits for the result: once this is dropped, the thread that reads for it stops.
+#[derive(Default)]
+struct Wanted(Arc<AtomicBool>);
+
+impl Wanted {
+    fn reading<R>(&self, inner: R) -> WhileWanted<R> {
+        WhileWanted { inner, given_up: Arc::clone(&self.0) }
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct WhileWanted<R> {
+    inner: R,
+    given_up: Arc<AtomicBool>,
+}
+
+impl<R: Read> Read for WhileWanted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(io::Error::other("nobody waits for the result any more"));
+        }
+        self.inner.read(buffer)
+    }
+}
+
+fn drain(mut reader: impl Read) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    while reader.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
+/// Walks an archive to its end.
+pub(crate) fn walk(mut reader: impl Read) -> io::Result<Summary> {
+    let fault = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let mut walker = Walker::new(());
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        let count = reader.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(walker.finish().map_err(fault)?.0);
+        }
+        walker.feed(&buffer[..count]).map_err(fault)?;
+    }
+}
+
+/// What an archive holds against what its manifest says, namespace by namespace.
+fn differences(manifest: &Manifest, summary: &Summary, opener: &Opener) -> Vec<String> {
+    let mut problems = Vec::new();
+    for expected in &manifest.namespaces {
+        let name = format!("{}.{}", expected.db, expected.collection);
+        let same = |found: &&NamespaceSummary| found.db == expected.db && found.collection == expected.collection;
+        match summary.namespaces.iter().find(same) {
+            None => problems.push(format!("{name} is in the manifest and not in the archive")),
+            Some(found) if found.documents != expected.documents => problems
+                .push(format!("{name} has {} documents, its manifest says {}", found.documents, expected.documents)),
+            Some(found) if opener.content_digest(found.content_hash) != expected.content_hash => {
+                problems.push(format!("{name} holds other documents than its manifest says: the content hash differs"));
+            }
+            Some(_) => {}
+        }
+    }
+    if summary.namespaces.len() > manifest.namespaces.len() {
+        problems.push(format!(
+            "the archive has {} namespaces, its manifest lists {}",
+            summary.namespaces.len(),
+            manifest.namespaces.len()
+        ));
+    }
+    problems
+}

@@ -1,0 +1,155 @@
+//! The restore drill: a database backup restored into scratch databases, compared with its manifest, and dropped again.
+//! The restore is the very one that an operator would run; indexes that delete documents are never made.
+
+use std::collections::BTreeMap;
+
+use holdfast_database::{
+    Comparison, Existing, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport,
+    RestoredNamespace, TtlIndexes,
+};
+use holdfast_domain::{
+    BackupId, BackupType, DrilledCollection, Manifest, NamespaceManifest, Secret, Timestamp, VerificationLevel,
+};
+
+use super::{
+    Findings, Judgement, Verification,
+    scratch::{self, Scratch},
+};
+use crate::{OperationError, Repository, RestoreTarget, restore_database};
+
+/// Restores a backup into scratch databases of `server`, which are dropped in the end, however it ends. Once `stop` is
+/// there, it ends without a result.
+///
+/// # Errors
+/// As [`super::verify`]; [`OperationError::Drill`] where it is the server that is wrong or away;
+/// [`OperationError::Unfinished`] where it was stopped.
+pub async fn drill(
+    repository: &Repository,
+    id: &BackupId,
+    server: &Secret,
+    now: Timestamp,
+    stop: impl Future<Output = ()>,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<Verification, OperationError> {
+    if id.backup_type() != BackupType::Database {
+        return Err(OperationError::Invalid(NOT_CONTENT.to_owned()));
+    }
+    let judgement = Judgement::begin(repository, id, VerificationLevel::Drill, now).await?;
+    let mut found = Findings::default();
+    let looked = look(repository, id, server, now, stop, progress, &mut found).await;
+    judgement.end(found, looked)
+}
+
+pub(super) const NOT_CONTENT: &str = "a drill restores a database. The deepest level of a content backup is structure: \
+                                      it reads every file whole, and makes the blocks of its CID again";
+
+async fn look(
+    repository: &Repository,
+    id: &BackupId,
+    server: &Secret,
+    now: Timestamp,
+    stop: impl Future<Output = ()>,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+    found: &mut Findings,
+) -> Result<(), OperationError> {
+    let manifest = repository.manifest(id).await?;
+    found.namespaces.clone_from(&manifest.namespaces);
+    let connection = scratch::connect(server).await?;
+    for name in scratch::remove_dead(&connection, now).await? {
+        found.notes.push(format!("{name}, which a drill that died had left, was dropped"));
+    }
+    let scratch = Scratch::begin(connection, &manifest, now).await?;
+    let options = RestoreOptions {
+        map: scratch.map()?,
+        existing: Existing::Refuse,
+        ttl_indexes: TtlIndexes::Omit,
+        ..RestoreOptions::default()
+    };
+    let target = RestoreTarget { uri: server.clone(), options };
+    let restored = tokio::select! {
+        restored = restore_database(repository, id, &target, progress) => restored,
+        () = stop => Err(stopped(id)),
+        () = scratch.keep_beating(id) => Err(stopped(id)),
+    };
+    found.notes.extend(scratch.remove().await);
+    // Read twice: once to be proved before anything is written.
+    found.bytes_read = 2 * manifest.artifacts.iter().map(|artifact| artifact.size).sum::<u64>();
+    match restored {
+        Ok(report) => tell(&manifest, report, &scratch, found),
+        Err(error) => found.problems.push(scratch.unmapped(&problem(error)?)),
+    }
+    Ok(())
+}
+
+fn stopped(id: &BackupId) -> OperationError {
+    OperationError::Unfinished(format!(
+        "the drill of backup {id} was stopped before its end, and its scratch databases were dropped"
+    ))
+}
+
+/// What a restore that broke says of the backup; an error where it is the server's or the store's fault.
+fn problem(error: OperationError) -> Result<String, OperationError> {
+    match error {
+        OperationError::Restore(RestoreError { cause: RestoreFault::Archive(fault), .. }) => {
+            Ok(format!("its archive cannot be restored: {fault}"))
+        }
+        OperationError::Restore(RestoreError { cause: RestoreFault::Invalid(fault), .. }) => {
+            Ok(format!("it cannot be restored: {fault}"))
+        }
+        OperationError::Restore(RestoreError { cause: RestoreFault::Database(fault), incomplete }) => {
+            match scratch::of_server(fault) {
+                OperationError::Drill(fault, false) if !incomplete.is_empty() => {
+                    Ok(format!("the server does not take it: {fault}"))
+                }
+                error => Err(error),
+            }
+        }
+        OperationError::Target(fault) => Err(scratch::of_server(fault)),
+        error => Err(error),
+    }
+}
+
+/// The report, collection by collection, in the order of the manifest.
+fn tell(manifest: &Manifest, report: RestoreReport, scratch: &Scratch, found: &mut Findings) {
+    let mut restored: BTreeMap<String, RestoredNamespace> =
+        report.namespaces.into_iter().map(|namespace| (namespace.from.clone(), namespace)).collect();
+    for left_out in report.left_out {
+        found.notes.push(format!("{} was left out: {}", left_out.namespace, left_out.reason));
+    }
+    for expected in &manifest.namespaces {
+        let name = format!("{}.{}", expected.db, expected.collection);
+        let Some(namespace) = restored.remove(&name) else { continue };
+        let collection = drilled(name, expected, namespace, scratch);
+        let told = collection.failures.iter().map(|failure| format!("{}: {failure}", collection.namespace));
+        found.problems.extend(told);
+        found.collections.push(collection);
+    }
+}
+
+fn drilled(
+    namespace: String,
+    expected: &NamespaceManifest,
+    restored: RestoredNamespace,
+    scratch: &Scratch,
+) -> DrilledCollection {
+    let mut failures: Vec<String> = restored.failures.iter().map(|failure| scratch.unmapped(failure)).collect();
+    let same_content = match restored.comparison {
+        Comparison::Equal | Comparison::Anonymized => Some(true),
+        Comparison::Differs(difference) => {
+            failures.insert(0, difference);
+            Some(false)
+        }
+        Comparison::NotDone => None,
+    };
+    let is_told = |index: &str| failures.iter().any(|failure| failure.starts_with(&format!("the index {index} ")));
+    let is_missing = |index: &&String| *index != "_id_" && !restored.indexes.contains(index) && !is_told(index);
+    DrilledCollection {
+        indexes_left_out: expected.indexes.iter().filter(is_missing).cloned().collect(),
+        namespace,
+        expected: expected.documents,
+        restored: restored.inserted,
+        same_content,
+        indexes: restored.indexes,
+        failures,
+    }
+}

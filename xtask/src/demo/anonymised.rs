@@ -1,0 +1,103 @@
+//! The demonstration's database without its people: restored once more by the rules that the documentation hands out,
+//! and read without any of the code that restored it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use anyhow::{Result, ensure};
+use futures_util::TryStreamExt as _;
+use mongodb::{
+    Client, Database,
+    bson::{Bson, Document, RawDocumentBuf, doc},
+};
+
+/// Fields whose texts say who somebody is.
+const PERSONAL: [(&str, &str); 3] = [("users", "address"), ("users", "email"), ("users", "displayName")];
+
+/// Fields that refer to a user's address.
+const REFERENCES: [(&str, &str); 8] = [
+    ("contents", "creator"),
+    ("purchases", "buyer"),
+    ("subscriptions", "subscriber"),
+    ("subscriptions", "creator"),
+    ("royaltydistributions", "shares.to"),
+    ("moderationqueues", "assignee"),
+    ("moderationflags", "by"),
+    ("moderationauditlogs", "by"),
+];
+
+/// What was looked for and found.
+pub(crate) struct Nobody {
+    /// Different e-mails, names and addresses of the original, none of which is in the copy.
+    pub(crate) originals: usize,
+    /// References that join in both.
+    pub(crate) references: usize,
+}
+
+/// Looks for every person of the original in the copy, byte by byte, and follows every reference.
+pub(crate) async fn compare(client: &Client, original: &str, copy: &str) -> Result<Nobody> {
+    let (original, copy) = (client.database(original), client.database(copy));
+    let mut originals = HashSet::new();
+    for field in PERSONAL {
+        originals.extend(texts(&original, field).await?);
+    }
+    ensure!(!originals.is_empty(), "the original has nobody to look for");
+    refuse_any_of(&originals, &copy).await?;
+    let mut references = 0;
+    for field in REFERENCES {
+        let (before, after) = (joining(&original, field).await?, joining(&copy, field).await?);
+        ensure!(before == after, "of {field:?} {before} joined with users before, and {after} do now");
+        ensure!(before > 0, "nothing of {field:?} joins with users: this shows nothing");
+        references += before;
+    }
+    Ok(Nobody { originals: originals.len(), references })
+}
+
+async fn refuse_any_of(originals: &HashSet<String>, copy: &Database) -> Result<()> {
+    let lengths: BTreeSet<usize> = originals.iter().map(String::len).collect();
+    let originals: HashSet<&[u8]> = originals.iter().map(String::as_bytes).collect();
+    for name in copy.list_collection_names().await? {
+        let mut documents = copy.collection::<RawDocumentBuf>(&name).find(doc! {}).await?;
+        while let Some(document) = documents.try_next().await? {
+            let mut windows = lengths.iter().flat_map(|length| document.as_bytes().windows(*length));
+            if let Some(found) = windows.find(|window| originals.contains(window)) {
+                anyhow::bail!("{} of the original is in {name} of the copy", String::from_utf8_lossy(found));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many values of a field are a user's address.
+async fn joining(database: &Database, field: (&str, &str)) -> Result<usize> {
+    let users: HashSet<String> = texts(database, ("users", "address")).await?.into_iter().collect();
+    Ok(texts(database, field).await?.iter().filter(|address| users.contains(*address)).count())
+}
+
+/// All texts at a path of a collection, those in arrays too.
+async fn texts(database: &Database, (collection, path): (&str, &str)) -> Result<Vec<String>> {
+    let documents: Vec<Document> = database.collection(collection).find(doc! {}).await?.try_collect().await?;
+    let path: Vec<&str> = path.split('.').collect();
+    Ok(documents.into_iter().flat_map(|document| at_path(&document.into(), &path)).collect())
+}
+
+fn at_path(value: &Bson, path: &[&str]) -> Vec<String> {
+    match (value, path) {
+        (Bson::Array(values), _) => values.iter().flat_map(|value| at_path(value, path)).collect(),
+        (Bson::Document(document), [name, rest @ ..]) => {
+            document.get(name).map(|value| at_path(value, rest)).unwrap_or_default()
+        }
+        (Bson::String(text), []) => vec![text.clone()],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_goes_through_arrays() {
+        let document = doc! { "shares": [{ "to": "a" }, { "to": "b", "percent": 1 }, { "by": "c" }] };
+        assert_eq!(at_path(&document.into(), &["shares", "to"]), ["a", "b"]);
+    }
+}
