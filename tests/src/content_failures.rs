@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     alarms,
-    stage::{Deployment, Piece, Variant, small_file, until},
+    stage::{Deployment, Piece, Variant, restored_items, small_file, small_pieces, until},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,7 +15,7 @@ async fn a_few_files_that_cannot_be_had_are_told_one_by_one_and_the_backup_is_pa
     let (node, origin) = (IpfsNode::start(), Origin::start().await);
     let deployment = Deployment::named("partial").fetching_from(&node).and_from(&origin);
     let variant = deployment.with("MaxFileSize", "1000000").with("ContentTimeoutMs", "1000").deploy().await;
-    let (mut pieces, failing) = (on_ipfs(&node, 100).await, failing(&node, &origin).await);
+    let (mut pieces, failing) = (small_pieces(&node, 100).await, failing(&node, &origin).await);
     variant.publish(&pieces).await;
     variant.publish(&failing.iter().map(|(piece, _)| piece.clone()).collect::<Vec<_>>()).await;
     let mends = Piece::on_gaia(500, origin.url("/mends"), small_file(500));
@@ -28,9 +28,10 @@ async fn a_few_files_that_cannot_be_had_are_told_one_by_one_and_the_backup_is_pa
     assert_eq!(job["items"]["failed"], failing.len(), "{job}");
     assert_eq!(job["items"]["done"], pieces.len(), "{job}");
     let folder = variant.content_comes_back(id, &pieces).await;
-    let items = variant.restored_items(&folder);
+    let items = restored_items(&folder);
     for (piece, code) in &failing {
-        let item = items.iter().find(|item| item["contentId"] == piece.id.to_string()).unwrap();
+        let id = piece.id.to_string();
+        let item = items.iter().find(|item| item["contentId"] == id.as_str()).unwrap();
         assert_eq!((&item["status"], &item["error"]["code"]), (&json!("failed"), &json!(code)), "{item}");
         assert!(!item["error"]["message"].as_str().unwrap().is_empty(), "{item}");
     }
@@ -45,7 +46,7 @@ async fn a_few_files_that_cannot_be_had_are_told_one_by_one_and_the_backup_is_pa
 async fn where_a_fifth_cannot_be_had_there_is_no_backup() {
     let node = IpfsNode::start();
     let variant = Deployment::named("too-many").fetching_from(&node).deploy().await;
-    variant.publish(&on_ipfs(&node, 40).await).await;
+    variant.publish(&small_pieces(&node, 40).await).await;
     let absent = (900..910).map(|id| Piece::on_gaia(id, format!("{}/gaia/absent/{id}", node.address()), ""));
     variant.publish(&absent.collect::<Vec<_>>()).await;
 
@@ -75,13 +76,6 @@ async fn where_there_is_nothing_to_back_up_the_backup_is_complete_and_says_so() 
     assert_eq!(status["content"]["lastBackup"]["backupId"], id, "{status}");
     assert_eq!(variant.leases().await, 0);
     variant.finish(id).await;
-}
-
-/// Small pieces, with ids from 0 on.
-async fn on_ipfs(node: &IpfsNode, count: i64) -> Vec<Piece> {
-    let files: Vec<Vec<u8>> = (0..count).map(small_file).collect();
-    let cids = node.add_many(&files, &FileShape::v1()).await;
-    (0..).zip(files.into_iter().zip(cids)).map(|(id, (file, cid))| Piece::on_ipfs(id, cid, file)).collect()
 }
 
 /// A piece for each reason why a file cannot be had that no time is lost over, with its code.

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use holdfast_testing::{FileShape, IpfsNode, Origin, origin::Answer};
+use holdfast_testing::{IpfsNode, Origin, origin::Answer};
 use mongodb::bson::{DateTime, doc};
 use serde_json::{Value, json};
 
 use crate::{
     alarms,
-    stage::{Deployment, Piece, Process, Variant, noise, small_file, until},
+    stage::{Deployment, Piece, Process, Variant, noise, restored_items, small_pieces, until},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_the_middle_of_a_file_leaves_it_to_the_next() {
     let (node, origin) = (IpfsNode::start(), Origin::start().await);
     let variant = Deployment::named("download-killed").fetching_from(&node).and_from(&origin).deploy().await;
-    let mut pieces = on_ipfs(&node, 12).await;
+    let mut pieces = small_pieces(&node, 12).await;
     let film = noise(20 << 20);
     let whole = Answer::ok(film.clone()).with_header("etag", "\"1\"");
     origin.answer("/film", [whole.clone().stall_after(18 << 20), whole]);
@@ -44,7 +44,7 @@ async fn a_worker_killed_in_the_middle_of_a_file_leaves_it_to_the_next() {
 async fn what_the_queue_lost_is_sent_again_by_the_sweep() {
     let node = IpfsNode::start();
     let variant = Deployment::named("lost").fetching_from(&node).deploy().await;
-    let pieces = on_ipfs(&node, 30).await;
+    let pieces = small_pieces(&node, 30).await;
     variant.publish(&pieces).await;
     let id = variant.queued().await;
     assert_eq!(variant.messages().await, 30);
@@ -70,7 +70,7 @@ async fn what_the_queue_lost_is_sent_again_by_the_sweep() {
 async fn a_dead_letter_is_a_file_that_could_not_be_had_and_the_backup_ends() {
     let node = IpfsNode::start();
     let variant = Deployment::named("dead-letter").fetching_from(&node).deploy().await;
-    let mut pieces = on_ipfs(&node, 30).await;
+    let mut pieces = small_pieces(&node, 30).await;
     variant.publish(&pieces).await;
     let id = variant.queued().await;
     variant.lose_messages().await;
@@ -88,7 +88,7 @@ async fn a_dead_letter_is_a_file_that_could_not_be_had_and_the_backup_ends() {
     assert_eq!((&job["status"], &job["items"]["failed"]), (&json!("completed"), &json!(1)), "{job}");
     pieces.retain(|piece| piece.id != 7);
     let folder = variant.content_comes_back(&id, &pieces).await;
-    let items = variant.restored_items(&folder);
+    let items = restored_items(&folder);
     let item: &Value = items.iter().find(|item| item["contentId"] == "7").unwrap();
     assert_eq!(item["error"]["code"], "not-delivered", "{item}");
     variant.sweep().await;
@@ -100,12 +100,12 @@ async fn a_dead_letter_is_a_file_that_could_not_be_had_and_the_backup_ends() {
 async fn a_backup_whose_last_event_got_lost_is_handed_on_by_the_sweep() {
     let node = IpfsNode::start();
     let variant = Deployment::named("event-lost").fetching_from(&node).deploy().await;
-    let pieces = on_ipfs(&node, 30).await;
+    let pieces = small_pieces(&node, 30).await;
     variant.publish(&pieces).await;
     let id = variant.queued().await;
     switch_finalize_rule(&variant, "DisableRule").await;
     variant.release_downloads().await;
-    until("the last item", Duration::from_secs(60), || async {
+    until("the last item", Duration::from_mins(1), || async {
         (variant.api.job(&id).await["status"] == "finalizing").then_some(())
     })
     .await;
@@ -127,13 +127,6 @@ async fn switch_finalize_rule(variant: &Variant, action: &str) {
     let name = rules["ContentFinalizeRule"].rsplit(['|', '/']).next().unwrap();
     let input = json!({ "Name": name, "EventBusName": variant.outputs["EventBusName"] });
     variant.aws.json("events", &format!("AWSEvents.{action}"), &input).await;
-}
-
-/// Small pieces, with ids from 0 on.
-async fn on_ipfs(node: &IpfsNode, count: i64) -> Vec<Piece> {
-    let files: Vec<Vec<u8>> = (0..count).map(small_file).collect();
-    let cids = node.add_many(&files, &FileShape::v1()).await;
-    (0..).zip(files.into_iter().zip(cids)).map(|(id, (file, cid))| Piece::on_ipfs(id, cid, file)).collect()
 }
 
 /// Makes a backup's messages look as if they had been sent hours ago.

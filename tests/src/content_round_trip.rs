@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use holdfast_testing::{DirectoryShape, FileShape, IpfsNode};
 use serde_json::{Value, json};
 
-use crate::stage::{Deployment, Piece, Variant, follow, noise, small_file};
+use crate::stage::{Deployment, Piece, Variant, follow, noise, restored_items, small_file};
 
 const KEY: &str = "3b9d5e7f1a2c4e6d8f0b1d3c5e7a9b2d4f6e8a0c1b3d5f7e9a2c4b6d8e0f1a3c";
 const LARGE: usize = 9 * 1024 * 1024;
@@ -22,7 +22,8 @@ async fn every_shape_of_content_comes_back_equal_and_a_second_run_downloads_only
 
     let first = backed_up_with_progress(&variant, pieces.len()).await;
     let folder = variant.content_comes_back(id(&first), &pieces).await;
-    assert_told_of(&variant, &folder, &pieces);
+    assert_told_of(&restored_items(&folder), &pieces);
+    goes_back_to_ipfs(&variant, id(&first), &pieces).await;
     opens_by_its_guide(&variant, &first, folder.path()).await;
     let before = pieces.clone();
 
@@ -209,8 +210,7 @@ async fn backed_up_with_progress(variant: &Variant, expected: usize) -> Value {
 }
 
 /// What the manifest says of how each file came, and where it is kept.
-fn assert_told_of(variant: &Variant, folder: &tempfile::TempDir, pieces: &[Piece]) {
-    let items = variant.restored_items(folder);
+fn assert_told_of(items: &[Value], pieces: &[Piece]) {
     let by_id: BTreeMap<&str, &Value> = items.iter().map(|item| (item["contentId"].as_str().unwrap(), item)).collect();
     for piece in pieces {
         let item = by_id[piece.id.to_string().as_str()];
@@ -222,6 +222,20 @@ fn assert_told_of(variant: &Variant, folder: &tempfile::TempDir, pieces: &[Piece
     let object = |id: &str| &by_id[id]["file"]["object"]["key"];
     assert_eq!((object("4000"), object("4001")), (object("0"), object("0")), "one object of one content");
     assert_ne!(by_id["4001"]["file"]["dag"]["key"], by_id["0"]["file"]["dag"]["key"], "the blocks are others");
+}
+
+/// The backup's CAR brings a node that knows nothing every file under the CID that the platform has.
+async fn goes_back_to_ipfs(variant: &Variant, id: &str, pieces: &[Piece]) {
+    let folder = tempfile::tempdir().unwrap();
+    let car = folder.path().join("backup.car");
+    variant.operator(&["restore", "content", id, "--to-car", car.to_str().unwrap()]).await.expect(0);
+    let node = IpfsNode::start();
+    node.import(fs::read(&car).unwrap()).await.unwrap();
+    let by_cid = pieces.iter().filter(|piece| !piece.is_on_gaia());
+    for piece in by_cid.filter(|piece| piece.id % 10 == 0 || piece.file.len() > 1000) {
+        let path = piece.url.rsplit_once("ipfs/").map_or(piece.url.as_str(), |(_, path)| path);
+        assert!(node.file(path.trim_start_matches("ipfs://")).await == piece.file, "{} differs", piece.url);
+    }
 }
 
 /// Backs up once more; the node says what it was asked for.
@@ -259,7 +273,8 @@ fn files_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 /// Nothing of files, titles and addresses can be read in the store.
 async fn shows_nothing(variant: &Variant, texts: &[&str]) {
     for key in variant.keys().await {
-        let readable = key.ends_with("/manifest.json") || key.ends_with(".md") || key.starts_with("repository.");
+        let readable =
+            key.ends_with("/manifest.json") || key.ends_with("/RESTORE.md") || key.starts_with("repository.");
         assert!(readable || key.contains(".enc"), "{key} is not encrypted");
         let object = variant.object(&key).await;
         for text in texts {

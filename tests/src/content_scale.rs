@@ -11,7 +11,7 @@ use holdfast_testing::{FileShape, IpfsNode};
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 
-use crate::stage::{Deployment, FUNCTIONS, Piece, Process, Variant, small_file};
+use crate::stage::{Deployment, FUNCTIONS, Piece, Process, Variant, restored_items, small_file};
 
 const FEW: i64 = 200;
 const MANY: i64 = 10_000;
@@ -25,10 +25,10 @@ async fn ten_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
     let node = IpfsNode::start();
     let variant = Deployment::named("many").fetching_from(&node).deploy().await;
     variant.download_by(WORKERS).await;
-    variant.publish(&small_pieces(&node, 0, FEW).await).await;
+    variant.publish(&pieces_from(&node, 0, FEW).await).await;
     backed_up(&variant, FEW, 0).await;
     let with_few = peaks(&variant);
-    variant.publish(&small_pieces(&node, FEW, MANY).await).await;
+    variant.publish(&pieces_from(&node, FEW, MANY).await).await;
     let id = backed_up(&variant, MANY, FEW).await;
     let with_many = peaks(&variant);
     say(&format!("peak memory in KiB: {with_few:?} with {FEW} files, {with_many:?} with {MANY} more"));
@@ -43,11 +43,11 @@ async fn ten_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
 async fn messages_that_come_three_times_and_out_of_order_make_the_same_manifest() {
     let node = IpfsNode::start();
     let variant = Deployment::named("thrice").fetching_from(&node).deploy().await;
-    let pieces = small_pieces(&node, 0, 120).await;
+    let pieces = pieces_from(&node, 0, 120).await;
     variant.publish(&pieces).await;
     let once = variant.api.back_up_of("content").await;
     let folder = variant.content_comes_back(once["backupId"].as_str().unwrap(), &pieces).await;
-    let expected = what_lasts(variant.restored_items(&folder));
+    let expected = what_lasts(restored_items(&folder));
 
     forget_everything_held(&variant).await;
     let id = variant.queued().await;
@@ -61,13 +61,13 @@ async fn messages_that_come_three_times_and_out_of_order_make_the_same_manifest(
     let thrice = variant.api.settled(&id).await;
     assert_eq!((&thrice["status"], &thrice["items"]["done"]), (&json!("completed"), &json!(ids.len())), "{thrice}");
     let folder = variant.content_comes_back(&id, &pieces).await;
-    assert_eq!(what_lasts(variant.restored_items(&folder)), expected);
+    assert_eq!(what_lasts(restored_items(&folder)), expected);
     assert_eq!(objects(&variant).await, ids.len(), "one of each file");
     variant.finish(&id).await;
 }
 
 /// Most of them on Gaia: what is on IPFS takes twice as many calls of a local AWS that is none of the fastest.
-async fn small_pieces(node: &IpfsNode, from: i64, count: i64) -> Vec<Piece> {
+async fn pieces_from(node: &IpfsNode, from: i64, count: i64) -> Vec<Piece> {
     let files: Vec<Vec<u8>> = (from..from + count).map(small_file).collect();
     let cids = node.add_many(&files, &FileShape::v1()).await;
     let mut pieces = Vec::new();

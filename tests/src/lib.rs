@@ -21,5 +21,6 @@ mod misconfigured;
 mod mongodump_fails;
 mod one_at_a_time;
 mod privileges;
+mod retention;
 mod round_trip;
 mod unreachable;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use holdfast_testing::{FileShape, IpfsNode};
 use mongodb::bson::{DateTime, Document, doc};
 
 /// A content item, and the file that it points to.
@@ -51,6 +52,13 @@ impl Piece {
 /// The files of these pieces by their ids, as a backup has them.
 pub(crate) fn files(pieces: &[Piece]) -> BTreeMap<String, &[u8]> {
     pieces.iter().map(|piece| (piece.id.to_string(), piece.file.as_slice())).collect()
+}
+
+/// So many pieces on IPFS, with ids from 0 on, each with a short file of its own.
+pub(crate) async fn small_pieces(node: &IpfsNode, count: i64) -> Vec<Piece> {
+    let files: Vec<Vec<u8>> = (0..count).map(small_file).collect();
+    let cids = node.add_many(&files, &FileShape::v1()).await;
+    (0..).zip(files.into_iter().zip(cids)).map(|(id, (file, cid))| Piece::on_ipfs(id, cid, file)).collect()
 }
 
 /// A short file that no other piece has.

@@ -15,14 +15,14 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use api::{Answer, Api, Caller};
 pub(crate) use aws::{Aws, Invocation, element, elements};
-pub(crate) use content::{Piece, files, noise, small_file};
+pub(crate) use content::{Piece, files, noise, small_file, small_pieces};
 pub(crate) use database::{Server, collections_of, fill_from_golden, fill_with_noise};
 pub(crate) use guide::follow;
 pub(crate) use mongodump::Mongodump;
 pub(crate) use process::Process;
 pub(crate) use secrecy::Secrets;
 use serde_json::Value;
-pub(crate) use variant::{Deployment, FUNCTIONS, Variant};
+pub(crate) use variant::{Deployment, FUNCTIONS, Variant, restored_items};
 
 /// An event of `events/`.
 pub(crate) fn event(name: &str) -> Value {

@@ -7,6 +7,7 @@ mod removal;
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
+pub(crate) use content::restored_items;
 use holdfast_testing::{s3_client, stack, unique};
 use mongodb::{
     Collection,

@@ -46,7 +46,6 @@ pub(crate) enum PolicyOrigin {
 /// What is past a limit goes, unless a rule keeps it.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub(crate) struct RetentionPolicy {
     /// Days since a backup was triggered.
     max_age_days: Option<u32>,

@@ -63,7 +63,8 @@ async fn indexes_may_be_ensured_any_number_of_times() {
             ("backup_jobs", 6, doc! { "type": 1, "createdAt": -1 }),
             ("backup_jobs", 6, doc! { "parentId": 1 }),
             ("backup_items", 4, doc! { "backupId": 1, "status": 1, "_id": 1 }),
-            ("content_objects", 2, doc! { "address": 1 }),
+            ("content_objects", 4, doc! { "address": 1 }),
+            ("content_objects", 4, doc! { "file.dag.key": 1 }),
         ] {
             let collection = fixture.collection(collection);
             let indexes: Vec<_> = collection.list_indexes().await.unwrap().try_collect().await.unwrap();

@@ -133,7 +133,7 @@ impl Discovery<'_> {
         self.record(&work).await?;
         // Encryption that was asked for and is not possible is found now, not by every worker.
         watch.guard(writing_key(h, h.settings.content.encryption)).await?;
-        let mut items = watch.guard(self.open(&work)).await?;
+        let mut items = watch.guard(self.open(&mut work)).await?;
         Ok(self.pages(&mut items, &mut work).await?)
     }
 
@@ -141,7 +141,7 @@ impl Discovery<'_> {
         &self.run.job.backup_id
     }
 
-    async fn open(&self, work: &ContentWork) -> Result<ContentItems, OperationError> {
+    async fn open(&self, work: &mut ContentWork) -> Result<ContentItems, OperationError> {
         let settings = &self.h.settings;
         let preference = settings.database.read_preference;
         let connection = Connection::open(&settings.mongodb_uri, preference, APP_NAME).await?;
@@ -150,6 +150,7 @@ impl Discovery<'_> {
                            mongodb://host/platform";
             return Err(SettingsError(vec![SettingError::new("MONGODB_URI", problem)]).into());
         };
+        connection.server_version().clone_into(&mut work.server_version);
         let collection = &settings.content.collection;
         Ok(ContentItems::new(&connection, &database, collection, work.cursor.as_deref())?)
     }

@@ -131,7 +131,11 @@ impl Keyring {
         repository: &RepositoryId,
     ) -> Result<Vec<WrappedKey>, KeyringError> {
         let wrapped = self.wrap(master, repository).await?;
-        for wrapped in wrapped.iter().filter(|wrapped| !matches!(wrapped, WrappedKey::Age { .. })) {
+        for wrapped in &wrapped {
+            // Its identity is offline.
+            if matches!(wrapped, WrappedKey::Age { .. }) {
+                continue;
+            }
             let method = wrapped.method();
             match self.unwrap_one(wrapped, repository).await {
                 Ok(opened) if opened.fingerprint() == master.fingerprint() => {}

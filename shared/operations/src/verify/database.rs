@@ -9,7 +9,7 @@ use std::{
 };
 
 use holdfast_archive::{NamespaceSummary, Summary, Walker};
-use holdfast_domain::{Manifest, VerificationLevel};
+use holdfast_domain::{Manifest, ObjectKey, VerificationLevel};
 
 use super::Findings;
 use crate::{
@@ -50,12 +50,22 @@ pub(super) async fn look(
         Depth::Plain => walk(reader).map(Some),
     });
     let walked = walked.await.map_err(|error| OperationError::internal("read the artifact", &error))?;
-    let summary = walked.map_err(|error| of_reading(&manifest.backup_id, &error))?;
+    let summary = walked.map_err(|error| of_artifact(of_reading(&manifest.backup_id, &error), &artifact.key))?;
     found.bytes_read = total;
     if let Some(summary) = summary {
         found.problems.extend(differences(manifest, &summary, &opener));
     }
     Ok(())
+}
+
+/// Damage that was found in reading names the artifact.
+pub(super) fn of_artifact(error: OperationError, key: &ObjectKey) -> OperationError {
+    match error {
+        OperationError::Corrupt { backup_id, problem } if !problem.contains(key.as_str()) => {
+            OperationError::Corrupt { backup_id, problem: format!("{key}: {problem}") }
+        }
+        error => error,
+    }
 }
 
 /// Whether somebody still waits for the result: once this is dropped, the thread that reads for it stops.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use holdfast_archive::NamespaceKind;
 use holdfast_database::{
     Comparison, Existing, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport,
     RestoredNamespace, TtlIndexes,
@@ -13,9 +14,10 @@ use holdfast_domain::{
 
 use super::{
     Findings, Judgement, Verification,
+    database::of_artifact,
     scratch::{self, Scratch},
 };
-use crate::{OperationError, Repository, RestoreTarget, restore_database};
+use crate::{OperationError, Repository, RestoreTarget, artifact::dump_of, restore_database};
 
 /// Restores a backup into scratch databases of `server`, which are dropped in the end, however it ends. Once `stop` is
 /// there, it ends without a result.
@@ -76,6 +78,9 @@ async fn look(
     found.bytes_read = 2 * manifest.artifacts.iter().map(|artifact| artifact.size).sum::<u64>();
     match restored {
         Ok(report) => tell(&manifest, report, &scratch, found),
+        Err(error @ OperationError::Corrupt { .. }) => {
+            return Err(of_artifact(error, &dump_of(&manifest)?.key));
+        }
         Err(error) => found.problems.push(scratch.unmapped(&problem(error)?)),
     }
     Ok(())
@@ -134,6 +139,8 @@ fn drilled(
 ) -> DrilledCollection {
     let mut failures: Vec<String> = restored.failures.iter().map(|failure| scratch.unmapped(failure)).collect();
     let same_content = match restored.comparison {
+        // It is only a question that is asked of other collections.
+        Comparison::Equal if restored.kind == NamespaceKind::View => None,
         Comparison::Equal | Comparison::Anonymized => Some(true),
         Comparison::Differs(difference) => {
             failures.insert(0, difference);

@@ -69,6 +69,10 @@ impl<'a> Steps<'a> {
             }
             self.so_far.artifacts += 1;
             self.so_far.segments = 0;
+            let is_all = manifest.backup_type == BackupType::Database && self.next_artifact(manifest).is_none();
+            if !is_all && self.is_to_stop().await? {
+                return Ok(Reached::TimeLimit);
+            }
         }
         if manifest.backup_type == BackupType::Content {
             return content::read_items_on(self, manifest).await;
@@ -107,7 +111,7 @@ impl<'a> Steps<'a> {
                 return Ok(Reached::TimeLimit);
             }
         }
-        if self.is_to_stop().await? { Ok(Reached::TimeLimit) } else { Ok(Reached::End) }
+        Ok(Reached::End)
     }
 
     /// What the artifact's segments are judged by, or what is wrong with it as a whole.

@@ -1,8 +1,6 @@
 //! Content of a stack: published, and brought back.
 
-use holdfast_lambda::{Clients, Function};
-use holdfast_operations::restore_content;
-use holdfast_testing::{IpfsNode, Origin, aws_config};
+use holdfast_testing::{IpfsNode, Origin};
 use mongodb::bson::Document;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -46,10 +44,7 @@ impl Variant {
     /// A content backup, restored into a folder.
     pub(crate) async fn restored_content(&self, id: &str) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let variables = self.environment.clone().into_iter().collect();
-        let repository = Function::new(variables, Clients::new(aws_config())).repository().await.unwrap();
-        let report = restore_content(&repository, &id.parse().unwrap(), folder.path(), None, &|_| {}).await.unwrap();
-        assert!(report.is_faithful(), "{id} was not restored");
+        self.operator(&["restore", "content", id, "--to", folder.path().to_str().unwrap()]).await.expect(0);
         folder
     }
 
@@ -58,7 +53,7 @@ impl Variant {
     pub(crate) async fn content_comes_back(&self, id: &str, pieces: &[Piece]) -> TempDir {
         let folder = self.restored_content(id).await;
         let mut expected = files(pieces);
-        for item in self.restored_items(&folder) {
+        for item in restored_items(&folder) {
             let Some(name) = item["fileName"].as_str().filter(|_| item["file"].is_object()) else { continue };
             assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.~".contains(&byte)), "{name}");
             let id = item["contentId"].as_str().unwrap();
@@ -71,18 +66,18 @@ impl Variant {
         folder
     }
 
-    /// The items in the manifest of a restored backup.
-    pub(crate) fn restored_items(&self, folder: &TempDir) -> Vec<Value> {
-        let manifest = std::fs::read(folder.path().join("manifest.json")).unwrap();
-        let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
-        let Value::Array(items) = manifest["items"].take() else { panic!("a manifest without items: {manifest}") };
-        items
-    }
-
     /// What a backup's manifest says, without its seal.
     pub(crate) async fn content_manifest(&self, id: &str) -> Value {
         let manifest = self.object(&format!("content/{id}/manifest.json")).await;
         let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
         manifest["manifest"].take()
     }
+}
+
+/// The items in the manifest of a restored backup.
+pub(crate) fn restored_items(folder: &TempDir) -> Vec<Value> {
+    let manifest = std::fs::read(folder.path().join("manifest.json")).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let Value::Array(items) = manifest["items"].take() else { panic!("a manifest without items: {manifest}") };
+    items
 }

@@ -28,7 +28,7 @@ impl Variant {
     pub(crate) async fn queued(&self) -> String {
         self.hold_downloads().await;
         let id = self.api.triggered_of("content").await;
-        until("the end of discovery", Duration::from_secs(60), || async {
+        until("the end of discovery", Duration::from_mins(1), || async {
             let found = doc! { "_id": &id, "work.discoveredAt": { "$ne": null } };
             self.rows("backup_jobs").find_one(found).await.unwrap().map(drop)
         })

@@ -58,7 +58,11 @@ impl Variant {
     /// Manifests and guides; anything else holds what the database or the files hold.
     async fn readable_objects(&self) -> Vec<String> {
         let mut texts = Vec::new();
-        for key in self.keys().await.iter().filter(|key| key.ends_with(".json") || key.ends_with(".md")) {
+        let is_readable = |key: &&String| {
+            let extension = key.rsplit('.').next().unwrap_or_default();
+            ["json", "md"].contains(&extension)
+        };
+        for key in self.keys().await.iter().filter(is_readable) {
             texts.push(String::from_utf8(self.object(key).await).unwrap());
         }
         texts
