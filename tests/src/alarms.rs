@@ -35,7 +35,7 @@ async fn a_deployment_that_never_backed_up_is_overdue_and_so_is_one_whose_sweep_
 /// told so far.
 pub(crate) async fn raised_by_what_was_emitted(variant: &Variant, expected: &[&str]) {
     let alarms = own_alarms(variant).await;
-    assert_eq!(alarms.len(), 8, "{alarms:?}");
+    assert_eq!(alarms.len(), 10, "{alarms:?}");
     let kind = alarms.iter().find(|alarm| is(alarm, expected[0])).unwrap()["Dimensions"].clone();
     for name in expected {
         let alarm = alarms.iter().find(|alarm| is(alarm, name)).unwrap();

@@ -11,21 +11,26 @@ use holdfast_testing::{FileShape, IpfsNode};
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 
-use crate::stage::{Deployment, FUNCTIONS, Piece, Process, Variant, restored_items, small_file};
+use crate::stage::{Deployment, FUNCTIONS, Piece, Process, Variant, noise, restored_items, small_file};
 
 const FEW: i64 = 200;
 const MANY: i64 = 10_000;
 /// As many as keep two processors busy.
 const WORKERS: u32 = 8;
+/// Larger than all that may wait of a file, or of an archive, in memory.
+const LARGE: usize = 40 << 20;
 /// What a run of many may take more than one of few: allocators keep what they have had.
-const SLACK_KIB: u64 = 24 * 1024;
+const SLACK_KIB: u64 = 12 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
     let node = IpfsNode::start();
     let variant = Deployment::named("many").fetching_from(&node).deploy().await;
     variant.download_by(WORKERS).await;
-    variant.publish(&pieces_from(&node, 0, FEW).await).await;
+    let mut few = pieces_from(&node, 0, FEW - 1).await;
+    let film = noise(LARGE);
+    few.push(Piece::on_gaia(FEW - 1, node.put_gaia("film.mp4", film.clone()).await, film));
+    variant.publish(&few).await;
     backed_up(&variant, FEW, 0).await;
     let with_few = peaks(&variant);
     variant.publish(&pieces_from(&node, FEW, MANY).await).await;

@@ -13,7 +13,7 @@ const SENDING: &str = "sqs:SendMessage*";
 async fn no_deployed_role_may_do_everything_or_anything_on_everything() {
     let aws = Aws::new();
     let roles = aws.resources(&stack().stack, "AWS::IAM::Role").await;
-    assert_eq!(roles.len(), 7, "six functions and the scheduler: {roles:?}");
+    assert_eq!(roles.len(), 8, "seven functions and the scheduler: {roles:?}");
     for (logical, role) in &roles {
         let statements = aws.statements(role).await;
         assert!(!statements.is_empty(), "{logical} may do nothing");
@@ -42,12 +42,16 @@ async fn each_place_has_few_who_may_change_it() {
     for (action, place, may) in [
         ("s3:PutObject", "database/db_1_a/manifest.json", &["DatabaseBackup"][..]),
         ("s3:DeleteObject", "database/db_1_a/manifest.json", &["DatabaseBackup", "Retention"]),
-        ("s3:GetObject", "database/db_1_a/dump.1.archive", &["DatabaseBackup", "Retention"]),
+        ("s3:GetObject", "database/db_1_a/dump.1.archive", &["Api", "DatabaseBackup", "Retention", "Verification"]),
         ("s3:PutObject", "content/content_1_a/manifest.json", &["ContentFinalize"]),
         ("s3:DeleteObject", "content/content_1_a/manifest.json", &["ContentFinalize", "Retention"]),
         ("s3:PutObject", file, &["ContentDownload"]),
         ("s3:DeleteObject", file, &["Retention"]),
-        ("s3:GetObject", file, &["ContentBackup", "ContentDownload", "ContentFinalize", "Retention"]),
+        (
+            "s3:GetObject",
+            file,
+            &["Api", "ContentBackup", "ContentDownload", "ContentFinalize", "Retention", "Verification"],
+        ),
         ("s3:DeleteObject", "content/dags/ab/abcd", &["Retention"]),
         ("s3:DeleteObject", "content/incoming/ab", &["ContentDownload", "Retention"]),
         ("s3:DeleteObject", "repository.json", &[]),

@@ -5,6 +5,7 @@ mod anonymize;
 mod archives;
 mod backups;
 mod content;
+mod drill;
 mod encrypted;
 mod exit_codes;
 mod files;

@@ -162,7 +162,7 @@ impl Failure {
 impl From<OperationError> for Failure {
     fn from(error: OperationError) -> Self {
         match &error {
-            OperationError::AlreadyRunning { backup_id } => {
+            OperationError::AlreadyRunning { backup_id } | OperationError::AlreadyVerifying(backup_id) => {
                 Self::new(StatusCode::CONFLICT, "ALREADY_RUNNING", error.to_string())
                     .with(json!({ "backupId": backup_id }))
             }
@@ -171,13 +171,7 @@ impl From<OperationError> for Failure {
                 Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", error.to_string())
                     .with(json!({ "running": running }))
             }
-            OperationError::AlreadyVerifying(backup_id) => {
-                Self::new(StatusCode::CONFLICT, "ALREADY_RUNNING", error.to_string())
-                    .with(json!({ "backupId": backup_id }))
-            }
-            OperationError::NotVerifiable { status, .. } => {
-                Self::new(StatusCode::CONFLICT, "NOT_COMPLETED", error.to_string()).with(json!({ "status": status }))
-            }
+            OperationError::NotVerifiable { .. } => Self::new(StatusCode::CONFLICT, "NOT_COMPLETED", error.to_string()),
             OperationError::Drill(..) => {
                 let outer = "restore drills take a server of their own: set BACKUP_DRILL_URI";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "DISABLED", outer)

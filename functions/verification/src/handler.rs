@@ -104,16 +104,11 @@ fn values(report: &DueReport, kind: BackupType) -> Vec<(Metric, f64)> {
     let of_kind = report.verified.iter().filter(|done| done.backup_id.backup_type() == kind);
     let (passed, failed): (Vec<_>, Vec<_>) = of_kind.partition(|done| done.status == VerificationStatus::Passed);
     let unjudged = report.unjudged.iter().filter(|(id, _)| id.backup_type() == kind).count();
-    let counted = [
-        (Metric::VerificationPassed, passed.len()),
-        (Metric::VerificationFailed, failed.len() + unjudged),
-    ];
+    let counted = [(Metric::VerificationPassed, passed.len()), (Metric::VerificationFailed, failed.len() + unjudged)];
     let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     let counted = counted.into_iter().filter(|(_, count)| *count > 0).map(|(metric, count)| (metric, number(count)));
-    let drills = [
-        (Metric::HoursSinceDrill, report.hours_since_drill),
-        (Metric::DrillHoursOverdue, report.drill_hours_overdue),
-    ];
+    let drills =
+        [(Metric::HoursSinceDrill, report.hours_since_drill), (Metric::DrillHoursOverdue, report.drill_hours_overdue)];
     let drills = drills.into_iter().filter_map(|(metric, value)| Some((metric, value?)));
     counted.chain(drills.filter(|_| kind == BackupType::Database)).collect()
 }

@@ -79,7 +79,7 @@ pub use self::{
     sweep::{SweepReport, sweep},
     trigger::{abandon, record_misconfigured, trigger},
     verify::{
-        DueReport, Verification, VerifyOutcome, compare_with_job, drill, expect_verifiable, is_small,
+        DueReport, Verification, VerifyOutcome, compare_with_job, drill, expect_level, expect_verifiable, is_small,
         record_verification, remove_dead_scratch, verify, verify_due, verify_on_request,
     },
 };

@@ -26,8 +26,8 @@ use super::{
 const CLOUDFORMATION: &str = "2010-05-15";
 
 /// Every function of a stack.
-pub(crate) const FUNCTIONS: [&str; 6] =
-    ["api", "content-backup", "content-download", "content-finalize", "database-backup", "retention"];
+pub(crate) const FUNCTIONS: [&str; 7] =
+    ["api", "content-backup", "content-download", "content-finalize", "database-backup", "retention", "verification"];
 
 /// What is to be deployed.
 pub(crate) struct Deployment {

@@ -12,7 +12,8 @@ use axum::{
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
 use holdfast_lambda::Function;
 use holdfast_operations::{
-    OperationError, RunLimits, Verification, VerifyOutcome, expect_verifiable, is_small, verify_on_request,
+    OperationError, RunLimits, Verification, VerifyOutcome, expect_level, expect_verifiable, is_small,
+    verify_on_request,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -65,8 +66,9 @@ pub(crate) async fn verify(
     _: NoQuery,
     VerifyRequest { level }: VerifyRequest,
 ) -> Result<Response, Failure> {
+    expect_level(&backup_id, level).map_err(|error| refused(error, level))?;
     let holdfast = function.holdfast().await?;
-    expect_verifiable(holdfast, &backup_id, level).await.map_err(|error| refused(error, level))?;
+    expect_verifiable(holdfast, &backup_id, level).await?;
     tracing::info!(backupId = %backup_id, level = level.as_str(), by = caller.subject, "a verification was asked for");
     if is_small(&holdfast.repository, &backup_id, level).await
         && let Some(verification) = at_once(&function, &backup_id, level).await?
@@ -88,9 +90,8 @@ async fn at_once(
     let holdfast = function.holdfast().await?;
     let verifying = Box::pin(verify_on_request(holdfast, id, level, RunLimits::none(), Timestamp::now()));
     match tokio::time::timeout(PATIENCE, verifying).await {
-        Err(_) => Ok(None),
+        Err(_) | Ok(Ok(VerifyOutcome::HandOn)) => Ok(None),
         Ok(Ok(VerifyOutcome::Done(verification))) => Ok(Some(*verification)),
-        Ok(Ok(VerifyOutcome::HandOn)) => Ok(None),
         Ok(Ok(VerifyOutcome::Elsewhere)) => Err(OperationError::AlreadyVerifying(id.clone()).into()),
         Ok(Ok(VerifyOutcome::Gone)) => Err(OperationError::NotFound(id.clone()).into()),
         Ok(Err(error)) => Err(error.into()),

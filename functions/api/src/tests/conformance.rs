@@ -34,6 +34,7 @@ pub(super) fn check(event: &Value, answered: &Answered) {
 
 fn documented(document: &Value, path: &str, method: &str, status: i64) -> Option<Value> {
     let template = match path.strip_prefix("/api/backups/jobs/") {
+        Some(rest) if rest.ends_with("/verify") => "/api/backups/jobs/{backupId}/verify",
         Some(_) => "/api/backups/jobs/{backupId}",
         None => path,
     };

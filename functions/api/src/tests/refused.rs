@@ -88,6 +88,28 @@ async fn a_body_has_to_be_an_empty_json_object() {
 }
 
 #[tokio::test]
+async fn a_verification_takes_a_level_or_nothing() {
+    let function = alone(&AWAY);
+    let post = |path: &str, body: &str| {
+        with_body(request("POST", &format!("/api/backups/jobs/{path}/verify")), "application/json", body)
+    };
+    for (path, body, field) in [
+        ("db_1_a", "{\"level\":\"deep\"}", "level"),
+        ("db_1_a", "{\"level\":1}", "level"),
+        ("db_1_a", "{\"Level\":\"drill\"}", "Level"),
+        ("db_1_a", "[]", "body"),
+        ("db_1_A", "{}", "backupId"),
+        ("full_1_a", "{}", "backupId"),
+        ("content_1_a", "{\"level\":\"drill\"}", "level"),
+    ] {
+        let answered = call(&function, &post(path, body)).await;
+        assert_eq!((answered.status, answered.code()), (400, "INVALID_REQUEST"), "{path} {body}: {}", answered.body);
+        assert_eq!(answered.body["data"]["field"], field, "{path} {body}");
+    }
+    assert_eq!(call(&function, &get("/api/backups/jobs/db_1_a/verify")).await.status, 405);
+}
+
+#[tokio::test]
 async fn only_the_roles_of_a_verified_token_count() {
     let function = alone(&AWAY);
     let mut unverified = event("api-get-config");

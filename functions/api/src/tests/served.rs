@@ -5,10 +5,11 @@ use std::sync::Arc;
 use holdfast_catalog::{FoundItem, JobChange, Settled};
 use holdfast_database::Connection;
 use holdfast_domain::{
-    BackupId, ContentItem, ItemFailure, ItemFailureCode, JobStatus, ObjectKey, Secret, StorageType, Timestamp,
-    settings::ReadPreference,
+    BackupId, BackupType, ContentItem, ItemFailure, ItemFailureCode, JobStatus, ObjectKey, Secret, StorageType,
+    Timestamp, VerificationLevel, settings::ReadPreference,
 };
 use holdfast_lambda::{Clients, Function};
+use holdfast_operations::{BackupOutcome, BackupRequest, RunLimits, back_up_database, trigger};
 use holdfast_testing::{TestStore, aws_config, parts, unique};
 use serde_json::json;
 
@@ -34,6 +35,17 @@ impl Stage {
         ];
         variables.extend(more);
         Self { function: function(&variables, Clients::new(aws_config())), store, database }
+    }
+
+    /// A completed backup.
+    async fn backed_up(&self) -> String {
+        let holdfast = self.function.holdfast().await.unwrap();
+        let job = Box::pin(trigger(holdfast, BackupType::Database, None, Timestamp::now())).await.unwrap();
+        let request = BackupRequest::Triggered { backup_id: job.backup_id };
+        match Box::pin(back_up_database(holdfast, request, RunLimits::none())).await.unwrap() {
+            BackupOutcome::Completed(job) => job.backup_id.to_string(),
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn remove(self) {
@@ -157,6 +169,50 @@ async fn a_running_content_backup_counts_its_items() {
     catalog.settle_item(&id, "3", Settled::Failed(&failure), Timestamp::now()).await.unwrap();
     let items = shown().await["items"].clone();
     assert_eq!((&items["expected"], &items["failed"], &items["done"]), (&json!(5), &json!(1), &json!(0)), "{items}");
+    stage.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_backup_is_verified_while_the_caller_waits_and_a_drill_is_asked_for() {
+    let empty = parts().mongodb_uri.replace("/?", &format!("/{}?", unique("platform")));
+    let drills = ("BACKUP_DRILL_URI", parts().mongodb_uri.as_str());
+    let stage = Stage::new(&[("MONGODB_URI", &empty), drills, ("BACKUP_DUMP_ENGINE", "native")]).await;
+    let id = stage.backed_up().await;
+    let verify = |id: &str, body: serde_json::Value| {
+        let mut event = event("api-post-verify");
+        event["rawPath"] = json!(format!("/api/backups/jobs/{id}/verify"));
+        event["body"] = body;
+        event
+    };
+    for (body, level) in [(json!(null), "checksum"), (json!(r#"{"level":"structure"}"#), "structure")] {
+        let found = call(&stage.function, &verify(&id, body)).await;
+        assert_eq!((found.status, &found.body["data"]["status"]), (200, &json!("passed")), "{}", found.body);
+        assert_eq!((&found.body["data"]["level"], &found.body["data"]["problems"]), (&json!(level), &json!([])));
+    }
+    let job = call(&stage.function, &get(&format!("/api/backups/jobs/{id}"))).await;
+    assert_eq!(job.body["data"]["verification"]["level"], "structure");
+    let drill = call(&stage.function, &verify(&id, json!(r#"{"level":"drill"}"#))).await;
+    assert_eq!((drill.status, &drill.body["data"]), (202, &json!({ "backupId": id, "level": "drill" })));
+
+    assert_eq!(call(&stage.function, &verify("db_1_a", json!(null))).await.status, 404);
+    let pending = call(&stage.function, &event("api-post-database")).await.body["data"]["backupId"].clone();
+    let early = call(&stage.function, &verify(pending.as_str().unwrap(), json!(null))).await;
+    assert_eq!((early.status, early.code()), (409, "NOT_COMPLETED"), "{}", early.body);
+    let (catalog, level) = (&stage.function.holdfast().await.unwrap().catalog, VerificationLevel::Checksum);
+    let (now, backup_id) = (Timestamp::now(), id.parse().unwrap());
+    catalog.begin_verification(&backup_id, level, "another", now, now).await.unwrap();
+    let busy = call(&stage.function, &verify(&id, json!(null))).await;
+    assert_eq!((busy.status, busy.code()), (409, "ALREADY_RUNNING"), "{}", busy.body);
+    stage.remove().await;
+}
+
+#[tokio::test]
+async fn a_drill_without_a_server_for_it_is_503() {
+    let stage = Stage::new(&[]).await;
+    let mut asked = event("api-post-verify");
+    asked["body"] = json!(r#"{"level":"drill"}"#);
+    let refused = call(&stage.function, &asked).await;
+    assert_eq!((refused.status, refused.code()), (503, "DISABLED"), "{}", refused.body);
     stage.remove().await;
 }
 

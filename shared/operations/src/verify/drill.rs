@@ -102,14 +102,14 @@ fn problem(error: OperationError) -> Result<String, OperationError> {
             Ok(format!("it cannot be restored: {fault}"))
         }
         OperationError::Restore(RestoreError { cause: RestoreFault::Database(fault), incomplete }) => {
-            match scratch::of_server(fault) {
+            match scratch::of_server(&fault) {
                 OperationError::Drill(fault, false) if !incomplete.is_empty() => {
                     Ok(format!("the server does not take it: {fault}"))
                 }
                 error => Err(error),
             }
         }
-        OperationError::Target(fault) => Err(scratch::of_server(fault)),
+        OperationError::Target(fault) => Err(scratch::of_server(&fault)),
         error => Err(error),
     }
 }

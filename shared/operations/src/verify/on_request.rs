@@ -39,21 +39,29 @@ pub enum VerifyOutcome {
     Gone,
 }
 
-/// Refuses what cannot be verified at this level: a full backup, which is its parts; what is not finished; what is not
-/// there.
+/// Refuses what has no such level: a full backup, which is its parts; a drill of files.
 ///
 /// # Errors
-/// [`OperationError::Invalid`], [`OperationError::NotVerifiable`], [`OperationError::NotFound`].
-pub async fn expect_verifiable(h: &Holdfast, id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
+/// [`OperationError::Invalid`].
+pub fn expect_level(id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
     match id.backup_type() {
         BackupType::Full => {
-            return Err(OperationError::Invalid(format!("{id} is a full backup: verify the backups it is made of")));
+            Err(OperationError::Invalid(format!("{id} is a full backup: verify the backups it is made of")))
         }
         BackupType::Content if level == VerificationLevel::Drill => {
-            return Err(OperationError::Invalid(NOT_CONTENT.to_owned()));
+            Err(OperationError::Invalid(NOT_CONTENT.to_owned()))
         }
-        _ => {}
+        _ => Ok(()),
     }
+}
+
+/// Refuses what cannot be verified at this level, is not finished, or is not there.
+///
+/// # Errors
+/// As [`expect_level`]; [`OperationError::Drill`] without a server for it, [`OperationError::NotVerifiable`],
+/// [`OperationError::NotFound`].
+pub async fn expect_verifiable(h: &Holdfast, id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
+    expect_level(id, level)?;
     if level == VerificationLevel::Drill {
         drill_server(h)?;
     }

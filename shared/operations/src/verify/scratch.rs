@@ -32,7 +32,7 @@ pub(super) struct Scratch {
 /// The server of the scratch databases, reached.
 pub(super) async fn connect(server: &Secret) -> Result<Connection, OperationError> {
     let connected = Connection::open(server, ReadPreference::Primary, APP_NAME).await;
-    connected.map_err(|error| OperationError::Drill(error.to_string(), error.is_transient()))
+    connected.map_err(|error| of_server(&error))
 }
 
 impl Scratch {
@@ -76,7 +76,7 @@ impl Scratch {
 
     async fn beat(&self, backup: &BackupId) -> Result<(), OperationError> {
         let beaten = self.connection.beat(&self.beat_database(), backup.as_str(), Timestamp::now()).await;
-        beaten.map_err(of_server)
+        beaten.map_err(|error| of_server(&error))
     }
 
     fn beat_database(&self) -> String {
@@ -106,11 +106,11 @@ pub async fn remove_dead_scratch(server: &Secret, now: Timestamp) -> Result<Vec<
 
 pub(super) async fn remove_dead(connection: &Connection, now: Timestamp) -> Result<Vec<String>, OperationError> {
     let mut removed = Vec::new();
-    for name in connection.databases_beginning_with(PREFIX).await.map_err(of_server)? {
+    for name in connection.databases_beginning_with(PREFIX).await.map_err(|error| of_server(&error))? {
         let Some((group, begun_at)) = group_of(&name) else { continue };
-        let beat = connection.last_beat(&format!("{group}_{BEAT}")).await.map_err(of_server)?;
+        let beat = connection.last_beat(&format!("{group}_{BEAT}")).await.map_err(|error| of_server(&error))?;
         if now.duration_since(beat.unwrap_or(begun_at)) > DEAD_AFTER {
-            connection.drop_database(&name).await.map_err(of_server)?;
+            connection.drop_database(&name).await.map_err(|error| of_server(&error))?;
             removed.push(name);
         }
     }
@@ -126,7 +126,7 @@ fn group_of(name: &str) -> Option<(&str, Timestamp)> {
     is_ours.then_some((group, begun_at))
 }
 
-pub(super) fn of_server(error: DatabaseError) -> OperationError {
+pub(super) fn of_server(error: &DatabaseError) -> OperationError {
     OperationError::Drill(error.to_string(), error.is_transient())
 }
 

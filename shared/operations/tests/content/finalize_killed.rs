@@ -18,10 +18,20 @@ async fn die_at(f: &Fixture, id: &holdfast_domain::BackupId, operation: Operatio
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     faults.on(operation, nth, fault);
     let h = f.over(faults.clone());
-    let run = finalize_content(&h, id, RunLimits::none());
-    let died = tokio::time::timeout(Duration::from_secs(3), run).await.is_err();
+    let died = tokio::select! {
+        _ = finalize_content(&h, id, RunLimits::none()) => false,
+        () = reached(&faults, operation, nth) => true,
+    };
     assert!(died || faults.calls(operation) < nth, "{operation:?} {nth} was survived");
     died
+}
+
+/// Waits until a run stands at this call.
+async fn reached(faults: &FaultStore, operation: Operation, nth: u32) {
+    while faults.calls(operation) < nth {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,13 +84,13 @@ async fn a_run_paused_before_its_manifest_is_not_the_second_to_commit() {
     let id = f.up_to_finalize().await;
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     // The guide is put right before the manifest.
-    faults.on(Operation::Put, 3, Fault::Late(Duration::from_secs(4)));
-    let h = f.over(faults);
+    faults.on(Operation::Put, 3, Fault::Late(Duration::from_secs(10)));
+    let h = f.over(faults.clone());
     let paused = tokio::spawn({
         let id = id.clone();
         async move { finalize_content(&h, &id, RunLimits::none()).await }
     });
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    reached(&faults, Operation::Put, 3).await;
     f.age_lease(DEAD).await;
     let second = completed(finalize(&f.holdfast, &id).await);
     let late = paused.await.unwrap().unwrap();

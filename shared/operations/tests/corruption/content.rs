@@ -17,12 +17,12 @@ async fn every_part(settings: &[(&str, &str)]) {
     let id = f.back_up().await.backup_id;
     let store = f.holdfast.repository.store();
     let content = f.manifest(&id).await.content.unwrap();
-    let file = |content_id: &'static str| {
+    let kept = |content_id: &'static str| {
         let f = &f;
         let id = &id;
         async move { f.item(id, content_id).await.file.unwrap() }
     };
-    let (five, six) = (file("5").await, file("6").await);
+    let (five, six) = (kept("5").await, kept("6").await);
     let parts: [(ObjectKey, ObjectKey, &str); 4] = [
         (content.item_list.clone(), content.archive[0].clone(), "items."),
         (content.archive[0].clone(), content.item_list.clone(), ".tar"),

@@ -88,7 +88,7 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
     alter(exists, &["checksum"], &|m| m.artifacts[0].sha256 = m.artifacts[0].segments[0].flipped()).await;
     alter(checksum, &["digest", "segment"], &|m| m.artifacts[0].segments[0] = m.artifacts[0].segments[0].flipped())
         .await;
-    alter(checksum, &["digest", "segments"], &|m| drop(m.artifacts[0].segments.pop())).await;
+    alter(checksum, &["digest", "segments"], &|m| m.artifacts[0].segments.truncate(0)).await;
     alter(structure, &["contents has 2 documents, its manifest says 3"], &|m| of(m, "contents").documents += 1).await;
     alter(structure, &["users holds other documents"], &|m| {
         let users = of(m, "users");

@@ -49,7 +49,7 @@ async fn a_good_backup_comes_back_collection_by_collection_and_nothing_expires()
     let platform = f.client.database(&f.database);
     let long_ago = mongodb::bson::DateTime::from_millis(0);
     platform.collection("sessions").insert_one(doc! { "at": long_ago }).await.unwrap();
-    let ttl = IndexOptions::builder().expire_after(std::time::Duration::from_secs(86_400)).build();
+    let ttl = IndexOptions::builder().expire_after(std::time::Duration::from_hours(24)).build();
     let index = IndexModel::builder().keys(doc! { "at": 1 }).options(ttl).build();
     let sessions = platform.collection::<Document>("sessions");
     // The server's clock runs: the backup is made before it looks.
