@@ -184,11 +184,12 @@ async fn every_path_of_the_contract_answers(variant: &Variant, id: &str) {
             let documented = &operation["responses"][status.to_string()];
             assert!(documented["content"]["application/json"]["schema"].is_object(), "{method} {path}: {status}");
             assert!(status < 300, "{method} {path}: {status} {body}");
-            if status == 202 {
-                variant.api.settled(body["data"]["backupId"].as_str().unwrap()).await;
+            // A cleanup is of no one backup, and a verification changes no job's status.
+            if let Some(backup) = body["data"]["backupId"].as_str().filter(|_| status == 202) {
+                variant.api.settled(backup).await;
             }
             calls += 1;
         }
     }
-    assert_eq!(calls, 9, "{:?}", contract["paths"].as_object().unwrap().keys());
+    assert_eq!(calls, 11, "{:?}", contract["paths"].as_object().unwrap().keys());
 }

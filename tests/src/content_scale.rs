@@ -19,8 +19,8 @@ const MANY: i64 = 10_000;
 const WORKERS: u32 = 8;
 /// Larger than all that may wait of a file, or of an archive, in memory.
 const LARGE: usize = 40 << 20;
-/// What a run of many may take more than one of few: allocators keep what they have had.
-const SLACK_KIB: u64 = 12 * 1024;
+/// What a run of many may take more than one of few: allocators are not exact.
+const SLACK_KIB: u64 = 16 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
@@ -33,6 +33,8 @@ async fn ten_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
     variant.publish(&few).await;
     backed_up(&variant, FEW, 0).await;
     let with_few = peaks(&variant);
+    // An allocator keeps what it has had: the next run begins anew.
+    processes_of_content(&variant).iter().for_each(|(_, process)| process.kill());
     variant.publish(&pieces_from(&node, FEW, MANY).await).await;
     let id = backed_up(&variant, MANY, FEW).await;
     let with_many = peaks(&variant);
@@ -106,14 +108,19 @@ fn say(what: &str) {
 
 /// The most memory that a process of each function has had.
 fn peaks(variant: &Variant) -> BTreeMap<&'static str, u64> {
+    let mut peaks = BTreeMap::new();
+    for (function, process) in processes_of_content(variant) {
+        let peak = peaks.entry(function).or_default();
+        *peak = process.peak_kib().unwrap_or_default().max(*peak);
+    }
+    assert_eq!(peaks.len(), 3, "{peaks:?}");
+    peaks
+}
+
+fn processes_of_content(variant: &Variant) -> Vec<(&'static str, Process)> {
     let of_content = FUNCTIONS.into_iter().filter(|function| function.starts_with("content-"));
-    of_content
-        .map(|function| {
-            let processes = Process::all_of(&variant.function(function));
-            let peak = processes.iter().filter_map(Process::peak_kib).max();
-            (function, peak.unwrap_or_else(|| panic!("{function} has no process")))
-        })
-        .collect()
+    let processes = |function| Process::all_of(&variant.function(function)).into_iter().map(move |one| (function, one));
+    of_content.flat_map(processes).collect()
 }
 
 /// Items without what is another's at every run: when and how often.

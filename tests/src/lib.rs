@@ -24,3 +24,4 @@ mod privileges;
 mod retention;
 mod round_trip;
 mod unreachable;
+mod verification;

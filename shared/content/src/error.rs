@@ -6,7 +6,8 @@ use holdfast_domain::ItemFailureCode;
 
 use crate::Unsupported;
 
-/// A fetch that failed. The message says what failed, where and why, and holds no path or query of a URL.
+/// A fetch that failed. The message says what failed, where and why, and holds no path or query of
+/// a URL; a file on IPFS is named, by its CID and its path under it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct FetchError {
@@ -16,18 +17,25 @@ pub struct FetchError {
     pub message: String,
     /// How long the origin asked to wait, or how long it is left alone after what it did.
     pub retry_after: Option<Duration>,
+    /// Whether anybody was asked at all: `false` where the origin was left alone, or the time ran out before its turn.
+    pub was_asked: bool,
 }
 
 impl FetchError {
     /// An error that says nothing of when to try again.
     pub(crate) fn new(code: ItemFailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
+        Self { code, message: message.into(), retry_after: None, was_asked: true }
     }
 
     /// The same, with when to try again.
     pub(crate) fn after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
+    }
+
+    /// The same, of an origin that was not asked.
+    pub(crate) fn unasked(self) -> Self {
+        Self { was_asked: false, ..self }
     }
 
     /// Nobody takes the file's bytes any more.

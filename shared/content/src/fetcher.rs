@@ -19,7 +19,7 @@ use crate::{
 pub struct FetchSettings {
     /// Where IPFS files are asked for, in this order, those that serve only plain files last.
     pub gateways: Vec<Gateway>,
-    /// Origins exempt from the rules for strangers, as the gateways are.
+    /// Origins exempt from the rules for strangers. A gateway is exempt without being one of them, for its own files alone.
     pub allowed_origins: Vec<Origin>,
     /// The longest silence of an origin.
     pub idle_timeout: Duration,
@@ -85,9 +85,7 @@ impl Fetcher {
     /// # Errors
     /// Where TLS cannot be set up.
     pub fn with_lookup(settings: FetchSettings, lookup: &Lookup) -> Result<Self, FetchError> {
-        let of_gateways = settings.gateways.iter().map(Gateway::origin);
-        let exempt: Vec<Origin> = settings.allowed_origins.iter().cloned().chain(of_gateways).collect();
-        let client = HttpClient::new(exempt, lookup, settings.idle_timeout, settings.per_host)?;
+        let client = HttpClient::new(settings.allowed_origins, lookup, settings.idle_timeout, settings.per_host)?;
         let gateways = Gateways::new(settings.gateways, settings.max_file_size);
         let (max_file_size, total_timeout) = (settings.max_file_size, settings.total_timeout);
         Ok(Self { shared: Arc::new(Shared { client, gateways, max_file_size, total_timeout }) })

@@ -22,7 +22,7 @@ pub(crate) async fn fetch(
     out: &mpsc::Sender<Bytes>,
 ) -> Result<Fetched, FetchError> {
     let headers = validator.map(conditions).unwrap_or_default();
-    let mut answer = client.get(&Request { url: url.clone(), headers, limit, deadline }).await?;
+    let mut answer = client.get(&Request { url: url.clone(), gateway: None, headers, limit, deadline }).await?;
     if answer.is_not_modified() {
         answer.leave().await;
         return Ok(Fetched::NotModified);

@@ -48,16 +48,8 @@ pub async fn back_up_content_here(
     match Box::pin(here.bring_in(request)).await {
         Ok(None) => Box::pin(here.finalize()).await,
         Ok(Some(ended)) => Ok(ended),
-        // Nobody else goes on with it.
-        Err(Fault::OfDownloads(error)) if !error.is_transient() => here.fail(&error).await,
-        Err(Fault::OfDownloads(error) | Fault::OfDiscovery(error)) => Err(error),
+        Err(error) => here.fail(error).await,
     }
-}
-
-/// Where an error came from: discovery settles its own.
-enum Fault {
-    OfDiscovery(OperationError),
-    OfDownloads(OperationError),
 }
 
 struct Here<'a> {
@@ -73,12 +65,12 @@ impl Here<'_> {
     }
 
     /// Discovery and downloads; how the backup ended, where it did before it could be finalized.
-    async fn bring_in(&self, request: BackupRequest) -> Result<Option<BackupOutcome>, Fault> {
+    async fn bring_in(&self, request: BackupRequest) -> Result<Option<BackupOutcome>, OperationError> {
         let mut workers = self.workers();
         let queue = Arc::clone(&workers.queue);
         let outcome = tokio::select! {
-            outcome = self.discover(&queue, request) => outcome.map_err(Fault::OfDiscovery)?,
-            error = workers.failed() => return Err(Fault::OfDownloads(error)),
+            outcome = self.discover(&queue, request) => outcome?,
+            error = workers.failed() => return Err(error),
         };
         match outcome {
             DiscoveryOutcome::Failed(job) => return Ok(Some(BackupOutcome::Failed(job))),
@@ -88,7 +80,7 @@ impl Here<'_> {
             DiscoveryOutcome::HandOn { .. } | DiscoveryOutcome::Queued { .. } | DiscoveryOutcome::Finalize { .. } => {}
         }
         tokio::select! {
-            downloaded = self.download(workers) => downloaded.map(|()| None).map_err(Fault::OfDownloads),
+            downloaded = self.download(workers) => downloaded.map(|()| None),
             status = self.ended() => Ok(Some(self.skipped(status))),
         }
     }
@@ -150,9 +142,13 @@ impl Here<'_> {
         }
     }
 
-    async fn fail(&self, error: &OperationError) -> Result<BackupOutcome, OperationError> {
-        let job = self.h.catalog.get(&self.backup_id).await?;
-        let job = settle::fail(self.h, &job, error.failure(), None, Timestamp::now()).await?;
+    /// Nobody else goes on with what runs here; a job that does not run is not this run's to settle.
+    async fn fail(&self, error: OperationError) -> Result<BackupOutcome, OperationError> {
+        let Ok(job) = self.h.catalog.get(&self.backup_id).await else { return Err(error) };
+        if job.status != JobStatus::Running {
+            return Err(error);
+        }
+        let job = settle::fail(self.h, &job, error.failure(), Some(job.fence), Timestamp::now()).await?;
         Ok(BackupOutcome::Failed(Box::new(job)))
     }
 

@@ -35,6 +35,7 @@ pub(crate) struct Deployment {
     parameters: BTreeMap<String, String>,
     key: Option<String>,
     kms: bool,
+    drills: bool,
     source_uri: Option<String>,
     mongodump: Option<Mongodump>,
 }
@@ -64,7 +65,7 @@ impl Deployment {
     pub(crate) fn named(name: &str) -> Self {
         let mut parameters = stack().parameters.clone();
         parameters.remove("CatalogUriSecretArn");
-        Self { name: unique(name), parameters, key: None, kms: false, source_uri: None, mongodump: None }
+        Self { name: unique(name), parameters, key: None, kms: false, drills: false, source_uri: None, mongodump: None }
     }
 
     pub(crate) fn with(mut self, parameter: &str, value: &str) -> Self {
@@ -82,6 +83,12 @@ impl Deployment {
     pub(crate) fn encrypted_by_kms(mut self) -> Self {
         self.kms = true;
         self.with("DatabaseEncryption", "true")
+    }
+
+    /// Holds restore drills, on the server that everything else is on too.
+    pub(crate) fn drilled(mut self) -> Self {
+        self.drills = true;
+        self
     }
 
     /// Logs whatever it can, of which none may be a secret either.
@@ -127,6 +134,11 @@ impl Deployment {
         if let Some(key) = self.key.take() {
             self.keep_secret(&aws, "EncryptionKeySecretArn", &key).await;
             environment.insert("BACKUP_ENCRYPTION_KEY".to_owned(), key);
+        }
+        if self.drills {
+            let server = holdfast_testing::parts().mongodb_uri.clone();
+            self.keep_secret(&aws, "DrillUriSecretArn", &server).await;
+            environment.insert("BACKUP_DRILL_URI".to_owned(), server);
         }
         if self.kms {
             let key = aws.json("kms", "TrentService.CreateKey", &json!({})).await;

@@ -28,6 +28,15 @@ pub enum Settled<'a> {
         /// The file.
         file: &'a KeptFile,
     },
+    /// Its file could not be had today, and what is held of it stands in: for all of the item that anybody has.
+    Stale {
+        /// What the file is called in the archive.
+        file_name: &'a str,
+        /// The file.
+        file: &'a KeptFile,
+        /// Why it could not be had.
+        failure: &'a ItemFailure,
+    },
     /// Its file could not be had.
     Failed(&'a ItemFailure),
 }
@@ -41,6 +50,11 @@ impl Settled<'_> {
         match self {
             Self::Done { file_name, file } => held(ItemStatus::Done, file_name, file),
             Self::Unchanged { file_name, file } => held(ItemStatus::Unchanged, file_name, file),
+            Self::Stale { file_name, file, failure } => {
+                let mut fields = held(ItemStatus::Unchanged, file_name, file)?;
+                fields.insert("error", row::of(failure)?);
+                Ok(fields)
+            }
             Self::Failed(failure) => Ok(doc! { "status": ItemStatus::Failed.as_str(), "error": row::of(failure)? }),
         }
     }
@@ -63,6 +77,18 @@ impl Catalog {
         let begin =
             collection.find_one_and_update(pending(backup, content_id), update).return_document(ReturnDocument::After);
         call("begin an item", begin).await?.map(read).transpose()
+    }
+
+    /// Takes back the attempt that was counted of a pending item: it came to nothing before anybody was asked.
+    ///
+    /// # Errors
+    /// Those of the server: then it is not known whether it is taken back.
+    pub async fn give_attempt_back(&self, backup: &BackupId, content_id: &str) -> Result<(), CatalogError> {
+        let mut filter = pending(backup, content_id);
+        filter.insert("attempts", doc! { "$gt": 0_i64 });
+        let collection = self.collection(ITEMS);
+        let give_back = collection.update_one(filter, doc! { "$inc": { "attempts": -1_i64 } });
+        call("give an item's attempt back", give_back).await.map(drop)
     }
 
     /// Settles a pending item; `true` where this call did it, `false` where it is settled already, or no item.

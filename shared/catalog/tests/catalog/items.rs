@@ -78,22 +78,26 @@ async fn as_many_as_a_call_takes_are_added_and_no_more() {
 async fn a_settled_item_is_read_as_it_was_written() {
     on_catalog(async |fixture| {
         let backup = id(BackupType::Content, 1);
-        fixture.add(&backup, &["a", "b", "c"]).await;
+        fixture.add(&backup, &["a", "b", "c", "d"]).await;
         let (done, unchanged, failure) = (kept(1), kept(2), item_failure(ItemFailureCode::TimedOut));
         for (id, settled) in [
             ("a", Settled::Done { file_name: "a.png", file: &done }),
             ("b", Settled::Unchanged { file_name: "b.png", file: &unchanged }),
             ("c", Settled::Failed(&failure)),
+            ("d", Settled::Stale { file_name: "d.png", file: &unchanged, failure: &failure }),
         ] {
             assert!(fixture.catalog.settle_item(&backup, id, settled, at(1)).await.unwrap());
         }
-        let [a, b, c] = &fixture.catalog.items_after(&backup, None, 10).await.unwrap()[..] else { panic!() };
+        let [a, b, c, d] = &fixture.catalog.items_after(&backup, None, 10).await.unwrap()[..] else { panic!() };
         assert_eq!((a.status, a.file_name.as_deref(), &a.file), (ItemStatus::Done, Some("a.png"), &Some(done)));
         assert_eq!(
             (b.status, b.file_name.as_deref(), &b.file),
-            (ItemStatus::Unchanged, Some("b.png"), &Some(unchanged))
+            (ItemStatus::Unchanged, Some("b.png"), &Some(unchanged.clone()))
         );
-        assert_eq!((c.status, &c.file, &c.error), (ItemStatus::Failed, &None, &Some(failure)));
+        assert_eq!((c.status, &c.file, &c.error), (ItemStatus::Failed, &None, &Some(failure.clone())));
+        assert_eq!((d.status, &d.file, &d.error), (ItemStatus::Unchanged, &Some(unchanged), &Some(failure)));
+        let counts = fixture.catalog.item_counts(&backup).await.unwrap();
+        assert_eq!((counts.done, counts.unchanged, counts.failed), (1, 2, 1));
         assert_eq!(fixture.catalog.get_item(&backup, "a").await.unwrap().as_ref(), Some(a));
 
         let row = fixture.collection("backup_items").find_one(bson::doc! { "contentId": "a" }).await.unwrap().unwrap();
@@ -102,6 +106,28 @@ async fn a_settled_item_is_read_as_it_was_written() {
         let object = file.get_document("object").unwrap();
         assert!(object.get_i64("size").is_ok() && object.get_str("sha256").is_ok(), "{row:?}");
         assert!(file.get_document("validator").unwrap().get_str("etag").is_ok(), "{row:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none() {
+    on_catalog(async |fixture| {
+        let backup = id(BackupType::Content, 1);
+        fixture.add(&backup, &["a"]).await;
+        let attempts = async || fixture.catalog.get_item(&backup, "a").await.unwrap().unwrap().attempts;
+        for _ in 0..2 {
+            fixture.catalog.begin_attempt(&backup, "a", at(1)).await.unwrap().unwrap();
+        }
+        for left in [1, 0, 0] {
+            fixture.catalog.give_attempt_back(&backup, "a").await.unwrap();
+            assert_eq!(attempts().await, left);
+        }
+        assert_eq!(fixture.catalog.begin_attempt(&backup, "a", at(2)).await.unwrap().unwrap().attempts, 1);
+        let failed = Settled::Failed(&item_failure(ItemFailureCode::Gone));
+        fixture.catalog.settle_item(&backup, "a", failed, at(3)).await.unwrap();
+        fixture.catalog.give_attempt_back(&backup, "a").await.unwrap();
+        assert_eq!(attempts().await, 1);
     })
     .await;
 }

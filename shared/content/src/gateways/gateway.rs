@@ -28,7 +28,7 @@ impl Gateway {
         self.trustless
     }
 
-    /// Its origin, exempt from the rules for strangers.
+    /// Its origin, exempt from the rules for strangers for what it is asked for itself.
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.origin.clone()

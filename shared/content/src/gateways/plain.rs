@@ -25,7 +25,7 @@ pub(super) async fn fetch(
     let mut errors = Vec::new();
     for gateway in gateways {
         let url = gateway.address(&path.to_string(), None);
-        let request = Request { url, headers: HeaderMap::new(), limit, deadline };
+        let request = Request { url, gateway: Some(gateway.origin()), headers: HeaderMap::new(), limit, deadline };
         match client.get(&request).await.and_then(a_file) {
             Ok(answer) => return pass_on(gateway, answer, out).await.map(Ok),
             Err(error) => errors.push(error),

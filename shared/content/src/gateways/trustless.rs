@@ -118,7 +118,7 @@ impl Asking<'_> {
         progress: &Progress<'_>,
     ) -> Result<Answer, Setback> {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-        let request = Request { url, headers, limit, deadline: self.deadline };
+        let request = Request { url, gateway: Some(self.gateway.origin()), headers, limit, deadline: self.deadline };
         self.client.get(&request).await.map_err(|error| of_source(error, progress))
     }
 

@@ -36,7 +36,9 @@ pub(super) fn verdict(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchE
         if all_gone { ItemFailureCode::Gone } else { ItemFailureCode::NotFound }
     });
     let wait = deciding.iter().filter_map(|error| error.retry_after).min();
-    FetchError::new(code, message(path, trustless, plain)).after(wait.filter(|_| !code.is_permanent()))
+    let error = FetchError::new(code, message(path, trustless, plain)).after(wait.filter(|_| !code.is_permanent()));
+    let was_asked = trustless.iter().chain(plain).any(|error| error.was_asked);
+    if was_asked { error } else { error.unasked() }
 }
 
 fn message(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchError]) -> String {
@@ -89,5 +91,19 @@ mod tests {
             IpfsPath { cid: "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap(), path: Vec::new() };
         let asked = |s| FetchError::new(Code::Throttled, "429").after(Some(Duration::from_secs(s)));
         assert_eq!(verdict(&path, &[asked(9), asked(3)], &[]).retry_after, Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn nobody_was_asked_only_where_every_gateway_was_left_alone() {
+        let path =
+            IpfsPath { cid: "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap(), path: Vec::new() };
+        let asked = || FetchError::new(Code::Unavailable, "500");
+        let left_alone = || asked().unasked();
+        let was_asked = |trustless: &[_], plain: &[_]| verdict(&path, trustless, plain).was_asked;
+        assert!(!was_asked(&[left_alone(), left_alone()], &[]));
+        assert!(!was_asked(&[left_alone()], &[left_alone()]));
+        assert!(was_asked(&[left_alone(), asked()], &[]));
+        assert!(was_asked(&[left_alone()], &[asked()]));
+        assert!(was_asked(&[], &[]), "that none is configured does not pass by itself");
     }
 }

@@ -93,7 +93,10 @@ impl Answer {
 
     /// Whether a body that is cut can be told from one that is whole.
     fn tells_its_end(&self) -> bool {
-        self.response.content_length().is_some() || self.response.headers().contains_key(TRANSFER_ENCODING)
+        // Of any other transfer encoding the end is that of the connection.
+        let last = self.response.headers().get_all(TRANSFER_ENCODING).iter().next_back();
+        let last = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());
+        self.response.content_length().is_some() || last.is_some_and(|it| it.trim().eq_ignore_ascii_case("chunked"))
     }
 
     /// A header's value, where it is there, readable and of a sane length.

@@ -29,6 +29,8 @@ const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// What is asked for, by GET.
 pub(crate) struct Request {
     pub(crate) url: Url,
+    /// The gateway that it is made to, whose origin is exempt for it; none where a stranger wrote the URL.
+    pub(crate) gateway: Option<Origin>,
     pub(crate) headers: HeaderMap,
     /// The most bytes that its body may have.
     pub(crate) limit: u64,
@@ -77,12 +79,12 @@ impl Request {
 }
 
 impl HttpClient {
-    /// A client for which these origins are exempt from the rules for strangers.
+    /// A client for which these origins are exempt from the rules for strangers, whatever leads there.
     ///
     /// # Errors
     /// [`ItemFailureCode::Unavailable`] where TLS cannot be set up.
     pub(crate) fn new(
-        exempt: impl IntoIterator<Item = Origin>,
+        allowed: impl IntoIterator<Item = Origin>,
         lookup: &Lookup,
         idle_timeout: Duration,
         per_host: usize,
@@ -90,7 +92,7 @@ impl HttpClient {
         Ok(Self {
             strangers: client(StrangerNames(lookup.clone()), idle_timeout)?,
             exempt: client(ExemptNames(lookup.clone()), idle_timeout)?,
-            rules: Rules::new(exempt),
+            rules: Rules::new(allowed),
             hosts: Hosts::new(per_host, BreakerSettings::default()),
             idle_timeout,
         })
@@ -118,7 +120,7 @@ impl HttpClient {
     }
 
     async fn hop(&self, url: &Url, request: &Request) -> Result<Hop, FetchError> {
-        let (origin, standing) = self.rules.check(url)?;
+        let (origin, standing) = self.rules.check(url, request.gateway.as_ref())?;
         if Instant::now() >= request.deadline {
             let message = format!("the time ran out before {origin} was asked");
             return Err(FetchError::new(ItemFailureCode::TimedOut, message));

@@ -68,7 +68,7 @@ impl Host {
         let waiting = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned());
         let Ok(Ok(permit)) = waiting.await else {
             let message = format!("the time ran out while others were asking {}", self.origin);
-            return Err(FetchError::new(ItemFailureCode::TimedOut, message));
+            return Err(FetchError::new(ItemFailureCode::TimedOut, message).unasked());
         };
         let admitted = locked(&self.breaker).admit(Instant::now().into_std());
         admitted.map(|()| permit).map_err(|wait| self.left_alone(wait))
@@ -77,7 +77,7 @@ impl Host {
     fn left_alone(&self, wait: Duration) -> FetchError {
         let seconds = wait.as_secs_f64().ceil();
         let message = format!("{} failed or asked to wait, and is left alone for {seconds} s", self.origin);
-        FetchError::new(ItemFailureCode::Unavailable, message).after(Some(wait))
+        FetchError::new(ItemFailureCode::Unavailable, message).after(Some(wait)).unasked()
     }
 
     pub(crate) fn succeeded(&self) {
@@ -118,7 +118,8 @@ mod tests {
         }
         assert!(locked(&hosts.known).len() <= KEPT);
         assert!(Arc::ptr_eq(&spoken_to, &hosts.of(&origin(0))));
-        assert!(hosts.of(&origin(1)).turn(Instant::now() + Duration::from_secs(1)).await.is_err());
+        let left_alone = hosts.of(&origin(1)).turn(Instant::now() + Duration::from_secs(1)).await.unwrap_err();
+        assert!(!left_alone.was_asked && left_alone.retry_after.is_some());
     }
 
     #[tokio::test]
@@ -128,7 +129,8 @@ mod tests {
         let soon = || Instant::now() + Duration::from_millis(50);
         let first = host.turn(soon()).await.unwrap();
         let _second = host.turn(soon()).await.unwrap();
-        assert_eq!(host.turn(soon()).await.unwrap_err().code, ItemFailureCode::TimedOut);
+        let late = host.turn(soon()).await.unwrap_err();
+        assert_eq!((late.code, late.was_asked), (ItemFailureCode::TimedOut, false));
         drop(first);
         assert!(host.turn(soon()).await.is_ok());
     }

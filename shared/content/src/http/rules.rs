@@ -18,28 +18,29 @@ pub(crate) enum Standing {
     Stranger,
 }
 
-/// The origins that the operator named.
+/// The origins that the operator named for whatever leads there. A gateway is not among them: it is exempt for what it
+/// is asked for alone, so that no stranger's URL or redirect leads to one inside.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    exempt: HashSet<Origin>,
+    allowed: HashSet<Origin>,
 }
 
 impl Rules {
-    pub(crate) fn new(exempt: impl IntoIterator<Item = Origin>) -> Self {
-        Self { exempt: exempt.into_iter().collect() }
+    pub(crate) fn new(allowed: impl IntoIterator<Item = Origin>) -> Self {
+        Self { allowed: allowed.into_iter().collect() }
     }
 
-    /// Judges one hop by itself: that the hop before was exempt means nothing.
+    /// Judges one hop, of a request to this gateway if to one, by itself: that the hop before was exempt means nothing.
     ///
     /// # Errors
     /// [`ItemFailureCode::Blocked`], with the reason.
-    pub(crate) fn check(&self, url: &Url) -> Result<(Origin, Standing), FetchError> {
+    pub(crate) fn check(&self, url: &Url, gateway: Option<&Origin>) -> Result<(Origin, Standing), FetchError> {
         let origin =
             Origin::of(url).ok_or_else(|| blocked(format!("a URL of scheme {:?} is not followed", url.scheme())))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(blocked(format!("the URL of {origin} has a user or a password in it, and is not followed")));
         }
-        if self.exempt.contains(&origin) {
+        if gateway == Some(&origin) || self.allowed.contains(&origin) {
             return Ok((origin, Standing::Exempt));
         }
         if !origin.is_https() {
@@ -73,8 +74,12 @@ mod tests {
     use super::*;
 
     fn standing(rules: &Rules, url: &str) -> Option<Standing> {
+        standing_for(rules, url, None)
+    }
+
+    fn standing_for(rules: &Rules, url: &str, gateway: Option<&Origin>) -> Option<Standing> {
         rules
-            .check(&Url::parse(url).unwrap())
+            .check(&Url::parse(url).unwrap(), gateway)
             .map_err(|error| assert_eq!(error.code, ItemFailureCode::Blocked))
             .ok()
             .map(|(_, standing)| standing)
@@ -146,5 +151,15 @@ mod tests {
         ] {
             assert_eq!(standing(&rules, url), None, "{url}");
         }
+    }
+
+    #[test]
+    fn a_gateway_is_exempt_at_its_own_origin_and_for_its_own_requests_alone() {
+        let rules = Rules::new([]);
+        let [gateway, other] = ["http://10.0.0.5:8080", "http://10.0.0.6:8080"].map(|text| text.parse().unwrap());
+        let url = "http://10.0.0.5:8080/ipfs/x";
+        assert_eq!(standing_for(&rules, url, Some(&gateway)), Some(Standing::Exempt));
+        assert_eq!(standing_for(&rules, url, Some(&other)), None);
+        assert_eq!(standing_for(&rules, url, None), None);
     }
 }

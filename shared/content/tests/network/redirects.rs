@@ -1,8 +1,9 @@
 //! Redirects: each hop is judged as if it were the first, whoever sent there.
 
 use crate::support::*;
+use holdfast_content::Fetcher;
 use holdfast_domain::ItemFailureCode as Code;
-use holdfast_testing::{Origin, origin::Answer};
+use holdfast_testing::{FileShape, IpfsNode, Origin, origin::Answer};
 
 #[tokio::test]
 async fn up_to_three_redirects_are_followed_and_the_last_origin_is_named() {
@@ -95,6 +96,37 @@ async fn an_origin_that_nobody_named_is_a_stranger() {
     let other_scheme = origin.address().replace("http:", "https:");
     assert_eq!(fetch_gaia(&gaia_of(&[&other_scheme]), &origin.url("/file")).await.code(), Code::Blocked);
     assert_eq!(origin.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_gateway_inside_is_asked_for_its_own_files_alone() {
+    let (node, origin) = (IpfsNode::start(), Origin::start().await);
+    let cid = node.add("on the gateway", &FileShape::v1()).await;
+    let url = node.put_gaia("secret", "inside").await;
+    origin.answer("/file", [Answer::redirect(&url)]);
+    origin.answer("/near", [Answer::ok("allowed")]);
+    for gateway in [node.address().to_owned(), format!("plain+{}", node.address())] {
+        let fetcher = Fetcher::new(settings(&[&gateway], &[origin.address()])).unwrap();
+        for stranger in [url.clone(), format!("{}/ipfs/{cid}", node.address()), origin.url("/file")] {
+            let error = fetch_gaia(&fetcher, &stranger).await.error();
+            assert_eq!(error.code, Code::Blocked, "{stranger}: {error}");
+        }
+        assert_eq!(fetch_ipfs(&fetcher, &cid).await.file().1, b"on the gateway");
+        assert_eq!(fetch_gaia(&fetcher, &origin.url("/near")).await.file().1, b"allowed");
+    }
+    let both = Fetcher::new(settings(&[node.address()], &[node.address()])).unwrap();
+    assert_eq!(fetch_gaia(&both, &url).await.file().1, b"inside");
+}
+
+#[tokio::test]
+async fn a_gateway_does_not_lead_to_another_inside() {
+    let (node, first) = (IpfsNode::start(), Origin::start().await);
+    let cid = node.add("on the other", &FileShape::v1()).await;
+    first.answer("/ipfs/", [Answer::redirect(&format!("{}/ipfs/{cid}?format=raw", node.address()))]);
+    let absent = IpfsNode::start().add("on neither", &FileShape::v1()).await;
+    let fetcher = ipfs_by(&[first.address(), node.address()]);
+    assert_eq!(fetch_ipfs(&fetcher, &absent).await.code(), Code::Blocked);
+    assert_eq!(fetch_ipfs(&fetcher, &cid).await.file().0.source, node.address());
 }
 
 #[tokio::test]

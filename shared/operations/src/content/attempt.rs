@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdfast_catalog::Settled;
 use holdfast_content::{FetchError, Fetched, Fetcher};
-use holdfast_domain::{ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp, file_name};
+use holdfast_domain::{ItemFailure, ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp, file_name};
 use holdfast_storage::StoreError;
 use jiff::SignedDuration;
 
@@ -14,7 +14,7 @@ use super::{
     adopt::settle_in_place,
     download::DownloadOutcome,
     fail_item,
-    held::{self, Openings, is_there},
+    held::{self, is_proved},
     keep::{KeepError, Keeping, Naming},
     source::ItemSource,
 };
@@ -62,38 +62,45 @@ impl Attempt<'_> {
             Ok(source) => source,
             Err(unsupported) => return self.fail(unsupported.code, unsupported.reason).await,
         };
-        match self.file(&source).await {
-            Ok(file) => self.settle(&file).await,
-            Err(fault) => self.conclude(fault).await,
+        let held = match held::of_source(self.h, &source).await {
+            Ok(held) => held,
+            // Without knowing what is held, nothing is to be failed.
+            Err(OperationError::Store(error)) if error.is_transient() => return self.put_off(of_store(&error)).await,
+            Err(error) => return self.conclude(error.into(), None).await,
+        };
+        match self.file(&source, held.as_ref()).await {
+            Ok(file) => self.settle(&file, None).await,
+            Err(fault) => self.conclude(fault, held.as_ref()).await,
         }
+    }
+
+    /// Ends an item whose last attempt died: by what is held of it, which that attempt may have brought itself.
+    pub(super) async fn stopped(self) -> Result<DownloadOutcome, OperationError> {
+        let held = match ItemSource::of(&self.record.item) {
+            Ok(source) => held::of_source(self.h, &source).await?,
+            Err(_) => None,
+        };
+        let begun = self.record.attempts;
+        let message = format!("{begun} downloads were begun, and the last was stopped before it came to an end");
+        self.end(ItemFailureCode::Stopped, message, held.as_ref()).await
     }
 
     /// The item's file, held or fetched.
-    async fn file(&self, source: &ItemSource) -> Result<KeptFile, Fault> {
-        let held = self.held(source).await?;
-        match (held, source.storage_type) {
+    async fn file(&self, source: &ItemSource, held: Option<&KeptFile>) -> Result<KeptFile, Fault> {
+        match held {
             // Another item has brought it since discovery, or an attempt that died before it could say so.
-            (Some(held), StorageType::Ipfs) => Ok(held),
-            (held, _) => self.fetch(source, held).await,
+            Some(held) if source.storage_type == StorageType::Ipfs && is_proved(source.storage_type, held) => {
+                Ok(held.clone())
+            }
+            held => self.fetch(source, held).await,
         }
     }
 
-    /// What is held of the source, where that will do today.
-    async fn held(&self, source: &ItemSource) -> Result<Option<KeptFile>, Fault> {
-        let h = self.h;
-        let found = h.catalog.held(std::slice::from_ref(&source.id)).await.map_err(OperationError::from)?;
-        let Some(held) = found.into_iter().next().map(|held| held.file) else { return Ok(None) };
-        let will_do = held::is_good_enough(source.storage_type, &held, h.settings.content.encryption)
-            && Openings::default().open(h, &held).await?
-            && is_there(h, &held).await.map_err(KeepError::from)?;
-        Ok(will_do.then_some(held))
-    }
-
-    async fn fetch(&self, source: &ItemSource, held: Option<KeptFile>) -> Result<KeptFile, Fault> {
+    async fn fetch(&self, source: &ItemSource, held: Option<&KeptFile>) -> Result<KeptFile, Fault> {
         let (h, key) = (self.h, self.key);
         let compression_level = h.settings.content.compression.then_some(h.settings.database.compression_level);
         let (keeping, chunks) = Keeping::begin(h, key, Naming::File { compression_level })?;
-        let validator = held.as_ref().and_then(|held| held.validator.as_ref());
+        let validator = held.and_then(|held| held.validator.as_ref());
         let fetched = self.in_time(self.fetcher.fetch(&source.location, validator, &chunks)).await;
         drop(chunks);
         match (fetched, held) {
@@ -103,12 +110,12 @@ impl Attempt<'_> {
             }
             (Ok(Fetched::NotModified), Some(held)) => {
                 keeping.give_up().await;
-                Ok(held)
+                Ok(held.clone())
             }
             (Ok(Fetched::NotModified), None) => {
                 keeping.give_up().await;
                 let message = "the origin says that the file has not changed, which nobody asked".to_owned();
-                Err(Fault::Fetch(FetchError { code: ItemFailureCode::InvalidAnswer, message, retry_after: None }))
+                Err(Fault::Fetch(failed(ItemFailureCode::InvalidAnswer, message)))
             }
             (Err(error), _) => match keeping.give_up().await {
                 // The file was no longer wanted because the store no longer took it.
@@ -125,17 +132,18 @@ impl Attempt<'_> {
         let left = Duration::try_from(left).unwrap_or_default();
         tokio::time::timeout(left, fetch).await.unwrap_or_else(|_| {
             let message = format!("the file did not come within the {} s that the function had left", left.as_secs());
-            Err(FetchError { code: ItemFailureCode::TimedOut, message, retry_after: None })
+            Err(failed(ItemFailureCode::TimedOut, message))
         })
     }
 
     /// `done` where this backup has fetched it, by this attempt or another, for this item or another.
-    async fn settle(&self, file: &KeptFile) -> Result<DownloadOutcome, OperationError> {
-        let file_name = file_name(&self.record.item, file.content_type.as_deref());
-        let settled_as = if file.fetched_at >= self.job.created_at {
-            Settled::Done { file_name: &file_name, file }
-        } else {
-            Settled::Unchanged { file_name: &file_name, file }
+    /// What was held before stands in where it could not be fetched, which is said.
+    async fn settle(&self, file: &KeptFile, failure: Option<&ItemFailure>) -> Result<DownloadOutcome, OperationError> {
+        let file_name = &file_name(&self.record.item, file.content_type.as_deref());
+        let settled_as = match failure {
+            _ if file.fetched_at >= self.job.created_at => Settled::Done { file_name, file },
+            None => Settled::Unchanged { file_name, file },
+            Some(failure) => Settled::Stale { file_name, file, failure },
         };
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
         let by_this = self.h.catalog.settle_item(id, content_id, settled_as, Timestamp::now()).await?;
@@ -148,21 +156,50 @@ impl Attempt<'_> {
         Ok(DownloadOutcome::of(fail_item(self.h, id, content_id, code, message).await?))
     }
 
-    async fn conclude(&self, fault: Fault) -> Result<DownloadOutcome, OperationError> {
+    /// Ends an item whose file is not to be had. What is held of it may be all that anybody has: a backup that did not
+    /// name it would let it be collected with the older backups.
+    async fn end(
+        &self,
+        code: ItemFailureCode,
+        message: String,
+        held: Option<&KeptFile>,
+    ) -> Result<DownloadOutcome, OperationError> {
+        let Some(file) = held else { return self.fail(code, message).await };
+        let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
+        tracing::info!(backupId = %id, contentId = content_id, %code, reason = message, "what is held of an item stands in");
+        self.settle(file, Some(&ItemFailure { code, message })).await
+    }
+
+    async fn conclude(&self, fault: Fault, held: Option<&KeptFile>) -> Result<DownloadOutcome, OperationError> {
         match fault {
             Fault::Keep(KeepError::Own(error)) => Err(error),
+            // What is held may be the very object that is damaged.
             Fault::Keep(KeepError::Damaged(problem)) => self.fail(ItemFailureCode::Store, problem).await,
-            Fault::Keep(KeepError::Store(error)) => self.again_or_fail(of_store(&error)).await,
-            Fault::Fetch(error) if error.is_transient() => self.again_or_fail(error).await,
-            Fault::Fetch(error) => self.fail(error.code, error.message).await,
+            Fault::Keep(KeepError::Store(error)) => self.again_or_end(of_store(&error), held).await,
+            Fault::Fetch(error) if !error.was_asked => self.put_off(error).await,
+            Fault::Fetch(error) if error.is_transient() => self.again_or_end(error, held).await,
+            Fault::Fetch(error) => self.end(error.code, error.message, held).await,
         }
     }
 
-    async fn again_or_fail(&self, error: FetchError) -> Result<DownloadOutcome, OperationError> {
+    /// Nobody was asked, which is no attempt: however often, no item fails for it.
+    async fn put_off(&self, error: FetchError) -> Result<DownloadOutcome, OperationError> {
+        let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
+        self.h.catalog.give_attempt_back(id, content_id).await?;
+        let after = wait_after(self.record.attempts, error.retry_after);
+        tracing::debug!(backupId = %id, contentId = content_id, reason = error.message, "a download was put off");
+        Ok(DownloadOutcome::Retry { after, reason: error.message })
+    }
+
+    async fn again_or_end(
+        &self,
+        error: FetchError,
+        held: Option<&KeptFile>,
+    ) -> Result<DownloadOutcome, OperationError> {
         let (attempt, most) = (self.record.attempts, self.h.settings.content.retry_attempts);
         if attempt >= most {
             let message = format!("{} (attempt {attempt} of {most})", error.message);
-            return self.fail(error.code, message).await;
+            return self.end(error.code, message, held).await;
         }
         let after = wait_after(attempt, error.retry_after);
         tracing::info!(
@@ -175,7 +212,11 @@ impl Attempt<'_> {
 
 /// The store may be back at the next attempt, whatever it said now.
 fn of_store(error: &StoreError) -> FetchError {
-    FetchError { code: ItemFailureCode::Store, message: error.to_string(), retry_after: None }
+    failed(ItemFailureCode::Store, error.to_string())
+}
+
+const fn failed(code: ItemFailureCode, message: String) -> FetchError {
+    FetchError { code, message, retry_after: None, was_asked: true }
 }
 
 /// Longer after each attempt, and no shorter than the origin asked for.

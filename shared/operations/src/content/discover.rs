@@ -343,9 +343,19 @@ async fn conclude(
         }
         Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => skipped(SkipReason::RunningElsewhere),
         Err(RunFault::Failed(error)) => {
+            if error.is_transient() && is_to_go_on(h, run).await {
+                return Err(error);
+            }
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the discovery failed");
             Ok(DiscoveryOutcome::Failed(Box::new(settle::fail_run(h, run, error.failure()).await?)))
         }
         Err(RunFault::Unknown(error)) => Err(error),
     }
+}
+
+/// Whether a fault that may pass leaves this discovery to another run: where there is a cursor to go on from, the event's
+/// source tries again, and after it the sweep. One that has found nothing yet fails at once, and says why.
+async fn is_to_go_on(h: &Holdfast, run: &Run) -> bool {
+    let found = h.catalog.content_work(&run.job.backup_id).await.is_ok_and(|work| work.found > 0);
+    found && wait(h, run, Timestamp::now() + HANDED_ON_FOR).await.unwrap_or(false)
 }

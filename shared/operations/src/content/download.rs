@@ -4,11 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_content::{FetchSettings, Fetcher, Gateway, Origin};
-use holdfast_domain::{DownloadMessage, ItemFailureCode, ItemRecord, Timestamp, settings::Settings};
+use holdfast_domain::{DownloadMessage, ItemRecord, Timestamp, settings::Settings};
 use jiff::SignedDuration;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{attempt::Attempt, fail_item, fan_in::running};
+use super::{attempt::Attempt, fan_in::running};
 use crate::{
     Holdfast, OperationError,
     run::RunLimits,
@@ -128,16 +128,22 @@ pub async fn download_item(
     let Some(job) = running(h, &message.backup_id).await? else { return Ok(DownloadOutcome::AlreadySettled) };
     // Before an attempt is counted: that the repository is away is no fault of the item's.
     let key = downloader.key(h).await?;
-    let record = match begin(h, message).await? {
-        Begun::Attempt(record) => *record,
-        Begun::Ended(outcome) => return Ok(outcome),
+    let attempt = |record: Box<ItemRecord>| {
+        let record = *record;
+        Attempt { h, fetcher: &downloader.fetcher, key: &key, job, record, limits }
     };
     // Boxed: everything between network and store is inside, and callers embed this future in their own.
-    Box::pin(Attempt { h, fetcher: &downloader.fetcher, key: &key, job, record, limits }.run()).await
+    match begin(h, message).await? {
+        Begun::Attempt(record) => Box::pin(attempt(record).run()).await,
+        Begun::Stopped(record) => Box::pin(attempt(record).stopped()).await,
+        Begun::Ended(outcome) => Ok(outcome),
+    }
 }
 
 enum Begun {
     Attempt(Box<ItemRecord>),
+    /// All attempts are used up, and the last one died.
+    Stopped(Box<ItemRecord>),
     Ended(DownloadOutcome),
 }
 
@@ -146,10 +152,8 @@ async fn begin(h: &Holdfast, message: &DownloadMessage) -> Result<Begun, Operati
     let DownloadMessage { backup_id, content_id } = message;
     let most = h.settings.content.retry_attempts;
     let found = h.catalog.get_item(backup_id, content_id).await?;
-    let Some(attempts) = found.map(|record| record.attempts) else {
-        return Ok(Begun::Ended(DownloadOutcome::AlreadySettled));
-    };
-    if attempts < most {
+    let Some(record) = found else { return Ok(Begun::Ended(DownloadOutcome::AlreadySettled)) };
+    if record.attempts < most {
         let begun = h.catalog.begin_attempt(backup_id, content_id, Timestamp::now()).await?;
         return Ok(
             begun.map_or(Begun::Ended(DownloadOutcome::AlreadySettled), |record| Begun::Attempt(Box::new(record)))
@@ -159,7 +163,5 @@ async fn begin(h: &Holdfast, message: &DownloadMessage) -> Result<Begun, Operati
         let reason = "its last attempt may be at work".to_owned();
         return Ok(Begun::Ended(DownloadOutcome::Retry { after: WAIT_FOR_ANOTHER, reason }));
     }
-    let message = format!("{attempts} downloads were begun, and the last was stopped before it came to an end");
-    let by_this = fail_item(h, backup_id, content_id, ItemFailureCode::Stopped, message).await?;
-    Ok(Begun::Ended(DownloadOutcome::of(by_this)))
+    Ok(Begun::Stopped(Box::new(record)))
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Verified};
 use holdfast_storage::StoreError;
 
+use super::source::ItemSource;
 use crate::{Holdfast, OperationError};
 
 /// The objects of a file.
@@ -16,8 +17,27 @@ pub(super) fn objects(file: &KeptFile) -> impl Iterator<Item = &StoredObject> {
 /// Whether what is held of a source is as good as what would be kept of it today. An IPFS file that no CID vouches for
 /// is fetched again: a gateway that proves it may be up by now.
 pub(super) fn is_good_enough(storage_type: StorageType, file: &KeptFile, encrypt: bool) -> bool {
-    let is_proved = storage_type == StorageType::Gaia || (file.verified == Verified::Cid && file.dag.is_some());
-    is_proved && (!encrypt || objects(file).all(|object| object.encryption.is_some()))
+    is_proved(storage_type, file) && is_encrypted_as_asked(file, encrypt)
+}
+
+/// Whether no gateway could prove more of it.
+pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
+    storage_type == StorageType::Gaia || (file.verified == Verified::Cid && file.dag.is_some())
+}
+
+fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
+    !encrypt || objects(file).all(|object| object.encryption.is_some())
+}
+
+/// What is held of a source and may be referred to today: encrypted where that is asked for, readable, and there. It may
+/// be no more proved than it was when it was fetched.
+pub(super) async fn of_source(h: &Holdfast, source: &ItemSource) -> Result<Option<KeptFile>, OperationError> {
+    let found = h.catalog.held(std::slice::from_ref(&source.id)).await?;
+    let Some(held) = found.into_iter().next().map(|held| held.file) else { return Ok(None) };
+    let is_usable = is_encrypted_as_asked(&held, h.settings.content.encryption)
+        && Openings::default().open(h, &held).await?
+        && is_there(h, &held).await?;
+    Ok(is_usable.then_some(held))
 }
 
 /// Which key epochs open, each tried once.

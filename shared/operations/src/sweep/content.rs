@@ -25,6 +25,8 @@ const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(48);
 const INCOMING_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// Items looked at in one call.
 const PAGE: u32 = 1000;
+/// The most that one sweep sends again: there is more for it to look at, and messages that merely wait are no loss.
+const MOST_SENT_AGAIN: u64 = 50_000;
 /// Items settled at a time.
 const CONCURRENCY: usize = 32;
 
@@ -152,6 +154,9 @@ async fn send_again(
         let Some(last) = page.last().cloned() else { return Ok(sent) };
         send(h, queue, id, &page).await?;
         sent += page.len() as u64;
+        if sent >= MOST_SENT_AGAIN {
+            return Ok(sent);
+        }
         after = Some(last);
     }
 }

@@ -251,11 +251,37 @@ async fn changed_gaia_content_is_a_new_object_and_the_old_one_stays() {
     let new = f.item(&id, "1").await.file.unwrap();
     assert_eq!((f.content_of(&old).await, f.content_of(&new).await), (b"one".to_vec(), b"two".to_vec()));
     f.finish(&id).await;
-    // Gone at its origin: this backup says so, and the copies stay.
+    // Gone at its origin: this backup says so, and names the copy.
     f.node.remove_gaia("1.bin").await;
     let id = f.up_to_finalize().await;
-    assert!(f.by_status(&id, ItemStatus::Failed).await.contains(&"1".to_owned()));
+    let record = f.item(&id, "1").await;
+    assert_eq!((record.status, record.error.unwrap().code), (ItemStatus::Unchanged, ItemFailureCode::NotFound));
+    assert_eq!(record.file.unwrap().object, new.object);
     assert_eq!(f.content_of(&new).await, b"two");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_last_attempt_held_before_it_died_is_what_it_did() {
+    let f = Fixture::new(&[]).await;
+    f.fill(2).await;
+    f.insert([item(3, "gaia", &format!("{}/gaia/nowhere", f.node.address()))]).await;
+    let id = f.trigger().await;
+    f.discover(&id).await;
+    f.download_all().await;
+    let update = mongodb::bson::doc! {
+        "$set": { "status": "pending", "attempts": 3_i64, "attemptedAt": mongodb::bson::DateTime::from_millis(0) },
+        "$unset": { "file": "", "fileName": "", "error": "" },
+    };
+    f.rows("backup_items").update_many(mongodb::bson::doc! {}, update).await.unwrap();
+    f.node.reset_requests().await;
+    for content_id in ["1", "2", "3"] {
+        assert_eq!(f.download(&Fixture::message(&id, content_id)).await, DownloadOutcome::Settled);
+    }
+    let requests = f.node.requests().await;
+    assert_eq!((requests.gateway.car, requests.gaia.full, requests.gaia.not_modified), (0, 0, 0), "{requests:?}");
+    assert_eq!(f.by_status(&id, ItemStatus::Done).await, ["1", "2"]);
+    assert_eq!(f.item(&id, "3").await.error.unwrap().code, ItemFailureCode::Stopped);
     f.remove().await;
 }
 

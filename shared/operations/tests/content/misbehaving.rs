@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use holdfast_domain::{BackupId, ItemFailureCode, ItemStatus};
-use holdfast_operations::DownloadOutcome;
+use holdfast_domain::{BackupId, ItemFailureCode, ItemStatus, Timestamp};
+use holdfast_operations::{DownloadOutcome, content_items, finalize_if_settled};
 use holdfast_testing::{Origin, TestStore, origin::Answer};
 
 use crate::fixture::{Fixture, file_of, item, noise};
@@ -117,6 +117,51 @@ async fn an_origin_that_asks_to_wait_is_given_its_time() {
         matches!(&outcome, DownloadOutcome::Retry { after, .. } if *after >= Duration::from_secs(95)),
         "{outcome:?}"
     );
+    stage.f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_stands_in_for_what_its_origin_has_no_more() {
+    use ItemFailureCode::{Gone, NotFound, Refused, Unavailable};
+    let file = file_of(1);
+    for (status, code) in [(404, NotFound), (410, Gone), (403, Refused), (500, Unavailable)] {
+        let Stage { f, origin, id: first } = Stage::new(&[], [Answer::ok(file.clone())]).await;
+        f.download_all().await;
+        assert!(finalize_if_settled(&f.holdfast, &first, Timestamp::now()).await.unwrap());
+        f.finish(&first).await;
+        origin.answer("/file", [Answer::status(status)]);
+        let id = f.up_to_finalize().await;
+        let (old, new) = (f.item(&first, "1").await, f.item(&id, "1").await);
+        assert_eq!((new.status, new.file.as_ref()), (ItemStatus::Unchanged, old.file.as_ref()), "{status}");
+        assert_eq!(new.error.unwrap().code, code);
+        let job = f.finish(&id).await;
+        assert_eq!(job.status, holdfast_domain::JobStatus::Completed, "{:?}", job.error);
+        let items = job.items.unwrap();
+        assert_eq!((items.expected, items.unchanged, items.failed), (1, 1, 0));
+        // By the store alone: what retention goes by.
+        let mut listed = Vec::new();
+        content_items(&f.holdfast.repository, &id, |item| listed.push(item)).await.unwrap();
+        assert_eq!(listed[0].file, old.file);
+        assert_eq!(listed[0].error.as_ref().unwrap().code, code);
+        assert_eq!(f.content_of(&old.file.unwrap()).await, file);
+        f.assert_nothing_on_its_way().await;
+        f.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_is_left_alone_costs_no_attempts_and_fails_nothing() {
+    let throttled = Answer::status(429).with_header("Retry-After", 100);
+    let stage = Stage::new(&[], [throttled]).await;
+    stage.attempt().await;
+    for _ in 0..5 {
+        let outcome = stage.attempt().await;
+        let waits = |after: Duration| after >= Duration::from_secs(90);
+        assert!(matches!(&outcome, DownloadOutcome::Retry { after, .. } if waits(*after)), "{outcome:?}");
+        let record = stage.f.item(&stage.id, "1").await;
+        assert_eq!((record.status, record.attempts), (ItemStatus::Pending, 1));
+    }
+    assert_eq!(stage.origin.requests().len(), 1);
     stage.f.remove().await;
 }
 

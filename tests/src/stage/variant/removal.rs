@@ -70,7 +70,7 @@ impl Variant {
 
     async fn catalogued(&self) -> Vec<String> {
         let mut rows = Vec::new();
-        for collection in ["backup_jobs", "backup_leases", "backup_items", "content_objects"] {
+        for collection in ["backup_jobs", "backup_leases", "backup_items", "backup_verifications", "content_objects"] {
             let found: Vec<Document> = self.rows(collection).find(doc! {}).await.unwrap().try_collect().await.unwrap();
             rows.extend(found.iter().map(ToString::to_string));
         }
@@ -90,7 +90,8 @@ impl Variant {
         self.processes().iter().for_each(Process::kill);
         self.remove_bucket().await;
         let key = self.environment.contains_key("BACKUP_ENCRYPTION_KEY").then_some("EncryptionKeySecretArn");
-        for parameter in ["MongoUriSecretArn", "CatalogUriSecretArn"].into_iter().chain(key) {
+        let drills = self.environment.contains_key("BACKUP_DRILL_URI").then_some("DrillUriSecretArn");
+        for parameter in ["MongoUriSecretArn", "CatalogUriSecretArn"].into_iter().chain(key).chain(drills) {
             let input = json!({ "SecretId": format!("{}/{parameter}", self.name), "ForceDeleteWithoutRecovery": true });
             self.aws.json("secretsmanager", "secretsmanager.DeleteSecret", &input).await;
         }

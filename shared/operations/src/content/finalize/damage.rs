@@ -3,9 +3,9 @@
 
 use holdfast_domain::{BackupId, ItemFailure, ItemFailureCode, ItemRecord, StoredObject, Timestamp};
 
-use crate::{Holdfast, OperationError, content::source::ItemSource};
+use crate::{Holdfast, OperationError};
 
-/// Settles the item as failed after all, and forgets that its source is held.
+/// Settles the item as failed after all, and forgets that the object is held.
 pub(super) async fn fail_item(
     h: &Holdfast,
     id: &BackupId,
@@ -20,8 +20,7 @@ pub(super) async fn fail_item(
         message: format!("what the store holds of it cannot be used: {problem}"),
     };
     h.catalog.fail_item_after_all(id, content_id, key, &failure, Timestamp::now()).await?;
-    if let Ok(source) = ItemSource::of(&record.item) {
-        h.catalog.forget(&source.id, key).await?;
-    }
+    // Of every source: one whose item is long removed would go on vouching for it.
+    h.catalog.forget_objects(std::slice::from_ref(key)).await?;
     Ok(())
 }

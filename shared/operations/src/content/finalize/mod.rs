@@ -84,6 +84,9 @@ enum Ending {
     OutOfTime,
 }
 
+/// From here on a run takes on a single entry.
+const MOST_FRUITLESS: u64 = 16;
+
 /// What there is to show for a run's time.
 #[derive(Default)]
 struct Gain {
@@ -94,9 +97,11 @@ struct Gain {
 }
 
 impl Gain {
-    /// Whether this run and the one before it came to nothing, not even an entry of the archive.
+    /// Whether this run and the one before it came to nothing, not even an entry of the archive; or whether entries were
+    /// written by many runs, the last of them of one entry each, and none of them could store its volume.
     fn is_nothing_again(&self) -> bool {
-        self.fruitless.load(Ordering::Relaxed) > 0 && self.entries.load(Ordering::Relaxed) == 0
+        let fruitless = self.fruitless.load(Ordering::Relaxed);
+        (fruitless > 0 && self.entries.load(Ordering::Relaxed) == 0) || fruitless > MOST_FRUITLESS
     }
 }
 
