@@ -34,7 +34,9 @@ async fn ten_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
     backed_up(&variant, FEW, 0).await;
     let with_few = peaks(&variant);
     // An allocator keeps what it has had: the next run begins anew.
-    processes_of_content(&variant).iter().for_each(|(_, process)| process.kill());
+    for (_, process) in processes_of_content(&variant) {
+        process.kill();
+    }
     variant.publish(&pieces_from(&node, FEW, MANY).await).await;
     let id = backed_up(&variant, MANY, FEW).await;
     let with_many = peaks(&variant);
