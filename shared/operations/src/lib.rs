@@ -80,7 +80,7 @@ pub use self::{
     trigger::{abandon, record_misconfigured, trigger},
     verify::{
         DueReport, Verification, VerifyOutcome, compare_with_job, drill, expect_level, expect_verifiable, is_small,
-        record_verification, remove_dead_scratch, verify, verify_due, verify_on_request,
+        record_verification, remove_dead_scratch, verify, verify_due, verify_on_request, verify_while_waiting,
     },
 };
 

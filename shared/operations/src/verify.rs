@@ -27,7 +27,7 @@ pub use self::{
     drill::drill,
     due::{DueReport, verify_due},
     job_row::compare_with_job,
-    on_request::{VerifyOutcome, expect_level, expect_verifiable, is_small, verify_on_request},
+    on_request::{VerifyOutcome, expect_level, expect_verifiable, is_small, verify_on_request, verify_while_waiting},
     scratch::remove_dead_scratch,
 };
 use crate::{OperationError, Repository};

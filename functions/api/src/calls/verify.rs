@@ -12,8 +12,7 @@ use axum::{
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
 use holdfast_lambda::Function;
 use holdfast_operations::{
-    OperationError, RunLimits, Verification, VerifyOutcome, expect_level, expect_verifiable, is_small,
-    verify_on_request,
+    OperationError, Verification, VerifyOutcome, expect_level, expect_verifiable, is_small, verify_while_waiting,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -88,13 +87,12 @@ async fn at_once(
     level: VerificationLevel,
 ) -> Result<Option<Verification>, Failure> {
     let holdfast = function.holdfast().await?;
-    let verifying = Box::pin(verify_on_request(holdfast, id, level, RunLimits::none(), Timestamp::now()));
-    match tokio::time::timeout(PATIENCE, verifying).await {
-        Err(_) | Ok(Ok(VerifyOutcome::HandOn)) => Ok(None),
-        Ok(Ok(VerifyOutcome::Done(verification))) => Ok(Some(*verification)),
-        Ok(Ok(VerifyOutcome::Elsewhere)) => Err(OperationError::AlreadyVerifying(id.clone()).into()),
-        Ok(Ok(VerifyOutcome::Gone)) => Err(OperationError::NotFound(id.clone()).into()),
-        Ok(Err(error)) => Err(error.into()),
+    let verifying = Box::pin(verify_while_waiting(holdfast, id, level, PATIENCE, Timestamp::now()));
+    match verifying.await? {
+        None | Some(VerifyOutcome::HandOn) => Ok(None),
+        Some(VerifyOutcome::Done(verification)) => Ok(Some(*verification)),
+        Some(VerifyOutcome::Elsewhere) => Err(OperationError::AlreadyVerifying(id.clone()).into()),
+        Some(VerifyOutcome::Gone) => Err(OperationError::NotFound(id.clone()).into()),
     }
 }
 

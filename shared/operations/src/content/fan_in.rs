@@ -1,10 +1,12 @@
 //! Fan-in: who finds that every item is settled takes the backup on, once. It counts a set of settled items, never
 //! messages.
 
-use holdfast_catalog::{CatalogError, JobChange, Source};
-use holdfast_domain::{BackupId, DownloadMessage, ItemFailureCode, Job, JobStatus, Timestamp};
+use holdfast_catalog::{CatalogError, JobChange, Settled, Source};
+use holdfast_domain::{
+    BackupId, ContentItem, DownloadMessage, ItemFailure, ItemFailureCode, Job, JobStatus, Timestamp, file_name,
+};
 
-use super::{HANDED_ON_FOR, fail_item};
+use super::{HANDED_ON_FOR, fail_item, held, source::ItemSource};
 use crate::{Holdfast, OperationError};
 
 /// The job, where its downloads go on.
@@ -62,5 +64,24 @@ pub async fn settle_undelivered(
          workers' log",
         record.attempts
     );
-    fail_item(h, backup_id, content_id, ItemFailureCode::NotDelivered, reason).await
+    give_item_up(h, backup_id, &record.item, reason).await
+}
+
+/// Settles an item that no download settled; `true` where this call did it. What is held of its source stands in, so that
+/// the only copy of a file keeps being referred to, and the list says so; without any it has failed.
+pub(crate) async fn give_item_up(
+    h: &Holdfast,
+    backup_id: &BackupId,
+    item: &ContentItem,
+    message: String,
+) -> Result<bool, OperationError> {
+    let code = ItemFailureCode::NotDelivered;
+    let held = match ItemSource::of(item) {
+        Ok(source) => held::of_source(h, &source).await?,
+        Err(_) => None,
+    };
+    let Some(file) = held else { return fail_item(h, backup_id, &item.content_id, code, message).await };
+    let (file_name, failure) = (file_name(item, file.content_type.as_deref()), ItemFailure { code, message });
+    let settled = Settled::Stale { file_name: &file_name, file: &file, failure: &failure };
+    Ok(h.catalog.settle_item(backup_id, &item.content_id, settled, Timestamp::now()).await?)
 }

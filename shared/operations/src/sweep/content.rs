@@ -3,14 +3,16 @@
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{Lease, Source};
-use holdfast_domain::{BackupId, BackupType, ItemFailureCode, Job, JobStatus, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus, ObjectKey, Timestamp};
 use jiff::SignedDuration;
 
 use super::{SweepReport, settle_as_dead};
 use crate::{
     Holdfast, OperationError,
     content::{
-        DOWNLOADS_END_AFTER, HANDED_ON_FOR, HandOn, discover::send, fail_item, fan_in::finalize_if_settled,
+        DOWNLOADS_END_AFTER, HANDED_ON_FOR, HandOn,
+        discover::send,
+        fan_in::{finalize_if_settled, give_item_up},
         queue::DownloadQueue,
     },
     lease::is_dead,
@@ -170,7 +172,10 @@ async fn give_up(h: &Holdfast, id: &BackupId) -> Result<u64, OperationError> {
         let hours = DOWNLOADS_END_AFTER.as_hours();
         let failing = page.iter().map(|content_id| async move {
             let message = format!("it was not settled within the {hours} hours that a backup's downloads have");
-            fail_item(h, id, content_id, ItemFailureCode::NotDelivered, message).await
+            match h.catalog.get_item(id, content_id).await? {
+                Some(record) => give_item_up(h, id, &record.item, message).await,
+                None => Ok(false),
+            }
         });
         let settled: Vec<bool> =
             futures_util::stream::iter(failing).buffer_unordered(CONCURRENCY).try_collect().await?;

@@ -116,7 +116,37 @@ pub async fn verify_on_request(
     now: Timestamp,
 ) -> Result<VerifyOutcome, OperationError> {
     let Some((claim, so_far)) = Claim::take(h, id, level).await? else { return Ok(VerifyOutcome::Elsewhere) };
-    match Box::pin(at_level(h, id, level, limits, now, &claim, so_far)).await {
+    let verified = Box::pin(at_level(h, id, level, limits, now, &claim, so_far)).await;
+    end(h, claim, verified).await
+}
+
+/// The same for somebody who waits for the result; none where it takes longer than they do, and is left to be asked for.
+///
+/// # Errors
+/// As [`verify_on_request`].
+pub async fn verify_while_waiting(
+    h: &Holdfast,
+    id: &BackupId,
+    level: VerificationLevel,
+    patience: Duration,
+    now: Timestamp,
+) -> Result<Option<VerifyOutcome>, OperationError> {
+    let Some((claim, so_far)) = Claim::take(h, id, level).await? else { return Ok(Some(VerifyOutcome::Elsewhere)) };
+    let verifying = Box::pin(at_level(h, id, level, RunLimits::none(), now, &claim, so_far));
+    let verified = tokio::time::timeout(patience, verifying).await;
+    match verified {
+        Ok(verified) => end(h, claim, verified).await.map(Some),
+        // Or who does it next would take this run for one that is still at it.
+        Err(_) => claim.end().await.map(|()| None),
+    }
+}
+
+async fn end(
+    h: &Holdfast,
+    claim: Claim,
+    verified: Result<Option<Verification>, OperationError>,
+) -> Result<VerifyOutcome, OperationError> {
+    match verified {
         Ok(Some(verification)) => {
             let outcome = record(h, verification).await;
             claim.end().await?;

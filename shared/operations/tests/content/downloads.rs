@@ -303,6 +303,20 @@ async fn a_dead_letter_settles_its_item_so_that_the_backup_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_of_an_item_that_was_given_up_stays_referred_to() {
+    let f = Fixture::new(&[]).await;
+    f.add_gaia(1, "the only copy").await;
+    f.back_up().await;
+    let id = f.trigger().await;
+    f.discover(&id).await;
+    assert!(settle_undelivered(&f.holdfast, &Fixture::message(&id, "1"), Timestamp::now()).await.unwrap());
+    let record = f.item(&id, "1").await;
+    assert_eq!((record.status, record.error.unwrap().code), (ItemStatus::Unchanged, ItemFailureCode::NotDelivered));
+    assert_eq!(f.content_of(&record.file.unwrap()).await, b"the only copy");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_backup_refers_to_is_held_before_its_item_is_settled() {
     let f = Fixture::new(&[]).await;
     f.fill(2).await;

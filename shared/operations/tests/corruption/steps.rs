@@ -2,7 +2,7 @@
 
 use holdfast_catalog::{VerificationClaim, VerifiedSoFar};
 use holdfast_domain::{Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{RunLimits, VerifyOutcome, verify_on_request};
+use holdfast_operations::{RunLimits, VerifyOutcome, verify_on_request, verify_while_waiting};
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 
@@ -80,6 +80,21 @@ async fn a_run_that_was_killed_is_gone_on_with_and_a_living_one_is_left_alone() 
     assert_eq!(catalog.verifying().await.unwrap().len(), 1);
     catalog.end_verification(&id, "b").await.unwrap();
     assert_eq!(catalog.verifying().await.unwrap(), []);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_wait_for_the_end_leaves_it_to_the_next() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let (id, now) = (f.back_up().await.backup_id, Timestamp::now());
+    let faults = FaultStore::new(f.holdfast.repository.store().clone());
+    faults.on_every(Operation::Get, Fault::Hang);
+    let patience = std::time::Duration::from_millis(200);
+    let waited = verify_while_waiting(&f.over(faults), &id, LEVEL, patience, now).await.unwrap();
+    assert!(waited.is_none(), "{waited:?}");
+    let outcome = verify_on_request(&f.holdfast, &id, LEVEL, RunLimits::none(), now).await.unwrap();
+    assert!(matches!(outcome, VerifyOutcome::Done(_)), "{outcome:?}");
     f.remove().await;
 }
 
