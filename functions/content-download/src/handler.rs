@@ -4,12 +4,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use holdfast_domain::{BackupId, DownloadMessage, Timestamp};
-use holdfast_lambda::{Function, InvocationError, SqsQueue};
-use holdfast_operations::{
-    DownloadOutcome, Downloader, Holdfast, OperationError, RunLimits, Step, download_item, finalize_if_settled,
-};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use holdfast_domain::{DownloadMessage, Timestamp};
+use holdfast_lambda::{Function, InvocationError, SqsQueue, comes_again, hand_on_if_settled, message_in};
+use holdfast_operations::{DownloadOutcome, Downloader, OperationError, RunLimits, download_item};
 use tokio::sync::OnceCell;
 
 /// After a fault of our own side, a message is seen again this much later.
@@ -39,7 +37,7 @@ impl Worker {
         let mut again = Vec::new();
         let mut backups = BTreeSet::new();
         for record in batch.records {
-            let Some(message) = read(&record) else { continue };
+            let Some(message) = message_in(&record) else { continue };
             let outcome = Box::pin(download_item(holdfast, downloader, &message, limits)).await;
             if let Some(wait) = wait_of(&message, outcome) {
                 show_again(&queue, &record, wait).await;
@@ -48,33 +46,12 @@ impl Worker {
             backups.insert(message.backup_id);
         }
         for backup_id in backups {
-            self.finalize(holdfast, &backup_id).await;
+            hand_on_if_settled(&self.function, holdfast, &backup_id).await;
         }
-        let failures = again.into_iter().filter_map(|record| record.message_id).map(failure);
         let mut response = SqsBatchResponse::default();
-        response.batch_item_failures = failures.collect();
+        response.batch_item_failures = again.into_iter().map(comes_again).collect();
         Ok(response)
     }
-
-    /// Where this batch settled the last item, the backup is handed on. What goes wrong here is found by the sweep: the
-    /// items are settled, and no message is to come again for it.
-    async fn finalize(&self, holdfast: &Holdfast, backup_id: &BackupId) {
-        let finalized = async {
-            if finalize_if_settled(holdfast, backup_id, Timestamp::now()).await? {
-                self.function.hand_on(backup_id, Step::Finalize).await?;
-            }
-            Ok::<_, OperationError>(())
-        };
-        if let Err(error) = finalized.await {
-            tracing::warn!(backupId = %backup_id, %error, "a backup was not handed on; the sweep will do it");
-        }
-    }
-}
-
-/// The message of a record. One that is none would come again for ever.
-fn read(record: &SqsMessage) -> Option<DownloadMessage> {
-    let message = serde_json::from_str(record.body.as_deref().unwrap_or_default());
-    message.inspect_err(|error| tracing::error!(%error, "a message that is not one of Holdfast was dropped")).ok()
 }
 
 /// How long until the message is seen again; `None` where it is done with.
@@ -98,16 +75,10 @@ async fn show_again(queue: &SqsQueue, record: &SqsMessage, wait: Duration) {
     }
 }
 
-fn failure(message_id: String) -> BatchItemFailure {
-    let mut failure = BatchItemFailure::default();
-    failure.item_identifier = message_id;
-    failure
-}
-
 #[cfg(test)]
 mod tests {
     use holdfast_database::Connection;
-    use holdfast_domain::{BackupType, JobStatus, Secret, settings::ReadPreference};
+    use holdfast_domain::{BackupId, BackupType, JobStatus, Secret, settings::ReadPreference};
     use holdfast_lambda::Clients;
     use holdfast_operations::{BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger};
     use holdfast_testing::{FileShape, IpfsNode, Origin, TestStore, aws_config, origin::Answer, parts, unique};

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use holdfast_domain::{BackupId, BackupType, DownloadMessage, Timestamp};
-use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric, answer, tell};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use holdfast_domain::{BackupId, BackupType, Timestamp};
+use holdfast_lambda::{
+    Event, EventFault, Function, InvocationError, Metric, answer, comes_again, hand_on_if_settled, message_in, tell,
+};
 use holdfast_operations::{
-    BackupOutcome, FinalizeOutcome, Holdfast, OperationError, RunLimits, Step, finalize_content, finalize_if_settled,
-    settle_undelivered,
+    BackupOutcome, FinalizeOutcome, OperationError, RunLimits, Step, finalize_content, settle_undelivered,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,12 +52,12 @@ async fn settle(function: &Function, batch: SqsEvent) -> Result<SqsBatchResponse
     let mut backups = BTreeSet::new();
     let mut given_up = 0_u32;
     for record in batch.records {
-        let Some(message) = read(&record) else { continue };
+        let Some(message) = message_in(&record) else { continue };
         match settle_undelivered(holdfast, &message, Timestamp::now()).await {
             Ok(settled) => given_up += u32::from(settled),
             Err(error) => {
                 tracing::error!(backupId = %message.backup_id, %error, "a dead letter could not be settled");
-                response.batch_item_failures.push(failure(record));
+                response.batch_item_failures.push(comes_again(record));
             }
         }
         backups.insert(message.backup_id);
@@ -65,33 +66,9 @@ async fn settle(function: &Function, batch: SqsEvent) -> Result<SqsBatchResponse
         function.metrics().emit(BackupType::Content, &[(Metric::ItemsUndelivered, given_up.into())]);
     }
     for backup_id in backups {
-        hand_on(function, holdfast, &backup_id).await;
+        hand_on_if_settled(function, holdfast, &backup_id).await;
     }
     Ok(response)
-}
-
-/// What goes wrong here is found by the sweep.
-async fn hand_on(function: &Function, holdfast: &Holdfast, id: &BackupId) {
-    let handed_on = async {
-        if finalize_if_settled(holdfast, id, Timestamp::now()).await? {
-            function.hand_on(id, Step::Finalize).await?;
-        }
-        Ok::<_, OperationError>(())
-    };
-    if let Err(error) = handed_on.await {
-        tracing::warn!(backupId = %id, %error, "a backup was not handed on; the sweep will do it");
-    }
-}
-
-fn read(record: &SqsMessage) -> Option<DownloadMessage> {
-    let message = serde_json::from_str(record.body.as_deref().unwrap_or_default());
-    message.inspect_err(|error| tracing::error!(%error, "a dead letter that is not one of Holdfast was dropped")).ok()
-}
-
-fn failure(record: SqsMessage) -> BatchItemFailure {
-    let mut failure = BatchItemFailure::default();
-    failure.item_identifier = record.message_id.unwrap_or_default();
-    failure
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! The environment is read here and nowhere else. What is done with all this is the use cases' to say.
 
+mod batch;
 mod clients;
 mod environment;
 mod event;
@@ -16,6 +17,7 @@ mod secrets;
 mod settings;
 mod telemetry;
 
+pub use batch::{comes_again, hand_on_if_settled, message_in};
 pub use clients::Clients;
 pub use event::{Event, EventFault, request};
 pub use events::{EventError, Events};
