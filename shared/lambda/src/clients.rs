@@ -7,9 +7,8 @@ use holdfast_catalog::Catalog;
 use holdfast_codec::{AgeRecipient, KeyEncryptionKey, KeyError};
 use holdfast_domain::settings::{Reading, SettingError, Settings, SettingsError};
 use holdfast_operations::{Holdfast, Keyring, Observer, Openers, OperationError, Preflight, Repository};
-use holdfast_storage::{S3Store, s3_client};
 
-use crate::{Events, SqsQueue, settings};
+use crate::{Events, SqsQueue, settings, stores};
 
 /// What builds clients.
 #[derive(Debug, Clone)]
@@ -53,10 +52,8 @@ impl Clients {
 
     fn repository_with(&self, settings: &Settings, keyring: Keyring) -> Result<Repository, OperationError> {
         let location = settings.store.clone().ok_or_else(|| fault("BACKUP_STORE", NO_STORE))?;
-        // A local stand-in has no name for each bucket.
-        let client = s3_client(&self.aws, self.aws.endpoint_url().is_some());
-        let store = S3Store::new(client, &location.bucket, &location.prefix);
-        Ok(Repository::new(Arc::new(store), location, keyring))
+        let store = stores::open(&self.aws, &settings.cloud, &location)?;
+        Ok(Repository::new(store, location, keyring))
     }
 
     /// What the use cases work with. Nothing is sent yet.
@@ -106,10 +103,10 @@ fn parsed<S: ?Sized, T>(
     setting.map(parse).transpose().map_err(|error| fault(name, error.to_string()))
 }
 
-pub(crate) const NO_STORE: &str = "is not set, it takes s3://bucket or s3://bucket/prefix";
+pub(crate) const NO_STORE: &str = "is not set, it takes s3://bucket/prefix, file:///directory, gs://… or az://…";
 
 const NO_QUEUE: &str = "is not set, it takes the URL of an SQS queue; the template sets it";
 
-fn fault(name: &str, problem: impl Into<String>) -> OperationError {
+pub(crate) fn fault(name: &str, problem: impl Into<String>) -> OperationError {
     SettingsError(vec![SettingError::new(name, problem)]).into()
 }

@@ -15,6 +15,7 @@ mod queue;
 mod report;
 mod secrets;
 mod settings;
+mod stores;
 mod telemetry;
 
 pub use batch::{comes_again, hand_on_if_settled, message_in};

@@ -65,7 +65,7 @@ async fn planned(items: i64) -> u64 {
     let variables = variables.map(|(name, database)| (name.to_owned(), server.uri("", database)));
     let settings = holdfast_domain::settings::read(variables).settings.unwrap();
     let store = TestStore::new().await;
-    let location = StoreLocation { bucket: store.bucket.clone(), prefix: format!("{}/", store.prefix) };
+    let location = StoreLocation::S3 { bucket: store.bucket.clone(), prefix: format!("{}/", store.prefix) };
     let h = Holdfast {
         repository: Repository::new(Arc::clone(&store.store), location, Keyring::new(None, None)),
         catalog: Catalog::from_settings(&settings).await.unwrap(),

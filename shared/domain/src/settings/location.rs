@@ -1,49 +1,261 @@
-//! Where the repository is: `s3://bucket/prefix`.
+//! Where a repository is: in S3, in a directory, in Google Cloud Storage, in Azure Blob Storage.
 
-use std::fmt;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
-/// A repository's place in S3.
+use url::Url;
+
+use crate::ObjectKey;
+
+/// A repository's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreLocation {
-    /// The bucket's name.
-    pub bucket: String,
-    /// What every key starts with: empty, or ending in `/`.
-    pub prefix: String,
+pub enum StoreLocation {
+    /// `s3://bucket/prefix`: S3, or what speaks its protocol.
+    S3 {
+        /// The bucket's name.
+        bucket: String,
+        /// What every key starts with: empty, or ending in `/`.
+        prefix: String,
+    },
+    /// `gs://bucket/prefix`: Google Cloud Storage, by its S3-compatible interface.
+    Gcs {
+        /// The bucket's name.
+        bucket: String,
+        /// As of S3.
+        prefix: String,
+    },
+    /// `az://account/container/prefix`: Azure Blob Storage.
+    Azure {
+        /// The storage account.
+        account: String,
+        /// The container's name.
+        container: String,
+        /// As of S3.
+        prefix: String,
+    },
+    /// `file:///dir`: a directory of this machine.
+    Directory(Directories),
+}
+
+/// The directories of a repository that is on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directories {
+    /// The repository.
+    pub root: PathBuf,
+    /// `BACKUP_DATABASE_DIR`: takes the place of its `database/`.
+    pub database: Option<PathBuf>,
+    /// `BACKUP_CONTENT_DIR`: takes the place of its `content/`.
+    pub content: Option<PathBuf>,
+}
+
+impl Directories {
+    /// Where the object of this key lies, or the objects whose keys begin so.
+    #[must_use]
+    pub fn path(&self, key: &str) -> PathBuf {
+        let aside = |name: &str, directory: &Option<PathBuf>| {
+            let below = key.strip_prefix(name)?;
+            directory.as_deref().map(|directory| directory.join(below))
+        };
+        aside("database/", &self.database)
+            .or_else(|| aside("content/", &self.content))
+            .unwrap_or_else(|| self.root.join(key))
+    }
 }
 
 impl StoreLocation {
-    /// Reads `s3://bucket` or `s3://bucket/prefix`.
+    /// Reads the address of a repository.
     ///
     /// # Errors
     /// What is expected instead, as the second half of a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let expected = || "s3://bucket or s3://bucket/prefix; other stores are not built yet".to_owned();
-        let rest = text.strip_prefix("s3://").ok_or_else(expected)?;
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let prefix = prefix.trim_end_matches('/');
-        let segments_ok = prefix.is_empty() || prefix.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
-        if !is_bucket_name(bucket)
-            || !segments_ok
-            || prefix.len() > 100
-            || !prefix.bytes().all(|b| b.is_ascii_graphic())
-        {
-            return Err(expected());
+        let Some((scheme, rest)) = text.split_once("://") else { return Err(EXPECTED.to_owned()) };
+        match scheme {
+            "s3" => in_bucket(rest).map(|(bucket, prefix)| Self::S3 { bucket, prefix }),
+            "gs" => in_bucket(rest).map(|(bucket, prefix)| Self::Gcs { bucket, prefix }),
+            "az" => in_account(rest),
+            "file" => directory(text),
+            _ => None,
         }
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Ok(Self { bucket: bucket.to_owned(), prefix })
+        .ok_or_else(|| EXPECTED.to_owned())
+    }
+
+    /// The shell command that fetches an object into `file`, by the tool of the store's own maker.
+    #[must_use]
+    pub fn fetching(&self, key: &ObjectKey, file: &str) -> String {
+        self.copying(key.as_str(), "", file)
+    }
+
+    /// The same for the object whose key, which begins with `content/`, is in a variable of the shell.
+    #[must_use]
+    pub fn fetching_content(&self, variable: &str, file: &str) -> String {
+        self.copying("content/", &format!("\"${{{variable}#content/}}\""), file)
+    }
+
+    /// The key is `begin`, and what the shell makes of `rest`.
+    fn copying(&self, begin: &str, rest: &str, file: &str) -> String {
+        let file = quoted(file);
+        match self {
+            Self::S3 { .. } => format!("aws s3 cp {}{rest} {file}", quoted(&format!("{self}{begin}"))),
+            Self::Gcs { .. } => format!("gcloud storage cp {}{rest} {file}", quoted(&format!("{self}{begin}"))),
+            Self::Azure { account, container, prefix } => format!(
+                "az storage blob download --account-name {} --container-name {} --name {}{rest} --file {file}",
+                quoted(account),
+                quoted(container),
+                quoted(&format!("{prefix}{begin}")),
+            ),
+            Self::Directory(directories) => {
+                format!("cp {}{rest} {file}", quoted(&directories.path(begin).to_string_lossy()))
+            }
+        }
+    }
+
+    /// The program that [`StoreLocation::fetching`] needs, for people.
+    #[must_use]
+    pub const fn tool(&self) -> &'static str {
+        match self {
+            Self::S3 { .. } => "the AWS command line",
+            Self::Gcs { .. } => "the Google Cloud command line",
+            Self::Azure { .. } => "the Azure command line",
+            Self::Directory(_) => "cp",
+        }
     }
 }
 
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>, as far as a typing error is likely.
-fn is_bucket_name(name: &str) -> bool {
-    (3..=63).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'))
-        && !name.starts_with(['-', '.'])
-        && !name.ends_with(['-', '.'])
+const EXPECTED: &str = "s3://bucket/prefix, file:///directory, gs://bucket/prefix or az://account/container/prefix; \
+                        a prefix may be left out";
+
+/// As one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+fn in_bucket(rest: &str) -> Option<(String, String)> {
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_name = is_container_name(&bucket.replace('.', "-"));
+    is_name.then(|| Some((bucket.to_owned(), root(prefix)?))).flatten()
+}
+
+fn in_account(rest: &str) -> Option<StoreLocation> {
+    let (account, rest) = rest.split_once('/')?;
+    let (container, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_account =
+        (3..=24).contains(&account.len()) && account.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    (is_account && is_container_name(container))
+        .then(|| {
+            let (account, container) = (account.to_owned(), container.to_owned());
+            Some(StoreLocation::Azure { account, container, prefix: root(prefix)? })
+        })
+        .flatten()
+}
+
+/// A prefix that is empty, or ends in `/`.
+fn root(prefix: &str) -> Option<String> {
+    let prefix = prefix.trim_end_matches('/');
+    let segments_ok = prefix.is_empty() || prefix.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
+    let is_fine = segments_ok && prefix.len() <= 100 && prefix.bytes().all(|b| b.is_ascii_graphic());
+    is_fine.then(|| if prefix.is_empty() { String::new() } else { format!("{prefix}/") })
+}
+
+/// What the buckets of S3 and of Google and the containers of Azure may be called, as far as a typing error is likely:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>; dots are for buckets alone.
+fn is_container_name(name: &str) -> bool {
+    (3..=63).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// An absolute path, written as it is or as a URL has it.
+fn directory(text: &str) -> Option<StoreLocation> {
+    let url = Url::parse(text).ok()?;
+    let is_plain = url.query().is_none() && url.fragment().is_none();
+    let root = url.to_file_path().ok().filter(|path| is_plain && path.parent().is_some())?;
+    Some(StoreLocation::Directory(Directories { root: tidy(&root), database: None, content: None }))
+}
+
+/// Without a slash at its end.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// Ends in `/`.
 impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, self.prefix)
+        match self {
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+            Self::Gcs { bucket, prefix } => write!(f, "gs://{bucket}/{prefix}"),
+            Self::Azure { account, container, prefix } => write!(f, "az://{account}/{container}/{prefix}"),
+            Self::Directory(Directories { root, .. }) => match Url::from_directory_path(root) {
+                Ok(url) => write!(f, "{url}"),
+                Err(()) => write!(f, "file://{}/", root.display()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_it_is_shown() {
+        for address in [
+            "s3://backups/",
+            "s3://a.b/prod/eu/",
+            "gs://backups/x/",
+            "az://account1/backups/x/",
+            "file:///var/b%20%C3%BC/",
+        ] {
+            assert_eq!(StoreLocation::parse(address).unwrap().to_string(), address);
+        }
+        let written_plainly = StoreLocation::parse("file:///var/b ü").unwrap();
+        assert_eq!(written_plainly.to_string(), "file:///var/b%20%C3%BC/");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for wrong in [
+            "s3://",
+            "s3://UPPER",
+            "s3://b/../x",
+            "s3://ok/a//b",
+            "backups",
+            "file://host/x",
+            "file:///",
+            "file://./x",
+            "file:///x?y",
+            "gs://b",
+            "az://account1",
+            "az://Account/backups",
+            "az://account1/b.c",
+            "ftp://backups/x",
+        ] {
+            assert!(StoreLocation::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_its_own_takes_the_place_of_a_part_of_the_repository() {
+        let directories = Directories { root: "/r".into(), database: Some("/d".into()), content: None };
+        assert_eq!(directories.path("database/x/dump"), PathBuf::from("/d/x/dump"));
+        assert_eq!(directories.path("content/x"), PathBuf::from("/r/content/x"));
+        assert_eq!(directories.path("repository.json"), PathBuf::from("/r/repository.json"));
+    }
+
+    #[test]
+    fn an_object_is_fetched_by_one_command_whatever_its_path_holds() {
+        let key = ObjectKey::repository();
+        let fetching = |address: &str| StoreLocation::parse(address).unwrap().fetching(&key, ".");
+        assert_eq!(fetching("s3://backups/eu"), "aws s3 cp 's3://backups/eu/repository.json' '.'");
+        assert_eq!(fetching("file:///it's here"), r"cp '/it'\''s here/repository.json' '.'");
+        assert_eq!(
+            fetching("az://account1/backups/eu"),
+            "az storage blob download --account-name 'account1' --container-name 'backups' \
+             --name 'eu/repository.json' --file '.'"
+        );
+        let content = StoreLocation::parse("s3://backups").unwrap().fetching_content("OBJECT", "fetched");
+        assert_eq!(content, r#"aws s3 cp 's3://backups/content/'"${OBJECT#content/}" 'fetched'"#);
     }
 }

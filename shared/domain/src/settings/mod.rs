@@ -2,17 +2,22 @@
 //!
 //! Names, defaults and meaning are in the README. Nothing here reads the environment.
 
+#[macro_use]
+mod choice;
+mod cloud;
 mod content;
 mod location;
 mod reader;
-mod unbuilt;
+mod reading;
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
+pub use cloud::{CloudKeys, CloudProvider, CloudSettings};
 pub use content::{ContentSettings, Gateway};
-pub use location::StoreLocation;
+pub use location::{Directories, StoreLocation};
+pub use reading::{Reading, SettingError, SettingsError};
 
 use self::reader::Reader;
 use crate::{RetentionPolicy, Secret};
@@ -48,6 +53,8 @@ pub struct Settings {
     pub catalog_uri: Option<Secret>,
     /// `BACKUP_STORE`: where backups go.
     pub store: Option<StoreLocation>,
+    /// Where their second copies go.
+    pub cloud: CloudSettings,
     /// Who may call the API.
     pub access: AccessSettings,
     /// `BACKUP_EVENT_BUS`: the EventBridge bus of triggers and state changes.
@@ -126,30 +133,6 @@ impl CollectionFilter {
     }
 }
 
-macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
-
-            /// The word used in the settings.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-
 choice!(
     /// How much is logged.
     LogLevel {
@@ -206,73 +189,10 @@ choice!(
     }
 );
 
-/// One setting that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingError {
-    /// The variable.
-    pub name: String,
-    /// What was given (never of a secret), and what it takes.
-    pub problem: String,
-    /// Whether it may be right in a moment, as it stands: what it names could not be asked for.
-    pub is_transient: bool,
-}
-
-impl SettingError {
-    /// A fault that stays until the setting is corrected.
-    #[must_use]
-    pub fn new(name: &str, problem: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), problem: problem.into(), is_transient: false }
-    }
-}
-
-impl fmt::Display for SettingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.problem)
-    }
-}
-
-/// Every setting that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsError(pub Vec<SettingError>);
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        write!(f, "the settings are wrong: {}", lines.join("; "))
-    }
-}
-
-impl std::error::Error for SettingsError {}
-
-impl SettingsError {
-    /// Whether nothing is wrong but what may be right in a moment.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        self.0.iter().all(|fault| fault.is_transient)
-    }
-}
-
-/// What was read: the settings or their faults, and in either case what to show of them.
-#[derive(Debug, Clone)]
-pub struct Reading {
-    /// The settings, or all that is wrong with them.
-    pub settings: Result<Settings, SettingsError>,
-    /// Name and value of each setting in force, in the order of the README; secrets as `***`.
-    pub shown: Vec<(&'static str, String)>,
-}
-
-impl Reading {
-    /// Adds a fault that only a check outside this crate can find.
-    pub fn reject(&mut self, fault: SettingError) {
-        match &mut self.settings {
-            Ok(_) => self.settings = Err(SettingsError(vec![fault])),
-            Err(SettingsError(faults)) => faults.push(fault),
-        }
-    }
-}
-
 /// Variables whose values are secret, and may hold the ARN of a Secrets Manager secret instead.
-pub const SECRET_VARIABLES: [&str; 5] = [
+pub const SECRET_VARIABLES: [&str; 7] = [
+    "BACKUP_CLOUD_ACCESS_KEY",
+    "BACKUP_CLOUD_SECRET_KEY",
     "BACKUP_ENCRYPTION_KEY",
     "BACKUP_ENCRYPTION_KEY_PREVIOUS",
     "BACKUP_CATALOG_URI",
@@ -320,7 +240,8 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
             Secret::new(DEFAULT_MONGODB_URI)
         }),
         catalog_uri: reader.mongodb_uri("BACKUP_CATALOG_URI"),
-        store: reader.optional("BACKUP_STORE", StoreLocation::parse),
+        store: store(&mut reader),
+        cloud: cloud::read(&mut reader),
         access: AccessSettings {
             role_claim: reader.text_or("BACKUP_ROLE_CLAIM", "role"),
             creator: reader.choice("BACKUP_CREATOR_ACCESS", CreatorAccess::Full, CreatorAccess::WORDS),
@@ -329,6 +250,9 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         metrics_namespace: reader.text_or("BACKUP_METRICS_NAMESPACE", "Holdfast"),
         function_memory_mib: reader.ambient("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
     };
+    if settings.cloud.enabled && settings.store.is_some() && settings.cloud.location == settings.store {
+        reader.reject("BACKUP_CLOUD_BUCKET", "names the very place that BACKUP_STORE names: a copy needs another");
+    }
     let encrypting = [
         ("BACKUP_DATABASE_ENCRYPTION", settings.database.encryption),
         ("BACKUP_CONTENT_ENCRYPTION", settings.content.encryption),
@@ -359,10 +283,6 @@ const DEFAULT_MONGODB_URI: &str = "mongodb://localhost:27017/web3platform";
 const DEFAULT_MONGODUMP: &str = "/opt/bin/mongodump";
 
 fn mongodump(reader: &mut Reader) -> PathBuf {
-    let absolute = |text: &str| match PathBuf::from(text) {
-        path if path.is_absolute() => Ok(path),
-        _ => Err("the absolute path of the program".to_owned()),
-    };
     reader.optional("MONGODUMP", absolute).unwrap_or_else(|| {
         reader.show_default("MONGODUMP", DEFAULT_MONGODUMP);
         PathBuf::from(DEFAULT_MONGODUMP)
@@ -378,6 +298,26 @@ fn recipient(reader: &mut Reader) -> Option<String> {
         return None;
     }
     reader.text(NAME)
+}
+
+/// With the directories that stand in for parts of one.
+fn store(reader: &mut Reader) -> Option<StoreLocation> {
+    let mut store = reader.optional("BACKUP_STORE", StoreLocation::parse);
+    for name in ["BACKUP_DATABASE_DIR", "BACKUP_CONTENT_DIR"] {
+        let Some(given) = reader.optional(name, absolute) else { continue };
+        match &mut store {
+            Some(StoreLocation::Directory(directories)) if name == "BACKUP_DATABASE_DIR" => {
+                directories.database = Some(given);
+            }
+            Some(StoreLocation::Directory(directories)) => directories.content = Some(given),
+            _ => reader.reject(name, "is set, and BACKUP_STORE is not a directory (file:///…): unset it"),
+        }
+    }
+    store
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    Some(PathBuf::from(text)).filter(|path| path.is_absolute()).ok_or_else(|| "an absolute path".to_owned())
 }
 
 fn timezone(reader: &mut Reader) -> TimeZone {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use super::{Reading, SettingError, Settings, SettingsError, unbuilt};
+use super::{Reading, SettingError, Settings, SettingsError};
 use crate::{Secret, secret::MASK};
 
 pub(super) struct Reader {
@@ -43,6 +43,13 @@ impl Reader {
 
     pub(super) fn reject(&mut self, name: &str, problem: impl Into<String>) {
         self.errors.push(SettingError::new(name, problem));
+    }
+
+    /// The same, unless something else is wrong with it already.
+    pub(super) fn reject_once(&mut self, name: &str, problem: impl Into<String>) {
+        if self.errors.iter().all(|error| error.name != name) {
+            self.reject(name, problem);
+        }
     }
 
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
@@ -151,12 +158,10 @@ impl Reader {
         })
     }
 
-    /// What is left over is unknown, or not built yet.
+    /// What is left over is unknown.
     pub(super) fn finish(mut self, settings: Settings) -> Reading {
-        for (name, value) in std::mem::take(&mut self.variables) {
-            if let Some(problem) = unbuilt::problem(&name, &value) {
-                self.reject(&name, problem);
-            }
+        for name in std::mem::take(&mut self.variables).into_keys() {
+            self.reject(&name, "is not a setting of Holdfast: unset it, or correct its name");
         }
         let settings = if self.errors.is_empty() { Ok(settings) } else { Err(SettingsError(self.errors)) };
         Reading { settings, shown: self.shown }

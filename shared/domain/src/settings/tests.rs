@@ -30,6 +30,7 @@ fn every_fault_is_named_at_once() {
         ("MONGODUMP", "mongodump"),
         ("BACKUP_STORE", "gs://x"),
         ("BACKUP_CLOUD_ENABLED", "true"),
+        ("BACKUP_CONTENT_DIR", "/content"),
         ("BACKUP_FROBNICATE", "1"),
         ("MONGODB_URI", "postgres://u:hunter2@h"),
         ("BACKUP_DATABASE_COLLECTIONS", "a,,b"),
@@ -44,7 +45,8 @@ fn every_fault_is_named_at_once() {
         "BACKUP_DUMP_ENGINE",
         "MONGODUMP",
         "BACKUP_STORE",
-        "BACKUP_CLOUD_ENABLED",
+        "BACKUP_CLOUD_BUCKET",
+        "BACKUP_CONTENT_DIR",
         "BACKUP_FROBNICATE",
         "MONGODB_URI",
         "BACKUP_DATABASE_COLLECTIONS",
@@ -52,7 +54,7 @@ fn every_fault_is_named_at_once() {
     ] {
         assert!(named.contains(&name), "{name} is not in {faults:?}");
     }
-    assert_eq!(faults.len(), 12);
+    assert_eq!(faults.len(), 13);
     assert!(!format!("{faults:?}").contains("hunter2"));
 }
 
@@ -129,11 +131,55 @@ fn a_drill_is_held_weekly_on_a_server_of_its_own_where_one_is_given() {
 }
 
 #[test]
-fn a_store_location_is_a_bucket_and_a_prefix() {
-    let location = StoreLocation::parse("s3://backups/prod/eu/").unwrap();
-    assert_eq!((location.bucket.as_str(), location.prefix.as_str()), ("backups", "prod/eu/"));
-    for wrong in ["s3://", "s3://UPPER", "s3://b/../x", "file:///x", "s3://ok/a//b", "backups"] {
-        assert!(StoreLocation::parse(wrong).is_err(), "{wrong}");
+fn directories_stand_in_for_parts_of_a_directory_alone() {
+    let settings = read_pairs(&[("BACKUP_STORE", "file:///b"), ("BACKUP_DATABASE_DIR", "/d")]).settings.unwrap();
+    let directories = Directories { root: "/b".into(), database: Some("/d".into()), content: None };
+    assert_eq!(settings.store, Some(StoreLocation::Directory(directories)));
+    assert_eq!(
+        faults(&[("BACKUP_STORE", "s3://backups"), ("BACKUP_DATABASE_DIR", "/d")]),
+        ["BACKUP_DATABASE_DIR: is set, and BACKUP_STORE is not a directory (file:///…): unset it"]
+    );
+    assert_eq!(
+        faults(&[("BACKUP_STORE", "file:///b"), ("BACKUP_CONTENT_DIR", "./c")]),
+        ["BACKUP_CONTENT_DIR: \"./c\" was given, it takes an absolute path"]
+    );
+}
+
+#[test]
+fn a_second_store_is_named_as_its_provider_names_it() {
+    let azure = [
+        ("BACKUP_CLOUD_ENABLED", "true"),
+        ("BACKUP_CLOUD_PROVIDER", "azure"),
+        ("BACKUP_CLOUD_BUCKET", "copies/prod"),
+        ("BACKUP_CLOUD_ACCESS_KEY", "account1"),
+        ("BACKUP_CLOUD_SECRET_KEY", "hunter2"),
+    ];
+    let reading = read_pairs(&azure);
+    assert!(!format!("{reading:?}").contains("hunter2"));
+    let cloud = reading.settings.unwrap().cloud;
+    assert!(cloud.enabled);
+    assert_eq!(cloud.location.unwrap().to_string(), "az://account1/copies/prod/");
+    let cloud = read_pairs(&[("BACKUP_CLOUD_BUCKET", "copies")]).settings.unwrap().cloud;
+    assert!(!cloud.enabled);
+    assert_eq!(cloud.location.unwrap().to_string(), "s3://copies/");
+}
+
+#[test]
+fn a_second_store_that_cannot_be_opened_is_refused() {
+    let enabled = ("BACKUP_CLOUD_ENABLED", "true");
+    let gcp = ("BACKUP_CLOUD_PROVIDER", "gcp");
+    for (given, name) in [
+        (vec![enabled], "BACKUP_CLOUD_BUCKET"),
+        (vec![enabled, ("BACKUP_CLOUD_BUCKET", "B")], "BACKUP_CLOUD_BUCKET"),
+        (vec![enabled, gcp, ("BACKUP_CLOUD_BUCKET", "copies")], "BACKUP_CLOUD_ACCESS_KEY"),
+        (vec![("BACKUP_CLOUD_ACCESS_KEY", "hunter2")], "BACKUP_CLOUD_SECRET_KEY"),
+        (vec![("BACKUP_CLOUD_SECRET_KEY", "hunter2")], "BACKUP_CLOUD_ACCESS_KEY"),
+        (vec![("BACKUP_CLOUD_ENDPOINT", "storage.example")], "BACKUP_CLOUD_ENDPOINT"),
+        (vec![("BACKUP_STORE", "s3://copies"), enabled, ("BACKUP_CLOUD_BUCKET", "copies")], "BACKUP_CLOUD_BUCKET"),
+    ] {
+        let faults = faults(&given);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with(name) && !faults[0].contains("hunter2"), "{faults:?}");
     }
 }
 

@@ -46,11 +46,12 @@ fn introduction(manifest: &Manifest, content: &ContentManifest, at: &StoreLocati
          {failed} items could not be backed up, and their lines in the list of items say why.\n\n\
          With Holdfast at hand, one command does all of this, and checks every byte:\n\n\
          ```\nholdfast restore content {backup_id} --to '{backup_id}' --store {store}\n```\n\n\
-         Without it, these steps need only the AWS command line, bash, tar, gzip, and OpenSSL 3.0 or newer.\n\n",
+         Without it, these steps need only {tool}, bash, tar, gzip, and OpenSSL 3.0 or newer.\n\n",
         expected = items.expected,
         uri = source.uri,
         files = items.done + items.unchanged,
         failed = items.failed,
+        tool = at.tool(),
         store = at.to_string().trim_end_matches('/'),
     )
 }
@@ -61,7 +62,7 @@ fn fetching(artifacts: &[Artifact], at: &StoreLocation) -> String {
                     `gunzip`.\n\n```bash\n"
         .to_owned();
     for artifact in artifacts {
-        let _ = writeln!(text, "aws s3 cp '{at}{}' .", artifact.key);
+        let _ = writeln!(text, "{}", at.fetching(&artifact.key, artifact.key.file_name()));
     }
     text.push_str("```\n\n```bash\nsha256sum --check <<'END'\n");
     for artifact in artifacts {
@@ -108,7 +109,7 @@ fn fetching_files(manifest: &Manifest, content: &ContentManifest, at: &StoreLoca
          {unzip}\n\
          mkdir -p '{id}'\n\
          sed -n '{NAME_AND_OBJECT}' \"$LIST\" | while read -r NAME OBJECT; do\n  \
-         aws s3 cp \"{at}$OBJECT\" fetched < /dev/null\n\
+         {fetch} < /dev/null\n\
          {decrypt}  \
          case \"$OBJECT\" in\n    \
          *.gz | *.gz.enc) gunzip < fetched > \"{id}/$NAME\" ;;\n    \
@@ -116,7 +117,8 @@ fn fetching_files(manifest: &Manifest, content: &ContentManifest, at: &StoreLoca
          esac\n  \
          rm fetched\n\
          done\n\
-         ```\n\n"
+         ```\n\n",
+        fetch = at.fetching_content("OBJECT", "fetched"),
     )
 }
 

@@ -28,12 +28,12 @@ fn introduction(manifest: &Manifest, artifact: &Artifact, at: &StoreLocation) ->
          documents in {count} collections and views.\n\n\
          With Holdfast at hand, one command does all of this, and checks every byte:\n\n\
          ```\nholdfast restore database {backup_id} --store {store}\n```\n\n\
-         Without it, these steps need only the AWS command line, bash, OpenSSL 3.0 or newer, \
+         Without it, these steps need only {tool}, bash, OpenSSL 3.0 or newer, \
          and MongoDB's Database Tools.\n\n\
          ## Fetch it, and check that it is whole\n\n\
          Do not skip the check: a gzip file of many members that was cut between two of them looks whole to \
          `gunzip`.\n\n\
-         ```bash\naws s3 cp '{at}{key}' .\n```\n\n\
+         ```bash\n{fetching}\n```\n\n\
          ```bash\necho '{sha256}  {file}' | sha256sum --check\n```\n\n",
         uri = source.uri,
         version = source.server_version,
@@ -41,7 +41,8 @@ fn introduction(manifest: &Manifest, artifact: &Artifact, at: &StoreLocation) ->
         engine_version = engine.as_ref().map_or("", |engine| &engine.version),
         count = manifest.namespaces.len(),
         store = at.to_string().trim_end_matches('/'),
-        key = artifact.key,
+        tool = at.tool(),
+        fetching = at.fetching(&artifact.key, artifact.key.file_name()),
         file = artifact.key.file_name(),
         sha256 = artifact.sha256,
     );

@@ -6,7 +6,7 @@ mod database;
 use std::fmt::Write as _;
 
 use holdfast_codec::AgeRecipient;
-use holdfast_domain::{Artifact, Encryption, WrappedKey, settings::StoreLocation};
+use holdfast_domain::{Artifact, Encryption, ObjectKey, WrappedKey, settings::StoreLocation};
 
 pub(crate) use self::{content::content_guide, database::database_guide};
 
@@ -25,7 +25,8 @@ fn decrypting(encryption: &Encryption, artifacts: &[Artifact], keys: &[WrappedKe
          The master key of epoch {epoch} stands wrapped in `{at}repository.json` (and `repository.copy.json`), under \
          `epochs`, `epoch: {epoch}`. The printed copy of `holdfast key export` holds it plain: with that, set \
          `MASTER` and go on to the next step.\n\n\
-         ```bash\naws s3 cp '{at}repository.json' .\n```\n\n"
+         ```bash\n{fetching}\n```\n\n",
+        fetching = at.fetching(&ObjectKey::repository(), "repository.json"),
     );
     for key in keys {
         text.push_str(&unwrapping(key, epoch));

@@ -73,7 +73,7 @@ async fn look(
         () = stop => Err(stopped(id)),
         () = scratch.keep_beating(id) => Err(stopped(id)),
     };
-    found.notes.extend(scratch.remove().await);
+    found.notes.extend(if restored.is_ok() { scratch.remove().await } else { scratch.remove_and_watch().await });
     // Read twice: once to be proved before anything is written.
     found.bytes_read = 2 * manifest.artifacts.iter().map(|artifact| artifact.size).sum::<u64>();
     match restored {

@@ -16,6 +16,12 @@ const PREFIX: &str = "holdfast_drill_";
 const BEAT: &str = "beat";
 /// How often it beats.
 const BEAT_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked for writes that were still on their way when a restore broke off.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// After so many looks that found nothing, none is on its way any more.
+const QUIET_LOOKS: u32 = 10;
+/// What still comes back after so many is left to the next drill.
+const MOST_REMOVALS: u32 = 20;
 /// After so long without a beat its drill is dead.
 const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 const APP_NAME: &str = "holdfast-drill";
@@ -81,6 +87,29 @@ impl Scratch {
 
     fn beat_database(&self) -> String {
         format!("{}_{BEAT}", self.name)
+    }
+
+    /// The same after a restore that broke off: the server may still take a write that it was sent, and makes the
+    /// database again for it.
+    pub(super) async fn remove_and_watch(&self) -> Vec<String> {
+        for _ in 0..MOST_REMOVALS {
+            let left = self.remove().await;
+            if !left.is_empty() || self.stay_gone().await {
+                return left;
+            }
+        }
+        vec![format!("the scratch databases {}_* came back each time, the next drill drops them", self.name)]
+    }
+
+    async fn stay_gone(&self) -> bool {
+        for _ in 0..QUIET_LOOKS {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let found = self.connection.databases_beginning_with(&self.name).await;
+            if !found.is_ok_and(|names| names.is_empty()) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Drops them all, the beat last. What could not be dropped is told, and dropped by the next drill.

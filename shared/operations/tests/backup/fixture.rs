@@ -212,7 +212,7 @@ pub(crate) async fn fill_with_noise(database: &mongodb::Database, mebibytes: usi
 }
 
 fn repository(settings: &Settings, test: &TestStore, store: Arc<dyn Store>) -> Repository {
-    let location = StoreLocation { bucket: test.bucket.clone(), prefix: format!("{}/", test.prefix) };
+    let location = StoreLocation::S3 { bucket: test.bucket.clone(), prefix: format!("{}/", test.prefix) };
     let parse = |key: &Secret| KeyEncryptionKey::parse(key).unwrap();
     let recipient = settings.break_glass_recipient.as_deref().map(|text| AgeRecipient::parse(text).unwrap());
     let previous_keys = settings.encryption_key_previous.iter().map(parse).collect();

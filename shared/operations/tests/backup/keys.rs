@@ -22,7 +22,7 @@ pub(crate) fn key(text: &str) -> KeyEncryptionKey {
 }
 
 pub(crate) fn repository(store: Arc<dyn Store>, keyring: Keyring) -> Repository {
-    let location = StoreLocation { bucket: "bucket".to_owned(), prefix: String::new() };
+    let location = StoreLocation::S3 { bucket: "bucket".to_owned(), prefix: String::new() };
     Repository::new(store, location, keyring)
 }
 

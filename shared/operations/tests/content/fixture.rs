@@ -357,7 +357,7 @@ pub(crate) fn item(content_id: i64, storage_type: &str, url: &str) -> Document {
 }
 
 fn repository(settings: &Settings, test: &TestStore, store: Arc<dyn Store>) -> Repository {
-    let location = StoreLocation { bucket: test.bucket.clone(), prefix: format!("{}/", test.prefix) };
+    let location = StoreLocation::S3 { bucket: test.bucket.clone(), prefix: format!("{}/", test.prefix) };
     let key = settings.encryption_key.as_ref().map(|key| KeyEncryptionKey::parse(key).unwrap());
     Repository::new(store, location, Keyring::new(key, None))
 }

@@ -51,7 +51,7 @@ impl Stage {
         let settings = holdfast_domain::settings::read(variables).settings.unwrap();
         let catalog = Catalog::from_settings(&settings).await.unwrap();
         catalog.ensure_indexes().await.unwrap();
-        let location = StoreLocation { bucket: store.bucket.clone(), prefix: format!("{}/", store.prefix) };
+        let location = StoreLocation::S3 { bucket: store.bucket.clone(), prefix: format!("{}/", store.prefix) };
         let key = settings.encryption_key.as_ref().map(|key| KeyEncryptionKey::parse(key).unwrap());
         let repository = Repository::new(Arc::clone(&store.store), location, Keyring::new(key, None));
         repository.init(true, Timestamp::now()).await.unwrap();

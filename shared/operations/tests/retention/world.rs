@@ -371,7 +371,7 @@ pub(crate) fn object_of(file: &str) -> ObjectKey {
 }
 
 fn repository(store: Arc<dyn Store>) -> Repository {
-    let location = StoreLocation { bucket: "memory".to_owned(), prefix: String::new() };
+    let location = StoreLocation::S3 { bucket: "memory".to_owned(), prefix: String::new() };
     Repository::new(store, location, Keyring::new(None, None))
 }
 

@@ -1,0 +1,113 @@
+//! The second copy: `BACKUP_CLOUD_*`.
+
+use url::Url;
+
+use super::{StoreLocation, reader::Reader};
+use crate::Secret;
+
+/// Where a second copy of every backup is kept, and what opens that store.
+#[derive(Debug, Clone)]
+pub struct CloudSettings {
+    /// `BACKUP_CLOUD_ENABLED`: what is committed is copied. Off, the rest still opens a store that is named by hand.
+    pub enabled: bool,
+    /// `BACKUP_CLOUD_PROVIDER`.
+    pub provider: CloudProvider,
+    /// `BACKUP_CLOUD_BUCKET`, with the account that Azure's access key names: the second store.
+    pub location: Option<StoreLocation>,
+    /// `BACKUP_CLOUD_REGION`, of AWS.
+    pub region: String,
+    /// `BACKUP_CLOUD_ACCESS_KEY` and `BACKUP_CLOUD_SECRET_KEY`; AWS goes by the role where there are none.
+    pub keys: Option<CloudKeys>,
+    /// `BACKUP_CLOUD_ENDPOINT`: where the store answers, where that is not the provider's own address.
+    pub endpoint: Option<Url>,
+    /// `BACKUP_CLOUD_QUEUE`: the SQS queue of copies to make.
+    pub queue: Option<String>,
+}
+
+/// What proves who asks.
+#[derive(Debug, Clone)]
+pub struct CloudKeys {
+    /// The access key's id; the storage account of Azure.
+    pub access: Secret,
+    /// The secret key; the account's key of Azure.
+    pub secret: Secret,
+}
+
+choice!(
+    /// Whose store the second one is.
+    CloudProvider {
+        /// S3, or what speaks its protocol with checksums.
+        Aws = "aws",
+        /// Google Cloud Storage by its S3-compatible interface, or another store that has S3's calls and not its checksums.
+        Gcp = "gcp",
+        /// Azure Blob Storage.
+        Azure = "azure",
+    }
+);
+
+pub(super) fn read(reader: &mut Reader) -> CloudSettings {
+    let provider = reader.choice("BACKUP_CLOUD_PROVIDER", CloudProvider::Aws, CloudProvider::WORDS);
+    let keys = keys(reader);
+    let settings = CloudSettings {
+        enabled: reader.boolean("BACKUP_CLOUD_ENABLED", false),
+        provider,
+        location: reader.optional("BACKUP_CLOUD_BUCKET", |bucket| location(provider, bucket, keys.as_ref())),
+        region: reader.text_or("BACKUP_CLOUD_REGION", "us-east-1"),
+        keys,
+        endpoint: reader.optional("BACKUP_CLOUD_ENDPOINT", endpoint),
+        queue: reader.text("BACKUP_CLOUD_QUEUE"),
+    };
+    if settings.enabled {
+        if settings.location.is_none() {
+            reader.reject_once("BACKUP_CLOUD_BUCKET", "is not set, and BACKUP_CLOUD_ENABLED is true: set it");
+        }
+        if settings.keys.is_none() && provider != CloudProvider::Aws {
+            let problem = format!("is not set, and BACKUP_CLOUD_PROVIDER is {provider}, which knows no role: set it");
+            reader.reject_once("BACKUP_CLOUD_ACCESS_KEY", problem);
+        }
+    }
+    settings
+}
+
+fn keys(reader: &mut Reader) -> Option<CloudKeys> {
+    const NAMES: [&str; 2] = ["BACKUP_CLOUD_ACCESS_KEY", "BACKUP_CLOUD_SECRET_KEY"];
+    match NAMES.map(|name| reader.secret(name)) {
+        [Some(access), Some(secret)] => Some(CloudKeys { access, secret }),
+        [Some(_), None] => {
+            reader.reject(NAMES[1], format!("is not set, and {} is: set both or neither", NAMES[0]));
+            None
+        }
+        [None, Some(_)] => {
+            reader.reject(NAMES[0], format!("is not set, and {} is: set both or neither", NAMES[1]));
+            None
+        }
+        [None, None] => None,
+    }
+}
+
+/// By the names that each provider gives; the address is read as one that is written by hand.
+fn location(provider: CloudProvider, bucket: &str, keys: Option<&CloudKeys>) -> Result<StoreLocation, String> {
+    let address = match (provider, keys) {
+        (CloudProvider::Aws, _) => format!("s3://{bucket}"),
+        (CloudProvider::Gcp, _) => format!("gs://{bucket}"),
+        (CloudProvider::Azure, Some(keys)) => format!("az://{}/{bucket}", keys.access.expose()),
+        (CloudProvider::Azure, None) => {
+            return Err(
+                "the name of a container, of the account that BACKUP_CLOUD_ACCESS_KEY names: set that".to_owned()
+            );
+        }
+    };
+    StoreLocation::parse(&address).map_err(|_| match provider {
+        CloudProvider::Azure => "the name of a container, with a prefix behind a slash if there is one; \
+                                 BACKUP_CLOUD_ACCESS_KEY is the storage account's name"
+            .to_owned(),
+        _ => "the name of a bucket, with a prefix behind a slash if there is one".to_owned(),
+    })
+}
+
+fn endpoint(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && url.query().is_none()
+    });
+    url.ok_or_else(|| "an address, as https://storage.example".to_owned())
+}
