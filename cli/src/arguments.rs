@@ -6,19 +6,18 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use holdfast_domain::settings::StoreLocation;
 
 use crate::{
-    commands::{cancel, cleanup, completions, decrypt, dump, key, policy, restore, run, show, verify},
+    commands::{cancel, catalog, cleanup, completions, copy, decrypt, dump, key, policy, restore, run, show, verify},
     failure::{EXIT_CODES, Exit, Failure},
     opening::Opening,
     output::Output,
 };
 
-const ABOUT: &str =
-    "Backs up a MongoDB database, and the files that its content items name, to S3, and brings them back.";
+const ABOUT: &str = "Backs up a MongoDB database, and the files that its content items name, to S3 or a directory, and brings them back.";
 
 const LONG_ABOUT: &str = "\
-Backs up a MongoDB database, and the files that its content items name, to S3, and brings them back.
+Backs up a MongoDB database, and the files that its content items name, to S3 or a directory, and brings them back.
 
-Settings are environment variables, the same as the functions': BACKUP_STORE (s3://bucket/prefix) says where backups \
+Settings are environment variables, the same as the functions': BACKUP_STORE (s3://bucket/prefix, or file:///directory) says where backups \
 are, MONGODB_URI what is backed up, BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID what opens them; AWS credentials and \
 region come from the environment or the AWS configuration. `list`, `verify`, `restore`, `decrypt` and `key` need only \
 the store: no catalogue.
@@ -43,7 +42,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Where backups are, in place of `BACKUP_STORE`
-    #[arg(long, global = true, value_name = "s3://BUCKET/PREFIX", value_parser = store)]
+    #[arg(long, global = true, value_name = "s3://BUCKET/PREFIX|file:///DIRECTORY", value_parser = store)]
     pub(crate) store: Option<StoreLocation>,
 }
 
@@ -51,20 +50,30 @@ pub(crate) struct Global {
 pub(crate) enum Verb {
     /// Make the repository, its key where encryption is on, and the catalogue's indexes
     Init,
+    /// Try everything that backups need, and say what to do about what is not as it should be
+    Doctor,
     /// Back something up now
     Run(run::Arguments),
+    /// Show what runs, and how backups did over time
+    Status,
     /// Show what is in the store, newest first
     List,
     /// Show one backup: what it holds, and its job
     Show(show::Arguments),
     /// Read a backup and say whether it is what was written
     Verify(verify::Arguments),
+    /// Copy backups to the second store now, and mend what is there
+    Copy(copy::Arguments),
     /// Bring a database or files back
     Restore(restore::Arguments),
     /// Stop a running backup
     Cancel(cancel::Arguments),
     /// Delete what the retention policies let go
     Cleanup(cleanup::Arguments),
+    /// Bring the catalogue of jobs back from the store
+    Catalog(catalog::Arguments),
+    /// Write all metadata into the store as one JSON object, and make a link to it
+    Export,
     /// How long backups are kept, and how many
     Policy(policy::Arguments),
     /// Decrypt one stored object, or a copy of one
@@ -82,9 +91,11 @@ impl Verb {
     pub(crate) const fn opening(&self) -> Option<&Opening> {
         match self {
             Self::Verify(what) => Some(&what.opening),
+            Self::Copy(what) => Some(&what.opening),
             Self::Restore(what) => what.opening(),
             Self::Decrypt(what) => Some(&what.opening),
             Self::Key(what) => what.opening(),
+            Self::Catalog(what) => Some(what.opening()),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use holdfast_catalog::CatalogError;
 use holdfast_codec::ArtifactError;
 use holdfast_database::{DatabaseError, RestoreFault};
 use holdfast_domain::{BackupId, FailureCode, JobFailure, settings::SettingsError};
-use holdfast_operations::{OperationError, RepositoryError};
+use holdfast_operations::{CopyFault, OperationError, RepositoryError};
 use holdfast_storage::StoreError;
 use serde_json::json;
 
@@ -187,10 +187,15 @@ fn own_hint(error: &OperationError) -> Option<&'static str> {
             "check that the server is up, and that the connection string names it"
         }
         OperationError::Store(StoreError::Denied { .. }) => {
-            "check which AWS credentials are in use here, and that they may read and write the bucket"
+            "check which AWS credentials are in use here, and that they may read and write the bucket; of a directory, \
+             whose it is and whether its disk is read-only"
+        }
+        OperationError::Store(StoreError::Full { .. }) => {
+            "make room, or let older backups go: `holdfast policy` says which, `holdfast cleanup` deletes them"
         }
         OperationError::Store(StoreError::NotFound { .. } | StoreError::Unavailable { .. }) => {
-            "check that the bucket exists, its region, and that it can be reached from here"
+            "check that the bucket exists, its region, and that it can be reached from here; of a directory, that its \
+             disk is there and well"
         }
         _ => return None,
     })
@@ -217,7 +222,9 @@ fn exit_of(error: &OperationError) -> Exit {
         }
         OperationError::Corrupt { .. } => Exit::Corrupt,
         OperationError::Source(error) | OperationError::Target(error) => of_database(error),
-        OperationError::Store(error) => of_store(error),
+        OperationError::Store(error) | OperationError::Copy(CopyFault::Store { cause: error, .. }) => of_store(error),
+        OperationError::Copy(CopyFault::Differs { .. } | CopyFault::RepositoryFile { .. }) => Exit::Corrupt,
+        OperationError::Copy(CopyFault::AnotherRepository { .. }) => Exit::Refused,
         OperationError::Catalog(error) => of_catalog(error),
         OperationError::Repository(error) => of_repository(error),
         OperationError::Restore(error) => of_restore(&error.cause),

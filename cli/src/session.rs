@@ -1,14 +1,14 @@
 //! What the verbs work with: the settings, read once, and from them the repository and the catalogue, each made only
 //! when a verb asks for it. What needs only the store never looks for MongoDB.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use holdfast_catalog::Catalog;
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_database::Exclusion;
-use holdfast_domain::settings::Settings;
+use holdfast_domain::settings::{Settings, StoreLocation};
 use holdfast_lambda::Clients;
-use holdfast_operations::{Holdfast, Observer, Repository, own_collections};
+use holdfast_operations::{Holdfast, Observer, OperationError, Repository, own_collections};
 
 use crate::{
     arguments::Global,
@@ -18,27 +18,32 @@ use crate::{
 };
 
 const STORE: &str = "BACKUP_STORE";
+/// Where its parts are, if they are elsewhere.
+const DIRECTORIES: [&str; 2] = ["BACKUP_DATABASE_DIR", "BACKUP_CONTENT_DIR"];
 
 /// The settings and the clients they are used with.
 pub(crate) struct Session {
     pub(crate) settings: Settings,
     clients: Clients,
     given: GivenKeys,
+    is_elsewhere: bool,
 }
 
 impl Session {
     /// Reads the settings; `--store` takes the place of `BACKUP_STORE`.
     pub(crate) async fn open(global: &Global) -> Result<Self, Failure> {
         let mut variables = environment::variables();
-        if global.store.is_some() {
-            variables.retain(|(name, _)| name != STORE);
-        }
-        let clients = Clients::load().await;
+        let own = variables.iter().find(|(name, _)| name == STORE).map(|(_, value)| StoreLocation::parse(value));
+        let store = global.store.clone().map(|store| in_place_of_settings(store, &mut variables));
+        let clients = Clients::load_for(&variables, store.as_ref()).await;
         let mut settings = clients.settings(&variables).await.settings?;
-        if let Some(store) = &global.store {
-            settings.store = Some(store.clone());
-        }
-        Ok(Self { settings, clients, given: GivenKeys::default() })
+        settings.store = store.or(settings.store);
+        let is_other = |given: &StoreLocation| match own {
+            Some(own) => own.as_ref() != Ok(given),
+            None => settings.cloud.location.as_ref() == Some(given),
+        };
+        let is_elsewhere = global.store.as_ref().is_some_and(is_other);
+        Ok(Self { settings, clients, given: GivenKeys::default(), is_elsewhere })
     }
 
     /// The same, with what opens encrypted backups beside the settings.
@@ -53,6 +58,25 @@ impl Session {
             Some(openers) => self.clients.repository_opened_by(&self.settings, openers)?,
             None => self.clients.repository(&self.settings)?,
         })
+    }
+
+    /// The repository of the second copies, where the settings name one, whether or not copying is switched on.
+    pub(crate) fn second_repository(&self) -> Result<Option<Repository>, Failure> {
+        Ok(self.clients.second_repository(&self.settings)?)
+    }
+
+    /// Whether `--store` names another store than the settings: the second copies', or any other. What is found there is
+    /// no word about the backup that the catalogue knows.
+    pub(crate) const fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere
+    }
+
+    /// The repository, and the one of the second copies where there is one; errors are for the caller to tell.
+    pub(crate) fn repositories(
+        &self,
+    ) -> (Result<Repository, OperationError>, Option<Result<Repository, OperationError>>) {
+        let repository = self.clients.repository(&self.settings);
+        (repository, self.clients.second_repository(&self.settings).transpose())
     }
 
     /// The same, which this key opens too, and KMS whatever key it was wrapped by.
@@ -76,6 +100,47 @@ impl Session {
 
     /// Everything, for the verbs that change something.
     pub(crate) async fn holdfast(&self, observer: Arc<dyn Observer>) -> Result<Holdfast, Failure> {
-        Ok(self.clients.holdfast(self.settings.clone(), observer).await?)
+        let holdfast = self.clients.holdfast(self.settings.clone(), observer).await?;
+        Ok(Holdfast { repository: self.repository()?, ..holdfast })
+    }
+}
+
+/// Takes what says where the repository is out of the variables. The directories of its parts are those of this store
+/// where `BACKUP_STORE` names the same, or nothing.
+fn in_place_of_settings(mut store: StoreLocation, variables: &mut Vec<(String, String)>) -> StoreLocation {
+    let value = |name: &str| {
+        let found = variables.iter().find(|(candidate, value)| candidate == name && !value.trim().is_empty());
+        found.map(|(_, value)| value.trim().to_owned())
+    };
+    let is_the_same = value(STORE).is_none_or(|text| StoreLocation::parse(&text).is_ok_and(|other| other == store));
+    if let StoreLocation::Directory(directories) = &mut store
+        && is_the_same
+    {
+        let [database, content] = DIRECTORIES.map(|name| value(name).map(PathBuf::from));
+        directories.database = database.filter(|path| path.is_absolute());
+        directories.content = content.filter(|path| path.is_absolute());
+    }
+    variables.retain(|(name, _)| name != STORE && !DIRECTORIES.contains(&name.as_str()));
+    store
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_store_has_its_parts_in_itself() {
+        let parts_with = |pairs: &[(&str, &str)]| {
+            let mut variables: Vec<_> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            variables.push(("BACKUP_DATABASE_DIR".into(), "/d".into()));
+            let store = in_place_of_settings(StoreLocation::parse("file:///b").unwrap(), &mut variables);
+            assert!(variables.is_empty(), "{variables:?}");
+            let StoreLocation::Directory(directories) = store else { panic!("a directory") };
+            directories.database
+        };
+        assert_eq!(parts_with(&[]), Some(PathBuf::from("/d")));
+        assert_eq!(parts_with(&[("BACKUP_STORE", "file:///b/")]), Some(PathBuf::from("/d")));
+        assert_eq!(parts_with(&[("BACKUP_STORE", "file:///other")]), None);
+        assert_eq!(parts_with(&[("BACKUP_STORE", "s3://bucket")]), None);
     }
 }

@@ -23,5 +23,6 @@ mod one_at_a_time;
 mod privileges;
 mod retention;
 mod round_trip;
+mod told;
 mod unreachable;
 mod verification;

@@ -55,6 +55,9 @@ async fn each_place_has_few_who_may_change_it() {
         ("s3:DeleteObject", "content/dags/ab/abcd", &["Retention"]),
         ("s3:DeleteObject", "content/incoming/ab", &["ContentDownload", "Retention"]),
         ("s3:DeleteObject", "repository.json", &[]),
+        ("s3:PutObject", "exports/backup_metadata_1.json", &["Api"]),
+        ("s3:GetObject", "exports/backup_metadata_1.json", &["Api"]),
+        ("s3:DeleteObject", "exports/backup_metadata_1.json", &[]),
     ] {
         let arn = format!("arn:aws:s3:::{}/{place}", stack().bucket);
         assert_eq!(those_who_may(&statements, action, &arn), may, "{action} on {place}");

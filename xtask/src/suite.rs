@@ -56,10 +56,12 @@ async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: 
         command.args(["--workspace", "--all-targets"]);
     }
     command.args(&options.arguments);
-    let Description { aws_endpoint, ipfs_node, .. } = stack.description();
+    let Description { aws_endpoint, ipfs_node, second, .. } = stack.description();
     command.env("HOLDFAST_TEST_MONGODB_URI", stack.mongodb_server_uri());
     command.env("HOLDFAST_TEST_AWS_ENDPOINT", aws_endpoint);
     command.env("HOLDFAST_TEST_IPFS_NODE", ipfs_node);
+    command.env("HOLDFAST_TEST_AZURE_ENDPOINT", &second.azure_endpoint);
+    command.env("HOLDFAST_TEST_S3_OTHER_ENDPOINT", &second.s3_endpoint);
     command.env("HOLDFAST_TEST_STACK", serde_json::to_string(stack.description()).unwrap_or_default());
     let programs = [
         ("HOLDFAST_TEST_MONGODB_SERVER", tools.mongodb_stand_in()),

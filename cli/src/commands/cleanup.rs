@@ -1,12 +1,16 @@
 //! `holdfast cleanup`: deletes what the retention policies let go, after saying what that is; `--dry-run` says it alone.
+//! Of a repository in a directory it also clears away what runs that died have left: there is no function that does.
 
 use std::sync::Arc;
 
 use clap::Args;
-use holdfast_domain::{RetentionVerdict, Timestamp, settings::Settings};
+use holdfast_domain::{
+    RetentionVerdict, Timestamp,
+    settings::{Settings, StoreLocation},
+};
 use holdfast_operations::{
-    CollectionReport, PolicyOrigin, RetentionPlan, RetentionReport, RunLimits, Silent, Trust, TypePlan, TypeReport,
-    plan_collection, plan_retention, retain,
+    CollectionReport, Holdfast, PolicyOrigin, RetentionPlan, RetentionReport, RunLimits, Silent, SweepReport, Trust,
+    TypePlan, TypeReport, plan_collection, plan_retention, retain, sweep,
 };
 use serde_json::json;
 
@@ -54,10 +58,39 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         Output::question(&told(&plan, &session.settings));
         confirm::ask("Delete what goes, and every file that no backup refers to then?").await?;
     }
+    if let Some(swept) = swept(&holdfast).await? {
+        say(&swept, output);
+    }
     // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
     let report = Box::pin(retain(&holdfast, RunLimits::none(), Timestamp::now())).await?;
     output.result(&report, || done(&report))?;
     Ok(if report.all_problems().next().is_none() { Exit::Done } else { Exit::Failed })
+}
+
+/// What runs that died have left, where nothing else looks after it. In a bucket the functions do, and tell the alarms.
+async fn swept(holdfast: &Holdfast) -> Result<Option<SweepReport>, Failure> {
+    if !matches!(holdfast.repository.location(), StoreLocation::Directory(_)) {
+        return Ok(None);
+    }
+    Ok(Some(Box::pin(sweep(holdfast, None, Timestamp::now())).await?))
+}
+
+fn say(report: &SweepReport, output: Output) {
+    let cleared = report.uploads_aborted + report.objects_removed;
+    if cleared > 0 {
+        output.note(&format!("{} of runs that died cleared away", text::count(cleared, "unfinished file")));
+    }
+    for id in report.stalled.iter().chain(&report.not_started) {
+        output.note(&format!("{id} died without a word, and is failed now"));
+    }
+    for id in report.hand_on.iter().map(|one| &one.backup_id) {
+        output.note(&format!(
+            "{id} broke off: `holdfast cancel {id}` ends it, and what it fetched is kept for the next backup"
+        ));
+    }
+    for problem in &report.problems {
+        output.note(&format!("not cleared away: {problem}"));
+    }
 }
 
 fn told(plan: &RetentionPlan, settings: &Settings) -> String {

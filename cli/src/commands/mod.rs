@@ -2,10 +2,14 @@
 
 mod anonymize;
 pub(crate) mod cancel;
+pub(crate) mod catalog;
 pub(crate) mod cleanup;
 pub(crate) mod completions;
+pub(crate) mod copy;
 pub(crate) mod decrypt;
+pub(crate) mod doctor;
 pub(crate) mod dump;
+pub(crate) mod export;
 mod failed_items;
 pub(crate) mod init;
 mod items;
@@ -20,6 +24,7 @@ mod restored_content;
 pub(crate) mod run;
 pub(crate) mod show;
 mod show_full;
+pub(crate) mod status;
 pub(crate) mod verify;
 
 use crate::{
@@ -55,6 +60,8 @@ fn interrupted(verb: &Verb) -> Failure {
     let failure = Failure::new(Exit::Interrupted, "interrupted");
     match verb {
         Verb::Restore(what) => failure.hint(what.how_to_go_on()),
+        Verb::Catalog(_) => failure.hint("what was added stays: the same command again goes on"),
+        Verb::Copy(_) => failure.hint("run it again after a minute: it goes on where it stopped"),
         _ => failure,
     }
 }
@@ -63,12 +70,17 @@ async fn stoppable(verb: Verb, global: &Global, output: Output) -> Result<Exit, 
     let session = Session::open(global).await?.opened_by(verb.opening())?;
     match verb {
         Verb::Init => init::run(&session, output).await,
+        Verb::Doctor => doctor::run(&session, output).await,
+        Verb::Status => status::run(&session, output).await,
         Verb::List => list::run(&session, output).await,
         Verb::Show(what) => show::run(&what, &session, output).await,
         Verb::Verify(what) => verify::run(&what, &session, output).await,
+        Verb::Copy(what) => copy::run(&what, &session, output).await,
         Verb::Restore(what) => restore::run(what, &session, output).await,
         Verb::Cancel(what) => cancel::run(&what, &session, output).await,
+        Verb::Catalog(what) => catalog::run(&what, &session, output).await,
         Verb::Cleanup(what) => cleanup::run(&what, &session, output).await,
+        Verb::Export => export::run(&session, output).await,
         Verb::Policy(what) => policy::run(&what, &session, output).await,
         Verb::Decrypt(what) => decrypt::run(&what, &session, output).await,
         Verb::Key(what) => key::run(&what, &session, output).await,

@@ -2,7 +2,9 @@
 
 use clap::Args;
 use holdfast_catalog::CatalogError;
-use holdfast_domain::{BackupId, BackupType, Job, Manifest, Source, Timestamp, VerificationStatus, settings::Settings};
+use holdfast_domain::{
+    BackupId, BackupType, Job, JobCopy, Manifest, Source, Timestamp, VerificationStatus, settings::Settings,
+};
 use holdfast_operations::{OperationError, job_in_detail};
 use serde::Serialize;
 
@@ -176,10 +178,19 @@ pub(super) fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, Strin
         };
         fields.push(("verified", format!("{what} at level {level}, {at}")));
     }
+    fields.extend(job.copy.as_ref().map(|copy| ("copy", of_copy(copy, settings))));
     if let Some(error) = &job.error {
         fields.push(("error", format!("{} ({})", error.message, error.code)));
         fields.extend(error.hint.clone().map(|hint| ("what to do", hint)));
     }
     fields.extend(job.message.clone().map(|message| ("message", message)));
     fields
+}
+
+fn of_copy(copy: &JobCopy, settings: &Settings) -> String {
+    let JobCopy { status, at, store, bytes, error } = copy;
+    let sent = bytes.filter(|bytes| *bytes > 0).map(|bytes| format!(", {} sent", text::size(bytes)));
+    let why = error.as_ref().map(|error| format!(": {} ({})", error.message, error.code));
+    let at = text::time(*at, settings);
+    format!("{status} in {store}, {at}{}{}", sent.unwrap_or_default(), why.unwrap_or_default())
 }

@@ -130,7 +130,11 @@ async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -
     }
 }
 
+/// A copy is judged by itself: what is wrong with it is not wrong with the backup that the catalogue knows.
 async fn record(found: &mut Verification, session: &Session) -> Result<(), Failure> {
+    if session.is_elsewhere() {
+        return Err(Failure::failed("--store names another store than the one whose backups the catalogue knows"));
+    }
     let catalog = session.catalog().await?;
     compare_with_job(&catalog, &session.repository()?, found).await?;
     Ok(record_verification(&catalog, found).await?)

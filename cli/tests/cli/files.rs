@@ -20,7 +20,16 @@ pub(crate) struct Files {
 impl Files {
     /// Seven items on IPFS, two of them of one CID, and three on Gaia; the repository is there.
     pub(crate) async fn new() -> Self {
-        let mut files = Self::none().await;
+        Self::none().await.filled().await
+    }
+
+    /// The same in this place.
+    pub(crate) async fn in_place(place: Place) -> Self {
+        Self::none_in(place).filled().await
+    }
+
+    async fn filled(self) -> Self {
+        let mut files = self;
         files.place.holdfast(&["init"]).expect(0);
         files.add_ipfs().await;
         for n in 0..3 {
@@ -33,15 +42,18 @@ impl Files {
 
     /// No item, and no repository.
     pub(crate) async fn none() -> Self {
+        Self::none_in(Place::new().await)
+    }
+
+    pub(crate) fn none_in(mut place: Place) -> Self {
         let node = IpfsNode::start();
-        let mut place = Place::new().await;
         place.env.insert("BACKUP_IPFS_GATEWAYS", node.address().to_owned());
         place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", node.address().to_owned());
         place.env.insert("BACKUP_CONTENT_RETRY_ATTEMPTS", "1".to_owned());
         Self { place, node, held: BTreeMap::new(), paths: BTreeMap::new() }
     }
 
-    async fn add_ipfs(&mut self) {
+    pub(crate) async fn add_ipfs(&mut self) {
         let deep = FileShape::v0().chunk(1000).max_links(3);
         let small = FileShape::v1().raw_leaves();
         let [a, b] = [bytes(20_000, 1), bytes(300, 2)];

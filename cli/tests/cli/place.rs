@@ -18,6 +18,8 @@ pub(crate) struct Place {
     /// What is backed up.
     pub(crate) database: String,
     pub(crate) client: Client,
+    /// The server's connection string.
+    server: String,
     catalog: String,
     pub(crate) env: BTreeMap<&'static str, String>,
 }
@@ -33,21 +35,36 @@ pub(crate) struct Ended {
 impl Place {
     /// An empty bucket; a database with three collections, a view and indexes.
     pub(crate) async fn new() -> Self {
+        Self::on(&holdfast_testing::parts().mongodb_uri).await
+    }
+
+    /// The same on this server.
+    pub(crate) async fn on(server: &str) -> Self {
         let bucket = holdfast_testing::fresh_bucket().await;
-        let (database, catalog) = (holdfast_testing::unique("source"), holdfast_testing::unique("catalog"));
-        let client = Client::with_uri_str(&holdfast_testing::parts().mongodb_uri).await.unwrap();
-        let env = BTreeMap::from([
+        let mut place = Self::without_aws(server, &format!("s3://{bucket}/repository")).await;
+        place.bucket = bucket;
+        place.env.extend([
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ENDPOINT_URL", holdfast_testing::parts().aws_endpoint.clone()),
-            ("BACKUP_STORE", format!("s3://{bucket}/repository")),
-            ("BACKUP_CATALOG_URI", uri_of(&catalog)),
+        ]);
+        place
+    }
+
+    /// The same in this store, with nothing of AWS in the environment, and no bucket.
+    pub(crate) async fn without_aws(server: &str, store: &str) -> Self {
+        let (database, catalog) = (holdfast_testing::unique("source"), holdfast_testing::unique("catalog"));
+        let client = Client::with_uri_str(server).await.unwrap();
+        let env = BTreeMap::from([
+            ("BACKUP_STORE", store.to_owned()),
+            ("BACKUP_CATALOG_URI", uri_at(server, &catalog)),
             ("BACKUP_TIMEZONE", "Europe/Zurich".to_owned()),
-            ("MONGODB_URI", uri_of(&database)),
+            ("MONGODB_URI", uri_at(server, &database)),
             ("USER", "ada".to_owned()),
         ]);
-        let place = Self { bucket, database, client, catalog, env };
+        let (bucket, server) = (String::new(), server.to_owned());
+        let place = Self { bucket, database, client, server, catalog, env };
         place.fill().await;
         place
     }
@@ -59,7 +76,7 @@ impl Place {
         place
     }
 
-    async fn fill(&self) {
+    pub(crate) async fn fill(&self) {
         let database = self.client.database(&self.database);
         let users: Vec<Document> = (0..500).map(|n| doc! { "_id": n, "name": format!("user {n}") }).collect();
         database.collection("users").insert_many(users).await.unwrap();
@@ -129,6 +146,11 @@ impl Place {
         Catalog::connect(&uri, &self.catalog).await.unwrap()
     }
 
+    /// What happened to the server.
+    pub(crate) async fn lose_the_catalogue(&self) {
+        self.client.database(&self.catalog).drop().await.unwrap();
+    }
+
     /// Keys of the bucket, without the repository's prefix.
     pub(crate) async fn keys(&self) -> Vec<String> {
         let listed = holdfast_testing::s3_client().list_objects_v2().bucket(&self.bucket).send().await.unwrap();
@@ -149,7 +171,7 @@ impl Place {
 
     /// What a database holds, by collection.
     pub(crate) async fn content(&self, database: &str) -> BTreeMap<String, CollectionContent> {
-        let uri = Secret::new(uri_of(database));
+        let uri = Secret::new(uri_at(&self.server, database));
         let connection = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
         let mut content = BTreeMap::new();
         for name in self.client.database(database).list_collection_names().await.unwrap() {
@@ -174,12 +196,14 @@ impl Place {
 
     /// Removes all that the test made.
     pub(crate) async fn remove(self) {
-        let s3 = holdfast_testing::s3_client();
-        for key in self.keys().await {
-            let key = format!("repository/{key}");
-            s3.delete_object().bucket(&self.bucket).key(key).send().await.unwrap();
+        if !self.bucket.is_empty() {
+            let s3 = holdfast_testing::s3_client();
+            for key in self.keys().await {
+                let key = format!("repository/{key}");
+                s3.delete_object().bucket(&self.bucket).key(key).send().await.unwrap();
+            }
+            s3.delete_bucket().bucket(&self.bucket).send().await.unwrap();
         }
-        s3.delete_bucket().bucket(&self.bucket).send().await.unwrap();
         self.client.database(&self.database).drop().await.unwrap();
         self.client.database(&self.catalog).drop().await.unwrap();
     }
@@ -217,7 +241,11 @@ pub(crate) fn end_of(child: Child) -> Ended {
 
 /// The test server's connection string, for this database.
 pub(crate) fn uri_of(database: &str) -> String {
-    let uri = &holdfast_testing::parts().mongodb_uri;
+    uri_at(&holdfast_testing::parts().mongodb_uri, database)
+}
+
+/// This server's connection string, for this database.
+fn uri_at(uri: &str, database: &str) -> String {
     let (server, options) = uri.split_once('?').unwrap_or((uri, ""));
     format!("{}/{database}?{options}", server.trim_end_matches('/'))
 }

@@ -25,6 +25,7 @@ use crate::{calls, schema};
         calls::triggers::content,
         calls::triggers::full,
         calls::cleanup::clean_up,
+        calls::export::export,
         calls::jobs::list,
         calls::jobs::show,
         calls::verify::verify,

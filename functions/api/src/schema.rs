@@ -4,7 +4,9 @@
 
 #![expect(dead_code, reason = "only their schemas are used")]
 
+pub(crate) mod export;
 pub(crate) mod retention;
+pub(crate) mod statistics;
 pub(crate) mod verification;
 
 use utoipa::ToSchema;
@@ -248,8 +250,8 @@ pub(crate) struct JobFailure {
 pub(crate) struct Status {
     /// What runs, and what ran last.
     status: StatusOverview,
-    /// Sums over all jobs.
-    statistics: Statistics,
+    /// Sums over all jobs, and how each type did over time.
+    statistics: statistics::Statistics,
 }
 
 /// What runs, and what ran last.
@@ -289,49 +291,4 @@ pub(crate) struct SourceStatus {
     failed_backups: u64,
     /// Hours since a backup was due; 0 where none is.
     hours_overdue: f64,
-}
-
-/// Sums over all jobs.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(crate) struct Statistics {
-    /// Jobs of each type in each state.
-    jobs: Vec<JobStatistics>,
-    /// Completed jobs of all that were settled by themselves, 0–100; none before the first.
-    success_rate_percent: Option<f64>,
-    /// Bytes stored by completed jobs.
-    stored_bytes: u64,
-    /// Bytes that they hold before compression and encryption.
-    original_bytes: u64,
-    /// Mean duration of a completed job; none before the first.
-    mean_duration_ms: Option<u64>,
-    /// Backups that retention has deleted.
-    deleted_backups: u64,
-    /// Verifications by level and result.
-    verifications: Vec<VerificationStatistics>,
-}
-
-/// The jobs of one type in one state.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(crate) struct JobStatistics {
-    /// Their type.
-    r#type: BackupType,
-    /// Their state.
-    status: JobStatus,
-    /// How many they are.
-    count: u64,
-    /// Bytes stored by all of them.
-    stored_bytes: u64,
-}
-
-/// The verifications of one level with one result.
-#[derive(ToSchema)]
-pub(crate) struct VerificationStatistics {
-    /// How deep they went.
-    level: VerificationLevel,
-    /// What they found.
-    status: VerificationStatus,
-    /// How many they are.
-    count: u64,
 }

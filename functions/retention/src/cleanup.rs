@@ -47,8 +47,9 @@ fn values(report: &RetentionReport, kind: BackupType) -> Vec<(Metric, f64)> {
         (Metric::BytesFreed, of_kind.bytes_freed + freed),
         (Metric::RetentionViolated, of_kind.violations()),
     ];
-    let collected = is_content.then_some((Metric::ObjectsCollected, collected));
-    told.into_iter().chain(collected).map(|(metric, value)| (metric, value as f64)).collect()
+    let objects = [(Metric::ObjectsCollected, collected), (Metric::OrphanBytes, collection.unreferenced_bytes)];
+    let objects = objects.into_iter().filter(|_| is_content);
+    told.into_iter().chain(objects).map(|(metric, value)| (metric, value as f64)).collect()
 }
 
 fn log(report: &RetentionReport, by: Option<&str>) {
@@ -74,6 +75,7 @@ mod tests {
     use holdfast_database::Connection;
     use holdfast_domain::{Secret, settings::ReadPreference};
     use holdfast_lambda::Clients;
+    use holdfast_operations::CollectionReport;
     use holdfast_testing::{TestStore, aws_config, parts, unique};
 
     use super::*;
@@ -110,7 +112,18 @@ mod tests {
         ]
         .map(zero);
         assert_eq!(values(&report, BackupType::Database), common);
-        assert_eq!(values(&report, BackupType::Content), [&common[..], &[zero(Metric::ObjectsCollected)]].concat());
+        let objects = [Metric::ObjectsCollected, Metric::OrphanBytes].map(zero);
+        assert_eq!(values(&report, BackupType::Content), [&common[..], &objects].concat());
+        let found = RetentionReport {
+            collection: CollectionReport { unreferenced_bytes: 9, deleted: 2, ..CollectionReport::default() },
+            ..report
+        };
+        let told = values(&found, BackupType::Content);
+        assert!(
+            told.contains(&(Metric::OrphanBytes, 9.0)) && told.contains(&(Metric::ObjectsCollected, 2.0)),
+            "{told:?}"
+        );
+        assert_eq!(values(&found, BackupType::Database), common, "objects are of content");
         let uri = Secret::new(&parts().mongodb_uri);
         let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
         server.drop_database(&database).await.unwrap();

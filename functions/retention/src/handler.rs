@@ -2,7 +2,7 @@
 
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
-use holdfast_operations::{HandOn, OperationError, SweepReport, sweep};
+use holdfast_operations::{HandOn, Measured, OperationError, SweepReport, sweep};
 use serde_json::{Value, json};
 
 use crate::cleanup;
@@ -49,7 +49,8 @@ async fn run(function: &Function) -> Result<SweepReport, OperationError> {
     Ok(report)
 }
 
-/// Hours overdue are told at every sweep, 0 too: where they are missing, nobody looks after the backups.
+/// Hours overdue are told at every sweep, 0 too: where they are missing, nobody looks after the backups. So is what is
+/// stored, as far as it could be measured.
 fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
     let of_kind = |ids: &[BackupId]| ids.iter().filter(|id| id.backup_type() == kind).count();
     let (stalled, not_started) = (of_kind(&report.stalled), of_kind(&report.not_started));
@@ -59,9 +60,11 @@ fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
         (Metric::BackupFailure, number(stalled + not_started)),
         (Metric::BackupSuccess, number(of_kind(&report.completed))),
     ];
-    let (overdue, more) = match kind {
+    let (overdue, orphan_bytes, measured, more) = match kind {
         BackupType::Content => (
             report.content_hours_overdue,
+            report.content_orphan_bytes,
+            report.content_measured,
             vec![
                 (Metric::ItemsResent, number(report.items_resent)),
                 (Metric::ItemsUndelivered, number(report.items_given_up)),
@@ -69,6 +72,8 @@ fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
         ),
         BackupType::Database | BackupType::Full => (
             report.database_hours_overdue,
+            report.database_orphan_bytes,
+            report.database_measured,
             vec![
                 (Metric::LeasesFreed, number(report.leases_freed)),
                 (Metric::UploadsAborted, number(report.uploads_aborted)),
@@ -77,7 +82,20 @@ fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
         ),
     };
     let counted = counted.into_iter().chain(more).filter(|(_, value)| *value > 0.0);
-    std::iter::once((Metric::HoursOverdue, overdue)).chain(counted).collect()
+    let always = [(Metric::HoursOverdue, overdue), (Metric::OrphanBytes, bytes(orphan_bytes))];
+    always.into_iter().chain(measured.iter().flat_map(stored)).chain(counted).collect()
+}
+
+/// Growth is not told while there is nothing to compare with.
+fn stored(measured: &Measured) -> impl Iterator<Item = (Metric, f64)> {
+    let Measured { stored, growth_percent } = *measured;
+    let told = [(Metric::TotalBackups, bytes(stored.backups)), (Metric::StoredBytes, bytes(stored.bytes()))];
+    told.into_iter().chain(growth_percent.map(|percent| (Metric::StorageGrowthPercent, percent)))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
+const fn bytes(count: u64) -> f64 {
+    count as f64
 }
 
 fn number(count: impl TryInto<u32>) -> f64 {
@@ -97,6 +115,7 @@ fn log(report: &SweepReport) {
         leasesFreed = report.leases_freed,
         uploadsAborted = report.uploads_aborted,
         objectsRemoved = report.objects_removed,
+        orphanBytes = report.database_orphan_bytes + report.content_orphan_bytes,
         itemsResent = report.items_resent,
         databaseHoursOverdue = report.database_hours_overdue,
         contentHoursOverdue = report.content_hours_overdue,
@@ -109,6 +128,7 @@ mod tests {
     use holdfast_database::Connection;
     use holdfast_domain::{Secret, settings::ReadPreference};
     use holdfast_lambda::Clients;
+    use holdfast_operations::Stored;
     use holdfast_testing::{TestStore, aws_config, aws_config_at, parts, unique};
 
     use super::*;
@@ -127,15 +147,42 @@ mod tests {
     fn hours_overdue_are_told_at_every_sweep_of_each_type() {
         let overdue =
             |report: &SweepReport| [BackupType::Database, BackupType::Content].map(|kind| values(report, kind));
-        let none = [(Metric::HoursOverdue, 0.0)];
-        assert_eq!(overdue(&SweepReport::default()), [none, none]);
+        let hours = |hours| [(Metric::HoursOverdue, hours), (Metric::OrphanBytes, 0.0)];
+        assert_eq!(overdue(&SweepReport::default()), [hours(0.0), hours(0.0)]);
         let partly = SweepReport {
             database_hours_overdue: 2.5,
             content_hours_overdue: 1.5,
             problems: vec!["x".to_owned()],
             ..SweepReport::default()
         };
-        assert_eq!(overdue(&partly), [[(Metric::HoursOverdue, 2.5)], [(Metric::HoursOverdue, 1.5)]]);
+        assert_eq!(overdue(&partly), [hours(2.5), hours(1.5)]);
+    }
+
+    #[test]
+    fn what_is_stored_is_told_of_each_type_and_growth_only_where_it_is_known() {
+        let stored = |backups| Stored { backups, backup_bytes: 10, objects: 2, object_bytes: 5 };
+        let report = SweepReport {
+            database_measured: Some(Measured { stored: stored(3), growth_percent: Some(-12.5) }),
+            content_measured: Some(Measured { stored: stored(4), growth_percent: None }),
+            content_orphan_bytes: 7,
+            ..SweepReport::default()
+        };
+        let first = |kind| values(&report, kind);
+        let database = [
+            (Metric::HoursOverdue, 0.0),
+            (Metric::OrphanBytes, 0.0),
+            (Metric::TotalBackups, 3.0),
+            (Metric::StoredBytes, 15.0),
+            (Metric::StorageGrowthPercent, -12.5),
+        ];
+        assert_eq!(first(BackupType::Database), database);
+        let content = [
+            (Metric::HoursOverdue, 0.0),
+            (Metric::OrphanBytes, 7.0),
+            (Metric::TotalBackups, 4.0),
+            (Metric::StoredBytes, 15.0),
+        ];
+        assert_eq!(first(BackupType::Content), content);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The catalogue itself: where it is, how it is reached, and its indexes.
 
-use std::{future::IntoFuture, time::Duration};
+use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
 
 use bson::{Document, doc};
 use holdfast_domain::{Secret, settings::Settings};
@@ -12,7 +12,7 @@ use mongodb::{
     },
 };
 
-use crate::CatalogError;
+use crate::{CatalogError, error::duplicates};
 
 /// The catalogue's database, unless `BACKUP_CATALOG_URI` names one.
 pub const DEFAULT_DATABASE: &str = "holdfast";
@@ -111,6 +111,22 @@ impl Catalog {
             .build();
         call("create indexes", self.collection(JOBS).create_index(of_parent)).await?;
         Ok(())
+    }
+
+    /// Inserts the rows whose `_id` is free; the places of the others are answered.
+    pub(crate) async fn insert_new(
+        &self,
+        collection: &str,
+        doing: &'static str,
+        rows: &[Document],
+    ) -> Result<BTreeSet<usize>, CatalogError> {
+        if rows.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        match attempt(doing, self.collection(collection).insert_many(rows).ordered(false)).await? {
+            Ok(_) => Ok(BTreeSet::new()),
+            Err(error) => duplicates(&error).ok_or_else(|| CatalogError::of_driver(doing, &error)),
+        }
     }
 
     /// One of the catalogue's collections. Whatever the connection string says, it is read at the primary, and a write

@@ -43,6 +43,11 @@ impl Catalog {
             let problem = format!("is {}, and a job begins as pending", job.status);
             return Err(CatalogError::Invalid { what: job.backup_id.to_string(), problem });
         }
+        self.insert_job(job).await
+    }
+
+    /// Adds a job, wherever it stands.
+    pub(crate) async fn insert_job(&self, job: &Job) -> Result<(), CatalogError> {
         let mut fields = row::of(job)?;
         fields.insert("_id", job.backup_id.as_str());
         match attempt("add a job", self.collection(JOBS).insert_one(fields)).await? {
@@ -138,9 +143,9 @@ impl Catalog {
     }
 }
 
-/// What is read of a job: the work in progress of a content backup may be large, and is no part of it.
+/// What is read of a job: the work in progress of a content backup, or of a copy, may be large, and is no part of it.
 pub(crate) fn without_work() -> Document {
-    doc! { "work": 0 }
+    doc! { "work": 0, "copyWork": 0 }
 }
 
 /// States as the catalogue spells them.

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod change;
+mod copying;
 mod count;
 mod error;
 mod item;
@@ -12,15 +13,20 @@ mod job;
 mod lease;
 mod object;
 mod policies;
+mod rebuilding;
 mod row;
 mod standing;
+mod statistics;
 mod transition;
+mod trial;
 mod verification;
 mod verifying;
+mod walk;
 mod work;
 
 pub use catalog::{COLLECTIONS, Catalog, CatalogLocation, DEFAULT_DATABASE};
 pub use change::JobChange;
+pub use copying::{CopiedPart, CopyClaim, CopyUpload, CopyWork, Copying, Uncopied};
 pub use count::{JobCount, JobCounts, VerificationCount};
 pub use error::CatalogError;
 pub use item::{AddedItem, FoundItem, Kept, MAX_ADDED, Settled};
@@ -29,6 +35,8 @@ pub use lease::{Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason,
 pub use object::{HeldSource, HoldSource, SourceId, source_id};
 pub use policies::StoredPolicy;
 pub use standing::JobStanding;
+pub use statistics::{BackupSize, HeldObjects, Outcomes};
 pub use verification::VerificationRecord;
 pub use verifying::{VerificationClaim, VerifiedSoFar, Verifying};
+pub use walk::Walk;
 pub use work::{ContentWork, StoredList};

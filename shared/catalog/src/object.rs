@@ -63,6 +63,16 @@ pub struct HeldSource {
     pub file: KeptFile,
 }
 
+/// The row of a source, without its `_id`.
+pub(crate) fn row_of(
+    source: &HoldSource<'_>,
+    file: &KeptFile,
+    updated_at: Timestamp,
+) -> Result<Document, CatalogError> {
+    let HoldSource { storage_type, locator, address } = *source;
+    row::of(&NewRow { storage_type, locator, address, file, updated_at })
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct NewRow<'a> {
@@ -108,9 +118,8 @@ impl Catalog {
     pub async fn hold(&self, source: &HoldSource<'_>, file: &KeptFile, now: Timestamp) -> Result<(), CatalogError> {
         // Two that write a source's first row at once: one of them finds the other's, and looks which is newer.
         const TRIES: u32 = 2;
-        let HoldSource { storage_type, locator, address } = *source;
-        let row = row::of(&NewRow { storage_type, locator, address, file, updated_at: now })?;
-        let mut not_newer = row::by_id(source_id(storage_type, locator).as_str());
+        let row = row_of(source, file, now)?;
+        let mut not_newer = row::by_id(source_id(source.storage_type, source.locator).as_str());
         not_newer.insert("updatedAt", doc! { "$not": { "$gt": row::date(now) } });
         let collection = self.collection(OBJECTS);
         for _ in 0..TRIES {

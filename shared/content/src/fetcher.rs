@@ -91,6 +91,10 @@ impl Fetcher {
         Ok(Self { shared: Arc::new(Shared { client, gateways, max_file_size, total_timeout }) })
     }
 
+    pub(crate) fn client(&self) -> &HttpClient {
+        &self.shared.client
+    }
+
     /// Fetches the file and hands its bytes to `out` in order; of IPFS only bytes that are proved already. With a
     /// `validator`, a Gaia file that is still the same is not sent again.
     ///

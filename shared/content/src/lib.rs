@@ -8,6 +8,7 @@ mod gateways;
 mod http;
 pub mod ipfs;
 mod location;
+mod trial;
 
 pub use error::FetchError;
 pub use fetcher::{FetchSettings, Fetched, FetchedFile, Fetcher};

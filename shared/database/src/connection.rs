@@ -122,6 +122,18 @@ impl Connection {
         Ok(names)
     }
 
+    /// What time the server has, if it says so.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub async fn time(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        let admin = self.client.database("admin");
+        let answer = admin.run_command(doc! { "hello": 1 }).selection_criteria(self.reading.clone()).await;
+        let answer = answer.map_err(|error| classify(&error).during("asking for the server's time"))?;
+        let time = answer.get_datetime("localTime").ok();
+        Ok(time.and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok()))
+    }
+
     /// Writes into a database that somebody is at work beside it: for the scratch databases of drills.
     ///
     /// # Errors

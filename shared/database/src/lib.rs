@@ -21,7 +21,8 @@ pub use anonymize::{
 pub use connection::{Connection, redacted_uri};
 pub use content::{CollectionContent, content_hash_of};
 pub use dump::{
-    DumpError, DumpPlan, DumpReport, DumpSelection, DumpedNamespace, Exclusion, Survey, dump, plan, survey,
+    DumpError, DumpPlan, DumpReport, DumpSelection, DumpTrial, DumpedNamespace, Exclusion, Survey, dump, plan, survey,
+    try_dump,
 };
 pub use error::{DatabaseError, classify};
 pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BackupId, BackupType, ItemCounts, JobStatus, ObjectKey, Sha256Digest};
+use crate::{BackupId, BackupType, ItemCounts, JobCopy, JobStatus, ObjectKey, Sha256Digest};
 
 /// Why a backup was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +134,8 @@ pub enum FailureCode {
     StoreDenied,
     /// The store could not be reached, or kept failing.
     StoreUnavailable,
+    /// There is no room left in the store.
+    StoreFull,
     /// What the store holds is not what was sent.
     StoreCorrupt,
     /// The repository's keys are missing, or open nothing.
@@ -166,6 +168,7 @@ impl FailureCode {
             Self::DumpRefused => "dump-refused",
             Self::StoreDenied => "store-denied",
             Self::StoreUnavailable => "store-unavailable",
+            Self::StoreFull => "store-full",
             Self::StoreCorrupt => "store-corrupt",
             Self::Encryption => "encryption",
             Self::Deadline => "deadline",
@@ -261,6 +264,9 @@ pub struct Job {
     /// Its newest verification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<JobVerification>,
+    /// Its copy in the second store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<JobCopy>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobFailure>,
@@ -296,6 +302,7 @@ impl Job {
             items: None,
             progress: None,
             verification: None,
+            copy: None,
             error: None,
             message: None,
         }

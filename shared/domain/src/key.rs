@@ -76,6 +76,14 @@ impl ObjectKey {
         Self(format!("{}{id}.{fence}.tar{suffixes}{number}", Self::backup_prefix(id)))
     }
 
+    /// `exports/backup_metadata_<ms>.json`: all metadata, as they were at this moment.
+    #[must_use]
+    pub fn metadata_export(at: jiff::Timestamp) -> Self {
+        Self(format!("{}backup_metadata_{}.json", Self::EXPORTS, at.as_millisecond()))
+    }
+
+    /// `exports/`.
+    pub const EXPORTS: &str = "exports/";
     /// `content/incoming/`.
     pub const INCOMING: &str = "content/incoming/";
     /// `content/objects/`.
@@ -127,6 +135,15 @@ impl ObjectKey {
         let kind: BackupType = segments.next()?.parse().ok()?;
         let id: BackupId = segments.next()?.parse().ok()?;
         (id.backup_type() == kind && segments.next().is_some()).then_some(id)
+    }
+
+    /// The address that a content object is named by; none where this is no content object.
+    #[must_use]
+    pub fn content_address(&self) -> Option<Sha256Digest> {
+        let (folder, name) = self.0.strip_prefix(Self::OBJECTS)?.split_once('/')?;
+        let address = name.split('.').next()?;
+        let is_its_folder = address.get(..2) == Some(folder);
+        address.parse().ok().filter(|_| is_its_folder)
     }
 
     /// The key as text.
@@ -201,6 +218,26 @@ mod tests {
             assert!(!key.as_str().starts_with(&ObjectKey::backups_prefix(BackupType::Content)), "{key}");
             assert_eq!(key.as_str().parse::<ObjectKey>().unwrap(), key);
         }
+    }
+
+    #[test]
+    fn the_address_of_a_content_object_is_read_back_from_its_key_and_from_no_other() {
+        let address = Sha256Digest::new([0xab; 32]);
+        for (compressed, encrypted) in [(false, false), (true, false), (false, true), (true, true)] {
+            let key = ObjectKey::content_object(&address, compressed, encrypted);
+            assert_eq!(key.content_address(), Some(address), "{key}");
+        }
+        let elsewhere = format!("content/objects/cd/{address}.gz");
+        for other in [ObjectKey::content_dag(&address, false).as_str(), &elsewhere, "content/objects/ab/abab", "a"] {
+            assert_eq!(other.parse::<ObjectKey>().unwrap().content_address(), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_export_belongs_to_no_backup() {
+        let export = ObjectKey::metadata_export(jiff::Timestamp::from_millisecond(1_700_000_000_123).unwrap());
+        assert_eq!(export.as_str(), "exports/backup_metadata_1700000000123.json");
+        assert_eq!((export.backup(), export.manifest_of()), (None, None));
     }
 
     #[test]

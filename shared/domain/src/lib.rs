@@ -1,6 +1,7 @@
 //! The words Holdfast is spoken in: ids, store keys, settings, jobs, manifests. Pure: no I/O, no clock, no randomness.
 
 mod content;
+mod copy;
 mod digest;
 mod drill;
 mod id;
@@ -15,6 +16,7 @@ pub mod settings;
 mod status;
 
 pub use content::{ContentWordError, ItemFailureCode, StorageType, Validator, Verified};
+pub use copy::{CopyStatus, JobCopy};
 pub use digest::{HexError, Sha256Digest};
 pub use drill::DrilledCollection;
 pub use id::{BackupId, BackupType, IdError, RepositoryId};

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
+use aws_config::{
+    BehaviorVersion, SdkConfig, environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
+    profile::ProfileFileRegionProvider,
+};
 use holdfast_catalog::Catalog;
 use holdfast_codec::{AgeRecipient, KeyEncryptionKey, KeyError};
-use holdfast_domain::settings::{Reading, SettingError, Settings, SettingsError};
+use holdfast_domain::settings::{Reading, SettingError, Settings, SettingsError, StoreLocation};
 use holdfast_operations::{Holdfast, Keyring, Observer, Openers, OperationError, Preflight, Repository};
 
-use crate::{Events, SqsQueue, settings, stores};
+use crate::{CopyQueue, Events, SqsQueue, secrets, settings, stores};
 
 /// What builds clients.
 #[derive(Debug, Clone)]
@@ -19,7 +22,22 @@ pub struct Clients {
 impl Clients {
     /// By the AWS SDK's own chain of credentials, region and endpoint.
     pub async fn load() -> Self {
-        Self::new(aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await)
+        Self::new(aws_config::load_defaults(BehaviorVersion::latest()).await)
+    }
+
+    /// The same for these settings, with `store` in the place of theirs. Where nothing in them is AWS's, nothing is asked
+    /// over the network: outside AWS, the question which region this machine is in has seconds until nobody answers.
+    pub async fn load_for(variables: &[(String, String)], store: Option<&StoreLocation>) -> Self {
+        if needs_aws(variables, store) {
+            return Self::load().await;
+        }
+        let configured = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new());
+        // Without a region, each part of the chain would ask for it again.
+        Self::new(match configured.region().await {
+            Some(region) => aws_config::defaults(BehaviorVersion::latest()).region(region).load().await,
+            None => SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build(),
+        })
     }
 
     /// By this configuration.
@@ -50,8 +68,28 @@ impl Clients {
         self.repository_with(settings, self.keyring(settings, Openers { kms, ..openers })?)
     }
 
+    /// The second copy, which the same keys open: none where `BACKUP_CLOUD_BUCKET` names none, whether it is enabled or
+    /// not. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`] where the keys that its provider asks for are not set, or cannot be used.
+    pub fn second_repository(&self, settings: &Settings) -> Result<Option<Repository>, OperationError> {
+        let Some(location) = settings.cloud.location.clone() else { return Ok(None) };
+        let keyring = self.keyring(settings, Openers::default())?;
+        self.repository_at(settings, location, keyring).map(Some)
+    }
+
     fn repository_with(&self, settings: &Settings, keyring: Keyring) -> Result<Repository, OperationError> {
         let location = settings.store.clone().ok_or_else(|| fault("BACKUP_STORE", NO_STORE))?;
+        self.repository_at(settings, location, keyring)
+    }
+
+    fn repository_at(
+        &self,
+        settings: &Settings,
+        location: StoreLocation,
+        keyring: Keyring,
+    ) -> Result<Repository, OperationError> {
         let store = stores::open(&self.aws, &settings.cloud, &location)?;
         Ok(Repository::new(store, location, keyring))
     }
@@ -83,6 +121,15 @@ impl Clients {
         Ok(SqsQueue::new(aws_sdk_sqs::Client::new(&self.aws), url))
     }
 
+    /// The queue of copies to make.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`] where `BACKUP_CLOUD_QUEUE` is not set.
+    pub fn copy_queue(&self, settings: &Settings) -> Result<CopyQueue, OperationError> {
+        let url = settings.cloud.queue.clone().ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
+        Ok(CopyQueue::new(aws_sdk_sqs::Client::new(&self.aws), url))
+    }
+
     fn keyring(&self, settings: &Settings, mut openers: Openers) -> Result<Keyring, OperationError> {
         let key = parsed("BACKUP_ENCRYPTION_KEY", settings.encryption_key.as_ref(), KeyEncryptionKey::parse)?;
         let name = "BACKUP_ENCRYPTION_KEY_PREVIOUS";
@@ -92,6 +139,24 @@ impl Clients {
         let kms = settings.kms_key_id.clone().map(|id| (aws_sdk_kms::Client::new(&self.aws), id));
         Ok(Keyring::new(key, kms).wrapping_for(recipient).opening_with(openers))
     }
+}
+
+/// Whether a region may be needed that only AWS itself can tell.
+fn needs_aws(variables: &[(String, String)], store: Option<&StoreLocation>) -> bool {
+    let is_in_s3 = |value: &str| value.trim_start().starts_with("s3://");
+    let copies_elsewhere = variables.iter().any(|(name, value)| {
+        name == "BACKUP_CLOUD_PROVIDER" && ["azure", "gcp"].contains(&value.trim().to_ascii_lowercase().as_str())
+    });
+    variables.iter().any(|(name, value)| match name.as_str() {
+        "BACKUP_STORE" => store.is_none() && is_in_s3(value),
+        "BACKUP_KMS_KEY_ID" => !value.trim().is_empty(),
+        "BACKUP_CLOUD_ENABLED" => !copies_elsewhere && value.trim().eq_ignore_ascii_case("true"),
+        _ => is_setting(name) && secrets::is_arn(value),
+    }) || matches!(store, Some(StoreLocation::S3 { .. }))
+}
+
+fn is_setting(name: &str) -> bool {
+    name == "MONGODB_URI" || name.starts_with("BACKUP_")
 }
 
 /// A setting that only the codec can judge.
@@ -109,4 +174,29 @@ const NO_QUEUE: &str = "is not set, it takes the URL of an SQS queue; the templa
 
 pub(crate) fn fault(name: &str, problem: impl Into<String>) -> OperationError {
     SettingsError(vec![SettingError::new(name, problem)]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aws_is_asked_only_where_something_is_in_it() {
+        let asks = |pairs: &[(&str, &str)], store: Option<&str>| {
+            let variables: Vec<_> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            needs_aws(&variables, store.map(|store| StoreLocation::parse(store).unwrap()).as_ref())
+        };
+        let here = ("BACKUP_STORE", "file:///backups");
+        assert!(!asks(&[here, ("MONGODB_URI", "mongodb://h/db"), ("BACKUP_KMS_KEY_ID", "")], None));
+        assert!(!asks(&[("BACKUP_STORE", "s3://b")], Some("file:///backups")));
+        assert!(!asks(&[], None));
+        assert!(asks(&[here], Some("s3://bucket")));
+        assert!(asks(&[("BACKUP_STORE", " s3://b")], None));
+        assert!(asks(&[here, ("BACKUP_KMS_KEY_ID", "alias/k")], None));
+        assert!(asks(&[here, ("MONGODB_URI", "arn:aws:secretsmanager:eu-west-1:1:secret:x")], None));
+        let copied = ("BACKUP_CLOUD_ENABLED", "true");
+        assert!(asks(&[here, copied], None));
+        assert!(!asks(&[here, copied, ("BACKUP_CLOUD_PROVIDER", "azure")], None));
+        assert!(!asks(&[here, ("BACKUP_CLOUD_ENABLED", "False")], None));
+    }
 }

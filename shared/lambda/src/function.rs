@@ -13,7 +13,11 @@ use holdfast_domain::{
 use holdfast_operations::{Holdfast, OperationError, Repository, Step};
 use tokio::sync::OnceCell;
 
-use crate::{Clients, Events, Metrics, SqsQueue, clients::NO_STORE, environment, telemetry};
+use crate::{
+    Clients, CopyQueue, Events, Metrics, SqsQueue,
+    clients::{NO_STORE, fault},
+    environment, telemetry,
+};
 
 /// The variables that say where the catalogue is: the first that is set.
 const CATALOG_VARIABLES: [&str; 2] = ["BACKUP_CATALOG_URI", "MONGODB_URI"];
@@ -108,6 +112,24 @@ impl Function {
     /// [`OperationError::Config`].
     pub async fn queue(&self) -> Result<SqsQueue, OperationError> {
         self.clients.queue(&self.settings().await?)
+    }
+
+    /// The repository of the second copies. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`], also where copying is not switched on.
+    pub async fn second_repository(&self) -> Result<Repository, OperationError> {
+        let settings = self.settings().await?;
+        let second = if settings.cloud.enabled { self.clients.second_repository(&settings)? } else { None };
+        second.ok_or_else(|| fault("BACKUP_CLOUD_ENABLED", "is false, and a copy was asked for: set it to true"))
+    }
+
+    /// The queue of copies to make.
+    ///
+    /// # Errors
+    /// [`OperationError::Config`].
+    pub async fn copy_queue(&self) -> Result<CopyQueue, OperationError> {
+        self.clients.copy_queue(&self.settings().await?)
     }
 
     /// What the use cases work with; state changes are told on the event bus, and the catalogue has its indexes.

@@ -4,6 +4,7 @@
 
 mod batch;
 mod clients;
+mod copy_queue;
 mod environment;
 mod event;
 mod events;
@@ -20,6 +21,7 @@ mod telemetry;
 
 pub use batch::{comes_again, hand_on_if_settled, message_in};
 pub use clients::Clients;
+pub use copy_queue::{CopyMessage, CopyQueue};
 pub use event::{Event, EventFault, request};
 pub use events::{EventError, Events};
 pub use function::Function;

@@ -54,6 +54,14 @@ metrics! {
     DumpEngineFallback: "Count",
     /// Hours past due of the next backup; 0 where none is overdue.
     HoursOverdue: "None",
+    /// Backups that are there, by the catalogue.
+    TotalBackups: "Count",
+    /// Bytes that they store, by the catalogue; of content with the objects that they share.
+    StoredBytes: "Bytes",
+    /// By how many percent the newest backup is larger than those of the week before it; not told before there are enough.
+    StorageGrowthPercent: "Percent",
+    /// Bytes of objects that belong to no backup, as a sweep removed them and a run of retention found them.
+    OrphanBytes: "Bytes",
     /// Backups that the sweep settled as stalled.
     BackupStalled: "Count",
     /// Leases that the sweep freed.
@@ -70,6 +78,12 @@ metrics! {
     HoursSinceDrill: "None",
     /// Hours past due of the next restore drill; 0 where none is overdue.
     DrillHoursOverdue: "None",
+    /// Bytes that a copy sent to the second store.
+    CopyBytes: "Bytes",
+    /// Copies that failed, and runs of retention in the second store that could not do all that was to be done.
+    CopyFailed: "Count",
+    /// Completed backups that have had no copy in the second store for a day.
+    CopiesOverdue: "Count",
     /// Backups that a run of retention deleted.
     BackupsDeleted: "Count",
     /// Backups that are there after a run of retention.
@@ -151,6 +165,18 @@ mod tests {
         assert!(read.len() >= 2, "the alarms of template.yaml were not found: {read:?}");
         for name in read {
             assert!(Metric::ALL.iter().any(|metric| metric.name() == name), "nobody emits {name}");
+        }
+    }
+
+    #[test]
+    fn the_guide_for_operators_has_every_alarm_and_every_metric() {
+        let guide = include_str!("../../../docs/operations.md");
+        let lines: Vec<&str> = include_str!("../../../template.yaml").lines().collect();
+        let alarms = lines.windows(2).filter(|pair| pair[1].trim() == "Type: AWS::CloudWatch::Alarm");
+        let alarms: Vec<&str> = alarms.map(|pair| pair[0].trim().trim_end_matches(':')).collect();
+        assert!(alarms.len() >= 15, "{alarms:?}");
+        for name in alarms.into_iter().chain(Metric::ALL.iter().map(|metric| metric.name())) {
+            assert!(guide.contains(&format!("`{name}`")), "docs/operations.md does not say what {name} is");
         }
     }
 }

@@ -102,7 +102,10 @@ impl Commit<'_> {
                 Err(OperationError::Stopped(StopReason::LeaseLost).into())
             }
             Err(OperationError::NotFound(_))
-                if matches!(error, StoreError::Denied { .. } | StoreError::Invalid { .. }) =>
+                if matches!(
+                    error,
+                    StoreError::Denied { .. } | StoreError::Invalid { .. } | StoreError::Full { .. }
+                ) =>
             {
                 self.withdraw().await;
                 self.remove_guide().await;

@@ -7,6 +7,7 @@ use holdfast_domain::{BackupId, FailureCode, JobFailure, JobStatus, settings::Se
 use holdfast_storage::StoreError;
 
 use crate::{
+    CopyFault,
     backup_database::engine::EngineFault,
     content::queue::QueueError,
     repository::{KeyringError, RepositoryError},
@@ -88,6 +89,9 @@ pub enum OperationError {
     /// The catalogue.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The second store, or what is in it.
+    #[error(transparent)]
+    Copy(#[from] CopyFault),
     /// The repository.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -170,6 +174,7 @@ impl OperationError {
             Self::AlreadyRunning { .. } | Self::Collecting | Self::ConcurrencyLimit { .. } | Self::HandOver(_) => true,
             Self::Source(error) | Self::Target(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
+            Self::Copy(fault) => fault.is_transient(),
             Self::Config(error) => error.is_transient(),
             Self::Queue(error) => error.is_transient,
             Self::Drill(_, is_transient) => *is_transient,
@@ -192,8 +197,10 @@ impl OperationError {
             Self::Source(error) | Self::Target(error) => source_code(error),
             Self::DumpNotWhole(_) => FailureCode::DumpRefused,
             Self::Store(StoreError::Denied { .. }) => FailureCode::StoreDenied,
+            Self::Store(StoreError::Full { .. }) => FailureCode::StoreFull,
             Self::Store(StoreError::Corrupt { .. }) | Self::Corrupt { .. } => FailureCode::StoreCorrupt,
             Self::Store(_) => FailureCode::StoreUnavailable,
+            Self::Copy(fault) => fault.code(),
             Self::Repository(_) | Self::Key(_) => FailureCode::Encryption,
             Self::Stopped(StopReason::Deadline) | Self::TooSlow => FailureCode::Deadline,
             Self::TooManyFailures { .. } => FailureCode::TooManyFailures,
@@ -228,6 +235,7 @@ impl OperationError {
         match self {
             Self::Engine(EngineFault::Tool(_)) => return Some(NO_TOOL),
             Self::Engine(EngineFault::Unfit(_)) => return Some(NOT_FOR_THE_TOOL),
+            Self::Copy(fault) => return fault.hint(),
             _ => {}
         }
         Some(match self.code() {
@@ -241,8 +249,18 @@ impl OperationError {
                  suffices where there are no time series)"
             }
             FailureCode::SourceLost => "the next scheduled run tries again; see the server's log for why it went away",
-            FailureCode::StoreDenied => "check the function's role and the bucket's policy",
-            FailureCode::StoreUnavailable => "check that the bucket exists and its region; the next run tries again",
+            FailureCode::StoreDenied => {
+                "check the function's role and the bucket's policy; of a directory, whose it is and whether its disk is \
+                 read-only"
+            }
+            FailureCode::StoreFull => {
+                "make room, or let older backups go: `holdfast policy` says which, `holdfast cleanup` deletes them; \
+                 what this run wrote is gone again"
+            }
+            FailureCode::StoreUnavailable => {
+                "check that the bucket exists and its region, or that the directory's disk is there; the next run tries \
+                 again"
+            }
             FailureCode::Deadline => {
                 "run `holdfast run database` from a machine, which has no deadline, or give the function more memory"
             }

@@ -11,7 +11,7 @@ use holdfast_domain::{
 use crate::{Holdfast, OperationError, cancel, lease, settle, trigger};
 
 /// What a full backup consists of.
-const PARTS: [BackupType; 2] = [BackupType::Database, BackupType::Content];
+pub(crate) const PARTS: [BackupType; 2] = [BackupType::Database, BackupType::Content];
 
 /// A full backup that was asked for.
 #[derive(Debug, Clone)]
@@ -143,16 +143,21 @@ pub(crate) async fn settle_if_through(
     if !unsuccessful.is_empty() || children.is_empty() {
         return settle::fail(h, &parent, part_failed(&unsuccessful), None, now).await.map(Some);
     }
+    let change = as_told_by_parts(&parent, &children, now);
+    settle::settle(h, id, JobStatus::Completed, change, None).await.map(Some)
+}
+
+/// What the row of a full backup says whose parts are all completed.
+pub(crate) fn as_told_by_parts(parent: &Job, children: &[Job], now: Timestamp) -> JobChange {
     let sum = |field: fn(&Job) -> Option<u64>| Some(children.iter().filter_map(field).sum());
     let completed_at = children.iter().filter_map(|child| child.completed_at).max().unwrap_or(now);
-    let change = JobChange {
+    JobChange {
         original_size: sum(|child| child.original_size),
         size: sum(|child| child.size),
         compressed: Some(children.iter().all(|child| child.compressed)),
         encrypted: Some(children.iter().all(|child| child.encrypted)),
-        ..settle::ended(&parent, completed_at)
-    };
-    settle::settle(h, id, JobStatus::Completed, change, None).await.map(Some)
+        ..settle::ended(parent, completed_at)
+    }
 }
 
 fn part_failed(unsuccessful: &[&Job]) -> JobFailure {

@@ -11,15 +11,20 @@ mod claim;
 mod commit;
 mod content;
 mod content_items;
+mod copy;
 mod decrypt;
 mod detail;
+mod doctor;
 mod error;
+mod export;
 mod full;
 mod guide;
 mod here;
 mod lease;
+mod measure;
 mod observer;
 mod preflight;
+mod rebuild;
 mod repository;
 mod restore;
 mod restore_content;
@@ -52,13 +57,24 @@ pub use self::{
         queue::{DownloadQueue, LocalQueue, QueueError},
     },
     content_items::content_items,
+    copy::{
+        CopyFault, CopyMode, CopyReport, CopyStep, DueCopies, RemovedCopies, copies_due, copy_backup,
+        copy_without_catalogue, expect_copies, is_copied, remove_copies,
+    },
     decrypt::{ExportedKey, decrypt_artifact, decrypt_file, export_keys},
     detail::job_in_detail,
+    doctor::{Finding, Health, examine},
     error::{OperationError, StopReason},
+    export::{Export, ExportLink, export_metadata},
     full::{FullTrigger, trigger_full},
     here::back_up_content_here,
+    measure::{Measured, Stored},
     observer::{Observer, Silent},
     preflight::Preflight,
+    rebuild::{
+        DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause, plan_rebuild,
+        rebuild_catalog,
+    },
     repository::{
         InitReport, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, Rewrap, RewrapReport,
         RewrappedEpoch, StoredBackup, WrappedUnder,
@@ -73,8 +89,8 @@ pub use self::{
     },
     run::{BackupOutcome, BackupRequest, RunLimits, SkipReason, Step},
     status::{
-        JobStatistics, SchedulerStatus, SourceStatus, Statistics, Status, StatusOverview, VerificationStatistics,
-        status,
+        DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, SchedulerStatus, SourceStatus,
+        Statistics, Status, StatusOverview, SuccessRate, SuccessRates, TypeStatistics, VerificationStatistics, status,
     },
     sweep::{SweepReport, sweep},
     trigger::{abandon, record_misconfigured, trigger},

@@ -16,6 +16,7 @@ use crate::{
     content::{HandOn, queue::DownloadQueue},
     full,
     lease::{NOT_STARTED_AFTER, is_dead},
+    measure::{Measured, measure},
     settle, trigger,
 };
 
@@ -50,8 +51,26 @@ pub struct SweepReport {
     pub database_hours_overdue: f64,
     /// The same of content backups.
     pub content_hours_overdue: f64,
+    /// Bytes of objects that belonged to no database backup, and were removed.
+    pub database_orphan_bytes: u64,
+    /// The same of content backups: files on their way that never came to their place among them.
+    pub content_orphan_bytes: u64,
+    /// What is stored of database backups, where that could be told.
+    pub database_measured: Option<Measured>,
+    /// The same of content backups.
+    pub content_measured: Option<Measured>,
     /// Steps that failed.
     pub problems: Vec<String>,
+}
+
+impl SweepReport {
+    fn removed(&mut self, kind: BackupType, bytes: u64) {
+        self.objects_removed += 1;
+        match kind {
+            BackupType::Content => self.content_orphan_bytes += bytes,
+            BackupType::Database | BackupType::Full => self.database_orphan_bytes += bytes,
+        }
+    }
 }
 
 /// Sweeps once. Without a queue no message is sent again.
@@ -89,6 +108,9 @@ pub async fn sweep(
     if let Err(error) = orphans::remove(h, now, &mut report).await {
         report.problems.push(format!("objects without a manifest: {error}"));
     }
+    if let Err(error) = measure_stored(h, &mut report).await {
+        report.problems.push(format!("what is stored: {error}"));
+    }
     // A run whose manifest was late counts: look again.
     if !report.completed.is_empty() {
         tell_overdue(h, now, &mut report).await?;
@@ -99,6 +121,13 @@ pub async fn sweep(
 async fn tell_overdue(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
     report.database_hours_overdue = hours_overdue(h, BackupType::Database, now).await?;
     report.content_hours_overdue = hours_overdue(h, BackupType::Content, now).await?;
+    Ok(())
+}
+
+async fn measure_stored(h: &Holdfast, report: &mut SweepReport) -> Result<(), OperationError> {
+    let counts = h.catalog.counts().await?;
+    report.database_measured = Some(measure(h, &counts, BackupType::Database).await?);
+    report.content_measured = Some(measure(h, &counts, BackupType::Content).await?);
     Ok(())
 }
 
@@ -263,17 +292,26 @@ pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp
     if trigger::switched_off(h, kind).is_some() {
         return Ok(0.0);
     }
-    let hours = match kind {
-        BackupType::Content => h.settings.content.interval_hours,
-        BackupType::Database | BackupType::Full => h.settings.database.interval_hours,
-    };
-    let interval = SignedDuration::from_hours(i64::from(hours));
+    let late = due_at(h, kind).await?.map_or_else(|| interval(h, kind), |due| now.duration_since(due) - GRACE);
+    Ok((late.as_secs_f64() / 3600.0).max(0.0))
+}
+
+/// When the next backup of this type is due: an interval after the last good one, or after the first that was asked for;
+/// none where none was.
+pub(crate) async fn due_at(h: &Holdfast, kind: BackupType) -> Result<Option<Timestamp>, OperationError> {
     let last = match h.catalog.newest_completed(kind).await? {
         Some(job) => Some(job),
         None => h.catalog.oldest(kind).await?,
     };
-    let late = last.map_or(interval, |job| now.duration_since(job.created_at) - interval - GRACE);
-    Ok((late.as_secs_f64() / 3600.0).max(0.0))
+    Ok(last.map(|job| job.created_at + interval(h, kind)))
+}
+
+fn interval(h: &Holdfast, kind: BackupType) -> SignedDuration {
+    let hours = match kind {
+        BackupType::Content => h.settings.content.interval_hours,
+        BackupType::Database | BackupType::Full => h.settings.database.interval_hours,
+    };
+    SignedDuration::from_hours(i64::from(hours))
 }
 
 fn not_started() -> JobFailure {

@@ -22,7 +22,7 @@ use holdfast_domain::{
 use holdfast_storage::StoreError;
 use serde::Serialize;
 
-pub(crate) use self::database::walk;
+pub(crate) use self::{database::walk, scratch::try_server as try_drill_server};
 pub use self::{
     drill::drill,
     due::{DueReport, verify_due},
@@ -93,7 +93,8 @@ pub async fn verify(
     }
     let judgement = Judgement::begin(repository, id, level, now).await?;
     let mut found = Findings::default();
-    let looked = look(repository, id, level, progress, &mut found).await;
+    // Boxed: too deep a type for the compiler's layout of what calls it.
+    let looked = Box::pin(look(repository, id, level, progress, &mut found)).await;
     judgement.end(found, looked)
 }
 

@@ -1,4 +1,4 @@
-//! The checksums that S3 keeps beside an object, computed here from what was sent.
+//! The checksums that stores keep beside an object, computed here from what was sent.
 
 use std::fmt;
 
@@ -57,6 +57,26 @@ impl fmt::Display for Checksum {
     }
 }
 
+/// What the stores check that know no SHA-256. It guards against accidents alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Md5([u8; 16]);
+
+impl Md5 {
+    pub(crate) fn of(body: &[u8]) -> Self {
+        Self(md5::Md5::digest(body).into())
+    }
+
+    /// As `Content-MD5` carries it.
+    pub(crate) fn to_base64(self) -> String {
+        STANDARD.encode(self.0)
+    }
+
+    /// Whether an `ETag` is this MD5. One that is not proves nothing: it need not be a checksum.
+    pub(crate) fn is(self, etag: &str) -> bool {
+        etag.trim_matches('"').eq_ignore_ascii_case(&hex::encode(self.0))
+    }
+}
+
 /// A digest as S3's headers carry it.
 pub(crate) fn to_base64(digest: &Sha256Digest) -> String {
     STANDARD.encode(digest.as_bytes())
@@ -89,6 +109,14 @@ mod tests {
         let by_hand = digest(&[&one.as_bytes()[..], two.as_bytes()].concat());
         let composite = Checksum::Composite(CompositeDigest::of([&one, &two]));
         assert_eq!(composite.to_string(), format!("{}-2", to_base64(&by_hand)));
+    }
+
+    #[test]
+    fn an_etag_is_an_md5_or_is_none() {
+        let empty = Md5::of(b"");
+        assert_eq!(empty.to_base64(), "1B2M2Y8AsgTpgAmY7PhCfg==");
+        assert!(empty.is("\"d41d8cd98f00b204e9800998ecf8427e\""));
+        assert!(!empty.is("\"d41d8cd98f00b204e9800998ecf8427e-1\"") && !empty.is(""));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum StoreError {
         cause: String,
     },
     /// The credentials, or the lack of them, do not allow it: check the role's policy, the bucket's and the key's.
-    #[error("the store denied access to `{key}`: {cause}; check credentials and policies")]
+    #[error("the store denied access to `{key}`: {cause}; check credentials, policies, or whose the directory is")]
     Denied {
         /// The object.
         key: String,
@@ -49,6 +49,14 @@ pub enum StoreError {
         /// The object.
         key: String,
         /// What the store said.
+        cause: String,
+    },
+    /// There is no room left. Nothing of it was kept.
+    #[error("there is no room in the store for `{key}`: {cause}")]
+    Full {
+        /// The object.
+        key: String,
+        /// Where, how much is free, and how much is needed.
         cause: String,
     },
     /// Larger than what the store, or the caller's own cap, takes.

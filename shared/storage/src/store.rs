@@ -1,11 +1,11 @@
 //! The seam between Holdfast and where its bytes are kept. Every key is relative to the repository's root.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use holdfast_domain::{ObjectKey, Sha256Digest, Timestamp};
+use holdfast_domain::{ObjectKey, Secret, Sha256Digest, Timestamp};
 
 use crate::{Checksum, StoreError};
 
@@ -56,6 +56,15 @@ impl Lock {
     }
 }
 
+/// An address under which one object can be read without credentials, for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The address. Whoever has it may read the object.
+    pub url: Secret,
+    /// When it ends, at the latest: what was signed by temporary credentials ends with them.
+    pub expires_at: Timestamp,
+}
+
 /// What is stored now, as the store itself confirmed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -99,6 +108,15 @@ pub struct UnfinishedUpload {
 /// that the store was not to be had for a while.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// Makes the place ready for a repository, where the store has places that are made and that can be away. What is
+    /// there is kept. Only for a person who asks for it: nothing else may take what is away for new.
+    ///
+    /// # Errors
+    /// As the kind says.
+    async fn prepare(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Puts a small object whole, and compares size and SHA-256 with what the store then holds.
     ///
     /// # Errors
@@ -181,6 +199,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::Denied`] where the lock may not be read; any other kind as it says. Then it counts as locked.
     async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError>;
+
+    /// An address under which an object can be read without credentials until `lifetime` is over; none where the store
+    /// cannot make one. Whether the object is there is not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Denied`] where there are no credentials to sign it with; any other kind as it says.
+    async fn link(&self, _key: &ObjectKey, _lifetime: Duration) -> Result<Option<Link>, StoreError> {
+        Ok(None)
+    }
 
     /// All uploads under `prefix` that were begun and neither completed nor aborted.
     ///

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use holdfast_domain::{ObjectKey, Sha256Digest};
 use holdfast_storage::{
-    ByteStream, Checksum, Lock, ObjectInfo, ObjectStream, PutMode, Store, StoreError, Stored, UnfinishedUpload,
+    ByteStream, Checksum, Link, Lock, ObjectInfo, ObjectStream, PutMode, Store, StoreError, Stored, UnfinishedUpload,
     UploadId, UploadedPart,
 };
 use sha2::{Digest, Sha256};
@@ -54,6 +54,8 @@ pub enum Fault {
     Unavailable,
     /// Nothing is done: [`StoreError::Denied`].
     Denied,
+    /// Nothing is done: [`StoreError::Limit`], as a store that has no room left answers.
+    Full,
     /// Nothing is done, and no answer ever comes.
     Hang,
     /// It is done, but only after this time.
@@ -134,6 +136,7 @@ impl FaultStore {
         match self.next_fault(operation) {
             Some(Fault::Unavailable) => Err(unavailable(key)),
             Some(Fault::Denied) => Err(denied(key)),
+            Some(Fault::Full) => Err(full(key)),
             Some(Fault::Hang) => future::pending().await,
             Some(Fault::Late(late)) => {
                 tokio::time::sleep(late).await;
@@ -147,6 +150,11 @@ impl FaultStore {
 
 #[async_trait]
 impl Store for FaultStore {
+    /// No fault is counted.
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.inner.prepare().await
+    }
+
     async fn put(&self, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
         self.call(Operation::Put, key.as_str(), async |fault| {
             let sent = Checksum::Full(sha256(&body));
@@ -220,7 +228,7 @@ impl Store for FaultStore {
             Some(Fault::Unavailable | Fault::LostAnswer) => failed(unavailable(prefix)),
             Some(Fault::Denied) => failed(denied(prefix)),
             Some(Fault::Hang) => stream::pending().boxed(),
-            Some(Fault::Late(_) | Fault::Alter | Fault::Cut) | None => self.inner.list(prefix),
+            Some(Fault::Late(_) | Fault::Alter | Fault::Cut | Fault::Full) | None => self.inner.list(prefix),
         }
     }
 
@@ -230,6 +238,11 @@ impl Store for FaultStore {
 
     async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
         self.call(Operation::Lock, key.as_str(), async |_| self.inner.lock(key).await).await
+    }
+
+    /// Nothing is sent for it: no fault is counted.
+    async fn link(&self, key: &ObjectKey, lifetime: Duration) -> Result<Option<Link>, StoreError> {
+        self.inner.link(key, lifetime).await
     }
 
     async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
@@ -263,6 +276,10 @@ fn altered_stream(stream: ByteStream) -> ByteStream {
 
 fn unavailable(key: &str) -> StoreError {
     StoreError::Unavailable { key: key.to_owned(), cause: "injected fault".to_owned() }
+}
+
+fn full(key: &str) -> StoreError {
+    StoreError::Limit { key: key.to_owned(), cause: "injected fault: no room is left".to_owned() }
 }
 
 fn denied(key: &str) -> StoreError {

@@ -11,6 +11,7 @@ mod mongodump;
 pub mod origin;
 mod parts;
 pub mod proxy;
+mod second;
 mod store;
 mod wire;
 
@@ -27,4 +28,5 @@ pub use parts::{
     Parts, Stack, Tokens, age_program, aws_config, aws_config_at, mongodb_server_program, parts, s3_client, stack,
     unique,
 };
-pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket};
+pub use second::{AZURE_ACCOUNT, AZURE_KEY, SecondStore, azure_store_with};
+pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket, quick_retry};

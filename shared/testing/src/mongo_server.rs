@@ -60,6 +60,12 @@ impl MongoServer {
         }
     }
 
+    /// Kills it, and deletes all of its data. Started again it is an empty server.
+    pub fn lose_everything(&mut self) {
+        self.kill();
+        self.data = tempfile::tempdir().expect("a folder");
+    }
+
     /// Serves the same data again, on the same port.
     pub async fn start_again(&mut self) {
         let mut child = Command::new(crate::mongodb_server_program())

@@ -85,6 +85,24 @@ impl Parts {
     pub fn ipfs_node(&self) -> IpfsNode {
         IpfsNode::at(&variable("HOLDFAST_TEST_IPFS_NODE"))
     }
+
+    /// A local Azure Blob Storage: the account's own address, its name as the path.
+    ///
+    /// # Panics
+    /// Where the environment does not name it.
+    #[must_use]
+    pub fn azure_endpoint(&self) -> String {
+        variable("HOLDFAST_TEST_AZURE_ENDPOINT")
+    }
+
+    /// An S3 of another make than the local AWS's.
+    ///
+    /// # Panics
+    /// Where the environment does not name it.
+    #[must_use]
+    pub fn s3_other_endpoint(&self) -> String {
+        variable("HOLDFAST_TEST_S3_OTHER_ENDPOINT")
+    }
 }
 
 /// The deployed stack.

@@ -85,13 +85,21 @@ impl FaultProxy {
     /// # Panics
     /// Where no port is to be had.
     pub async fn start() -> Self {
-        let endpoint = &crate::parts().aws_endpoint;
-        let upstream = endpoint.strip_prefix("http://").unwrap_or(endpoint).trim_end_matches('/').to_owned();
-        let shared = Arc::new(Shared { upstream, state: Mutex::default() });
+        Self::before(&crate::parts().aws_endpoint).await
+    }
+
+    /// Starts a proxy in front of another server, whose address may have a path, which this one's then has too.
+    ///
+    /// # Panics
+    /// Where no port is to be had.
+    pub async fn before(endpoint: &str) -> Self {
+        let upstream = endpoint.strip_prefix("http://").unwrap_or(endpoint).trim_end_matches('/');
+        let (upstream, path) = upstream.find('/').map_or((upstream, ""), |slash| upstream.split_at(slash));
+        let shared = Arc::new(Shared { upstream: upstream.to_owned(), state: Mutex::default() });
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
         let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
         let listener = tokio::spawn(accept(socket, Arc::clone(&shared)));
-        Self { endpoint: format!("http://{address}"), shared, listener }
+        Self { endpoint: format!("http://{address}{path}"), shared, listener }
     }
 
     /// Where clients connect to.

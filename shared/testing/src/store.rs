@@ -112,7 +112,8 @@ impl TestStore {
 }
 
 /// Waits short enough for a test.
-fn quick_retry() -> RetryPolicy {
+#[must_use]
+pub fn quick_retry() -> RetryPolicy {
     let milliseconds = std::time::Duration::from_millis;
     RetryPolicy { attempts: 5, first_wait: milliseconds(5), longest_wait: milliseconds(50) }
 }

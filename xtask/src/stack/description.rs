@@ -6,10 +6,9 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::{
-    STACK,
-    aws::{ACCESS_KEY, LocalAws, REGION, SECRET_KEY},
-    ipfs::IpfsNode,
-    mongodb::Mongo,
+    Parts, STACK,
+    aws::{ACCESS_KEY, REGION, SECRET_KEY},
+    others::{AZURE_ACCOUNT, AZURE_KEY, CONTAINER},
     tokens::Issuer,
 };
 
@@ -24,6 +23,8 @@ pub(crate) struct Description {
     pub(crate) aws_endpoint: String,
     /// The IPFS gateway (`/ipfs/…`) and Gaia origin (`/gaia/…`), whose control API `tests/ipfs-node` tells.
     pub(crate) ipfs_node: String,
+    /// Where a second copy can be.
+    pub(crate) second: Second,
     pub(crate) region: &'static str,
     pub(crate) bucket: String,
     pub(crate) stack: &'static str,
@@ -37,6 +38,18 @@ pub(crate) struct Description {
     pub(crate) outputs: BTreeMap<String, String>,
 }
 
+/// The stores that a second copy can be in.
+#[derive(Serialize)]
+pub(crate) struct Second {
+    /// A local Azure's one account, which has this key and a container.
+    pub(crate) azure_endpoint: String,
+    pub(crate) azure_account: &'static str,
+    pub(crate) azure_key: &'static str,
+    pub(crate) azure_container: &'static str,
+    /// An S3 of another make, which lets everybody in.
+    pub(crate) s3_endpoint: String,
+}
+
 /// Tokens for the API, by the role in them.
 #[derive(Serialize)]
 pub(crate) struct Tokens {
@@ -47,14 +60,13 @@ pub(crate) struct Tokens {
 }
 
 pub(super) fn describe(
-    aws: &LocalAws,
-    mongo: &Mongo,
-    ipfs_node: &IpfsNode,
+    parts: &Parts,
     issuer: &Issuer,
     template: String,
     parameters: BTreeMap<String, String>,
     outputs: &BTreeMap<String, String>,
 ) -> Result<Description> {
+    let Parts { mongo, aws, ipfs_node, azure, other_s3 } = parts;
     let output = |name: &str| outputs.get(name).cloned().with_context(|| format!("the stack has no output {name}"));
     let bucket = output("BucketName")?;
     let mut env = BTreeMap::from([
@@ -79,6 +91,13 @@ pub(super) fn describe(
         mongodb_uri: mongo.source_uri(),
         aws_endpoint: aws.endpoint().to_owned(),
         ipfs_node: ipfs_node.address().to_owned(),
+        second: Second {
+            azure_endpoint: azure.endpoint().to_owned(),
+            azure_account: AZURE_ACCOUNT,
+            azure_key: AZURE_KEY,
+            azure_container: CONTAINER,
+            s3_endpoint: other_s3.endpoint().to_owned(),
+        },
         region: REGION,
         bucket,
         stack: STACK,

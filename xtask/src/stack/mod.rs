@@ -1,12 +1,14 @@
 //! The stack on this machine: a MongoDB server, an IPFS gateway that is a Gaia origin too, the local AWS, and
 //! `template.yaml` deployed to it with the functions that cargo built. It lives as long as its supervisor.
 
+mod announced;
 mod aws;
 mod deployment;
 mod description;
 mod functions;
 mod ipfs;
 mod mongodb;
+mod others;
 mod tokens;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -16,7 +18,13 @@ pub(crate) use description::Description;
 pub(crate) use functions::build;
 pub(crate) use mongodb::Databases;
 
-use self::{aws::LocalAws, ipfs::IpfsNode, mongodb::Mongo, tokens::Issuer};
+use self::{
+    aws::LocalAws,
+    ipfs::IpfsNode,
+    mongodb::Mongo,
+    others::{LocalAzure, OtherS3},
+    tokens::Issuer,
+};
 use crate::{files::Build, process::Supervisor, progress::Step, tools::Tools};
 
 /// The name under which it is deployed.
@@ -27,29 +35,49 @@ const AUDIENCE: &str = "holdfast";
 pub(crate) struct Stack {
     // In this order they are dropped: a server that was given gets its databases cleaned by `clean_up`, before.
     description: Description,
-    mongo: Mongo,
-    _aws: LocalAws,
-    _ipfs_node: IpfsNode,
+    parts: Parts,
     supervisor: Supervisor,
+}
+
+/// What it runs on.
+struct Parts {
+    mongo: Mongo,
+    aws: LocalAws,
+    ipfs_node: IpfsNode,
+    azure: LocalAzure,
+    other_s3: OtherS3,
+}
+
+impl Parts {
+    async fn start(tools: &Tools, supervisor: &Supervisor) -> Result<Self> {
+        let (mongo, ipfs_node, azure, other_s3, aws) = tokio::try_join!(
+            Mongo::start(tools, supervisor),
+            IpfsNode::start(tools, supervisor),
+            LocalAzure::start(tools, supervisor),
+            OtherS3::start(tools, supervisor),
+            LocalAws::start(tools, supervisor)
+        )?;
+        Ok(Self { mongo, aws, ipfs_node, azure, other_s3 })
+    }
 }
 
 impl Stack {
     /// Starts the parts and deploys. The functions have been built.
     pub(crate) async fn start(tools: &Tools, supervisor: Supervisor, build: Build) -> Result<Self> {
-        let step = Step::begin("Starting MongoDB, the IPFS node and the local AWS");
-        let (mongo, ipfs_node, aws) = tokio::try_join!(
-            Mongo::start(tools, &supervisor),
-            IpfsNode::start(tools, &supervisor),
-            LocalAws::start(tools, &supervisor)
-        )?;
-        let (product, hosts, ipfs, endpoint) = (mongo.product(), mongo.address(), ipfs_node.address(), aws.endpoint());
-        step.done(format!("{product} at {hosts}, IPFS at {ipfs}, AWS at {endpoint}"));
+        let step = Step::begin("Starting MongoDB, the IPFS node, the local AWS and Azure, an S3 of another make");
+        let parts = Parts::start(tools, &supervisor).await?;
+        let Parts { mongo, aws, ipfs_node, azure, other_s3 } = &parts;
+        let (product, hosts, ipfs, aws) = (mongo.product(), mongo.address(), ipfs_node.address(), aws.endpoint());
+        let (azure, other) = (azure.endpoint(), other_s3.endpoint());
+        step.done(format!(
+            "{product} at {hosts}, IPFS at {ipfs}, AWS at {aws}, Azure at {azure}, the other S3 at {other}"
+        ));
 
         let step = Step::begin("Deploying template.yaml");
-        let description = deploy(&aws, &mongo, &ipfs_node, tools, &supervisor, build).await?;
+        let description = deploy(&parts, tools, &supervisor, build).await?;
         answers(&description).await?;
         step.done(format!("stack {STACK}, API at {}", description.api));
-        Ok(Self { description, mongo, _aws: aws, _ipfs_node: ipfs_node, supervisor })
+        Ok(Self { description, parts, supervisor })
     }
 
     /// What scripts and tests are told of it.
@@ -59,12 +87,12 @@ impl Stack {
 
     /// The databases it works on.
     pub(crate) fn databases(&self) -> &Databases {
-        self.mongo.databases()
+        self.parts.mongo.databases()
     }
 
     /// The address of the MongoDB server, without a database.
     pub(crate) fn mongodb_server_uri(&self) -> String {
-        self.mongo.server_uri()
+        self.parts.mongo.server_uri()
     }
 
     /// What watches over its processes.
@@ -74,19 +102,13 @@ impl Stack {
 
     /// Removes what was made on a MongoDB server that goes on running.
     pub(crate) async fn clean_up(&self) -> Result<()> {
-        self.mongo.clean_up().await
+        self.parts.mongo.clean_up().await
     }
 }
 
 /// Publishes keys, secrets and functions, then creates the stack.
-async fn deploy(
-    aws: &LocalAws,
-    mongo: &Mongo,
-    ipfs_node: &IpfsNode,
-    tools: &Tools,
-    supervisor: &Supervisor,
-    build: Build,
-) -> Result<Description> {
+async fn deploy(parts: &Parts, tools: &Tools, supervisor: &Supervisor, build: Build) -> Result<Description> {
+    let Parts { mongo, aws, ipfs_node, .. } = parts;
     let issuer = Issuer::publish(aws, AUDIENCE).await?;
     let template = functions::package(aws, tools, supervisor, build).await?;
     let mut parameters = BTreeMap::from([
@@ -102,7 +124,7 @@ async fn deploy(
         parameters.insert("CatalogUriSecretArn".to_owned(), secret);
     }
     let outputs = deployment::create(aws, STACK, &template, &parameters).await?;
-    description::describe(aws, mongo, ipfs_node, &issuer, template, parameters, &outputs)
+    description::describe(parts, &issuer, template, parameters, &outputs)
 }
 
 /// Waits until the API answers, which takes a cold start.

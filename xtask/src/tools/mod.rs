@@ -2,6 +2,7 @@
 //! An installation counts once its marker is written, which is last: one that was interrupted is done again. A lock
 //! keeps two runs from installing the same thing.
 
+mod azurite;
 mod go;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+pub(crate) use azurite::Azurite;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
@@ -35,6 +37,7 @@ pub(crate) struct Tools {
     stand_in: Option<PathBuf>,
     ipfs_node: Option<PathBuf>,
     age: Option<PathBuf>,
+    azurite: Option<Azurite>,
 }
 
 /// Where a MongoDB server comes from.
@@ -70,6 +73,11 @@ impl Tools {
         self.age.as_deref()
     }
 
+    /// The local Azure.
+    pub(crate) fn azurite(&self) -> Option<&Azurite> {
+        self.azurite.as_ref()
+    }
+
     /// The program that is IPFS gateway and Gaia origin.
     pub(crate) fn ipfs_node(&self) -> Option<&Path> {
         self.ipfs_node.as_deref()
@@ -87,6 +95,7 @@ pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, 
     let what = "Installing the local AWS and what checks the template";
     let venv = installer.python_environment(python, "python", "infra/local/requirements.txt", what).await?;
     let ipfs_node = if purpose == Purpose::Check { None } else { Some(installer.ipfs_node(python).await?) };
+    let azurite = if purpose == Purpose::Check { None } else { Some(installer.azurite(python).await?) };
     let age = if purpose == Purpose::Test { Some(installer.age(python).await?) } else { None };
     let running = match environment.mongodb_uri() {
         Some(uri) => Some(MongoServer::Given(uri.to_owned())),
@@ -95,7 +104,7 @@ pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, 
     let wants_stand_in = purpose == Purpose::Test || (purpose == Purpose::Demo && running.is_none());
     let stand_in = if wants_stand_in { Some(installer.mongodb_stand_in(&venv).await?) } else { None };
     let server = running.or_else(|| stand_in.clone().map(MongoServer::StandIn)).unwrap_or(MongoServer::None);
-    Ok(Tools { venv, server, stand_in, ipfs_node, age })
+    Ok(Tools { venv, server, stand_in, ipfs_node, age, azurite })
 }
 
 struct Installer<'a> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod cleanup;
 pub(crate) mod config;
+pub(crate) mod export;
 pub(crate) mod jobs;
 pub(crate) mod list;
 pub(crate) mod openapi;
@@ -38,6 +39,7 @@ pub(crate) fn router(function: Arc<Function>) -> Router {
         .route("/content", post(triggers::content))
         .route("/full", post(triggers::full))
         .route("/cleanup", post(cleanup::clean_up))
+        .route("/export", post(export::export))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{backupId}", get(jobs::show))
         .route("/jobs/{backupId}/verify", post(verify::verify))

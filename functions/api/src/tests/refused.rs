@@ -154,6 +154,8 @@ async fn wrong_settings_are_shown_by_config_and_stop_every_other_call() {
         "api-post-database",
         "api-post-content",
         "api-post-full",
+        "api-post-cleanup",
+        "api-post-export",
         "api-get-jobs",
         "api-get-job",
         "api-get-list",
@@ -170,7 +172,7 @@ async fn wrong_settings_are_shown_by_config_and_stop_every_other_call() {
     assert_eq!(data["validation"]["success"], false);
     let named: Vec<_> = data["validation"]["errors"].as_array().unwrap().iter().map(|fault| &fault["name"]).collect();
     for name in
-        ["BACKUP_ENCRYPTION_KEY", "BACKUP_MAX_CONCURRENT", "BACKUP_CLOUD_ENABLED", "BACKUP_FROBNICATE", "BACKUP_STORE"]
+        ["BACKUP_ENCRYPTION_KEY", "BACKUP_MAX_CONCURRENT", "BACKUP_CLOUD_BUCKET", "BACKUP_FROBNICATE", "BACKUP_STORE"]
     {
         assert!(named.contains(&&json!(name)), "{name} is not in {named:?}");
     }

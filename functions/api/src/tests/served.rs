@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use holdfast_catalog::{FoundItem, JobChange, Settled};
+use holdfast_catalog::{FoundItem, JobChange, Settled, VerificationRecord};
 use holdfast_database::Connection;
 use holdfast_domain::{
     BackupId, BackupType, ContentItem, ItemFailure, ItemFailureCode, JobStatus, ObjectKey, Secret, StorageType,
-    Timestamp, VerificationLevel, settings::ReadPreference,
+    Timestamp, VerificationLevel, VerificationStatus, settings::ReadPreference,
 };
 use holdfast_lambda::{Clients, Function};
 use holdfast_operations::{BackupOutcome, BackupRequest, RunLimits, back_up_database, trigger};
@@ -254,6 +254,57 @@ async fn a_cleanup_that_nobody_takes_or_that_is_switched_off_is_refused() {
         assert_eq!(call(&stage.function, &event("api-post-cleanup")).await.status, 200, "a plan changes nothing");
         stage.remove().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_answers_with_its_object_and_a_link_that_needs_no_token() {
+    let empty = parts().mongodb_uri.replace("/?", &format!("/{}?", unique("platform")));
+    let stage = Stage::new(&[("MONGODB_URI", &empty), ("BACKUP_DUMP_ENGINE", "native")]).await;
+    let id = stage.backed_up().await;
+    let exported = call(&stage.function, &event("api-post-export")).await;
+    assert_eq!(exported.status, 200, "{}", exported.body);
+    let told = &exported.body["data"];
+    assert_eq!((&told["jobs"], &told["verifications"], &told["unreadable"]), (&json!(1), &json!(0), &json!(0)));
+    let link = told["link"]["url"].as_str().unwrap();
+    let document: serde_json::Value = reqwest::get(link).await.unwrap().json().await.unwrap();
+    assert_eq!(document["jobs"][0]["backupId"], json!(id));
+    let key = format!("{}/{}", stage.store.prefix, told["key"].as_str().unwrap());
+    let head = stage.store.client.head_object().bucket(&stage.store.bucket).key(key).send().await.unwrap();
+    assert_eq!(head.content_length(), told["size"].as_i64());
+    for (body, field) in [(r#"{"to":"x"}"#, "to"), ("[]", "body")] {
+        let mut wrong = event("api-post-export");
+        wrong["body"] = json!(body);
+        let refused = call(&stage.function, &wrong).await;
+        assert_eq!((refused.status, &refused.body["data"]["field"]), (400, &json!(field)), "{}", refused.body);
+    }
+    stage.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_are_told_as_the_contract_says_of_nothing_and_of_a_drilled_backup() {
+    let empty = parts().mongodb_uri.replace("/?", &format!("/{}?", unique("platform")));
+    let stage = Stage::new(&[("MONGODB_URI", &empty), ("BACKUP_DUMP_ENGINE", "native")]).await;
+    let statistics = async || call(&stage.function, &event("api-get-status")).await.body["data"]["statistics"].clone();
+    let before = statistics().await;
+    assert_eq!((&before["lastDrill"], &before["database"]["lastGoodBackup"]), (&json!(null), &json!(null)), "{before}");
+    let id = stage.backed_up().await;
+    let record = VerificationRecord {
+        backup_id: id.parse().unwrap(),
+        level: VerificationLevel::Drill,
+        status: VerificationStatus::Passed,
+        problems: Vec::new(),
+        at: Timestamp::now(),
+        duration_ms: 1,
+        collections: Vec::new(),
+    };
+    stage.function.holdfast().await.unwrap().catalog.insert_verification(&record).await.unwrap();
+    let after = statistics().await;
+    assert_eq!(after["lastDrill"]["backupId"], json!(id), "{after}");
+    let database = &after["database"];
+    assert_eq!((&database["lastGoodBackup"]["backupId"], &database["stored"]["backups"]), (&json!(id), &json!(1)));
+    assert_eq!((&database["durations"]["count"], &after["successRatePercent"]), (&json!(1), &json!(100.0)), "{after}");
+    assert!(database["nextDueAt"].is_string() && database["growthPercent"].is_null(), "{database}");
+    stage.remove().await;
 }
 
 #[tokio::test]

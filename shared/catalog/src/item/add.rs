@@ -1,6 +1,6 @@
 //! Adding what discovery found. It may be found again, by a run that follows one that was killed: what is there stays.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
@@ -9,8 +9,7 @@ use holdfast_domain::{BackupId, ContentItem, ItemRecord, ItemStatus};
 use super::{key, read};
 use crate::{
     Catalog, CatalogError,
-    catalog::{ITEMS, attempt, call},
-    error::duplicates,
+    catalog::{ITEMS, call},
     row,
 };
 
@@ -84,7 +83,7 @@ impl Catalog {
         candidates: &[Candidate<'_>],
     ) -> Result<Vec<Option<ItemRecord>>, CatalogError> {
         let rows = candidates.iter().map(|candidate| new_row(backup, candidate)).collect::<Result<Vec<_>, _>>()?;
-        let taken = self.insert_new(&rows).await?;
+        let taken = self.insert_new(ITEMS, "add items", &rows).await?;
         let standing = self.standing(taken.iter().filter_map(|place| rows[*place].get("_id").cloned())).await?;
         let place = |(place, candidate): (usize, &Candidate<'_>)| {
             if !taken.contains(&place) {
@@ -101,18 +100,6 @@ impl Catalog {
             }
         };
         candidates.iter().enumerate().map(place).collect()
-    }
-
-    /// Inserts the rows whose `_id` is free; the places of the others are answered.
-    async fn insert_new(&self, rows: &[Document]) -> Result<BTreeSet<usize>, CatalogError> {
-        if rows.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let collection = self.collection(ITEMS);
-        match attempt("add items", collection.insert_many(rows).ordered(false)).await? {
-            Ok(_) => Ok(BTreeSet::new()),
-            Err(error) => duplicates(&error).ok_or_else(|| CatalogError::of_driver("add items", &error)),
-        }
     }
 
     async fn standing(&self, ids: impl Iterator<Item = Bson>) -> Result<HashMap<String, Document>, CatalogError> {

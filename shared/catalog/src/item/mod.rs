@@ -8,6 +8,7 @@ mod key;
 mod pages;
 mod pending;
 mod settle;
+mod settled;
 
 use bson::Document;
 use holdfast_domain::{BackupId, ItemRecord};

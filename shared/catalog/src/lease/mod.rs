@@ -19,6 +19,7 @@ pub use orphan::{LeaseKind, OrphanLease, OrphanReason, UNKNOWN_HOLDER_GRACE};
 use crate::{
     Catalog, CatalogError,
     catalog::{LEASES, call},
+    copying::COLLECTION_OF_COPIES,
     job::readable,
     row,
 };
@@ -165,7 +166,7 @@ impl Catalog {
     /// Those of the server.
     pub async fn leases(&self) -> Result<Leases, CatalogError> {
         let collection = self.collection(LEASES);
-        let find = collection.find(Document::new()).sort(doc! { "_id": 1 });
+        let find = collection.find(doc! { "_id": { "$ne": COLLECTION_OF_COPIES } }).sort(doc! { "_id": 1 });
         let documents: Vec<Document> = call("list leases", async { find.await?.try_collect().await }).await?;
         let (slots, sources): (Vec<_>, Vec<_>) =
             documents.into_iter().partition(|document| document.contains_key("number"));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod connection;
+mod copies;
 mod harness;
 mod item_races;
 mod items;
@@ -14,8 +15,11 @@ mod orphans;
 mod pages;
 mod policies;
 mod races;
+mod rebuilding;
 mod standings;
+mod statistics;
 mod transitions;
 mod verifications;
 mod waits;
+mod walks;
 mod work;

@@ -11,6 +11,7 @@ pub(crate) mod reader;
 mod selection;
 mod sink;
 mod survey;
+mod trial;
 
 use std::io::{self, Write};
 
@@ -32,6 +33,7 @@ pub use self::{
     plan::{DumpPlan, plan},
     selection::{DumpSelection, Exclusion},
     survey::{Survey, survey},
+    trial::{DumpTrial, try_dump},
 };
 use crate::{Connection, DatabaseError};
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How many collections are asked about at a time.
-const QUESTIONS_AT_A_TIME: usize = 8;
+pub(super) const QUESTIONS_AT_A_TIME: usize = 8;
 
 /// How often planning begins anew where the server went away or a collection was dropped meanwhile.
 const ATTEMPTS: u32 = 3;
@@ -153,6 +153,13 @@ pub(super) struct Candidate {
     has_buckets: bool,
 }
 
+impl Candidate {
+    /// `database.collection`.
+    pub(super) fn name(&self) -> String {
+        format!("{}.{}", self.lister.database.name(), self.listed.name)
+    }
+}
+
 async fn chosen(lister: &Lister, selection: &DumpSelection) -> Result<Vec<Candidate>, DatabaseError> {
     let mut all = lister.collections().await?;
     all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -181,15 +188,15 @@ fn refuse_missing_names(candidates: &[Candidate], selection: &DumpSelection) -> 
     )))
 }
 
-struct Examined {
-    source: Source,
+pub(super) struct Examined {
+    pub(super) source: Source,
     metadata: Metadata,
     size: Option<Size>,
 }
 
-async fn examine(candidate: Candidate) -> Result<Examined, DatabaseError> {
+pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseError> {
+    let name = candidate.name();
     let Candidate { lister, listed, has_buckets } = candidate;
-    let name = format!("{}.{}", lister.database.name(), listed.name);
     let data_collection = match listed.kind {
         NamespaceKind::View => None,
         NamespaceKind::Timeseries if has_buckets => Some(format!("{BUCKETS_PREFIX}{}", listed.name)),

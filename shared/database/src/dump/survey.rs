@@ -6,13 +6,10 @@ use holdfast_archive::Summary;
 use holdfast_domain::settings::CollectionFilter;
 
 use super::{
-    plan::{Candidate, candidates, patiently},
+    plan::{Candidate, QUESTIONS_AT_A_TIME, candidates, patiently},
     selection::DumpSelection,
 };
 use crate::{Connection, DatabaseError, listing::Lister};
-
-/// How many collections are asked for their size at a time.
-const QUESTIONS_AT_A_TIME: usize = 8;
 
 /// What is to be dumped, by whatever engine.
 #[derive(Debug)]

@@ -4,7 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_content::{FetchSettings, Fetcher, Gateway, Origin};
-use holdfast_domain::{DownloadMessage, ItemRecord, Timestamp, settings::Settings};
+use holdfast_domain::{
+    DownloadMessage, ItemRecord, Timestamp,
+    settings::{ContentSettings, Settings},
+};
 use jiff::SignedDuration;
 use tokio::{sync::Mutex, time::Instant};
 
@@ -70,23 +73,30 @@ impl DownloadOutcome {
     }
 }
 
+/// The gateways of the settings.
+pub(crate) fn gateways(content: &ContentSettings) -> Result<Vec<Gateway>, OperationError> {
+    let gateway = |gateway: &holdfast_domain::settings::Gateway| {
+        let mark = if gateway.trustless { "" } else { "plain+" };
+        format!("{mark}{}", gateway.url).parse::<Gateway>()
+    };
+    content.gateways.iter().map(gateway).collect::<Result<_, _>>().map_err(|error| unusable(&error))
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> OperationError {
+    OperationError::internal("set downloads up", error)
+}
+
 impl Downloader {
     /// What these settings ask for.
     ///
     /// # Errors
     /// Where TLS cannot be set up, or a gateway's address cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, OperationError> {
-        let unusable = |error: &dyn std::fmt::Display| OperationError::internal("set downloads up", error);
         let content = &settings.content;
-        let gateway = |gateway: &holdfast_domain::settings::Gateway| {
-            let mark = if gateway.trustless { "" } else { "plain+" };
-            format!("{mark}{}", gateway.url).parse::<Gateway>()
-        };
-        let gateways: Result<Vec<_>, _> = content.gateways.iter().map(gateway).collect();
         let origins: Result<Vec<_>, _> =
             content.allowed_origins.iter().map(|url| url.as_str().parse::<Origin>()).collect();
         let fetcher = Fetcher::new(FetchSettings {
-            gateways: gateways.map_err(|error| unusable(&error))?,
+            gateways: gateways(content)?,
             allowed_origins: origins.map_err(|error| unusable(&error))?,
             idle_timeout: content.timeout,
             total_timeout: TIME_TO_ASK + Duration::from_secs(content.max_file_size / SLOWEST),
@@ -94,6 +104,11 @@ impl Downloader {
             per_host: usize::try_from(content.concurrency).unwrap_or(usize::MAX),
         });
         Ok(Self { fetcher: fetcher.map_err(|error| unusable(&error))?, key: Arc::default() })
+    }
+
+    /// What fetches.
+    pub(crate) const fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
     }
 
     /// The repository and its key: read once in a while, not for each of many small files.

@@ -12,7 +12,7 @@ pub(crate) mod item_list;
 mod keep;
 pub(crate) mod queue;
 pub(crate) mod read;
-mod source;
+pub(crate) mod source;
 pub(crate) mod stored;
 
 use holdfast_catalog::{Settled, Source};

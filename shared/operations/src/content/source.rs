@@ -5,16 +5,16 @@ use holdfast_content::{Location, Unsupported, locate};
 use holdfast_domain::{ContentItem, StorageType};
 
 /// An item's source.
-pub(super) struct ItemSource {
-    pub(super) location: Location,
-    pub(super) storage_type: StorageType,
+pub(crate) struct ItemSource {
+    pub(crate) location: Location,
+    pub(crate) storage_type: StorageType,
     /// A CID with its path, or a URL: items that spell the same one are of one source.
-    pub(super) locator: String,
-    pub(super) id: SourceId,
+    pub(crate) locator: String,
+    pub(crate) id: SourceId,
 }
 
 impl ItemSource {
-    pub(super) fn of(item: &ContentItem) -> Result<Self, Unsupported> {
+    pub(crate) fn of(item: &ContentItem) -> Result<Self, Unsupported> {
         let location = locate(item.storage_type, &item.url)?;
         let locator = match &location {
             Location::Ipfs(path) => path.to_string(),

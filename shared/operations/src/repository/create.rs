@@ -35,6 +35,7 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Lost`] where backups are there and neither file is: a new one would orphan them.
     pub async fn init(&self, with_key: bool, now: Timestamp) -> Result<InitReport, OperationError> {
+        self.store().prepare().await?;
         let mut restored_from_copy = false;
         if self.read(&ObjectKey::repository()).await?.is_none()
             && let Some(copy) = self.read(&ObjectKey::repository_copy()).await?

@@ -1,5 +1,6 @@
 //! Manifests: read, authenticated, listed.
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_domain::{BackupId, BackupType, Manifest, ManifestFile, ObjectKey};
 use holdfast_storage::{StoreError, read_all};
@@ -28,7 +29,14 @@ impl Repository {
     /// [`OperationError::NotFound`] where there is no such backup, [`OperationError::Corrupt`] where its manifest is
     /// not what was written.
     pub async fn manifest(&self, id: &BackupId) -> Result<Manifest, OperationError> {
-        let file = self.manifest_file(id).await?;
+        // Boxed: what asks for a manifest is deep enough a type for the compiler without this.
+        let bytes = Box::pin(self.manifest_bytes(id)).await?;
+        Box::pin(self.authentic(id, &bytes)).await
+    }
+
+    /// The manifest in these bytes; where the backup is encrypted, authenticated.
+    pub(crate) async fn authentic(&self, id: &BackupId, bytes: &[u8]) -> Result<Manifest, OperationError> {
+        let file = parsed(id, bytes)?;
         let manifest = file.manifest(id).map_err(|error| OperationError::corrupt(id, error.to_string()))?;
         match (&manifest.encryption, &file.hmac) {
             (None, None) => Ok(manifest),
@@ -76,13 +84,20 @@ impl Repository {
     }
 
     pub(super) async fn manifest_file(&self, id: &BackupId) -> Result<ManifestFile, OperationError> {
-        let bytes = match read_all(self.store().as_ref(), &ObjectKey::manifest(id), MAX_MANIFEST_BYTES).await {
-            Ok(bytes) => bytes,
-            Err(StoreError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
-            Err(error) => return Err(error.into()),
-        };
-        ManifestFile::parse(&bytes).map_err(|error| OperationError::corrupt(id, error.to_string()))
+        parsed(id, &Box::pin(self.manifest_bytes(id)).await?)
     }
+
+    /// A manifest's file as it stands there.
+    pub(crate) async fn manifest_bytes(&self, id: &BackupId) -> Result<Bytes, OperationError> {
+        match read_all(self.store().as_ref(), &ObjectKey::manifest(id), MAX_MANIFEST_BYTES).await {
+            Err(StoreError::NotFound { .. }) => Err(OperationError::NotFound(id.clone())),
+            read => Ok(read?),
+        }
+    }
+}
+
+fn parsed(id: &BackupId, bytes: &[u8]) -> Result<ManifestFile, OperationError> {
+    ManifestFile::parse(bytes).map_err(|error| OperationError::corrupt(id, error.to_string()))
 }
 
 /// The time in an id: `db_<unix ms>_…`.

@@ -7,6 +7,7 @@ mod keyring;
 mod kms;
 mod manifests;
 mod rewrap;
+mod second;
 
 use std::sync::Arc;
 

@@ -53,7 +53,7 @@ pub(super) async fn retain(
 }
 
 /// Whether there is no time for another step before the function's end.
-pub(super) fn is_late(limits: RunLimits) -> bool {
+pub(crate) fn is_late(limits: RunLimits) -> bool {
     limits.deadline.is_some_and(|deadline| Timestamp::now() + TIME_FOR_ONE >= deadline)
 }
 

@@ -6,13 +6,13 @@ use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::Lock;
 
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, Repository};
 
 /// Locks read, and objects deleted, at a time.
 pub(super) const CONCURRENCY: usize = 16;
 
 /// How a deletion ended.
-pub(super) enum Deletion {
+pub(crate) enum Deletion {
     /// Nothing of it is there any more.
     Deleted,
     /// The store retains an object of it: nothing was changed.
@@ -23,8 +23,8 @@ pub(super) enum Deletion {
 
 /// Deletes a backup. What an earlier, killed run had begun is finished.
 pub(super) async fn backup(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Deletion, OperationError> {
-    let objects = objects(h, id).await?;
-    if let Some(lock) = first_lock(h, &objects, now).await? {
+    let objects = objects(&h.repository, id).await?;
+    if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
     match h.catalog.transition(id, JobStatus::Deleted, JobChange::default(), None).await {
@@ -33,43 +33,74 @@ pub(super) async fn backup(h: &Holdfast, id: &BackupId, now: Timestamp) -> Resul
         Err(CatalogError::Conflict { status, .. }) => return Ok(Deletion::InUse(status)),
         Err(error) => return Err(error.into()),
     }
-    h.repository.store().delete(&ObjectKey::manifest(id)).await?;
-    remove_rest(h, id, objects.into_iter().filter(|key| key.manifest_of().is_none()).collect()).await?;
+    remove(&h.repository, id, objects).await?;
+    forget_items(h, id).await?;
+    Ok(Deletion::Deleted)
+}
+
+/// Deletes the copy of a backup that is deleted; its row says so before anything goes.
+pub(crate) async fn copy(
+    h: &Holdfast,
+    second: &Repository,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<Deletion, OperationError> {
+    let objects = objects(second, id).await?;
+    if let Some(lock) = first_lock(second, &objects, now).await? {
+        return Ok(Deletion::Blocked(lock));
+    }
+    h.catalog.set_copy_deleted(id, now).await?;
+    remove(second, id, objects).await?;
     Ok(Deletion::Deleted)
 }
 
 /// Deletes what is left of a backup whose job is `deleted` and whose manifest is gone, unless the store retains it.
 pub(super) async fn leftovers(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Deletion, OperationError> {
-    let objects = objects(h, id).await?;
+    let objects = objects(&h.repository, id).await?;
     // Somebody brought its manifest back: the next run's plan has it.
     if objects.iter().any(|key| key.manifest_of().is_some()) {
         return Ok(Deletion::InUse(JobStatus::Deleted));
     }
-    if let Some(lock) = first_lock(h, &objects, now).await? {
+    if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
-    remove_rest(h, id, objects).await?;
+    remove_rest(&h.repository, objects).await?;
+    forget_items(h, id).await?;
     Ok(Deletion::Deleted)
 }
 
-async fn remove_rest(h: &Holdfast, id: &BackupId, objects: Vec<ObjectKey>) -> Result<(), OperationError> {
-    let delete = |key: ObjectKey| async move { h.repository.store().delete(&key).await };
+/// The manifest first: what is left without it is no backup, and found by the next run.
+async fn remove(repository: &Repository, id: &BackupId, objects: Vec<ObjectKey>) -> Result<(), OperationError> {
+    repository.store().delete(&ObjectKey::manifest(id)).await?;
+    remove_rest(repository, objects.into_iter().filter(|key| key.manifest_of().is_none()).collect()).await
+}
+
+async fn remove_rest(repository: &Repository, objects: Vec<ObjectKey>) -> Result<(), OperationError> {
+    let delete = |key: ObjectKey| async move { repository.store().delete(&key).await };
     let mut deleting = futures_util::stream::iter(objects).map(delete).buffer_unordered(CONCURRENCY);
     while deleting.try_next().await?.is_some() {}
+    Ok(())
+}
+
+async fn forget_items(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
     if id.backup_type() == BackupType::Content {
         h.catalog.delete_items(id).await?;
     }
     Ok(())
 }
 
-async fn objects(h: &Holdfast, id: &BackupId) -> Result<Vec<ObjectKey>, OperationError> {
-    let objects = h.repository.store().list(&ObjectKey::backup_prefix(id));
+async fn objects(repository: &Repository, id: &BackupId) -> Result<Vec<ObjectKey>, OperationError> {
+    let objects = repository.store().list(&ObjectKey::backup_prefix(id));
     Ok(objects.map_ok(|object| object.key).try_collect().await?)
 }
 
 /// The first of these that may not be deleted yet, and why.
-async fn first_lock(h: &Holdfast, objects: &[ObjectKey], now: Timestamp) -> Result<Option<String>, OperationError> {
-    let look = |key: ObjectKey| async move { lock_of(h, &key, now).await };
+async fn first_lock(
+    repository: &Repository,
+    objects: &[ObjectKey],
+    now: Timestamp,
+) -> Result<Option<String>, OperationError> {
+    let look = |key: ObjectKey| async move { lock_of(repository, &key, now).await };
     let mut locks = futures_util::stream::iter(objects.to_vec()).map(look).buffered(CONCURRENCY);
     while let Some(lock) = locks.try_next().await? {
         if lock.is_some() {
@@ -80,8 +111,12 @@ async fn first_lock(h: &Holdfast, objects: &[ObjectKey], now: Timestamp) -> Resu
 }
 
 /// What keeps this object now.
-pub(super) async fn lock_of(h: &Holdfast, key: &ObjectKey, now: Timestamp) -> Result<Option<String>, OperationError> {
-    let lock = h.repository.store().lock(key).await?;
+pub(crate) async fn lock_of(
+    repository: &Repository,
+    key: &ObjectKey,
+    now: Timestamp,
+) -> Result<Option<String>, OperationError> {
+    let lock = repository.store().lock(key).await?;
     Ok(match lock {
         Lock { legal_hold: true, .. } => Some(format!("{key} is under a legal hold")),
         Lock { retained_until: Some(until), .. } if lock.holds(now) => Some(format!("{key} is retained until {until}")),

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
 use holdfast_storage::StoreError;
 
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, Repository};
 
 /// Manifests read at a time.
 const CONCURRENCY: usize = 4;
@@ -36,17 +36,18 @@ pub(super) struct Stored {
     pub(super) created_at: Result<Timestamp, String>,
 }
 
+/// What lies under one id.
 #[derive(Default)]
-struct Folder {
-    size_bytes: u64,
-    objects: u64,
-    has_manifest: bool,
+pub(crate) struct Folder {
+    pub(crate) size_bytes: u64,
+    pub(crate) objects: u64,
+    pub(crate) has_manifest: bool,
 }
 
 /// Looks through the bucket.
 pub(super) async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result<Inventory, OperationError> {
     let (with, without): (Vec<_>, Vec<_>) =
-        folders(h, kind).await?.into_iter().partition(|(_, folder)| folder.has_manifest);
+        folders(&h.repository, kind).await?.into_iter().partition(|(_, folder)| folder.has_manifest);
     let read = |(id, folder): (BackupId, Folder)| async move {
         let created_at = match created_at(h, &id, trust).await {
             // It went while this was going on.
@@ -67,8 +68,12 @@ pub(super) async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result
     })
 }
 
-async fn folders(h: &Holdfast, kind: BackupType) -> Result<BTreeMap<BackupId, Folder>, OperationError> {
-    let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
+/// The folders of one type of backup in this repository.
+pub(crate) async fn folders(
+    repository: &Repository,
+    kind: BackupType,
+) -> Result<BTreeMap<BackupId, Folder>, OperationError> {
+    let mut objects = repository.store().list(&ObjectKey::backups_prefix(kind));
     let mut folders: BTreeMap<BackupId, Folder> = BTreeMap::new();
     while let Some(object) = objects.try_next().await? {
         let Some(id) = object.key.backup() else { continue };

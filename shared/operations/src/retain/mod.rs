@@ -15,13 +15,19 @@ use std::collections::BTreeSet;
 
 use holdfast_domain::{BackupType, Timestamp};
 
+pub(crate) use self::{
+    backups::is_late,
+    delete::{Deletion, copy as delete_copy, lock_of},
+    inventory::{Folder, folders},
+    plan::policy as policy_in_force,
+};
 pub use self::{
     collect::CollectionReport,
     inventory::Trust,
     plan::{PlannedBackup, PolicyInForce, PolicyOrigin, RetentionPlan, TypePlan},
     report::{BlockedBackup, DeletedBackup, RetentionReport, TypeReport},
 };
-use crate::{Holdfast, OperationError, RunLimits};
+use crate::{Holdfast, OperationError, Repository, RunLimits};
 
 /// The types that policies are for: a full backup goes with its last part.
 pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::Content];
@@ -49,7 +55,8 @@ pub async fn plan_collection(
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let gone: BTreeSet<_> = plan.content.deletions().map(|backup| backup.decision.backup_id.clone()).collect();
-    collect::plan(h, &gone, now).await
+    // Boxed, as below: the types of both are too deep for the compiler's layout of what calls them.
+    Box::pin(collect::plan(h, &gone, now)).await
 }
 
 /// Deletes what the policies let go, then what nobody refers to any more.
@@ -74,9 +81,22 @@ pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<R
         Ok(deleted) => report.item_rows_deleted = deleted,
         Err(error) => report.problems.push(format!("rows of items: {error}")),
     }
-    match Box::pin(collect::collect(h, limits, now)).await {
+    match Box::pin(collect::collect(h, collect::Of::First, limits, now)).await {
         Ok(collection) => report.collection = collection,
         Err(error) => report.problems.push(format!("content objects were not looked through: {error}")),
     }
     Ok(report)
+}
+
+/// Removes from the second store what none of the copies there refers to.
+///
+/// # Errors
+/// Where a manifest or a list of items there cannot be read, or the store cannot be asked.
+pub(crate) async fn collect_copies(
+    h: &Holdfast,
+    second: &Repository,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<CollectionReport, OperationError> {
+    collect::collect(h, collect::Of::Second(second), limits, now).await
 }

@@ -108,7 +108,7 @@ pub(super) async fn of_type(h: &Holdfast, inventory: &Inventory, now: Timestamp)
 }
 
 /// The policy that holds for this type.
-async fn policy(h: &Holdfast, kind: BackupType) -> Result<PolicyInForce, OperationError> {
+pub(crate) async fn policy(h: &Holdfast, kind: BackupType) -> Result<PolicyInForce, OperationError> {
     let days = match kind {
         BackupType::Database => h.settings.database.retention_days,
         BackupType::Content | BackupType::Full => h.settings.content.retention_days,
@@ -143,7 +143,7 @@ fn candidate(id: &BackupId, stored: &Stored, job: Option<Result<JobStanding, Cat
     RetentionCandidate { backup_id: id.clone(), created_at, standing }
 }
 
-const UNKNOWN: &str = "the catalogue has no job of it, and another catalogue may: bring the jobs back from the store, or delete it by hand";
+const UNKNOWN: &str = "the catalogue has no job of it, and another catalogue may: `holdfast catalog rebuild` brings the jobs back from the store; or delete it by hand";
 
 const CAME_BACK: &str = "its manifest had gone and came back: somebody brought it back, and decides about it";
 

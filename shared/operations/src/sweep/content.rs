@@ -199,7 +199,7 @@ pub(super) async fn remove_incoming(
         match store.delete(&object.key).await {
             Ok(()) => {
                 tracing::info!(key = %object.key, "a file that never came to its place was removed");
-                report.objects_removed += 1;
+                report.removed(BackupType::Content, object.size_bytes);
             }
             Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
         }

@@ -53,7 +53,7 @@ async fn tidy(h: &Holdfast, folder: &[ObjectInfo], now: Timestamp, report: &mut 
                 match h.repository.store().delete(&object.key).await {
                     Ok(()) => {
                         tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
-                        report.objects_removed += 1;
+                        report.removed(id.backup_type(), object.size_bytes);
                     }
                     Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
                 }

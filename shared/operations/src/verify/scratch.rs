@@ -48,12 +48,12 @@ impl Scratch {
         manifest: &Manifest,
         now: Timestamp,
     ) -> Result<Self, OperationError> {
-        let name = format!("{PREFIX}{}_{}", now.as_millisecond(), hex::encode(random_bytes::<4>()?));
+        let name = name_at(now)?;
         let mut databases: Vec<String> = manifest.namespaces.iter().map(|namespace| namespace.db.clone()).collect();
         databases.sort_unstable();
         databases.dedup();
         let scratch = Self { connection, name, databases };
-        scratch.beat(&manifest.backup_id).await?;
+        scratch.beat(manifest.backup_id.as_str()).await?;
         Ok(scratch)
     }
 
@@ -76,12 +76,12 @@ impl Scratch {
     pub(super) async fn keep_beating(&self, backup: &BackupId) {
         loop {
             tokio::time::sleep(BEAT_EVERY).await;
-            let _ = self.beat(backup).await;
+            let _ = self.beat(backup.as_str()).await;
         }
     }
 
-    async fn beat(&self, backup: &BackupId) -> Result<(), OperationError> {
-        let beaten = self.connection.beat(&self.beat_database(), backup.as_str(), Timestamp::now()).await;
+    async fn beat(&self, of: &str) -> Result<(), OperationError> {
+        let beaten = self.connection.beat(&self.beat_database(), of, Timestamp::now()).await;
         beaten.map_err(|error| of_server(&error))
     }
 
@@ -123,6 +123,21 @@ impl Scratch {
         }
         left
     }
+}
+
+/// Makes a scratch database on the server of the drills, and drops it again.
+pub(crate) async fn try_server(server: &Secret, now: Timestamp) -> Result<(), OperationError> {
+    let scratch = Scratch { connection: connect(server).await?, name: name_at(now)?, databases: Vec::new() };
+    let made = scratch.beat("probe").await;
+    match scratch.remove().await.pop() {
+        Some(left) => made.and(Err(OperationError::Drill(left, false))),
+        None => made,
+    }
+}
+
+/// A name that is nobody else's.
+fn name_at(now: Timestamp) -> Result<String, OperationError> {
+    Ok(format!("{PREFIX}{}_{}", now.as_millisecond(), hex::encode(random_bytes::<4>()?)))
 }
 
 /// Drops the scratch databases of drills that died, and says which.

@@ -1,10 +1,15 @@
-//! How Holdfast's S3 client is set up, in one place.
+//! How Holdfast's S3 clients are set up, in one place.
 
 use std::time::Duration;
 
 use aws_sdk_s3::{
     Client,
-    config::{Builder, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        Builder, ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
+        StalledStreamProtectionConfig, interceptors::BeforeTransmitInterceptorContextMut, retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
+    error::BoxError,
 };
 
 /// Long enough for a slow resolver, short against a try's own limit.
@@ -19,10 +24,43 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// so they are the store's own too; here are only those for connecting and for a stream that stands still.
 #[must_use]
 pub fn s3_client(config: &aws_config::SdkConfig, force_path_style: bool) -> Client {
-    let settings = Builder::from(config)
+    Client::from_conf(settings(config, force_path_style).build())
+}
+
+/// A client for [`super::S3Store::interoperable`]: path style, and none of the checksums that AWS alone knows.
+#[must_use]
+pub fn interoperable_client(config: &aws_config::SdkConfig) -> Client {
+    let settings = settings(config, true)
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .interceptor(UnsignedEncoding);
+    Client::from_conf(settings.build())
+}
+
+fn settings(config: &aws_config::SdkConfig, force_path_style: bool) -> Builder {
+    Builder::from(config)
         .force_path_style(force_path_style)
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
-        .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED_AFTER).build());
-    Client::from_conf(settings.build())
+        .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED_AFTER).build())
+}
+
+/// Google's front ends write into `Accept-Encoding`, so a signature over it never fits.
+#[derive(Debug)]
+struct UnsignedEncoding;
+
+impl Intercept for UnsignedEncoding {
+    fn name(&self) -> &'static str {
+        "unsigned encoding"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().headers_mut().remove("accept-encoding");
+        Ok(())
+    }
 }

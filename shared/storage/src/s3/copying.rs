@@ -2,20 +2,25 @@
 //! with ours before anything is visible, and the whole's afterwards. A store that speaks S3 but gives no checksums of
 //! copies is not believed: there the copy is read back, and deleted again where it is not what was sent.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use holdfast_domain::{ObjectKey, Sha256Digest};
-use sha2::{Digest, Sha256};
+use holdfast_domain::ObjectKey;
 
 use super::{
     S3Store,
     errors::translate,
-    malformed, reading,
-    writing::{agree, compare, may_be_done, s3_number, send_complete, whole},
+    malformed,
+    writing::{agree, compare, may_be_done, s3_number, send_complete},
 };
-use crate::{Store, StoreError, Stored, UploadId, UploadedPart, checksum::to_base64, retry::Call, upload::OpenUpload};
+use crate::{
+    Store, StoreError, Stored, UploadId, UploadedPart,
+    checksum::to_base64,
+    proof::{Piece, by_reading, pieces, whole},
+    retry::Call,
+    upload::OpenUpload,
+};
 
 /// Parts being copied at a time: S3 does the work, and takes some 0.1 s for each.
 const AT_A_TIME: usize = 8;
@@ -65,7 +70,7 @@ impl Copying<'_> {
     async fn copy_part(&self, upload: &UploadId, piece: Piece) -> Result<CompletedPart, StoreError> {
         let number = s3_number(self.to, piece.number)?;
         // S3 takes ranges of large objects only; a single part is the object.
-        let range = (self.parts.len() > 1).then(|| piece.range_header());
+        let range = (self.parts.len() > 1).then(|| range_header(&piece));
         let answer = self.store.retry.run(Call::long("copy_part", self.from.as_str()), async || {
             let request = self.store.client.upload_part_copy().bucket(&*self.store.bucket);
             let request = request
@@ -102,20 +107,8 @@ impl Copying<'_> {
         if seen.sha256.is_some() || seen.size_bytes != expected.size_bytes {
             return agree(self.to, seen, expected);
         }
-        for piece in pieces(self.parts) {
-            let found = self.digest_of(piece.range.clone()).await?;
-            self.agrees(&piece, &to_base64(&found))?;
-        }
+        by_reading(self.store, self.to, pieces(self.parts)).await?;
         Ok(expected)
-    }
-
-    async fn digest_of(&self, range: Range<u64>) -> Result<Sha256Digest, StoreError> {
-        let mut chunks = reading::get(self.store, self.to, Some(range)).await?;
-        let mut hasher = Sha256::new();
-        while let Some(chunk) = chunks.try_next().await? {
-            hasher.update(&chunk);
-        }
-        Ok(Sha256Digest::new(hasher.finalize().into()))
     }
 
     fn agrees(&self, piece: &Piece, found: &str) -> Result<(), StoreError> {
@@ -128,25 +121,8 @@ impl Copying<'_> {
     }
 }
 
-/// A part, and where it lies in the object.
-struct Piece {
-    number: u32,
-    range: Range<u64>,
-    sha256: Sha256Digest,
-}
-
-impl Piece {
-    fn range_header(&self) -> String {
-        format!("bytes={}-{}", self.range.start, self.range.end.saturating_sub(1))
-    }
-}
-
-fn pieces(parts: &[UploadedPart]) -> impl Iterator<Item = Piece> {
-    parts.iter().scan(0, |end, part| {
-        let start = *end;
-        *end += part.size_bytes;
-        Some(Piece { number: part.number, range: start..*end, sha256: part.sha256 })
-    })
+fn range_header(piece: &Piece) -> String {
+    format!("bytes={}-{}", piece.range.start, piece.range.end.saturating_sub(1))
 }
 
 /// Bucket and key as S3 wants the source of a copy: everything escaped but `/` and what never needs to be.

@@ -47,6 +47,8 @@ where
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("HTTP {status} {code}: {message}"),
         (Some(code), None) => format!("HTTP {status} {code}"),
+        // An answer that cannot be read: the error says where.
+        (None, _) if status == 200 => format!("HTTP {status}: {}", chain(answer.err())),
         (None, _) => format!("HTTP {status}"),
     }
 }

@@ -3,23 +3,25 @@
 mod client;
 mod copying;
 mod errors;
+mod interoperable;
+mod linking;
 mod listing;
 mod locking;
 mod reading;
 mod writing;
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use aws_sdk_s3::{Client, primitives::DateTime};
+use aws_sdk_s3::{Client, primitives::DateTime, types::ChecksumMode};
 use bytes::Bytes;
 use holdfast_domain::{ObjectKey, Timestamp};
 
-pub use client::s3_client;
+pub use client::{interoperable_client, s3_client};
 
 use crate::{
-    ByteStream, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored, UnfinishedUpload,
-    UploadId, UploadedPart, retry::Call,
+    ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored,
+    UnfinishedUpload, UploadId, UploadedPart, body, proof::copy_through_here, retry::Call,
 };
 
 /// A repository in a bucket, under a prefix. Cheap to clone.
@@ -31,6 +33,16 @@ pub struct S3Store {
     root: Arc<str>,
     retry: RetryPolicy,
     page_size: i32,
+    dialect: Dialect,
+}
+
+/// What the server understands of S3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// All that is used here, as AWS does.
+    Full,
+    /// The calls, but neither SHA-256 beside an object nor conditions on a write.
+    Interoperable,
 }
 
 impl S3Store {
@@ -42,7 +54,15 @@ impl S3Store {
             "" => String::new(),
             trimmed => format!("{trimmed}/"),
         };
-        Self { client, bucket: bucket.into().into(), root: root.into(), retry: RetryPolicy::default(), page_size: 1000 }
+        let (bucket, root) = (bucket.into().into(), root.into());
+        Self { client, bucket, root, retry: RetryPolicy::default(), page_size: 1000, dialect: Dialect::Full }
+    }
+
+    /// The same in a store that has S3's calls, but neither its SHA-256 nor its conditions on a write, as Google's
+    /// S3-compatible interface; `client` as [`interoperable_client`] makes it.
+    #[must_use]
+    pub fn interoperable(client: Client, bucket: impl Into<String>, prefix: impl Into<String>) -> Self {
+        Self { dialect: Dialect::Interoperable, ..Self::new(client, bucket, prefix) }
     }
 
     /// The same with other patience.
@@ -55,6 +75,11 @@ impl S3Store {
     #[must_use]
     pub fn with_page_size(self, page_size: i32) -> Self {
         Self { page_size, ..self }
+    }
+
+    /// Whether the store keeps a SHA-256 beside an object.
+    fn has_checksums(&self) -> bool {
+        self.dialect == Dialect::Full
     }
 
     fn full_key(&self, key: &ObjectKey) -> String {
@@ -74,7 +99,10 @@ impl S3Store {
 #[async_trait]
 impl Store for S3Store {
     async fn put(&self, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
-        writing::put(self, key, body, mode).await
+        match self.dialect {
+            Dialect::Full => writing::put(self, key, body, mode).await,
+            Dialect::Interoperable => interoperable::put(self, key, body, mode).await,
+        }
     }
 
     async fn begin_upload(&self, key: &ObjectKey) -> Result<UploadId, StoreError> {
@@ -97,7 +125,10 @@ impl Store for S3Store {
         upload: &UploadId,
         parts: &[UploadedPart],
     ) -> Result<Stored, StoreError> {
-        writing::complete(self, key, upload, parts).await
+        match self.dialect {
+            Dialect::Full => writing::complete(self, key, upload, parts).await,
+            Dialect::Interoperable => interoperable::complete(self, key, upload, parts).await,
+        }
     }
 
     async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
@@ -105,11 +136,14 @@ impl Store for S3Store {
     }
 
     async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
-        copying::copy(self, from, to, parts).await
+        match self.dialect {
+            Dialect::Full => copying::copy(self, from, to, parts).await,
+            Dialect::Interoperable => copy_through_here(Arc::new(self.clone()), from, to, parts).await,
+        }
     }
 
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
-        reading::get(self, key, range).await
+        body::read(self.clone(), key, range).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
@@ -136,7 +170,15 @@ impl Store for S3Store {
     }
 
     async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
-        locking::lock(self, key).await
+        match self.dialect {
+            Dialect::Full => locking::lock(self, key).await,
+            // There a delete of what is held fails, as it should.
+            Dialect::Interoperable => Ok(Lock::default()),
+        }
+    }
+
+    async fn link(&self, key: &ObjectKey, lifetime: Duration) -> Result<Option<Link>, StoreError> {
+        linking::link(self, key, lifetime).await.map(Some)
     }
 
     async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
@@ -158,8 +200,8 @@ impl S3Store {
         let call = Call::short("head", key.as_str());
         let seen = self.retry.run(call, async || {
             let request = self.client.head_object().bucket(&*self.bucket).key(&full_key);
-            let request = request.checksum_mode(aws_sdk_s3::types::ChecksumMode::Enabled);
-            request.send().await.map_err(|error| errors::translate(key.as_str(), &error))
+            let mode = self.has_checksums().then_some(ChecksumMode::Enabled);
+            request.set_checksum_mode(mode).send().await.map_err(|error| errors::translate(key.as_str(), &error))
         });
         let seen = seen.await?;
         Ok(Seen {

@@ -7,8 +7,9 @@ use holdfast_domain::ObjectKey;
 
 use super::{S3Store, Seen, errors::translate, malformed};
 use crate::{
-    Checksum, CompositeDigest, PutMode, StoreError, Stored, UploadId, UploadedPart,
-    checksum::{sha256, to_base64},
+    Checksum, PutMode, StoreError, Stored, UploadId, UploadedPart,
+    checksum::{Md5, sha256, to_base64},
+    proof::whole,
     retry::Call,
 };
 
@@ -39,8 +40,8 @@ pub(super) async fn put(store: &S3Store, key: &ObjectKey, body: Bytes, mode: Put
 pub(super) async fn begin(store: &S3Store, key: &ObjectKey) -> Result<UploadId, StoreError> {
     let answer = store.retry.run(Call::short("begin_upload", key.as_str()), async || {
         let request = store.client.create_multipart_upload().bucket(&*store.bucket).key(store.full_key(key));
-        let request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
-        request.send().await.map_err(|error| translate(key.as_str(), &error))
+        let algorithm = store.has_checksums().then_some(ChecksumAlgorithm::Sha256);
+        request.set_checksum_algorithm(algorithm).send().await.map_err(|error| translate(key.as_str(), &error))
     });
     answer.await?.upload_id.map(UploadId).ok_or_else(|| malformed(key.as_str(), "no upload id"))
 }
@@ -53,13 +54,15 @@ pub(super) async fn part(
     body: Bytes,
 ) -> Result<UploadedPart, StoreError> {
     let digest = sha256(body.clone()).await;
+    let md5 = (!store.has_checksums()).then(|| Md5::of(&body).to_base64());
     let part_number = s3_number(key, number)?;
     let answer = store.retry.run(Call::sending("upload_part", key.as_str(), body.len()), async || {
         let request = store.client.upload_part().bucket(&*store.bucket).key(store.full_key(key));
         let request = request
             .upload_id(&upload.0)
             .part_number(part_number)
-            .checksum_sha256(to_base64(&digest))
+            .set_checksum_sha256(store.has_checksums().then(|| to_base64(&digest)))
+            .set_content_md5(md5.clone())
             .body(body.clone().into())
             .customize()
             .disable_payload_signing();
@@ -76,18 +79,10 @@ pub(super) async fn complete(
     parts: &[UploadedPart],
 ) -> Result<Stored, StoreError> {
     let expected = whole(parts);
-    match send_complete(store, key, upload, &part_list(key, parts)?, expected.size_bytes).await {
+    match send_complete(store, key, upload, &part_list(store, key, parts)?, expected.size_bytes).await {
         Ok(()) => compare(store, key, expected).await,
         Err(error) if may_be_done(&error) => settle_doubt(store, key, expected, error).await,
         Err(error) => Err(error),
-    }
-}
-
-/// What becomes of these parts.
-pub(super) fn whole(parts: &[UploadedPart]) -> Stored {
-    Stored {
-        size_bytes: parts.iter().map(|part| part.size_bytes).sum(),
-        checksum: Checksum::Composite(CompositeDigest::of(parts.iter().map(|part| &part.sha256))),
     }
 }
 
@@ -159,13 +154,17 @@ async fn settle_doubt(
     found.map_err(|_| doubt)
 }
 
-fn part_list(key: &ObjectKey, parts: &[UploadedPart]) -> Result<CompletedMultipartUpload, StoreError> {
+pub(super) fn part_list(
+    store: &S3Store,
+    key: &ObjectKey,
+    parts: &[UploadedPart],
+) -> Result<CompletedMultipartUpload, StoreError> {
     let mut list = CompletedMultipartUpload::builder();
     for part in parts {
         let entry = CompletedPart::builder()
             .part_number(s3_number(key, part.number)?)
             .e_tag(&part.etag)
-            .checksum_sha256(to_base64(&part.sha256));
+            .set_checksum_sha256(store.has_checksums().then(|| to_base64(&part.sha256)));
         list = list.parts(entry.build());
     }
     Ok(list.build())

@@ -42,7 +42,7 @@ impl OpenUpload {
         self.id.as_ref().ok_or_else(ended)
     }
 
-    pub(super) async fn complete(mut self, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
+    pub(crate) async fn complete(mut self, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
         match self.store.complete_upload(&self.key, self.id()?, parts).await {
             Ok(stored) => {
                 self.id = None;

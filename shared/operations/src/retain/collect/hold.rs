@@ -1,5 +1,6 @@
-//! Holding the content lease while objects are removed. It has no job: its holder's id says what it is, and a run that
-//! died loses it, as one without a job, after ten minutes.
+//! What is held while objects are removed. In the repository it is the content lease, which has no job: its holder's id
+//! says what it is, and a run that died loses it, as one without a job, after ten minutes. In the second store it is a
+//! mark, which whoever copies content there looks at.
 
 use std::{
     future::Future,
@@ -11,6 +12,7 @@ use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobStatus, Timestamp, Trigger, TriggerKind};
 use jiff::SignedDuration;
 
+use super::{Of, mark::Mark};
 use crate::{Holdfast, OperationError, RunLimits, lease, run::Run, watch::Watch};
 
 /// The longest that a scheduled backup is kept waiting: its event comes again after one minute, and after two more.
@@ -18,23 +20,42 @@ const AT_MOST: Duration = Duration::from_mins(2);
 /// A run that stalled may have been paused, and write its manifest yet: for so long it counts as on its way.
 const MAY_WAKE_UP: SignedDuration = SignedDuration::from_hours(1);
 
-/// Whether the lease was had.
+/// Whether it was had.
 pub(super) enum Held {
     Ours(Hold),
     /// Why not.
     Busy(String),
 }
 
-/// The content lease, while it is ours.
+/// What is held, while it is ours.
 pub(super) struct Hold {
-    holder: BackupId,
-    watch: Watch,
+    held: Holding,
     since: Instant,
 }
 
+enum Holding {
+    Lease { holder: BackupId, watch: Watch },
+    Copies(Mark),
+}
+
 impl Hold {
-    /// Takes the lease, if no content backup is on its way.
-    pub(super) async fn take(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<Held, OperationError> {
+    /// Takes the lease, if no content backup is on its way; of the second store the mark, if no content is copied.
+    pub(super) async fn take(
+        h: &Holdfast,
+        of: Of<'_>,
+        limits: RunLimits,
+        now: Timestamp,
+    ) -> Result<Held, OperationError> {
+        match of {
+            Of::First => Self::lease(h, limits, now).await,
+            Of::Second(_) => Ok(match Mark::take(h).await? {
+                Ok(mark) => Held::Ours(Self { held: Holding::Copies(mark), since: Instant::now() }),
+                Err(why) => Held::Busy(why),
+            }),
+        }
+    }
+
+    async fn lease(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<Held, OperationError> {
         let at = Timestamp::now();
         let holder = BackupId::of_collection(at, random_bytes()?);
         match lease::lease(h, &holder, at).await {
@@ -65,20 +86,28 @@ impl Hold {
         // Never written: what watches runs asks for one.
         let job = Job::pending(holder.clone(), Trigger { kind: TriggerKind::Schedule, by: None }, at);
         let watch = Watch::begin(h, &Run { job, fence }, limits, || None);
-        Ok(Held::Ours(Self { holder: holder.clone(), watch, since: Instant::now() }))
+        let held = Holding::Lease { holder: holder.clone(), watch };
+        Ok(Held::Ours(Self { held, since: Instant::now() }))
     }
 
-    /// A step, unless the lease is lost before it is done.
+    /// A step, unless what is held is lost before it is done.
     pub(super) async fn guard<T, E: Into<OperationError>>(
         &self,
         step: impl Future<Output = Result<T, E>>,
     ) -> Result<T, OperationError> {
-        self.watch.guard(async { step.await.map_err(Into::into) }).await
+        let step = async { step.await.map_err(Into::into) };
+        match &self.held {
+            Holding::Lease { watch, .. } => watch.guard(step).await,
+            Holding::Copies(mark) => mark.guard(step).await,
+        }
     }
 
-    /// Beats: the lease is ours still.
+    /// Beats: it is ours still.
     pub(super) async fn confirm(&self) -> Result<(), OperationError> {
-        self.watch.confirm().await
+        match &self.held {
+            Holding::Lease { watch, .. } => watch.confirm().await,
+            Holding::Copies(mark) => mark.beat().await,
+        }
     }
 
     /// Whether it was held for long enough.
@@ -86,10 +115,15 @@ impl Hold {
         self.since.elapsed() >= AT_MOST
     }
 
-    /// Gives the lease back.
+    /// Gives it back.
     pub(super) async fn release(self, h: &Holdfast) {
-        drop(self.watch);
-        lease::release(h, &self.holder).await;
+        match self.held {
+            Holding::Lease { holder, watch } => {
+                drop(watch);
+                lease::release(h, &holder).await;
+            }
+            Holding::Copies(mark) => mark.release().await,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! its end stops everything.
 
 mod hold;
+mod mark;
 mod references;
 
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ use super::{
     backups::is_late,
     delete::{CONCURRENCY, lock_of},
 };
-use crate::{Holdfast, OperationError, RunLimits};
+use crate::{Holdfast, OperationError, Repository, RunLimits};
 
 /// An object this young is never touched: it may be of a backup that nobody here knows of.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -45,13 +46,31 @@ pub struct CollectionReport {
     pub bytes_freed: u64,
     /// Those under a retention period or a legal hold.
     pub blocked: u64,
-    /// Sources whose file is fetched anew where it is asked for again.
+    /// Sources whose file is fetched anew where it is asked for again. None of the second store.
     pub sources_forgotten: u64,
     /// Why nothing was deleted, though nothing is wrong: a backup is on its way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
     /// Steps that failed.
     pub problems: Vec<String>,
+}
+
+/// Which store is looked through.
+#[derive(Clone, Copy)]
+pub(super) enum Of<'a> {
+    /// The repository that backups are written to.
+    First,
+    /// The one that they are copied to.
+    Second(&'a Repository),
+}
+
+impl<'a> Of<'a> {
+    fn repository(self, h: &'a Holdfast) -> &'a Repository {
+        match self {
+            Self::First => &h.repository,
+            Self::Second(second) => second,
+        }
+    }
 }
 
 /// What would be removed once these backups are gone.
@@ -61,31 +80,32 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let mut references = References::default();
-    references.read(h, gone).await?;
-    Ok(found(&unreferenced(h, &references, now).await?))
+    references.read(&h.repository, gone).await?;
+    Ok(found(&unreferenced(&h.repository, &references, now).await?))
 }
 
 /// Removes what no backup refers to.
 pub(super) async fn collect(
     h: &Holdfast,
+    of: Of<'_>,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let mut references = References::default();
-    references.read(h, &BTreeSet::new()).await?;
-    let candidates = unreferenced(h, &references, now).await?;
+    references.read(of.repository(h), &BTreeSet::new()).await?;
+    let candidates = unreferenced(of.repository(h), &references, now).await?;
     let mut report = found(&candidates);
     if candidates.is_empty() || is_late(limits) {
         return Ok(report);
     }
-    let hold = match Hold::take(h, limits, now).await? {
+    let hold = match Box::pin(Hold::take(h, of, limits, now)).await? {
         Held::Ours(hold) => hold,
         Held::Busy(why) => {
             report.skipped = Some(why);
             return Ok(report);
         }
     };
-    let removed = Box::pin(remove(h, &hold, &mut references, &candidates, now, &mut report)).await;
+    let removed = Box::pin(remove(h, of, &hold, &mut references, &candidates, now, &mut report)).await;
     hold.release(h).await;
     if let Err(error) = removed {
         report.problems.push(format!("content objects: {error}; the next run goes on"));
@@ -102,13 +122,13 @@ fn found(candidates: &[ObjectInfo]) -> CollectionReport {
 }
 
 async fn unreferenced(
-    h: &Holdfast,
+    repository: &Repository,
     references: &References,
     now: Timestamp,
 ) -> Result<Vec<ObjectInfo>, OperationError> {
     let mut found = Vec::new();
     for folder in [ObjectKey::OBJECTS, ObjectKey::DAGS] {
-        let mut objects = h.repository.store().list(folder);
+        let mut objects = repository.store().list(folder);
         while let Some(object) = objects.try_next().await? {
             let is_old = now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
             if is_old && !references.contains(&object.key) {
@@ -124,38 +144,43 @@ async fn unreferenced(
 
 async fn remove(
     h: &Holdfast,
+    of: Of<'_>,
     hold: &Hold,
     references: &mut References,
     candidates: &[ObjectInfo],
     now: Timestamp,
     report: &mut CollectionReport,
 ) -> Result<(), OperationError> {
+    let repository = of.repository(h);
     // Committed between the long look and the lease.
-    Box::pin(hold.guard(references.read(h, &BTreeSet::new()))).await?;
+    Box::pin(hold.guard(references.read(repository, &BTreeSet::new()))).await?;
     for batch in candidates.chunks(BATCH) {
         if hold.is_over() {
             tracing::info!(left = report.unreferenced - report.deleted, "the rest is left to the next run");
             return Ok(());
         }
         let batch = batch.iter().filter(|object| !references.contains(&object.key));
-        let free = hold.guard(without_locked(h, batch.cloned().collect(), now, report)).await?;
+        let free = hold.guard(without_locked(repository, batch.cloned().collect(), now, report)).await?;
         let keys: Vec<ObjectKey> = free.iter().map(|object| object.key.clone()).collect();
         hold.confirm().await?;
         // First the rows: whatever asks for these files from now on fetches them anew.
-        report.sources_forgotten += h.catalog.forget_objects(&keys).await?;
-        delete(h, hold, free, report).await?;
+        if matches!(of, Of::First) {
+            report.sources_forgotten += h.catalog.forget_objects(&keys).await?;
+        }
+        delete(repository, hold, free, report).await?;
     }
     Ok(())
 }
 
 async fn without_locked(
-    h: &Holdfast,
+    repository: &Repository,
     batch: Vec<ObjectInfo>,
     now: Timestamp,
     report: &mut CollectionReport,
 ) -> Result<Vec<ObjectInfo>, OperationError> {
-    let look =
-        |object: ObjectInfo| async move { Ok::<_, OperationError>((lock_of(h, &object.key, now).await?, object)) };
+    let look = |object: ObjectInfo| async move {
+        Ok::<_, OperationError>((lock_of(repository, &object.key, now).await?, object))
+    };
     let seen: Vec<_> = futures_util::stream::iter(batch).map(look).buffered(CONCURRENCY).try_collect().await?;
     let (free, locked): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(lock, _)| lock.is_none());
     report.blocked += locked.len() as u64;
@@ -163,13 +188,13 @@ async fn without_locked(
 }
 
 async fn delete(
-    h: &Holdfast,
+    repository: &Repository,
     hold: &Hold,
     batch: Vec<ObjectInfo>,
     report: &mut CollectionReport,
 ) -> Result<(), OperationError> {
     let delete = |object: ObjectInfo| async move {
-        h.repository.store().delete(&object.key).await?;
+        repository.store().delete(&object.key).await?;
         tracing::info!(key = %object.key, bytes = object.size_bytes, "a content object that no backup refers to was deleted");
         Ok::<_, OperationError>(object.size_bytes)
     };

@@ -10,7 +10,7 @@ use std::{
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{BackupId, BackupType, ItemRecord, ObjectKey};
 
-use crate::{Holdfast, OperationError, content::stored::StoredContent};
+use crate::{OperationError, Repository, content::stored::StoredContent};
 
 /// Objects that are referred to, by all backups that were read.
 #[derive(Default)]
@@ -25,14 +25,18 @@ impl References {
     ///
     /// # Errors
     /// Where one cannot be read to its end: then nobody knows what it refers to.
-    pub(super) async fn read(&mut self, h: &Holdfast, gone: &BTreeSet<BackupId>) -> Result<(), OperationError> {
-        for id in backups(h).await? {
+    pub(super) async fn read(
+        &mut self,
+        repository: &Repository,
+        gone: &BTreeSet<BackupId>,
+    ) -> Result<(), OperationError> {
+        for id in backups(repository).await? {
             if gone.contains(&id) || self.read.contains(&id) {
                 continue;
             }
-            match self.read_one(h, &id).await {
+            match self.read_one(repository, &id).await {
                 Ok(()) => {}
-                Err(error) if !has_gone(h, &id).await? => return Err(error),
+                Err(error) if !has_gone(repository, &id).await? => return Err(error),
                 Err(_) => continue,
             }
             self.read.insert(id);
@@ -40,8 +44,8 @@ impl References {
         Ok(())
     }
 
-    async fn read_one(&mut self, h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
-        let backup = StoredContent::open(&h.repository, id).await?;
+    async fn read_one(&mut self, repository: &Repository, id: &BackupId) -> Result<(), OperationError> {
+        let backup = StoredContent::open(repository, id).await?;
         let mut items = backup.items().await?;
         let mut count = 0;
         while let Some(item) = items.recv().await {
@@ -73,8 +77,8 @@ fn hash(key: &ObjectKey) -> u64 {
     BuildHasherDefault::<DefaultHasher>::new().hash_one(key.as_str())
 }
 
-async fn backups(h: &Holdfast) -> Result<Vec<BackupId>, OperationError> {
-    let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(BackupType::Content));
+async fn backups(repository: &Repository) -> Result<Vec<BackupId>, OperationError> {
+    let mut objects = repository.store().list(&ObjectKey::backups_prefix(BackupType::Content));
     let mut backups = Vec::new();
     while let Some(object) = objects.try_next().await? {
         backups.extend(object.key.manifest_of());
@@ -83,8 +87,8 @@ async fn backups(h: &Holdfast) -> Result<Vec<BackupId>, OperationError> {
 }
 
 /// Whether its manifest is certain not to be there.
-async fn has_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
-    match h.repository.store().head(&ObjectKey::manifest(id)).await {
+async fn has_gone(repository: &Repository, id: &BackupId) -> Result<bool, OperationError> {
+    match repository.store().head(&ObjectKey::manifest(id)).await {
         Ok(_) => Ok(false),
         Err(error) if error.is_not_found() => Ok(true),
         Err(error) => Err(error.into()),

@@ -1,0 +1,206 @@
+//! `holdfast catalog rebuild`: fills a catalogue that was lost from what the store says, and says what it could not read
+//! and what no store knows.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use holdfast_domain::{BackupId, Timestamp};
+use holdfast_operations::{
+    Holdfast, RebuildProgress, RebuildReport, Silent, Trust, UnreadCause, plan_rebuild, plan_retention, rebuild_catalog,
+};
+use serde::Serialize;
+
+use crate::{
+    failure::{Exit, Failure},
+    opening::Opening,
+    output::Output,
+    progress::Meter,
+    session::Session,
+    text,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Write the jobs, and the items of content backups, that the store's manifests tell of and the catalogue has lost;
+    /// what the catalogue has is not changed
+    Rebuild(Rebuild),
+}
+
+#[derive(Debug, Args)]
+struct Rebuild {
+    /// Say what would be added, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    opening: Opening,
+}
+
+impl Arguments {
+    /// What opens encrypted backups beside the settings.
+    pub(crate) const fn opening(&self) -> &Opening {
+        let What::Rebuild(what) = &self.what;
+        &what.opening
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    store: String,
+    /// The catalogue's database.
+    catalog: String,
+    #[serde(flatten)]
+    report: &'a RebuildReport,
+    /// Backups that retention deletes at its next run; none where nothing was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention_deletes: Option<u64>,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    let What::Rebuild(what) = &arguments.what;
+    let holdfast = session.holdfast(Arc::new(Silent)).await?;
+    let meter = Meter::new("reading backups");
+    let progress = |done: &RebuildProgress| {
+        meter.count(done.backups, done.of);
+        meter.say(format!("reading backups ({} of content so far):", text::count(done.items, "item")));
+    };
+    let report = if what.dry_run {
+        plan_rebuild(&holdfast, &progress).await
+    } else {
+        rebuild_catalog(&holdfast, &progress).await
+    };
+    meter.clear();
+    let report = report?;
+    let document = Document {
+        store: holdfast.repository.location().to_string(),
+        catalog: holdfast.catalog.location().database,
+        report: &report,
+        retention_deletes: retention_deletes(&holdfast, &report).await?,
+    };
+    output.result(&document, || told(&document))?;
+    Ok(exit(&report))
+}
+
+/// Policies that were stored went with the catalogue, and until now retention kept what no job vouched for.
+async fn retention_deletes(holdfast: &Holdfast, report: &RebuildReport) -> Result<Option<u64>, Failure> {
+    if report.dry_run {
+        return Ok(None);
+    }
+    let plan = plan_retention(holdfast, Trust::AsListed, Timestamp::now()).await?;
+    Ok(Some(plan.database.delete + plan.content.delete))
+}
+
+/// What the backups that were not read have in common.
+fn exit(report: &RebuildReport) -> Exit {
+    if report.is_whole() {
+        return Exit::Done;
+    }
+    let lacks_key = report.unread.iter().any(|backup| backup.cause == UnreadCause::Key);
+    let is_damaged = !report.damaged.is_empty() || report.unread.iter().any(|backup| backup.cause != UnreadCause::Key);
+    match (lacks_key, is_damaged) {
+        (true, false) => Exit::Settings,
+        (false, true) => Exit::Corrupt,
+        _ => Exit::Failed,
+    }
+}
+
+fn told(document: &Document<'_>) -> String {
+    let report = document.report;
+    let mut lines = vec![summary(document)];
+    lines.extend(report.added.iter().map(|added| format!("  added {}{}", added.backup_id, items(added.items))));
+    lines.extend(
+        report.filled_up.iter().map(|backup| {
+            format!("  {}: its job stood, its items were missing{}", backup.backup_id, items(backup.items))
+        }),
+    );
+    lines.extend(report.damaged.iter().map(|damaged| {
+        let id = &damaged.backup_id;
+        format!("  DAMAGED {id}: {}; look with `holdfast verify {id}`", damaged.problem)
+    }));
+    lines.extend(report.unread.iter().map(|unread| format!("  NOT ADDED {}: {}", unread.backup_id, unread.reason)));
+    lines.extend(report.repository_problem.iter().map(|problem| format!("  the repository: {problem}")));
+    lines.extend(hints(report));
+    if !report.dry_run && !report.added.is_empty() {
+        lines.push(String::new());
+        lines.push(LIMITS.to_owned());
+        lines.push(retention(document.retention_deletes.unwrap_or_default()));
+    }
+    lines.join("\n")
+}
+
+fn summary(document: &Document<'_>) -> String {
+    let Document { store, catalog, report, .. } = document;
+    let (added, stood) = (text::count(report.added.len() as u64, "backup"), report.stood);
+    let rows = text::count(report.items, "item");
+    if report.dry_run {
+        return format!(
+            "from {store}, {added} would be added to catalogue {catalog}, with {rows}; {stood} stand there already"
+        );
+    }
+    format!(
+        "from {store}, {added} added to catalogue {catalog}, with {rows} and {} whose files need not be fetched again; \
+         {stood} stood there already",
+        text::count(report.sources, "source")
+    )
+}
+
+fn items(items: u64) -> String {
+    if items == 0 { String::new() } else { format!(", {}", text::count(items, "item")) }
+}
+
+/// What else is worth knowing, and what to do about it.
+fn hints(report: &RebuildReport) -> Vec<String> {
+    let mut hints = Vec::new();
+    if report.unread.iter().any(|backup| backup.cause == UnreadCause::Key) {
+        hints.push(
+            "  Encrypted backups are added only once their manifests are seen to be authentic: set \
+             BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID, or give --identity or --exported, and run it again"
+                .to_owned(),
+        );
+    }
+    if !report.parents_unknown.is_empty() {
+        hints.push(format!(
+            "  not added, because the store does not have both of their parts: {}",
+            names(&report.parents_unknown)
+        ));
+    }
+    if !report.without_manifest.is_empty() {
+        hints.push(format!(
+            "  no backups, because they have no manifest (what was running, or being deleted, when the catalogue \
+             went): {}. Where none of them runs, delete their folders by hand",
+            names(&report.without_manifest)
+        ));
+    }
+    hints
+}
+
+fn names(ids: &[BackupId]) -> String {
+    const TOLD: usize = 10;
+    let told: Vec<&str> = ids.iter().take(TOLD).map(BackupId::as_str).collect();
+    match ids.len().saturating_sub(TOLD) {
+        0 => told.join(", "),
+        more => format!("{} and {more} more (--json has all)", told.join(", ")),
+    }
+}
+
+const LIMITS: &str = "No store knows, and so the catalogue does not: backups that failed or were deleted, results of \
+                      verification, stored retention policies.";
+
+fn retention(deletes: u64) -> String {
+    if deletes == 0 {
+        return "By the policies that hold now, retention deletes none of them at its next daily run. If you had stored \
+                others: `holdfast policy set`."
+            .to_owned();
+    }
+    format!(
+        "By the policies that hold now, retention DELETES {} at its next daily run: see `holdfast cleanup --dry-run`. If \
+         you had stored others, store them before: `holdfast policy set`.",
+        text::count(deletes, "backup")
+    )
+}

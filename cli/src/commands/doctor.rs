@@ -1,0 +1,43 @@
+//! `holdfast doctor`: tries everything that backups need, and says what to do about what is not as it should be.
+
+use holdfast_domain::Timestamp;
+use holdfast_operations::{Finding, Health, examine};
+use serde_json::json;
+
+use crate::{
+    failure::{Exit, Failure},
+    output::Output,
+    session::Session,
+};
+
+pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
+    let (repository, second) = session.repositories();
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    let findings = Box::pin(examine(&session.settings, repository, second, Timestamp::now())).await;
+    let worst = findings.iter().map(|finding| finding.health).max().unwrap_or(Health::Good);
+    output.result(&json!({ "health": worst, "findings": findings }), || told(&findings))?;
+    Ok(if worst == Health::Bad { Exit::Failed } else { Exit::Done })
+}
+
+fn told(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.part.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for Finding { part, health, found, advice } in findings {
+        let mark = match health {
+            Health::Good => "ok",
+            Health::Warning => "WARN",
+            Health::Bad => "BAD",
+        };
+        text.push_str(&format!("{mark:<4}  {part:<width$}  {found}\n"));
+        if let Some(advice) = advice {
+            text.push_str(&format!("      {:<width$}  -> {advice}\n", ""));
+        }
+    }
+    let of = |health| findings.iter().filter(|finding| finding.health == health).count();
+    let verdict = match (of(Health::Bad), of(Health::Warning)) {
+        (0, 0) => "Everything is as it should be.".to_owned(),
+        (0, warnings) => format!("Backups can run. Worth a look: {warnings}."),
+        (bad, warnings) => format!("Not as it should be: {bad}. Worth a look: {warnings}."),
+    };
+    format!("{text}\n{verdict}")
+}

@@ -1,0 +1,121 @@
+//! `holdfast status`: what runs, and how each type of backup did over time; what `GET /api/backups/status` answers.
+
+use std::sync::Arc;
+
+use holdfast_domain::{Timestamp, settings::Settings};
+use holdfast_operations::{
+    Durations, Silent, SourceStatus, Status, SuccessRate, TypeStatistics, VerificationStatistics,
+};
+
+use crate::{
+    failure::{Exit, Failure},
+    output::Output,
+    session::Session,
+    text,
+};
+
+const NONE: &str = "none";
+
+pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
+    let holdfast = session.holdfast(Arc::new(Silent)).await?;
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    let status = Box::pin(holdfast_operations::status(&holdfast, Timestamp::now())).await?;
+    output.result(&status, || told(&status, &session.settings))?;
+    Ok(Exit::Done)
+}
+
+fn told(told: &Status, settings: &Settings) -> String {
+    let (now, then) = (&told.status, &told.statistics);
+    let running: Vec<&str> = now.scheduler.active_backups.iter().map(holdfast_domain::BackupId::as_str).collect();
+    let drill = then
+        .last_drill
+        .as_ref()
+        .map(|drill| format!("{} at {}, of {}", word(drill.status), text::time(drill.at, settings), drill.backup_id));
+    let retention = &then.retention;
+    let all = text::fields(&[
+        ("schedules", if now.scheduler.running { "on" } else { "off" }.to_owned()),
+        ("running", or_none(running.join(", "))),
+        ("verified", or_none(then.verifications.iter().map(verified).collect::<Vec<_>>().join(", "))),
+        ("last drill", drill.unwrap_or_else(|| NONE.to_owned())),
+        ("deleted", stored(retention.deleted_backups, retention.deleted_bytes)),
+    ]);
+    let database = of_type(&now.database, &then.database, settings);
+    let content = of_type(&now.content, &then.content, settings);
+    format!("{all}\nDatabase\n{database}\nContent\n{content}")
+}
+
+fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) -> String {
+    let good = then.last_good_backup.as_ref().map(|good| {
+        let hours = good.age_seconds / 3600;
+        format!("{}, {} old", good.backup_id, text::count(hours, "hour"))
+    });
+    let due = match then.next_due_at {
+        Some(at) if source.hours_overdue > 0.0 => {
+            format!("{}: {:.1} hours overdue", text::time(at, settings), source.hours_overdue)
+        }
+        Some(at) => text::time(at, settings),
+        None if source.enabled => "now: there was none yet".to_owned(),
+        None => "never: it is switched off".to_owned(),
+    };
+    let rates = &then.success_rate;
+    let kept = &then.stored;
+    let mut told = vec![
+        ("  last good", good.unwrap_or_else(|| NONE.to_owned())),
+        ("  next due", due),
+        (
+            "  success",
+            format!(
+                "{} in 7 days, {} in 30, {} in all",
+                rate(rates.last_7_days),
+                rate(rates.last_30_days),
+                rate(rates.all)
+            ),
+        ),
+        ("  takes", takes(&then.durations)),
+        ("  stored", stored(kept.backups, kept.backup_bytes)),
+    ];
+    if kept.objects > 0 {
+        told.push(("  files", format!("{}, {}", text::count(kept.objects, "object"), text::size(kept.object_bytes))));
+    }
+    if let Some(percent) = then.growth_percent {
+        told.push(("  growth", format!("{percent:+.1}% against the week before")));
+    }
+    text::fields(&told)
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() { NONE.to_owned() } else { text }
+}
+
+fn stored(backups: u64, bytes: u64) -> String {
+    format!("{}, {}", text::count(backups, "backup"), text::size(bytes))
+}
+
+fn rate(rate: SuccessRate) -> String {
+    let of = rate.completed + rate.failed;
+    rate.percent.map_or_else(|| NONE.to_owned(), |percent| format!("{percent}% of {of}"))
+}
+
+fn takes(durations: &Durations) -> String {
+    match (durations.last_ms, durations.median_ms, durations.p95_ms) {
+        (Some(last), Some(median), Some(p95)) => format!(
+            "{} the last time; of {} in 30 days half took {} or less, 95% {}",
+            text::duration(last),
+            durations.count,
+            text::duration(median),
+            text::duration(p95)
+        ),
+        _ => NONE.to_owned(),
+    }
+}
+
+fn verified(count: &VerificationStatistics) -> String {
+    format!("{} {} by {}", count.count, word(count.status), count.level.as_str())
+}
+
+const fn word(status: holdfast_domain::VerificationStatus) -> &'static str {
+    match status {
+        holdfast_domain::VerificationStatus::Passed => "passed",
+        holdfast_domain::VerificationStatus::Failed => "failed",
+    }
+}

@@ -1,0 +1,117 @@
+//! `holdfast doctor`: what is well is tried and leaves nothing, and each thing that is not is named with what to do.
+
+use serde_json::Value;
+
+use crate::place::{Place, UNREACHABLE, uri_of};
+
+const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+const OTHER_KEY: &str = "0808080808080808080808080808080808080808080808080808080808080808";
+
+async fn with_gateway() -> Place {
+    let mut place = Place::new().await;
+    let gateway = holdfast_testing::parts().ipfs_node().address().to_owned();
+    place.env.insert("BACKUP_IPFS_GATEWAYS", gateway);
+    place
+}
+
+/// What the doctor says, who must exit so.
+#[track_caller]
+fn examined(place: &Place, exit: i32) -> Vec<Value> {
+    let ended = place.holdfast(&["doctor", "--json"]).expect(exit);
+    let document: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    document["findings"].as_array().unwrap().clone()
+}
+
+/// Each finding that is not good, with its part in front.
+fn complaints(findings: &[Value]) -> Vec<String> {
+    let complaints = findings.iter().filter(|finding| finding["health"] != "good");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    complaints
+        .map(|finding| {
+            let [part, health] = ["part", "health"].map(|name| text(&finding[name]));
+            let [found, advice] = ["found", "advice"].map(|name| text(&finding[name]));
+            format!("{health} {part}: {found} -> {advice}")
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_told(complaints: &[String], part: &str, words: &[&str]) {
+    let is_told = |told: &&String| told.starts_with(part) && words.iter().all(|word| told.contains(word));
+    assert!(complaints.iter().any(|told| is_told(&told)), "{part} {words:?} is not in {complaints:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_as_it_should_be_is_said_part_by_part_and_nothing_is_left_behind() {
+    let mut place = with_gateway().await;
+    place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", place.env["BACKUP_IPFS_GATEWAYS"].clone());
+    place.env.insert("BACKUP_DRILL_URI", place.env["MONGODB_URI"].clone());
+    place.env.insert("BACKUP_CLOUD_BUCKET", format!("{}/second", place.bucket));
+    place.holdfast(&["init"]).expect(0);
+    let keys = place.keys().await;
+    let findings = examined(&place, 1);
+    // The second store has no repository before the first copy.
+    let complaints = complaints(&findings);
+    assert!(complaints.len() == 1 && complaints[0].starts_with("bad second store: "), "{complaints:#?}");
+    for part in ["database", "dump engine", "clock", "catalogue", "store", "keys", "second store", "drill server"] {
+        assert!(findings.iter().any(|finding| finding["part"] == part), "{part}: {findings:#?}");
+    }
+    assert_eq!(place.keys().await, keys);
+    let catalog = place.client.database(&place.catalog().await.location().database);
+    let rows = catalog.collection::<bson::Document>("backup_verifications");
+    assert_eq!(rows.count_documents(bson::doc! {}).await.unwrap(), 0);
+
+    place.env.remove("BACKUP_CLOUD_BUCKET");
+    let told = place.holdfast(&["doctor"]).expect(0).text();
+    assert!(told.contains("ok    store") && told.contains("Everything is as it should be."), "{told}");
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_away_is_named_each_with_what_to_do() {
+    let mut place = with_gateway().await;
+    place.env.insert("MONGODB_URI", UNREACHABLE.to_owned());
+    place.env.insert("BACKUP_CATALOG_URI", UNREACHABLE.to_owned());
+    place.env.insert("BACKUP_DRILL_URI", UNREACHABLE.to_owned());
+    place.env.insert("BACKUP_STORE", "s3://holdfast-no-such-bucket".to_owned());
+    place.env.insert("BACKUP_IPFS_GATEWAYS", holdfast_testing::parts().aws_endpoint.clone());
+    place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", "http://127.0.0.1:9".to_owned());
+    let told = complaints(&examined(&place, 1));
+    assert_told(&told, "bad database: ", &["127.0.0.1:9", "MONGODB_URI"]);
+    assert_told(&told, "bad catalogue: ", &["retry"]);
+    assert_told(&told, "bad drill server: ", &["BACKUP_DRILL_URI"]);
+    assert_told(&told, "bad store: ", &["holdfast-no-such-bucket"]);
+    assert_told(&told, "warning IPFS gateway: ", &["BACKUP_IPFS_GATEWAYS"]);
+    assert_told(&told, "bad IPFS gateway: none", &["no file on IPFS can be backed up"]);
+    assert_told(&told, "warning origin: ", &["127.0.0.1:9", "BACKUP_CONTENT_ALLOWED_ORIGINS"]);
+    assert!(!told.concat().contains("hunter2"), "{told:#?}");
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_not_there_an_empty_database_and_wrong_settings_are_told() {
+    let mut place = with_gateway().await;
+    place.env.insert("MONGODB_URI", uri_of(&holdfast_testing::unique("misspelt")));
+    let told = complaints(&examined(&place, 1));
+    assert_told(&told, "bad store: ", &["holdfast init"]);
+    assert_told(&told, "warning database: ", &["holds nothing", "misspelt"]);
+    place.env.insert("BACKUP_MAX_CONCURRENT", "0".to_owned());
+    place.env.insert("BACKUP_DUMP_ENGINE", "pg_dump".to_owned());
+    place.holdfast(&["doctor"]).expect(3).saying(&["BACKUP_MAX_CONCURRENT", "BACKUP_DUMP_ENGINE"]);
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_opens_nothing_and_one_that_is_nowhere_else_are_told() {
+    let mut place = with_gateway().await;
+    place.env.insert("BACKUP_DATABASE_ENCRYPTION", "true".to_owned());
+    place.env.insert("BACKUP_ENCRYPTION_KEY", KEY.to_owned());
+    place.holdfast(&["init"]).expect(0);
+    let told = complaints(&examined(&place, 0));
+    assert!(told.len() == 1, "{told:#?}");
+    assert_told(&told, "warning keys: ", &["no offline recipient", "holdfast key export"]);
+    place.env.insert("BACKUP_ENCRYPTION_KEY", OTHER_KEY.to_owned());
+    let told = complaints(&examined(&place, 1));
+    assert_told(&told, "bad keys: ", &["epoch 1", "does not open"]);
+    place.remove().await;
+}

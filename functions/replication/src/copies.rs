@@ -1,0 +1,125 @@
+//! From messages to copies, and from how each ended to metrics and what the queue shows again.
+//!
+//! A copy that failed is an answer: its job says why, and it is asked for again by the hour, after growing waits. What comes
+//! again is what could not be recorded.
+
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use holdfast_catalog::CatalogError;
+use holdfast_domain::{BackupId, BackupType, Timestamp};
+use holdfast_lambda::{CopyMessage, Function, Metric, comes_again};
+use holdfast_operations::{
+    CopyMode, CopyStep, Holdfast, OperationError, Repository, RunLimits, copies_due, copy_backup, expect_copies,
+    is_copied,
+};
+use serde_json::{Value, json};
+
+/// After which a message is seen again while somebody else is at what it asks for.
+const WHILE_BUSY: Duration = Duration::from_mins(2);
+/// The most that a copy is handed on from run to run: a hundred hours of work. After that the hour asks for it anew.
+const MOST_ROUNDS: u32 = 400;
+
+/// Makes the copies of a batch. What is to come again is named in the answer.
+pub(crate) async fn make(
+    function: &Function,
+    batch: SqsEvent,
+    deadline: Timestamp,
+) -> Result<SqsBatchResponse, OperationError> {
+    let holdfast = function.holdfast().await?;
+    let second = function.second_repository().await?;
+    let mut response = SqsBatchResponse::default();
+    for record in batch.records {
+        let message = serde_json::from_str::<CopyMessage>(record.body.as_deref().unwrap_or_default());
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => {
+                // It would come again for ever.
+                tracing::error!(%error, "a message that is not one of Holdfast was dropped");
+                continue;
+            }
+        };
+        if let Err(error) = one(function, holdfast, &second, &message, deadline).await {
+            let CopyMessage { backup_id, .. } = message;
+            tracing::error!(backupId = %backup_id, %error, code = %error.code(), "a copy could not be settled, and is tried again");
+            response.batch_item_failures.push(comes_again(record));
+        }
+    }
+    Ok(response)
+}
+
+async fn one(
+    function: &Function,
+    holdfast: &Holdfast,
+    second: &Repository,
+    message: &CopyMessage,
+    deadline: Timestamp,
+) -> Result<(), OperationError> {
+    let id = &message.backup_id;
+    if id.backup_type() == BackupType::Full || was_copied(holdfast, second, id).await? {
+        return Ok(());
+    }
+    let limits = RunLimits { deadline: Some(deadline) };
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    let copy = Box::pin(copy_backup(holdfast, second, id, CopyMode::Missing, limits, &|_, _| ()));
+    match copy.await {
+        Ok(CopyStep::Done(report)) => {
+            function.metrics().emit(id.backup_type(), &[(Metric::CopyBytes, bytes(report.bytes))]);
+            Ok(())
+        }
+        Ok(CopyStep::Continue) => hand_on(function, message, Duration::ZERO).await,
+        Ok(CopyStep::Busy(why)) => {
+            tracing::info!(backupId = %id, why, "the copy waits");
+            hand_on(function, message, WHILE_BUSY).await
+        }
+        Ok(CopyStep::Gone) => Ok(()),
+        Err(error @ OperationError::Catalog(_)) => Err(error),
+        // Its job says so, and when it is tried again.
+        Err(_) => {
+            function.metrics().emit(id.backup_type(), &[(Metric::CopyFailed, 1.0)]);
+            Ok(())
+        }
+    }
+}
+
+/// A message that comes twice, or was sent once more because it was late.
+async fn was_copied(holdfast: &Holdfast, second: &Repository, id: &BackupId) -> Result<bool, OperationError> {
+    match holdfast.catalog.get(id).await {
+        Ok(job) => Ok(is_copied(&job, second)),
+        Err(CatalogError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn hand_on(function: &Function, message: &CopyMessage, delay: Duration) -> Result<(), OperationError> {
+    let CopyMessage { backup_id, rounds } = message;
+    if *rounds >= MOST_ROUNDS {
+        tracing::warn!(backupId = %backup_id, rounds, "a copy is handed on no more; the hourly look asks for it anew");
+        return Ok(());
+    }
+    let next = CopyMessage { backup_id: backup_id.clone(), rounds: rounds + 1 };
+    Ok(function.copy_queue().await?.send(&next, delay).await?)
+}
+
+/// Sends what is due and was not sent, or came to nothing; and says what waits for too long.
+pub(crate) async fn ask_for_what_is_due(function: &Function) -> Result<Value, OperationError> {
+    let (holdfast, second) = (function.holdfast().await?, function.second_repository().await?);
+    let queue = function.copy_queue().await?;
+    let now = Timestamp::now();
+    let due = if holdfast.settings.enabled { copies_due(holdfast, &second, now).await? } else { Default::default() };
+    for backup_id in &due.due {
+        queue.send(&CopyMessage { backup_id: backup_id.clone(), rounds: 0 }, Duration::ZERO).await?;
+    }
+    expect_copies(holdfast, &second, &due.due, now).await?;
+    for kind in [BackupType::Database, BackupType::Content] {
+        let overdue = due.overdue.iter().filter(|id| id.backup_type() == kind).count();
+        function.metrics().emit(kind, &[(Metric::CopiesOverdue, bytes(overdue as u64))]);
+    }
+    tracing::info!(asked = due.due.len(), uncopied = due.uncopied, overdue = due.overdue.len(), "copies are asked for");
+    Ok(json!({ "asked": due.due, "uncopied": due.uncopied, "overdue": due.overdue }))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
+const fn bytes(count: u64) -> f64 {
+    count as f64
+}

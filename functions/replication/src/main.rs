@@ -1,0 +1,19 @@
+//! A message a backup: copies it to the second store. Hourly: asks for what got lost. Daily: deletes there what retention
+//! deleted.
+
+mod copies;
+mod handler;
+mod removal;
+
+use holdfast_lambda::{Function, deadline, logged};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let function = &Function::cold_start().await;
+    let serve = service_fn(move |event: LambdaEvent<Value>| async move {
+        logged(handler::handle(function, &event.payload, deadline(&event.context)).await)
+    });
+    lambda_runtime::run(serve).await
+}

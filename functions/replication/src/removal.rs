@@ -1,0 +1,62 @@
+//! From the day's event to retention in the second store, and from its report to metrics and an answer. A second store
+//! that is away is told, and tried again the next day: nothing waits for it.
+
+use holdfast_domain::{BackupType, Timestamp};
+use holdfast_lambda::{Function, Metric};
+use holdfast_operations::{OperationError, RemovedCopies, RunLimits, remove_copies};
+use serde_json::{Value, json};
+
+/// What the name of its schedule ends with; any other schedule's tick asks for copies.
+const SCHEDULE: &str = "-retention";
+
+/// Whether a tick of this schedule asks for retention.
+pub(crate) fn is_its_schedule(schedule: Option<&str>) -> bool {
+    schedule.is_some_and(|name| name.ends_with(SCHEDULE))
+}
+
+pub(crate) async fn run(function: &Function, deadline: Timestamp) -> Result<Value, OperationError> {
+    let limits = RunLimits { deadline: Some(deadline) };
+    let (holdfast, second) = (function.holdfast().await?, function.second_repository().await?);
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    match Box::pin(remove_copies(holdfast, &second, limits, Timestamp::now())).await {
+        Ok(report) => {
+            tell(function, &report);
+            Ok(json!(report))
+        }
+        Err(OperationError::Disabled(switch)) => {
+            tracing::info!(switch, "no copy was deleted: it is switched off");
+            Ok(json!({ "skipped": switch }))
+        }
+        Err(error @ OperationError::Copy(_)) => {
+            tracing::error!(%error, "no copy was deleted; the next run makes up for it");
+            failed(function);
+            Ok(json!({ "problems": [error.to_string()] }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn tell(function: &Function, report: &RemovedCopies) {
+    for problem in report.all_problems() {
+        tracing::error!(error = problem, "a step of retention in the second store failed; the others went on");
+    }
+    if report.all_problems().next().is_some() {
+        failed(function);
+    }
+    if let Some(why) = &report.collection.skipped {
+        tracing::info!(why, "content objects of the second store are left to the next run");
+    }
+    tracing::info!(
+        deleted = report.deleted.len(),
+        blocked = report.blocked.len(),
+        retained = report.retained,
+        objectsCollected = report.collection.deleted,
+        uploadsAborted = report.uploads_aborted,
+        "retention in the second store is done"
+    );
+}
+
+/// Of whichever type: there is one second store.
+fn failed(function: &Function) {
+    function.metrics().emit(BackupType::Database, &[(Metric::CopyFailed, 1.0)]);
+}

@@ -1,0 +1,152 @@
+//! Which backups have no copy in the second store, and which copies somebody is at.
+
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+use holdfast_domain::{BackupId, BackupType, CopyStatus, JobCopy, JobStatus, Timestamp};
+use serde::Deserialize;
+
+use crate::{
+    Catalog, CatalogError,
+    catalog::{JOBS, call},
+    job::readable,
+    row,
+};
+
+/// A completed backup without a whole copy in the store that was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncopied {
+    /// The backup.
+    pub backup_id: BackupId,
+    /// When it was completed.
+    pub completed_at: Option<Timestamp>,
+    /// What its job says of a copy, whichever store that is in.
+    pub copy: Option<JobCopy>,
+    /// Tries that failed since the last that did not.
+    pub attempts: u32,
+    /// When a run at it was last heard of.
+    pub touched_at: Option<Timestamp>,
+    /// Whether a run has it.
+    pub is_held: bool,
+}
+
+/// A copy that somebody is, or was, at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copying {
+    /// The backup.
+    pub backup_id: BackupId,
+    /// When it was last heard of.
+    pub touched_at: Timestamp,
+    /// The upload that it goes on with.
+    pub upload_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    #[serde(rename = "_id")]
+    id: BackupId,
+    completed_at: Option<Timestamp>,
+    copy: Option<JobCopy>,
+    copy_work: Option<Work>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Work {
+    #[serde(default)]
+    run: Option<String>,
+    touched_at: Timestamp,
+    #[serde(default)]
+    attempts: u32,
+    #[serde(default)]
+    upload: Option<Upload>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Upload {
+    upload_id: String,
+}
+
+impl Catalog {
+    /// Completed backups that have no whole copy in this store, newest first. A `full` one has none of its own.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn uncopied(&self, store: &str, limit: u32) -> Result<Vec<Uncopied>, CatalogError> {
+        let types = [BackupType::Database, BackupType::Content].map(|kind| Bson::from(kind.as_str()));
+        let elsewhere = vec![
+            doc! { "copy.status": { "$ne": CopyStatus::Completed.as_str() } },
+            doc! { "copy.store": { "$ne": store } },
+        ];
+        let filter = doc! {
+            "status": JobStatus::Completed.as_str(), "type": { "$in": types.to_vec() }, "$or": elsewhere,
+        };
+        let rows = self.copy_rows(filter, limit).await?;
+        let of = |row: Row| {
+            let work = row.copy_work.as_ref();
+            Uncopied {
+                backup_id: row.id,
+                completed_at: row.completed_at,
+                attempts: work.map_or(0, |work| work.attempts),
+                touched_at: work.map(|work| work.touched_at),
+                is_held: work.is_some_and(|work| work.run.is_some()),
+                copy: row.copy,
+            }
+        };
+        Ok(rows.into_iter().map(of).collect())
+    }
+
+    /// Copies that somebody was at after this moment.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn copying(&self, since: Timestamp) -> Result<Vec<Copying>, CatalogError> {
+        const NO_LIMIT: u32 = 0;
+        let rows = self.copy_rows(doc! { "copyWork.touchedAt": { "$gt": row::date(since) } }, NO_LIMIT).await?;
+        let of = |row: Row| {
+            let work = row.copy_work?;
+            let upload_id = work.upload.map(|upload| upload.upload_id);
+            Some(Copying { backup_id: row.id, touched_at: work.touched_at, upload_id })
+        };
+        Ok(rows.into_iter().filter_map(of).collect())
+    }
+
+    /// Says of these backups, where nothing is said of a copy yet, that one was asked for.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn expect_copies(&self, ids: &[BackupId], store: &str, now: Timestamp) -> Result<(), CatalogError> {
+        let ids: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
+        let pending = doc! { "status": CopyStatus::Pending.as_str(), "at": row::date(now), "store": store };
+        let filter = doc! { "_id": { "$in": ids }, "copy": Bson::Null };
+        let update = doc! { "$set": { "copy": pending } };
+        call("expect copies", self.collection(JOBS).update_many(filter, update)).await.map(drop)
+    }
+
+    /// Says that a backup has no copy any more, where something is said of one.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn set_copy_deleted(&self, id: &BackupId, now: Timestamp) -> Result<(), CatalogError> {
+        let filter = doc! {
+            "_id": id.as_str(), "copy": { "$exists": true },
+            "copy.status": { "$ne": CopyStatus::Deleted.as_str() },
+        };
+        let set = doc! { "copy.status": CopyStatus::Deleted.as_str(), "copy.at": row::date(now) };
+        let update = doc! { "$set": set, "$unset": { "copy.error": "" } };
+        call("forget a copy", self.collection(JOBS).update_one(filter, update)).await.map(drop)
+    }
+
+    async fn copy_rows(&self, filter: Document, limit: u32) -> Result<Vec<Row>, CatalogError> {
+        let collection = self.collection(JOBS);
+        let wanted = doc! {
+            "completedAt": 1, "copy": 1, "copyWork.run": 1, "copyWork.touchedAt": 1, "copyWork.attempts": 1,
+            "copyWork.upload.uploadId": 1,
+        };
+        let newest_first = doc! { "createdAt": -1, "_id": -1 };
+        let find = collection.find(filter).sort(newest_first).limit(i64::from(limit)).projection(wanted);
+        let rows: Vec<Document> = call("list copies", async { find.await?.try_collect().await }).await?;
+        Ok(readable(rows.into_iter().map(|row| row::read(JOBS, row))))
+    }
+}

@@ -1,0 +1,50 @@
+//! Gateways and origins tried, without any file of the platform's.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::{
+    FetchError, Fetcher, Gateway, Origin,
+    http::{HttpClient, Request},
+};
+
+/// The CID of nothing, which holds its own bytes: a gateway has it without asking anybody.
+/// <https://specs.ipfs.tech/http-gateways/trustless-gateway/#dedicated-probe-paths>
+const EMPTY: &str = "bafkqaaa";
+/// No probe takes longer.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// An answer to a probe is short; an origin's page may not be, and is not read.
+const LIMIT: u64 = 1 << 20;
+
+impl Fetcher {
+    /// Asks a gateway for what every gateway has.
+    ///
+    /// # Errors
+    /// Why it does not serve it.
+    pub async fn try_gateway(&self, gateway: &Gateway) -> Result<(), FetchError> {
+        let (query, accept) =
+            if gateway.is_trustless() { (Some("format=raw"), "application/vnd.ipld.raw") } else { (None, "*/*") };
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+        ask(self.client(), gateway.address(EMPTY, query), Some(gateway.origin()), headers).await
+    }
+
+    /// Asks an allowed origin for its root, whatever it answers.
+    ///
+    /// # Errors
+    /// Why it does not answer.
+    pub async fn try_origin(&self, url: &Url) -> Result<(), FetchError> {
+        match ask(self.client(), url.clone(), Origin::of(url), HeaderMap::new()).await {
+            // It has no root to show, which is an answer.
+            Err(error) if error.code.is_permanent() => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+async fn ask(client: &HttpClient, url: Url, exempt: Option<Origin>, headers: HeaderMap) -> Result<(), FetchError> {
+    let request = Request { url, gateway: exempt, headers, limit: LIMIT, deadline: Instant::now() + PATIENCE };
+    client.get(&request).await.map(drop)
+}

@@ -1,0 +1,74 @@
+//! The queue of copies to make, on SQS: one message a backup. Where it comes from does not matter: the event of a backup
+//! that was completed, the hourly look for what got lost, or a run whose time was over.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::{Client, error::ProvideErrorMetadata};
+use holdfast_domain::BackupId;
+use holdfast_operations::QueueError;
+use serde::{Deserialize, Serialize};
+
+/// The longest that SQS keeps a message back.
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
+
+/// A backup that is to be copied. An event's detail is one too: what else it says is not looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyMessage {
+    /// The backup.
+    pub backup_id: BackupId,
+    /// How often it was handed on.
+    #[serde(default)]
+    pub rounds: u32,
+}
+
+/// A queue of copies to make.
+#[derive(Debug, Clone)]
+pub struct CopyQueue {
+    client: Client,
+    url: String,
+}
+
+impl CopyQueue {
+    /// The queue at this URL.
+    #[must_use]
+    pub const fn new(client: Client, url: String) -> Self {
+        Self { client, url }
+    }
+
+    /// Sends a message that is seen after `delay`.
+    ///
+    /// # Errors
+    /// [`QueueError`] where the queue did not take it.
+    pub async fn send(&self, message: &CopyMessage, delay: Duration) -> Result<(), QueueError> {
+        let body = serde_json::to_string(message)
+            .map_err(|error| QueueError { message: error.to_string(), is_transient: false })?;
+        let seconds = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or_default();
+        let call = self.client.send_message().queue_url(&self.url).message_body(body).delay_seconds(seconds);
+        call.send().await.map_err(|error| refused(&error))?;
+        Ok(())
+    }
+}
+
+fn refused(error: &impl ProvideErrorMetadata) -> QueueError {
+    let code = error.code().unwrap_or("SQS could not be reached");
+    let message = error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
+    QueueError { message: format!("the queue of copies did not take a message: {message}"), is_transient: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_detail_of_an_event_is_a_message_and_so_is_what_was_handed_on() {
+        let backup_id: BackupId = "db_1_a".parse().unwrap();
+        let event = r#"{"backupId":"db_1_a","type":"database","status":"completed","at":"2026-05-01T03:00:00Z"}"#;
+        let first = CopyMessage { backup_id: backup_id.clone(), rounds: 0 };
+        assert_eq!(serde_json::from_str::<CopyMessage>(event).unwrap(), first);
+        let next = CopyMessage { backup_id, rounds: 3 };
+        let body = serde_json::to_string(&next).unwrap();
+        assert_eq!(body, r#"{"backupId":"db_1_a","rounds":3}"#);
+        assert_eq!(serde_json::from_str::<CopyMessage>(&body).unwrap(), next);
+    }
+}

@@ -1,0 +1,322 @@
+//! One run's way through a backup, from the repository's files to the manifest. What it did so far can be asked at any
+//! time, from beside it.
+//!
+//! Memory: [`SMALL_AT_A_TIME`] objects of at most 8 MiB, or the parts of one larger one that are under way.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use holdfast_catalog::CopyWork;
+use holdfast_domain::{BackupId, BackupType, ItemRecord, Manifest, ObjectKey, SEGMENT_BYTES, StoredObject};
+use holdfast_storage::{PutMode, StoreError};
+
+use super::{CopyFault, CopyMode, CopyReport, object::Checker};
+use crate::{
+    OperationError, Repository,
+    artifact::{dump_of, stored_object},
+    content::stored::StoredContent,
+    retain::lock_of,
+};
+
+/// Objects looked at, or sent whole, at a time.
+const SMALL_AT_A_TIME: usize = 8;
+/// Items of a list whose objects are dealt with before that is noted.
+const BATCH: usize = 256;
+/// More problems than this are not told one by one.
+const TOLD: usize = 100;
+
+/// How it ended.
+pub(super) enum Copied {
+    /// Everything is there.
+    Whole,
+    /// The backup's manifest is not in the first store any more.
+    Gone,
+}
+
+/// A copy being made.
+pub(super) struct Copier<'a> {
+    pub(super) primary: &'a Repository,
+    pub(super) second: &'a Repository,
+    pub(super) id: &'a BackupId,
+    pub(super) mode: CopyMode,
+    pub(super) checker: Checker,
+    state: Mutex<State>,
+    progress: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+#[derive(Default)]
+struct State {
+    work: CopyWork,
+    copied: u64,
+    present: u64,
+    mended: Vec<String>,
+    dealt_with: u64,
+    expected: u64,
+}
+
+impl<'a> Copier<'a> {
+    pub(super) fn new(
+        primary: &'a Repository,
+        second: &'a Repository,
+        id: &'a BackupId,
+        mode: CopyMode,
+        work: CopyWork,
+        progress: &'a (dyn Fn(u64, u64) + Sync),
+    ) -> Self {
+        let state = Mutex::new(State { work, ..State::default() });
+        Self { primary, second, id, mode, checker: Checker::new(primary), state, progress }
+    }
+
+    /// How far it came.
+    pub(super) fn work(&self) -> CopyWork {
+        self.state().work.clone()
+    }
+
+    pub(super) fn report(&self) -> CopyReport {
+        let state = self.state();
+        CopyReport {
+            backup_id: self.id.clone(),
+            copied: state.copied,
+            present: state.present,
+            mended: state.mended.clone(),
+            bytes: state.work.bytes,
+        }
+    }
+
+    /// Changes how far it came.
+    pub(super) fn with_work<T>(&self, change: impl FnOnce(&mut CopyWork) -> T) -> T {
+        change(&mut self.state().work)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies it. A backup that goes meanwhile is no fault, whatever was not there then.
+    pub(super) async fn run(&self) -> Result<Copied, OperationError> {
+        match Box::pin(self.copy()).await {
+            Err(OperationError::NotFound(_)) => Ok(Copied::Gone),
+            Err(error) if self.is_gone().await.unwrap_or(false) => {
+                tracing::info!(backupId = %self.id, %error, "the backup went while it was copied");
+                Ok(Copied::Gone)
+            }
+            Err(error) => Err(error),
+            Ok(copied) => Ok(copied),
+        }
+    }
+
+    async fn copy(&self) -> Result<Copied, OperationError> {
+        let bytes = self.primary.manifest_bytes(self.id).await?;
+        let manifest = self.primary.authentic(self.id, &bytes).await?;
+        self.primary.copy_files_to(self.second, self.mode).await?;
+        self.state().expected = expected_bytes(&manifest);
+        self.artifacts(&manifest).await?;
+        if manifest.backup_type == BackupType::Content {
+            self.items(&manifest).await?;
+        }
+        self.small_file(&ObjectKey::restore_guide(self.id)).await?;
+        // The last look: retention may have deleted the backup while this went on.
+        if self.is_gone().await? {
+            return Ok(Copied::Gone);
+        }
+        self.put_as_is(&ObjectKey::manifest(self.id), bytes).await?;
+        Ok(Copied::Whole)
+    }
+
+    async fn artifacts(&self, manifest: &Manifest) -> Result<(), OperationError> {
+        if manifest.backup_type == BackupType::Database {
+            dump_of(manifest)?;
+        }
+        for artifact in &manifest.artifacts {
+            self.object(&stored_object(manifest, artifact)).await?;
+        }
+        Ok(())
+    }
+
+    /// Every object that the list names, a batch at a time; what earlier runs dealt with is read over.
+    async fn items(&self, manifest: &Manifest) -> Result<(), OperationError> {
+        let backup = StoredContent::of(self.primary, manifest.clone())?;
+        let mut items = backup.items().await?;
+        let (mut seen, done) = (0_u64, self.state().work.items);
+        loop {
+            let mut batch: Vec<ItemRecord> = Vec::new();
+            while batch.len() < BATCH {
+                let Some(record) = items.recv().await.transpose()? else { break };
+                seen += 1;
+                if seen > done {
+                    batch.push(record);
+                }
+            }
+            if batch.is_empty() {
+                break;
+            }
+            self.batch(&batch).await?;
+            self.state().work.items = seen;
+        }
+        let expected = backup.content.items.expected;
+        if seen == expected {
+            return Ok(());
+        }
+        let problem = format!("its list has {seen} items, its manifest says {expected}");
+        Err(OperationError::corrupt(self.id, problem))
+    }
+
+    async fn batch(&self, batch: &[ItemRecord]) -> Result<(), OperationError> {
+        let files = batch.iter().filter_map(|record| record.file.as_ref());
+        let objects = files.flat_map(|file| std::iter::once(&file.object).chain(&file.dag));
+        let (small, large): (Vec<_>, Vec<_>) = objects.partition(|object| object.artifact.size <= SEGMENT_BYTES);
+        let dealing = small.into_iter().map(|object| self.object(object)).collect::<Vec<_>>();
+        stream::iter(dealing).buffer_unordered(SMALL_AT_A_TIME).try_collect::<Vec<()>>().await?;
+        for object in large {
+            self.object(object).await?;
+        }
+        Ok(())
+    }
+
+    /// One object: left where it is there, sent where it is not, mended where that was asked for.
+    async fn object(&self, object: &StoredObject) -> Result<(), OperationError> {
+        let key = &object.artifact.key;
+        match self.look(object).await? {
+            Found::AsItShouldBe => self.state().present += 1,
+            Found::Missing => {
+                self.send(object).await?;
+                self.sent(self.mode == CopyMode::Repair, || format!("{key} was missing"));
+            }
+            Found::Altered(problem) if self.mode == CopyMode::Missing => return Err(self.differs(key, problem)),
+            Found::Altered(problem) => {
+                self.replace(object).await?;
+                self.sent(true, || format!("{key}: {problem}"));
+            }
+        }
+        self.dealt_with(object.artifact.size);
+        Ok(())
+    }
+
+    async fn look(&self, object: &StoredObject) -> Result<Found, OperationError> {
+        let (key, size) = (&object.artifact.key, object.artifact.size);
+        match self.second.store().head(key).await {
+            Err(error) if error.is_not_found() => Ok(Found::Missing),
+            Err(error) => Err(self.second_failed(error)),
+            Ok(found) if found.size_bytes != size => {
+                Ok(Found::Altered(format!("it has {} bytes, {size} were stored", found.size_bytes)))
+            }
+            Ok(_) if self.mode == CopyMode::Missing => Ok(Found::AsItShouldBe),
+            Ok(_) => Ok(self.read_copy(object).await?.map_or(Found::AsItShouldBe, Found::Altered)),
+        }
+    }
+
+    /// A file of the backup that its manifest has no digest of, where it is there.
+    async fn small_file(&self, key: &ObjectKey) -> Result<(), OperationError> {
+        match holdfast_storage::read_all(self.primary.store().as_ref(), key, MAX_FILE_BYTES).await {
+            Ok(bytes) => self.put_as_is(key, bytes).await,
+            // Whoever wrote the backup before there were any.
+            Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn put_as_is(&self, key: &ObjectKey, bytes: bytes::Bytes) -> Result<(), OperationError> {
+        let size = bytes.len() as u64;
+        let there = match self.second.store().head(key).await {
+            Ok(found) => Some(found.etag),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(self.second_failed(error)),
+        };
+        match self.second.store().put(key, bytes.clone(), PutMode::IfAbsent).await {
+            Ok(_) if there.is_some() => self.state().present += 1,
+            Ok(_) => {
+                self.with_work(|work| work.bytes += size);
+                self.sent(false, String::new);
+            }
+            Err(StoreError::AlreadyExists { .. }) => {
+                let is_to_mend = self.mode == CopyMode::Repair;
+                let Some(etag) = there.filter(|_| is_to_mend) else {
+                    return Err(self.differs(key, "another stands there".to_owned()));
+                };
+                let put = self.second.store().put(key, bytes, PutMode::IfUnchanged(etag)).await;
+                put.map_err(|error| self.second_failed(error))?;
+                self.with_work(|work| work.bytes += size);
+                self.sent(true, || format!("{key}: it was another file"));
+            }
+            Err(error) => return Err(self.second_failed(error)),
+        }
+        Ok(())
+    }
+
+    fn sent(&self, is_mended: bool, what: impl FnOnce() -> String) {
+        let mut state = self.state();
+        state.copied += 1;
+        if is_mended && state.mended.len() < TOLD {
+            state.mended.push(what());
+        }
+    }
+
+    pub(super) fn dealt_with(&self, bytes: u64) {
+        let (done, expected) = {
+            let mut state = self.state();
+            state.dealt_with += bytes;
+            (state.dealt_with, state.expected)
+        };
+        (self.progress)(done, expected);
+    }
+
+    pub(super) fn differs(&self, key: &ObjectKey, problem: String) -> OperationError {
+        CopyFault::Differs { location: self.second.location().to_string(), key: key.clone(), problem }.into()
+    }
+
+    pub(super) fn second_failed(&self, cause: StoreError) -> OperationError {
+        CopyFault::Store { location: self.second.location().to_string(), cause }.into()
+    }
+
+    /// Whether the backup's manifest is certain not to be in the first store.
+    async fn is_gone(&self) -> Result<bool, OperationError> {
+        match self.primary.store().head(&ObjectKey::manifest(self.id)).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.is_not_found() => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes what was sent of a backup that is gone, as far as that can be done now: what is left, and objects that
+    /// backups share, is retention's in that store. A copy that has its manifest is left to retention too.
+    pub(super) async fn discard(&self) {
+        self.abort_upload().await;
+        if let Err(error) = self.remove_folder().await {
+            tracing::warn!(backupId = %self.id, %error, "what was copied of it is left to the next retention");
+        }
+    }
+
+    async fn remove_folder(&self) -> Result<(), OperationError> {
+        let store = self.second.store();
+        let mut objects = store.list(&ObjectKey::backup_prefix(self.id));
+        let mut keys = Vec::new();
+        while let Some(object) = objects.try_next().await? {
+            keys.push(object.key);
+        }
+        if keys.contains(&ObjectKey::manifest(self.id)) {
+            return Ok(());
+        }
+        for key in keys {
+            if lock_of(self.second, &key, holdfast_domain::Timestamp::now()).await?.is_none() {
+                store.delete(&key).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A guide, with room to spare.
+const MAX_FILE_BYTES: usize = 1024 * 1024;
+
+/// What is in the second store under an object's key.
+enum Found {
+    AsItShouldBe,
+    Missing,
+    Altered(String),
+}
+
+/// The artifacts, and about as much as the files of the items are.
+fn expected_bytes(manifest: &Manifest) -> u64 {
+    let artifacts: u64 = manifest.artifacts.iter().map(|artifact| artifact.size).sum();
+    artifacts + manifest.content.as_ref().map_or(0, |content| content.items.bytes)
+}

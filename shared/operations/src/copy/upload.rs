@@ -1,0 +1,203 @@
+//! Sending an object to the second store. What fits one segment is put whole; the rest goes in parts, whose receipts are
+//! kept, so that another run goes on with the same upload.
+
+use std::ops::Range;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use holdfast_catalog::{CopiedPart, CopyUpload};
+use holdfast_domain::{SEGMENT_BYTES, StoredObject};
+use holdfast_storage::{PutMode, StoreError, UploadId, UploadedPart, upload::MAX_PARTS};
+
+use super::{
+    copier::Copier,
+    object::{Judge, Unreadable},
+};
+use crate::OperationError;
+
+/// Parts under way at a time.
+const PARTS_AT_A_TIME: usize = 3;
+
+impl Copier<'_> {
+    /// Sends an object that is not there, each byte judged before it leaves.
+    pub(super) async fn send(&self, object: &StoredObject) -> Result<(), OperationError> {
+        let judge =
+            self.checker.judge(self.primary.store().as_ref(), object).await.map_err(|fault| self.first(fault))?;
+        let (from, key, size) = (self.primary.store().as_ref(), &object.artifact.key, object.artifact.size);
+        // That there is more of it than there was says its size alone.
+        let found = from.head(key).await.map_err(|error| self.first(error.into()))?;
+        if found.size_bytes != size {
+            let problem = format!("{key} has {} bytes, {size} were stored", found.size_bytes);
+            return Err(self.first(Unreadable::Damaged(problem)));
+        }
+        if size > SEGMENT_BYTES {
+            return self.send_in_parts(object, &judge).await;
+        }
+        let bytes = judge.read(from, 0..size).await.map_err(|fault| self.first(fault))?;
+        match self.second.store().put(key, bytes, PutMode::IfAbsent).await {
+            Ok(_) => {
+                self.with_work(|work| work.bytes += size);
+                Ok(())
+            }
+            Err(error) => Err(self.not_taken(object, error)),
+        }
+    }
+
+    /// Goes on with the upload of an earlier run. Where the second store knows nothing of that any more, it is begun anew.
+    async fn send_in_parts(&self, object: &StoredObject, judge: &Judge) -> Result<(), OperationError> {
+        let is_resumed = self.work().upload.is_some_and(|upload| is_of(&upload, object));
+        match self.parts_of_one_upload(object, judge).await {
+            Err(StoreFault::NoUpload(error)) if is_resumed => {
+                tracing::warn!(key = %object.artifact.key, reason = %error, "an upload is not there any more, and is begun anew");
+                self.with_work(|work| work.upload = None);
+                self.parts_of_one_upload(object, judge).await.map_err(|fault| self.of_upload(fault))
+            }
+            sent => sent.map_err(|fault| self.of_upload(fault)),
+        }
+    }
+
+    async fn parts_of_one_upload(&self, object: &StoredObject, judge: &Judge) -> Result<(), StoreFault> {
+        let (key, store) = (&object.artifact.key, self.second.store());
+        let upload = self.begun(object).await?;
+        let id = UploadId(upload.upload_id.clone());
+        let missing = |number: &u32| upload.parts.iter().all(|part| part.number != *number);
+        let sending = (1..=parts_in(&upload)).filter(missing).map(|number| self.part(judge, &id, &upload, number));
+        stream::iter(sending.collect::<Vec<_>>()).buffer_unordered(PARTS_AT_A_TIME).try_collect::<Vec<()>>().await?;
+        let mut parts = self.work().upload.map(|upload| upload.parts).unwrap_or_default();
+        parts.sort_by_key(|part| part.number);
+        let parts: Vec<UploadedPart> = parts.into_iter().map(uploaded).collect();
+        match store.complete_upload(key, &id, &parts).await {
+            Ok(_) => {
+                self.with_work(|work| work.upload = None);
+                Ok(())
+            }
+            Err(error) => {
+                let fault = if error.is_not_found() {
+                    StoreFault::NoUpload(error)
+                } else {
+                    StoreFault::Other(self.not_taken(object, error.clone()))
+                };
+                // Its receipts are worth nothing any more, unless the store was merely away.
+                if !matches!(&fault, StoreFault::Other(error) if error.is_transient()) {
+                    self.abort_upload().await;
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    /// The upload to go on with, or a new one, which this run then keeps.
+    async fn begun(&self, object: &StoredObject) -> Result<CopyUpload, StoreFault> {
+        let earlier = self.work().upload;
+        if let Some(upload) = earlier.clone().filter(|upload| is_of(upload, object)) {
+            return Ok(upload);
+        }
+        if earlier.is_some() {
+            self.abort_upload().await;
+        }
+        let (key, size) = (object.artifact.key.clone(), object.artifact.size);
+        let begun = self.second.store().begin_upload(&key).await;
+        let UploadId(upload_id) = begun.map_err(|error| StoreFault::Other(self.second_failed(error)))?;
+        let upload = CopyUpload { key, size, part_bytes: part_bytes(size), upload_id, parts: Vec::new() };
+        self.with_work(|work| work.upload = Some(upload.clone()));
+        Ok(upload)
+    }
+
+    async fn part(&self, judge: &Judge, id: &UploadId, upload: &CopyUpload, number: u32) -> Result<(), StoreFault> {
+        let bytes = judge.read(self.primary.store().as_ref(), range_of(upload, number)).await;
+        let bytes = bytes.map_err(|fault| StoreFault::Other(self.first(fault)))?;
+        let size = bytes.len() as u64;
+        let part = match self.second.store().upload_part(&upload.key, id, number, bytes).await {
+            Ok(part) => part,
+            Err(error) if error.is_not_found() => return Err(StoreFault::NoUpload(error)),
+            Err(error) => return Err(StoreFault::Other(self.second_failed(error))),
+        };
+        self.with_work(|work| {
+            work.bytes += size;
+            if let Some(upload) = &mut work.upload {
+                upload.parts.push(kept(part));
+            }
+        });
+        Ok(())
+    }
+
+    /// Throws away what was begun and not completed.
+    pub(super) async fn abort_upload(&self) {
+        let Some(upload) = self.with_work(|work| work.upload.take()) else { return };
+        let id = UploadId(upload.upload_id);
+        if let Err(error) = self.second.store().abort_upload(&upload.key, &id).await {
+            tracing::warn!(key = %upload.key, reason = %error, "an upload to the second store could not be aborted; \
+                retention there will find it");
+        }
+    }
+
+    /// A fault of what is to be copied: it is named, and not sent.
+    pub(super) fn first(&self, fault: Unreadable) -> OperationError {
+        match fault {
+            Unreadable::Damaged(problem) => OperationError::corrupt(self.id, format!("{problem}; it was not copied")),
+            Unreadable::Store(error) => error.into(),
+            Unreadable::Other(error) => error,
+        }
+    }
+
+    fn not_taken(&self, object: &StoredObject, error: StoreError) -> OperationError {
+        match error {
+            StoreError::AlreadyExists { cause, .. } => self.differs(&object.artifact.key, cause),
+            error => self.second_failed(error),
+        }
+    }
+
+    fn of_upload(&self, fault: StoreFault) -> OperationError {
+        match fault {
+            StoreFault::NoUpload(error) => self.second_failed(error),
+            StoreFault::Other(error) => error,
+        }
+    }
+}
+
+/// What a fault means for the upload.
+enum StoreFault {
+    NoUpload(StoreError),
+    Other(OperationError),
+}
+
+/// Whole segments, so that each part can be judged by itself; as many as the parts' greatest number asks for.
+fn part_bytes(size: u64) -> u64 {
+    size.div_ceil(SEGMENT_BYTES * u64::from(MAX_PARTS)).max(1) * SEGMENT_BYTES
+}
+
+fn parts_in(upload: &CopyUpload) -> u32 {
+    u32::try_from(upload.size.div_ceil(upload.part_bytes)).unwrap_or(MAX_PARTS)
+}
+
+fn range_of(upload: &CopyUpload, number: u32) -> Range<u64> {
+    let start = u64::from(number - 1) * upload.part_bytes;
+    start..(start + upload.part_bytes).min(upload.size)
+}
+
+fn is_of(upload: &CopyUpload, object: &StoredObject) -> bool {
+    let (key, size) = (&object.artifact.key, object.artifact.size);
+    upload.key == *key && upload.size == size && upload.part_bytes == part_bytes(size)
+}
+
+fn kept(part: UploadedPart) -> CopiedPart {
+    CopiedPart { number: part.number, size: part.size_bytes, sha256: part.sha256, etag: part.etag }
+}
+
+fn uploaded(part: CopiedPart) -> UploadedPart {
+    UploadedPart { number: part.number, size_bytes: part.size, sha256: part.sha256, etag: part.etag }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_whole_segments_and_never_too_many() {
+        for size in [SEGMENT_BYTES + 1, 80 << 30, (SEGMENT_BYTES * 10_000) + 1, 5 << 40] {
+            let part = part_bytes(size);
+            assert_eq!(part % SEGMENT_BYTES, 0);
+            assert!(size.div_ceil(part) <= 10_000, "{size}");
+        }
+        assert_eq!(part_bytes(80 << 30) / SEGMENT_BYTES, 2);
+    }
+}

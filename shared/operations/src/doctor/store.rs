@@ -1,0 +1,106 @@
+//! A store: its repository looked at, and everything tried on one small object that backups do with theirs.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use holdfast_codec::random_bytes;
+use holdfast_domain::{ObjectKey, Timestamp};
+use holdfast_storage::{PutMode, Store, StoreError, read_all};
+
+use super::{Finding, Health, clock};
+use crate::{OperationError, Repository};
+
+const PROBE: &[u8] = b"written by holdfast doctor, which deletes it again\n";
+
+pub(super) async fn examine(part: &'static str, repository: &Repository) -> Vec<Finding> {
+    let mut findings = vec![of_repository(part, repository).await];
+    match rights(part, repository).await {
+        Ok(found) => findings.extend(found),
+        Err(error) => findings.push(Finding::failed(part, &error)),
+    }
+    let location = repository.location().to_string();
+    for finding in findings.iter_mut().filter(|finding| finding.health == Health::Bad) {
+        if !finding.found.contains(&location) {
+            finding.found = format!("{location}: {}", finding.found);
+        }
+    }
+    findings
+}
+
+async fn of_repository(part: &'static str, repository: &Repository) -> Finding {
+    let file = match repository.open().await {
+        Ok(file) => file,
+        Err(error) => return Finding::failed(part, &error),
+    };
+    let found = format!("{} holds the repository {}", repository.location(), file.id);
+    let advice = "run `holdfast init`, which writes the copy anew; `holdfast key show` says how they differ";
+    match repository.copy().await {
+        Ok(Some(copy)) if file.covers(&copy) && copy.covers(&file) => Finding::good(part, found),
+        Ok(Some(_)) => Finding::warning(part, format!("{found}, whose repository.copy.json is another"), advice),
+        Ok(None) => Finding::warning(part, format!("{found}, without its repository.copy.json"), advice),
+        Err(error) => Finding::warning(part, format!("{found}, whose copy cannot be read: {error}"), advice),
+    }
+}
+
+async fn rights(part: &'static str, repository: &Repository) -> Result<Vec<Finding>, OperationError> {
+    let store = repository.store().as_ref();
+    let key = ObjectKey::content_incoming(random_bytes()?);
+    let mut findings = Vec::new();
+    let before = Timestamp::now();
+    if let Err(fault) = put(store, &key).await {
+        findings.push(fault.told(part));
+        return Ok(findings);
+    }
+    let after = Timestamp::now();
+    let seen = store.head(&key).await.map(|seen| seen.last_modified_at);
+    findings.extend(tried(store, &key).await.into_iter().map(|fault| fault.told(part)));
+    if let Err(error) = store.delete(&key).await {
+        findings.push(Fault { doing: "deleted", error }.told(part));
+    }
+    if findings.is_empty() {
+        let can = "objects can be put, read, listed and deleted, and uploads begun and given up";
+        findings.push(Finding::good(part, can));
+    }
+    if let Ok(theirs) = seen {
+        findings.push(clock::judge(&format!("the {part}'s"), theirs, before, after));
+    }
+    Ok(findings)
+}
+
+/// What may not be done with objects, or does not work.
+struct Fault {
+    doing: &'static str,
+    error: StoreError,
+}
+
+impl Fault {
+    fn told(self, part: &'static str) -> Finding {
+        let finding = Finding::failed(part, &OperationError::Store(self.error));
+        Finding { found: format!("an object cannot be {}: {}", self.doing, finding.found), ..finding }
+    }
+}
+
+async fn put(store: &dyn Store, key: &ObjectKey) -> Result<(), Fault> {
+    let put = store.put(key, Bytes::from_static(PROBE), PutMode::IfAbsent).await;
+    put.map(drop).map_err(|error| Fault { doing: "put", error })
+}
+
+/// Everything but putting and deleting; one fault does not hide another.
+async fn tried(store: &dyn Store, key: &ObjectKey) -> Vec<Fault> {
+    let read = async { read_all(store, key, PROBE.len()).await.map(drop) };
+    let listed = async { store.list(key.as_str()).try_next().await.map(drop) };
+    let uploaded = async {
+        let upload = store.begin_upload(key).await?;
+        store.abort_upload(key, &upload).await
+    };
+    let unfinished = async { store.list_unfinished_uploads(key.as_str()).await.map(drop) };
+    let locked = async { store.lock(key).await.map(drop) };
+    let (read, listed, uploaded, unfinished, locked) = tokio::join!(read, listed, uploaded, unfinished, locked);
+    let outcomes = [
+        ("read", read),
+        ("listed", listed),
+        ("uploaded in parts", uploaded),
+        ("asked for as an unfinished upload", unfinished),
+        ("asked for its lock, without which retention keeps everything", locked),
+    ];
+    outcomes.into_iter().filter_map(|(doing, outcome)| Some(Fault { doing, error: outcome.err()? })).collect()
+}

@@ -1,0 +1,153 @@
+//! What an export says, field by field; `docs/formats.md` describes it. Of secrets there is none: the repository is named
+//! by id and place, master keys by their epochs; no settings, no wrapped key, and of content nothing but what jobs count.
+
+use holdfast_catalog::{CatalogError, Walk};
+use holdfast_domain::{FORMAT_VERSION, KeyEpoch, RepositoryFile, RepositoryId, Sha256Digest, Timestamp};
+use serde::Serialize;
+
+use super::text::Text;
+use crate::{Holdfast, OperationError, RETAINED_TYPES, RepositoryError, retain::policy_in_force, status};
+
+/// The version of this form.
+const VERSION: u32 = 1;
+/// Rows that are named where they cannot be read; more are counted alone.
+const MOST_NAMED: usize = 100;
+
+/// How many rows there were.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Counts {
+    pub(super) jobs: u64,
+    pub(super) verifications: u64,
+    pub(super) unreadable: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Repository {
+    location: String,
+    /// None where nothing was backed up yet.
+    id: Option<RepositoryId>,
+    format_version: u32,
+    created_at: Option<Timestamp>,
+    key_epochs: Vec<Epoch>,
+    /// What is wrong with `repository.json`, where something is: then too everything else is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Epoch {
+    #[serde(rename = "epoch")]
+    number: u32,
+    created_at: Timestamp,
+    fingerprint: Option<Sha256Digest>,
+}
+
+/// Tells all of it.
+pub(super) async fn tell(h: &Holdfast, now: Timestamp, text: &mut Text) -> Result<Counts, OperationError> {
+    text.plain("{");
+    for (name, value) in [("format", "holdfast-metadata"), ("holdfastVersion", env!("CARGO_PKG_VERSION"))] {
+        text.name(name);
+        text.value(&value).await?;
+    }
+    text.name("formatVersion");
+    text.value(&VERSION).await?;
+    text.name("exportedAt");
+    text.value(&now).await?;
+    text.name("repository");
+    text.value(&repository(h).await?).await?;
+    text.name("statistics");
+    text.value(&status(h, now).await?.statistics).await?;
+    tell_policies(h, text).await?;
+    let mut unreadable = Unreadable::default();
+    let jobs = tell_rows("jobs", h.catalog.all_jobs().await?, &mut unreadable, text).await?;
+    let records = h.catalog.all_verifications().await?;
+    let verifications = tell_rows("verifications", records, &mut unreadable, text).await?;
+    let counts = Counts { jobs, verifications, unreadable: unreadable.count };
+    text.name("unreadable");
+    text.value(&unreadable.named).await?;
+    // Last: whoever reads it knows by them that nothing is missing.
+    text.name("counts");
+    text.value(&counts).await?;
+    text.plain("\n}\n");
+    Ok(counts)
+}
+
+async fn repository(h: &Holdfast) -> Result<Repository, OperationError> {
+    let unknown = Repository {
+        location: h.repository.location().to_string(),
+        id: None,
+        format_version: FORMAT_VERSION,
+        created_at: None,
+        key_epochs: Vec::new(),
+        problem: None,
+    };
+    match h.repository.open().await {
+        Ok(RepositoryFile { format_version, id, created_at, epochs, .. }) => Ok(Repository {
+            id: Some(id),
+            format_version,
+            created_at: Some(created_at),
+            key_epochs: epochs.into_iter().map(epoch).collect(),
+            ..unknown
+        }),
+        Err(OperationError::Repository(RepositoryError::NotInitialised(_))) => Ok(unknown),
+        Err(OperationError::Repository(error)) => Ok(Repository { problem: Some(error.to_string()), ..unknown }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Nothing of what it is wrapped under.
+fn epoch(KeyEpoch { epoch, created_at, fingerprint, .. }: KeyEpoch) -> Epoch {
+    Epoch { number: epoch, created_at, fingerprint }
+}
+
+async fn tell_policies(h: &Holdfast, text: &mut Text) -> Result<(), OperationError> {
+    text.name("policies");
+    text.plain("{");
+    for kind in RETAINED_TYPES {
+        text.name(kind.as_str());
+        text.value(&policy_in_force(h, kind).await?).await?;
+    }
+    text.plain("}");
+    Ok(())
+}
+
+/// Rows that cannot be read: an export that left them out in silence would look whole.
+#[derive(Default)]
+struct Unreadable {
+    count: u64,
+    named: Vec<String>,
+}
+
+async fn tell_rows<T: Serialize>(
+    name: &str,
+    mut rows: Walk<T>,
+    unreadable: &mut Unreadable,
+    text: &mut Text,
+) -> Result<u64, OperationError> {
+    let mut told = 0;
+    text.name(name);
+    text.plain("[");
+    while let Some(row) = rows.next().await? {
+        match row {
+            Ok(row) => {
+                text.plain(if told == 0 { "\n" } else { ",\n" });
+                text.value(&row).await?;
+                told += 1;
+            }
+            Err(error) => unreadable.add(&error),
+        }
+    }
+    text.plain("]");
+    Ok(told)
+}
+
+impl Unreadable {
+    fn add(&mut self, error: &CatalogError) {
+        self.count += 1;
+        if self.named.len() < MOST_NAMED {
+            self.named.push(error.to_string());
+        }
+    }
+}

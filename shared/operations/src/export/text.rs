@@ -1,0 +1,120 @@
+//! JSON on its way from the catalogue to the store: told in async code, written on a blocking thread. The end is a message
+//! of its own, so that a text that broke off is never taken for a whole one.
+
+use std::io;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::OperationError;
+
+/// About so much goes over at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Chunks that wait to be written.
+const WAITING: usize = 2;
+
+enum Message {
+    More(Vec<u8>),
+    End,
+}
+
+/// The end that tells.
+pub(super) struct Text {
+    chunks: mpsc::Sender<Message>,
+    filling: Vec<u8>,
+}
+
+/// The end that writes.
+pub(super) struct Chunks(mpsc::Receiver<Message>);
+
+pub(super) fn channel() -> (Text, Chunks) {
+    let (chunks, received) = mpsc::channel(WAITING);
+    (Text { chunks, filling: Vec::new() }, Chunks(received))
+}
+
+impl Text {
+    /// What is between values.
+    pub(super) fn plain(&mut self, text: &str) {
+        self.filling.extend_from_slice(text.as_bytes());
+    }
+
+    /// `"name":`, after a comma unless it is the first.
+    pub(super) fn name(&mut self, name: &str) {
+        let comma = if self.filling.ends_with(b"{") { "" } else { "," };
+        self.plain(&format!("{comma}\n\"{name}\":"));
+    }
+
+    /// One value, on a line of its own where it is one of many.
+    pub(super) async fn value(&mut self, value: &impl Serialize) -> Result<(), OperationError> {
+        serde_json::to_writer(&mut self.filling, value)
+            .map_err(|error| OperationError::internal("encode the export", &error))?;
+        if self.filling.len() >= CHUNK_BYTES {
+            self.hand_over().await?;
+        }
+        Ok(())
+    }
+
+    /// That this was all.
+    pub(super) async fn end(mut self) -> Result<(), OperationError> {
+        self.hand_over().await?;
+        self.send(Message::End).await
+    }
+
+    async fn hand_over(&mut self) -> Result<(), OperationError> {
+        let chunk = std::mem::replace(&mut self.filling, Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4));
+        self.send(Message::More(chunk)).await
+    }
+
+    async fn send(&self, message: Message) -> Result<(), OperationError> {
+        let sent = self.chunks.send(message).await;
+        sent.map_err(|_| OperationError::internal("write the export", &"nobody takes it any more"))
+    }
+}
+
+impl Chunks {
+    /// The next chunk; none after the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match self.0.blocking_recv() {
+            Some(Message::More(chunk)) => Ok(Some(chunk)),
+            Some(Message::End) => Ok(None),
+            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the export broke off")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(mut chunks: Chunks) -> io::Result<Vec<u8>> {
+        let mut read = Vec::new();
+        while let Some(chunk) = chunks.next()? {
+            read.extend(chunk);
+        }
+        Ok(read)
+    }
+
+    #[tokio::test]
+    async fn what_is_told_is_written_in_its_order() {
+        let (mut text, chunks) = channel();
+        let writing = tokio::task::spawn_blocking(move || all(chunks));
+        text.plain("{");
+        text.name("first");
+        text.value(&1).await.unwrap();
+        text.name("second");
+        text.value(&"x".repeat(2 * CHUNK_BYTES)).await.unwrap();
+        text.plain("}");
+        text.end().await.unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&writing.await.unwrap().unwrap()).unwrap();
+        assert_eq!((&written["first"], written["second"].as_str().unwrap().len()), (&1.into(), 2 * CHUNK_BYTES));
+    }
+
+    #[tokio::test]
+    async fn a_text_without_its_end_is_an_error() {
+        let (mut text, chunks) = channel();
+        let writing = tokio::task::spawn_blocking(move || all(chunks));
+        text.value(&"x".repeat(CHUNK_BYTES)).await.unwrap();
+        drop(text);
+        assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

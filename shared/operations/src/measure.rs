@@ -1,0 +1,146 @@
+//! How much is stored and how fast that grows, by the catalogue: what each job's row says of its backup, and the content
+//! objects that sources are known to be held in. The bucket itself is looked through by the sweep and by retention alone.
+
+use holdfast_catalog::{BackupSize, JobCounts};
+use holdfast_domain::{BackupType, JobStatus, Timestamp};
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use crate::{Holdfast, OperationError};
+
+/// What is stored of one type of backup.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stored {
+    /// Backups that are there.
+    pub backups: u64,
+    /// Bytes of their own artifacts: dumps, or lists and archives.
+    pub backup_bytes: u64,
+    /// Content objects, which backups share.
+    pub objects: u64,
+    /// Bytes of those.
+    pub object_bytes: u64,
+}
+
+impl Stored {
+    /// All of it.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.backup_bytes.saturating_add(self.object_bytes)
+    }
+}
+
+/// What the sweep tells of one type every hour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// What is stored.
+    #[serde(flatten)]
+    pub stored: Stored,
+    /// By how much the newest backup holds more than those before it.
+    pub growth_percent: Option<f64>,
+}
+
+pub(crate) async fn measure(h: &Holdfast, counts: &JobCounts, kind: BackupType) -> Result<Measured, OperationError> {
+    Ok(Measured { stored: stored(h, counts, kind).await?, growth_percent: growth_of(h, kind).await? })
+}
+
+pub(crate) async fn stored(h: &Holdfast, counts: &JobCounts, kind: BackupType) -> Result<Stored, OperationError> {
+    let held = match kind {
+        BackupType::Content => h.catalog.held_objects().await?,
+        BackupType::Database | BackupType::Full => holdfast_catalog::HeldObjects::default(),
+    };
+    let there = counts.0.iter().filter(|count| count.backup_type == kind && count.status == JobStatus::Completed);
+    let (backups, backup_bytes) =
+        there.fold((0, 0), |(jobs, bytes), count| (jobs + count.jobs, bytes + count.size_bytes));
+    Ok(Stored { backups, backup_bytes, objects: held.objects, object_bytes: held.bytes })
+}
+
+/// Rows looked at: the week of a backup an hour, and the newest.
+const LOOK_AT: u32 = 7 * 24 + 1;
+/// The newest is compared with what was before it in this time,
+const WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// and with so many at the least. Before there are as many nothing is said: a deployment's first days are no growth.
+const AT_LEAST: usize = 7;
+/// A difference smaller than this is none, whatever its part of a small backup.
+const COUNTS_FROM: u64 = 64 * 1024 * 1024;
+
+pub(crate) async fn growth_of(h: &Holdfast, kind: BackupType) -> Result<Option<f64>, OperationError> {
+    let sizes = h.catalog.sizes(kind, LOOK_AT).await?;
+    // A content backup stores what is new to it in objects; how much there is to be stored are the files that it holds.
+    let bytes = |size: &BackupSize| if kind == BackupType::Content { size.original_size } else { size.size };
+    Ok(growth_percent(&sizes.iter().map(|size| (size.created_at, bytes(size))).collect::<Vec<_>>()))
+}
+
+/// By how many percent the first of these, which is the newest, is larger than the mean of the others; less than 0 where
+/// it is smaller.
+fn growth_percent(newest_first: &[(Timestamp, u64)]) -> Option<f64> {
+    let ((at, newest), before) = newest_first.split_first()?;
+    if before.len() < AT_LEAST {
+        return None;
+    }
+    let in_window = before.iter().take_while(|(earlier, _)| at.duration_since(*earlier) <= WINDOW).count();
+    let compared = &before[..in_window.max(AT_LEAST)];
+    let sum: u128 = compared.iter().map(|(_, bytes)| u128::from(*bytes)).sum();
+    let mean = i128::try_from(sum / compared.len() as u128).unwrap_or(i128::MAX);
+    let more = i128::from(*newest) - mean;
+    if more.unsigned_abs() < u128::from(COUNTS_FROM) {
+        return Some(0.0);
+    }
+    let tenths = more.saturating_mul(1000) / mean.max(1);
+    Some(f64::from(i32::try_from(tenths).unwrap_or(i32::MAX)) / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    /// Backups this many hours apart, the newest first, of these mebibytes.
+    fn grown(hours: i64, mebibytes: &[u64]) -> Option<f64> {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let sizes = (0..).zip(mebibytes);
+        let sizes: Vec<_> =
+            sizes.map(|(index, size)| (now - SignedDuration::from_hours(hours * index), size * MIB)).collect();
+        growth_percent(&sizes)
+    }
+
+    #[test]
+    fn nothing_is_said_of_the_first_backups() {
+        assert_eq!(grown(24, &[]), None);
+        assert_eq!(grown(24, &[5000, 1, 1, 1, 1, 1, 1]), None);
+        assert_eq!(grown(24, &[5000, 1000, 1000, 1000, 1000, 1000, 1000, 1000]), Some(400.0));
+    }
+
+    #[test]
+    fn what_stays_as_it_is_does_not_grow_however_often_it_is_backed_up() {
+        for hours in [1, 24, 24 * 30] {
+            assert_eq!(grown(hours, &[1000; 100]), Some(0.0));
+        }
+    }
+
+    #[test]
+    fn growth_is_against_the_mean_of_a_week_and_of_seven_at_the_least() {
+        let daily = [1500, 1300, 1100, 900, 1000, 700, 1000, 1000, 9000, 9000];
+        assert_eq!(grown(24, &daily), Some(50.0));
+        assert_eq!(grown(24 * 7, &daily), Some(50.0));
+        let hourly: Vec<u64> = std::iter::once(2000).chain([1500; 24]).chain([1000; 144]).collect();
+        assert_eq!(grown(1, &hourly), Some(86.6));
+    }
+
+    #[test]
+    fn a_new_size_is_the_usual_one_after_a_week() {
+        let days = |grown_for: usize| [vec![2000; grown_for], vec![1000; 10]].concat();
+        assert_eq!(grown(24, &days(1)), Some(100.0));
+        assert!(grown(24, &days(4)).unwrap() < 50.0);
+        assert_eq!(grown(24, &days(8)), Some(0.0));
+    }
+
+    #[test]
+    fn a_small_difference_is_none_and_what_shrinks_is_less_than_nothing() {
+        assert_eq!(grown(24, &[50, 1, 1, 1, 1, 1, 1, 1]), Some(0.0));
+        assert_eq!(grown(24, &[100, 1000, 1000, 1000, 1000, 1000, 1000, 1000]), Some(-90.0));
+        assert_eq!(grown(24, &[1000, 0, 0, 0, 0, 0, 0, 0]), Some(f64::from(i32::MAX) / 10.0));
+    }
+}

@@ -1,0 +1,108 @@
+//! Full backups have no manifest: one is known by its parts, where all of them are there. Of one whose other part is not
+//! in the bucket nobody knows whether that failed, was switched off, or was deleted: it gets no row.
+
+use std::collections::BTreeSet;
+
+use holdfast_catalog::CatalogError;
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
+
+use super::{Mode, Rebuild, RebuiltBackup, UnreadCause, row};
+use crate::{OperationError, full};
+
+impl Rebuild<'_> {
+    /// Adds the full backups that jobs name, those of this run and of one that was killed before it came here.
+    pub(super) async fn parents(&mut self) -> Result<(), OperationError> {
+        let mut named: BTreeSet<BackupId> = self.h.catalog.named_parents().await?.into_iter().collect();
+        named.extend(self.parts.iter().filter_map(|part| part.parent_id.clone()));
+        let named: Vec<BackupId> = named.into_iter().filter(|id| id.backup_type() == BackupType::Full).collect();
+        for page in named.chunks(super::PAGE) {
+            let standings = self.h.catalog.standings(page).await?;
+            for id in page.iter().filter(|id| !standings.contains_key(*id)) {
+                self.parent(id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn parent(&mut self, id: &BackupId) -> Result<(), OperationError> {
+        let children = match self.children(id).await {
+            Ok(children) => children,
+            Err(error @ CatalogError::Corrupt { .. }) => {
+                self.unread(id, UnreadCause::Row, error.to_string());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some(parent) = whole_of(id, &children) else {
+            self.report.parents_unknown.push(id.clone());
+            return Ok(());
+        };
+        if self.insert(&parent).await? {
+            self.report.added.push(RebuiltBackup { backup_id: id.clone(), items: 0 });
+        }
+        Ok(())
+    }
+
+    async fn children(&self, id: &BackupId) -> Result<Vec<Job>, CatalogError> {
+        let mut children = self.h.catalog.children(id).await?;
+        if self.mode == Mode::Plan {
+            children.extend(self.parts.iter().filter(|part| part.parent_id.as_ref() == Some(id)).cloned());
+        }
+        Ok(children)
+    }
+}
+
+/// The full backup of these parts, if they are all that it can have and all are completed.
+fn whole_of(id: &BackupId, children: &[Job]) -> Option<Job> {
+    let is_whole = full::PARTS.iter().all(|kind| children.iter().any(|child| child.backup_type == *kind));
+    if !is_whole || children.iter().any(|child| child.status != JobStatus::Completed) {
+        return None;
+    }
+    // One trigger makes all of them, at one moment.
+    let first = children.iter().min_by_key(|child| child.created_at)?;
+    let parent =
+        Job { started_at: Some(first.created_at), ..Job::pending(id.clone(), first.trigger.clone(), first.created_at) };
+    let told = full::as_told_by_parts(&parent, children, first.created_at);
+    Some(row::completed(parent, told))
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{Timestamp, Trigger, TriggerKind};
+
+    use super::*;
+
+    fn child(kind: BackupType, status: JobStatus) -> Job {
+        let at = Timestamp::from_second(1_700_000_000).unwrap();
+        let trigger = Trigger { kind: TriggerKind::Manual, by: Some("ada".to_owned()) };
+        let id = BackupId::new(kind, at, [1; 4]);
+        Job { status, size: Some(3), completed_at: Some(at), ..Job::pending(id, trigger, at) }
+    }
+
+    #[test]
+    fn a_full_backup_is_known_where_both_its_parts_are_and_are_good() {
+        use BackupType::{Content, Database};
+        use JobStatus::{Completed, Deleted, Failed, Running};
+        let id = "full_1700000000000_01010101".parse().unwrap();
+        for (children, known) in [
+            (&[][..], false),
+            (&[(Database, Completed)], false),
+            (&[(Content, Completed)], false),
+            (&[(Database, Completed), (Content, Completed)], true),
+            (&[(Database, Completed), (Database, Completed)], false),
+            (&[(Database, Completed), (Content, Failed)], false),
+            (&[(Database, Deleted), (Content, Completed)], false),
+            (&[(Database, Running), (Content, Completed)], false),
+        ] {
+            let children: Vec<Job> = children.iter().map(|(kind, status)| child(*kind, *status)).collect();
+            let parent = whole_of(&id, &children);
+            assert_eq!(parent.is_some(), known, "{children:?}");
+            if let Some(parent) = parent {
+                assert_eq!(
+                    (parent.status, parent.size, parent.trigger.by.as_deref()),
+                    (Completed, Some(6), Some("ada"))
+                );
+            }
+        }
+    }
+}

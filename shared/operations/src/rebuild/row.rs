@@ -1,0 +1,54 @@
+//! A job's row as a manifest tells it: the same that the run which wrote the manifest has left, but for what only that
+//! run knew, a note of it, and verifications.
+
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{
+    BackupId, Job, JobStatus, JobVerification, Manifest, Timestamp, VerificationLevel, VerificationStatus,
+};
+
+use crate::{OperationError, settle};
+
+pub(super) fn of(manifest: &Manifest) -> Result<Job, OperationError> {
+    let told = settle::as_told_by(manifest)?;
+    let job = Job {
+        parent_id: manifest.parent_id.clone(),
+        fence: manifest.fence,
+        started_at: Some(manifest.started_at),
+        ..Job::pending(manifest.backup_id.clone(), manifest.trigger.clone(), manifest.created_at)
+    };
+    let JobChange { completed_at, duration_ms, .. } = settle::ended(&job, manifest.completed_at);
+    Ok(completed(job, JobChange { completed_at, duration_ms, ..told }))
+}
+
+/// The job once it came to its good end.
+pub(super) fn completed(job: Job, told: JobChange) -> Job {
+    Job {
+        status: JobStatus::Completed,
+        engine: told.engine,
+        consistency: told.consistency,
+        completed_at: told.completed_at,
+        duration_ms: told.duration_ms,
+        original_size: told.original_size,
+        size: told.size,
+        compressed: told.compressed.unwrap_or_default(),
+        encrypted: told.encrypted.unwrap_or_default(),
+        checksum: told.checksum,
+        key: told.key,
+        namespaces: told.namespaces,
+        items: told.items,
+        message: told.message,
+        ..job
+    }
+}
+
+/// A number that no row can hold was never written by us: the backup's fault, and not the catalogue's.
+pub(super) fn unwritable(id: &BackupId, error: CatalogError) -> OperationError {
+    match error {
+        CatalogError::Invalid { what, problem } => OperationError::corrupt(id, format!("{what} {problem}")),
+        error => error.into(),
+    }
+}
+
+pub(super) const fn failed(level: VerificationLevel, at: Timestamp) -> JobVerification {
+    JobVerification { level, status: VerificationStatus::Failed, at }
+}

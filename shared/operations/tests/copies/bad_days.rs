@@ -1,0 +1,225 @@
+//! Days on which a copy fails: the job says which store it was and why, nothing that is wrong is sent, the backup is as
+//! good as it was, and on the next day the copy is whole.
+
+use std::sync::Arc;
+
+use holdfast_domain::{BackupId, CopyStatus, JobStatus, ObjectKey, Timestamp, VerificationLevel};
+use holdfast_operations::{CopyMode, CopyStep, Holdfast, OperationError, RunLimits, copy_backup, verify};
+use holdfast_storage::{PutMode, S3Store, Store};
+use holdfast_testing::{
+    Fault, FaultStore, Operation, aws_config_at, fresh_bucket,
+    proxy::{FaultProxy, WireFault},
+    unique,
+};
+
+use crate::{
+    fixture::{self, KEY, noise},
+    platform::Fixture,
+    second::{Second, copied, over, read, step, told},
+};
+
+const WRITES: [Operation; 4] =
+    [Operation::Put, Operation::BeginUpload, Operation::UploadPart, Operation::CompleteUpload];
+const ALL: [Operation; 8] = [
+    Operation::Put,
+    Operation::BeginUpload,
+    Operation::UploadPart,
+    Operation::CompleteUpload,
+    Operation::Get,
+    Operation::Head,
+    Operation::List,
+    Operation::Delete,
+];
+
+/// On such a day the copy fails with this code; on the next it is whole.
+async fn fails_and_is_made_up_for(operations: &[Operation], fault: Fault, code: &str) {
+    let f = Fixture::new(&[]).await;
+    f.fill_with_noise(10).await;
+    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let faults = FaultStore::new(second.memory.clone());
+    for operation in operations {
+        faults.on_every(*operation, fault);
+    }
+    let failed = step(&f.holdfast, &over(faults.clone()), &id).await.unwrap_err();
+    assert!(failed.to_string().contains("the second store s3://second/"), "{failed}");
+    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Failed, Some(code.to_owned())));
+    let hint = f.job(&id).await.copy.unwrap().error.unwrap().hint.unwrap();
+    assert!(hint.contains("BACKUP_CLOUD_"), "{hint}");
+    assert!(!second.has(&ObjectKey::manifest(&id)).await);
+    faults.heal();
+    copied(&f.holdfast, &over(faults), &id).await;
+    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None));
+    second.assert_good(&id).await;
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_store_that_is_away_is_made_up_for() {
+    fails_and_is_made_up_for(&ALL, Fault::Unavailable, "store-unavailable").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_credentials_are_told_as_such() {
+    fails_and_is_made_up_for(&ALL, Fault::Denied, "store-denied").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_store_that_is_read_only_is_told_as_such() {
+    fails_and_is_made_up_for(&WRITES, Fault::Denied, "store-denied").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_store_that_is_full_is_told_as_such() {
+    fails_and_is_made_up_for(&WRITES, Fault::Full, "store-unavailable").await;
+    fails_and_is_made_up_for(&[Operation::UploadPart], Fault::Full, "store-unavailable").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_missing_or_nobody_answers_for_is_named() {
+    let f = Fixture::new(&[]).await;
+    f.fill(3).await;
+    let id = f.back_up().await.backup_id;
+    let endpoint = &holdfast_testing::parts().aws_endpoint;
+    let at = |endpoint: &str, bucket: &str| {
+        let client = holdfast_storage::s3_client(&aws_config_at(endpoint), true);
+        let store = S3Store::new(client, bucket, "").with_retry(quick());
+        over(Arc::new(store))
+    };
+    let missing = step(&f.holdfast, &at(endpoint, &unique("no-such")), &id).await.unwrap_err();
+    assert!(matches!(missing, OperationError::Copy(_)) && !missing.is_transient(), "{missing}");
+    let nobody = step(&f.holdfast, &at("http://127.0.0.1:9", "any"), &id).await.unwrap_err();
+    assert!(matches!(nobody, OperationError::Copy(_)) && nobody.is_transient(), "{nobody}");
+    // A real bucket, whose store stumbles on the way.
+    let bucket = fresh_bucket().await;
+    let proxy = FaultProxy::start().await;
+    proxy.fail("PUT", &bucket, 2, WireFault::slow_down());
+    let store = at(proxy.endpoint(), &bucket);
+    copied(&f.holdfast, &store, &id).await;
+    let level = VerificationLevel::Structure;
+    assert_eq!(verify(&store, &id, level, Timestamp::now(), |_, _| ()).await.unwrap().problems, [""; 0]);
+    f.remove().await;
+}
+
+fn quick() -> holdfast_storage::RetryPolicy {
+    let milliseconds = std::time::Duration::from_millis;
+    holdfast_storage::RetryPolicy { attempts: 4, first_wait: milliseconds(5), longest_wait: milliseconds(50) }
+}
+
+async fn damage(store: &dyn Store, key: &ObjectKey, at: usize) {
+    let mut bytes = read(store, key).await;
+    bytes[at] ^= 1;
+    store.put(key, bytes.into(), PutMode::Replace).await.unwrap();
+}
+
+/// That what is wrong is named, and nothing stands in its place in the copy.
+async fn is_named_and_not_sent(h: &Holdfast, id: &BackupId, key: &ObjectKey) {
+    let second = Second::new();
+    let failed = step(h, &second.repository, id).await.unwrap_err();
+    assert!(matches!(&failed, OperationError::Corrupt { .. }), "{key}: {failed}");
+    assert!(failed.to_string().contains(key.as_str()), "{failed} does not name {key}");
+    assert!(!second.has(key).await && !second.has(&ObjectKey::manifest(id)).await, "{key}");
+    assert_eq!(told(h, id).await, (CopyStatus::Failed, Some("store-corrupt".to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupted_dump_is_never_spread() {
+    for settings in [&[][..], &[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]] {
+        let f = Fixture::new(settings).await;
+        f.fill_with_noise(10).await;
+        let job = f.back_up().await;
+        let (id, key, store) = (job.backup_id, job.key.unwrap(), f.store.store.as_ref());
+        let whole = read(store, &key).await;
+        for at in [0, 1_000, 9 << 20, whole.len() - 1] {
+            damage(store, &key, at).await;
+            is_named_and_not_sent(&f.holdfast, &id, &key).await;
+            store.put(&key, whole.clone().into(), PutMode::Replace).await.unwrap();
+        }
+        let longer = [&whole[..], b"x"].concat();
+        for other in [whole[..whole.len() - 1].to_vec(), longer, Vec::new()] {
+            store.put(&key, other.into(), PutMode::Replace).await.unwrap();
+            is_named_and_not_sent(&f.holdfast, &id, &key).await;
+        }
+        store.delete(&key).await.unwrap();
+        is_named_and_not_sent(&f.holdfast, &id, &key).await;
+        store.put(&key, whole.into(), PutMode::Replace).await.unwrap();
+        copied(&f.holdfast, &Second::new().repository, &id).await;
+        f.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corrupted_content_is_never_spread() {
+    let f = fixture::Fixture::new(&[]).await;
+    f.fill(2).await;
+    f.add_ipfs(3, noise(9 << 20)).await;
+    let id = f.back_up().await.backup_id;
+    let store = f.store.store.as_ref();
+    let content = f.manifest(&id).await.content.unwrap();
+    let (small, large) = (f.item(&id, "2").await.file.unwrap(), f.item(&id, "3").await.file.unwrap());
+    let dag = large.dag.unwrap().artifact.key;
+    for key in
+        [content.item_list, content.archive[0].clone(), small.object.artifact.key, large.object.artifact.key, dag]
+    {
+        let whole = read(store, &key).await;
+        damage(store, &key, whole.len() / 2).await;
+        is_named_and_not_sent(&f.holdfast, &id, &key).await;
+        store.put(&key, whole.into(), PutMode::Replace).await.unwrap();
+    }
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_retention_deletes_while_it_is_copied_leaves_nothing() {
+    let f = Fixture::new(&[]).await;
+    f.fill_with_noise(18).await;
+    let first = f.back_up().await.backup_id;
+    let manifest = ObjectKey::manifest(&first);
+    // Before a part is read, and before the manifest is put.
+    for (operation, nth) in [(Operation::UploadPart, 2), (Operation::Put, 3)] {
+        let second = Second::new();
+        let whole = read(f.store.store.as_ref(), &manifest).await;
+        let faults = FaultStore::new(second.memory.clone());
+        faults.on(operation, nth, Fault::Late(std::time::Duration::from_millis(300)));
+        let (h, through, id) = (f.holdfast.clone(), over(faults.clone()), first.clone());
+        let copying = tokio::spawn(async move { step(&h, &through, &id).await });
+        while faults.calls(operation) < nth {
+            assert!(!copying.is_finished(), "{operation:?} was never called {nth} times");
+            tokio::task::yield_now().await;
+        }
+        f.store.store.delete(&manifest).await.unwrap();
+        assert_eq!(copying.await.unwrap().unwrap(), CopyStep::Gone, "{operation:?}");
+        let left: Vec<_> = second.memory.keys().into_iter().filter(|key| key.backup().is_some()).collect();
+        assert!(left.is_empty(), "{left:?}");
+        assert!(second.memory.list_unfinished_uploads("").await.unwrap().is_empty());
+        assert_eq!(f.job(&first).await.copy.unwrap().status, CopyStatus::Deleted);
+        f.store.store.put(&manifest, whole.into(), PutMode::IfAbsent).await.unwrap();
+    }
+    // Nor is one begun whose job is deleted.
+    f.holdfast
+        .catalog
+        .transition(&first, JobStatus::Deleted, holdfast_catalog::JobChange::default(), None)
+        .await
+        .unwrap();
+    assert_eq!(step(&f.holdfast, &Second::new().repository, &first).await.unwrap(), CopyStep::Gone);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copier_hears_of_the_deletion_even_where_the_second_store_is_slow() {
+    let f = Fixture::new(&[]).await;
+    f.fill_with_noise(10).await;
+    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let faults = FaultStore::new(second.memory.clone());
+    faults.on(Operation::UploadPart, 1, Fault::Hang);
+    let (h, through, copied_id) = (f.holdfast.clone(), over(faults.clone()), id.clone());
+    let copying = tokio::spawn(async move {
+        copy_backup(&h, &through, &copied_id, CopyMode::Missing, RunLimits::none(), &|_, _| ()).await
+    });
+    while faults.calls(Operation::UploadPart) < 1 {
+        tokio::task::yield_now().await;
+    }
+    f.holdfast.catalog.transition(&id, JobStatus::Deleted, holdfast_catalog::JobChange::default(), None).await.unwrap();
+    // Its next beat.
+    assert_eq!(copying.await.unwrap().unwrap(), CopyStep::Gone);
+    f.remove().await;
+}

@@ -1,0 +1,100 @@
+//! The names of blocks. Azure knows no uploads, only blocks that wait under a blob's name: so a block's name says of which
+//! upload it is, when that began, and the SHA-256 under which the block was sent.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use holdfast_domain::{ObjectKey, Sha256Digest, Timestamp};
+
+use crate::{StoreError, UploadId, UploadedPart};
+
+/// Milliseconds since 1970, then what tells two of one millisecond apart.
+const NAME_BYTES: usize = 16;
+/// The upload's name, the part's number, its SHA-256. Azure takes 64, and wants all blocks of a blob to have the same.
+const BLOCK_BYTES: usize = NAME_BYTES + 4 + 32;
+
+/// What names an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Upload([u8; NAME_BYTES]);
+
+impl Upload {
+    /// A new one.
+    pub(super) fn begin(key: &ObjectKey, now: Timestamp) -> Result<Self, StoreError> {
+        let mut name = [0; NAME_BYTES];
+        let (begun_at, random) = name.split_at_mut(8);
+        begun_at.copy_from_slice(&now.as_millisecond().to_be_bytes());
+        let no_randomness =
+            |error| StoreError::Unavailable { key: key.to_string(), cause: format!("no name: {error}") };
+        getrandom::fill(random).map_err(no_randomness)?;
+        Ok(Self(name))
+    }
+
+    /// The one of this name, if it can be one.
+    pub(super) fn parse(id: &UploadId) -> Option<Self> {
+        hex::decode(&id.0).ok().and_then(|bytes| bytes.try_into().ok()).map(Self)
+    }
+
+    /// The one that a block belongs to, if it is one of Holdfast's.
+    pub(super) fn of_block(block: &str) -> Option<Self> {
+        let bytes = STANDARD.decode(block).ok().filter(|bytes| bytes.len() == BLOCK_BYTES)?;
+        bytes.get(..NAME_BYTES)?.try_into().ok().map(Self)
+    }
+
+    /// Its name.
+    pub(super) fn id(self) -> UploadId {
+        UploadId(hex::encode(self.0))
+    }
+
+    /// When it was begun.
+    pub(super) fn begun_at(self) -> Timestamp {
+        let mut begun_at = [0; 8];
+        begun_at.copy_from_slice(&self.0[..8]);
+        Timestamp::from_millisecond(i64::from_be_bytes(begun_at)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// The name of one of its blocks.
+    pub(super) fn block(self, number: u32, sha256: &Sha256Digest) -> String {
+        STANDARD.encode([&self.0[..], &number.to_be_bytes(), sha256.as_bytes()].concat())
+    }
+
+    /// The body that commits these parts, in their order. Base64 needs no escape in XML.
+    pub(super) fn list(self, parts: &[UploadedPart]) -> String {
+        let blocks = parts.iter().map(|part| self.block(part.number, &part.sha256));
+        list_of(&blocks.map(|block| ["<Uncommitted>", &block, "</Uncommitted>"].concat()).collect::<String>())
+    }
+}
+
+/// The body that commits nothing.
+pub(super) fn empty_list() -> String {
+    list_of("")
+}
+
+fn list_of(blocks: &str) -> String {
+    format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>{blocks}</BlockList>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_says_of_which_upload_it_is_and_when_that_began() {
+        let now = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
+        let key = ObjectKey::repository();
+        let (one, other) = (Upload::begin(&key, now).unwrap(), Upload::begin(&key, now).unwrap());
+        assert_ne!(one, other);
+        let block = one.block(7, &[9; 32].into());
+        assert_eq!(Upload::of_block(&block), Some(one));
+        assert_eq!(Upload::parse(&one.id()), Some(one));
+        assert_eq!(one.begun_at(), now);
+        assert_ne!(block, one.block(8, &[9; 32].into()));
+        assert_ne!(block, one.block(7, &[8; 32].into()));
+        assert!(STANDARD.decode(&block).unwrap().len() <= 64, "Azure takes no more");
+    }
+
+    #[test]
+    fn what_others_uploaded_is_no_upload_of_ours() {
+        for name in ["", "QQ==", "not base64", &STANDARD.encode([0; 51])] {
+            assert_eq!(Upload::of_block(name), None, "{name}");
+        }
+        assert_eq!(Upload::parse(&UploadId("never-was".to_owned())), None);
+    }
+}

@@ -1,0 +1,152 @@
+//! One request to Azure, signed and sent; tried again as the store's own patience says.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_domain::{ObjectKey, Timestamp};
+use jiff::fmt::rfc2822::DateTimePrinter;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, Response, redirect};
+use url::Url;
+
+use super::{
+    AzureStore,
+    account::{Signed, VERSION},
+    errors,
+};
+use crate::{StoreError, retry::Call};
+
+/// Long enough for a slow resolver, short against a try's own limit.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Shorter than servers, and a function that was frozen, leave a connection alive.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// What never needs to be escaped, and the `/` between segments.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// A space as `%20`: not everybody takes a `+` for one.
+const IN_QUERY: &AsciiSet = &ESCAPED.add(b'/');
+
+pub(super) fn http(container: &str) -> Result<reqwest::Client, StoreError> {
+    let client = reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE)
+        .build();
+    client.map_err(|error| StoreError::Unavailable { key: container.to_owned(), cause: errors::chain(&error) })
+}
+
+/// A request before it is signed.
+pub(super) struct Request {
+    method: Method,
+    /// With the query, not yet escaped.
+    path: String,
+    query: Vec<(&'static str, String)>,
+    /// By lower-case names.
+    headers: Vec<(&'static str, String)>,
+    body: Bytes,
+}
+
+impl Request {
+    /// On one blob.
+    pub(super) fn of_blob(method: Method, store: &AzureStore, key: &ObjectKey) -> Self {
+        let path = format!("{}/{}", store.container, store.full_key(key));
+        Self { method, path, query: Vec::new(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// On the container.
+    pub(super) fn of_container(method: Method, store: &AzureStore) -> Self {
+        let query = vec![("restype", "container".to_owned())];
+        Self { method, path: store.container.to_string(), query, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub(super) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// `name` is lower case.
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The same, where there is a value.
+    pub(super) fn header_if(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.header(name, value),
+            None => self,
+        }
+    }
+
+    pub(super) fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+}
+
+impl AzureStore {
+    /// Makes a call, again where that helps. Anything but success is an error.
+    pub(super) async fn call(
+        &self,
+        call: Call<'_>,
+        request: impl Fn() -> Request + Send + Sync,
+    ) -> Result<Response, StoreError> {
+        self.retry.run(call, async || self.send(call.key, request()).await).await
+    }
+
+    /// The same for an answer that is read whole.
+    pub(super) async fn call_for_text(
+        &self,
+        call: Call<'_>,
+        request: impl Fn() -> Request + Send + Sync,
+    ) -> Result<String, StoreError> {
+        let outcome = self.retry.run(call, async || {
+            let answer = self.send(call.key, request()).await?;
+            answer.text().await.map_err(|error| errors::broken(call.key, &error))
+        });
+        outcome.await
+    }
+
+    async fn send(&self, key: &str, request: Request) -> Result<Response, StoreError> {
+        let Request { method, path, query, mut headers, body } = request;
+        let url = self.address(key, &path, &query)?;
+        headers.push(("x-ms-date", date(key)?));
+        headers.push(("x-ms-version", VERSION.to_owned()));
+        let signed = Signed { method: &method, url: &url, headers: &headers, body_bytes: body.len() };
+        let authorization = self.account.authorization(&signed);
+        let mut sending = self.http.request(method.clone(), url).header("authorization", authorization);
+        for (name, value) in headers {
+            sending = sending.header(name, value);
+        }
+        if method == Method::PUT {
+            sending = sending.header("content-length", body.len()).body(body);
+        }
+        let answer = sending.send().await.map_err(|error| errors::broken(key, &error))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        Err(errors::translate(key, answer).await)
+    }
+
+    /// Where a path and a query are.
+    pub(super) fn address(&self, key: &str, path: &str, query: &[(&'static str, String)]) -> Result<Url, StoreError> {
+        let text = format!("{}/{}", self.account.endpoint(), utf8_percent_encode(path, ESCAPED));
+        let invalid = |error| StoreError::Invalid { key: key.to_owned(), cause: format!("no such address: {error}") };
+        let mut url = Url::parse(&text).map_err(invalid)?;
+        if !query.is_empty() {
+            let escaped = query.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, IN_QUERY)));
+            url.set_query(Some(&escaped.collect::<Vec<_>>().join("&")));
+        }
+        Ok(url)
+    }
+}
+
+fn date(key: &str) -> Result<String, StoreError> {
+    let impossible =
+        |error| StoreError::Invalid { key: key.to_owned(), cause: format!("this clock is wrong: {error}") };
+    DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now()).map_err(impossible)
+}

@@ -1,0 +1,210 @@
+//! The store in Azure Blob Storage: block blobs. Every body goes out under its MD5, which Azure checks; the SHA-256 of what
+//! was sent stands beside the blob, and in the name of each block. Knows flat accounts only, no hierarchical namespaces.
+
+mod account;
+mod answers;
+mod blocks;
+mod client;
+mod errors;
+mod linking;
+mod listing;
+mod reading;
+mod remains;
+mod uploading;
+mod writing;
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use holdfast_domain::{ObjectKey, Timestamp};
+use reqwest::Method;
+use url::Url;
+
+pub use account::AzureKey;
+
+use self::{
+    account::Account,
+    answers::{Seen, timestamp},
+    client::Request,
+};
+use crate::{
+    ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored,
+    UnfinishedUpload, UploadId, UploadedPart, body, proof::copy_through_here, retry::Call,
+};
+
+/// A repository in a container, under a prefix. Cheap to clone.
+#[derive(Clone)]
+pub struct AzureStore {
+    account: Arc<Account>,
+    http: reqwest::Client,
+    container: Arc<str>,
+    /// Empty, or ends in `/`.
+    root: Arc<str>,
+    retry: RetryPolicy,
+    page_size: u32,
+}
+
+impl AzureStore {
+    /// The repository at `prefix` (may be empty) in `container` of the storage account of that name, which `key` opens.
+    /// `endpoint` is where the account's blobs are, if not at Azure's own address: with the account as its path, where
+    /// the server wants it so.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where no HTTP client can be made.
+    pub fn new(
+        account: &str,
+        key: AzureKey,
+        endpoint: Option<&Url>,
+        container: &str,
+        prefix: &str,
+    ) -> Result<Self, StoreError> {
+        let root = match prefix.trim_matches('/') {
+            "" => String::new(),
+            trimmed => format!("{trimmed}/"),
+        };
+        Ok(Self {
+            account: Arc::new(Account::new(account, key, endpoint)),
+            http: client::http(container)?,
+            container: container.into(),
+            root: root.into(),
+            retry: RetryPolicy::default(),
+            page_size: 5000,
+        })
+    }
+
+    /// The same with other patience.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// The same, asking for lists in pages of this size (Azure gives at most 5,000).
+    #[must_use]
+    pub fn with_page_size(self, page_size: u32) -> Self {
+        Self { page_size, ..self }
+    }
+
+    /// Makes the container. One that is there is success.
+    ///
+    /// # Errors
+    /// As the kind says.
+    pub async fn create_container(&self) -> Result<(), StoreError> {
+        let call = Call::short("create_container", &self.container);
+        match self.call(call, || Request::of_container(Method::PUT, self)).await {
+            Err(error) if !matches!(&error, StoreError::AlreadyExists { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn full_key(&self, key: &ObjectKey) -> String {
+        format!("{}{key}", self.root)
+    }
+
+    /// The key that Holdfast knows it by. Names that it cannot have given are not its own.
+    fn own_key(&self, name: &str) -> Option<ObjectKey> {
+        let key = name.strip_prefix(&*self.root).and_then(|relative| relative.parse().ok());
+        if key.is_none() {
+            tracing::debug!(container = %self.container, name, "a foreign name in the store is passed over");
+        }
+        key
+    }
+
+    /// What a look at a blob shows. What an aborted upload left is nothing.
+    async fn look(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
+        let seen = self.look_at_all(key).await?;
+        if seen.is_remains {
+            let cause = "an upload was aborted there".to_owned();
+            return Err(StoreError::NotFound { key: key.to_string(), cause });
+        }
+        Ok(seen)
+    }
+
+    async fn look_at_all(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
+        let answer = self.call(Call::short("head", key.as_str()), || Request::of_blob(Method::HEAD, self, key)).await?;
+        Seen::read(key.as_str(), answer.headers())
+    }
+}
+
+#[async_trait]
+impl Store for AzureStore {
+    async fn put(&self, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
+        keeps_its_name(key)?;
+        writing::put(self, key, body, mode).await
+    }
+
+    async fn begin_upload(&self, key: &ObjectKey) -> Result<UploadId, StoreError> {
+        keeps_its_name(key)?;
+        uploading::begin(key)
+    }
+
+    async fn upload_part(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: u32,
+        body: Bytes,
+    ) -> Result<UploadedPart, StoreError> {
+        uploading::part(self, key, upload, number, body).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[UploadedPart],
+    ) -> Result<Stored, StoreError> {
+        uploading::complete(self, key, upload, parts).await
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
+        uploading::abort(self, key, upload).await
+    }
+
+    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
+        copy_through_here(Arc::new(self.clone()), from, to, parts).await
+    }
+
+    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
+        body::read(self.clone(), key, range).await
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
+        let seen = self.look(key).await?;
+        let last_modified_at: Timestamp = timestamp(key.as_str(), seen.last_modified.as_deref())?;
+        Ok(ObjectInfo { key: key.clone(), size_bytes: seen.size_bytes, last_modified_at, etag: seen.etag })
+    }
+
+    fn list(&self, prefix: &str) -> ObjectStream {
+        listing::objects(self.clone(), prefix)
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        writing::delete(self, key, None).await
+    }
+
+    async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
+        match self.look(key).await {
+            Ok(seen) => seen.lock(key),
+            Err(error) if error.is_not_found() => Ok(Lock::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn link(&self, key: &ObjectKey, lifetime: Duration) -> Result<Option<Link>, StoreError> {
+        linking::link(self, key, lifetime).map(Some)
+    }
+
+    async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
+        listing::unfinished_uploads(self, prefix).await
+    }
+}
+
+/// Azure takes a `\` for a `/`, and drops the dots that end a segment. Holdfast gives no such names.
+fn keeps_its_name(key: &ObjectKey) -> Result<(), StoreError> {
+    if !key.as_str().contains('\\') && !key.as_str().split('/').any(|segment| segment.ends_with('.')) {
+        return Ok(());
+    }
+    let cause = "Azure would store it under another name".to_owned();
+    Err(StoreError::Invalid { key: key.to_string(), cause })
+}

@@ -1,0 +1,128 @@
+//! An upload in parts: blocks that wait under the blob's name until they are committed as one.
+
+use bytes::Bytes;
+use holdfast_domain::{ObjectKey, Timestamp};
+use jiff::SignedDuration;
+use reqwest::Method;
+
+use super::{
+    AzureStore,
+    answers::{self, BlockList, CHECKSUM},
+    blocks::Upload,
+    client::Request,
+    remains,
+    writing::{compare, settle_doubt},
+};
+use crate::{
+    StoreError, Stored, UploadId, UploadedPart,
+    checksum::{Md5, sha256},
+    proof::{pieces, whole},
+    retry::Call,
+};
+
+/// Blocks of another upload under the same name are left alone while it may still be running: no function runs longer.
+const MAY_BE_RUNNING: SignedDuration = SignedDuration::from_hours(24);
+
+/// Nothing is sent: there is something of an upload with its first block.
+pub(super) fn begin(key: &ObjectKey) -> Result<UploadId, StoreError> {
+    Upload::begin(key, Timestamp::now()).map(Upload::id)
+}
+
+pub(super) async fn part(
+    store: &AzureStore,
+    key: &ObjectKey,
+    upload: &UploadId,
+    number: u32,
+    body: Bytes,
+) -> Result<UploadedPart, StoreError> {
+    let digest = sha256(body.clone()).await;
+    let block = parse(key, upload)?.block(number, &digest);
+    let md5 = Md5::of(&body).to_base64();
+    let sent = store.call(Call::sending("upload_part", key.as_str(), body.len()), || {
+        Request::of_blob(Method::PUT, store, key)
+            .query("comp", "block")
+            .query("blockid", block.clone())
+            .header("content-md5", md5.clone())
+            .body(body.clone())
+    });
+    sent.await?;
+    Ok(UploadedPart { number, size_bytes: body.len() as u64, sha256: digest, etag: block })
+}
+
+pub(super) async fn complete(
+    store: &AzureStore,
+    key: &ObjectKey,
+    upload: &UploadId,
+    parts: &[UploadedPart],
+) -> Result<Stored, StoreError> {
+    let (upload, expected) = (parse(key, upload)?, whole(parts));
+    if parts.is_empty() {
+        return Err(StoreError::Invalid { key: key.to_string(), cause: "an upload of no parts".to_owned() });
+    }
+    let list = Bytes::from(upload.list(parts));
+    let send = || {
+        store.call(Call::long("complete_upload", key.as_str()), || {
+            Request::of_blob(Method::PUT, store, key)
+                .query("comp", "blocklist")
+                .header("content-md5", Md5::of(&list).to_base64())
+                .header(CHECKSUM, expected.checksum.to_string())
+                .header("if-none-match", "*")
+                .body(list.clone())
+        })
+    };
+    let mut outcome = send().await;
+    if remains::stand_in_the_way(store, key, &outcome).await? {
+        outcome = send().await;
+    }
+    let doubt = match outcome {
+        // It is of exactly these blocks: their names hold what each was sent under.
+        Ok(_) => return compare(store, key, expected, pieces(parts)).await,
+        Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. })) => error,
+        // Not all of these blocks are there: because none is, or because others were sent.
+        Err(StoreError::Corrupt { key: name, cause }) => {
+            if waiting(store, key).await?.contains(&upload) {
+                return Err(StoreError::Corrupt { key: name, cause });
+            }
+            StoreError::NotFound { key: name, cause }
+        }
+        Err(error) => return Err(error),
+    };
+    settle_doubt(store, key, expected, pieces(parts), doubt).await
+}
+
+pub(super) async fn abort(store: &AzureStore, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
+    let Some(upload) = Upload::parse(upload) else { return Ok(()) };
+    let waiting = waiting(store, key).await?;
+    if !waiting.contains(&upload) {
+        return Ok(());
+    }
+    let now = Timestamp::now();
+    let may_be_running = |other: &Upload| *other != upload && now.duration_since(other.begun_at()) < MAY_BE_RUNNING;
+    if waiting.iter().any(may_be_running) {
+        // Its end, whichever it is, ends these blocks too.
+        tracing::info!(%key, upload = upload.id().0, "another upload of the same name may be running; its blocks are left");
+        return Ok(());
+    }
+    remains::discard(store, key, upload).await
+}
+
+/// The uploads whose blocks wait under a name.
+pub(super) async fn waiting(store: &AzureStore, key: &ObjectKey) -> Result<Vec<Upload>, StoreError> {
+    let asked = store.call_for_text(Call::short("list_blocks", key.as_str()), || {
+        Request::of_blob(Method::GET, store, key).query("comp", "blocklist").query("blocklisttype", "uncommitted")
+    });
+    let text = match asked.await {
+        Err(error) if error.is_not_found() => return Ok(Vec::new()),
+        text => text?,
+    };
+    let list: BlockList = answers::read(key.as_str(), &text)?;
+    let mut uploads: Vec<_> = list.uncommitted().filter_map(Upload::of_block).collect();
+    uploads.sort();
+    uploads.dedup();
+    Ok(uploads)
+}
+
+fn parse(key: &ObjectKey, upload: &UploadId) -> Result<Upload, StoreError> {
+    let unknown = || StoreError::NotFound { key: key.to_string(), cause: format!("there is no upload {}", upload.0) };
+    Upload::parse(upload).ok_or_else(unknown)
+}

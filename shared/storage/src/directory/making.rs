@@ -1,0 +1,108 @@
+//! Making a place ready for a repository: asked for by a person, never by a backup. What is there is kept, and a part that
+//! was made elsewhere before is not made a second time.
+
+use std::{
+    fs,
+    io::{self, ErrorKind, Write},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
+
+use super::{
+    errors::{invalid, translate},
+    files::{create, create_directory, sync_directory},
+    place::{Area, MARK, Places, is_marked, record, recorded},
+};
+use crate::StoreError;
+
+/// What the whole is for.
+const KEY: &str = "repository.json";
+
+pub(super) fn prepare(places: &Places) -> Result<(), StoreError> {
+    places.check_distinct(KEY)?;
+    let root = places.root();
+    for area in places.aside() {
+        check_aside(root, area)?;
+    }
+    for area in places.all() {
+        make(area)?;
+    }
+    for area in places.aside() {
+        note(root, area).map_err(|error| translate(KEY, "note the place in", root.directory, &error))?;
+    }
+    Ok(())
+}
+
+/// That a part which is elsewhere neither has objects in its first place, nor is away.
+fn check_aside(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
+    let (directory, setting) = (area.directory.display(), area.setting);
+    let first = root.directory.join(area.prefix);
+    let holds_something =
+        first != area.directory && fs::read_dir(&first).is_ok_and(|mut entries| entries.next().is_some());
+    if holds_something {
+        let first = first.display();
+        return Err(invalid(
+            KEY,
+            format!(
+                "{setting} names {directory}, and {first} holds backups: move what is in it there, or unset {setting}"
+            ),
+        ));
+    }
+    let was_here = recorded(root.directory, setting).is_some_and(|path| Path::new(&path) == area.directory);
+    if was_here && !is_marked(area.directory) {
+        let record = record(root.directory, setting);
+        let record = record.display();
+        return Err(invalid(
+            KEY,
+            format!(
+                "{directory} ({setting}) held backups of this repository, and has no {MARK} now: mount its disk; if it is lost for good, delete {record} first"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn make(area: Area<'_>) -> Result<(), StoreError> {
+    let directory = area.directory;
+    let (shown, setting) = (directory.display(), area.setting);
+    match create_in_parent(directory) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let parent = directory.parent().unwrap_or(directory).display();
+            Err(invalid(
+                KEY,
+                format!(
+                    "{shown} ({setting}) is to be made in {parent}, which does not exist: mount its disk, or make it by `mkdir -p`"
+                ),
+            ))
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotADirectory) => {
+            Err(invalid(KEY, format!("{shown} ({setting}) is no directory")))
+        }
+        Err(error) => Err(translate(KEY, "make", directory, &error)),
+    }
+}
+
+/// The last directory of the path, which may be a link to one; never those above it, which may be where a disk belongs.
+fn create_in_parent(directory: &Path) -> io::Result<()> {
+    if !fs::metadata(directory).is_ok_and(|found| found.is_dir()) {
+        create_directory(directory)?;
+    }
+    create_directory(&directory.join(MARK)).map(drop)
+}
+
+/// Where the part is, so that a run without the setting does not look for it elsewhere.
+fn note(root: Area<'_>, area: Area<'_>) -> io::Result<()> {
+    let path = record(root.directory, area.setting);
+    let is_noted = recorded(root.directory, area.setting).is_some_and(|noted| Path::new(&noted) == area.directory);
+    if is_noted {
+        return Ok(());
+    }
+    let fresh = path.with_extension("new");
+    let _ = fs::remove_file(&fresh);
+    let mut file = create(&fresh)?;
+    file.write_all(area.directory.as_os_str().as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&fresh, &path)?;
+    sync_directory(&root.directory.join(MARK))
+}

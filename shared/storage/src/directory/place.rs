@@ -1,0 +1,193 @@
+//! Where keys lie, and whether that place is the one that was made ready: a directory without the mark may be the mount
+//! point of a disk that is away. Links below a place are not followed.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use holdfast_domain::{ObjectKey, settings::Directories};
+
+use super::errors::{invalid, is_absent, translate};
+use crate::StoreError;
+
+/// The mark of a place that was made ready, and what is not yet an object. Never a part of a key.
+pub(super) const MARK: &str = ".holdfast";
+
+/// What the system makes at the top of a file system.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// The directories of a repository.
+pub(super) struct Places {
+    directories: Directories,
+}
+
+/// One of them: the keys with this prefix lie there, but those of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Area<'a> {
+    /// The directory that stands for `prefix`.
+    pub(super) directory: &'a Path,
+    /// `database/`, `content/`, or empty.
+    pub(super) prefix: &'static str,
+    /// What names it.
+    pub(super) setting: &'static str,
+}
+
+impl Places {
+    /// A part that is named where it lies anyway is not elsewhere.
+    pub(super) fn new(mut directories: Directories) -> Self {
+        let Directories { root, database, content } = &mut directories;
+        for (part, name) in [(database, "database"), (content, "content")] {
+            part.take_if(|directory| *directory == root.join(name));
+        }
+        Self { directories }
+    }
+
+    pub(super) fn root(&self) -> Area<'_> {
+        Area { directory: &self.directories.root, prefix: "", setting: "BACKUP_STORE" }
+    }
+
+    /// Those that are elsewhere.
+    pub(super) fn aside(&self) -> impl Iterator<Item = Area<'_>> {
+        let Directories { database, content, .. } = &self.directories;
+        let parts = [(database, "database/", "BACKUP_DATABASE_DIR"), (content, "content/", "BACKUP_CONTENT_DIR")];
+        parts
+            .into_iter()
+            .filter_map(|(directory, prefix, setting)| Some(Area { directory: directory.as_deref()?, prefix, setting }))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = Area<'_>> {
+        [self.root()].into_iter().chain(self.aside())
+    }
+
+    /// The one that holds every key with this prefix, as far as it is one.
+    pub(super) fn area(&self, prefix: &str) -> Area<'_> {
+        self.aside().find(|area| prefix.starts_with(area.prefix)).unwrap_or_else(|| self.root())
+    }
+
+    /// Where the object is to be read. The place is there.
+    pub(super) fn reading(&self, key: &ObjectKey) -> Result<PathBuf, StoreError> {
+        let area = self.area(key.as_str());
+        self.check_record(key.as_str(), area)?;
+        check_readable(key.as_str(), area)?;
+        path(area, key)
+    }
+
+    /// Where the object is to be written or deleted. The place was made ready.
+    pub(super) fn writing(&self, key: &ObjectKey) -> Result<(Area<'_>, PathBuf), StoreError> {
+        let area = self.area(key.as_str());
+        self.check_record(key.as_str(), area)?;
+        check_ready(key.as_str(), area)?;
+        Ok((area, path(area, key)?))
+    }
+
+    /// That a part of the repository which was made elsewhere is not looked for here.
+    pub(super) fn check_record(&self, key: &str, area: Area<'_>) -> Result<(), StoreError> {
+        if !area.prefix.is_empty() {
+            return self.check_distinct(key);
+        }
+        for (prefix, setting) in [("database/", "BACKUP_DATABASE_DIR"), ("content/", "BACKUP_CONTENT_DIR")] {
+            if key.starts_with(prefix)
+                && let Some(there) = recorded(area.directory, setting)
+            {
+                let root = area.directory.display();
+                return Err(invalid(
+                    key,
+                    format!("the repository in {root} has its {prefix} in {there}: set {setting} to that directory"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// That no two parts share a directory.
+    pub(super) fn check_distinct(&self, key: &str) -> Result<(), StoreError> {
+        let all: Vec<Area<'_>> = self.all().collect();
+        for (index, area) in all.iter().enumerate() {
+            if let Some(same) = all[..index].iter().find(|other| other.directory == area.directory) {
+                let (setting, other, directory) = (area.setting, same.setting, area.directory.display());
+                return Err(invalid(key, format!("{setting} and {other} both name {directory}: give each its own")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what is at the top of a place, or is a place of its own, is none of the objects around it.
+    pub(super) fn is_aside(&self, path: &Path, at_the_top: bool) -> bool {
+        let name = path.file_name().unwrap_or_default();
+        (at_the_top && (name == MARK || name == LOST_AND_FOUND)) || self.aside().any(|area| area.directory == path)
+    }
+}
+
+/// The file in the root's mark that says where this part of the repository was made.
+pub(super) fn record(root: &Path, setting: &str) -> PathBuf {
+    root.join(MARK).join(setting)
+}
+
+pub(super) fn recorded(root: &Path, setting: &str) -> Option<String> {
+    fs::read_to_string(record(root, setting)).ok().map(|text| text.trim_end().to_owned())
+}
+
+/// The file of a key in its place, which is there. Fails where a link is on the way.
+fn path(area: Area<'_>, key: &ObjectKey) -> Result<PathBuf, StoreError> {
+    let below = key.as_str().strip_prefix(area.prefix).unwrap_or(key.as_str());
+    let mut path = area.directory.to_owned();
+    for (depth, segment) in below.split('/').enumerate() {
+        path.push(segment);
+        if depth == 0 && (segment == MARK || segment == LOST_AND_FOUND) {
+            return Err(invalid(key.as_str(), format!("{} is no place for objects", path.display())));
+        }
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+            let cause = format!("{} is a symbolic link, and those are not followed", path.display());
+            return Err(invalid(
+                key.as_str(),
+                format!("{cause}; another disk is named by BACKUP_CONTENT_DIR or BACKUP_DATABASE_DIR"),
+            ));
+        }
+    }
+    Ok(path)
+}
+
+/// That the place is there, and not just where it would be mounted. One that was copied here without its mark is read.
+pub(super) fn check_readable(key: &str, area: Area<'_>) -> Result<(), StoreError> {
+    if is_marked(area.directory) {
+        return Ok(());
+    }
+    let mut entries = fs::read_dir(area.directory).map_err(|error| absent(key, area, &error))?;
+    if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOST_AND_FOUND)) {
+        return Ok(());
+    }
+    Err(not_ready(key, area, "is empty"))
+}
+
+/// That the place was made ready.
+pub(super) fn check_ready(key: &str, area: Area<'_>) -> Result<(), StoreError> {
+    if is_marked(area.directory) {
+        return Ok(());
+    }
+    fs::read_dir(area.directory).map_err(|error| absent(key, area, &error))?;
+    Err(not_ready(key, area, &format!("has no {MARK} in it, so that no repository was made there")))
+}
+
+pub(super) fn is_marked(directory: &Path) -> bool {
+    fs::symlink_metadata(directory.join(MARK)).is_ok_and(|found| found.is_dir())
+}
+
+fn absent(key: &str, area: Area<'_>, error: &std::io::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::NotFound => not_ready(key, area, "does not exist"),
+        _ if is_absent(error) => {
+            invalid(key, format!("{} ({}) is no directory", area.directory.display(), area.setting))
+        }
+        _ => translate(key, "read", area.directory, error),
+    }
+}
+
+fn not_ready(key: &str, area: Area<'_>, what: &str) -> StoreError {
+    let (directory, setting) = (area.directory.display(), area.setting);
+    invalid(
+        key,
+        format!("{directory} ({setting}) {what}: mount its disk if it is away; `holdfast init` makes a new one"),
+    )
+}

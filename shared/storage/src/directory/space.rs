@@ -1,0 +1,32 @@
+//! Room on the disk: looked at before each write, so that a full disk is told while there is still some left for others.
+
+use std::{io, path::Path};
+
+use super::{DirectoryStore, errors::translate};
+use crate::StoreError;
+
+/// Stays free: for the manifest and the guide of the run that is under way, and for what else lives on this disk.
+const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What an unprivileged user may still write where `path` lies.
+pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(path)?;
+    // Some file systems over a network do not say.
+    if found.f_blocks == 0 {
+        return Ok(u64::MAX);
+    }
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// That `bytes` more find room in `directory`.
+pub(super) fn check(store: &DirectoryStore, key: &str, directory: &Path, bytes: u64) -> Result<(), StoreError> {
+    let free =
+        (store.free_space)(directory).map_err(|error| translate(key, "look at the room in", directory, &error))?;
+    if free >= bytes.saturating_add(RESERVE_BYTES) {
+        return Ok(());
+    }
+    let (shown, reserve) = (directory.display(), RESERVE_BYTES);
+    let cause =
+        format!("{bytes} bytes are to be written in {shown}, where {free} are free and {reserve} are to stay free");
+    Err(StoreError::Full { key: key.to_owned(), cause })
+}

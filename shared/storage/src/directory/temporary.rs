@@ -1,0 +1,184 @@
+//! What is not yet an object: files in a place's mark, in the same file system as what they become, each named
+//! `<upload>.<piece>.<key>`, so that whatever a killed process left tells whose it was and can be swept.
+
+use std::{
+    fs::{self, File},
+    hash::{BuildHasher, RandomState},
+    io,
+    path::{Path, PathBuf},
+};
+
+use holdfast_domain::{ObjectKey, Timestamp};
+
+use super::{
+    errors::translate,
+    files::{create, create_directory},
+    place::{Area, MARK},
+};
+use crate::{StoreError, UploadId};
+
+/// Twelve hex digits of the time it was begun at, in milliseconds, and sixteen of chance.
+const ID_LENGTH: usize = 28;
+
+/// The longest name that file systems take.
+const LONGEST_NAME: usize = 255;
+
+/// What no object of a type of backup is left alone for this long.
+const STALE_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What a file of an upload holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// The object so far.
+    Data,
+    /// One part, whose place in the object is not yet known.
+    Part(u32),
+    /// The object, put together anew.
+    Whole,
+}
+
+/// A file that is not yet an object.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    pub(super) upload: UploadId,
+    pub(super) key: ObjectKey,
+    pub(super) path: PathBuf,
+}
+
+/// A fresh name for an upload.
+pub(super) fn new_upload() -> UploadId {
+    let now = Timestamp::now().as_millisecond();
+    UploadId(format!("{now:012x}{:016x}", RandomState::new().hash_one(now)))
+}
+
+/// When an upload was begun; none where this is no name of one.
+pub(super) fn begun_at(upload: &UploadId) -> Option<Timestamp> {
+    let id = &upload.0;
+    let is_id = id.len() == ID_LENGTH && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let milliseconds = is_id.then(|| i64::from_str_radix(&id[..12], 16).ok())??;
+    Timestamp::from_millisecond(milliseconds).ok()
+}
+
+fn directory(area: Area<'_>) -> PathBuf {
+    area.directory.join(MARK).join("unfinished")
+}
+
+/// Where this piece of an upload lies.
+pub(super) fn path(area: Area<'_>, key: &ObjectKey, upload: &UploadId, piece: Piece) -> Result<PathBuf, StoreError> {
+    let piece = match piece {
+        Piece::Data => "data".to_owned(),
+        Piece::Part(number) => format!("part-{number}"),
+        Piece::Whole => "whole".to_owned(),
+    };
+    let name = format!("{}.{piece}.{}", upload.0, escaped(key));
+    if name.len() > LONGEST_NAME {
+        let cause = format!("a directory takes no key as long as that ({} characters)", key.as_str().len());
+        return Err(StoreError::Limit { key: key.to_string(), cause });
+    }
+    Ok(directory(area).join(name))
+}
+
+/// Makes the file of a piece.
+pub(super) fn open(area: Area<'_>, key: &ObjectKey, upload: &UploadId, piece: Piece) -> Result<Temporary, StoreError> {
+    let path = path(area, key, upload, piece)?;
+    let made = create_directory(&directory(area)).and_then(|_| create(&path));
+    let file = made.map_err(|error| translate(key.as_str(), "write", &path, &error))?;
+    Ok(Temporary { file, path, is_kept: false })
+}
+
+/// A file that goes when it is dropped, unless it was kept or has another name by then.
+pub(super) struct Temporary {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    is_kept: bool,
+}
+
+impl Temporary {
+    /// A file that stays as long as its upload.
+    pub(super) fn of_upload(file: File, path: PathBuf) -> Self {
+        Self { file, path, is_kept: true }
+    }
+
+    /// Leaves the file where it is.
+    pub(super) fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Every file of this area that is not yet an object.
+pub(super) fn all(area: Area<'_>) -> io::Result<Vec<Unfinished>> {
+    let entries = match fs::read_dir(directory(area)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        found.extend(read_name(&path).map(|(upload, key)| Unfinished { upload, key, path }));
+    }
+    Ok(found)
+}
+
+fn read_name(path: &Path) -> Option<(UploadId, ObjectKey)> {
+    let mut fields = path.file_name()?.to_str()?.splitn(3, '.');
+    let upload = UploadId(fields.next()?.to_owned());
+    begun_at(&upload)?;
+    let key = fields.nth(1)?.replace("%2F", "/").replace("%25", "%").parse().ok()?;
+    Some((upload, key))
+}
+
+/// As a file's name. Only what would be read as something else is escaped.
+fn escaped(key: &ObjectKey) -> String {
+    key.as_str().replace('%', "%25").replace('/', "%2F")
+}
+
+/// Removes what a killed process left of objects that are no backup's, which no sweep looks for.
+pub(super) fn remove_stale(area: Area<'_>, key: &ObjectKey) {
+    let is_swept = |key: &ObjectKey| ["database/", "content/"].iter().any(|prefix| key.as_str().starts_with(prefix));
+    if is_swept(key) {
+        return;
+    }
+    let now = Timestamp::now().as_millisecond();
+    for one in all(area).unwrap_or_default() {
+        let is_stale = begun_at(&one.upload).is_some_and(|at| now - at.as_millisecond() > STALE_AFTER_MS);
+        if is_stale && !is_swept(&one.key) && fs::remove_file(&one.path).is_ok() {
+            tracing::info!(key = %one.key, "what a write that broke off has left was removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_on_its_way_tells_its_key_whatever_is_in_it() {
+        let area = Area { directory: Path::new("/backups"), prefix: "", setting: "BACKUP_STORE" };
+        for text in ["a", "odd/%2F", "a.b/c.%25", "content/objects/ab/abc.gz.enc", "odd/...", "a b/~\\:\"'"] {
+            let (key, upload): (ObjectKey, _) = (text.parse().unwrap(), new_upload());
+            for piece in [Piece::Data, Piece::Part(17), Piece::Whole] {
+                let path = path(area, &key, &upload, piece).unwrap();
+                assert_eq!(path.parent(), Some(directory(area).as_path()));
+                assert_eq!(read_name(&path), Some((upload.clone(), key.clone())), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_upload_tells_when_it_was_begun_and_nothing_else_is_one() {
+        let age = Timestamp::now().duration_since(begun_at(&new_upload()).unwrap());
+        assert!(age.as_secs().abs() < 60, "{age:?}");
+        for other in ["never-was", "", "../../../../../../etc/passwd", &"g".repeat(ID_LENGTH)] {
+            assert_eq!(begun_at(&UploadId(other.to_owned())), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The stores that a second copy may be in, beside another region of the local AWS: a local Azure Blob Storage with one
+//! account, and an S3 of another make. Both pick their port and keep nothing.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use reqwest::Url;
+
+use super::announced;
+use crate::{
+    process::{Service, Supervisor},
+    tools::Tools,
+};
+
+/// The account of the local Azure, and what opens it: known to everybody, and to nothing else. The tests know both.
+pub(crate) const AZURE_ACCOUNT: &str = "holdfasttest";
+pub(crate) const AZURE_KEY: &str = "b3BlbnMgdGhlIGxvY2FsIHN0YW5kLWluIGZvciBBenVyZSwgYW5kIG5vdGhpbmcgZWxzZQ==";
+
+/// Where the demonstration's second copy is.
+pub(crate) const CONTAINER: &str = "holdfast-second";
+
+/// A local Azure that answers.
+pub(crate) struct LocalAzure {
+    endpoint: String,
+    _service: Service,
+}
+
+impl LocalAzure {
+    /// Starts it and makes its container.
+    pub(crate) async fn start(tools: &Tools, supervisor: &Supervisor) -> Result<Self> {
+        let azurite = tools.azurite().context("no local Azure was installed")?;
+        let run = supervisor.run_directory();
+        let mut command = azurite.command();
+        command.env_clear().env("HOME", run).env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir(run);
+        command.env("AZURITE_ACCOUNTS", format!("{AZURE_ACCOUNT}:{AZURE_KEY}"));
+        command.args(["--inMemoryPersistence", "--disableTelemetry", "--silent", "--loose"]);
+        command.args([
+            "--skipApiVersionCheck",
+            "--disableProductStyleUrl",
+            "--blobHost",
+            "127.0.0.1",
+            "--blobPort",
+            "0",
+        ]);
+        let mut service = supervisor.serve("azure", &mut command)?;
+        let address = announced::address(&mut service, "the local Azure").await?;
+        let azure = Self { endpoint: format!("{address}/{AZURE_ACCOUNT}"), _service: service };
+        azure.create_container(CONTAINER).await?;
+        Ok(azure)
+    }
+
+    /// Where its account's blobs are.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    async fn create_container(&self, name: &str) -> Result<()> {
+        let url = Url::parse_with_params(&format!("{}/{name}", self.endpoint), container_access()?)?;
+        let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build()?;
+        let answer =
+            client.put(url).header("content-length", 0).send().await.context("the local Azure does not answer")?;
+        let status = answer.status();
+        if !status.is_success() {
+            bail!("the local Azure made no container: {status} {}", answer.text().await.unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+/// A shared access signature that may make containers.
+/// <https://learn.microsoft.com/en-us/rest/api/storageservices/create-account-sas>
+fn container_access() -> Result<Vec<(&'static str, String)>> {
+    let (version, until, protocol) = ("2023-11-03", "2100-01-01T00:00:00Z", "https,http");
+    let text = format!("{AZURE_ACCOUNT}\ncw\nb\nc\n\n{until}\n\n{protocol}\n{version}\n\n");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(AZURE_KEY)?);
+    let signature = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
+    let words = [("restype", "container"), ("sp", "cw"), ("ss", "b"), ("srt", "c"), ("se", until), ("spr", protocol)];
+    let words = words.into_iter().map(|(name, value)| (name, value.to_owned()));
+    Ok(words.chain([("sv", version.to_owned()), ("sig", signature)]).collect())
+}
+
+/// An S3 of another make that answers; it lets everybody in.
+pub(crate) struct OtherS3 {
+    endpoint: String,
+    _service: Service,
+}
+
+impl OtherS3 {
+    /// Starts it.
+    pub(crate) async fn start(tools: &Tools, supervisor: &Supervisor) -> Result<Self> {
+        let run = supervisor.run_directory();
+        let mut command = tokio::process::Command::new(tools.program("moto_server"));
+        command.env_clear().env("HOME", run).env("TMPDIR", run.join("tmp")).current_dir(run);
+        let mut service = supervisor.serve("other-s3", command.args(["-H", "127.0.0.1", "-p", "0"]))?;
+        let endpoint = announced::address(&mut service, "the S3 of another make").await?;
+        Ok(Self { endpoint, _service: service })
+    }
+
+    /// Where it listens.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+}
