@@ -210,7 +210,8 @@ fn exit_of(error: &OperationError) -> Exit {
         | OperationError::NotCancellable { .. }
         | OperationError::NotVerifiable { .. }
         | OperationError::AlreadyVerifying(_)
-        | OperationError::Invalid(_) => Exit::Refused,
+        | OperationError::Invalid(_)
+        | OperationError::Copy(CopyFault::AnotherRepository { .. }) => Exit::Refused,
         OperationError::NotFound(_) | OperationError::NoItem(_) => Exit::NotFound,
         OperationError::Config(_) | OperationError::Key(_) => Exit::Settings,
         OperationError::Drill(_, is_transient) => {
@@ -220,11 +221,10 @@ fn exit_of(error: &OperationError) -> Exit {
                 Exit::Settings
             }
         }
-        OperationError::Corrupt { .. } => Exit::Corrupt,
+        OperationError::Corrupt { .. }
+        | OperationError::Copy(CopyFault::Differs { .. } | CopyFault::RepositoryFile { .. }) => Exit::Corrupt,
         OperationError::Source(error) | OperationError::Target(error) => of_database(error),
         OperationError::Store(error) | OperationError::Copy(CopyFault::Store { cause: error, .. }) => of_store(error),
-        OperationError::Copy(CopyFault::Differs { .. } | CopyFault::RepositoryFile { .. }) => Exit::Corrupt,
-        OperationError::Copy(CopyFault::AnotherRepository { .. }) => Exit::Refused,
         OperationError::Catalog(error) => of_catalog(error),
         OperationError::Repository(error) => of_repository(error),
         OperationError::Restore(error) => of_restore(&error.cause),

@@ -23,6 +23,7 @@ mod one_at_a_time;
 mod privileges;
 mod retention;
 mod round_trip;
+mod second_copy;
 mod told;
 mod unreachable;
 mod verification;

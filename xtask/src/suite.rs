@@ -14,7 +14,7 @@ use crate::{
     prerequisites::Purpose,
     process::Supervisor,
     progress,
-    stack::{Description, Stack},
+    stack::{Copies, Description, Stack},
     tools::{self, Tools},
 };
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
     }
     progress::announce("Building everything, tests too");
     supervisor.run(cargo(environment).args(["build", "--workspace", "--all-targets", "--locked"])).await?;
-    let stack = Stack::start(&tools, supervisor, Build::Light).await?;
+    let stack = Stack::start(&tools, supervisor, Build::Light, Copies::None).await?;
     progress::announce("Testing");
     let tested = test(environment, &tools, &stack, options).await;
     stack.clean_up().await?;

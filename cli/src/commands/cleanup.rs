@@ -85,7 +85,7 @@ fn say(report: &SweepReport, output: Output) {
     }
     for id in report.hand_on.iter().map(|one| &one.backup_id) {
         output.note(&format!(
-            "{id} broke off: `holdfast cancel {id}` ends it, and what it fetched is kept for the next backup"
+            "{id} broke off: the next `holdfast run content` or `full` goes on with it, `holdfast cancel {id}` ends it"
         ));
     }
     for problem in &report.problems {

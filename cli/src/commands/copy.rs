@@ -63,7 +63,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         return Ok(Exit::Done);
     }
     let mode = if arguments.repair { CopyMode::Repair } else { CopyMode::Missing };
-    let work = Work { primary, second, mode, rows: Mutex::new(Rows::of(session.holdfast(Arc::new(Silent)).await)) };
+    let work = Work { primary, second, mode, rows: Mutex::new(rows(session).await) };
     let mut failed = Vec::new();
     for id in &ids {
         if let Err(failure) = work.copy(id, output).await {
@@ -114,12 +114,14 @@ enum Rows {
     Not(String),
 }
 
-impl Rows {
-    fn of(holdfast: Result<Holdfast, Failure>) -> Self {
-        match holdfast {
-            Ok(holdfast) => Self::Told(Box::new(holdfast)),
-            Err(failure) => Self::Not(failure.message().to_owned()),
-        }
+/// A copy of what is in another store is nothing that a job tells of.
+async fn rows(session: &Session) -> Rows {
+    if session.is_elsewhere() {
+        return Rows::Not("--store names another store than the one whose backups the catalogue knows".to_owned());
+    }
+    match session.holdfast(Arc::new(Silent)).await {
+        Ok(holdfast) => Rows::Told(Box::new(holdfast)),
+        Err(failure) => Rows::Not(failure.message().to_owned()),
     }
 }
 

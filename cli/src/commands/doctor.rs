@@ -1,5 +1,7 @@
 //! `holdfast doctor`: tries everything that backups need, and says what to do about what is not as it should be.
 
+use std::fmt::Write as _;
+
 use holdfast_domain::Timestamp;
 use holdfast_operations::{Finding, Health, examine};
 use serde_json::json;
@@ -28,9 +30,9 @@ fn told(findings: &[Finding]) -> String {
             Health::Warning => "WARN",
             Health::Bad => "BAD",
         };
-        text.push_str(&format!("{mark:<4}  {part:<width$}  {found}\n"));
+        let _ = writeln!(text, "{mark:<4}  {part:<width$}  {found}");
         if let Some(advice) = advice {
-            text.push_str(&format!("      {:<width$}  -> {advice}\n", ""));
+            let _ = writeln!(text, "      {:<width$}  -> {advice}", "");
         }
     }
     let of = |health| findings.iter().filter(|finding| finding.health == health).count();

@@ -74,8 +74,12 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
         ("  takes", takes(&then.durations)),
         ("  stored", stored(kept.backups, kept.backup_bytes)),
     ];
-    if kept.objects > 0 {
-        told.push(("  files", format!("{}, {}", text::count(kept.objects, "object"), text::size(kept.object_bytes))));
+    match (kept.objects, kept.object_bytes) {
+        (Some(0), _) => {}
+        (Some(objects), Some(bytes)) => {
+            told.push(("  files", format!("{}, {}", text::count(objects, "object"), text::size(bytes))));
+        }
+        _ => told.push(("  files", "too many to be counted in time".to_owned())),
     }
     if let Some(percent) = then.growth_percent {
         told.push(("  growth", format!("{percent:+.1}% against the week before")));

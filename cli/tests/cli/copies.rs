@@ -148,6 +148,30 @@ async fn a_copy_needs_no_catalogue_and_says_that_its_job_does_not_know() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_store_is_mended_by_naming_the_stores_the_other_way_round() {
+    let mut copies = Copies::new(&[]).await;
+    let id = copies.place.back_up();
+    copies.place.holdfast(&["copy", &id]).expect(0);
+    let key = copies.place.keys().await.into_iter().find(|key| key.contains("/dump.")).unwrap();
+    let good = copies.place.object(&key).await;
+    copies.place.put_object(&key, b"nonsense".to_vec()).await;
+    copies.place.holdfast(&["verify", &id]).expect(6);
+    let refused = copies.place.holdfast(&["copy", &id, "--repair"]);
+    assert_eq!(refused.code, 0, "the copy is whole, and nothing is taken from the first store: {}", refused.stderr);
+    let first = copies.place.env["BACKUP_STORE"].trim_start_matches("s3://").to_owned();
+    copies.place.env.insert("BACKUP_CLOUD_BUCKET", first);
+    copies.place.env.insert("BACKUP_CLOUD_REGION", "us-east-1".to_owned());
+    copies.place.env.insert("AWS_REGION", REGION.to_owned());
+    let words = ["copy", &id, "--repair", "--store", &copies.store()];
+    let mended = copies.place.holdfast(&words).expect(0).text();
+    assert!(mended.contains("mended") && mended.contains(&key) && mended.contains("does not say so"), "{mended}");
+    assert!(copies.place.object(&key).await == good);
+    let job = &copies.place.json(&["show", &id, "--store", &copies.store()])[0]["job"];
+    assert!(job["copy"]["store"].as_str().unwrap().contains(&copies.bucket), "{job}");
+    copies.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_copied_is_refused_with_its_reason() {
     let mut copies = Copies::new(&[]).await;
     let id = copies.place.back_up();

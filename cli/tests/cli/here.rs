@@ -6,12 +6,13 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use bson::{Binary, doc, spec::BinarySubtype};
 use holdfast_catalog::JobFilter;
-use holdfast_domain::JobStatus;
-use holdfast_testing::{MongoServer, Origin, parts};
+use holdfast_domain::{BackupType, JobStatus};
+use holdfast_testing::{MongoServer, Origin, origin::Answer, parts};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -246,6 +247,50 @@ async fn a_backup_that_is_killed_leaves_only_what_cleaning_up_finds() {
     assert_eq!(unfinished(&root), [""; 0].map(PathBuf::from));
     place.back_up();
     place.remove().await;
+}
+
+/// That whoever beat last did so long ago.
+async fn let_time_pass(place: &Place) {
+    let uri = &place.env["BACKUP_CATALOG_URI"];
+    let name = uri.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+    let leases = place.client.database(name).collection::<bson::Document>("backup_leases");
+    let long_ago = bson::DateTime::from_millis(bson::DateTime::now().timestamp_millis() - 10 * 60 * 1000);
+    leases.update_many(doc! { "beatAt": { "$exists": true } }, doc! { "$set": { "beatAt": long_ago } }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_backup_that_was_killed_is_gone_on_with_by_the_next_run() {
+    for (killed, next) in [("content", "content"), ("full", "full")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Files::in_place(place_in(folder.path()).await).await;
+        let origin = Origin::start().await;
+        origin.answer("/file", [Answer::silence()]);
+        let allowed = format!("{},{}", files.node.address(), origin.address());
+        files.place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", allowed);
+        files.place.env.insert("BACKUP_CONTENT_RETRY_ATTEMPTS", "3".to_owned());
+        files.add("gaia", &origin.url("/file"), "late", b"late".to_vec()).await;
+        let mut child = files.place.command(&["run", killed]).spawn().unwrap();
+        while origin.count("/file") == 0 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it asked for the file");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        origin.answer("/file", [Answer::ok("late")]);
+        let place = &files.place;
+        let jobs = place.catalog().await.list(JobFilter::default(), 1, 10).await.unwrap().0;
+        let content = jobs.iter().find(|job| job.backup_type == BackupType::Content).unwrap();
+        let_time_pass(place).await;
+        place.holdfast(&["run", next]).expect(0);
+        let after = place.catalog().await.get(&content.backup_id).await.unwrap();
+        assert_eq!((after.status, after.items.unwrap().expected), (JobStatus::Completed, 11));
+        let to = folder.path().join("restored");
+        place.holdfast(&["restore", "content", content.backup_id.as_str(), "--to", to.to_str().unwrap()]).expect(0);
+        files.assert_restored_in(&to);
+        let listed = place.json(&["list"]);
+        assert_eq!(listed.len(), if next == "full" { 4 } else { 1 }, "{listed:?}");
+        files.remove().await;
+    }
 }
 
 /// A disk of its own; none where this user may not mount one.

@@ -4,6 +4,7 @@
 
 #![expect(dead_code, reason = "only their schemas are used")]
 
+pub(crate) mod copy;
 pub(crate) mod export;
 pub(crate) mod retention;
 pub(crate) mod statistics;
@@ -125,6 +126,8 @@ pub(crate) struct Job {
     progress: Option<Progress>,
     /// Its newest verification.
     verification: Option<JobVerification>,
+    /// Its copy in the second store. It never changes `status`.
+    copy: Option<copy::JobCopy>,
     /// Why it failed.
     error: Option<JobFailure>,
     /// Said where nothing was wrong and something is worth knowing.

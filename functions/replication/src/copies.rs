@@ -10,8 +10,8 @@ use holdfast_catalog::CatalogError;
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{CopyMessage, Function, Metric, comes_again};
 use holdfast_operations::{
-    CopyMode, CopyStep, Holdfast, OperationError, Repository, RunLimits, copies_due, copy_backup, expect_copies,
-    is_copied,
+    CopyMode, CopyStep, DueCopies, Holdfast, OperationError, Repository, RunLimits, copies_due, copy_backup,
+    expect_copies, is_copied,
 };
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ pub(crate) async fn ask_for_what_is_due(function: &Function) -> Result<Value, Op
     let (holdfast, second) = (function.holdfast().await?, function.second_repository().await?);
     let queue = function.copy_queue().await?;
     let now = Timestamp::now();
-    let due = if holdfast.settings.enabled { copies_due(holdfast, &second, now).await? } else { Default::default() };
+    let due = if holdfast.settings.enabled { copies_due(holdfast, &second, now).await? } else { DueCopies::default() };
     for backup_id in &due.due {
         queue.send(&CopyMessage { backup_id: backup_id.clone(), rounds: 0 }, Duration::ZERO).await?;
     }

@@ -86,11 +86,12 @@ fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
     always.into_iter().chain(measured.iter().flat_map(stored)).chain(counted).collect()
 }
 
-/// Growth is not told while there is nothing to compare with.
+/// Neither what could not be counted in time is told, nor growth while there is nothing to compare with.
 fn stored(measured: &Measured) -> impl Iterator<Item = (Metric, f64)> {
     let Measured { stored, growth_percent } = *measured;
-    let told = [(Metric::TotalBackups, bytes(stored.backups)), (Metric::StoredBytes, bytes(stored.bytes()))];
-    told.into_iter().chain(growth_percent.map(|percent| (Metric::StorageGrowthPercent, percent)))
+    let stored_bytes = stored.bytes().map(|all| (Metric::StoredBytes, bytes(all)));
+    let growth = growth_percent.map(|percent| (Metric::StorageGrowthPercent, percent));
+    std::iter::once((Metric::TotalBackups, bytes(stored.backups))).chain(stored_bytes).chain(growth)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_told_of_each_type_and_growth_only_where_it_is_known() {
-        let stored = |backups| Stored { backups, backup_bytes: 10, objects: 2, object_bytes: 5 };
+        let stored = |backups| Stored { backups, backup_bytes: 10, objects: Some(2), object_bytes: Some(5) };
         let report = SweepReport {
             database_measured: Some(Measured { stored: stored(3), growth_percent: Some(-12.5) }),
             content_measured: Some(Measured { stored: stored(4), growth_percent: None }),
@@ -183,6 +184,9 @@ mod tests {
             (Metric::StoredBytes, 15.0),
         ];
         assert_eq!(first(BackupType::Content), content);
+        let uncounted = Measured { stored: Stored { object_bytes: None, ..stored(4) }, growth_percent: None };
+        let told: Vec<_> = super::stored(&uncounted).collect();
+        assert_eq!(told, [(Metric::TotalBackups, 4.0)], "half of it would look like a loss");
     }
 
     #[test]

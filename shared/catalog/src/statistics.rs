@@ -1,6 +1,8 @@
 //! What statistics are made of, beside the sums of `count`. The server sums; what comes here is bounded by a limit or by
 //! the number of types.
 
+use std::time::Duration;
+
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use holdfast_domain::{BackupId, BackupType, JobStatus, Timestamp};
@@ -116,16 +118,18 @@ impl Catalog {
         Ok(readable(rows.into_iter().map(|found| row::read(JOBS, found))))
     }
 
-    /// The content objects that sources are known to be held in, each counted once. The server goes through all rows.
+    /// The content objects that sources are known to be held in, each counted once. The server goes through all rows
+    /// twice, each time for no longer than `patience`.
     ///
     /// # Errors
-    /// Those of the server.
-    pub async fn held_objects(&self) -> Result<HeldObjects, CatalogError> {
-        let (files, dags) = (self.sum_objects("file.object").await?, self.sum_objects("file.dag").await?);
+    /// Those of the server; [`CatalogError::Unavailable`] where it needs longer.
+    pub async fn held_objects(&self, patience: Duration) -> Result<HeldObjects, CatalogError> {
+        let files = self.sum_objects("file.object", patience).await?;
+        let dags = self.sum_objects("file.dag", patience).await?;
         Ok(HeldObjects { objects: files.objects + dags.objects, bytes: files.bytes + dags.bytes })
     }
 
-    async fn sum_objects(&self, field: &str) -> Result<HeldObjects, CatalogError> {
+    async fn sum_objects(&self, field: &str, patience: Duration) -> Result<HeldObjects, CatalogError> {
         let (key, size) = (format!("{field}.key"), format!("${field}.size"));
         let pipeline = [
             doc! { "$match": { &key: { "$exists": true } } },
@@ -133,7 +137,8 @@ impl Catalog {
             doc! { "$group": { "_id": Bson::Null, "objects": { "$sum": 1 }, "bytes": { "$sum": "$bytes" } } },
         ];
         let collection = self.collection(OBJECTS);
-        let summed = async { collection.aggregate(pipeline).allow_disk_use(true).await?.try_next().await };
+        let summed =
+            async { collection.aggregate(pipeline).allow_disk_use(true).max_time(patience).await?.try_next().await };
         let found: Option<Document> = call("sum held files", summed).await?;
         let sum = |name| found.as_ref().map_or(0, |found| row::unsigned(found, name));
         Ok(HeldObjects { objects: sum("objects"), bytes: sum("bytes") })

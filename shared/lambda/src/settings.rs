@@ -127,8 +127,14 @@ mod tests {
     async fn a_secret_that_cannot_be_read_names_its_variable_and_its_arn() {
         let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:uri-AbCdEf";
         for name in SECRET_VARIABLES {
-            let faults =
-                faults(&[(name, arn), ("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_KMS_KEY_ID", "k")]).await;
+            // The keys of the second copy are set both or neither.
+            let other = match name {
+                "BACKUP_CLOUD_ACCESS_KEY" => "BACKUP_CLOUD_SECRET_KEY",
+                "BACKUP_CLOUD_SECRET_KEY" => "BACKUP_CLOUD_ACCESS_KEY",
+                _ => "BACKUP_KMS_KEY_ID",
+            };
+            let encrypted = [("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_KMS_KEY_ID", "k")];
+            let faults = faults(&[&[(name, arn), (other, "k")][..], &encrypted].concat()).await;
             assert_eq!(faults.len(), 1, "{faults:?}");
             assert!(faults[0].starts_with(&format!("{name}: the secret {arn} cannot be read: ")), "{faults:?}");
         }

@@ -13,7 +13,8 @@ use crate::clients::fault;
 /// Where Google's S3-compatible interface answers, and the region that is signed there: it finds the bucket's by itself.
 const GOOGLE: (&str, &str) = ("https://storage.googleapis.com", "auto");
 
-/// The second copy's bucket is opened by the settings of that, any other bucket of S3 by the AWS SDK's own chain.
+/// The second copy's place is opened by the settings of that, any other place in S3 by the AWS SDK's own chain: a bucket
+/// may hold both, and one of the same name may be at another address.
 pub(crate) fn open(
     aws: &SdkConfig,
     cloud: &CloudSettings,
@@ -21,7 +22,7 @@ pub(crate) fn open(
 ) -> Result<Arc<dyn Store>, OperationError> {
     match location {
         StoreLocation::S3 { bucket, prefix } => {
-            let config = if is_second_bucket(cloud, bucket) { &second(aws, cloud) } else { aws };
+            let config = if cloud.location.as_ref() == Some(location) { &second(aws, cloud) } else { aws };
             // What stands in for AWS has no name for each bucket.
             let client = s3_client(config, config.endpoint_url().is_some());
             Ok(Arc::new(S3Store::new(client, bucket, prefix)))
@@ -39,10 +40,6 @@ pub(crate) fn open(
             Ok(Arc::new(AzureStore::new(account, key, cloud.endpoint.as_ref(), container, prefix)?))
         }
     }
-}
-
-fn is_second_bucket(cloud: &CloudSettings, name: &str) -> bool {
-    matches!(&cloud.location, Some(StoreLocation::S3 { bucket, .. }) if bucket == name)
 }
 
 /// Another bucket, region or account of AWS, or what speaks its protocol with checksums.

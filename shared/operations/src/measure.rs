@@ -1,7 +1,9 @@
 //! How much is stored and how fast that grows, by the catalogue: what each job's row says of its backup, and the content
 //! objects that sources are known to be held in. The bucket itself is looked through by the sweep and by retention alone.
 
-use holdfast_catalog::{BackupSize, JobCounts};
+use std::time::Duration;
+
+use holdfast_catalog::{BackupSize, HeldObjects, JobCounts};
 use holdfast_domain::{BackupType, JobStatus, Timestamp};
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -16,17 +18,17 @@ pub struct Stored {
     pub backups: u64,
     /// Bytes of their own artifacts: dumps, or lists and archives.
     pub backup_bytes: u64,
-    /// Content objects, which backups share.
-    pub objects: u64,
+    /// Content objects, which backups share; none where there are too many to be counted in time.
+    pub objects: Option<u64>,
     /// Bytes of those.
-    pub object_bytes: u64,
+    pub object_bytes: Option<u64>,
 }
 
 impl Stored {
-    /// All of it.
+    /// All of it, where all of it is known.
     #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.backup_bytes.saturating_add(self.object_bytes)
+    pub fn bytes(&self) -> Option<u64> {
+        Some(self.backup_bytes.saturating_add(self.object_bytes?))
     }
 }
 
@@ -41,19 +43,37 @@ pub struct Measured {
     pub growth_percent: Option<f64>,
 }
 
+/// How long the sweep lets the server count objects.
+const SWEEPS_PATIENCE: Duration = Duration::from_secs(15);
+
 pub(crate) async fn measure(h: &Holdfast, counts: &JobCounts, kind: BackupType) -> Result<Measured, OperationError> {
-    Ok(Measured { stored: stored(h, counts, kind).await?, growth_percent: growth_of(h, kind).await? })
+    let stored = stored(h, counts, kind, SWEEPS_PATIENCE).await?;
+    Ok(Measured { stored, growth_percent: growth_of(h, kind).await? })
 }
 
-pub(crate) async fn stored(h: &Holdfast, counts: &JobCounts, kind: BackupType) -> Result<Stored, OperationError> {
+/// What is stored; of objects nothing, where the server needs longer than this to count them.
+pub(crate) async fn stored(
+    h: &Holdfast,
+    counts: &JobCounts,
+    kind: BackupType,
+    patience: Duration,
+) -> Result<Stored, OperationError> {
     let held = match kind {
-        BackupType::Content => h.catalog.held_objects().await?,
-        BackupType::Database | BackupType::Full => holdfast_catalog::HeldObjects::default(),
+        BackupType::Content => match h.catalog.held_objects(patience).await {
+            Ok(held) => Some(held),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "the content objects were not counted in time");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        },
+        BackupType::Database | BackupType::Full => Some(HeldObjects::default()),
     };
     let there = counts.0.iter().filter(|count| count.backup_type == kind && count.status == JobStatus::Completed);
     let (backups, backup_bytes) =
         there.fold((0, 0), |(jobs, bytes), count| (jobs + count.jobs, bytes + count.size_bytes));
-    Ok(Stored { backups, backup_bytes, objects: held.objects, object_bytes: held.bytes })
+    let (objects, object_bytes) = (held.map(|held| held.objects), held.map(|held| held.bytes));
+    Ok(Stored { backups, backup_bytes, objects, object_bytes })
 }
 
 /// Rows looked at: the week of a backup an hour, and the newest.

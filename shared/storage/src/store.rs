@@ -20,7 +20,8 @@ pub type ObjectStream = BoxStream<'static, Result<ObjectInfo, StoreError>>;
 pub enum PutMode {
     /// Write over it.
     Replace,
-    /// Leave it: [`StoreError::AlreadyExists`], or success where its content is the same.
+    /// Leave it: [`StoreError::AlreadyExists`], or success where its content is the same. A store that knows no conditions
+    /// is asked before: then a lease must keep other writers of this key away.
     IfAbsent,
     /// Write over exactly the content of this `ETag`: [`StoreError::AlreadyExists`] where it is another by now.
     IfUnchanged(String),
@@ -70,7 +71,7 @@ pub struct Link {
 pub struct Stored {
     /// The object's length in bytes.
     pub size_bytes: u64,
-    /// The checksum that the store holds and that was compared with ours.
+    /// The checksum of what was sent. It was compared with the store's own, or with what was read back where it has none.
     pub checksum: Checksum,
 }
 

@@ -54,7 +54,7 @@ pub enum Fault {
     Unavailable,
     /// Nothing is done: [`StoreError::Denied`].
     Denied,
-    /// Nothing is done: [`StoreError::Limit`], as a store that has no room left answers.
+    /// Nothing is done: [`StoreError::Full`].
     Full,
     /// Nothing is done, and no answer ever comes.
     Hang,
@@ -279,7 +279,7 @@ fn unavailable(key: &str) -> StoreError {
 }
 
 fn full(key: &str) -> StoreError {
-    StoreError::Limit { key: key.to_owned(), cause: "injected fault: no room is left".to_owned() }
+    StoreError::Full { key: key.to_owned(), cause: "injected fault".to_owned() }
 }
 
 fn denied(key: &str) -> StoreError {

@@ -25,7 +25,7 @@ use super::{
 
 const CLOUDFORMATION: &str = "2010-05-15";
 
-/// Every function of a stack.
+/// Every function that each stack has.
 pub(crate) const FUNCTIONS: [&str; 7] =
     ["api", "content-backup", "content-download", "content-finalize", "database-backup", "retention", "verification"];
 
@@ -210,6 +210,12 @@ impl Variant {
     /// The deployed name of one of its functions.
     pub(crate) fn function(&self, function: &str) -> String {
         format!("{}-{function}", self.name)
+    }
+
+    /// Every function of this stack.
+    pub(crate) fn functions(&self) -> Vec<&'static str> {
+        let replication = self.outputs.contains_key("ReplicationFunctionName").then_some("replication");
+        FUNCTIONS.into_iter().chain(replication).collect()
     }
 
     /// To be called when the source was changed: a stand-in for mongodump replays it as it is now.

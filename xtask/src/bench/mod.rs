@@ -20,7 +20,7 @@ use crate::{
     prerequisites::Purpose,
     process::Supervisor,
     progress::Step,
-    stack::{self, Stack},
+    stack::{self, Copies, Stack},
     tools,
 };
 
@@ -42,7 +42,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<ExitCode> {
     let tools = tools::install(environment, &supervisor, Purpose::Demo).await?;
     stack::build(environment, &supervisor, Build::Release).await?;
-    let stack = Stack::start(&tools, supervisor, Build::Release).await?;
+    let stack = Stack::start(&tools, supervisor, Build::Release, Copies::None).await?;
     let measured = measure(environment, &stack, options, &tools.program("python")).await;
     stack.clean_up().await?;
     measured?;

@@ -61,6 +61,15 @@ pub(crate) struct Items {
     pub(crate) bytes: u64,
 }
 
+/// The copy of a backup in the second store.
+#[derive(Deserialize)]
+pub(crate) struct Copy {
+    pub(crate) store: String,
+    /// That were sent: what an earlier backup has in common with it is there already.
+    #[serde(default)]
+    pub(crate) bytes: u64,
+}
+
 impl<'a> Api<'a> {
     pub(crate) fn of(stack: &'a Description) -> Result<Self> {
         Ok(Self { stack, client: Client::builder().timeout(Duration::from_secs(35)).build()? })
@@ -113,6 +122,21 @@ impl<'a> Api<'a> {
         bail!("the backup {id} was not completed in {} s", PATIENCE.as_secs())
     }
 
+    /// Waits for the copy of a completed backup.
+    pub(crate) async fn copied(&self, id: &str, step: &Step) -> Result<Copy> {
+        let job = format!("{}/api/backups/jobs/{id}", self.stack.api);
+        let (began, mut copy) = (Instant::now(), Value::Null);
+        while began.elapsed() < PATIENCE {
+            copy = self.call(self.client.get(&job)).await?["copy"].take();
+            if let Some(whole) = whole(id, &copy)? {
+                return Ok(whole);
+            }
+            step.at(&format!("({id}: {})", copy["status"].as_str().unwrap_or("not begun")));
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        bail!("{id} was not copied in {} s; its job says of the copy: {copy}", PATIENCE.as_secs())
+    }
+
     /// The `data` of an answer; anything but success is an error.
     async fn call(&self, request: RequestBuilder) -> Result<Value> {
         let response = request.bearer_auth(&self.stack.tokens.admin).send().await.context("the API does not answer")?;
@@ -126,6 +150,15 @@ impl<'a> Api<'a> {
 
 fn id(triggered: &Value) -> Result<&str> {
     triggered["backupId"].as_str().context("the trigger was answered without a backupId")
+}
+
+/// A copy, once it is whole; one that failed is tried again by the hour, which nobody here waits for.
+fn whole(id: &str, copy: &Value) -> Result<Option<Copy>> {
+    match copy["status"].as_str() {
+        Some("completed") => Ok(Some(Copy::deserialize(copy).context("the completed copy lacks something")?)),
+        Some("failed" | "deleted") => bail!("the copy of {id} is {}: {}", copy["status"], copy["error"]),
+        _ => Ok(None),
+    }
 }
 
 fn how_far(status: &str, job: &Value) -> String {
@@ -153,6 +186,18 @@ mod tests {
         let job = json!({ "progress": { "bytesRead": 300, "bytesExpected": 200 } });
         assert_eq!(how_far("running", &job), "(running, 99 %)");
         assert_eq!(how_far("pending", &Value::Null), "(pending)");
+    }
+
+    #[test]
+    fn a_copy_is_waited_for_until_it_is_whole_or_failed() {
+        for unfinished in [Value::Null, json!({ "status": "pending" }), json!({ "status": "running" })] {
+            assert!(whole("db_1_a", &unfinished).unwrap().is_none(), "{unfinished}");
+        }
+        let copy = json!({ "status": "completed", "store": "az://account/container/", "bytes": 7 });
+        assert_eq!(whole("db_1_a", &copy).unwrap().unwrap().bytes, 7);
+        let failed = json!({ "status": "failed", "error": { "message": "the second store is full" } });
+        let why = whole("db_1_a", &failed).err().unwrap().to_string();
+        assert!(why.contains("db_1_a") && why.contains("the second store is full"), "{why}");
     }
 
     #[test]

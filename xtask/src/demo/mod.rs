@@ -1,11 +1,12 @@
 //! The demonstration: a database of the platform's shape, and the files that it points to, are backed up through the
-//! deployed API, verified, restored beside the originals and compared; the database once more without its people.
-//! Anything that is not as promised ends it with an error.
+//! deployed API, verified, restored beside the originals and compared; the database once more without its people, and all
+//! of it from the second copy alone. Anything that is not as promised ends it with an error.
 
 mod anonymised;
 pub(crate) mod api;
 mod compare;
 pub(crate) mod content;
+mod copies;
 mod dataset;
 mod every_type;
 mod operator;
@@ -29,6 +30,8 @@ use self::{
     api::{Api, DatabaseBackup},
     compare::Collection,
     content::{BroughtBack, Fetched, Works},
+    copies::{Backups, FromCopy},
+    operator::Given,
 };
 use crate::{
     Outcome,
@@ -37,7 +40,7 @@ use crate::{
     prerequisites::Purpose,
     process::Supervisor,
     progress::Step,
-    stack::{self, Stack},
+    stack::{self, Copies, Stack},
     tools,
 };
 
@@ -60,6 +63,7 @@ pub(crate) struct Story {
     content: Fetched,
     again: Fetched,
     brought_back: BroughtBack,
+    from_copy: FromCopy,
     verification: Duration,
     restore: Duration,
     all: Duration,
@@ -70,7 +74,7 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
     let began = Instant::now();
     let tools = tools::install(environment, &supervisor, Purpose::Demo).await?;
     stack::build(environment, &supervisor, Build::Light).await?;
-    let stack = Stack::start(&tools, supervisor, Build::Light).await?;
+    let stack = Stack::start(&tools, supervisor, Build::Light, Copies::InAzure).await?;
     let told = tell(&stack, began).await;
     if told.is_err() || !options.keep {
         stack.clean_up().await?;
@@ -116,10 +120,14 @@ async fn tell(stack: &Stack, began: Instant) -> Result<()> {
     let restored = works.restore(stack, &source, &again.backup.id).await?;
     let brought_back = works.bring_back(stack, &restored, &again.backup.id).await?;
 
+    let ids = [&database.id, &content.backup.id, &again.backup.id].map(String::as_str);
+    let backups = Backups { all: &ids, database: &database.id, content: &again.backup.id };
+    let from_copy = copies::restore(stack, &api, &works, &client, backups).await?;
+
     let all = began.elapsed();
     report::tell(
         stack,
-        &Story { database, compared, nobody, content, again, brought_back, verification, restore, all },
+        &Story { database, compared, nobody, content, again, brought_back, from_copy, verification, restore, all },
     );
     Ok(())
 }
@@ -131,7 +139,7 @@ async fn restore_database(
 ) -> Result<(BTreeMap<String, Collection>, Duration)> {
     let (source, restored) = (&stack.databases().source, &stack.databases().restored);
     let step = Step::begin(format!("Restoring the database as {restored}"));
-    operator::restore_database(stack, id).await?;
+    operator::restore_database(stack, Given::Stack, id, restored).await?;
     let restore = step.done("done");
     let step = Step::begin(format!("Comparing {source} with {restored}"));
     let compared = compare::databases(client, source, restored).await?;

@@ -1,4 +1,5 @@
-//! The demonstration as an operator: verifies and restores by the command line, with nothing but the stack's variables.
+//! The demonstration as an operator: verifies and restores by the command line, with nothing but the stack's variables, or
+//! with nothing but what opens the second store.
 
 use std::{ffi::OsStr, path::Path};
 
@@ -7,31 +8,46 @@ use tokio::process::Command;
 
 use crate::{files, stack::Stack};
 
+/// A catalogue that nobody will find.
+const NOWHERE: &str = "mongodb://127.0.0.1:1/gone?serverSelectionTimeoutMS=1000";
+
+/// What an operator has in hand.
+#[derive(Clone, Copy)]
+pub(crate) enum Given {
+    /// The variables with which `holdfast` talks to the stack.
+    Stack,
+    /// The second store, what opens it, and a MongoDB to restore into: nothing of AWS, and no catalogue.
+    CopyAlone,
+}
+
 /// Verifies a backup as deep as reading can.
 pub(crate) async fn verify(stack: &Stack, id: &str) -> Result<()> {
     holdfast(stack, ["verify", id, "--level", "structure"]).await
 }
 
-/// Restores a backup of the database beside the original.
-pub(crate) async fn restore_database(stack: &Stack, id: &str) -> Result<()> {
-    let databases = stack.databases();
-    let (from, to) = (format!("{}.*", databases.source), format!("{}.*", databases.restored));
-    holdfast(stack, ["restore", "database", id, "--ns-from", &from, "--ns-to", &to, "--yes"]).await
+/// Restores a backup of the database under this name.
+pub(crate) async fn restore_database(stack: &Stack, given: Given, id: &str, to: &str) -> Result<()> {
+    let (from, to) = (format!("{}.*", stack.databases().source), format!("{to}.*"));
+    let mut command = program(stack, given)?;
+    command.args(["restore", "database", id, "--ns-from", &from, "--ns-to", &to, "--yes"]);
+    stack.supervisor().output(&mut command).await.map(drop)
 }
 
 /// Restores a backup of the database under this name, by the rules that the documentation hands out.
 pub(crate) async fn restore_anonymised(stack: &Stack, id: &str, copy: &str) -> Result<()> {
     let (from, to) = (format!("{}.*", stack.databases().source), format!("{copy}.*"));
     let rules = files::workspace().join("docs/anonymize-platform.yaml");
-    let mut command = program(stack)?;
+    let mut command = program(stack, Given::Stack)?;
     command.args(["restore", "database", id, "--ns-from", &from, "--ns-to", &to, "--yes", "--anonymize"]).arg(rules);
     command.env("HOLDFAST_ANONYMIZE_SECRET", "a secret for demonstrations alone");
     stack.supervisor().output(&mut command).await.map(drop)
 }
 
 /// Restores the files of a backup of the content into a folder.
-pub(crate) async fn restore_content(stack: &Stack, id: &str, folder: &Path) -> Result<()> {
-    holdfast(stack, ["restore".as_ref(), "content".as_ref(), id.as_ref(), "--to".as_ref(), folder.as_os_str()]).await
+pub(crate) async fn restore_content(stack: &Stack, given: Given, id: &str, folder: &Path) -> Result<()> {
+    let mut command = program(stack, given)?;
+    command.args(["restore", "content", id, "--to"]).arg(folder);
+    stack.supervisor().output(&mut command).await.map(drop)
 }
 
 /// Writes the IPFS blocks of a backup of the content into a CAR.
@@ -40,13 +56,22 @@ pub(crate) async fn export_car(stack: &Stack, id: &str, car: &Path) -> Result<()
 }
 
 async fn holdfast(stack: &Stack, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<()> {
-    let mut command = program(stack)?;
+    let mut command = program(stack, Given::Stack)?;
     command.args(arguments);
     stack.supervisor().output(&mut command).await.map(drop)
 }
 
-fn program(stack: &Stack) -> Result<Command> {
+fn program(stack: &Stack, given: Given) -> Result<Command> {
     let mut command = Command::new(files::built_programs(files::Build::Light)?.join("holdfast"));
-    command.envs(&stack.description().env);
+    let (description, second) = (stack.description(), &stack.description().second);
+    match given {
+        Given::Stack => command.envs(&description.env),
+        Given::CopyAlone => {
+            // No home either: credentials of AWS may be there.
+            command.env_clear().env("HOME", stack.supervisor().run_directory()).envs(second.azure_settings());
+            command.env("MONGODB_URI", &description.mongodb_uri).env("BACKUP_CATALOG_URI", NOWHERE);
+            command.args(["--store", &second.azure_address()])
+        }
+    };
     Ok(command)
 }

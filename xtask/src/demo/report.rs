@@ -13,6 +13,8 @@ pub(super) fn tell(stack: &Stack, story: &Story) {
     eprintln!();
     of_the_content(story);
     eprintln!();
+    of_the_copy(story);
+    eprintln!();
     line("Verified", "framing, every document's hash, every count; every file's SHA-256 and CID");
     line("Took", durations(story));
     line("Further", "cargo xtask demo --keep stays up, to look around by API and command line");
@@ -53,6 +55,16 @@ fn of_the_content(story: &Story) {
     line("Brought back", format!("{blocks} blocks by a CAR: {ipfs} files under the same CIDs again, {gaia} on Gaia"));
 }
 
+fn of_the_copy(story: &Story) {
+    let copy = &story.from_copy;
+    line(
+        "Copied",
+        format!("{} backups to {}, {}, by the deployed function", copy.backups, copy.store, bytes(copy.bytes)),
+    );
+    let equal = format!("{} collections and {} files are equal", copy.collections, copy.files);
+    line("Restored", format!("from the copy alone, without AWS and catalogue: {equal}"));
+}
+
 fn line(name: &str, text: impl AsRef<str>) {
     eprintln!("  {name:<16}{}", text.as_ref());
 }
@@ -60,12 +72,13 @@ fn line(name: &str, text: impl AsRef<str>) {
 fn durations(story: &Story) -> String {
     let ms = |backup: u64| Duration::from_millis(backup).as_secs_f64();
     format!(
-        "database {:.1} s, content {:.1} s and again {:.1} s, verification {:.1} s, restore {:.1} s; everything {:.0} s",
+        "database {:.1} s, content {:.1} s and again {:.1} s, verification {:.1} s, restore {:.1} s, from the copy {:.1} s; everything {:.0} s",
         ms(story.database.duration_ms),
         ms(story.content.backup.duration_ms),
         ms(story.again.backup.duration_ms),
         story.verification.as_secs_f64(),
         story.restore.as_secs_f64(),
+        story.from_copy.restore.as_secs_f64(),
         story.all.as_secs_f64()
     )
 }
@@ -82,6 +95,8 @@ pub(super) fn how_to_reach(stack: &Description) {
         println!("  export {name}={}", shell_quoted(value));
     }
     println!("  cargo run --package holdfast -- list");
+    println!("\nThe second copies, with the same:\n");
+    println!("  cargo run --package holdfast -- list --store {}", stack.second.azure_address());
 }
 
 fn shell_quoted(text: &str) -> String {

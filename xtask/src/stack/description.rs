@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::{
-    Parts, STACK,
+    Copies, Parts, STACK,
     aws::{ACCESS_KEY, REGION, SECRET_KEY},
     others::{AZURE_ACCOUNT, AZURE_KEY, CONTAINER},
     tokens::Issuer,
@@ -50,6 +50,24 @@ pub(crate) struct Second {
     pub(crate) s3_endpoint: String,
 }
 
+impl Second {
+    /// The container's address.
+    pub(crate) fn azure_address(&self) -> String {
+        format!("az://{}/{}", self.azure_account, self.azure_container)
+    }
+
+    /// The settings that open it.
+    pub(crate) fn azure_settings(&self) -> [(&'static str, String); 5] {
+        [
+            ("BACKUP_CLOUD_PROVIDER", "azure".to_owned()),
+            ("BACKUP_CLOUD_BUCKET", self.azure_container.to_owned()),
+            ("BACKUP_CLOUD_ACCESS_KEY", self.azure_account.to_owned()),
+            ("BACKUP_CLOUD_SECRET_KEY", self.azure_key.to_owned()),
+            ("BACKUP_CLOUD_ENDPOINT", self.azure_endpoint.clone()),
+        ]
+    }
+}
+
 /// Tokens for the API, by the role in them.
 #[derive(Serialize)]
 pub(crate) struct Tokens {
@@ -65,6 +83,7 @@ pub(super) fn describe(
     template: String,
     parameters: BTreeMap<String, String>,
     outputs: &BTreeMap<String, String>,
+    copies: Copies,
 ) -> Result<Description> {
     let Parts { mongo, aws, ipfs_node, azure, other_s3 } = parts;
     let output = |name: &str| outputs.get(name).cloned().with_context(|| format!("the stack has no output {name}"));
@@ -81,6 +100,16 @@ pub(super) fn describe(
         ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
     ]);
     env.extend(mongo.catalog_uri().map(|catalog| ("BACKUP_CATALOG_URI", catalog)));
+    let second = Second {
+        azure_endpoint: azure.endpoint().to_owned(),
+        azure_account: AZURE_ACCOUNT,
+        azure_key: AZURE_KEY,
+        azure_container: CONTAINER,
+        s3_endpoint: other_s3.endpoint().to_owned(),
+    };
+    if copies == Copies::InAzure {
+        env.extend(second.azure_settings());
+    }
     Ok(Description {
         api: output("ApiUrl")?,
         tokens: Tokens {
@@ -91,13 +120,7 @@ pub(super) fn describe(
         mongodb_uri: mongo.source_uri(),
         aws_endpoint: aws.endpoint().to_owned(),
         ipfs_node: ipfs_node.address().to_owned(),
-        second: Second {
-            azure_endpoint: azure.endpoint().to_owned(),
-            azure_account: AZURE_ACCOUNT,
-            azure_key: AZURE_KEY,
-            azure_container: CONTAINER,
-            s3_endpoint: other_s3.endpoint().to_owned(),
-        },
+        second,
         region: REGION,
         bucket,
         stack: STACK,

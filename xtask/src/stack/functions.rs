@@ -16,12 +16,13 @@ use crate::{
 };
 
 /// The packages whose programs are the functions.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "holdfast-api",
     "holdfast-content-backup",
     "holdfast-content-download",
     "holdfast-content-finalize",
     "holdfast-database-backup",
+    "holdfast-replication",
     "holdfast-retention",
     "holdfast-verification",
 ];

@@ -22,7 +22,7 @@ use self::{
     aws::LocalAws,
     ipfs::IpfsNode,
     mongodb::Mongo,
-    others::{LocalAzure, OtherS3},
+    others::{AZURE_ACCOUNT, AZURE_KEY, CONTAINER, LocalAzure, OtherS3},
     tokens::Issuer,
 };
 use crate::{files::Build, process::Supervisor, progress::Step, tools::Tools};
@@ -30,6 +30,15 @@ use crate::{files::Build, process::Supervisor, progress::Step, tools::Tools};
 /// The name under which it is deployed.
 const STACK: &str = "holdfast";
 const AUDIENCE: &str = "holdfast";
+
+/// Whether what is backed up is copied to a second store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copies {
+    /// To the container of the local Azure.
+    InAzure,
+    /// By nobody: whoever wants copies deploys a stack of their own.
+    None,
+}
 
 /// A deployed stack. Dropping it stops everything.
 pub(crate) struct Stack {
@@ -63,18 +72,20 @@ impl Parts {
 
 impl Stack {
     /// Starts the parts and deploys. The functions have been built.
-    pub(crate) async fn start(tools: &Tools, supervisor: Supervisor, build: Build) -> Result<Self> {
+    pub(crate) async fn start(tools: &Tools, supervisor: Supervisor, build: Build, copies: Copies) -> Result<Self> {
         let step = Step::begin("Starting MongoDB, the IPFS node, the local AWS and Azure, an S3 of another make");
         let parts = Parts::start(tools, &supervisor).await?;
         let Parts { mongo, aws, ipfs_node, azure, other_s3 } = &parts;
-        let (product, hosts, ipfs, aws) = (mongo.product(), mongo.address(), ipfs_node.address(), aws.endpoint());
+        let (product, hosts, ipfs, local) = (mongo.product(), mongo.address(), ipfs_node.address(), aws.endpoint());
         let (azure, other) = (azure.endpoint(), other_s3.endpoint());
         step.done(format!(
-            "{product} at {hosts}, IPFS at {ipfs}, AWS at {aws}, Azure at {azure}, the other S3 at {other}"
+            "{product} at {hosts}, IPFS at {ipfs}, AWS at {local}, Azure at {azure}, the other S3 at {other}"
         ));
 
         let step = Step::begin("Deploying template.yaml");
-        let description = deploy(&parts, tools, &supervisor, build).await?;
+        let issuer = Issuer::publish(aws, AUDIENCE).await?;
+        let template = functions::package(aws, tools, &supervisor, build).await?;
+        let description = deploy(&parts, &issuer, template, copies).await?;
         answers(&description).await?;
         step.done(format!("stack {STACK}, API at {}", description.api));
         Ok(Self { description, parts, supervisor })
@@ -106,11 +117,9 @@ impl Stack {
     }
 }
 
-/// Publishes keys, secrets and functions, then creates the stack.
-async fn deploy(parts: &Parts, tools: &Tools, supervisor: &Supervisor, build: Build) -> Result<Description> {
-    let Parts { mongo, aws, ipfs_node, .. } = parts;
-    let issuer = Issuer::publish(aws, AUDIENCE).await?;
-    let template = functions::package(aws, tools, supervisor, build).await?;
+/// Keeps the secrets, then creates the stack.
+async fn deploy(parts: &Parts, issuer: &Issuer, template: String, copies: Copies) -> Result<Description> {
+    let Parts { mongo, aws, ipfs_node, azure, .. } = parts;
     let mut parameters = BTreeMap::from([
         ("AwsEndpointUrl".to_owned(), aws.endpoint().to_owned()),
         ("ContentAllowedOrigins".to_owned(), ipfs_node.address().to_owned()),
@@ -123,8 +132,26 @@ async fn deploy(parts: &Parts, tools: &Tools, supervisor: &Supervisor, build: Bu
         let secret = aws.create_secret("holdfast/catalog-uri", &catalog).await?;
         parameters.insert("CatalogUriSecretArn".to_owned(), secret);
     }
+    if copies == Copies::InAzure {
+        parameters.extend(second_store(aws, azure).await?);
+    }
     let outputs = deployment::create(aws, STACK, &template, &parameters).await?;
-    description::describe(parts, &issuer, template, parameters, &outputs)
+    description::describe(parts, issuer, template, parameters, &outputs, copies)
+}
+
+/// The parameters that name the local Azure's container as the second store, and what opens it.
+async fn second_store(aws: &LocalAws, azure: &LocalAzure) -> Result<[(String, String); 6]> {
+    let account = aws.create_secret("holdfast/cloud-access-key", AZURE_ACCOUNT).await?;
+    let key = aws.create_secret("holdfast/cloud-secret-key", AZURE_KEY).await?;
+    let parameters = [
+        ("CloudEnabled", "true"),
+        ("CloudProvider", "azure"),
+        ("CloudBucket", CONTAINER),
+        ("CloudAccessKeySecretArn", &account),
+        ("CloudSecretKeySecretArn", &key),
+        ("CloudEndpoint", azure.endpoint()),
+    ];
+    Ok(parameters.map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
 
 /// Waits until the API answers, which takes a cold start.

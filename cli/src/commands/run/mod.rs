@@ -1,6 +1,7 @@
 //! `holdfast run`: the functions' own use cases in this process, without a deadline. Ctrl-C cancels the backup and waits
 //! until nothing is left of it; a second one exits at once.
 
+mod alone;
 mod screen;
 mod told;
 
@@ -14,7 +15,7 @@ use holdfast_operations::{
     back_up_database, cancel, trigger, trigger_full,
 };
 
-use self::screen::Screen;
+use self::{alone::Alone, screen::Screen};
 use crate::{
     environment,
     failure::{Exit, Failure},
@@ -58,6 +59,8 @@ struct Begun {
     parts: Vec<Job>,
     /// The switches that leave a part out.
     left_out: Vec<&'static str>,
+    /// Held to the end.
+    _alone: Option<Alone>,
 }
 
 type End = Result<BackupOutcome, OperationError>;
@@ -81,7 +84,14 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
 
 async fn when_free(h: &Holdfast, kind: BackupType, wait: bool, screen: &Screen) -> Result<Begun, OperationError> {
     let begun = loop {
-        match begin(h, kind).await {
+        let alone = if kind == BackupType::Database { None } else { Alone::with_content_of(h.repository.location()) };
+        let begun = match begin(h, kind).await {
+            Err(OperationError::AlreadyRunning { backup_id }) if alone.is_some() => {
+                go_on(h, kind, backup_id, screen).await
+            }
+            begun => begun,
+        };
+        match begun {
             Err(
                 error @ (OperationError::AlreadyRunning { .. }
                 | OperationError::Collecting
@@ -90,21 +100,38 @@ async fn when_free(h: &Holdfast, kind: BackupType, wait: bool, screen: &Screen) 
                 screen.meter(kind).say(format!("waiting: {error}"));
                 tokio::time::sleep(ASK_AGAIN_AFTER).await;
             }
-            result => break result,
+            result => break result.map(|begun| Begun { _alone: alone, ..begun }),
         }
     };
     screen.clear();
     begun
 }
 
+/// With the content backup that is in the way, where its run died. A full backup begins after it.
+async fn go_on(h: &Holdfast, kind: BackupType, id: BackupId, screen: &Screen) -> Result<Begun, OperationError> {
+    if id.backup_type() != BackupType::Content {
+        return Err(OperationError::AlreadyRunning { backup_id: id });
+    }
+    screen.meter(BackupType::Content).say(format!("going on with {id}, which broke off"));
+    let job = h.catalog.get(&id).await?;
+    if kind == BackupType::Content {
+        return Ok(Begun { id, parts: vec![job], left_out: Vec::new(), _alone: None });
+    }
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    match Box::pin(to_its_end(h, &job, screen)).await? {
+        BackupOutcome::Skipped { .. } => Err(OperationError::AlreadyRunning { backup_id: id }),
+        _ => begin(h, kind).await,
+    }
+}
+
 async fn begin(h: &Holdfast, kind: BackupType) -> Result<Begun, OperationError> {
     let (by, now) = (environment::operator(), Timestamp::now());
     if kind == BackupType::Full {
         let full = trigger_full(h, by, now).await?;
-        return Ok(Begun { id: full.job.backup_id, parts: full.children, left_out: full.skipped });
+        return Ok(Begun { id: full.job.backup_id, parts: full.children, left_out: full.skipped, _alone: None });
     }
     let job = trigger(h, kind, by, now).await?;
-    Ok(Begun { id: job.backup_id.clone(), parts: vec![job], left_out: Vec::new() })
+    Ok(Begun { id: job.backup_id.clone(), parts: vec![job], left_out: Vec::new(), _alone: None })
 }
 
 /// Runs all of it. At the first Ctrl-C it is cancelled, and runs on until it has cleaned up after itself.

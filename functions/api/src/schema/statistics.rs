@@ -167,8 +167,8 @@ pub(crate) struct Stored {
     backups: u64,
     /// Bytes of their own artifacts: dumps, or lists and archives.
     backup_bytes: u64,
-    /// Content objects, which backups share.
-    objects: u64,
+    /// Content objects, which backups share; null where there are too many to be counted in time.
+    objects: Option<u64>,
     /// Bytes of those.
-    object_bytes: u64,
+    object_bytes: Option<u64>,
 }

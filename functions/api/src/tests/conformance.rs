@@ -1,8 +1,8 @@
 //! Holds what is really sent against the contract: what is not documented is a fault, as is what is documented wrongly.
 
 use holdfast_domain::{
-    BackupId, BackupType, Consistency, EngineInfo, FailureCode, ItemCounts, Job, JobFailure, JobStatus,
-    JobVerification, NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp, Trigger, TriggerKind,
+    BackupId, BackupType, Consistency, CopyStatus, EngineInfo, FailureCode, ItemCounts, Job, JobCopy, JobFailure,
+    JobStatus, JobVerification, NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp, Trigger, TriggerKind,
     VerificationLevel, VerificationStatus,
 };
 use serde_json::{Value, json};
@@ -131,6 +131,8 @@ fn full_job() -> Job {
     job.verification = Some(JobVerification { level, status, at });
     let hint = Some("wait".to_owned());
     job.error = Some(JobFailure { code: FailureCode::Stalled, message: "it died".to_owned(), hint });
+    let (store, error) = ("s3://second/".to_owned(), job.error.clone());
+    job.copy = Some(JobCopy { status: CopyStatus::Failed, at, store, bytes: Some(1), error });
     job.message = Some("it is well".to_owned());
     job
 }

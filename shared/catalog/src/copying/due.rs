@@ -134,7 +134,7 @@ impl Catalog {
             "copy.status": { "$ne": CopyStatus::Deleted.as_str() },
         };
         let set = doc! { "copy.status": CopyStatus::Deleted.as_str(), "copy.at": row::date(now) };
-        let update = doc! { "$set": set, "$unset": { "copy.error": "" } };
+        let update = doc! { "$set": set, "$unset": { "copy.error": "", "copyWork": "" } };
         call("forget a copy", self.collection(JOBS).update_one(filter, update)).await.map(drop)
     }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bson::doc;
 use holdfast_catalog::{BackupSize, HeldObjects, HoldSource, JobChange, Outcomes};
 use holdfast_domain::{
@@ -90,7 +92,7 @@ async fn sizes_outlive_their_backups() {
 #[tokio::test]
 async fn an_object_that_many_sources_share_is_counted_once() {
     on_catalog(async |fixture| {
-        assert_eq!(fixture.catalog.held_objects().await.unwrap(), HeldObjects::default());
+        assert_eq!(fixture.catalog.held_objects(Duration::from_secs(20)).await.unwrap(), HeldObjects::default());
         for (locator, number) in [("a", 1), ("b", 1), ("c", 2)] {
             let address = Sha256Digest::new([number; 32]);
             let source = HoldSource { storage_type: StorageType::Ipfs, locator, address: &address };
@@ -102,7 +104,7 @@ async fn an_object_that_many_sources_share_is_counted_once() {
         let source = HoldSource { storage_type: StorageType::Gaia, locator: "d", address: &address };
         fixture.catalog.hold(&source, &plain, at(1)).await.unwrap();
         // Three files, two records of blocks.
-        let held = fixture.catalog.held_objects().await.unwrap();
+        let held = fixture.catalog.held_objects(Duration::from_secs(20)).await.unwrap();
         assert_eq!(held, HeldObjects { objects: 5, bytes: 5 * 5_000_000_000 });
     })
     .await;

@@ -107,7 +107,8 @@ fn location(provider: CloudProvider, bucket: &str, keys: Option<&CloudKeys>) -> 
 
 fn endpoint(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && url.query().is_none()
+        let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && is_plain
     });
     url.ok_or_else(|| "an address, as https://storage.example".to_owned())
 }

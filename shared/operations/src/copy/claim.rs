@@ -90,6 +90,11 @@ impl Claim {
         self.has_row
     }
 
+    /// Whether its job is deleted: a backup that is gone without that was lost.
+    pub(super) async fn is_deleted(&self) -> Result<bool, CatalogError> {
+        Ok(self.catalog.get(&self.backup_id).await?.status == JobStatus::Deleted)
+    }
+
     /// Does the work, and beats beside it.
     pub(super) async fn watch(&self, copier: &Copier<'_>, limits: RunLimits) -> Ended {
         let mut work = Box::pin(copier.run());

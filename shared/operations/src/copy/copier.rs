@@ -3,7 +3,10 @@
 //!
 //! Memory: [`SMALL_AT_A_TIME`] objects of at most 8 MiB, or the parts of one larger one that are under way.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use holdfast_catalog::CopyWork;
@@ -19,7 +22,7 @@ use crate::{
 };
 
 /// Objects looked at, or sent whole, at a time.
-const SMALL_AT_A_TIME: usize = 8;
+const SMALL_AT_A_TIME: usize = 16;
 /// Items of a list whose objects are dealt with before that is noted.
 const BATCH: usize = 256;
 /// More problems than this are not told one by one.
@@ -63,7 +66,9 @@ impl<'a> Copier<'a> {
         work: CopyWork,
         progress: &'a (dyn Fn(u64, u64) + Sync),
     ) -> Self {
-        let state = Mutex::new(State { work, ..State::default() });
+        // What an earlier run saw by its size alone is to be read.
+        let items = if mode == CopyMode::Repair { 0 } else { work.items };
+        let state = Mutex::new(State { work: CopyWork { items, ..work }, ..State::default() });
         Self { primary, second, id, mode, checker: Checker::new(primary), state, progress }
     }
 
@@ -164,6 +169,8 @@ impl<'a> Copier<'a> {
     async fn batch(&self, batch: &[ItemRecord]) -> Result<(), OperationError> {
         let files = batch.iter().filter_map(|record| record.file.as_ref());
         let objects = files.flat_map(|file| std::iter::once(&file.object).chain(&file.dag));
+        let mut seen = HashSet::new();
+        let objects = objects.filter(|object| seen.insert(object.artifact.key.as_str()));
         let (small, large): (Vec<_>, Vec<_>) = objects.partition(|object| object.artifact.size <= SEGMENT_BYTES);
         let dealing = small.into_iter().map(|object| self.object(object)).collect::<Vec<_>>();
         stream::iter(dealing).buffer_unordered(SMALL_AT_A_TIME).try_collect::<Vec<()>>().await?;

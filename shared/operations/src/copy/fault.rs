@@ -65,6 +65,7 @@ impl CopyFault {
         match self {
             Self::Store { cause: StoreError::Denied { .. }, .. } => FailureCode::StoreDenied,
             Self::Store { cause: StoreError::Corrupt { .. }, .. } | Self::Differs { .. } => FailureCode::StoreCorrupt,
+            Self::Store { cause: StoreError::Full { .. }, .. } => FailureCode::StoreFull,
             Self::Store { .. } => FailureCode::StoreUnavailable,
             Self::AnotherRepository { .. } | Self::RepositoryFile { .. } => FailureCode::ConfigInvalid,
         }

@@ -109,7 +109,7 @@ pub async fn copy_without_catalogue(
     match copier.run().await {
         Ok(Copied::Whole) => Ok(copier.report()),
         Ok(Copied::Gone) => {
-            copier.discard().await;
+            copier.abort_upload().await;
             Err(OperationError::NotFound(id.clone()))
         }
         Err(error) => {
@@ -118,6 +118,9 @@ pub async fn copy_without_catalogue(
         }
     }
 }
+
+const LOST: &str = "its manifest is not in the first store any more, and it was not retention that deleted it; what there is \
+                    of a copy was left as it is";
 
 /// Whether a job has a whole copy in this store.
 #[must_use]
@@ -134,6 +137,15 @@ async fn settle(claim: &Claim, copier: &Copier<'_>, ended: Ended) -> Result<Copy
             tracing::info!(backupId = %report.backup_id, copied = report.copied, present = report.present,
                 bytes = report.bytes, mended = ?report.mended, "the backup is copied, and checked there");
             Ok(CopyStep::Done(report))
+        }
+        Ended::Run(Ok(Copied::Gone)) if !claim.is_kept() => {
+            copier.abort_upload().await;
+            Ok(CopyStep::Gone)
+        }
+        Ended::Run(Ok(Copied::Gone)) if !claim.is_deleted().await? => {
+            let error = OperationError::corrupt(copier.id, LOST);
+            claim.fail(&error, &copier.work()).await?;
+            Err(error)
         }
         Ended::Run(Ok(Copied::Gone)) | Ended::Gone => {
             copier.discard().await;

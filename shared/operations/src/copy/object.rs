@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
 use holdfast_codec::{HEADER_BYTES, Header, SegmentHasher};
 use holdfast_domain::{Artifact, SEGMENT_BYTES, StoredObject};
-use holdfast_storage::{Store, StoreError};
+use holdfast_storage::{Store, StoreError, read_all};
 
 use crate::{OperationError, Repository, artifact::master_of, content::read::blocking};
 
@@ -40,6 +40,15 @@ impl Checker {
 
     /// What judges an object whose first bytes are in this store. Where it is encrypted, that takes its key.
     pub(super) async fn judge(&self, store: &dyn Store, object: &StoredObject) -> Result<Judge, Unreadable> {
+        let header = match object.encryption {
+            None => Bytes::new(),
+            Some(_) => bytes_of(store, &object.artifact, 0..HEADER_BYTES as u64).await?,
+        };
+        self.judge_by(&header, object).await
+    }
+
+    /// The same by the first bytes themselves: none of them are needed where it is not encrypted.
+    async fn judge_by(&self, first: &[u8], object: &StoredObject) -> Result<Judge, Unreadable> {
         let Artifact { key, size, segment_bytes, segments, .. } = &object.artifact;
         if *segment_bytes != SEGMENT_BYTES || size.div_ceil(SEGMENT_BYTES) != segments.len() as u64 {
             let count = segments.len();
@@ -49,13 +58,29 @@ impl Checker {
         let hasher = match master {
             None => SegmentHasher::plain(),
             Some(master) => {
-                let header = bytes_of(store, &object.artifact, 0..HEADER_BYTES as u64).await?;
                 // That it is the very header is found with the first segment, which it begins.
-                let header = Header::parse(&header).map_err(|error| Unreadable::Damaged(format!("{key}: {error}")))?;
+                let header = Header::parse(&first[..first.len().min(HEADER_BYTES)]);
+                let header = header.map_err(|error| Unreadable::Damaged(format!("{key}: {error}")))?;
                 master.artifact_keys(&header.salt).segment_hasher()
             }
         };
         Ok(Judge { artifact: Arc::new(object.artifact.clone()), hasher: Arc::new(hasher) })
+    }
+
+    /// An object of at most one segment, by one request: nothing but what was written.
+    pub(super) async fn read_small(&self, store: &dyn Store, object: &StoredObject) -> Result<Bytes, Unreadable> {
+        let Artifact { key, size, .. } = &object.artifact;
+        let other =
+            |what: &str| Unreadable::Damaged(format!("{key} has {what} bytes than the {size} that were stored"));
+        let limit = usize::try_from(*size).unwrap_or(usize::MAX);
+        let bytes = match read_all(store, key, limit).await {
+            Err(StoreError::Limit { .. }) => return Err(other("more")),
+            read => read?,
+        };
+        if bytes.len() < limit {
+            return Err(other("fewer"));
+        }
+        self.judge_by(&bytes, object).await?.judged(0, bytes).await
     }
 }
 
@@ -63,8 +88,12 @@ impl Judge {
     /// These bytes of the object, which begin with a segment: none is released that is not as it was written.
     pub(super) async fn read(&self, store: &dyn Store, range: Range<u64>) -> Result<Bytes, Unreadable> {
         let bytes = bytes_of(store, &self.artifact, range.clone()).await?;
+        self.judged(range.start, bytes).await
+    }
+
+    async fn judged(&self, start: u64, bytes: Bytes) -> Result<Bytes, Unreadable> {
         let (judge, judged) = (self.clone(), bytes.clone());
-        let problem = blocking("hash a segment", move || judge.problem(range.start, &judged)).await;
+        let problem = blocking("hash a segment", move || judge.problem(start, &judged)).await;
         match problem.map_err(Unreadable::Other)? {
             Some(problem) => Err(Unreadable::Damaged(problem)),
             None => Ok(bytes),

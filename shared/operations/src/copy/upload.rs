@@ -20,19 +20,11 @@ const PARTS_AT_A_TIME: usize = 3;
 impl Copier<'_> {
     /// Sends an object that is not there, each byte judged before it leaves.
     pub(super) async fn send(&self, object: &StoredObject) -> Result<(), OperationError> {
-        let judge =
-            self.checker.judge(self.primary.store().as_ref(), object).await.map_err(|fault| self.first(fault))?;
         let (from, key, size) = (self.primary.store().as_ref(), &object.artifact.key, object.artifact.size);
-        // That there is more of it than there was says its size alone.
-        let found = from.head(key).await.map_err(|error| self.first(error.into()))?;
-        if found.size_bytes != size {
-            let problem = format!("{key} has {} bytes, {size} were stored", found.size_bytes);
-            return Err(self.first(Unreadable::Damaged(problem)));
-        }
         if size > SEGMENT_BYTES {
-            return self.send_in_parts(object, &judge).await;
+            return self.send_large(object).await;
         }
-        let bytes = judge.read(from, 0..size).await.map_err(|fault| self.first(fault))?;
+        let bytes = self.checker.read_small(from, object).await.map_err(|fault| self.first(fault))?;
         match self.second.store().put(key, bytes, PutMode::IfAbsent).await {
             Ok(_) => {
                 self.with_work(|work| work.bytes += size);
@@ -40,6 +32,18 @@ impl Copier<'_> {
             }
             Err(error) => Err(self.not_taken(object, error)),
         }
+    }
+
+    async fn send_large(&self, object: &StoredObject) -> Result<(), OperationError> {
+        let (from, key, size) = (self.primary.store().as_ref(), &object.artifact.key, object.artifact.size);
+        // That there is more of it than there was says its size alone.
+        let found = from.head(key).await.map_err(|error| self.first(error.into()))?;
+        if found.size_bytes != size {
+            let problem = format!("{key} has {} bytes, {size} were stored", found.size_bytes);
+            return Err(self.first(Unreadable::Damaged(problem)));
+        }
+        let judge = self.checker.judge(from, object).await.map_err(|fault| self.first(fault))?;
+        self.send_in_parts(object, &judge).await
     }
 
     /// Goes on with the upload of an earlier run. Where the second store knows nothing of that any more, it is begun anew.

@@ -19,7 +19,7 @@ impl Repository {
         second.expect_repository(&ours, mode).await?;
         for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
             match read_all(self.store().as_ref(), &key, MAX_FILE_BYTES).await {
-                Ok(bytes) => second.take_file(&key, bytes, mode).await?,
+                Ok(bytes) => self.hand_over(second, &key, bytes, mode).await?,
                 // The copy, where the first store has none: `holdfast init` writes it again.
                 Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -60,34 +60,56 @@ impl Repository {
         Ok(())
     }
 
-    async fn take_file(&self, key: &ObjectKey, bytes: Bytes, mode: CopyMode) -> Result<(), OperationError> {
+    async fn hand_over(
+        &self,
+        second: &Self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        mode: CopyMode,
+    ) -> Result<(), OperationError> {
         const TRIES: usize = 8;
         // A copy that is none is for `verify` to name: it is not spread.
         let Ok(new) = serde_json::from_slice::<RepositoryFile>(&bytes) else { return Ok(()) };
         for _ in 0..TRIES {
-            let put = match self.file_there(key).await? {
+            let put = match second.file_there(key).await? {
                 None => PutMode::IfAbsent,
                 Some((Ok(there), _)) if there == new => return Ok(()),
-                Some((Ok(there), etag)) if new.covers(&there) => PutMode::IfUnchanged(etag),
+                Some((Ok(there), etag)) if new.covers(&there) => {
+                    self.expect_wrapped_well(&new, &there).await?;
+                    PutMode::IfUnchanged(etag)
+                }
                 // Another run was quicker, with what is newer than what this one read.
                 Some((Ok(there), _)) if there.covers(&new) => return Ok(()),
-                Some((_, etag)) if mode == CopyMode::Repair => PutMode::IfUnchanged(etag),
+                Some((there, etag)) if mode == CopyMode::Repair => {
+                    if let Ok(there) = there {
+                        self.expect_wrapped_well(&new, &there).await?;
+                    }
+                    PutMode::IfUnchanged(etag)
+                }
                 Some((Ok(_), _)) => {
                     let problem = "has keys that the first store's does not have, or other ones".to_owned();
-                    return Err(self.bad_file(key, problem));
+                    return Err(second.bad_file(key, problem));
                 }
-                Some((Err(problem), _)) => return Err(self.bad_file(key, problem)),
+                Some((Err(problem), _)) => return Err(second.bad_file(key, problem)),
             };
-            match self.store().put(key, bytes.clone(), put).await {
+            match second.store().put(key, bytes.clone(), put).await {
                 Ok(_) => {
-                    tracing::info!(%key, store = %self.location(), "the repository's file was put into the second store");
+                    tracing::info!(%key, store = %second.location(), "the repository's file was put into the second store");
                     return Ok(());
                 }
                 Err(StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }) => {}
-                Err(error) => return Err(self.failed(error)),
+                Err(error) => return Err(second.failed(error)),
             }
         }
-        Err(self.bad_file(key, "is changed by somebody else all the time".to_owned()))
+        Err(second.bad_file(key, "is changed by somebody else all the time".to_owned()))
+    }
+
+    /// That the keys of a file which takes another's place open: what is wrapped there may be the last that does.
+    async fn expect_wrapped_well(&self, new: &RepositoryFile, there: &RepositoryFile) -> Result<(), OperationError> {
+        for epoch in new.epochs.iter().filter(|epoch| !there.epochs.contains(epoch)) {
+            self.unwrapped(&new.id, epoch).await?;
+        }
+        Ok(())
     }
 
     /// The file as it stands there, or what is wrong with it; and its mark.

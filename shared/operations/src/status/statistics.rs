@@ -1,6 +1,8 @@
 //! How statistics are made of the catalogue's rows, of which the server sums most. What is not summed there is bounded by a
 //! limit.
 
+use std::time::Duration;
+
 use holdfast_catalog::{JobCount, JobCounts, JobFilter, Outcomes, VerificationCount, VerificationRecord};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp, VerificationLevel};
 use jiff::SignedDuration;
@@ -13,6 +15,8 @@ use crate::{Holdfast, OperationError, RETAINED_TYPES, measure, sweep, trigger};
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long a caller is kept waiting for the server to count objects.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// A backup every five minutes, for a month.
 const MOST_DURATIONS: u32 = 10_000;
 
@@ -72,7 +76,7 @@ async fn of_type(
             all: rate(all, &[kind]),
         },
         durations: durations(h.catalog.durations_ms(kind, now - MONTH, MOST_DURATIONS).await?),
-        stored: measure::stored(h, counts, kind).await?,
+        stored: measure::stored(h, counts, kind, PATIENCE).await?,
         original_bytes: completed.original_size,
         stored_percent: percent(completed.size, completed.original_size),
         growth_percent: measure::growth_of(h, kind).await?,

@@ -70,8 +70,8 @@ async fn a_second_store_that_is_read_only_is_told_as_such() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_store_that_is_full_is_told_as_such() {
-    fails_and_is_made_up_for(&WRITES, Fault::Full, "store-unavailable").await;
-    fails_and_is_made_up_for(&[Operation::UploadPart], Fault::Full, "store-unavailable").await;
+    fails_and_is_made_up_for(&WRITES, Fault::Full, "store-full").await;
+    fails_and_is_made_up_for(&[Operation::UploadPart], Fault::Full, "store-full").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,39 +168,65 @@ async fn corrupted_content_is_never_spread() {
     f.remove().await;
 }
 
+/// Holds a copy up at this call, and lets `meanwhile` happen.
+async fn held_up(
+    f: &Fixture,
+    second: &Second,
+    id: &BackupId,
+    (operation, nth): (Operation, u32),
+    meanwhile: impl AsyncFnOnce(),
+) -> Result<CopyStep, OperationError> {
+    let faults = FaultStore::new(second.memory.clone());
+    faults.on(operation, nth, Fault::Late(std::time::Duration::from_millis(500)));
+    let (h, through, id) = (f.holdfast.clone(), over(faults.clone()), id.clone());
+    let copying = tokio::spawn(async move { step(&h, &through, &id).await });
+    while faults.calls(operation) < nth {
+        assert!(!copying.is_finished(), "{operation:?} was never called {nth} times");
+        tokio::task::yield_now().await;
+    }
+    meanwhile().await;
+    copying.await.unwrap()
+}
+
+async fn delete(f: &Fixture, id: &BackupId) {
+    let change = holdfast_catalog::JobChange::default();
+    f.holdfast.catalog.transition(id, JobStatus::Deleted, change, None).await.unwrap();
+    f.store.store.delete(&ObjectKey::manifest(id)).await.unwrap();
+}
+
+fn left_of(second: &Second, id: &BackupId) -> usize {
+    second.memory.keys().iter().filter(|key| key.backup().as_ref() == Some(id)).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_retention_deletes_while_it_is_copied_leaves_nothing() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(18).await;
-    let first = f.back_up().await.backup_id;
-    let manifest = ObjectKey::manifest(&first);
     // Before a part is read, and before the manifest is put.
-    for (operation, nth) in [(Operation::UploadPart, 2), (Operation::Put, 3)] {
-        let second = Second::new();
-        let whole = read(f.store.store.as_ref(), &manifest).await;
-        let faults = FaultStore::new(second.memory.clone());
-        faults.on(operation, nth, Fault::Late(std::time::Duration::from_millis(300)));
-        let (h, through, id) = (f.holdfast.clone(), over(faults.clone()), first.clone());
-        let copying = tokio::spawn(async move { step(&h, &through, &id).await });
-        while faults.calls(operation) < nth {
-            assert!(!copying.is_finished(), "{operation:?} was never called {nth} times");
-            tokio::task::yield_now().await;
-        }
-        f.store.store.delete(&manifest).await.unwrap();
-        assert_eq!(copying.await.unwrap().unwrap(), CopyStep::Gone, "{operation:?}");
-        let left: Vec<_> = second.memory.keys().into_iter().filter(|key| key.backup().is_some()).collect();
-        assert!(left.is_empty(), "{left:?}");
+    for call in [(Operation::UploadPart, 2), (Operation::Put, 3)] {
+        let (id, second) = (f.back_up().await.backup_id, Second::new());
+        let ended = held_up(&f, &second, &id, call, async || delete(&f, &id).await).await;
+        assert_eq!(ended.unwrap(), CopyStep::Gone, "{call:?}");
+        assert_eq!(left_of(&second, &id), 0, "{call:?}");
         assert!(second.memory.list_unfinished_uploads("").await.unwrap().is_empty());
-        assert_eq!(f.job(&first).await.copy.unwrap().status, CopyStatus::Deleted);
-        f.store.store.put(&manifest, whole.into(), PutMode::IfAbsent).await.unwrap();
+        assert_eq!(f.job(&id).await.copy.unwrap().status, CopyStatus::Deleted);
+        // Nor is one begun whose job is deleted.
+        assert_eq!(step(&f.holdfast, &second.repository, &id).await.unwrap(), CopyStep::Gone);
     }
-    // Nor is one begun whose job is deleted.
-    f.holdfast
-        .catalog
-        .transition(&first, JobStatus::Deleted, holdfast_catalog::JobChange::default(), None)
-        .await
-        .unwrap();
-    assert_eq!(step(&f.holdfast, &Second::new().repository, &first).await.unwrap(), CopyStep::Gone);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_lost_while_it_is_copied_is_told_and_nothing_of_it_is_removed() {
+    let f = Fixture::new(&[]).await;
+    f.fill_with_noise(10).await;
+    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let manifest = ObjectKey::manifest(&id);
+    let by_hand = async || f.store.store.delete(&manifest).await.unwrap();
+    let lost = held_up(&f, &second, &id, (Operation::Put, 3), by_hand).await.unwrap_err();
+    assert!(lost.to_string().contains("not retention"), "{lost}");
+    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Failed, Some("store-corrupt".to_owned())));
+    assert_eq!(left_of(&second, &id), 2, "the dump may be all that is left of it");
     f.remove().await;
 }
 

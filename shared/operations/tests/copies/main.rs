@@ -16,6 +16,7 @@ mod fixture;
 #[expect(dead_code, reason = "it serves the tests of database backups too")]
 #[path = "../backup/fixture.rs"]
 mod platform;
+mod providers;
 mod repaired;
 mod resumed;
 mod retained;

@@ -140,3 +140,19 @@ async fn a_mending_that_was_killed_is_gone_on_with() {
     second.assert_good(&id).await;
     f.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_reads_what_an_earlier_run_only_looked_at() {
+    let (f, second, id, _) = copy(&[]).await;
+    let key = f.item(&id, "1").await.file.unwrap().object.artifact.key;
+    second.damage(&key).await;
+    // A run that got through the list, and not to the manifest.
+    let faults = FaultStore::new(second.memory.clone());
+    second.memory.delete(&ObjectKey::manifest(&id)).await.unwrap();
+    faults.on_every(Operation::Put, Fault::Unavailable);
+    assert!(step(&f.holdfast, &over(faults), &id).await.is_err());
+    let report = repaired(&f.holdfast, &second.repository, &id).await.unwrap();
+    assert!(report.mended.iter().any(|what| what.contains(key.as_str())), "{report:?}");
+    second.assert_good(&id).await;
+    f.remove().await;
+}

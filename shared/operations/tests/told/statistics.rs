@@ -125,8 +125,14 @@ async fn what_is_stored_is_told_by_type_and_a_full_backup_stores_nothing_itself(
             hold(fixture, locator, number).await;
         }
         let told = statistics(fixture).await;
-        assert_eq!(told.database.stored, Stored { backups: 1, backup_bytes: 10, objects: 0, object_bytes: 0 });
-        assert_eq!(told.content.stored, Stored { backups: 1, backup_bytes: 30, objects: 2, object_bytes: 200 });
+        assert_eq!(
+            told.database.stored,
+            Stored { backups: 1, backup_bytes: 10, objects: Some(0), object_bytes: Some(0) }
+        );
+        assert_eq!(
+            told.content.stored,
+            Stored { backups: 1, backup_bytes: 30, objects: Some(2), object_bytes: Some(200) }
+        );
         assert_eq!((told.stored_bytes, told.original_bytes), (40, 80));
         assert_eq!((told.database.original_bytes, told.database.stored_percent), (20, Some(50.0)));
         let retention = told.retention;

@@ -8,7 +8,7 @@ use holdfast_testing::s3_client;
 use mongodb::bson::{Document, doc};
 use serde_json::json;
 
-use super::{CLOUDFORMATION, FUNCTIONS, Variant, described};
+use super::{CLOUDFORMATION, Variant, described};
 use crate::stage::{Mongodump, Process, aws::element, until};
 
 impl Variant {
@@ -24,7 +24,7 @@ impl Variant {
         let heard = told.iter().chain(&said).any(|answer| answer.contains(evidence));
         assert!(heard && !told.is_empty(), "nobody told anything of {evidence}: {told:?} {said:?}");
         log.await;
-        for function in FUNCTIONS {
+        for function in self.functions() {
             self.assert_no_secret_in(&format!("the log of {function}"), &self.log(function).await);
         }
         for (place, texts) in [
@@ -51,7 +51,7 @@ impl Variant {
     }
 
     fn processes(&self) -> Vec<Process> {
-        let functions = FUNCTIONS.map(|function| self.function(function));
+        let functions: Vec<String> = self.functions().into_iter().map(|function| self.function(function)).collect();
         functions.iter().flat_map(|function| Process::all_of(function)).collect()
     }
 

@@ -19,7 +19,8 @@ use self::restored::Restored;
 pub(super) use self::{files::Published, node::Requests};
 use super::{
     api::{Api, ContentBackup},
-    operator, report,
+    operator::{self, Given},
+    report,
 };
 use crate::{progress::Step, stack::Stack};
 
@@ -90,13 +91,20 @@ impl<'a> Works<'a> {
     pub(super) async fn restore(&self, stack: &Stack, database: &Database, id: &str) -> Result<Restored> {
         let step = Step::begin("Restoring the content into a folder");
         let folder = temporary(stack, "content");
-        operator::restore_content(stack, id, &folder).await?;
+        operator::restore_content(stack, Given::Stack, id, &folder).await?;
         step.done("done");
         let step = Step::begin("Comparing it with what was published");
         let expected = self.of_contents(database).await?;
         let restored = restored::compare(&folder, &expected)?;
         step.done(format!("{} files are equal, byte by byte", restored.files.len()));
         Ok(restored)
+    }
+
+    /// Restores a backup from the second copy alone, and compares it likewise; returns how many files that were.
+    pub(super) async fn restore_from_copy(&self, stack: &Stack, database: &Database, id: &str) -> Result<usize> {
+        let folder = temporary(stack, "content-from-copy");
+        operator::restore_content(stack, Given::CopyAlone, id, &folder).await?;
+        Ok(restored::compare(&folder, &self.of_contents(database).await?)?.files.len())
     }
 
     /// The node loses everything, and gets it back from the backup: IPFS's blocks from a CAR, Gaia's files from the
