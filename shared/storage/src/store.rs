@@ -21,7 +21,7 @@ pub enum PutMode {
     /// Write over it.
     Replace,
     /// Leave it: [`StoreError::AlreadyExists`], or success where its content is the same. A store that knows no conditions
-    /// is asked before: then a lease must keep other writers of this key away.
+    /// is asked before: then a lease must keep other processes that write this key away.
     IfAbsent,
     /// Write over exactly the content of this `ETag`: [`StoreError::AlreadyExists`] where it is another by now.
     IfUnchanged(String),

@@ -57,6 +57,21 @@ fn signed(request: &Request) -> String {
     rest.split(',').next().unwrap_or_default().to_owned()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_write_one_name_at_once_one_is_refused() {
+    let second = SecondStore::interoperable().await;
+    let store = &second.store;
+    for name in ["a", "b", "c", "d"] {
+        let name = key(name);
+        let put = |body: &'static str| store.put(&name, Bytes::from_static(body.as_bytes()), PutMode::IfAbsent);
+        let (one, other) = tokio::join!(put("the one"), put("another"));
+        assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+        let kept = if one.is_ok() { "the one" } else { "another" };
+        assert_eq!(holdfast_storage::read_all(store.as_ref(), &name, 100).await.unwrap(), kept);
+    }
+    second.remove().await;
+}
+
 #[tokio::test]
 async fn an_etag_that_is_no_checksum_is_not_believed() {
     let origin = Origin::start().await;

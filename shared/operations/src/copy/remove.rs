@@ -1,5 +1,5 @@
-//! Retention in the second store: a backup that retention deleted goes there too, in the same order; what none of the
-//! copies left refers to follows, and uploads that nobody ends. Unsure means kept: a backup that was lost, rather than
+//! Retention in the second store: a backup that retention deleted goes there too, in the same order; what no
+//! backup left in either store refers to follows, and uploads that nobody ends. Unsure means kept: a backup that was lost, rather than
 //! deleted, has nothing but its copy.
 
 use holdfast_catalog::JobStanding;
@@ -35,7 +35,7 @@ pub struct RemovedCopies {
     pub bytes_freed: u64,
     /// Unfinished uploads aborted.
     pub uploads_aborted: u64,
-    /// Content objects that no copy refers to.
+    /// Content objects that no backup refers to, in either store.
     pub collection: CollectionReport,
     /// Steps that failed.
     pub problems: Vec<String>,

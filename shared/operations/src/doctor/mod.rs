@@ -68,15 +68,19 @@ pub async fn examine(
 ) -> Vec<Finding> {
     let catalog = Catalog::from_settings(settings).await.map_err(OperationError::from);
     let kept = async {
-        let mut findings = of_store("store", &repository).await;
-        if let Ok(repository) = &repository {
-            findings.extend(keys::examine(repository, settings).await);
+        match &repository {
+            Ok(repository) => {
+                let mut findings = store::examine("store", repository).await;
+                findings.extend(keys::examine(repository, settings).await);
+                findings
+            }
+            Err(error) => vec![Finding::failed("store", error)],
         }
-        findings
     };
     let copied = async {
         match &second {
-            Some(second) => of_store("second store", second).await,
+            Some(Ok(second)) => store::examine_copy("second store", second, repository.as_ref().ok()).await,
+            Some(Err(error)) => vec![Finding::failed("second store", error)],
             None => Vec::new(),
         }
     };
@@ -89,11 +93,4 @@ pub async fn examine(
         content::examine(settings),
     );
     [source, catalogue, kept, copied, drill, content].concat()
-}
-
-async fn of_store(part: &'static str, repository: &Result<Repository, OperationError>) -> Vec<Finding> {
-    match repository {
-        Ok(repository) => store::examine(part, repository).await,
-        Err(error) => vec![Finding::failed(part, error)],
-    }
 }

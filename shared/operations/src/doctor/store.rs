@@ -7,12 +7,36 @@ use holdfast_domain::{ObjectKey, Timestamp};
 use holdfast_storage::{PutMode, Store, StoreError, read_all};
 
 use super::{Finding, Health, clock};
-use crate::{OperationError, Repository};
+use crate::{OperationError, Repository, RepositoryError};
 
 const PROBE: &[u8] = b"written by holdfast doctor, which deletes it again\n";
 
 pub(super) async fn examine(part: &'static str, repository: &Repository) -> Vec<Finding> {
-    let mut findings = vec![of_repository(part, repository).await];
+    let found = of_repository(part, repository).await;
+    examined(part, repository, found).await
+}
+
+/// The second store, which is a copy of the first, or empty until the first copy.
+pub(super) async fn examine_copy(part: &'static str, second: &Repository, first: Option<&Repository>) -> Vec<Finding> {
+    let ours = match first {
+        Some(first) => first.open().await.ok().map(|file| file.id),
+        None => None,
+    };
+    let found = match (second.open().await, ours) {
+        (Err(OperationError::Repository(RepositoryError::NotInitialised(_))), _) => {
+            Finding::good(part, format!("{} holds nothing yet: the first copy makes it", second.location()))
+        }
+        (Ok(theirs), Some(ours)) if theirs.id != ours => {
+            let found = format!("it holds the repository {}, and the first store {ours}: nothing is copied", theirs.id);
+            Finding::bad(part, found, Some("name another bucket or prefix in BACKUP_CLOUD_BUCKET".to_owned()))
+        }
+        _ => of_repository(part, second).await,
+    };
+    examined(part, second, found).await
+}
+
+async fn examined(part: &'static str, repository: &Repository, found: Finding) -> Vec<Finding> {
+    let mut findings = vec![found];
     match rights(part, repository).await {
         Ok(found) => findings.extend(found),
         Err(error) => findings.push(Finding::failed(part, &error)),

@@ -65,7 +65,10 @@ impl Rebuild<'_> {
             return Err(OperationError::corrupt(backup.id(), problem));
         }
         let catalog = &self.h.catalog;
-        let held: Vec<_> = batch.iter().filter_map(Held::of).collect();
+        // Nothing vouches for the list of a backup that is not encrypted: it does not speak for objects that are.
+        let is_vouched_for = backup.manifest.encryption.is_some();
+        let may_tell = |held: &Held<'_>| is_vouched_for || held.file.object.encryption.is_none();
+        let held: Vec<_> = batch.iter().filter_map(Held::of).filter(may_tell).collect();
         let told: Vec<_> = held.iter().map(Held::told).collect();
         let written =
             async { Ok((catalog.add_settled_items(backup.id(), batch).await?, catalog.hold_as_fetched(&told).await?)) };

@@ -88,10 +88,10 @@ pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<R
     Ok(report)
 }
 
-/// Removes from the second store what none of the copies there refers to.
+/// Removes from the second store what no backup refers to, in either store.
 ///
 /// # Errors
-/// Where a manifest or a list of items there cannot be read, or the store cannot be asked.
+/// Where a manifest or a list of items cannot be read, or a store cannot be asked.
 pub(crate) async fn collect_copies(
     h: &Holdfast,
     second: &Repository,

@@ -1,7 +1,7 @@
 //! Days on which a copy fails: the job says which store it was and why, nothing that is wrong is sent, the backup is as
 //! good as it was, and on the next day the copy is whole.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use holdfast_domain::{BackupId, CopyStatus, JobStatus, ObjectKey, Timestamp, VerificationLevel};
 use holdfast_operations::{CopyMode, CopyStep, Holdfast, OperationError, RunLimits, copy_backup, verify};
@@ -101,7 +101,7 @@ async fn a_bucket_that_is_missing_or_nobody_answers_for_is_named() {
 }
 
 fn quick() -> holdfast_storage::RetryPolicy {
-    let milliseconds = std::time::Duration::from_millis;
+    let milliseconds = Duration::from_millis;
     holdfast_storage::RetryPolicy { attempts: 4, first_wait: milliseconds(5), longest_wait: milliseconds(50) }
 }
 
@@ -177,12 +177,12 @@ async fn held_up(
     meanwhile: impl AsyncFnOnce(),
 ) -> Result<CopyStep, OperationError> {
     let faults = FaultStore::new(second.memory.clone());
-    faults.on(operation, nth, Fault::Late(std::time::Duration::from_millis(500)));
+    faults.on(operation, nth, Fault::Late(Duration::from_secs(3)));
     let (h, through, id) = (f.holdfast.clone(), over(faults.clone()), id.clone());
     let copying = tokio::spawn(async move { step(&h, &through, &id).await });
     while faults.calls(operation) < nth {
         assert!(!copying.is_finished(), "{operation:?} was never called {nth} times");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     meanwhile().await;
     copying.await.unwrap()
@@ -242,7 +242,7 @@ async fn a_copier_hears_of_the_deletion_even_where_the_second_store_is_slow() {
         copy_backup(&h, &through, &copied_id, CopyMode::Missing, RunLimits::none(), &|_, _| ()).await
     });
     while faults.calls(Operation::UploadPart) < 1 {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     f.holdfast.catalog.transition(&id, JobStatus::Deleted, holdfast_catalog::JobChange::default(), None).await.unwrap();
     // Its next beat.

@@ -3,16 +3,16 @@
 
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{
-    ObjectKey, RepositoryFile, RepositoryId, Secret, Timestamp, WrappedKey, settings::StoreLocation,
+    BackupType, ObjectKey, RepositoryFile, RepositoryId, Secret, Timestamp, WrappedKey, settings::StoreLocation,
 };
 use holdfast_operations::{
-    CopyFault, KeyChange, Keyring, Openers, OperationError, Repository, RunLimits, remove_copies,
+    CopyFault, KeyChange, Keyring, Openers, OperationError, Repository, RunLimits, remove_copies, trigger,
 };
 use holdfast_storage::PutMode;
 
 use crate::{
     fixture::KEY,
-    platform::Fixture,
+    platform::{Fixture, completed, run},
     second::{Second, copied, read, repaired, step},
 };
 
@@ -54,6 +54,32 @@ async fn keys_that_were_wrapped_anew_are_so_in_the_copy_too() {
     copied(&f.holdfast, &second.repository, &id).await;
     repaired(&f.holdfast, &second.repository, &id).await.unwrap();
     assert!(second.object(&ObjectKey::repository()).await != before, "what is older never takes its place");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_do_not_open_never_take_the_place_of_those_that_do() {
+    let f = Fixture::new(ENCRYPTED).await;
+    f.fill(3).await;
+    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    copied(&f.holdfast, &second.repository, &id).await;
+    let good = second.object(&ObjectKey::repository()).await;
+    // Whoever can write to the first store says that it was wrapped anew; a backup that is not encrypted asks for no key.
+    let mut bad: RepositoryFile = serde_json::from_slice(&good).unwrap();
+    bad.revision += 1;
+    bad.epochs[0].keys = vec![WrappedKey::Key { wrapped: "00".repeat(40) }];
+    let bad = serde_json::to_vec(&bad).unwrap();
+    let h = f.with(|settings| settings.database.encryption = false);
+    let plain = trigger(&h, BackupType::Database, None, Timestamp::now()).await.unwrap().backup_id;
+    completed(run(&h, plain.clone()).await);
+    for file in [ObjectKey::repository(), ObjectKey::repository_copy()] {
+        f.store.store.put(&file, bad.clone().into(), PutMode::Replace).await.unwrap();
+    }
+    assert!(matches!(step(&h, &second.repository, &plain).await, Err(OperationError::Key(_))));
+    assert!(repaired(&h, &second.repository, &plain).await.is_err());
+    for file in [ObjectKey::repository(), ObjectKey::repository_copy()] {
+        assert!(second.object(&file).await == good, "{file}");
+    }
     f.remove().await;
 }
 

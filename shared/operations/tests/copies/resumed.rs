@@ -96,7 +96,7 @@ async fn killed_at_any_call_it_is_gone_on_with() {
             let through = over(faults.clone());
             let killed = async {
                 while faults.calls(operation) < nth {
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
             tokio::select! {
@@ -179,7 +179,7 @@ async fn whoever_was_taken_for_dead_stops_and_leaves_it_to_the_other() {
         async move { step(&h, &through, &id).await }
     });
     while faults.calls(Operation::UploadPart) < 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     forget(&f, &id).await;
     copied(&f.holdfast, &second.repository, &id).await;

@@ -1,9 +1,13 @@
 //! Writing to a store that has S3's calls, but neither SHA-256 beside its objects nor conditions on a write. A body goes
 //! out under its MD5, which such stores do check; what the store then says it holds is compared with that, or read back.
-//! Whether a name is free is asked before: two writers of one name must be kept apart by a lease.
+//! Whether a name is free is asked before: of two writers of one name in this process the second waits for the first, and
+//! those of two processes must be kept apart by a lease.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use bytes::Bytes;
 use holdfast_domain::ObjectKey;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     S3Store,
@@ -17,10 +21,23 @@ use crate::{
     retry::Call,
 };
 
+/// Names that are being written under. Two that share a lock wait for each other without need, and no harm.
+#[derive(Default)]
+pub(super) struct Names([Mutex<()>; 32]);
+
+impl Names {
+    async fn keep(&self, key: &ObjectKey) -> MutexGuard<'_, ()> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key.as_str());
+        let place = usize::try_from(hash % self.0.len() as u64).unwrap_or_default();
+        self.0[place].lock().await
+    }
+}
+
 pub(super) async fn put(store: &S3Store, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
     let (size_bytes, digest, md5) = (body.len() as u64, sha256(body.clone()).await, Md5::of(&body));
     let expected = Stored { size_bytes, checksum: Checksum::Full(digest) };
     let piece = || std::iter::once(Piece { number: 1, range: 0..size_bytes, sha256: digest });
+    let _kept = store.names.keep(key).await;
     match &mode {
         PutMode::Replace => {}
         PutMode::IfAbsent => {
@@ -64,6 +81,7 @@ pub(super) async fn complete(
     parts: &[UploadedPart],
 ) -> Result<Stored, StoreError> {
     let expected = whole(parts);
+    let _kept = store.names.keep(key).await;
     if is_there(store, key, expected.size_bytes, pieces(parts)).await? {
         // It may be another's, who was faster with the same content.
         store.abort_upload(key, upload).await?;

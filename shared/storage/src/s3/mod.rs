@@ -18,6 +18,7 @@ use bytes::Bytes;
 use holdfast_domain::{ObjectKey, Timestamp};
 
 pub use client::{interoperable_client, s3_client};
+use interoperable::Names;
 
 use crate::{
     ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored,
@@ -34,6 +35,7 @@ pub struct S3Store {
     retry: RetryPolicy,
     page_size: i32,
     dialect: Dialect,
+    names: Arc<Names>,
 }
 
 /// What the server understands of S3.
@@ -55,7 +57,8 @@ impl S3Store {
             trimmed => format!("{trimmed}/"),
         };
         let (bucket, root) = (bucket.into().into(), root.into());
-        Self { client, bucket, root, retry: RetryPolicy::default(), page_size: 1000, dialect: Dialect::Full }
+        let (retry, dialect, names) = (RetryPolicy::default(), Dialect::Full, Arc::default());
+        Self { client, bucket, root, retry, page_size: 1000, dialect, names }
     }
 
     /// The same in a store that has S3's calls, but neither its SHA-256 nor its conditions on a write, as Google's

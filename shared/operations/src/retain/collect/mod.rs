@@ -73,6 +73,29 @@ impl<'a> Of<'a> {
     }
 }
 
+/// What may not be removed from a store.
+#[derive(Default)]
+struct Kept {
+    there: References,
+    /// Of the second store: what backups in the first refer to. Whoever copies one of those, without a row or after a
+    /// long pause, may count on what was there when it looked.
+    first: References,
+}
+
+impl Kept {
+    async fn read(&mut self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
+        self.there.read(of.repository(h), &BTreeSet::new()).await?;
+        if matches!(of, Of::Second(_)) {
+            self.first.read(&h.repository, &BTreeSet::new()).await?;
+        }
+        Ok(())
+    }
+
+    fn contains(&self, key: &ObjectKey) -> bool {
+        self.there.contains(key) || self.first.contains(key)
+    }
+}
+
 /// What would be removed once these backups are gone.
 pub(super) async fn plan(
     h: &Holdfast,
@@ -81,7 +104,7 @@ pub(super) async fn plan(
 ) -> Result<CollectionReport, OperationError> {
     let mut references = References::default();
     references.read(&h.repository, gone).await?;
-    Ok(found(&unreferenced(&h.repository, &references, now).await?))
+    Ok(found(&unreferenced(&h.repository, |key| references.contains(key), now).await?))
 }
 
 /// Removes what no backup refers to.
@@ -91,9 +114,9 @@ pub(super) async fn collect(
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    let mut references = References::default();
-    references.read(of.repository(h), &BTreeSet::new()).await?;
-    let candidates = unreferenced(of.repository(h), &references, now).await?;
+    let mut references = Kept::default();
+    references.read(h, of).await?;
+    let candidates = unreferenced(of.repository(h), |key| references.contains(key), now).await?;
     let mut report = found(&candidates);
     if candidates.is_empty() || is_late(limits) {
         return Ok(report);
@@ -123,7 +146,7 @@ fn found(candidates: &[ObjectInfo]) -> CollectionReport {
 
 async fn unreferenced(
     repository: &Repository,
-    references: &References,
+    is_referred_to: impl Fn(&ObjectKey) -> bool,
     now: Timestamp,
 ) -> Result<Vec<ObjectInfo>, OperationError> {
     let mut found = Vec::new();
@@ -131,7 +154,7 @@ async fn unreferenced(
         let mut objects = repository.store().list(folder);
         while let Some(object) = objects.try_next().await? {
             let is_old = now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
-            if is_old && !references.contains(&object.key) {
+            if is_old && !is_referred_to(&object.key) {
                 found.push(object);
             }
             if found.len() == MOST {
@@ -146,14 +169,14 @@ async fn remove(
     h: &Holdfast,
     of: Of<'_>,
     hold: &Hold,
-    references: &mut References,
+    references: &mut Kept,
     candidates: &[ObjectInfo],
     now: Timestamp,
     report: &mut CollectionReport,
 ) -> Result<(), OperationError> {
     let repository = of.repository(h);
     // Committed between the long look and the lease.
-    Box::pin(hold.guard(references.read(repository, &BTreeSet::new()))).await?;
+    Box::pin(hold.guard(references.read(h, of))).await?;
     for batch in candidates.chunks(BATCH) {
         if hold.is_over() {
             tracing::info!(left = report.unreferenced - report.deleted, "the rest is left to the next run");
