@@ -63,6 +63,10 @@ async fn what_is_as_it_should_be_is_said_part_by_part_and_nothing_is_left_behind
     let second = place.env["BACKUP_CLOUD_BUCKET"].clone();
     place.holdfast(&["init", "--store", &format!("s3://{second}")]).expect(0);
     assert_told(&complaints(&examined(&place, 1)), "bad second store: ", &[&second, "BACKUP_CLOUD_BUCKET"]);
+    for file in ["repository.json", "repository.copy.json"] {
+        let deleting = holdfast_testing::s3_client().delete_object().bucket(&place.bucket);
+        deleting.key(format!("second/{file}")).send().await.unwrap();
+    }
 
     place.env.remove("BACKUP_CLOUD_BUCKET");
     let told = place.holdfast(&["doctor"]).expect(0).text();
