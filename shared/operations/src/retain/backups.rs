@@ -3,7 +3,7 @@
 //! Each deletion is decided anew, by what the policy and the catalogue say right before it: a verification that failed
 //! meanwhile, a policy that changed, or another run that is at it too, count.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use holdfast_catalog::{CatalogError, JobChange, JobFilter};
 use holdfast_domain::{
@@ -166,10 +166,14 @@ const ALL_LOST: &str = "the store holds none of the backups that the catalogue k
 
 /// `false` where retention had deleted it meanwhile.
 async fn settle_lost(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
+    let mut hint = "where the bucket keeps versions, remove the manifest's delete marker to bring it back".to_owned();
+    if let Some(second) = &h.settings.cloud.location {
+        let _ = write!(hint, "; its second copy is kept: `holdfast verify {id} --store {second}`");
+    }
     let error = JobFailure {
         code: FailureCode::StoreCorrupt,
         message: "its manifest is not in the store any more: it was deleted by hand, or lost".to_owned(),
-        hint: Some("where the bucket keeps versions, remove the manifest's delete marker to bring it back".to_owned()),
+        hint: Some(hint),
     };
     let change = JobChange { error: Some(error), ..JobChange::default() };
     match h.catalog.transition(id, JobStatus::Deleted, change, None).await {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use holdfast_domain::{ObjectKey, settings::Directories};
+use holdfast_domain::{BackupId, ObjectKey, settings::Directories};
 
 use super::errors::{invalid, is_absent, translate};
 use crate::StoreError;
@@ -155,10 +155,17 @@ pub(super) fn check_readable(key: &str, area: Area<'_>) -> Result<(), StoreError
         return Ok(());
     }
     let mut entries = fs::read_dir(area.directory).map_err(|error| absent(key, area, &error))?;
-    if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOST_AND_FOUND)) {
+    if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(is_own))) {
         return Ok(());
     }
-    Err(not_ready(key, area, "is empty"))
+    Err(not_ready(key, area, "holds nothing of a repository"))
+}
+
+/// Whether a name at the top of a place is one that a repository has there.
+fn is_own(name: &str) -> bool {
+    const NAMES: [&str; 7] =
+        ["repository.json", "repository.copy.json", "database", "content", "objects", "dags", "incoming"];
+    NAMES.contains(&name) || name.parse::<BackupId>().is_ok()
 }
 
 /// That the place was made ready.
