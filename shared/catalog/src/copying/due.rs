@@ -27,6 +27,8 @@ pub struct Uncopied {
     pub touched_at: Option<Timestamp>,
     /// Whether a run has it.
     pub is_held: bool,
+    /// Whether a repair of it was begun that has not ended well.
+    pub to_repair: bool,
 }
 
 /// A copy that somebody is, or was, at.
@@ -60,6 +62,8 @@ struct Work {
     attempts: u32,
     #[serde(default)]
     upload: Option<Upload>,
+    #[serde(default)]
+    to_repair: bool,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +95,7 @@ impl Catalog {
                 attempts: work.map_or(0, |work| work.attempts),
                 touched_at: work.map(|work| work.touched_at),
                 is_held: work.is_some_and(|work| work.run.is_some()),
+                to_repair: work.is_some_and(|work| work.to_repair),
                 copy: row.copy,
             }
         };
@@ -142,7 +147,7 @@ impl Catalog {
         let collection = self.collection(JOBS);
         let wanted = doc! {
             "completedAt": 1, "copy": 1, "copyWork.run": 1, "copyWork.touchedAt": 1, "copyWork.attempts": 1,
-            "copyWork.upload.uploadId": 1,
+            "copyWork.upload.uploadId": 1, "copyWork.toRepair": 1,
         };
         let newest_first = doc! { "createdAt": -1, "_id": -1 };
         let find = collection.find(filter).sort(newest_first).limit(i64::from(limit)).projection(wanted);

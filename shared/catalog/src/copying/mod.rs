@@ -29,6 +29,8 @@ pub struct CopyWork {
     pub bytes: u64,
     /// The object that is being sent in parts.
     pub upload: Option<CopyUpload>,
+    /// Whether a repair was begun that has not ended well: what is there is not to be judged by its size any more.
+    pub to_repair: bool,
 }
 
 /// An upload that goes on in the next run.

@@ -67,8 +67,11 @@ impl<'a> Copier<'a> {
         progress: &'a (dyn Fn(u64, u64) + Sync),
     ) -> Self {
         // What an earlier run saw by its size alone is to be read.
-        let items = if mode == CopyMode::Repair { 0 } else { work.items };
-        let state = Mutex::new(State { work: CopyWork { items, ..work }, ..State::default() });
+        let work = match mode {
+            CopyMode::Missing => work,
+            CopyMode::Repair => CopyWork { items: 0, to_repair: true, ..work },
+        };
+        let state = Mutex::new(State { work, ..State::default() });
         Self { primary, second, id, mode, checker: Checker::new(primary), state, progress }
     }
 

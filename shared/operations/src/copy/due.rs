@@ -67,6 +67,10 @@ fn is_due(backup: &Uncopied, store: &str, now: Timestamp) -> bool {
         return false;
     }
     let Some(copy) = backup.copy.as_ref().filter(|copy| copy.store == store) else { return true };
+    // Whoever began to repair it goes on, from where there is no deadline; until then it becomes overdue.
+    if backup.to_repair {
+        return false;
+    }
     match copy.status {
         CopyStatus::Failed => since(copy.at) >= wait_after(backup.attempts),
         CopyStatus::Pending => since(copy.at) >= BEGINS_WITHIN,
@@ -96,6 +100,7 @@ mod tests {
             attempts,
             touched_at: Some(now() - ago),
             is_held: status == CopyStatus::Running,
+            to_repair: false,
         }
     }
 
@@ -127,6 +132,8 @@ mod tests {
         ] {
             assert_eq!(is_due(&uncopied(status, ago, attempts), STORE, now()), due, "{status} {ago} {attempts}");
         }
+        let broken = Uncopied { to_repair: true, ..uncopied(Failed, minutes(60 * 24), 1) };
+        assert!(!is_due(&broken, STORE, now()), "its repair failed");
         let elsewhere = uncopied(Completed, minutes(1), 0);
         assert!(is_due(&elsewhere, "az://account/second/", now()), "it is in another store");
     }

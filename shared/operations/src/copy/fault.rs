@@ -28,10 +28,7 @@ pub enum CopyFault {
         ours: RepositoryId,
     },
     /// Its `repository.json` is of the same repository, and not what it should be.
-    #[error(
-        "{file} in the second store {location} {problem}. Nothing was written: find out who changed it; \
-         `holdfast copy --repair` puts that of the first store in its place"
-    )]
+    #[error("{file} in the second store {location} {problem}. Nothing was written: find out who changed it")]
     RepositoryFile {
         /// Where it is.
         location: String,

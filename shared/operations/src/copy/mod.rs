@@ -88,7 +88,10 @@ pub async fn copy_backup(
         }
     };
     tracing::info!(backupId = %id, store = %second.location(), "the backup is copied");
-    let copier = Copier::new(&h.repository, second, id, mode, claim.earlier(), progress);
+    let earlier = claim.earlier();
+    // What a repair found altered and could not mend has the right size.
+    let mode = if earlier.to_repair { CopyMode::Repair } else { mode };
+    let copier = Copier::new(&h.repository, second, id, mode, earlier, progress);
     let ended = claim.watch(&copier, limits).await;
     settle(&claim, &copier, ended).await
 }

@@ -14,8 +14,10 @@ use super::{
 };
 use crate::OperationError;
 
-/// Parts under way at a time.
+/// Parts under way at a time; of larger ones than [`LARGE_PART`] one.
 const PARTS_AT_A_TIME: usize = 3;
+/// Objects of 640 GiB and more have them.
+const LARGE_PART: u64 = 64 << 20;
 
 impl Copier<'_> {
     /// Sends an object that is not there, each byte judged before it leaves.
@@ -65,7 +67,8 @@ impl Copier<'_> {
         let id = UploadId(upload.upload_id.clone());
         let missing = |number: &u32| upload.parts.iter().all(|part| part.number != *number);
         let sending = (1..=parts_in(&upload)).filter(missing).map(|number| self.part(judge, &id, &upload, number));
-        stream::iter(sending.collect::<Vec<_>>()).buffer_unordered(PARTS_AT_A_TIME).try_collect::<Vec<()>>().await?;
+        let at_a_time = if upload.part_bytes > LARGE_PART { 1 } else { PARTS_AT_A_TIME };
+        stream::iter(sending.collect::<Vec<_>>()).buffer_unordered(at_a_time).try_collect::<Vec<()>>().await?;
         let mut parts = self.work().upload.map(|upload| upload.parts).unwrap_or_default();
         parts.sort_by_key(|part| part.number);
         let parts: Vec<UploadedPart> = parts.into_iter().map(uploaded).collect();

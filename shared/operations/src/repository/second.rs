@@ -35,7 +35,9 @@ impl Repository {
             match self.file_there(&key).await? {
                 Some((Ok(theirs), _)) if theirs.id != ours.id => return Err(self.of_another(ours, &theirs.id)),
                 Some((Ok(_), _)) => is_known = true,
-                Some((Err(problem), _)) if mode == CopyMode::Missing => return Err(self.bad_file(&key, problem)),
+                Some((Err(problem), _)) if mode == CopyMode::Missing => {
+                    return Err(self.bad_file(&key, format!("{problem}{MENDED_BY_REPAIR}")));
+                }
                 _ => {}
             }
         }
@@ -82,15 +84,18 @@ impl Repository {
                 Some((Ok(there), _)) if there.covers(&new) => return Ok(()),
                 Some((there, etag)) if mode == CopyMode::Repair => {
                     if let Ok(there) = there {
+                        if let Some(epoch) = epoch_lost(&new, &there) {
+                            return Err(second.bad_file(key, format!("lists the key epoch {epoch}, {LAST_WRAP}")));
+                        }
                         self.expect_wrapped_well(&new, &there).await?;
                     }
                     PutMode::IfUnchanged(etag)
                 }
                 Some((Ok(_), _)) => {
-                    let problem = "has keys that the first store's does not have, or other ones".to_owned();
-                    return Err(second.bad_file(key, problem));
+                    let problem = "has keys that the first store's does not have, or other ones";
+                    return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}")));
                 }
-                Some((Err(problem), _)) => return Err(second.bad_file(key, problem)),
+                Some((Err(problem), _)) => return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}"))),
             };
             match second.store().put(key, bytes.clone(), put).await {
                 Ok(_) => {
@@ -144,4 +149,16 @@ impl Repository {
         let (location, ours, theirs) = (self.location().to_string(), ours.id.clone(), theirs.clone());
         CopyFault::AnotherRepository { location, theirs, ours }.into()
     }
+}
+
+const MENDED_BY_REPAIR: &str = "; `holdfast copy --repair` puts that of the first store in its place";
+
+/// Why even a repair leaves such a file.
+const LAST_WRAP: &str = "which the first store's does not, so that what is encrypted under it would not open any more: \
+                         bring that back in the first store";
+
+/// An epoch that would be lost with the file that is there.
+fn epoch_lost(new: &RepositoryFile, there: &RepositoryFile) -> Option<u32> {
+    let is_kept = |epoch: u32| new.epochs.iter().any(|kept| kept.epoch == epoch);
+    there.epochs.iter().map(|epoch| epoch.epoch).find(|epoch| !is_kept(*epoch))
 }

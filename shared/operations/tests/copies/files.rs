@@ -137,3 +137,21 @@ async fn a_file_that_was_altered_is_named_and_mended_when_asked_for() {
     }
     f.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_only_the_second_store_lists_is_never_replaced() {
+    let f = Fixture::new(ENCRYPTED).await;
+    f.fill(3).await;
+    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    copied(&f.holdfast, &second.repository, &id).await;
+    let mut longer: RepositoryFile = serde_json::from_slice(&second.object(&ObjectKey::repository()).await).unwrap();
+    let mut newer = longer.epochs[0].clone();
+    newer.epoch = 2;
+    longer.epochs = vec![newer];
+    let longer = serde_json::to_vec(&longer).unwrap();
+    second.replace(&ObjectKey::repository(), longer.clone()).await;
+    let refused = repaired(&f.holdfast, &second.repository, &id).await.unwrap_err().to_string();
+    assert!(refused.contains("epoch 2") && refused.contains("Nothing was written"), "{refused}");
+    assert!(second.object(&ObjectKey::repository()).await == longer);
+    f.remove().await;
+}

@@ -1,14 +1,15 @@
 //! A corrupted copy is named by verification, and mended from the first store; never from what is wrong there too, and
 //! never the other way round.
 
-use holdfast_domain::{BackupId, ObjectKey, VerificationLevel, VerificationStatus};
-use holdfast_operations::{CopyFault, Holdfast, OperationError};
+use holdfast_domain::{BackupId, CopyStatus, ObjectKey, Timestamp, VerificationLevel, VerificationStatus};
+use holdfast_operations::{CopyFault, Holdfast, OperationError, copies_due};
 use holdfast_storage::Store as _;
 use holdfast_testing::{Fault, FaultStore, Operation};
+use jiff::SignedDuration;
 
 use crate::{
     fixture::{Fixture, KEY, noise},
-    second::{Second, copied, over, read, repaired, step},
+    second::{Second, copied, over, read, repaired, step, told},
 };
 
 /// A copy of a content backup with a file of two parts, and the keys of all that is of it.
@@ -105,6 +106,12 @@ async fn what_is_wrong_in_both_stores_is_left_in_both() {
         assert!(matches!(refused, OperationError::Corrupt { .. }), "{refused}");
         assert!(refused.to_string().contains(key.as_str()), "{refused}");
         assert!(second.object(&key).await == here && f.object(&key).await == there, "nothing was touched");
+        // Its size is right: a run that looks at no more than that does not call the copy whole.
+        assert!(matches!(step(&f.holdfast, &second.repository, &id).await, Err(OperationError::Corrupt { .. })));
+        assert_eq!(told(&f.holdfast, &id).await.0, CopyStatus::Failed);
+        let in_days = Timestamp::now() + SignedDuration::from_hours(48);
+        let due = copies_due(&f.holdfast, &second.repository, in_days).await.unwrap();
+        assert_eq!((due.due, due.overdue), (Vec::new(), vec![id.clone()]), "it waits for whoever repairs it");
         f.replace(&key, good).await;
         repaired(&f.holdfast, &second.repository, &id).await.unwrap();
     }
