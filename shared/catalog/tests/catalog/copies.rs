@@ -31,7 +31,7 @@ fn work(id: &BackupId) -> CopyWork {
     };
     let (part_bytes, upload_id, parts) = (8_388_608, "upload".to_owned(), vec![part(2), part(1)]);
     let upload = CopyUpload { key, size: 6_000_000_000, part_bytes, upload_id, parts };
-    CopyWork { attempts: 2, items: 7, bytes: 5_000_000_000, upload: Some(upload) }
+    CopyWork { attempts: 2, items: 7, bytes: 5_000_000_000, upload: Some(upload), to_repair: true }
 }
 
 fn ended(status: CopyStatus, at: Timestamp) -> JobCopy {
