@@ -13,6 +13,7 @@ mod exit_codes;
 mod files;
 mod full;
 mod here;
+mod here_bad_days;
 mod interrupts;
 mod keys;
 mod place;
