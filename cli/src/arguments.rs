@@ -42,7 +42,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Where backups are, in place of `BACKUP_STORE`
-    #[arg(long, global = true, value_name = "s3://BUCKET/PREFIX|file:///DIRECTORY", value_parser = store)]
+    #[arg(long, global = true, value_name = "s3://BUCKET/PREFIX|file:///DIRECTORY|gs://…|az://…", value_parser = store)]
     pub(crate) store: Option<StoreLocation>,
 }
 

@@ -1,33 +1,34 @@
 //! Ctrl-C, and the polite way of service managers to say the same.
 
-use tokio::signal;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ready at the next SIGINT or SIGTERM. From the first call on, neither ends the process by itself.
-pub(crate) async fn next() {
-    tokio::select! {
-        () = or_never(signal::ctrl_c()) => {}
-        () = terminated() => {}
+/// SIGINT and SIGTERM from now on: neither ends the process by itself any more, and none is lost between two calls.
+pub(crate) struct Interrupts([Option<Signal>; 2]);
+
+impl Interrupts {
+    /// Where one cannot be listened to, it ends the process as ever.
+    pub(crate) fn listen() -> Self {
+        Self([SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()))
     }
-}
 
-#[cfg(unix)]
-async fn terminated() {
-    match signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        Ok(mut signal) => {
-            signal.recv().await;
+    /// Ready at the next one.
+    pub(crate) async fn next(&mut self) {
+        let [interrupt, terminate] = &mut self.0;
+        tokio::select! {
+            () = received(interrupt.as_mut()) => {}
+            () = received(terminate.as_mut()) => {}
         }
-        // Where it cannot be listened to, it ends the process as ever.
-        Err(_) => std::future::pending().await,
     }
 }
 
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
-}
-
-async fn or_never(signal: impl Future<Output = std::io::Result<()>>) {
-    if signal.await.is_err() {
+async fn received(signal: Option<&mut Signal>) {
+    let Some(signal) = signal else { return std::future::pending().await };
+    if signal.recv().await.is_none() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Ready at the first one, for whoever waits for no second.
+pub(crate) async fn next() {
+    Interrupts::listen().next().await;
 }

@@ -189,8 +189,9 @@ fn names(ids: &[BackupId]) -> String {
     }
 }
 
-const LIMITS: &str = "No store knows, and so the catalogue does not: backups that failed or were deleted, results of \
-                      verification, stored retention policies.";
+const LIMITS: &str = "No backup knows, and so the catalogue does not: backups that failed or were deleted, results of \
+                      verification, stored retention policies. The newest object under exports/, if `holdfast export` \
+                      ever wrote one, has them for reading.";
 
 fn retention(deletes: u64) -> String {
     if deletes == 0 {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::place::Place;
+use crate::place::{Place, uri_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_shown_stored_and_removed() {
@@ -58,5 +58,31 @@ async fn what_goes_is_said_first_and_deleted_when_confirmed() {
     assert_eq!(place.json(&["list"]).len(), 1);
     let again = place.json(&["cleanup", "--yes"]);
     assert_eq!((&again[0]["database"]["deleted"], &again[0]["database"]["retained"]), (&json!([]), &json!(1)));
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_of_nothing_never_push_out_the_last_that_holds_something() {
+    let mut place = Place::initialised().await;
+    let empty = uri_of(&holdfast_testing::unique("misspelt"));
+    let right = place.env.insert("MONGODB_URI", empty.clone()).unwrap();
+    let before = place.back_up();
+    place.env.insert("MONGODB_URI", right);
+    let real = place.back_up();
+    place.env.insert("MONGODB_URI", empty);
+    let after = place.back_up();
+    place.holdfast(&["policy", "set", "database", "--max-count", "1", "--min-count", "1"]).expect(0);
+    let plan = place.json(&["cleanup", "--dry-run"]).remove(0);
+    let told: Vec<_> = plan["plan"]["database"]["backups"].as_array().unwrap().iter().collect();
+    let ids: Vec<_> = told.iter().map(|backup| backup["backupId"].as_str().unwrap()).collect();
+    assert_eq!(ids, [&after, &real, &before]);
+    let (good, verdicts): (Vec<_>, Vec<_>) =
+        told.iter().map(|backup| (backup["isGood"].clone(), backup["verdict"].clone())).unzip();
+    assert_eq!(json!(good), json!([false, true, true]));
+    assert_eq!(json!(verdicts), json!(["keep", "keep", "delete"]));
+    assert!(told[0]["reasons"].to_string().contains("it holds nothing"), "{}", told[0]);
+    place.holdfast(&["cleanup", "--yes"]).expect(0);
+    place.holdfast(&["verify", &real, "--level", "structure"]).expect(0);
+    assert_eq!(place.json(&["status"])[0]["statistics"]["database"]["lastGoodBackup"]["backupId"], json!(real));
     place.remove().await;
 }

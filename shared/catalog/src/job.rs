@@ -96,6 +96,22 @@ impl Catalog {
         Ok(self.newest(filter.document(), 0, LOOK_AT).await?.into_iter().next())
     }
 
+    /// The newest completed job of this type whose row does not say that nothing is in it.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn newest_filled(&self, kind: BackupType) -> Result<Option<Job>, CatalogError> {
+        const LOOK_AT: u32 = 10;
+        let mut filter = JobFilter { backup_type: Some(kind), status: Some(JobStatus::Completed) }.document();
+        let is_filled = vec![
+            doc! { "namespaces": Bson::Null, "items": Bson::Null },
+            doc! { "namespaces.documents": { "$gt": 0 } },
+            doc! { "items.expected": { "$gt": 0 } },
+        ];
+        filter.insert("$or", is_filled);
+        Ok(self.newest(filter, 0, LOOK_AT).await?.into_iter().next())
+    }
+
     /// The first job of this type that there ever was, if its row can be read.
     ///
     /// # Errors

@@ -25,6 +25,19 @@ pub struct JobStanding {
     pub error: Option<FailureCode>,
     /// Whether a verification failed, and no later one that went as deep has passed.
     pub verification_failed: bool,
+    /// Whether its row says that nothing is in it: no document, or no content item.
+    pub is_empty: bool,
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    #[serde(default)]
+    documents: u64,
+}
+
+#[derive(Deserialize)]
+struct Items {
+    expected: u64,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +47,8 @@ struct Row {
     status: JobStatus,
     error: Option<JobFailure>,
     verification: Option<JobVerification>,
+    namespaces: Option<Vec<Namespace>>,
+    items: Option<Items>,
 }
 
 impl Catalog {
@@ -48,9 +63,9 @@ impl Catalog {
     ) -> Result<BTreeMap<BackupId, Result<JobStanding, CatalogError>>, CatalogError> {
         let among: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
         let collection = self.collection(JOBS);
-        let find = collection
-            .find(doc! { "_id": { "$in": among.clone() } })
-            .projection(doc! { "status": 1, "error": 1, "verification": 1 });
+        let find = collection.find(doc! { "_id": { "$in": among.clone() } }).projection(doc! {
+            "status": 1, "error": 1, "verification": 1, "namespaces.documents": 1, "items.expected": 1,
+        });
         let rows: Vec<Document> = call("read jobs", async { find.await?.try_collect().await }).await?;
         let verified = self.deepest_failures(among).await?;
         let standing = |row: Document| {
@@ -91,5 +106,7 @@ fn standing(row: Row, verified: &BTreeMap<BackupId, Option<VerificationLevel>>) 
         Some(failed) => failed.is_some(),
         None => row.verification.is_some_and(|newest| newest.status == VerificationStatus::Failed),
     };
-    JobStanding { status: row.status, error: row.error.map(|error| error.code), verification_failed }
+    let no_documents = row.namespaces.is_some_and(|held| held.iter().all(|namespace| namespace.documents == 0));
+    let is_empty = no_documents || row.items.is_some_and(|items| items.expected == 0);
+    JobStanding { status: row.status, error: row.error.map(|error| error.code), verification_failed, is_empty }
 }

@@ -297,9 +297,13 @@ pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp
 }
 
 /// When the next backup of this type is due: an interval after the last good one, or after the first that was asked for;
-/// none where none was.
+/// none where none was. Once there was a backup of something, one of nothing is not good: its source was wiped or misnamed.
 pub(crate) async fn due_at(h: &Holdfast, kind: BackupType) -> Result<Option<Timestamp>, OperationError> {
-    let last = match h.catalog.newest_completed(kind).await? {
+    let good = match h.catalog.newest_filled(kind).await? {
+        Some(job) => Some(job),
+        None => h.catalog.newest_completed(kind).await?,
+    };
+    let last = match good {
         Some(job) => Some(job),
         None => h.catalog.oldest(kind).await?,
     };

@@ -19,7 +19,7 @@ use self::{alone::Alone, screen::Screen};
 use crate::{
     environment,
     failure::{Exit, Failure},
-    interrupt,
+    interrupt::Interrupts,
     output::Output,
     session::Session,
 };
@@ -73,11 +73,12 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     };
     let screen = Arc::new(Screen::default());
     let holdfast = session.holdfast(Arc::clone(&screen) as Arc<dyn Observer>).await?;
+    let mut interrupts = Interrupts::listen();
     let begun = tokio::select! {
         begun = when_free(&holdfast, kind, wait, &screen) => begun?,
-        () = interrupt::next() => return Err(Failure::new(Exit::Interrupted, "interrupted before anything was begun")),
+        () = interrupts.next() => return Err(Failure::new(Exit::Interrupted, "interrupted before anything was begun")),
     };
-    let ends = to_their_ends(&holdfast, &begun, &screen, output).await;
+    let ends = to_their_ends(&holdfast, &begun, &screen, &mut interrupts, output).await;
     screen.clear();
     told::tell(&holdfast, &begun, ends?, output).await
 }
@@ -135,12 +136,18 @@ async fn begin(h: &Holdfast, kind: BackupType) -> Result<Begun, OperationError> 
 }
 
 /// Runs all of it. At the first Ctrl-C it is cancelled, and runs on until it has cleaned up after itself.
-async fn to_their_ends(h: &Holdfast, begun: &Begun, screen: &Screen, output: Output) -> Result<Vec<End>, Failure> {
+async fn to_their_ends(
+    h: &Holdfast,
+    begun: &Begun,
+    screen: &Screen,
+    interrupts: &mut Interrupts,
+    output: Output,
+) -> Result<Vec<End>, Failure> {
     let id = &begun.id;
     let mut work = Box::pin(join_all(begun.parts.iter().map(|job| to_its_end(h, job, screen))));
     tokio::select! {
         ends = &mut work => return Ok(ends),
-        () = interrupt::next() => output.note(&format!("cancelling {id}; Ctrl-C again exits at once, and leaves the rest to the hourly sweep")),
+        () = interrupts.next() => output.note(&format!("cancelling {id}; Ctrl-C again exits at once, and leaves the rest to the hourly sweep, or to `holdfast cleanup` where there is none")),
     }
     let cancelled = async {
         let (ends, cancelled) = tokio::join!(work, cancel(h, id, Timestamp::now()));
@@ -152,7 +159,7 @@ async fn to_their_ends(h: &Holdfast, begun: &Begun, screen: &Screen, output: Out
     };
     tokio::select! {
         ends = cancelled => Ok(ends),
-        () = interrupt::next() => Err(Failure::new(Exit::Interrupted, format!("interrupted; {id} was cancelled and may not have cleaned up yet"))),
+        () = interrupts.next() => Err(Failure::new(Exit::Interrupted, format!("interrupted; {id} was cancelled and may not have cleaned up yet"))),
     }
 }
 

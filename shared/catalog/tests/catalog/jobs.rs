@@ -1,6 +1,6 @@
 use bson::doc;
 use holdfast_catalog::{CatalogError, JobChange, JobFilter};
-use holdfast_domain::{BackupType, JobStatus};
+use holdfast_domain::{BackupType, JobStatus, NamespaceCount};
 
 use crate::harness::{at, id, job, on_catalog};
 
@@ -104,6 +104,28 @@ async fn a_row_broken_by_hand_is_named_by_get_and_left_out_of_lists() {
                 "{error}"
             );
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backup_of_nothing_is_no_filled_one_and_one_of_which_nothing_is_said_is() {
+    on_catalog(async |fixture| {
+        let held = |documents| Some(vec![NamespaceCount { namespace: "a.b".to_owned(), documents }]);
+        let (mut filled, mut ids) = (Vec::new(), Vec::new());
+        for (number, namespaces) in [(1, None), (2, held(7)), (3, held(0)), (4, Some(Vec::new()))] {
+            let id = fixture.pending(number).await;
+            let change = JobChange { namespaces, ..JobChange::default() };
+            fixture.catalog.transition(&id, JobStatus::Running, JobChange::default(), None).await.unwrap();
+            fixture.catalog.transition(&id, JobStatus::Completed, change, None).await.unwrap();
+            filled.push(fixture.catalog.newest_filled(BackupType::Database).await.unwrap().unwrap().backup_id);
+            ids.push(id);
+        }
+        assert_eq!(filled, [&ids[0], &ids[1], &ids[1], &ids[1]].map(Clone::clone));
+        let standings = fixture.catalog.standings(&ids).await.unwrap();
+        let is_empty: Vec<bool> = ids.iter().map(|id| standings[id].as_ref().unwrap().is_empty).collect();
+        assert_eq!(is_empty, [false, false, true, true]);
+        assert_eq!(fixture.catalog.newest_filled(BackupType::Content).await.unwrap(), None);
     })
     .await;
 }

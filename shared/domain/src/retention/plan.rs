@@ -13,6 +13,8 @@ use crate::{BackupId, JobStatus};
 pub enum Standing {
     /// Its manifest is there, its job is completed, and no verification has failed: it counts towards a keep.
     Good,
+    /// It is complete and holds nothing, though an earlier good one holds something: the source was wiped, or misnamed.
+    Empty,
     /// Its newest verification failed.
     VerificationFailed,
     /// Its manifest is there, and its job says that it did not become a backup.
@@ -87,6 +89,8 @@ pub enum RetentionReason {
         /// `maxCount`.
         max_count: u32,
     },
+    /// It counts towards nothing, because it holds nothing and an earlier one does.
+    Empty,
     /// It counts towards nothing, because its verification failed.
     VerificationFailed,
     /// It counts towards nothing, because its job is not completed.
@@ -118,6 +122,7 @@ impl fmt::Display for RetentionReason {
                 f.write_str("there is a newer good one, and one is the most that is kept")
             }
             Self::TooMany { max_count } => write!(f, "there are {max_count} newer good ones, the most that are kept"),
+            Self::Empty => f.write_str("it holds nothing, and an earlier good one does, so it counts towards nothing"),
             Self::VerificationFailed => f.write_str("its verification failed, so it counts towards nothing"),
             Self::NotCompleted(status) => write!(f, "its job is {status}, so it counts towards nothing"),
         }
@@ -209,6 +214,7 @@ impl Counted {
                 self.newer_good += 1;
                 settle(keeps, past, None)
             }
+            (Standing::Empty, Some(policy)) => self.decide_on_bad(candidate, policy, RetentionReason::Empty),
             (Standing::VerificationFailed, Some(policy)) => {
                 self.decide_on_bad(candidate, policy, RetentionReason::VerificationFailed)
             }

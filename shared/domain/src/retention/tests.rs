@@ -123,6 +123,7 @@ fn standings() -> impl Strategy<Value = Standing> {
     prop_oneof![
         6 => Just(Standing::Good),
         2 => Just(Standing::VerificationFailed),
+        1 => Just(Standing::Empty),
         1 => Just(Standing::NotCompleted(JobStatus::Failed)),
         1 => Just(Standing::InUse(JobStatus::Committing)),
         1 => Just(Standing::Deleting),

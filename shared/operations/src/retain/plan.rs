@@ -130,7 +130,19 @@ async fn candidates(h: &Holdfast, inventory: &Inventory) -> Result<Vec<Retention
         let mut standings = h.catalog.standings(&ids).await?;
         candidates.extend(page.iter().map(|(id, stored)| candidate(id, stored, standings.remove(id))));
     }
+    of_an_empty_source(&mut candidates);
     Ok(candidates)
+}
+
+/// Backups of nothing are good ones where there never was anything: before the first good one that holds something.
+fn of_an_empty_source(candidates: &mut [RetentionCandidate]) {
+    let good = candidates.iter().filter(|candidate| candidate.standing == Standing::Good);
+    let first = good.map(|candidate| candidate.created_at).min();
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.standing == Standing::Empty) {
+        if first.is_none_or(|first| candidate.created_at < first) {
+            candidate.standing = Standing::Good;
+        }
+    }
 }
 
 fn candidate(id: &BackupId, stored: &Stored, job: Option<Result<JobStanding, CatalogError>>) -> RetentionCandidate {
@@ -154,6 +166,7 @@ fn standing(job: &JobStanding) -> Standing {
         JobStatus::Deleted => Standing::Deleting,
         status if status.is_active() => Standing::InUse(status),
         JobStatus::Completed if job.verification_failed => Standing::VerificationFailed,
+        JobStatus::Completed if job.is_empty => Standing::Empty,
         JobStatus::Completed => Standing::Good,
         status => Standing::NotCompleted(status),
     }

@@ -112,8 +112,12 @@ async fn last_good(h: &Holdfast, kind: BackupType, now: Timestamp) -> Result<Opt
     let (jobs, _) = h.catalog.list(filter, 1, LOOK_AT).await?;
     let ids: Vec<BackupId> = jobs.iter().map(|job| job.backup_id.clone()).collect();
     let standings = h.catalog.standings(&ids).await?;
-    let is_good = |job: &Job| matches!(standings.get(&job.backup_id), Some(Ok(known)) if !known.verification_failed);
-    Ok(jobs.into_iter().find(is_good).map(|job| GoodBackup {
+    let is_sound = |job: &&Job| matches!(standings.get(&job.backup_id), Some(Ok(known)) if !known.verification_failed);
+    let is_filled = |job: &&Job| matches!(standings.get(&job.backup_id), Some(Ok(known)) if !known.is_empty);
+    let mut sound = jobs.iter().filter(is_sound);
+    // One of nothing is good only where there never was anything.
+    let good = sound.clone().find(is_filled).or_else(|| sound.next());
+    Ok(good.cloned().map(|job| GoodBackup {
         backup_id: job.backup_id,
         created_at: job.created_at,
         age_seconds: u64::try_from(now.duration_since(job.created_at).as_secs()).unwrap_or_default(),
