@@ -1,5 +1,7 @@
 //! What can go wrong with the store, sorted by what the caller can do about it.
 
+use std::error::Error;
+
 /// A call to the store that failed: `key` says on what (a prefix for lists), `cause` why.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -81,4 +83,18 @@ impl StoreError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
+}
+
+/// The error with its sources, in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let line = inner.to_string();
+        if !text.ends_with(&line) {
+            text = format!("{text}: {line}");
+        }
+        source = inner.source();
+    }
+    text
 }

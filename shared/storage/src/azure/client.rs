@@ -14,7 +14,7 @@ use super::{
     account::{Signed, VERSION},
     errors,
 };
-use crate::{StoreError, retry::Call};
+use crate::{StoreError, error::chain, retry::Call};
 
 /// Long enough for a slow resolver, short against a try's own limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub(super) fn http(container: &str) -> Result<reqwest::Client, StoreError> {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE)
         .build();
-    client.map_err(|error| StoreError::Unavailable { key: container.to_owned(), cause: errors::chain(&error) })
+    client.map_err(|error| StoreError::Unavailable { key: container.to_owned(), cause: chain(&error) })
 }
 
 /// A request before it is signed.

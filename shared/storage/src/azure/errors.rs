@@ -1,12 +1,10 @@
 //! From Azure's errors to what the caller can do: the one place that knows its codes.
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes>
 
-use std::error::Error;
-
 use reqwest::Response;
 use serde::Deserialize;
 
-use crate::StoreError;
+use crate::{StoreError, error::chain};
 
 /// No error is longer.
 const LONGEST: usize = 16 * 1024;
@@ -50,20 +48,6 @@ async fn read_some(mut answer: Response) -> String {
 /// A connection that did not come about, or broke.
 pub(super) fn broken(key: &str, error: &reqwest::Error) -> StoreError {
     StoreError::Unavailable { key: key.to_owned(), cause: chain(error) }
-}
-
-/// The error with its sources, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let line = inner.to_string();
-        if !text.ends_with(&line) {
-            text = format!("{text}: {line}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 fn of_answer(key: &str, code: &str, status: u16, cause: String) -> StoreError {

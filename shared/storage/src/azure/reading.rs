@@ -8,10 +8,11 @@ use futures_util::{StreamExt, stream, stream::BoxStream};
 use holdfast_domain::ObjectKey;
 use reqwest::Method;
 
-use super::{AzureStore, answers::Seen, client::Request, errors::chain};
+use super::{AzureStore, answers::Seen, client::Request};
 use crate::{
     RetryPolicy, StoreError,
     body::{Answer, Origin, begins_at},
+    error::chain,
     retry::Call,
 };
 

@@ -7,7 +7,7 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-use crate::StoreError;
+use crate::{StoreError, error::chain};
 
 /// What the SDK's error on `key` means.
 pub(super) fn translate<E>(key: &str, error: &SdkError<E, HttpResponse>) -> StoreError
@@ -22,20 +22,6 @@ where
         _ => Kind::Unavailable,
     };
     kind.error(key, cause(error))
-}
-
-/// The error with its sources, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let line = inner.to_string();
-        if !text.ends_with(&line) {
-            text = format!("{text}: {line}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 fn cause<E>(error: &SdkError<E, HttpResponse>) -> String

@@ -6,14 +6,11 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use holdfast_domain::ObjectKey;
 
-use super::{
-    S3Store,
-    errors::{chain, translate},
-    length,
-};
+use super::{S3Store, errors::translate, length};
 use crate::{
     RetryPolicy, StoreError,
     body::{Answer, Origin, begins_at},
+    error::chain,
     retry::Call,
 };
 
