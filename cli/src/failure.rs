@@ -30,6 +30,10 @@ pub(crate) enum Exit {
     Corrupt = 6,
     /// Something needed did not answer.
     Unreachable = 7,
+    /// Done in part: each part that is missing is named.
+    Incomplete = 8,
+    /// Done, and a person must decide something: a lost manifest, a new or suddenly empty source.
+    Attention = 9,
     /// Stopped from the keyboard.
     Interrupted = 130,
 }
@@ -45,6 +49,8 @@ Exit codes:
   5    refused: a backup is running, the target is not empty, not confirmed
   6    corrupt or not authentic: what was read is not what was written
   7    unreachable: the store, the database server or the catalogue did not answer
+  8    incomplete: a part is done, and each part that is not is named
+  9    done, but a person must act: a lost manifest, a new or suddenly empty source
   130  interrupted by a second Ctrl-C, or where there was nothing to undo";
 
 impl Exit {
@@ -59,6 +65,8 @@ impl Exit {
             Self::Refused => "refused",
             Self::Corrupt => "corrupt",
             Self::Unreachable => "unreachable",
+            Self::Incomplete => "incomplete",
+            Self::Attention => "attention",
             Self::Interrupted => "interrupted",
         }
     }
