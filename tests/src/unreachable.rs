@@ -46,7 +46,7 @@ async fn a_malformed_connection_string_is_told_as_such() {
 pub(crate) async fn fails(variant: &Variant, code: &str) -> Value {
     let began = Instant::now();
     let job = variant.api.settled(&variant.api.triggered().await).await;
-    assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(1), "it took {:?}", began.elapsed());
     assert_eq!((&job["status"], &job["error"]["code"]), (&json!("failed"), &json!(code)), "{job}");
     assert!(job["error"]["hint"].is_string(), "{job}");
     let stored = variant.keys().await;

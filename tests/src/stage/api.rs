@@ -7,7 +7,10 @@ use std::{
 
 use holdfast_testing::stack;
 use reqwest::{Client, Method};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// How long a job may go without progress.
+const WITHOUT_PROGRESS: Duration = Duration::from_mins(3);
 
 /// Who calls.
 #[derive(Debug, Clone, Copy)]
@@ -82,20 +85,20 @@ impl Api {
         self.get(&format!("/api/backups/jobs/{id}")).await.expect(200).data().clone()
     }
 
-    /// The job, once it is settled.
+    /// The job, once it is settled. The limit is a time without progress, so that a slow machine only takes longer.
     pub(crate) async fn settled(&self, id: &str) -> Value {
-        self.settled_within(Duration::from_mins(2), id).await
-    }
-
-    /// The same, of one that may take long.
-    pub(crate) async fn settled_within(&self, patience: Duration, id: &str) -> Value {
-        let began = Instant::now();
+        let mut seen = Value::Null;
+        let mut changed_at = Instant::now();
         loop {
             let job = self.job(id).await;
             if ["completed", "failed", "cancelled"].iter().any(|status| job["status"] == *status) {
                 return job;
             }
-            assert!(began.elapsed() < patience, "the job is not settled: {job}");
+            let progress = json!([job["status"], job["items"], job["progress"]]);
+            if progress != seen {
+                (seen, changed_at) = (progress, Instant::now());
+            }
+            assert!(changed_at.elapsed() < WITHOUT_PROGRESS, "the job makes no progress: {job}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -30,6 +30,9 @@ pub(crate) fn event(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// A slow machine gets so many times the patience that an idle one needs.
+const SLOWNESS: u32 = 4;
+
 /// Asks again and again until there is an answer.
 #[track_caller]
 pub(crate) fn until<T, F: Future<Output = Option<T>>>(
@@ -47,7 +50,7 @@ pub(crate) fn until<T, F: Future<Output = Option<T>>>(
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        let answer = tokio::time::timeout(patience, asking).await;
+        let answer = tokio::time::timeout(patience * SLOWNESS, asking).await;
         answer.unwrap_or_else(|_| panic!("{place}: {what} did not come about in {patience:?}"))
     }
 }
