@@ -15,8 +15,10 @@ use crate::environment::Environment;
 pub(crate) enum Purpose {
     /// Checking sources and the template.
     Check,
-    /// Running the local parts.
+    /// Running the local parts, with little to compile.
     Demo,
+    /// Measuring on the local parts.
+    Bench,
     /// Running the tests, which also try the stock tools that a restore by hand takes.
     Test,
 }
@@ -39,13 +41,15 @@ pub(crate) fn find(environment: &Environment, purpose: Purpose) -> Result<Prereq
         missing.push(("cc, a C compiler with its linker", manager.command("cc")));
     }
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
-        if purpose != Purpose::Demo && !succeeds(Command::new(environment.cargo()).args([subcommand, "--version"])) {
+        if matches!(purpose, Purpose::Check | Purpose::Test)
+            && !succeeds(Command::new(environment.cargo()).args([subcommand, "--version"]))
+        {
             missing.push((component, format!("rustup component add {component}")));
         }
     }
-    let needs_mongodb = purpose != Purpose::Check && environment.mongodb_uri().is_none();
-    let builds_mongodb = needs_mongodb && environment.find("mongod").is_none();
-    for (tool, needed) in [("c++", builds_mongodb), ("make", builds_mongodb || purpose == Purpose::Test)] {
+    let has_mongodb = environment.mongodb_uri().is_some() || environment.find("mongod").is_some();
+    let builds_mongodb = purpose == Purpose::Test || (purpose == Purpose::Bench && !has_mongodb);
+    for (tool, needed) in [("c++", builds_mongodb), ("make", builds_mongodb)] {
         if needed && environment.find(tool).is_none() {
             missing.push((tool, manager.command(tool)));
         }

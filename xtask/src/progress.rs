@@ -26,6 +26,13 @@ impl Step {
         Self { what, began: Instant::now(), spinner }
     }
 
+    /// Begins a step that runs while others print lines: it has no spinner.
+    pub(crate) fn begin_beside_others(what: impl Into<String>) -> Self {
+        let what = what.into();
+        eprintln!("· {what} …");
+        Self { what, began: Instant::now(), spinner: None }
+    }
+
     /// Says how far it is.
     pub(crate) fn at(&self, how_far: &str) {
         if let Some(spinner) = &self.spinner {

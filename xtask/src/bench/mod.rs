@@ -40,7 +40,7 @@ pub(crate) struct Options {
 
 /// Measures and prints.
 pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<ExitCode> {
-    let tools = tools::install(environment, &supervisor, Purpose::Demo).await?;
+    let tools = tools::install(environment, &supervisor, Purpose::Bench).await?;
     stack::build(environment, &supervisor, Build::Release).await?;
     let stack = Stack::start(&tools, supervisor, Build::Release, Copies::None).await?;
     let measured = measure(environment, &stack, options, &tools.program("python")).await;

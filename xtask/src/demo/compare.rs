@@ -36,12 +36,16 @@ pub(crate) async fn databases(client: &Client, left: &str, right: &str) -> Resul
 }
 
 impl Collection {
-    fn difference(&self, other: &Self) -> Option<&'static str> {
+    fn difference(&self, other: &Self) -> Option<String> {
+        let indexes = || {
+            let differing = self.index_documents.symmetric_difference(&other.index_documents).cloned();
+            format!("indexes: {}", differing.collect::<Vec<_>>().join(" "))
+        };
         [
-            (self.documents == other.documents, "number of documents"),
-            (self.content == other.content, "documents"),
-            (self.options == other.options, "options"),
-            (self.index_documents == other.index_documents, "indexes"),
+            (self.documents == other.documents, "number of documents".to_owned()),
+            (self.content == other.content, "documents".to_owned()),
+            (self.options == other.options, "options".to_owned()),
+            (self.index_documents == other.index_documents, indexes()),
         ]
         .into_iter()
         .find_map(|(equal, what)| (!equal).then_some(what))
@@ -68,7 +72,7 @@ async fn collection(database: &Database, name: &str, options: Document) -> Resul
     }
     hashes.sort_unstable();
     let indexes = database.run_cursor_command(doc! { "listIndexes": name }).await?;
-    let indexes: BTreeSet<String> = indexes.map_ok(without_namespace).try_collect().await?;
+    let indexes: BTreeSet<String> = indexes.map_ok(normalized).try_collect().await?;
     Ok(Collection {
         documents: hashes.len(),
         indexes: indexes.len(),
@@ -78,8 +82,14 @@ async fn collection(database: &Database, name: &str, options: Document) -> Resul
     })
 }
 
-/// Older servers say the namespace with the index, which differs of course.
-fn without_namespace(mut index: Document) -> String {
+/// An index without its namespace, which older servers return, and without the simple collation, which some servers
+/// list and others leave out. The order of its fields has no meaning, that of its key has.
+fn normalized(mut index: Document) -> String {
     index.remove("ns");
-    index.to_string()
+    if index.get_document("collation").is_ok_and(|collation| *collation == doc! { "locale": "simple" }) {
+        index.remove("collation");
+    }
+    let mut fields: Vec<_> = index.into_iter().collect();
+    fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Document::from_iter(fields).to_string()
 }

@@ -72,8 +72,10 @@ pub(crate) struct Story {
 /// Runs the demonstration.
 pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<Outcome> {
     let began = Instant::now();
-    let tools = tools::install(environment, &supervisor, Purpose::Demo).await?;
-    stack::build(environment, &supervisor, Build::Light).await?;
+    let (tools, ()) = tokio::try_join!(
+        tools::install(environment, &supervisor, Purpose::Demo),
+        stack::build(environment, &supervisor, Build::Light),
+    )?;
     let stack = Stack::start(&tools, supervisor, Build::Light, Copies::InAzure).await?;
     let told = tell(&stack, began).await;
     if told.is_err() || !options.keep {

@@ -35,7 +35,7 @@ const ZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').write(
 /// Builds the functions, and the command line that goes with them.
 pub(crate) async fn build(environment: &Environment, supervisor: &Supervisor, build: Build) -> Result<()> {
     progress::announce(match build {
-        Build::Light => "Building the functions and the command line",
+        Build::Light => "Building the functions and the command line (the first time 5 to 10 minutes)",
         Build::Release => "Building the functions and the command line for release",
     });
     let mut cargo = Command::new(environment.cargo());

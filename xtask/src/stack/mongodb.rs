@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::{
     process::{Service, Supervisor},
-    tools::{MongoServer, Tools},
+    tools::{MongoServer, StandIn, Tools},
 };
 
 /// A server that answers.
@@ -36,7 +36,7 @@ impl Mongo {
         match tools.mongo_server() {
             MongoServer::Given(uri) => Self::given(uri).await,
             MongoServer::Mongod(program) => Self::mongod(Command::new(program), supervisor).await,
-            MongoServer::StandIn(program) => Self::stand_in(Command::new(program), supervisor).await,
+            MongoServer::StandIn(stand_in) => Self::stand_in(stand_in, supervisor).await,
             MongoServer::None => bail!("no MongoDB server was installed"),
         }
     }
@@ -66,10 +66,10 @@ impl Mongo {
         Ok(mongo)
     }
 
-    async fn stand_in(mut command: Command, supervisor: &Supervisor) -> Result<Self> {
-        command.env_clear().env("HOME", supervisor.run_directory()).current_dir(supervisor.run_directory());
-        command.args(["--port", "0", "--cache-size", "512M", "--log-file-max", "32MB", "--storage-path"]);
-        let mut service = supervisor.serve("mongodb", command.arg(data_folder(supervisor)?))?;
+    async fn stand_in(stand_in: &StandIn, supervisor: &Supervisor) -> Result<Self> {
+        let mut command = stand_in.command(&data_folder(supervisor)?);
+        command.env("HOME", supervisor.run_directory()).current_dir(supervisor.run_directory());
+        let mut service = supervisor.serve("mongodb", &mut command)?;
         let port = announced_port(&mut service).await?;
         let mongo = Self::own("MongoDB's stand-in", port, service)?;
         mongo.wait().await?;

