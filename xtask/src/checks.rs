@@ -1,11 +1,11 @@
-//! What can be told without running anything: format, lints, the template. All of it runs, so that one run tells all.
+//! Checks that run no test: format, lints, template, prose. All of them run, so that one run reports every fault.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use tokio::process::Command;
 
-use crate::{environment::Environment, files, process::Supervisor, progress, tools::Tools};
+use crate::{environment::Environment, files, process::Supervisor, progress, prose, tools::Tools};
 
 /// Runs the checks, and says which failed.
 pub(crate) async fn run(environment: &Environment, supervisor: &Supervisor, tools: &Tools) -> Result<ExitCode> {
@@ -16,6 +16,11 @@ pub(crate) async fn run(environment: &Environment, supervisor: &Supervisor, tool
             eprintln!("{error:#}");
             failed.push(name);
         }
+    }
+    progress::announce("Checking the prose");
+    if !prose::run(prose::Purpose::Check)? {
+        eprintln!("Rewrite these sentences, or accept the figures by `cargo xtask prose --accept`.");
+        failed.push("Checking the prose");
     }
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);

@@ -9,6 +9,7 @@ mod files;
 mod prerequisites;
 mod process;
 mod progress;
+mod prose;
 mod stack;
 mod suite;
 mod tools;
@@ -40,8 +41,18 @@ enum Command {
     Test(suite::Options),
     /// Memory, speed and compression of the release build, measured.
     Bench(bench::Options),
-    /// What can be told without running anything: format, lints, the template.
+    /// What can be told without running anything: format, lints, the template, prose.
     Check,
+    /// Measure the prose of documents and comments.
+    Prose(ProseOptions),
+}
+
+/// What to do with the figures of the prose.
+#[derive(clap::Args)]
+struct ProseOptions {
+    /// Accept the figures as they are: later ones must not be worse.
+    #[arg(long)]
+    accept: bool,
 }
 
 #[tokio::main]
@@ -97,6 +108,11 @@ async fn carry_out(command: Command) -> Result<Outcome> {
         Command::Check => {
             let tools = tools::install(&environment, &supervisor, Purpose::Check).await?;
             Ok(Outcome::Done(checks::run(&environment, &supervisor, &tools).await?))
+        }
+        Command::Prose(options) => {
+            let purpose = if options.accept { prose::Purpose::Accept } else { prose::Purpose::Print };
+            let is_good = prose::run(purpose)?;
+            Ok(Outcome::Done(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
         }
     }
 }

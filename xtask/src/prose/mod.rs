@@ -1,0 +1,130 @@
+//! Measures the prose of documents and comments, and refuses a text that becomes harder to read. The accepted figures are
+//! in `xtask/prose.json`, one line for each document and for the comments of each crate.
+
+mod measure;
+mod text;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use self::measure::Figures;
+use crate::files;
+
+const ACCEPTED: &str = "xtask/prose.json";
+/// Folders of crates, each with the comments of one text.
+const CRATES: [&str; 5] = ["shared", "functions", "cli", "xtask", "tests"];
+/// A document that is new is held to these.
+const NEW: Figures = Figures { words: 0, longest: 25, relatives: 25, semicolons: 3, banned: 0 };
+
+/// Measures everything. With `accept` the figures become the accepted ones. Otherwise each figure that is worse than
+/// before is named, and the result is `false`.
+pub(crate) fn run(purpose: Purpose) -> Result<bool> {
+    let measured = measure()?;
+    let file = files::workspace().join(ACCEPTED);
+    if purpose == Purpose::Accept {
+        let figures = serde_json::to_string_pretty(&measured)?;
+        fs::write(&file, figures + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+        return Ok(true);
+    }
+    let accepted = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let accepted: BTreeMap<String, Figures> = serde_json::from_slice(&accepted).context("cannot parse the figures")?;
+    if purpose == Purpose::Print {
+        print(&measured);
+    }
+    let mut is_good = true;
+    for (name, figures) in &measured {
+        for worse in figures.worse_than(accepted.get(name).unwrap_or(&NEW)) {
+            eprintln!("{name}: {worse}");
+            is_good = false;
+        }
+    }
+    Ok(is_good)
+}
+
+/// What to do with the figures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Compare them with the accepted ones.
+    Check,
+    /// Print them, then compare.
+    Print,
+    /// Make them the accepted ones.
+    Accept,
+}
+
+fn print(measured: &BTreeMap<String, Figures>) {
+    println!("{:<52} {:>6} {:>8} {:>9} {:>10} {:>6}", "", "words", "p95/sent", "rel/1000", "semi/1000", "banned");
+    for (name, Figures { words, longest, relatives, semicolons, banned }) in measured {
+        println!("{name:<52} {words:>6} {longest:>8} {relatives:>9} {semicolons:>10} {banned:>6}");
+    }
+}
+
+fn measure() -> Result<BTreeMap<String, Figures>> {
+    let root = files::workspace();
+    let mut measured = BTreeMap::new();
+    for document in documents(&root)? {
+        let text = read(&document)?;
+        measured.insert(name(&root, &document), Figures::of(&text::of_markdown(&text)));
+    }
+    for folder in crates(&root)? {
+        let mut sentences = Vec::new();
+        for source in found(&folder, "rs")? {
+            sentences.extend(text::of_rust(&read(&source)?));
+        }
+        measured.insert(format!("comments of {}", name(&root, &folder)), Figures::of(&sentences));
+    }
+    Ok(measured)
+}
+
+fn documents(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut documents: Vec<_> = entries(root)?.into_iter().filter(|path| has_extension(path, "md")).collect();
+    documents.extend(found(&root.join("docs"), "md")?);
+    Ok(documents)
+}
+
+/// The folders that have a `Cargo.toml`.
+fn crates(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut crates = Vec::new();
+    for folder in CRATES.map(|name| root.join(name)) {
+        let folders = if folder.join("Cargo.toml").is_file() { vec![folder] } else { entries(&folder)? };
+        crates.extend(folders.into_iter().filter(|folder| folder.join("Cargo.toml").is_file()));
+    }
+    Ok(crates)
+}
+
+/// The files of a folder and its folders.
+fn found(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in entries(folder)? {
+        if path.is_dir() {
+            files.extend(found(&path, extension)?);
+        } else if has_extension(&path, extension) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|found| found == extension)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn name(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
