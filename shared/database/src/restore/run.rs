@@ -1,25 +1,25 @@
-//! The writing part of a restore, step by step.
-
-use std::sync::Arc;
+//! The writing part of a restore, step by step. A namespace that the server refuses fails alone. Only a server that went
+//! away, or an archive that is not whole, ends the restore; then no target has been replaced yet.
 
 use futures_util::{StreamExt, stream, stream::FuturesUnordered};
-use holdfast_archive::{NamespaceKind, NamespaceSummary, Summary};
+use holdfast_archive::Summary;
 
 use super::{
-    Comparison, Expected, RestoreFault, RestoreProgress, RestoreStep, RestoredNamespace, TtlIndexes,
+    Comparison, Expected, RestoreFault, RestoreProgress, RestoreResult, RestoreStep, RestoredNamespace, TargetState,
+    TtlIndexes,
+    compare::{Wanted, content_difference, found_in, index_differences, manifest_difference, option_differences},
+    definition::{
+        create, create_indexes, expire_after, has_expiry, index_names, indexes_of, set_expiry, wanted_options,
+    },
     feed::{Batch, Decision, Feed, Walked},
     insert::{Outcome, insert},
-    measurements::unpack,
-    structure::{create_indexes, create_views, index_names, indexes_of, prepare},
+    scratch::drop_collection,
+    structure::comes_with_the_collection,
+    swap::{SwapFault, replace_series, swap},
     target::Target,
-    untouched,
+    untouched, views,
 };
-use crate::{
-    AnonymizeReport, CollectionContent, Connection, DatabaseError,
-    anonymize::Applied,
-    content::{TakeIn, read_back},
-    content_hash_of,
-};
+use crate::{AnonymizeReport, CollectionContent, Connection, DatabaseError, anonymize::Applied};
 
 /// Batches being inserted at a time, and collections being read back.
 const AT_A_TIME: usize = 4;
@@ -38,12 +38,23 @@ pub(super) struct Run<'a> {
     progress: &'a (dyn Fn(&RestoreProgress) + Sync),
     /// What there is to report, target by target.
     results: Vec<RestoredNamespace>,
-    /// Which targets were dropped, created or written to.
-    touched: Vec<bool>,
+    /// What became of each target so far.
+    states: Vec<State>,
     /// What was taken out of buckets, target by target.
     measurements: Vec<CollectionContent>,
+    /// Scratch collections that hold what a target has lost.
+    needed: Vec<String>,
     documents: u64,
     bytes: u64,
+}
+
+/// What became of a target.
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// Nothing more is written to it, or to its scratch collection.
+    is_given_up: bool,
+    /// The target itself was dropped, created or written to.
+    is_touched: bool,
 }
 
 impl<'a> Run<'a> {
@@ -54,14 +65,21 @@ impl<'a> Run<'a> {
         progress: &'a (dyn Fn(&RestoreProgress) + Sync),
     ) -> Self {
         let results = targets.iter().map(untouched).collect();
-        let touched = vec![false; targets.len()];
+        let states = targets.iter().map(|target| State { is_given_up: target.refusal.is_some(), is_touched: false });
         let measurements = vec![CollectionContent::default(); targets.len()];
-        Self { connection, targets, ttl, progress, results, touched, measurements, documents: 0, bytes: 0 }
+        let states = states.collect();
+        let needed = Vec::new();
+        Self { connection, targets, ttl, progress, results, states, measurements, needed, documents: 0, bytes: 0 }
     }
 
-    /// The names of what was written to.
+    /// The scratch collections that must stay.
+    pub(super) fn needed(&self) -> &[String] {
+        &self.needed
+    }
+
+    /// The names of the targets that were written to.
     pub(super) fn into_touched(self) -> Vec<String> {
-        let touched = self.targets.iter().zip(self.touched).filter(|(_, touched)| *touched);
+        let touched = self.targets.iter().zip(self.states).filter(|(_, state)| state.is_touched);
         touched.map(|(target, _)| target.name()).collect()
     }
 
@@ -71,21 +89,67 @@ impl<'a> Run<'a> {
         decision: Decision,
         expected: Option<Expected<'_>>,
     ) -> Result<(Vec<RestoredNamespace>, Option<AnonymizeReport>), RestoreFault> {
-        for (at, target) in self.targets.iter().enumerate() {
-            self.touched[at] = target.is_new() && !target.is_view();
-            prepare(target).await?;
-        }
+        self.create_all().await?;
         self.insert_all(&mut feed, decision).await?;
-        let Walked { summary, rules } = feed.outcome().await?;
-        let anonymized = fitting(rules.as_ref())?;
-        self.compare_with_manifest(&summary, expected);
-        self.compare_with_archive(&summary, rules.as_ref()).await?;
+        let walked = feed.outcome().await?;
+        let anonymized = fitting(walked.rules.as_ref())?;
+        self.note_generated_ids(&walked);
+        self.compare_with_manifest(&walked.summary, expected);
+        self.compare_with_archive(&walked).await?;
         self.tell(RestoreStep::Indexing);
-        self.make_indexes().await;
-        self.make_views().await;
-        self.make_expiring_indexes().await;
-        self.list_indexes().await?;
+        self.create_indexes().await?;
+        self.let_expire().await?;
+        self.compare_structure().await?;
+        self.replace_all().await;
+        self.create_views().await;
+        self.conclude().await;
         Ok((std::mem::take(&mut self.results), anonymized))
+    }
+
+    async fn create_all(&mut self) -> Result<(), DatabaseError> {
+        for at in self.at_work(|target| target.is_new()) {
+            let target = &self.targets[at];
+            if matches!(target.state, TargetState::Dropped(_)) {
+                self.states[at].is_touched = true;
+                let dropped = drop_collection(&target.database, &target.collection).await;
+                if !self.succeeds(at, dropped)? {
+                    continue;
+                }
+            }
+            if target.is_view() {
+                continue;
+            }
+            let created = create(target, target.filled()).await;
+            if self.succeeds(at, created)? && target.scratch.is_none() {
+                self.states[at].is_touched = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The targets that were not given up, and for which this holds.
+    fn at_work(&self, holds: impl Fn(&Target) -> bool) -> Vec<usize> {
+        (0..self.targets.len()).filter(|at| !self.states[*at].is_given_up && holds(&self.targets[*at])).collect()
+    }
+
+    /// Whether a step succeeded. A refusal gives up this namespace alone.
+    ///
+    /// # Errors
+    /// The server went away.
+    fn succeeds<T>(&mut self, at: usize, outcome: Result<T, DatabaseError>) -> Result<bool, DatabaseError> {
+        match outcome {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_transient() => Err(error),
+            Err(error) => {
+                self.give_up(at, error.to_string());
+                Ok(false)
+            }
+        }
+    }
+
+    fn give_up(&mut self, at: usize, failure: String) {
+        fail(&mut self.results[at], failure);
+        self.states[at].is_given_up = true;
     }
 
     async fn insert_all(&mut self, feed: &mut Feed, decision: Decision) -> Result<(), RestoreFault> {
@@ -98,8 +162,8 @@ impl<'a> Run<'a> {
         let mut running = FuturesUnordered::new();
         let mut in_flight = 0;
         while let Some(batch) = feed.next().await {
-            let Some(at) = target_of[batch.namespace] else { continue };
-            self.touched[at] = true;
+            let Some(at) = target_of[batch.namespace].filter(|at| !self.states[*at].is_given_up) else { continue };
+            self.states[at].is_touched |= targets[at].scratch.is_none();
             // A capped collection's documents keep their order: one batch after the other.
             let keeps_order = targets[at].is_capped();
             while !running.is_empty()
@@ -119,20 +183,40 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Counts what became of a batch, and says how many bytes it had.
-    fn settle(&mut self, done: Option<Result<Inserted, DatabaseError>>) -> Result<usize, RestoreFault> {
-        let Some(done) = done.transpose()? else { return Ok(0) };
-        let result = &mut self.results[done.at];
-        result.inserted += done.outcome.inserted;
-        result.skipped += done.outcome.skipped;
-        for failure in done.outcome.failures {
+    /// Counts the outcome of a batch, and returns its bytes.
+    fn settle(&mut self, done: Option<Inserted>) -> Result<usize, RestoreFault> {
+        let Some(Inserted { at, bytes, outcome }) = done else { return Ok(0) };
+        match outcome {
+            Ok(outcome) => self.count(at, outcome),
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => self.give_up(at, error.to_string()),
+        }
+        self.bytes += bytes as u64;
+        self.tell(RestoreStep::Inserting);
+        Ok(bytes)
+    }
+
+    fn count(&mut self, at: usize, outcome: Outcome) {
+        let result = &mut self.results[at];
+        result.inserted += outcome.inserted;
+        result.skipped += outcome.skipped;
+        // A copy without some of its documents never takes the target's place.
+        self.states[at].is_given_up |= !outcome.failures.is_empty() && self.targets[at].scratch.is_some();
+        for failure in outcome.failures {
             fail(result, failure);
         }
-        self.measurements[done.at].add(done.outcome.measurements);
-        self.documents += done.outcome.inserted + done.outcome.skipped;
-        self.bytes += done.bytes as u64;
-        self.tell(RestoreStep::Inserting);
-        Ok(done.bytes)
+        self.measurements[at].add(outcome.measurements);
+        self.documents += outcome.inserted + outcome.skipped;
+    }
+
+    fn note_generated_ids(&mut self, walked: &Walked) {
+        for (target, result) in self.targets.iter().zip(&mut self.results) {
+            let generated = walked.handed_on[target.number].with_id.documents;
+            if generated > 0 {
+                let note = format!("documents without `_id` in the archive, each given a new ObjectId: {generated}");
+                result.notes.push(note);
+            }
+        }
     }
 
     /// What the archive holds, against what the manifest says.
@@ -147,69 +231,176 @@ impl<'a> Run<'a> {
     }
 
     /// What the target holds now, against what the archive holds.
-    async fn compare_with_archive(&mut self, summary: &Summary, rules: Option<&Applied>) -> Result<(), DatabaseError> {
+    async fn compare_with_archive(&mut self, walked: &Walked) -> Result<(), DatabaseError> {
         let (connection, targets) = (self.connection, self.targets);
-        let compared = targets.iter().enumerate().filter(|(_, target)| !target.is_view() && !target.is_merged());
-        let numbers: Vec<_> = compared.map(|(at, _)| at).collect();
+        let numbers = self.at_work(|target| !target.is_view() && !target.is_merged());
         let mut reading = stream::iter(numbers)
-            .map(|at| async move {
-                let target = &targets[at];
-                (at, found_in(connection, target).await)
-            })
+            .map(|at| async move { (at, found_in(connection, &targets[at], targets[at].filled()).await) })
             .buffer_unordered(AT_A_TIME);
         (self.documents, self.bytes) = (0, 0);
         while let Some((at, found)) = reading.next().await {
-            let found = found?;
-            let number = targets[at].number;
-            let held = &summary.namespaces[number];
-            let changed = rules.filter(|rules| rules.changes(number)).map(|rules| rules.content(number));
-            let written = if let Some(changed) = changed {
-                changed
-            } else if targets[at].takes_measurements() {
-                self.measurements[at]
-            } else {
-                CollectionContent { documents: held.documents, bytes: held.bytes, content_hash: held.content_hash }
+            let found = match found {
+                Ok(found) => found,
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    self.give_up(at, error.to_string());
+                    continue;
+                }
             };
+            let (wanted, is_anonymized) = self.wanted_of(at, walked);
             let result = &mut self.results[at];
-            if let Some(difference) = target_difference(&written, &found) {
+            if let Some(difference) = content_difference(&targets[at], &wanted, &found) {
                 result.comparison = Comparison::Differs(difference);
             } else if !matches!(result.comparison, Comparison::Differs(_)) {
-                result.comparison = if changed.is_some() { Comparison::Anonymized } else { Comparison::Equal };
+                result.comparison = if is_anonymized { Comparison::Anonymized } else { Comparison::Equal };
             }
-            self.documents += found.documents;
-            self.bytes += found.bytes;
+            self.documents += found.content.documents;
+            self.bytes += found.content.bytes;
             self.tell(RestoreStep::Comparing);
         }
         Ok(())
     }
 
-    async fn make_indexes(&mut self) {
-        for (target, result) in self.targets.iter().zip(&mut self.results) {
-            for failure in create_indexes(target, &indexes_of(target, self.ttl).lasting).await {
-                fail(result, failure);
-            }
-        }
+    /// What a target must hold, and whether the rules changed it.
+    fn wanted_of<'w>(&self, at: usize, walked: &'w Walked) -> (Wanted<'w>, bool) {
+        let number = self.targets[at].number;
+        let (held, handed_on) = (&walked.summary.namespaces[number], &walked.handed_on[number]);
+        let changed = walked.rules.as_ref().filter(|rules| rules.changes(number)).map(|rules| rules.content(number));
+        let content = match changed {
+            Some(changed) => changed,
+            None if self.targets[at].takes_measurements() => self.measurements[at],
+            None => CollectionContent { documents: held.documents, bytes: held.bytes, content_hash: held.content_hash },
+        };
+        (Wanted { content, handed_on, is_anonymized: changed.is_some() }, changed.is_some())
     }
 
-    async fn make_views(&mut self) {
-        for (at, failure) in create_views(self.targets).await {
-            fail(&mut self.results[at], failure);
-        }
-    }
-
-    async fn make_expiring_indexes(&mut self) {
-        for (target, result) in self.targets.iter().zip(&mut self.results) {
-            for failure in create_indexes(target, &indexes_of(target, self.ttl).expiring).await {
-                fail(result, failure);
-            }
-        }
-    }
-
-    async fn list_indexes(&mut self) -> Result<(), DatabaseError> {
-        for (target, result) in self.targets.iter().zip(&mut self.results) {
-            result.indexes = if target.is_view() { Vec::new() } else { index_names(target).await? };
+    async fn create_indexes(&mut self) -> Result<(), DatabaseError> {
+        for at in self.at_work(|target| !target.is_view()) {
+            let wanted = indexes_of(&self.targets[at], self.ttl).lasting;
+            self.create_these(at, &wanted).await?;
         }
         Ok(())
+    }
+
+    async fn create_these(&mut self, at: usize, indexes: &[bson::Document]) -> Result<(), DatabaseError> {
+        let target = &self.targets[at];
+        for failure in create_indexes(target, target.filled(), indexes).await? {
+            fail(&mut self.results[at], failure);
+        }
+        Ok(())
+    }
+
+    /// Last of all that is done to a collection: from now on the server deletes documents by their age.
+    async fn let_expire(&mut self) -> Result<(), DatabaseError> {
+        for at in self.at_work(|target| !target.is_view()) {
+            let target = &self.targets[at];
+            if target.is_replaced() && !self.results[at].is_faithful() {
+                continue;
+            }
+            let wanted = indexes_of(target, self.ttl).expiring;
+            self.create_these(at, &wanted).await?;
+            // A time series that is replaced is copied before.
+            let is_copied = target.is_series() && target.is_replaced();
+            if let Some(seconds) = expire_after(target, self.ttl).filter(|_| target.is_new() && !is_copied) {
+                let set = set_expiry(target, target.filled(), seconds).await;
+                self.succeeds(at, set)?;
+            } else if has_expiry(target) && self.ttl == TtlIndexes::Omit {
+                let note = "`expireAfterSeconds` of the collection was left out, so that nothing expires";
+                self.results[at].notes.push(note.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Options and indexes as the server has them now, against those that were asked for.
+    async fn compare_structure(&mut self) -> Result<(), DatabaseError> {
+        for at in self.at_work(|target| !target.is_view() && !target.is_merged()) {
+            let found = structure_differences(&self.targets[at], self.ttl).await;
+            match found {
+                Ok(differences) => {
+                    let known = &self.results[at].failures;
+                    let is_new = |what: &String| !known.iter().any(|failure| failure.contains(missing_index(what)));
+                    let differences: Vec<String> = differences.into_iter().filter(is_new).collect();
+                    self.results[at].structure.extend(differences);
+                }
+                Err(error) => drop(self.succeeds::<()>(at, Err(error))?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts each proved copy in the place of its target. The others are left out: their targets stay.
+    async fn replace_all(&mut self) {
+        for at in self.at_work(|target| target.is_replaced() && !target.is_view()) {
+            let target = &self.targets[at];
+            if !self.results[at].is_faithful() {
+                continue;
+            }
+            let Some(existing) = &target.existing else { continue };
+            let replaced = if target.is_series() {
+                replace_series(self.connection, target, self.ttl).await
+            } else {
+                swap(self.connection, target, existing).await.map(|()| Vec::new())
+            };
+            self.states[at].is_touched = !matches!(replaced, Err(SwapFault::Kept(_)));
+            match replaced {
+                Ok(failures) => failures.into_iter().for_each(|failure| fail(&mut self.results[at], failure)),
+                Err(SwapFault::Kept(failure) | SwapFault::Incomplete(failure)) => self.give_up(at, failure),
+                Err(SwapFault::Lost(failure)) => {
+                    let scratch = target.filled().to_owned();
+                    self.give_up(at, format!("{failure}; its documents are in the collection {scratch}: rename that"));
+                    self.needed.push(scratch);
+                }
+            }
+        }
+    }
+
+    async fn create_views(&mut self) {
+        for at in views::in_order_of_creation(self.targets) {
+            if self.states[at].is_given_up {
+                continue;
+            }
+            let target = &self.targets[at];
+            let created = match (&target.existing, target.is_replaced()) {
+                (Some(existing), true) => views::replace(target, existing).await,
+                _ => views::create_and_read(target).await,
+            };
+            match created {
+                Ok(()) => self.compare_view(at).await,
+                Err(error) => self.give_up(at, error.to_string()),
+            }
+        }
+    }
+
+    async fn compare_view(&mut self, at: usize) {
+        let target = &self.targets[at];
+        self.states[at].is_touched = true;
+        match target.lister().collection(&target.collection).await {
+            Ok(Some(found)) => {
+                self.results[at].structure.extend(option_differences(&wanted_options(target), &found.options));
+            }
+            Ok(None) => self.results[at].structure.push("the view is missing".to_owned()),
+            Err(error) => fail(&mut self.results[at], error.to_string()),
+        }
+    }
+
+    /// Says of each target what became of it, and which indexes it has.
+    async fn conclude(&mut self) {
+        for at in 0..self.targets.len() {
+            let (target, state) = (&self.targets[at], self.states[at]);
+            let indexes = if target.is_view() { Ok(Vec::new()) } else { index_names(target).await };
+            match indexes {
+                Ok(indexes) => self.results[at].indexes = indexes,
+                Err(error) if target.refusal.is_none() => fail(&mut self.results[at], error.to_string()),
+                Err(_) => {}
+            }
+            let result = &mut self.results[at];
+            result.result = match (result.is_faithful(), state.is_touched || target.is_merged()) {
+                (true, _) => RestoreResult::Restored,
+                (false, true) => RestoreResult::Incomplete,
+                (false, false) => RestoreResult::Kept,
+            };
+        }
     }
 
     fn tell(&self, step: RestoreStep) {
@@ -230,12 +421,12 @@ fn fitting(rules: Option<&Applied>) -> Result<Option<AnonymizeReport>, RestoreFa
 struct Inserted {
     at: usize,
     bytes: usize,
-    outcome: Outcome,
+    outcome: Result<Outcome, DatabaseError>,
 }
 
-async fn inserted(targets: &[Target], at: usize, batch: Batch) -> Result<Inserted, DatabaseError> {
-    let outcome = insert(&targets[at], &batch).await?;
-    Ok(Inserted { at, bytes: batch.bytes, outcome })
+async fn inserted(targets: &[Target], at: usize, batch: Batch) -> Inserted {
+    let outcome = insert(&targets[at], targets[at].filled(), &batch).await;
+    Inserted { at, bytes: batch.bytes, outcome }
 }
 
 fn fail(result: &mut RestoredNamespace, failure: String) {
@@ -246,41 +437,22 @@ fn fail(result: &mut RestoredNamespace, failure: String) {
     }
 }
 
-/// What a target holds: its documents, or of a server that keeps measurements these, taken out of the buckets it shows.
-async fn found_in(connection: &Connection, target: &Target) -> Result<CollectionContent, DatabaseError> {
-    let (database, collection) = (target.database.name(), target.data_collection());
-    if !target.takes_measurements() {
-        return content_hash_of(connection, database, &collection).await;
-    }
-    let meta_field = target.meta_field().map(str::to_owned);
-    let measurements: TakeIn = Arc::new(move |content, bucket| {
-        let unpacked = unpack(bucket, meta_field.as_deref());
-        let measurements = unpacked.map_err(|error| DatabaseError::Refused(error.to_string()))?;
-        for measurement in &measurements {
-            content.add_document(measurement);
-        }
-        Ok(())
-    });
-    read_back(connection, database, &collection, measurements).await
+async fn structure_differences(target: &Target, ttl: TtlIndexes) -> Result<Vec<String>, DatabaseError> {
+    let lister = target.lister();
+    let Some(found) = lister.collection(target.filled()).await? else {
+        return Ok(vec!["the collection is missing".to_owned()]);
+    };
+    let mut differences = option_differences(&wanted_options(target), &found.options);
+    let present = lister.indexes(target.filled()).await?.unwrap_or_default();
+    let indexes = indexes_of(target, ttl);
+    let wanted = [indexes.lasting, indexes.expiring].concat();
+    // A time series brings an index of its own.
+    let comes_by_itself = |index: &bson::Document| target.is_series() || comes_with_the_collection(index);
+    differences.extend(index_differences(&wanted, &present, comes_by_itself));
+    Ok(differences)
 }
 
-fn target_difference(written: &CollectionContent, found: &CollectionContent) -> Option<String> {
-    if written.documents != found.documents {
-        let (written, found) = (written.documents, found.documents);
-        return Some(format!("the archive holds {written} documents, the target {found} now"));
-    }
-    let is_same = written.content_hash == found.content_hash;
-    (!is_same).then(|| "the target holds as many documents as the archive, but not the same".to_owned())
-}
-
-fn manifest_difference(held: &NamespaceSummary, expected: &Expected<'_>) -> Option<String> {
-    let mut namespaces = expected.namespaces.iter();
-    let expected_of = namespaces.find(|wanted| wanted.db == held.db && wanted.collection == held.collection)?;
-    if held.documents != expected_of.documents {
-        let (held, wanted) = (held.documents, expected_of.documents);
-        return Some(format!("the archive holds {held} documents, the manifest says {wanted}"));
-    }
-    let is_same = (expected.digest)(held.content_hash) == expected_of.content_hash;
-    let has_documents = held.kind != NamespaceKind::View;
-    (has_documents && !is_same).then(|| "the archive holds other documents than the manifest says".to_owned())
+/// The part of a difference that a failure to create the index has too.
+fn missing_index(difference: &str) -> &str {
+    difference.strip_suffix(" is missing").unwrap_or(difference)
 }
