@@ -4,6 +4,7 @@ use bson::{Bson, Document, doc};
 
 use super::{
     TtlIndexes,
+    existing::same_value,
     structure::{creation_options, lasting_and_expiring},
     target::Target,
 };
@@ -50,10 +51,19 @@ pub(super) fn indexes_of(target: &Target, ttl: TtlIndexes) -> Indexes {
     Indexes { lasting, expiring: if ttl == TtlIndexes::Keep { expiring } else { Vec::new() } }
 }
 
-/// Makes the documents of a collection expire.
-pub(super) async fn set_expiry(target: &Target, name: &str, seconds: Bson) -> Result<(), DatabaseError> {
-    let set = target.database.run_command(doc! { "collMod": name, EXPIRY: seconds }).await;
-    set.map(drop).map_err(|error| classify(&error).during(format!("setting {EXPIRY} of {}", target.name())))
+/// Makes the documents of a collection expire, and reads back whether they will. Returns what a person should know.
+pub(super) async fn set_expiry(target: &Target, name: &str, seconds: Bson) -> Result<Option<String>, DatabaseError> {
+    let set = target.database.run_command(doc! { "collMod": name, EXPIRY: seconds.clone() }).await;
+    set.map_err(|error| classify(&error).during(format!("setting {EXPIRY} of {}", target.name())))?;
+    let listed = target.lister().collection(name).await?;
+    let listed = listed.as_ref().and_then(|listed| listed.options.get(EXPIRY));
+    Ok(match listed {
+        Some(listed) if same_value(&seconds, listed) => None,
+        Some(other) => Some(format!("`{EXPIRY}` is {seconds} in the archive, and the server made {other} of it")),
+        None => Some(format!(
+            "the server confirmed `{EXPIRY}` {seconds} and does not list it: check that documents expire there"
+        )),
+    })
 }
 
 /// Makes indexes: all by one scan of the collection, or where that fails one by one, to find those that cannot be made.

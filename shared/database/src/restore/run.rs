@@ -107,22 +107,23 @@ impl<'a> Run<'a> {
     }
 
     async fn create_all(&mut self) -> Result<(), DatabaseError> {
-        for at in self.at_work(|target| target.is_new()) {
-            let target = &self.targets[at];
-            if matches!(target.state, TargetState::Dropped(_)) {
-                self.states[at].is_touched = true;
-                let dropped = drop_collection(&target.database, &target.collection).await;
-                if !self.succeeds(at, dropped)? {
-                    continue;
-                }
+        for at in self.at_work(Target::is_new) {
+            if let Err(error) = self.create_one(at).await {
+                self.give_up_or_end(at, error)?;
             }
-            if target.is_view() {
-                continue;
-            }
-            let created = create(target, target.filled()).await;
-            if self.succeeds(at, created)? && target.scratch.is_none() {
-                self.states[at].is_touched = true;
-            }
+        }
+        Ok(())
+    }
+
+    async fn create_one(&mut self, at: usize) -> Result<(), DatabaseError> {
+        let target = &self.targets[at];
+        if matches!(target.state, TargetState::Dropped(_)) {
+            self.states[at].is_touched = true;
+            drop_collection(&target.database, &target.collection).await?;
+        }
+        if !target.is_view() {
+            create(target, target.filled()).await?;
+            self.states[at].is_touched |= target.scratch.is_none();
         }
         Ok(())
     }
@@ -132,19 +133,16 @@ impl<'a> Run<'a> {
         (0..self.targets.len()).filter(|at| !self.states[*at].is_given_up && holds(&self.targets[*at])).collect()
     }
 
-    /// Whether a step succeeded. A refusal gives up this namespace alone.
+    /// Gives up the namespace that the server refused.
     ///
     /// # Errors
-    /// The server went away.
-    fn succeeds<T>(&mut self, at: usize, outcome: Result<T, DatabaseError>) -> Result<bool, DatabaseError> {
-        match outcome {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_transient() => Err(error),
-            Err(error) => {
-                self.give_up(at, error.to_string());
-                Ok(false)
-            }
+    /// The server went away: then the restore ends.
+    fn give_up_or_end(&mut self, at: usize, error: DatabaseError) -> Result<(), DatabaseError> {
+        if error.is_transient() {
+            return Err(error);
         }
+        self.give_up(at, error.to_string());
+        Ok(())
     }
 
     fn give_up(&mut self, at: usize, failure: String) {
@@ -188,8 +186,7 @@ impl<'a> Run<'a> {
         let Some(Inserted { at, bytes, outcome }) = done else { return Ok(0) };
         match outcome {
             Ok(outcome) => self.count(at, outcome),
-            Err(error) if error.is_transient() => return Err(error.into()),
-            Err(error) => self.give_up(at, error.to_string()),
+            Err(error) => self.give_up_or_end(at, error)?,
         }
         self.bytes += bytes as u64;
         self.tell(RestoreStep::Inserting);
@@ -241,9 +238,8 @@ impl<'a> Run<'a> {
         while let Some((at, found)) = reading.next().await {
             let found = match found {
                 Ok(found) => found,
-                Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
-                    self.give_up(at, error.to_string());
+                    self.give_up_or_end(at, error)?;
                     continue;
                 }
             };
@@ -302,8 +298,10 @@ impl<'a> Run<'a> {
             // A time series that is replaced is copied before.
             let is_copied = target.is_series() && target.is_replaced();
             if let Some(seconds) = expire_after(target, self.ttl).filter(|_| target.is_new() && !is_copied) {
-                let set = set_expiry(target, target.filled(), seconds).await;
-                self.succeeds(at, set)?;
+                match set_expiry(target, target.filled(), seconds).await {
+                    Ok(note) => self.results[at].notes.extend(note),
+                    Err(error) => self.give_up_or_end(at, error)?,
+                }
             } else if has_expiry(target) && self.ttl == TtlIndexes::Omit {
                 let note = "`expireAfterSeconds` of the collection was left out, so that nothing expires";
                 self.results[at].notes.push(note.to_owned());
@@ -323,7 +321,7 @@ impl<'a> Run<'a> {
                     let differences: Vec<String> = differences.into_iter().filter(is_new).collect();
                     self.results[at].structure.extend(differences);
                 }
-                Err(error) => drop(self.succeeds::<()>(at, Err(error))?),
+                Err(error) => self.give_up_or_end(at, error)?,
             }
         }
         Ok(())

@@ -104,7 +104,7 @@ pub(super) async fn replace_series(
         failures.extend(create_indexes(target, &target.collection, &wanted).await.map_err(incomplete)?);
     }
     if let Some(seconds) = expire_after(target, ttl) {
-        set_expiry(target, &target.collection, seconds).await.map_err(incomplete)?;
+        failures.extend(set_expiry(target, &target.collection, seconds).await.map_err(incomplete)?);
     }
     Ok(failures)
 }

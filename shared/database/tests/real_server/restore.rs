@@ -10,7 +10,7 @@ use holdfast_database::{
 };
 use holdfast_testing::golden;
 
-use crate::support::{Scratch, dumped, restored, summary_of};
+use crate::support::{Scratch, dumped, ids, restored, summary_of};
 
 /// An archive of collections of `_id`s, and the scratch database it came from.
 async fn source(collections: &[(&str, &[i32])]) -> (Scratch, Vec<u8>) {
@@ -21,15 +21,6 @@ async fn source(collections: &[(&str, &[i32])]) -> (Scratch, Vec<u8>) {
     }
     let (archive, _) = dumped(&scratch.connection).await;
     (scratch, archive)
-}
-
-async fn ids(scratch: &Scratch, collection: &str) -> Vec<i32> {
-    let mut cursor = scratch.collection(collection).find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
-    let mut ids = Vec::new();
-    while cursor.advance().await.unwrap() {
-        ids.push(cursor.deserialize_current().unwrap().get_i32("_id").unwrap());
-    }
-    ids
 }
 
 fn into(target: &Scratch, source: &Scratch, existing: Existing) -> RestoreOptions {
