@@ -14,6 +14,7 @@ mod insert;
 mod map;
 mod measurements;
 mod options;
+mod privileges;
 mod probe;
 mod rehearsal;
 mod report;
@@ -31,6 +32,7 @@ pub use self::scratch::{ScratchCollection, scratch_collections};
 use self::{
     existing::inspect,
     feed::{Decision, Feed, FeedError},
+    privileges::refuse_without_privileges,
     probe::refuse_what_cannot_be_replaced,
     rehearsal::{decide, rehearse},
     run::Run,
@@ -71,6 +73,7 @@ pub async fn restore<R: Read + Send + 'static>(
     inspect(&mut targets, options).await?;
     refuse_what_cannot_be_replaced(connection, &targets).await?;
     if options.dry_run {
+        refuse_without_privileges(connection, &mut targets, options.ttl_indexes).await?;
         let namespaces = targets.iter().map(untouched).collect();
         let mut report =
             RestoreReport { dry_run: true, namespaces, left_out, removed_scratch: Vec::new(), anonymized: None };

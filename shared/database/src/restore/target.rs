@@ -86,6 +86,11 @@ impl Target {
         matches!(self.state, TargetState::Replaced(_))
     }
 
+    /// Whether its proved copy is copied once more: a time series cannot be renamed.
+    pub(super) fn is_copied(&self) -> bool {
+        self.is_series() && self.is_replaced()
+    }
+
     pub(super) fn takes_measurements(&self) -> bool {
         self.takes_measurements.load(Ordering::Relaxed)
     }

@@ -41,20 +41,41 @@ pub struct ScratchCollection {
 }
 
 impl Scratch {
-    /// Gives a scratch collection to each target that is to be replaced, and begins to beat. Nothing else is created.
+    /// Gives a scratch collection to each target that is to be replaced, and begins to beat. Nothing else is created. A
+    /// database that takes no beat has its targets refused.
+    ///
+    /// # Errors
+    /// The server went away.
     pub(super) async fn begin(connection: &Connection, targets: &mut [Target]) -> Result<Self, DatabaseError> {
-        let run = name::new_run();
-        let mut scratch = Self { connection: connection.clone(), run, databases: Vec::new(), collections: Vec::new() };
+        let mut scratch = Self {
+            connection: connection.clone(),
+            run: name::new_run(),
+            databases: Vec::new(),
+            collections: Vec::new(),
+        };
         for target in targets.iter_mut().filter(|target| target.is_replaced() && target.refusal.is_none()) {
+            if let Err(error) = scratch.beat_first_in(&target.database).await {
+                if error.is_transient() {
+                    scratch.remove(&[]).await;
+                    return Err(error);
+                }
+                target.refusal = Some(error.to_string());
+                continue;
+            }
             let name = name::of_target(&scratch.run, &target.collection);
             scratch.collections.push((target.database.clone(), name.clone()));
             target.scratch = Some(name);
-            if !scratch.databases.iter().any(|database| database.name() == target.database.name()) {
-                scratch.databases.push(target.database.clone());
-            }
         }
-        scratch.beat().await?;
         Ok(scratch)
+    }
+
+    async fn beat_first_in(&mut self, database: &Database) -> Result<(), DatabaseError> {
+        if self.databases.iter().any(|known| known.name() == database.name()) {
+            return Ok(());
+        }
+        write_beat(database, &self.run, server_time(&self.connection).await?).await?;
+        self.databases.push(database.clone());
+        Ok(())
     }
 
     /// Beats until it is dropped. One missed beat does no harm.
@@ -107,7 +128,12 @@ pub(super) async fn remove_dead(connection: &Connection, targets: &[Target]) -> 
     let databases: BTreeSet<&str> = targets.iter().map(|target| target.database.name()).collect();
     for database in databases {
         let database = connection.client().database(database);
-        let mut found = judged(connection, &lister(database.clone())).await?;
+        let mut found = match judged(connection, &lister(database.clone())).await {
+            Ok(found) => found,
+            Err(error) if error.is_transient() => return Err(error),
+            // Without the right to look there is nothing to remove.
+            Err(_) => continue,
+        };
         // The beat last: what a removal that breaks leaves behind still has its owner's beat.
         found.sort_by_key(|(name, _)| name::is_beat(name));
         for (name, verdict) in found {
