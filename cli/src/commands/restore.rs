@@ -72,7 +72,7 @@ struct How {
     /// Restore these namespaces alone (`db.collection` as in the backup); may be given several times
     #[arg(long, value_name = "NAMESPACE")]
     only: Vec<String>,
-    /// Replace each target that holds something, and no other. The copy is restored beside it and compared, then takes
+    /// Replace each target that holds something, and no other. The copy is restored and compared first, then takes
     /// its place. A target whose copy fails keeps what it holds. The server needs room for both
     #[arg(long, conflicts_with_all = ["merge", "drop_first"])]
     drop: bool,

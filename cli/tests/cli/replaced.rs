@@ -57,7 +57,7 @@ async fn a_restore_of_a_part_exits_8_and_names_what_kept_its_target() {
 
     let planned = place.holdfast(&with(&["--dry-run"])).expect(0).text();
     assert!(
-        planned.contains("8 documents, to be replaced") && planned.contains("room for a copy of 2 targets"),
+        planned.contains("8 documents, to be replaced") && planned.contains("room for a second copy of 2 targets"),
         "{planned}"
     );
     assert_eq!((count(&place, "refused").await, count(&place, "taken").await), (8, 8));
@@ -70,8 +70,8 @@ async fn a_restore_of_a_part_exits_8_and_names_what_kept_its_target() {
     assert!(ended.stderr.contains("\"exitCode\":8") && ended.stderr.contains(".refused"), "{}", ended.stderr);
     assert_eq!((count(&place, "refused").await, count(&place, "taken").await), (8, 5));
 
-    let told = place.holdfast(&with(&["--yes"])).expect(8).saying(&["incomplete", ".refused", "--only"]).text();
-    assert!(told.contains("8 documents, kept") && told.contains("NOT RESTORED"), "{told}");
+    let shown = place.holdfast(&with(&["--yes"])).expect(8).saying(&["incomplete", ".refused", "--only"]).text();
+    assert!(shown.contains("8 documents, kept") && shown.contains("NOT RESTORED"), "{shown}");
     place.remove().await;
 }
 
@@ -91,12 +91,12 @@ async fn the_doctor_lists_what_a_killed_restore_left() {
     let beat = doc! { "at": bson::DateTime::from_millis(1_700_000_000_000) };
     database.collection("holdfast_restore_0a1b2c3d_beat").insert_one(beat).await.unwrap();
     database.collection("holdfast_restore_0a1b2c3d_0123456789ab").insert_one(doc! { "_id": 1 }).await.unwrap();
-    let told = place.holdfast(&["doctor"]).text();
-    assert!(told.contains("holdfast_restore_0a1b2c3d_0123456789ab was left by a restore that was killed"), "{told}");
+    let shown = place.holdfast(&["doctor"]).text();
+    assert!(shown.contains("holdfast_restore_0a1b2c3d_0123456789ab was left by a restore that was killed"), "{shown}");
     let id = place.back_up();
     let report = &place.json(&["restore", "database", &id, "--drop", "--yes"])[0];
     assert_eq!(report["removedScratch"].as_array().unwrap().len(), 1, "{report}");
-    let told = place.holdfast(&["doctor"]).text();
-    assert!(!told.contains("holdfast_restore_"), "{told}");
+    let shown = place.holdfast(&["doctor"]).text();
+    assert!(!shown.contains("holdfast_restore_"), "{shown}");
     place.remove().await;
 }

@@ -6,5 +6,5 @@ mod structure;
 
 pub(super) use self::{
     content::{Wanted, content_difference, found_in, manifest_difference},
-    structure::{index_differences, option_differences, view_differences},
+    structure::{index_differences, option_differences},
 };

@@ -29,7 +29,7 @@ pub(super) fn wanted_options(target: &Target) -> Document {
     options
 }
 
-/// After how many seconds documents expire, if the collection itself says so.
+/// After how many seconds documents expire, if an option of the collection sets that.
 pub(super) fn expire_after(target: &Target, ttl: TtlIndexes) -> Option<Bson> {
     let seconds = creation_options(&target.metadata.options).remove(EXPIRY)?;
     (ttl == TtlIndexes::Keep).then_some(seconds)

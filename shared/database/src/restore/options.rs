@@ -42,7 +42,7 @@ pub enum Existing {
     Merge,
 }
 
-/// What to do with whatever deletes documents by their age: TTL indexes, and `expireAfterSeconds` of a collection.
+/// What to do with TTL indexes, and with `expireAfterSeconds` of a collection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TtlIndexes {
     /// Create them, after everything else.

@@ -1,5 +1,5 @@
-//! Whether targets can be replaced by a rename, found out without a write. A restore that cannot replace says so before
-//! it begins.
+//! Whether targets can be replaced by a rename, found out without a write. A restore that cannot replace them is refused
+//! before it begins.
 
 use std::collections::BTreeSet;
 

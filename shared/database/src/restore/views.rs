@@ -5,7 +5,7 @@ use holdfast_archive::NamespaceKind;
 use mongodb::{Database, error::ErrorKind};
 
 use super::{
-    compare::view_differences,
+    compare::option_differences,
     definition::{create, wanted_options},
     scratch::drop_collection,
     target::Target,
@@ -74,9 +74,10 @@ async fn redefine(target: &Target) -> Result<(), DatabaseError> {
 }
 
 fn has_same_collation(target: &Target, existing: &Listed) -> bool {
-    view_differences(&wanted_options(target), &existing.options)
-        .iter()
-        .all(|difference| !difference.contains("collation"))
+    let collation = |options: &Document| -> Document {
+        options.get("collation").map(|collation| doc! { "collation": collation.clone() }).unwrap_or_default()
+    };
+    option_differences(&collation(&wanted_options(target)), &collation(&existing.options)).is_empty()
 }
 
 /// Puts a view back that was dropped for another one.

@@ -1,4 +1,4 @@
-//! `--drop` replaces: a target holds what it held, or what the archive holds, whatever the server refuses.
+//! `--drop` replaces: a target holds what it held, or what the archive holds, for everything that a server can refuse.
 
 use bson::doc;
 use holdfast_database::{

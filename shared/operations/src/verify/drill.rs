@@ -139,8 +139,8 @@ fn drilled(
     scratch: &Scratch,
 ) -> DrilledCollection {
     let differences = restored.structure.iter().map(|difference| format!("differs: {difference}"));
-    let told = restored.failures.iter().cloned().chain(differences);
-    let mut failures: Vec<String> = told.map(|failure| scratch.unmapped(&failure)).collect();
+    let problems = restored.failures.iter().cloned().chain(differences);
+    let mut failures: Vec<String> = problems.map(|failure| scratch.unmapped(&failure)).collect();
     let same_content = match restored.comparison {
         // It is only a question that is asked of other collections.
         Comparison::Equal if restored.kind == NamespaceKind::View => None,

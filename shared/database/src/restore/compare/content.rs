@@ -1,4 +1,4 @@
-//! Documents: their number, their content whatever their order, and of a capped collection their order.
+//! Documents: their number, their content in any order, and of a capped collection their order.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

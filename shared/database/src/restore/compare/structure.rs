@@ -1,11 +1,11 @@
-//! Options, indexes and views. The server completes what it is given: what was asked for must be there, and of what was
-//! not asked for only what the server adds by itself.
+//! Options, indexes and views. The server adds defaults to what it is given. Each given option must be present and equal.
+//! An option that was not given must be a default.
 
 use bson::{Bson, Document};
 
 use crate::restore::existing::same_value;
 
-/// Options that change what a collection is. One that nobody asked for is a difference.
+/// Options that change the behaviour of a collection. One that the archive does not have is a difference.
 const SIGNIFICANT: [&str; 9] = [
     "capped",
     "clusteredIndex",
@@ -25,7 +25,7 @@ const NOT_COMPARED: [&str; 7] =
 /// Servers round the size of a capped collection up.
 const CAPPED_ROUNDING_BYTES: f64 = 4096.0;
 
-/// In what a collection's options are not the ones that it was created with.
+/// In what the options of a collection or view are not the ones that it was created with.
 pub(in crate::restore) fn option_differences(wanted: &Document, found: &Document) -> Vec<String> {
     let asked = wanted.iter().filter(|(name, value)| !is_kept(name, value, found.get(*name)));
     let mut differences: Vec<String> =
@@ -37,13 +37,8 @@ pub(in crate::restore) fn option_differences(wanted: &Document, found: &Document
     differences
 }
 
-/// The same for a view. Without a pipeline it has an empty one.
-pub(in crate::restore) fn view_differences(wanted: &Document, found: &Document) -> Vec<String> {
-    option_differences(wanted, found)
-}
-
-/// In what the indexes of a collection are not the ones that were asked for. `created_by_itself` names those that come
-/// with the collection.
+/// In what the indexes of a collection are not the given ones. `comes_with_the_collection` holds for those that the
+/// server creates by itself.
 pub(in crate::restore) fn index_differences(
     wanted: &[Document],
     found: &[Document],

@@ -1,5 +1,5 @@
-//! Scratch collections: where a restore over live data writes, beside each target, until the copy is proved. A beat in
-//! each database shows that their restore is at work. What a killed restore leaves behind is removed by a later one.
+//! Scratch collections: a restore over live data fills one for each target, until the copy is proved. A beat in each
+//! database shows that the restore is at work. A later restore removes the scratch collections of a killed one.
 
 mod name;
 

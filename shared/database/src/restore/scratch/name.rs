@@ -4,7 +4,7 @@
 use bson::oid::ObjectId;
 use sha2::{Digest as _, Sha256};
 
-/// The prefix of every scratch collection. It is reserved: mongodump leaves out whatever has it.
+/// The prefix of every scratch collection. It is reserved: mongodump leaves out every collection with it.
 pub(crate) const PREFIX: &str = "holdfast_restore_";
 /// The last part of the name of the collection with the beat of a restore.
 const BEAT: &str = "beat";
