@@ -72,9 +72,14 @@ struct How {
     /// Restore these namespaces alone (`db.collection` as in the backup); may be given several times
     #[arg(long, value_name = "NAMESPACE")]
     only: Vec<String>,
-    /// Drop each collection that is restored, and no other, before it is restored
-    #[arg(long, conflicts_with = "merge")]
+    /// Replace each target that holds something, and no other. The copy is restored and compared first, then takes
+    /// its place. A target whose copy fails keeps what it holds. The server needs room for both
+    #[arg(long, conflicts_with_all = ["merge", "drop_first"])]
     drop: bool,
+    /// Drop each target first, then restore it: for sharded collections, and for users who may not rename. A restore
+    /// that fails leaves less than there was
+    #[arg(long, conflicts_with = "merge")]
+    drop_first: bool,
     /// Restore into collections that are not empty: documents whose `_id` is there stay as they are, and are counted
     #[arg(long)]
     merge: bool,
@@ -139,7 +144,11 @@ impl Arguments {
         };
         match how.existing() {
             Existing::Merge => "where it had begun, a part is there: the same command again adds what is missing",
-            Existing::Refuse | Existing::Drop => {
+            Existing::Drop => {
+                "each target that held something is unchanged, or replaced as a whole; the others can hold a part: run \
+                 the same command again"
+            }
+            Existing::Refuse | Existing::DropFirst => {
                 "where it had begun, the target holds a part of it: restore it again with --drop"
             }
         }
@@ -181,10 +190,11 @@ impl How {
     }
 
     const fn existing(&self) -> Existing {
-        match (self.drop, self.merge) {
-            (true, _) => Existing::Drop,
-            (false, true) => Existing::Merge,
-            (false, false) => Existing::Refuse,
+        match self {
+            Self { drop: true, .. } => Existing::Drop,
+            Self { drop_first: true, .. } => Existing::DropFirst,
+            Self { merge: true, .. } => Existing::Merge,
+            _ => Existing::Refuse,
         }
     }
 }
@@ -213,11 +223,21 @@ fn finish(source: &Source, target: &RestoreTarget, report: &RestoreReport, outpu
         return Err(Failure::refused(format!("the rules do not fit: {}", misfits.join("; ")))
             .hint("correct the rules; one that may match nothing says `optional: true`"));
     }
-    if report.dry_run || report.is_faithful() {
+    if report.is_faithful() {
         return Ok(Exit::Done);
     }
-    Err(Failure::failed("the restore is not faithful: what differs is said above")
-        .hint("run it again with --drop, once the reason is out of the way"))
+    Err(incomplete(report))
+}
+
+/// A part is restored, or would be. The report names each namespace that is not, and why.
+fn incomplete(report: &RestoreReport) -> Failure {
+    let failed: Vec<&str> = restored::not_restored(report).map(|namespace| namespace.to.as_str()).collect();
+    let names = failed.join(", ");
+    if report.dry_run {
+        return Failure::new(Exit::Incomplete, format!("these would not be restored (reasons above): {names}"));
+    }
+    Failure::new(Exit::Incomplete, format!("restore incomplete, these are not restored (reasons above): {names}"))
+        .hint("remove the reason, then restore these again: --only for each of them, with --drop")
 }
 
 /// The server: what goes into which database is in the table.
@@ -311,8 +331,9 @@ fn reads_twice(options: &RestoreOptions) -> Option<&'static str> {
         return None;
     }
     match options.existing {
-        Existing::Drop => Some("--drop"),
-        Existing::Refuse | Existing::Merge => options.anonymizer.as_ref().map(|_| "--anonymize"),
+        Existing::DropFirst => Some("--drop-first"),
+        // Nothing is replaced before the archive was read to its end.
+        Existing::Refuse | Existing::Merge | Existing::Drop => options.anonymizer.as_ref().map(|_| "--anonymize"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use holdfast_database::{Comparison, RestoreReport, RestoredNamespace, TargetState};
+use holdfast_database::{Comparison, RestoreReport, RestoreResult, RestoredNamespace, TargetState};
 use holdfast_domain::Manifest;
 use serde::Serialize;
 
@@ -16,6 +16,11 @@ pub(super) fn expect_documents(report: &mut RestoreReport, manifest: &Manifest) 
     for namespace in &mut report.namespaces {
         namespace.documents = counts.get(&namespace.from).copied().unwrap_or_default();
     }
+}
+
+/// What of the archive is not restored as it should be.
+pub(super) fn not_restored(report: &RestoreReport) -> impl Iterator<Item = &RestoredNamespace> {
+    report.namespaces.iter().filter(|namespace| !namespace.is_faithful())
 }
 
 /// The report with its two ends.
@@ -46,12 +51,33 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
     let verb = if report.dry_run { "would be restored" } else { "was restored" };
     let mut parts = vec![format!("{source} {verb} into {target}"), text::table(&columns, &rows)];
     for namespace in &report.namespaces {
-        parts.extend(namespace.failures.iter().map(|failure| format!("{}: {failure}", namespace.to)));
+        parts.extend(lines_of(namespace).map(|line| format!("{}: {line}", namespace.to)));
     }
+    parts.extend(space(report));
+    parts.extend(report.removed_scratch.iter().map(|name| format!("removed {name}, left by a killed restore")));
     parts
         .extend(report.left_out.iter().map(|left_out| format!("left out {}: {}", left_out.namespace, left_out.reason)));
     parts.extend(report.anonymized.iter().map(|rules| anonymize::text(rules, report.dry_run)));
     parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// What went wrong with a namespace, differs, or was done on purpose.
+fn lines_of(namespace: &RestoredNamespace) -> impl Iterator<Item = String> {
+    let differences = namespace.structure.iter().map(|difference| format!("DIFFERS: {difference}"));
+    let notes = namespace.notes.iter().map(|note| format!("note: {note}"));
+    namespace.failures.iter().cloned().chain(differences).chain(notes)
+}
+
+/// While a copy is restored, the target still takes its space.
+fn space(report: &RestoreReport) -> Option<String> {
+    let is_replaced = |target: &TargetState| matches!(target, TargetState::Replaced(number) if *number > 0);
+    let replaced = report.namespaces.iter().filter(|namespace| is_replaced(&namespace.target)).count();
+    (report.dry_run && replaced > 0).then(|| {
+        let targets = text::count(u64::try_from(replaced).unwrap_or(u64::MAX), "target");
+        format!(
+            "the server needs room for a second copy of {targets}, until each copy has taken the place of its target"
+        )
+    })
 }
 
 fn row(namespace: &RestoredNamespace, report: &RestoreReport) -> Vec<String> {
@@ -64,18 +90,29 @@ fn row(namespace: &RestoredNamespace, report: &RestoreReport) -> Vec<String> {
         namespace.kind.to_string(),
         if unknown { "?".to_owned() } else { namespace.documents.to_string() },
         namespace.indexes.len().to_string(),
-        there_before(&namespace.target, dry_run),
+        there_before(namespace, dry_run),
         if dry_run { String::new() } else { result(namespace) },
     ]
 }
 
-fn there_before(target: &TargetState, dry_run: bool) -> String {
-    let documents = |number: &u64| text::count(*number, "document");
-    match target {
+fn there_before(namespace: &RestoredNamespace, dry_run: bool) -> String {
+    let documents = |number: &u64| match namespace.replaces.map(|kind| kind.as_str()) {
+        Some("view") => "a view".to_owned(),
+        Some(kind) => format!("a {kind} of {}", text::count(*number, "document")),
+        None => text::count(*number, "document"),
+    };
+    let is_replaced = namespace.result == RestoreResult::Restored;
+    match &namespace.target {
         TargetState::Absent => "nothing".to_owned(),
         TargetState::Empty => "an empty collection".to_owned(),
-        TargetState::Dropped(number) if dry_run => format!("{}, to be dropped", documents(number)),
+        TargetState::Dropped(number) if dry_run => format!("{}, to be dropped first", documents(number)),
         TargetState::Dropped(number) => format!("{}, dropped", documents(number)),
+        TargetState::Replaced(number) if dry_run => format!("{}, to be replaced", documents(number)),
+        TargetState::Replaced(number) if is_replaced => format!("{}, replaced", documents(number)),
+        TargetState::Replaced(number) if namespace.result == RestoreResult::Kept => {
+            format!("{}, kept", documents(number))
+        }
+        TargetState::Replaced(number) => documents(number),
         TargetState::Merged(number) => format!("{}, kept", documents(number)),
     }
 }
@@ -93,7 +130,11 @@ fn result(namespace: &RestoredNamespace) -> String {
         0 => String::new(),
         number => format!(", {number} there already"),
     };
-    let failed = if namespace.failures.is_empty() { "" } else { ", with failures" };
+    let failed = match (namespace.is_faithful(), namespace.result) {
+        (true, _) => "",
+        (false, RestoreResult::Kept) => ", NOT RESTORED: target unchanged",
+        (false, _) => ", INCOMPLETE",
+    };
     format!("{} inserted{skipped}, {compared}{failed}", namespace.inserted)
 }
 
@@ -109,15 +150,25 @@ mod tests {
             to: "b.users".to_owned(),
             kind: holdfast_archive::NamespaceKind::Collection,
             target: TargetState::Dropped(7),
+            replaces: None,
+            result: RestoreResult::Incomplete,
             documents,
             inserted: documents,
             skipped: 0,
             indexes: Vec::new(),
             comparison: Comparison::Differs("2 documents are missing".to_owned()),
+            structure: vec!["`capped` is true in the archive and nothing in the target".to_owned()],
+            notes: vec!["a note".to_owned()],
             failures: vec!["an index was refused".to_owned()],
         };
         let left_out = LeftOut { namespace: "admin.system.version".to_owned(), reason: "the server's own".to_owned() };
-        RestoreReport { dry_run, namespaces: vec![namespace], left_out: vec![left_out], anonymized: None }
+        RestoreReport {
+            dry_run,
+            namespaces: vec![namespace],
+            left_out: vec![left_out],
+            removed_scratch: vec!["b.holdfast_restore_0a1b2c3d_0123456789ab".to_owned()],
+            anonymized: None,
+        }
     }
 
     #[test]
@@ -128,9 +179,28 @@ mod tests {
             "an index was refused",
             "left out admin.system.version",
             "7 documents, dropped",
+            "b.users: DIFFERS: `capped`",
+            "b.users: note: a note",
+            "INCOMPLETE",
+            "removed b.holdfast_restore_0a1b2c3d_0123456789ab",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
+    }
+
+    #[test]
+    fn a_target_of_another_kind_and_the_space_of_the_copy_are_named() {
+        let mut planned = report(true, 3);
+        planned.namespaces[0].target = TargetState::Replaced(7);
+        planned.namespaces[0].replaces = Some(holdfast_archive::NamespaceKind::Timeseries);
+        let shown = text("backup x", "mongodb://h/", &planned);
+        assert!(shown.contains("a timeseries of 7 documents, to be replaced"), "{shown}");
+        assert!(shown.contains("room for a second copy of 1 target"), "{shown}");
+        let mut kept = report(false, 3);
+        kept.namespaces[0].target = TargetState::Replaced(7);
+        kept.namespaces[0].result = RestoreResult::Kept;
+        let shown = text("backup x", "mongodb://h/", &kept);
+        assert!(shown.contains("7 documents, kept") && shown.contains("NOT RESTORED"), "{shown}");
     }
 
     #[test]

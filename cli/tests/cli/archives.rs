@@ -87,9 +87,14 @@ async fn what_mongodump_wrote_is_restored_and_what_it_cut_is_refused() {
         assert_eq!(users.unwrap(), 400, "{archive}: what was there is there still");
     }
     std::fs::remove_file(&file).unwrap();
-    let words = ["restore", "archive", "-", "--ns-from", "web3platform.*", "--ns-to", &to, "--drop", "--yes"];
-    let ended = place.holdfast_reading(&words, &holdfast_testing::golden("platform"));
-    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    for (how, archive, code) in [("--drop", "cut-1500k", 6), ("--drop", "platform", 0), ("--drop-first", "platform", 5)]
+    {
+        let words = ["restore", "archive", "-", "--ns-from", "web3platform.*", "--ns-to", &to, how, "--yes"];
+        let ended = place.holdfast_reading(&words, &holdfast_testing::golden(archive));
+        assert_eq!(ended.code, code, "{how} {archive}: {}", ended.stderr);
+        let users = place.client.database(&copy).collection::<Document>("users").count_documents(doc! {}).await;
+        assert_eq!(users.unwrap(), 400, "{how} {archive}: what was there is there still");
+    }
     place.client.database(&copy).drop().await.unwrap();
     place.remove().await;
 }

@@ -19,5 +19,6 @@ mod keys;
 mod place;
 mod rebuilding;
 mod recovery;
+mod replaced;
 mod retention;
 mod told;

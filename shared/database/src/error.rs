@@ -87,7 +87,7 @@ fn by_code(error: &CommandError) -> DatabaseError {
         // Unauthorized.
         13 => DatabaseError::Denied(
             "the user is not authorized: it takes the role `backup`, or `read` on each database, to dump, and \
-             `restore`, or `readWrite` and `dbAdmin` on the target, to restore"
+             `restore` and `readAnyDatabase`, or `readWrite` and `dbAdmin` on the target, to restore"
                 .to_owned(),
         ),
         code if IS_GONE.contains(&code) => DatabaseError::Lost(format!("the server broke off: {}", error.code_name)),

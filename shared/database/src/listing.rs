@@ -47,6 +47,14 @@ impl Lister {
         self.listed(doc! { "listCollections": 1, "cursor": {} }).await
     }
 
+    /// The names of everything in it.
+    pub(crate) async fn names(&self) -> Result<Vec<String>, DatabaseError> {
+        let listed = self.cursor(doc! { "listCollections": 1, "nameOnly": true, "cursor": {} }).await;
+        let listed = listed
+            .map_err(|error| classify(&error).during(format!("listing the collections of {}", self.database.name())))?;
+        Ok(listed.iter().filter_map(|entry| entry.get_str("name").ok().map(str::to_owned)).collect())
+    }
+
     /// The collection of this name.
     pub(crate) async fn collection(&self, name: &str) -> Result<Option<Listed>, DatabaseError> {
         let command = doc! { "listCollections": 1, "filter": { "name": name }, "cursor": {} };

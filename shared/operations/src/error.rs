@@ -213,7 +213,7 @@ impl OperationError {
         match self {
             Self::Target(DatabaseError::Denied(_)) => {
                 return Some(
-                    "check user, password and authSource of the target's connection string, and that the user has the role `restore`",
+                    "check user, password and authSource of the target's connection string, and that the user has the roles `restore` and `readAnyDatabase`",
                 );
             }
             Self::Target(_) => {

@@ -1,6 +1,8 @@
-//! What is dumped: never Holdfast's own catalogue, nor what the server keeps for itself.
+//! What is dumped: never Holdfast's own catalogue, scratch collections of restores, or what the server keeps for itself.
 
 use holdfast_domain::settings::CollectionFilter;
+
+use crate::restore::is_scratch;
 
 /// Which collections to dump.
 #[derive(Debug, Clone)]
@@ -32,7 +34,10 @@ impl DumpSelection {
     /// Whether a collection or view of this name is dumped, where it is there.
     #[must_use]
     pub fn takes(&self, database: &str, collection: &str) -> bool {
-        !is_servers_own(collection) && self.collections.takes(collection) && !self.excludes(database, collection)
+        !is_servers_own(collection)
+            && !is_scratch(collection)
+            && self.collections.takes(collection)
+            && !self.excludes(database, collection)
     }
 
     fn excludes(&self, database: &str, collection: &str) -> bool {
@@ -54,6 +59,14 @@ mod tests {
         let own = Exclusion { database: "shop".to_owned(), collections: vec!["backup_jobs".to_owned()] };
         assert!(own.covers("shop", "backup_jobs"));
         assert!(!own.covers("shop", "contents") && !own.covers("web3platform", "backup_jobs"));
+    }
+
+    #[test]
+    fn scratch_collections_of_a_restore_are_never_dumped() {
+        let all = DumpSelection { collections: CollectionFilter::All, exclude: Vec::new() };
+        assert!(!all.takes("shop", "holdfast_restore_0a1b2c3d_0123456789ab"));
+        assert!(!all.takes("shop", "holdfast_restore_0a1b2c3d_beat"));
+        assert!(all.takes("shop", "holdfast_restore_notes"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use holdfast_domain::{
 };
 
 use super::options;
-use crate::DumpSelection;
+use crate::{DumpSelection, restore::SCRATCH_PREFIX};
 
 /// One run of the tool.
 #[derive(Debug, Clone)]
@@ -89,10 +89,14 @@ impl Invocation {
 }
 
 /// `--excludeCollection` is not allowed beside `--collection`; one that is excluded all the same was refused before.
+/// Scratch collections of restores are left out by their prefix: one may be created while the tool runs.
 fn choice(database: &str, selection: &DumpSelection) -> Result<Vec<String>, Unfit> {
     let own = selection.exclude.iter().filter(|exclusion| exclusion.database == database);
     let own = own.flat_map(|exclusion| exclusion.collections.iter());
-    let excluding = |names: &[String]| names.iter().map(|name| format!("--excludeCollection={name}")).collect();
+    let excluding = |names: &[String]| {
+        let scratch = format!("--excludeCollectionsWithPrefix={SCRATCH_PREFIX}");
+        names.iter().map(|name| format!("--excludeCollection={name}")).chain([scratch]).collect()
+    };
     match &selection.collections {
         CollectionFilter::Only(names) => match names.as_slice() {
             [name] => Ok(vec![format!("--collection={name}")]),
@@ -120,10 +124,11 @@ mod tests {
 
     #[test]
     fn the_catalogue_in_the_same_database_is_left_out_with_what_the_settings_exclude() {
-        assert_eq!(chosen(CollectionFilter::All).unwrap(), ["--excludeCollection=backup_jobs"]);
+        let scratch = "--excludeCollectionsWithPrefix=holdfast_restore_";
+        assert_eq!(chosen(CollectionFilter::All).unwrap(), ["--excludeCollection=backup_jobs", scratch]);
         assert_eq!(
             chosen(CollectionFilter::Except(names(&["-a b", "logs"]))).unwrap(),
-            ["--excludeCollection=-a b", "--excludeCollection=logs", "--excludeCollection=backup_jobs"]
+            ["--excludeCollection=-a b", "--excludeCollection=logs", "--excludeCollection=backup_jobs", scratch]
         );
     }
 

@@ -22,15 +22,27 @@ pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) ->
             listings.insert(database.to_owned(), target.lister().collections().await?);
         }
         let existing = listings[database].iter().find(|listed| listed.name == target.collection);
-        if let Some(existing) = existing {
-            match look_at(target, existing, options.existing).await? {
-                Ok(state) => target.state = state,
-                Err(conflict) => conflicts.push(format!("{} ({conflict})", target.name())),
-            }
-            target.has_validator |= existing.options.contains_key("validator");
+        let Some(existing) = existing else { continue };
+        // A refused target stays as it is.
+        let policy = if target.refusal.is_some() { Existing::Merge } else { options.existing };
+        match look_at(target, existing, policy).await {
+            Ok(Ok(state)) => take_note(target, existing, state),
+            Ok(Err(_)) if target.refusal.is_some() => {}
+            Ok(Err(conflict)) => conflicts.push(format!("{} ({conflict})", target.name())),
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => target.refusal = Some(error.to_string()),
         }
     }
     if conflicts.is_empty() { Ok(()) } else { Err(RestoreFault::NotEmpty(conflicts)) }
+}
+
+fn take_note(target: &mut Target, existing: &Listed, state: TargetState) {
+    target.state = state;
+    if target.is_new() {
+        target.existing = Some(existing.clone());
+    } else {
+        target.has_validator |= existing.options.contains_key("validator");
+    }
 }
 
 /// The state of a target that exists, or why it must stay as it is.
@@ -43,14 +55,16 @@ async fn look_at(
         let is_same = target.is_view() && same_options(&existing.options, &target.metadata.options);
         return Ok(match policy {
             _ if is_same => Ok(TargetState::Empty),
-            Existing::Drop => Ok(TargetState::Dropped(0)),
+            Existing::Drop => Ok(TargetState::Replaced(0)),
+            Existing::DropFirst => Ok(TargetState::Dropped(0)),
             Existing::Refuse | Existing::Merge if target.is_view() => Err("another view".to_owned()),
             Existing::Refuse | Existing::Merge => Err("a view".to_owned()),
         });
     }
     let documents = count(target, existing).await?;
     Ok(match policy {
-        Existing::Drop => Ok(TargetState::Dropped(documents)),
+        Existing::Drop => Ok(TargetState::Replaced(documents)),
+        Existing::DropFirst => Ok(TargetState::Dropped(documents)),
         _ if existing.kind != target.metadata.kind => Err(format!("a {} of {documents} documents", existing.kind)),
         Existing::Merge => Ok(TargetState::Merged(documents)),
         Existing::Refuse if documents > 0 => Err(format!("{documents} documents")),
@@ -89,11 +103,11 @@ async fn difference(target: &Target, existing: &Listed) -> Result<Option<&'stati
 }
 
 /// Equal whatever the order of the fields, and whichever type their numbers have.
-fn same_options(a: &Document, b: &Document) -> bool {
+pub(super) fn same_options(a: &Document, b: &Document) -> bool {
     a.len() == b.len() && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same_value(value, other)))
 }
 
-fn same_value(a: &Bson, b: &Bson) -> bool {
+pub(super) fn same_value(a: &Bson, b: &Bson) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "options are small numbers")]
     let number = |value: &Bson| match value {
         Bson::Int32(number) => Some(f64::from(*number)),

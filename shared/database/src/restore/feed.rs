@@ -4,7 +4,10 @@
 //! Memory: [`BATCH_BYTES`] for each namespace whose blocks interleave, [`PENDING_BYTES`] of all of them, and the
 //! channel's [`BATCHES`]; a larger document is a batch by itself.
 
-use std::io::{self, Read};
+use std::{
+    borrow::Cow,
+    io::{self, Read},
+};
 
 use holdfast_archive::{NamespaceSummary, Prelude, Summary, VisitError, Visitor, WalkError, Walker};
 use tokio::{
@@ -12,6 +15,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
+use super::handed_on::{HandedOn, with_id};
 use crate::{
     anonymize::{Applied, RuleFailure},
     raw::has_zero_timestamp,
@@ -49,6 +53,8 @@ pub(super) enum FeedError {
 pub(super) struct Decision {
     /// By the namespace's number, whether its documents are wanted.
     pub(super) wanted: Vec<bool>,
+    /// By the namespace's number, whether the order of its documents must be kept.
+    pub(super) ordered: Vec<bool>,
     /// What changes them on the way.
     pub(super) rules: Option<Applied>,
 }
@@ -57,6 +63,8 @@ pub(super) struct Decision {
 pub(super) struct Walked {
     pub(super) summary: Summary,
     pub(super) rules: Option<Applied>,
+    /// By the namespace's number, in what its documents were not handed on as the archive holds them.
+    pub(super) handed_on: Vec<HandedOn>,
 }
 
 enum Event {
@@ -79,7 +87,9 @@ impl Feed {
             events: sender,
             decided: Some(decided),
             wanted: Vec::new(),
+            ordered: Vec::new(),
             rules: None,
+            handed_on: Vec::new(),
             pending: Vec::new(),
             bytes: 0,
         };
@@ -129,7 +139,7 @@ fn walk(mut archive: impl Read, batcher: Batcher) -> Result<Walked, FeedError> {
         }
     }
     let (summary, batcher) = walker.finish().map_err(fault)?;
-    Ok(Walked { summary, rules: batcher.rules })
+    Ok(Walked { summary, rules: batcher.rules, handed_on: batcher.handed_on })
 }
 
 fn fault(error: WalkError) -> FeedError {
@@ -152,7 +162,9 @@ struct Batcher {
     events: mpsc::Sender<Event>,
     decided: Option<oneshot::Receiver<Decision>>,
     wanted: Vec<bool>,
+    ordered: Vec<bool>,
     rules: Option<Applied>,
+    handed_on: Vec<HandedOn>,
     pending: Vec<Option<Batch>>,
     /// Of all that is pending.
     bytes: usize,
@@ -170,8 +182,10 @@ impl Visitor for Batcher {
     fn prelude(&mut self, prelude: &Prelude) -> Result<(), VisitError> {
         self.events.blocking_send(Event::Prelude(prelude.clone())).map_err(|_| NobodyListens)?;
         let decided = self.decided.take().ok_or(NobodyListens)?;
-        Decision { wanted: self.wanted, rules: self.rules } = decided.blocking_recv().map_err(|_| NobodyListens)?;
+        let decision = decided.blocking_recv().map_err(|_| NobodyListens)?;
+        Decision { wanted: self.wanted, ordered: self.ordered, rules: self.rules } = decision;
         self.pending.resize_with(prelude.namespaces.len(), || None);
+        self.handed_on.resize_with(prelude.namespaces.len(), HandedOn::default);
         Ok(())
     }
 
@@ -179,11 +193,21 @@ impl Visitor for Batcher {
         if !self.wanted.get(namespace).copied().unwrap_or(false) {
             return Ok(());
         }
+        let document = match with_id(document) {
+            None => Cow::Borrowed(document),
+            Some(completed) => {
+                self.handed_on[namespace].note_generated_id(document, &completed);
+                Cow::Owned(completed)
+            }
+        };
         let changed = match &mut self.rules {
-            Some(rules) => rules.rewrite(namespace, document)?,
+            Some(rules) => rules.rewrite(namespace, &document)?,
             None => None,
         };
-        let document = changed.unwrap_or_else(|| document.to_vec());
+        let document = changed.unwrap_or_else(|| document.into_owned());
+        if self.ordered[namespace] {
+            self.handed_on[namespace].order.add_document(&document);
+        }
         if self.pending[namespace].as_ref().is_some_and(|batch| batch.bytes + document.len() > BATCH_BYTES) {
             self.flush(namespace)?;
         }

@@ -1,10 +1,14 @@
 //! Documents into collections, in bulk and undecoded.
 
 use bson::{Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, raw::cstr, rawdoc};
-use holdfast_archive::NamespaceKind;
 use mongodb::error::ErrorKind;
 
-use super::{TargetState, feed::Batch, measurements::unpack, target::Target};
+use super::{
+    TargetState,
+    feed::Batch,
+    measurements::{in_name_order, unpack},
+    target::Target,
+};
 use crate::{CollectionContent, DatabaseError, classify, error::shortened};
 
 /// How many refused documents of a batch are described; the others are counted.
@@ -21,22 +25,23 @@ pub(super) struct Outcome {
     pub(super) measurements: CollectionContent,
 }
 
-/// Inserts a batch; documents that the server refuses are told, not an error.
-pub(super) async fn insert(target: &Target, batch: &Batch) -> Result<Outcome, DatabaseError> {
-    let is_timeseries = target.metadata.kind == NamespaceKind::Timeseries;
-    if is_timeseries && target.takes_measurements() {
-        return insert_measurements(target, batch).await;
+/// Inserts a batch into a collection of the target's kind: its scratch collection, or the target itself. Documents that
+/// the server refuses are part of the outcome, not an error.
+pub(super) async fn insert(target: &Target, collection: &str, batch: &Batch) -> Result<Outcome, DatabaseError> {
+    if target.is_series() && target.takes_measurements() {
+        return insert_measurements(target, collection, batch).await;
     }
-    let answer = command(target, &target.data_collection(), &batch.documents, batch.has_zero_timestamp).await?;
-    if is_timeseries && refuses_buckets(&answer) {
+    let data = target.data_collection(collection);
+    let answer = command(target, &data, &batch.documents, batch.has_zero_timestamp).await?;
+    if target.is_series() && refuses_buckets(&answer) {
         target.note_that_it_takes_measurements();
-        return insert_measurements(target, batch).await;
+        return insert_measurements(target, collection, batch).await;
     }
     Ok(outcome(&answer, target.is_merged()))
 }
 
 /// Takes the measurements out of buckets that the server does not take.
-async fn insert_measurements(target: &Target, batch: &Batch) -> Result<Outcome, DatabaseError> {
+async fn insert_measurements(target: &Target, collection: &str, batch: &Batch) -> Result<Outcome, DatabaseError> {
     if matches!(target.state, TargetState::Merged(documents) if documents > 0) {
         let failure = "this server takes measurements only, and has some already, which would stand there twice";
         return Ok(Outcome { failures: vec![failure.to_owned()], ..Outcome::default() });
@@ -51,9 +56,9 @@ async fn insert_measurements(target: &Target, batch: &Batch) -> Result<Outcome, 
             }
         };
         for measurement in &measurements {
-            done.measurements.add_document(measurement);
+            done.measurements.add_document(&in_name_order(measurement));
         }
-        let answer = command(target, &target.collection, &measurements, false).await?;
+        let answer = command(target, collection, &measurements, false).await?;
         let inserted = outcome(&answer, false);
         done.inserted += u64::from(inserted.failures.is_empty());
         done.failures.extend(inserted.failures);
@@ -82,6 +87,11 @@ async fn command(
         // Written without it, such a document is another one, and the comparison will say so.
         Err(error) if has_zero_timestamp && is_unknown_field(&error) => {
             run(target, collection, documents, false).await.map_err(|error| failed(&error))
+        }
+        // Its text can hold keys that look like extended JSON. That is a fault of this answer, not of the connection.
+        Err(error) if matches!(error.kind.as_ref(), ErrorKind::InvalidResponse { .. } | ErrorKind::Bson(_)) => {
+            let what = format!("writing to {}: the server's answer could not be read", target.name());
+            Err(DatabaseError::Refused(what))
         }
         answer => answer.map_err(|error| failed(&error)),
     }

@@ -15,6 +15,7 @@ pub(super) enum UnpackError {
 }
 
 const DOCUMENT: u8 = 0x03;
+const ARRAY: u8 = 0x04;
 const BINARY: u8 = 0x05;
 
 /// The binary subtype of a column.
@@ -74,6 +75,41 @@ fn finished(mut document: Vec<u8>) -> Vec<u8> {
     let length = u32::try_from(document.len()).unwrap_or(u32::MAX);
     document[..4].copy_from_slice(&length.to_le_bytes());
     document
+}
+
+/// The same document with its fields, and those of documents in it, in the order of their names: servers keep
+/// measurements in an order of their own. What is not BSON stays as it is.
+pub(super) fn in_name_order(document: &[u8]) -> Vec<u8> {
+    sorted(document, DEPTH, Order::Names).unwrap_or_else(|| document.to_vec())
+}
+
+/// How the elements of a document are ordered.
+#[derive(Clone, Copy)]
+enum Order {
+    Names,
+    /// An array's elements keep theirs.
+    AsTheyAre,
+}
+
+/// Documents nested deeper keep their order. Servers take 100 levels.
+const DEPTH: u8 = 120;
+
+fn sorted(document: &[u8], depth: u8, order: Order) -> Option<Vec<u8>> {
+    let mut elements = fields(document)?;
+    if let Order::Names = order {
+        elements.sort_by_key(|(name, _)| *name);
+    }
+    let mut sorted_document = vec![0; 4];
+    for (name, value) in elements {
+        let nested = match value.kind {
+            DOCUMENT if depth > 0 => sorted(value.bytes, depth - 1, Order::Names),
+            ARRAY if depth > 0 => sorted(value.bytes, depth - 1, Order::AsTheyAre),
+            _ => None,
+        };
+        let bytes = nested.as_deref().unwrap_or(value.bytes);
+        push(&mut sorted_document, name, Value { kind: value.kind, bytes });
+    }
+    Some(finished(sorted_document))
 }
 
 /// A field's values, measurement by measurement: an object of them, or a column.
@@ -180,6 +216,15 @@ mod tests {
     fn an_uncompressed_bucket_gives_its_measurements() {
         let bucket = doc! { "_id": 1, "data": { "at": { "0": 5_i64, "1": 6_i64 }, "v": { "1": [1, 2] } } };
         assert_eq!(unpacked(&bucket, None).unwrap(), [doc! { "at": 5_i64 }, doc! { "at": 6_i64, "v": [1, 2] }]);
+    }
+
+    #[test]
+    fn measurements_are_alike_whatever_the_order_of_their_fields() {
+        let bytes = |document: Document| in_name_order(&document.to_vec().unwrap());
+        let one = bytes(doc! { "s": { "a": 1, "b": [{ "x": 1, "y": 2 }, 3] }, "at": 5 });
+        assert_eq!(one, bytes(doc! { "at": 5, "s": { "b": [{ "y": 2, "x": 1 }, 3], "a": 1 } }));
+        assert_ne!(one, bytes(doc! { "at": 5, "s": { "b": [3, { "y": 2, "x": 1 }], "a": 1 } }));
+        assert_eq!(in_name_order(&[9, 0, 0, 0, 3, 0]), [9, 0, 0, 0, 3, 0]);
     }
 
     #[test]

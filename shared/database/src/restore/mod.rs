@@ -1,39 +1,53 @@
 //! The restore: any mongodump archive, walked and proved on its way into a database.
 //!
 //! Everything that can be refused is refused before the first write. Then collections are created with their options,
-//! documents inserted as they lie in the archive, what was written is read back and compared, indexes are made, views
-//! created, and last the indexes that delete documents. What breaks on the way names what it left incomplete.
+//! documents inserted as they lie in the archive, what was written is read back and compared, and indexes are created,
+//! those that delete documents last. A target that holds something is not written to: a scratch collection is, which
+//! takes the target's place once it is proved. Views come at the end. A namespace that the server refuses fails alone.
 
+mod compare;
+mod definition;
 mod existing;
 mod feed;
+mod handed_on;
 mod insert;
 mod map;
 mod measurements;
 mod options;
+mod privileges;
+mod probe;
 mod rehearsal;
 mod report;
 mod run;
+mod scratch;
 mod structure;
+mod swap;
 mod target;
+mod views;
 
 use std::io::Read;
 
+pub(crate) use self::scratch::{PREFIX as SCRATCH_PREFIX, is_scratch};
+pub use self::scratch::{ScratchCollection, scratch_collections};
 use self::{
     existing::inspect,
-    feed::{Feed, FeedError},
+    feed::{Decision, Feed, FeedError},
+    privileges::refuse_without_privileges,
+    probe::refuse_what_cannot_be_replaced,
     rehearsal::{decide, rehearse},
     run::Run,
+    scratch::{Scratch, remove_dead},
     target::{Target, choose, refuse_other_archive},
 };
 pub use self::{
     map::{MapError, NamespaceMap},
     options::{Existing, Expected, ExpectedNamespace, RestoreOptions, TtlIndexes},
     report::{
-        Comparison, LeftOut, RestoreError, RestoreFault, RestoreProgress, RestoreReport, RestoreStep,
+        Comparison, LeftOut, RestoreError, RestoreFault, RestoreProgress, RestoreReport, RestoreResult, RestoreStep,
         RestoredNamespace, TargetState,
     },
 };
-use crate::Connection;
+use crate::{AnonymizeReport, Connection};
 
 /// Restores an archive, read on a blocking thread of its own.
 ///
@@ -57,18 +71,41 @@ pub async fn restore<R: Read + Send + 'static>(
     let (mut targets, left_out) = choose(connection, &prelude, options)?;
     let decision = decide(&prelude, &targets, options)?;
     inspect(&mut targets, options).await?;
+    refuse_what_cannot_be_replaced(connection, &targets).await?;
     if options.dry_run {
+        refuse_without_privileges(connection, &mut targets, options.ttl_indexes).await?;
         let namespaces = targets.iter().map(untouched).collect();
-        let mut report = RestoreReport { dry_run: true, namespaces, left_out, anonymized: None };
+        let mut report =
+            RestoreReport { dry_run: true, namespaces, left_out, removed_scratch: Vec::new(), anonymized: None };
         if decision.rules.is_some() {
             rehearse(feed, decision, &targets, &mut report, progress).await?;
         }
         return Ok(report);
     }
+    let removed_scratch = remove_dead(connection, &targets).await?;
+    let scratch = Scratch::begin(connection, &mut targets).await?;
     let mut run = Run::new(connection, &targets, options.ttl_indexes, progress);
-    match run.all(feed, decision, expected).await {
-        Ok((namespaces, anonymized)) => Ok(RestoreReport { dry_run: false, namespaces, left_out, anonymized }),
+    let ended = written(&mut run, &scratch, feed, decision, expected).await;
+    scratch.remove(run.needed()).await;
+    match ended {
+        Ok((namespaces, anonymized)) => {
+            Ok(RestoreReport { dry_run: false, namespaces, left_out, removed_scratch, anonymized })
+        }
         Err(cause) => Err(RestoreError { cause, incomplete: run.into_touched() }),
+    }
+}
+
+/// Writes, and shows meanwhile that it is at work.
+async fn written(
+    run: &mut Run<'_>,
+    scratch: &Scratch,
+    feed: Feed,
+    decision: Decision,
+    expected: Option<Expected<'_>>,
+) -> Result<(Vec<RestoredNamespace>, Option<AnonymizeReport>), RestoreFault> {
+    tokio::select! {
+        ended = run.all(feed, decision, expected) => ended,
+        never = scratch.keep_beating() => match never {},
     }
 }
 
@@ -80,12 +117,16 @@ fn untouched(target: &Target) -> RestoredNamespace {
         to: target.name(),
         kind: target.metadata.kind,
         target: target.state,
+        replaces: target.existing.as_ref().map(|existing| existing.kind).filter(|kind| *kind != target.metadata.kind),
+        result: RestoreResult::Planned,
         documents: 0,
         inserted: 0,
         skipped: 0,
         indexes: names.collect(),
         comparison: Comparison::NotDone,
-        failures: Vec::new(),
+        structure: Vec::new(),
+        notes: Vec::new(),
+        failures: target.refusal.iter().cloned().collect(),
     }
 }
 

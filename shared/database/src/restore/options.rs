@@ -33,13 +33,16 @@ pub enum Existing {
     /// Refuse the whole restore, before anything is written.
     #[default]
     Refuse,
-    /// Drop that collection first.
+    /// Replace it. The backup is restored into a scratch collection of the same database, compared, and given its
+    /// indexes. Then the scratch collection takes the target's place. A target whose copy fails keeps what it holds.
     Drop,
+    /// Drop that collection first. A restore that fails afterwards leaves less than there was.
+    DropFirst,
     /// Add to it: documents whose `_id` is there already stay as they are, and are counted.
     Merge,
 }
 
-/// What to do with TTL indexes.
+/// What to do with TTL indexes, and with `expireAfterSeconds` of a collection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TtlIndexes {
     /// Create them, after everything else.

@@ -20,10 +20,12 @@ pub(super) fn decide(
     options: &RestoreOptions,
 ) -> Result<Decision, RestoreFault> {
     let mut wanted = vec![false; prelude.namespaces.len()];
+    let mut ordered = vec![false; prelude.namespaces.len()];
     for target in targets {
-        wanted[target.number] = true;
+        wanted[target.number] = target.refusal.is_none();
+        ordered[target.number] = target.is_capped();
     }
-    let Some(anonymizer) = &options.anonymizer else { return Ok(Decision { wanted, rules: None }) };
+    let Some(anonymizer) = &options.anonymizer else { return Ok(Decision { wanted, ordered, rules: None }) };
     if options.existing == Existing::Merge {
         let reason = "an anonymised restore does not merge: what stays in the target would not be anonymised";
         return Err(RestoreFault::Invalid(reason.to_owned()));
@@ -32,7 +34,7 @@ pub(super) fn decide(
     let rules = Applied::new(anonymizer, prelude, &wanted, misfits).map_err(|problems| {
         RestoreFault::Invalid(format!("the rules do not fit the archive: {}", problems.join("; ")))
     })?;
-    Ok(Decision { wanted, rules: Some(rules) })
+    Ok(Decision { wanted, ordered, rules: Some(rules) })
 }
 
 /// Reads the archive to its end, applies the rules to it, and completes the report by what that showed.
@@ -50,7 +52,7 @@ pub(super) async fn rehearse(
         bytes += batch.bytes as u64;
         progress(&RestoreProgress { step: RestoreStep::Authenticating, documents, bytes });
     }
-    let Walked { summary, rules } = feed.outcome().await?;
+    let Walked { summary, rules, .. } = feed.outcome().await?;
     for (target, namespace) in targets.iter().zip(&mut report.namespaces) {
         namespace.documents = summary.namespaces[target.number].documents;
     }

@@ -17,6 +17,9 @@ pub struct RestoreReport {
     pub namespaces: Vec<RestoredNamespace>,
     /// What of the archive was not to be restored.
     pub left_out: Vec<LeftOut>,
+    /// Scratch collections of earlier restores that were killed. They were dropped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed_scratch: Vec<String>,
     /// What the rules did, where there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymized: Option<AnonymizeReport>,
@@ -34,6 +37,11 @@ pub struct RestoredNamespace {
     pub kind: NamespaceKind,
     /// What was found in its place.
     pub target: TargetState,
+    /// The kind of what was found in its place, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<NamespaceKind>,
+    /// What became of the target.
+    pub result: RestoreResult,
     /// Documents in the archive; of a time series, buckets.
     pub documents: u64,
     /// Documents written.
@@ -44,8 +52,36 @@ pub struct RestoredNamespace {
     pub indexes: Vec<String>,
     /// Whether what is there now is what the archive holds, and that what the manifest says.
     pub comparison: Comparison,
+    /// Options, indexes and definitions that are not as in the archive.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub structure: Vec<String>,
+    /// What was changed or left out on purpose.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What did not work.
     pub failures: Vec<String>,
+}
+
+/// What became of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RestoreResult {
+    /// Nothing: a dry run.
+    Planned,
+    /// It holds what the archive holds; of a merge, that too.
+    Restored,
+    /// It is as it was before the restore.
+    Kept,
+    /// It was written to, and is not what the archive holds.
+    Incomplete,
+}
+
+impl RestoredNamespace {
+    /// Whether everything worked, and nothing that was compared differs.
+    #[must_use]
+    pub fn is_faithful(&self) -> bool {
+        self.failures.is_empty() && self.structure.is_empty() && !matches!(self.comparison, Comparison::Differs(_))
+    }
 }
 
 /// What was found where a namespace goes.
@@ -56,8 +92,10 @@ pub enum TargetState {
     Absent,
     /// The same, without documents; or the very same view.
     Empty,
-    /// So many documents, which were dropped.
+    /// So many documents, which were dropped first.
     Dropped(u64),
+    /// So many documents, whose place the restored ones take once they are proved.
+    Replaced(u64),
     /// So many documents, which stay.
     Merged(u64),
 }
@@ -116,9 +154,7 @@ impl RestoreReport {
     /// Whether everything worked, and nothing that was compared differs.
     #[must_use]
     pub fn is_faithful(&self) -> bool {
-        self.namespaces
-            .iter()
-            .all(|namespace| namespace.failures.is_empty() && !matches!(namespace.comparison, Comparison::Differs(_)))
+        self.namespaces.iter().all(RestoredNamespace::is_faithful)
     }
 
     /// Documents written.
@@ -134,7 +170,7 @@ pub struct RestoreError {
     /// Why.
     #[source]
     pub cause: RestoreFault,
-    /// What was being written, and is incomplete now; empty where nothing was written.
+    /// The targets that are incomplete now. Empty if no target was written to; scratch collections are no targets.
     pub incomplete: Vec<String>,
 }
 
@@ -144,7 +180,7 @@ pub struct RestoreError {
 pub enum RestoreFault {
     /// Targets hold something already.
     #[error(
-        "these targets are not empty: {}; drop each of them first (--drop), keep what they hold and add to it (--merge), \
+        "these targets are not empty: {}; replace each of them (--drop), keep what they hold and add to it (--merge), \
          or restore under other names (--ns-from, --ns-to)",
         .0.join(", ")
     )]
@@ -171,12 +207,12 @@ impl fmt::Display for RestoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
         if self.incomplete.is_empty() {
-            return f.write_str("; nothing was written");
+            return f.write_str("; nothing was written, no target was changed");
         }
         write!(
             f,
-            "; incomplete now, and without indexes: {}. Run the restore again with --drop, which drops these \
-             collections only and writes them anew",
+            "; incomplete now, and without indexes: {}. Run the restore again with --drop: it replaces these \
+             collections and no others",
             self.incomplete.join(", ")
         )
     }

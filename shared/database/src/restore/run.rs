@@ -1,27 +1,23 @@
-//! The writing part of a restore, step by step.
+//! The writing part of a restore, step by step. A namespace that the server refuses fails alone. Only a server that went
+//! away, or an archive that is not whole, ends the restore; then no target has been replaced yet.
 
-use std::sync::Arc;
+mod comparing;
+mod finishing;
 
-use futures_util::{StreamExt, stream, stream::FuturesUnordered};
-use holdfast_archive::{NamespaceKind, NamespaceSummary, Summary};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Comparison, Expected, RestoreFault, RestoreProgress, RestoreStep, RestoredNamespace, TtlIndexes,
-    feed::{Batch, Decision, Feed, Walked},
+    Expected, RestoreFault, RestoreProgress, RestoreStep, RestoredNamespace, TargetState, TtlIndexes,
+    definition::create,
+    feed::{Batch, Decision, Feed},
     insert::{Outcome, insert},
-    measurements::unpack,
-    structure::{create_indexes, create_views, index_names, indexes_of, prepare},
+    scratch::drop_collection,
     target::Target,
     untouched,
 };
-use crate::{
-    AnonymizeReport, CollectionContent, Connection, DatabaseError,
-    anonymize::Applied,
-    content::{TakeIn, read_back},
-    content_hash_of,
-};
+use crate::{AnonymizeReport, CollectionContent, Connection, DatabaseError, anonymize::Applied};
 
-/// Batches being inserted at a time, and collections being read back.
+/// Batches being inserted at a time.
 const AT_A_TIME: usize = 4;
 
 /// Bytes of the batches being inserted, beyond the first; the driver copies each of them twice.
@@ -38,12 +34,23 @@ pub(super) struct Run<'a> {
     progress: &'a (dyn Fn(&RestoreProgress) + Sync),
     /// What there is to report, target by target.
     results: Vec<RestoredNamespace>,
-    /// Which targets were dropped, created or written to.
-    touched: Vec<bool>,
+    /// What became of each target so far.
+    states: Vec<State>,
     /// What was taken out of buckets, target by target.
     measurements: Vec<CollectionContent>,
+    /// Scratch collections that hold what a target has lost.
+    needed: Vec<String>,
     documents: u64,
     bytes: u64,
+}
+
+/// What became of a target.
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// Nothing more is written to it, or to its scratch collection.
+    is_given_up: bool,
+    /// The target itself was dropped, created or written to.
+    is_touched: bool,
 }
 
 impl<'a> Run<'a> {
@@ -54,14 +61,21 @@ impl<'a> Run<'a> {
         progress: &'a (dyn Fn(&RestoreProgress) + Sync),
     ) -> Self {
         let results = targets.iter().map(untouched).collect();
-        let touched = vec![false; targets.len()];
+        let states = targets.iter().map(|target| State { is_given_up: target.refusal.is_some(), is_touched: false });
         let measurements = vec![CollectionContent::default(); targets.len()];
-        Self { connection, targets, ttl, progress, results, touched, measurements, documents: 0, bytes: 0 }
+        let states = states.collect();
+        let needed = Vec::new();
+        Self { connection, targets, ttl, progress, results, states, measurements, needed, documents: 0, bytes: 0 }
     }
 
-    /// The names of what was written to.
+    /// The scratch collections that must stay.
+    pub(super) fn needed(&self) -> &[String] {
+        &self.needed
+    }
+
+    /// The names of the targets that were written to.
     pub(super) fn into_touched(self) -> Vec<String> {
-        let touched = self.targets.iter().zip(self.touched).filter(|(_, touched)| *touched);
+        let touched = self.targets.iter().zip(self.states).filter(|(_, state)| state.is_touched);
         touched.map(|(target, _)| target.name()).collect()
     }
 
@@ -71,21 +85,65 @@ impl<'a> Run<'a> {
         decision: Decision,
         expected: Option<Expected<'_>>,
     ) -> Result<(Vec<RestoredNamespace>, Option<AnonymizeReport>), RestoreFault> {
-        for (at, target) in self.targets.iter().enumerate() {
-            self.touched[at] = target.is_new() && !target.is_view();
-            prepare(target).await?;
-        }
+        self.create_all().await?;
         self.insert_all(&mut feed, decision).await?;
-        let Walked { summary, rules } = feed.outcome().await?;
-        let anonymized = fitting(rules.as_ref())?;
-        self.compare_with_manifest(&summary, expected);
-        self.compare_with_archive(&summary, rules.as_ref()).await?;
+        let walked = feed.outcome().await?;
+        let anonymized = fitting(walked.rules.as_ref())?;
+        self.note_generated_ids(&walked);
+        self.compare_with_manifest(&walked.summary, expected);
+        self.compare_with_archive(&walked).await?;
         self.tell(RestoreStep::Indexing);
-        self.make_indexes().await;
-        self.make_views().await;
-        self.make_expiring_indexes().await;
-        self.list_indexes().await?;
+        self.create_indexes().await?;
+        self.let_expire().await?;
+        self.compare_structure().await?;
+        self.replace_all().await;
+        self.create_views().await;
+        self.conclude().await;
         Ok((std::mem::take(&mut self.results), anonymized))
+    }
+
+    async fn create_all(&mut self) -> Result<(), DatabaseError> {
+        for at in self.at_work(Target::is_new) {
+            if let Err(error) = self.create_one(at).await {
+                self.give_up_or_end(at, error)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_one(&mut self, at: usize) -> Result<(), DatabaseError> {
+        let target = &self.targets[at];
+        if matches!(target.state, TargetState::Dropped(_)) {
+            self.states[at].is_touched = true;
+            drop_collection(&target.database, &target.collection).await?;
+        }
+        if !target.is_view() {
+            create(target, target.filled()).await?;
+            self.states[at].is_touched |= target.scratch.is_none();
+        }
+        Ok(())
+    }
+
+    /// The targets that were not given up, and for which this holds.
+    fn at_work(&self, holds: impl Fn(&Target) -> bool) -> Vec<usize> {
+        (0..self.targets.len()).filter(|at| !self.states[*at].is_given_up && holds(&self.targets[*at])).collect()
+    }
+
+    /// Gives up the namespace that the server refused.
+    ///
+    /// # Errors
+    /// The server went away: then the restore ends.
+    fn give_up_or_end(&mut self, at: usize, error: DatabaseError) -> Result<(), DatabaseError> {
+        if error.is_transient() {
+            return Err(error);
+        }
+        self.give_up(at, error.to_string());
+        Ok(())
+    }
+
+    fn give_up(&mut self, at: usize, failure: String) {
+        fail(&mut self.results[at], failure);
+        self.states[at].is_given_up = true;
     }
 
     async fn insert_all(&mut self, feed: &mut Feed, decision: Decision) -> Result<(), RestoreFault> {
@@ -98,8 +156,8 @@ impl<'a> Run<'a> {
         let mut running = FuturesUnordered::new();
         let mut in_flight = 0;
         while let Some(batch) = feed.next().await {
-            let Some(at) = target_of[batch.namespace] else { continue };
-            self.touched[at] = true;
+            let Some(at) = target_of[batch.namespace].filter(|at| !self.states[*at].is_given_up) else { continue };
+            self.states[at].is_touched |= targets[at].scratch.is_none();
             // A capped collection's documents keep their order: one batch after the other.
             let keeps_order = targets[at].is_capped();
             while !running.is_empty()
@@ -119,97 +177,29 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Counts what became of a batch, and says how many bytes it had.
-    fn settle(&mut self, done: Option<Result<Inserted, DatabaseError>>) -> Result<usize, RestoreFault> {
-        let Some(done) = done.transpose()? else { return Ok(0) };
-        let result = &mut self.results[done.at];
-        result.inserted += done.outcome.inserted;
-        result.skipped += done.outcome.skipped;
-        for failure in done.outcome.failures {
+    /// Counts the outcome of a batch, and returns its bytes.
+    fn settle(&mut self, done: Option<Inserted>) -> Result<usize, RestoreFault> {
+        let Some(Inserted { at, bytes, outcome }) = done else { return Ok(0) };
+        match outcome {
+            Ok(outcome) => self.count(at, outcome),
+            Err(error) => self.give_up_or_end(at, error)?,
+        }
+        self.bytes += bytes as u64;
+        self.tell(RestoreStep::Inserting);
+        Ok(bytes)
+    }
+
+    fn count(&mut self, at: usize, outcome: Outcome) {
+        let result = &mut self.results[at];
+        result.inserted += outcome.inserted;
+        result.skipped += outcome.skipped;
+        // A copy without some of its documents never takes the target's place.
+        self.states[at].is_given_up |= !outcome.failures.is_empty() && self.targets[at].scratch.is_some();
+        for failure in outcome.failures {
             fail(result, failure);
         }
-        self.measurements[done.at].add(done.outcome.measurements);
-        self.documents += done.outcome.inserted + done.outcome.skipped;
-        self.bytes += done.bytes as u64;
-        self.tell(RestoreStep::Inserting);
-        Ok(done.bytes)
-    }
-
-    /// What the archive holds, against what the manifest says.
-    fn compare_with_manifest(&mut self, summary: &Summary, expected: Option<Expected<'_>>) {
-        for (target, result) in self.targets.iter().zip(&mut self.results) {
-            let held = &summary.namespaces[target.number];
-            result.documents = held.documents;
-            if let Some(expected) = &expected {
-                result.comparison = manifest_difference(held, expected).map_or(Comparison::Equal, Comparison::Differs);
-            }
-        }
-    }
-
-    /// What the target holds now, against what the archive holds.
-    async fn compare_with_archive(&mut self, summary: &Summary, rules: Option<&Applied>) -> Result<(), DatabaseError> {
-        let (connection, targets) = (self.connection, self.targets);
-        let compared = targets.iter().enumerate().filter(|(_, target)| !target.is_view() && !target.is_merged());
-        let numbers: Vec<_> = compared.map(|(at, _)| at).collect();
-        let mut reading = stream::iter(numbers)
-            .map(|at| async move {
-                let target = &targets[at];
-                (at, found_in(connection, target).await)
-            })
-            .buffer_unordered(AT_A_TIME);
-        (self.documents, self.bytes) = (0, 0);
-        while let Some((at, found)) = reading.next().await {
-            let found = found?;
-            let number = targets[at].number;
-            let held = &summary.namespaces[number];
-            let changed = rules.filter(|rules| rules.changes(number)).map(|rules| rules.content(number));
-            let written = if let Some(changed) = changed {
-                changed
-            } else if targets[at].takes_measurements() {
-                self.measurements[at]
-            } else {
-                CollectionContent { documents: held.documents, bytes: held.bytes, content_hash: held.content_hash }
-            };
-            let result = &mut self.results[at];
-            if let Some(difference) = target_difference(&written, &found) {
-                result.comparison = Comparison::Differs(difference);
-            } else if !matches!(result.comparison, Comparison::Differs(_)) {
-                result.comparison = if changed.is_some() { Comparison::Anonymized } else { Comparison::Equal };
-            }
-            self.documents += found.documents;
-            self.bytes += found.bytes;
-            self.tell(RestoreStep::Comparing);
-        }
-        Ok(())
-    }
-
-    async fn make_indexes(&mut self) {
-        for (target, result) in self.targets.iter().zip(&mut self.results) {
-            for failure in create_indexes(target, &indexes_of(target, self.ttl).lasting).await {
-                fail(result, failure);
-            }
-        }
-    }
-
-    async fn make_views(&mut self) {
-        for (at, failure) in create_views(self.targets).await {
-            fail(&mut self.results[at], failure);
-        }
-    }
-
-    async fn make_expiring_indexes(&mut self) {
-        for (target, result) in self.targets.iter().zip(&mut self.results) {
-            for failure in create_indexes(target, &indexes_of(target, self.ttl).expiring).await {
-                fail(result, failure);
-            }
-        }
-    }
-
-    async fn list_indexes(&mut self) -> Result<(), DatabaseError> {
-        for (target, result) in self.targets.iter().zip(&mut self.results) {
-            result.indexes = if target.is_view() { Vec::new() } else { index_names(target).await? };
-        }
-        Ok(())
+        self.measurements[at].add(outcome.measurements);
+        self.documents += outcome.inserted + outcome.skipped;
     }
 
     fn tell(&self, step: RestoreStep) {
@@ -230,12 +220,12 @@ fn fitting(rules: Option<&Applied>) -> Result<Option<AnonymizeReport>, RestoreFa
 struct Inserted {
     at: usize,
     bytes: usize,
-    outcome: Outcome,
+    outcome: Result<Outcome, DatabaseError>,
 }
 
-async fn inserted(targets: &[Target], at: usize, batch: Batch) -> Result<Inserted, DatabaseError> {
-    let outcome = insert(&targets[at], &batch).await?;
-    Ok(Inserted { at, bytes: batch.bytes, outcome })
+async fn inserted(targets: &[Target], at: usize, batch: Batch) -> Inserted {
+    let outcome = insert(&targets[at], targets[at].filled(), &batch).await;
+    Inserted { at, bytes: batch.bytes, outcome }
 }
 
 fn fail(result: &mut RestoredNamespace, failure: String) {
@@ -244,43 +234,4 @@ fn fail(result: &mut RestoredNamespace, failure: String) {
         FAILURES_KEPT => result.failures.push("and more of the kind".to_owned()),
         _ => {}
     }
-}
-
-/// What a target holds: its documents, or of a server that keeps measurements these, taken out of the buckets it shows.
-async fn found_in(connection: &Connection, target: &Target) -> Result<CollectionContent, DatabaseError> {
-    let (database, collection) = (target.database.name(), target.data_collection());
-    if !target.takes_measurements() {
-        return content_hash_of(connection, database, &collection).await;
-    }
-    let meta_field = target.meta_field().map(str::to_owned);
-    let measurements: TakeIn = Arc::new(move |content, bucket| {
-        let unpacked = unpack(bucket, meta_field.as_deref());
-        let measurements = unpacked.map_err(|error| DatabaseError::Refused(error.to_string()))?;
-        for measurement in &measurements {
-            content.add_document(measurement);
-        }
-        Ok(())
-    });
-    read_back(connection, database, &collection, measurements).await
-}
-
-fn target_difference(written: &CollectionContent, found: &CollectionContent) -> Option<String> {
-    if written.documents != found.documents {
-        let (written, found) = (written.documents, found.documents);
-        return Some(format!("the archive holds {written} documents, the target {found} now"));
-    }
-    let is_same = written.content_hash == found.content_hash;
-    (!is_same).then(|| "the target holds as many documents as the archive, but not the same".to_owned())
-}
-
-fn manifest_difference(held: &NamespaceSummary, expected: &Expected<'_>) -> Option<String> {
-    let mut namespaces = expected.namespaces.iter();
-    let expected_of = namespaces.find(|wanted| wanted.db == held.db && wanted.collection == held.collection)?;
-    if held.documents != expected_of.documents {
-        let (held, wanted) = (held.documents, expected_of.documents);
-        return Some(format!("the archive holds {held} documents, the manifest says {wanted}"));
-    }
-    let is_same = (expected.digest)(held.content_hash) == expected_of.content_hash;
-    let has_documents = held.kind != NamespaceKind::View;
-    (has_documents && !is_same).then(|| "the archive holds other documents than the manifest says".to_owned())
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use mongodb::{Database, options::ReadPreference};
 
-use super::{Expected, LeftOut, NamespaceMap, RestoreFault, RestoreOptions, TargetState};
+use super::{Expected, LeftOut, NamespaceMap, RestoreFault, RestoreOptions, TargetState, scratch::is_scratch};
 use crate::{
     Connection,
     connection::SERVER_DATABASES,
     dump::is_servers_own,
-    listing::{BUCKETS_PREFIX, Lister},
+    listing::{BUCKETS_PREFIX, Listed, Lister},
 };
 
 /// Bytes that a database's name, and a namespace's, may have.
@@ -29,6 +29,12 @@ pub(super) struct Target {
     /// Of a view, `viewOn` is renamed with the rest.
     pub(super) metadata: Metadata,
     pub(super) state: TargetState,
+    /// What stands in its place, and is to be replaced or dropped.
+    pub(super) existing: Option<Listed>,
+    /// The collection that is filled, until it takes the target's place.
+    pub(super) scratch: Option<String>,
+    /// Why it cannot be restored at all. The other targets are.
+    pub(super) refusal: Option<String>,
     /// A validator stands in the way of what it once let through.
     pub(super) has_validator: bool,
     /// Of a time series: its server was seen to take no buckets.
@@ -40,12 +46,21 @@ impl Target {
         format!("{}.{}", self.database.name(), self.collection)
     }
 
-    /// Where its documents stand.
-    pub(super) fn data_collection(&self) -> String {
+    /// The collection that is created and filled: the scratch collection, or the target itself.
+    pub(super) fn filled(&self) -> &str {
+        self.scratch.as_deref().unwrap_or(&self.collection)
+    }
+
+    /// Where the documents of a collection of its kind stand.
+    pub(super) fn data_collection(&self, collection: &str) -> String {
         match self.metadata.kind {
-            NamespaceKind::Timeseries => format!("{BUCKETS_PREFIX}{}", self.collection),
-            _ => self.collection.clone(),
+            NamespaceKind::Timeseries => format!("{BUCKETS_PREFIX}{collection}"),
+            _ => collection.to_owned(),
         }
+    }
+
+    pub(super) fn is_series(&self) -> bool {
+        self.metadata.kind == NamespaceKind::Timeseries
     }
 
     pub(super) fn is_view(&self) -> bool {
@@ -63,7 +78,17 @@ impl Target {
 
     /// Whether it must be created.
     pub(super) fn is_new(&self) -> bool {
-        matches!(self.state, TargetState::Absent | TargetState::Dropped(_))
+        matches!(self.state, TargetState::Absent | TargetState::Dropped(_) | TargetState::Replaced(_))
+    }
+
+    /// Whether a copy is made first, and then takes its place.
+    pub(super) fn is_replaced(&self) -> bool {
+        matches!(self.state, TargetState::Replaced(_))
+    }
+
+    /// Whether its proved copy is copied once more: a time series cannot be renamed.
+    pub(super) fn is_copied(&self) -> bool {
+        self.is_series() && self.is_replaced()
     }
 
     pub(super) fn takes_measurements(&self) -> bool {
@@ -125,6 +150,9 @@ pub(super) fn choose(
             collection,
             metadata,
             state: TargetState::Absent,
+            existing: None,
+            scratch: None,
+            refusal: None,
             has_validator,
             takes_measurements: AtomicBool::new(false),
         });
@@ -162,6 +190,8 @@ fn reason_to_leave_out(namespace: &PreludeNamespace, options: &RestoreOptions) -
         Some("a database of the server's own")
     } else if is_servers_own(collection) {
         Some("a collection of the server's own")
+    } else if is_scratch(collection) {
+        Some("a scratch collection of a restore")
     } else if options.exclude.iter().any(|excluded| excluded.covers(db, collection)) {
         Some("Holdfast's own catalogue")
     } else if options.database.as_ref().is_some_and(|wanted| wanted != db) {
@@ -199,7 +229,8 @@ fn refuse_bad_name(db: &str, collection: &str) -> Result<(), RestoreFault> {
     let is_bad_database =
         db.len() > DATABASE_BYTES || db.contains(['/', '\\', ' ', '"', '$', '*', '<', '>', ':', '|', '?', '\0']);
     let is_bad_collection = collection.contains('\0') || db.len() + 1 + collection.len() > NAMESPACE_BYTES;
-    if is_bad_database || is_bad_collection || SERVER_DATABASES.contains(&db) || is_servers_own(collection) {
+    let is_reserved = is_servers_own(collection) || is_scratch(collection);
+    if is_bad_database || is_bad_collection || SERVER_DATABASES.contains(&db) || is_reserved {
         return Err(RestoreFault::Invalid(format!(
             "{db}.{collection} is no name that a collection may be restored to"
         )));

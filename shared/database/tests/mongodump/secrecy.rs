@@ -83,7 +83,8 @@ cat "$here/archive"
             "--archive",
             "--numParallelCollections=4",
             "--readPreference=secondary",
-            "--db=web3platform"
+            "--db=web3platform",
+            "--excludeCollectionsWithPrefix=holdfast_restore_"
         ]
     );
 }

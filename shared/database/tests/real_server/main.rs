@@ -4,8 +4,14 @@
 mod anonymize;
 mod connect;
 mod dump;
+mod foreign;
 mod golden;
 mod items;
+mod mixtures;
+mod privileges;
+mod replace;
+mod replace_kinds;
 mod restore;
 mod resume;
+mod scratch;
 mod support;

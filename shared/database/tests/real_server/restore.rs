@@ -10,7 +10,7 @@ use holdfast_database::{
 };
 use holdfast_testing::golden;
 
-use crate::support::{Scratch, dumped, restored, summary_of};
+use crate::support::{Scratch, dumped, ids, restored, summary_of};
 
 /// An archive of collections of `_id`s, and the scratch database it came from.
 async fn source(collections: &[(&str, &[i32])]) -> (Scratch, Vec<u8>) {
@@ -21,15 +21,6 @@ async fn source(collections: &[(&str, &[i32])]) -> (Scratch, Vec<u8>) {
     }
     let (archive, _) = dumped(&scratch.connection).await;
     (scratch, archive)
-}
-
-async fn ids(scratch: &Scratch, collection: &str) -> Vec<i32> {
-    let mut cursor = scratch.collection(collection).find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
-    let mut ids = Vec::new();
-    while cursor.advance().await.unwrap() {
-        ids.push(cursor.deserialize_current().unwrap().get_i32("_id").unwrap());
-    }
-    ids
 }
 
 fn into(target: &Scratch, source: &Scratch, existing: Existing) -> RestoreOptions {
@@ -58,7 +49,7 @@ async fn drop_replaces_the_collections_of_the_archive_and_no_other() {
     target.collection("other").insert_one(doc! { "_id": 8 }).await.unwrap();
     let report = restored(&target.connection, archive, &into(&target, &source, Existing::Drop)).await.unwrap();
     assert!(report.is_faithful());
-    assert_eq!(report.namespaces[0].target, TargetState::Dropped(1));
+    assert_eq!(report.namespaces[0].target, TargetState::Replaced(1));
     assert_eq!((ids(&target, "a").await, ids(&target, "other").await), (vec![1, 2], vec![8]));
     source.drop().await;
     target.drop().await;
@@ -122,7 +113,7 @@ async fn a_dry_run_tells_and_writes_nothing() {
     let options = RestoreOptions { dry_run: true, ..into(&target, &source, Existing::Drop) };
     let report = restored(&target.connection, archive, &options).await.unwrap();
     let found: Vec<_> = report.namespaces.iter().map(|namespace| namespace.target).collect();
-    assert_eq!((report.dry_run, found), (true, vec![TargetState::Absent, TargetState::Dropped(1)]));
+    assert_eq!((report.dry_run, found), (true, vec![TargetState::Absent, TargetState::Replaced(1)]));
     assert_eq!(ids(&target, "b").await, [7]);
     assert_eq!(target.handle().list_collection_names().await.unwrap(), ["b"]);
     source.drop().await;

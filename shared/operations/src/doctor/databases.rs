@@ -2,7 +2,9 @@
 
 use holdfast_catalog::Catalog;
 use holdfast_codec::random_bytes;
-use holdfast_database::{Connection, DatabaseError, DumpSelection, DumpTrial, Tool, try_dump};
+use holdfast_database::{
+    Connection, DatabaseError, DumpSelection, DumpTrial, ScratchCollection, Tool, scratch_collections, try_dump,
+};
 use holdfast_domain::{
     Timestamp,
     settings::{DumpEngine, Settings},
@@ -37,6 +39,9 @@ pub(super) async fn source(settings: &Settings, catalog: Option<&Catalog>) -> Ve
         Ok(trial) => readable(&connection, trial),
         Err(error) => vec![of_source(error)],
     };
+    if let Ok(scratch) = scratch_collections(&connection).await {
+        findings.extend(scratch.into_iter().map(left_by_restore));
+    }
     findings.push(engine(settings).await);
     if let Ok(Some(theirs)) = theirs {
         findings.push(clock::judge("the MongoDB server's", theirs, before, after));
@@ -69,6 +74,17 @@ fn readable(connection: &Connection, trial: DumpTrial) -> Vec<Finding> {
         findings.push(Finding::bad(SOURCE, format!("{unnamed} more collections cannot be dumped"), None));
     }
     findings
+}
+
+/// A scratch collection of a restore takes space, and is in no backup.
+fn left_by_restore(scratch: ScratchCollection) -> Finding {
+    const PART: &str = "restores";
+    let ScratchCollection { namespace, is_live } = scratch;
+    if is_live {
+        return Finding::good(PART, format!("{namespace} is being filled by a restore"));
+    }
+    let advice = "the next restore into this database removes it, if its restore beat once; else drop it by hand";
+    Finding::warning(PART, format!("{namespace} was left by a restore that was killed"), advice)
 }
 
 /// Which engine a backup from here would take.

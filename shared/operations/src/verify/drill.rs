@@ -124,6 +124,7 @@ fn tell(manifest: &Manifest, report: RestoreReport, scratch: &Scratch, found: &m
     for expected in &manifest.namespaces {
         let name = format!("{}.{}", expected.db, expected.collection);
         let Some(namespace) = restored.remove(&name) else { continue };
+        found.notes.extend(namespace.notes.iter().map(|note| format!("{name}: {note}")));
         let collection = drilled(name, expected, namespace, scratch);
         let told = collection.failures.iter().map(|failure| format!("{}: {failure}", collection.namespace));
         found.problems.extend(told);
@@ -137,7 +138,9 @@ fn drilled(
     restored: RestoredNamespace,
     scratch: &Scratch,
 ) -> DrilledCollection {
-    let mut failures: Vec<String> = restored.failures.iter().map(|failure| scratch.unmapped(failure)).collect();
+    let differences = restored.structure.iter().map(|difference| format!("differs: {difference}"));
+    let problems = restored.failures.iter().cloned().chain(differences);
+    let mut failures: Vec<String> = problems.map(|failure| scratch.unmapped(&failure)).collect();
     let same_content = match restored.comparison {
         // It is only a question that is asked of other collections.
         Comparison::Equal if restored.kind == NamespaceKind::View => None,

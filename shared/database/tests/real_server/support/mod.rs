@@ -1,6 +1,7 @@
 //! What the tests of this crate share: a connection to the running server, servers and proxies of their own, archives
 //! in memory.
 
+mod archive;
 mod proxy;
 
 use std::{future::pending, io::Cursor};
@@ -20,7 +21,10 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use holdfast_testing::MongoServer as Server;
 
-pub(crate) use self::proxy::Proxy;
+pub(crate) use self::{
+    archive::{Namespace, archive_of},
+    proxy::Proxy,
+};
 
 pub(crate) async fn connect(uri: &str) -> Connection {
     Connection::open(&Secret::new(uri), ReadPreference::Primary, "holdfast-tests").await.expect("the server answers")
@@ -83,6 +87,16 @@ pub(crate) async fn dump_of(
 ) -> Result<(Vec<u8>, DumpReport), DumpError> {
     let plan = plan(connection, selection, 4).await?;
     dump(connection, plan, 4, Vec::new(), pending()).await
+}
+
+/// The ids of a collection's documents, in their order.
+pub(crate) async fn ids(scratch: &Scratch, collection: &str) -> Vec<i32> {
+    let mut cursor = scratch.collection(collection).find(bson::doc! {}).sort(bson::doc! { "_id": 1 }).await.unwrap();
+    let mut ids = Vec::new();
+    while cursor.advance().await.unwrap() {
+        ids.push(cursor.deserialize_current().unwrap().get_i32("_id").unwrap());
+    }
+    ids
 }
 
 pub(crate) async fn restored(

@@ -1,0 +1,142 @@
+//! Documents: their number, their content in any order, and of a capped collection their order.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use holdfast_archive::{NamespaceKind, NamespaceSummary};
+
+use crate::restore::{
+    Expected,
+    handed_on::{HandedOn, Order},
+    measurements::{in_name_order, unpack},
+    target::Target,
+};
+use crate::{
+    CollectionContent, Connection, DatabaseError,
+    content::{TakeIn, read_back},
+};
+
+/// What a target must hold.
+pub(in crate::restore) struct Wanted<'a> {
+    pub(in crate::restore) content: CollectionContent,
+    /// Where documents were given an `_id`.
+    pub(in crate::restore) handed_on: &'a HandedOn,
+    /// The rules already account for each generated `_id`.
+    pub(in crate::restore) is_anonymized: bool,
+}
+
+/// What a target holds.
+pub(in crate::restore) struct Found {
+    pub(in crate::restore) content: CollectionContent,
+    /// Of a capped collection.
+    order: Option<[u8; 32]>,
+}
+
+/// Reads a collection back. Of a time series whose server keeps measurements, these are taken out of the buckets that
+/// it shows.
+pub(in crate::restore) async fn found_in(
+    connection: &Connection,
+    target: &Target,
+    collection: &str,
+) -> Result<Found, DatabaseError> {
+    let order = Arc::new(Mutex::new(Order::default()));
+    let take_in = if target.is_series() && target.takes_measurements() {
+        measurements(target)
+    } else if target.is_capped() {
+        in_order(Arc::clone(&order))
+    } else {
+        whole()
+    };
+    let data = target.data_collection(collection);
+    let content = read_back(connection, target.database.name(), &data, take_in).await?;
+    let order = order.lock().unwrap_or_else(PoisonError::into_inner).clone().digest();
+    Ok(Found { content, order: target.is_capped().then_some(order) })
+}
+
+fn whole() -> TakeIn {
+    Arc::new(|content, document| {
+        content.add_document(document);
+        Ok(())
+    })
+}
+
+/// Batches are taken in one after another.
+fn in_order(order: Arc<Mutex<Order>>) -> TakeIn {
+    Arc::new(move |content, document| {
+        content.add_document(document);
+        order.lock().unwrap_or_else(PoisonError::into_inner).add_document(document);
+        Ok(())
+    })
+}
+
+fn measurements(target: &Target) -> TakeIn {
+    let meta_field = target.meta_field().map(str::to_owned);
+    Arc::new(move |content, bucket| {
+        let unpacked = unpack(bucket, meta_field.as_deref());
+        let measurements = unpacked.map_err(|error| DatabaseError::Refused(error.to_string()))?;
+        for measurement in &measurements {
+            content.add_document(&in_name_order(measurement));
+        }
+        Ok(())
+    })
+}
+
+/// In what the documents of the target are not those that it must hold.
+pub(in crate::restore) fn content_difference(target: &Target, wanted: &Wanted<'_>, found: &Found) -> Option<String> {
+    let documents = if target.takes_measurements() { "measurements" } else { "documents" };
+    if wanted.content.documents != found.content.documents {
+        let (wanted, found) = (wanted.content.documents, found.content.documents);
+        let reason = reason_of_count(target, wanted, found);
+        return Some(format!("the archive holds {wanted} {documents}, the target {found} now{reason}"));
+    }
+    let mut wanted_hash = wanted.content.content_hash;
+    let mut found_hash = found.content.content_hash;
+    if !wanted.is_anonymized {
+        wanted_hash += wanted.handed_on.with_id.content_hash;
+        found_hash += wanted.handed_on.without_id.content_hash;
+    }
+    if wanted_hash != found_hash {
+        return Some(other_documents(documents, wanted, found));
+    }
+    let is_ordered = found.order.is_none_or(|order| order == wanted.handed_on.order.clone().digest());
+    (!is_ordered).then(|| "the target holds the documents of the archive in another order".to_owned())
+}
+
+fn reason_of_count(target: &Target, wanted: u64, found: u64) -> &'static str {
+    if found > wanted {
+        ": something else writes to it"
+    } else if target.is_capped() {
+        ": a capped collection of this size or `max` does not keep them all, or documents were refused"
+    } else {
+        ": documents were refused, or something else deletes them"
+    }
+}
+
+/// As many documents, but not the same. Their bytes tell whether values were changed in length.
+fn other_documents(documents: &str, wanted: &Wanted<'_>, found: &Found) -> String {
+    let generated = &wanted.handed_on;
+    let (mut wanted_bytes, found_bytes) = (wanted.content.bytes, found.content.bytes);
+    if !wanted.is_anonymized {
+        wanted_bytes = (wanted_bytes + generated.with_id.bytes).saturating_sub(generated.without_id.bytes);
+    }
+    let sizes = match wanted_bytes.cmp(&found_bytes) {
+        std::cmp::Ordering::Equal => "of the same length in all".to_owned(),
+        _ => format!("{wanted_bytes} bytes in the archive, {found_bytes} in the target"),
+    };
+    format!(
+        "the target holds as many {documents} as the archive, but not the same ({sizes}): the server stores a value in \
+         another form, or something else writes to the target"
+    )
+}
+
+/// In what the archive is not what its manifest says.
+pub(in crate::restore) fn manifest_difference(held: &NamespaceSummary, expected: &Expected<'_>) -> Option<String> {
+    let mut namespaces = expected.namespaces.iter();
+    let expected_of = namespaces.find(|wanted| wanted.db == held.db && wanted.collection == held.collection)?;
+    if held.documents != expected_of.documents {
+        let (held, wanted) = (held.documents, expected_of.documents);
+        return Some(format!("the archive holds {held} documents, the manifest says {wanted}"));
+    }
+    let is_same = (expected.digest)(held.content_hash) == expected_of.content_hash;
+    let has_documents = held.kind != NamespaceKind::View;
+    (has_documents && !is_same).then(|| "the archive holds other documents than the manifest says".to_owned())
+}

@@ -1,0 +1,134 @@
+//! What comes after the documents: indexes, expiry, proved copies in the place of their targets, views, the conclusion.
+
+use super::{Run, fail};
+use crate::{
+    DatabaseError,
+    restore::{
+        RestoreResult, TtlIndexes,
+        compare::option_differences,
+        definition::{create_indexes, expire_after, has_expiry, index_names, indexes_of, set_expiry, wanted_options},
+        swap::{SwapFault, replace_series, swap},
+        views,
+    },
+};
+
+impl Run<'_> {
+    pub(super) async fn create_indexes(&mut self) -> Result<(), DatabaseError> {
+        for at in self.worth_indexes() {
+            let wanted = indexes_of(&self.targets[at], self.ttl).lasting;
+            self.create_these(at, &wanted).await?;
+        }
+        Ok(())
+    }
+
+    /// All but copies that do not take their target's place anyway.
+    pub(super) fn worth_indexes(&self) -> Vec<usize> {
+        let mut worth = self.at_work(|target| !target.is_view());
+        worth.retain(|at| !self.targets[*at].is_replaced() || self.results[*at].is_faithful());
+        worth
+    }
+
+    async fn create_these(&mut self, at: usize, indexes: &[bson::Document]) -> Result<(), DatabaseError> {
+        let target = &self.targets[at];
+        for failure in create_indexes(target, target.filled(), indexes).await? {
+            fail(&mut self.results[at], failure);
+        }
+        Ok(())
+    }
+
+    /// Last of all that is done to a collection: from now on the server deletes documents by their age.
+    pub(super) async fn let_expire(&mut self) -> Result<(), DatabaseError> {
+        for at in self.worth_indexes() {
+            let target = &self.targets[at];
+            if has_expiry(target) && self.ttl == TtlIndexes::Omit {
+                let note = "`expireAfterSeconds` of the collection was left out, so that nothing expires";
+                self.results[at].notes.push(note.to_owned());
+            }
+            if target.is_copied() {
+                continue;
+            }
+            let wanted = indexes_of(target, self.ttl).expiring;
+            self.create_these(at, &wanted).await?;
+            let Some(seconds) = expire_after(target, self.ttl).filter(|_| target.is_new()) else { continue };
+            match set_expiry(target, target.filled(), seconds).await {
+                Ok(note) => self.results[at].notes.extend(note),
+                Err(error) => self.give_up_or_end(at, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts each proved copy in the place of its target. The others are left out: their targets stay.
+    pub(super) async fn replace_all(&mut self) {
+        for at in self.at_work(|target| target.is_replaced() && !target.is_view()) {
+            let target = &self.targets[at];
+            if !self.results[at].is_faithful() {
+                continue;
+            }
+            let Some(existing) = &target.existing else { continue };
+            let replaced = if target.is_series() {
+                replace_series(self.connection, target, self.ttl).await
+            } else {
+                swap(self.connection, target, existing).await.map(|()| Vec::new())
+            };
+            self.states[at].is_touched = !matches!(replaced, Err(SwapFault::Kept(_)));
+            match replaced {
+                Ok(failures) => failures.into_iter().for_each(|failure| fail(&mut self.results[at], failure)),
+                Err(SwapFault::Kept(failure) | SwapFault::Incomplete(failure)) => self.give_up(at, failure),
+                Err(SwapFault::Lost(failure)) => {
+                    let scratch = target.filled().to_owned();
+                    self.give_up(at, format!("{failure}; its documents are in the collection {scratch}: rename that"));
+                    self.needed.push(scratch);
+                }
+            }
+        }
+    }
+
+    pub(super) async fn create_views(&mut self) {
+        for at in views::in_order_of_creation(self.targets) {
+            if self.states[at].is_given_up {
+                continue;
+            }
+            let target = &self.targets[at];
+            let created = match (&target.existing, target.is_replaced()) {
+                (Some(existing), true) => views::replace(target, existing).await,
+                _ => views::create_and_read(target).await,
+            };
+            match created {
+                Ok(()) => self.compare_view(at).await,
+                Err(error) => self.give_up(at, error.to_string()),
+            }
+        }
+    }
+
+    async fn compare_view(&mut self, at: usize) {
+        let target = &self.targets[at];
+        self.states[at].is_touched = true;
+        match target.lister().collection(&target.collection).await {
+            Ok(Some(found)) => {
+                self.results[at].structure.extend(option_differences(&wanted_options(target), &found.options));
+            }
+            Ok(None) => self.results[at].structure.push("the view is missing".to_owned()),
+            Err(error) => fail(&mut self.results[at], error.to_string()),
+        }
+    }
+
+    /// Says of each target what became of it, and which indexes it has.
+    pub(super) async fn conclude(&mut self) {
+        for at in 0..self.targets.len() {
+            let (target, state) = (&self.targets[at], self.states[at]);
+            let indexes = if target.is_view() { Ok(Vec::new()) } else { index_names(target).await };
+            match indexes {
+                Ok(indexes) => self.results[at].indexes = indexes,
+                Err(error) if target.refusal.is_none() => fail(&mut self.results[at], error.to_string()),
+                Err(_) => {}
+            }
+            let result = &mut self.results[at];
+            result.result = match (result.is_faithful(), state.is_touched || target.is_merged()) {
+                (true, _) => RestoreResult::Restored,
+                (false, true) => RestoreResult::Incomplete,
+                (false, false) => RestoreResult::Kept,
+            };
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Views: each is created after the one that it reads, and read once. A view that cannot be read is of no use.
+
+use bson::{Bson, Document, doc};
+use holdfast_archive::NamespaceKind;
+use mongodb::{Database, error::ErrorKind};
+
+use super::{
+    compare::option_differences,
+    definition::{create, wanted_options},
+    scratch::drop_collection,
+    target::Target,
+};
+use crate::{DatabaseError, classify, listing::Listed};
+
+/// How long one document of a view may take. A view that computes longer is taken as readable.
+const READING_MS: i32 = 10_000;
+
+/// The numbers of the views that are to be created, each after the one that it reads. A circle keeps its order: the
+/// server refuses it.
+pub(super) fn in_order_of_creation(targets: &[Target]) -> Vec<usize> {
+    let mut waiting: Vec<usize> = (0..targets.len()).filter(|at| targets[*at].is_view()).collect();
+    waiting.retain(|at| targets[*at].is_new() && targets[*at].refusal.is_none());
+    let mut ordered = Vec::new();
+    while !waiting.is_empty() {
+        let is_waiting = |at: &usize| waiting.iter().any(|other| reads(&targets[*at], &targets[*other]));
+        let (later, now): (Vec<_>, Vec<_>) = waiting.iter().copied().partition(is_waiting);
+        let is_circle = now.is_empty();
+        ordered.extend(if is_circle { &later } else { &now });
+        waiting = if is_circle { Vec::new() } else { later };
+    }
+    ordered
+}
+
+fn reads(view: &Target, source: &Target) -> bool {
+    let name = view.metadata.options.get_str("viewOn").unwrap_or_default();
+    source.collection == name && source.database.name() == view.database.name()
+}
+
+/// Creates a view, and reads it.
+pub(super) async fn create_and_read(target: &Target) -> Result<(), DatabaseError> {
+    create(target, &target.collection).await?;
+    read_once(target, &target.collection).await
+}
+
+/// Puts the archive's view in the place of what is there. A scratch view proves first that the server takes the
+/// definition, and that it can be read.
+pub(super) async fn replace(target: &Target, existing: &Listed) -> Result<(), DatabaseError> {
+    let scratch = target.filled();
+    create(target, scratch).await?;
+    let read = read_once(target, scratch).await;
+    drop_collection(&target.database, scratch).await?;
+    read?;
+    if existing.kind == NamespaceKind::View && has_same_collation(target, existing) {
+        return redefine(target).await;
+    }
+    drop_collection(&target.database, &target.collection).await?;
+    if let Err(error) = create(target, &target.collection).await {
+        if existing.kind == NamespaceKind::View {
+            create_again(&target.database, existing).await;
+        }
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// `collMod` replaces a view's definition in one step. It cannot change the collation.
+async fn redefine(target: &Target) -> Result<(), DatabaseError> {
+    let options = wanted_options(target);
+    let pipeline = options.get("pipeline").cloned().unwrap_or_else(|| Bson::Array(Vec::new()));
+    let source = options.get_str("viewOn").unwrap_or_default();
+    let command = doc! { "collMod": &target.collection, "viewOn": source, "pipeline": pipeline };
+    let changed = target.database.run_command(command).await;
+    changed.map(drop).map_err(|error| classify(&error).during(format!("redefining the view {}", target.name())))
+}
+
+fn has_same_collation(target: &Target, existing: &Listed) -> bool {
+    let collation = |options: &Document| -> Document {
+        options.get("collation").map(|collation| doc! { "collation": collation.clone() }).unwrap_or_default()
+    };
+    option_differences(&collation(&wanted_options(target)), &collation(&existing.options)).is_empty()
+}
+
+/// Puts a view back that was dropped for another one.
+pub(super) async fn create_again(database: &Database, view: &Listed) {
+    let mut command = doc! { "create": &view.name };
+    command.extend(view.options.clone());
+    if let Err(error) = database.run_command(command).await {
+        tracing::warn!(view = view.name, error = %classify(&error), "the view could not be put back");
+    }
+}
+
+/// Reads one document of a view.
+async fn read_once(target: &Target, name: &str) -> Result<(), DatabaseError> {
+    const MAX_TIME_MS_EXPIRED: i32 = 50;
+    let command = doc! { "find": name, "limit": 1, "singleBatch": true, "maxTimeMS": READING_MS };
+    let read: mongodb::error::Result<Document> = target.database.run_command(command).await;
+    match read {
+        Err(error) if !matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == MAX_TIME_MS_EXPIRED) => {
+            Err(classify(&error).during(format!("reading the view {}", target.name())))
+        }
+        _ => Ok(()),
+    }
+}
