@@ -46,6 +46,7 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
     let verb = if report.dry_run { "would be restored" } else { "was restored" };
     let mut parts = vec![format!("{source} {verb} into {target}"), text::table(&columns, &rows)];
     for namespace in &report.namespaces {
+        parts.extend(namespace.adjustments.iter().map(|adjustment| format!("{}: {adjustment}", namespace.to)));
         parts.extend(namespace.failures.iter().map(|failure| format!("{}: {failure}", namespace.to)));
     }
     parts
@@ -99,7 +100,7 @@ fn result(namespace: &RestoredNamespace) -> String {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_database::{LeftOut, RestoredNamespace};
+    use holdfast_database::{AdjustedPart, Adjustment, Change, LeftOut, RestoredNamespace};
 
     use super::*;
 
@@ -114,6 +115,13 @@ mod tests {
             skipped: 0,
             indexes: Vec::new(),
             comparison: Comparison::Differs("2 documents are missing".to_owned()),
+            adjustments: vec![Adjustment {
+                part: AdjustedPart::Option,
+                name: "autoIndexId".to_owned(),
+                indexes: Vec::new(),
+                change: Change::LeftOut,
+                reason: "the server always creates the index on _id".to_owned(),
+            }],
             failures: vec!["an index was refused".to_owned()],
         };
         let left_out = LeftOut { namespace: "admin.system.version".to_owned(), reason: "the server's own".to_owned() };
@@ -127,6 +135,7 @@ mod tests {
             "DIFFERS: 2 documents are missing",
             "an index was refused",
             "left out admin.system.version",
+            "b.users: option autoIndexId left out: the server always",
             "7 documents, dropped",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
@@ -136,6 +145,7 @@ mod tests {
     #[test]
     fn a_dry_run_does_not_say_that_it_did_anything() {
         let text = text("archive x", "mongodb://h/", &report(true, 0));
+        assert!(text.contains("b.users: option autoIndexId left out"), "{text}");
         assert!(text.contains("would be restored") && text.contains("to be dropped") && text.contains(" ?"), "{text}");
         assert!(!text.contains("inserted") && !text.contains("RESULT"), "{text}");
     }

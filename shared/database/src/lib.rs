@@ -28,6 +28,7 @@ pub use error::{DatabaseError, classify};
 pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
 pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
 pub use restore::{
-    Comparison, Existing, Expected, ExpectedNamespace, LeftOut, MapError, NamespaceMap, RestoreError, RestoreFault,
-    RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, RestoredNamespace, TargetState, TtlIndexes, restore,
+    AdjustedPart, Adjustment, Change, Comparison, Existing, Expected, ExpectedNamespace, LeftOut, MapError,
+    NamespaceMap, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep,
+    RestoredNamespace, TargetState, TtlIndexes, UnknownOptions, restore,
 };

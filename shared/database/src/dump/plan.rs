@@ -197,6 +197,11 @@ pub(super) struct Examined {
 pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseError> {
     let name = candidate.name();
     let Candidate { lister, listed, has_buckets } = candidate;
+    if let Some(fault) = &listed.fault {
+        return Err(DatabaseError::Refused(format!(
+            "{name} cannot be dumped: {fault}. To dump the others, exclude it"
+        )));
+    }
     let data_collection = match listed.kind {
         NamespaceKind::View => None,
         NamespaceKind::Timeseries if has_buckets => Some(format!("{BUCKETS_PREFIX}{}", listed.name)),

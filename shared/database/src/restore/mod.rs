@@ -4,11 +4,13 @@
 //! documents inserted as they lie in the archive, what was written is read back and compared, indexes are made, views
 //! created, and last the indexes that delete documents. What breaks on the way names what it left incomplete.
 
+mod adjust;
 mod existing;
 mod feed;
 mod insert;
 mod map;
 mod measurements;
+mod name;
 mod options;
 mod rehearsal;
 mod report;
@@ -18,20 +20,21 @@ mod target;
 
 use std::io::Read;
 
+pub use self::{
+    adjust::{AdjustedPart, Adjustment, Change},
+    map::{MapError, NamespaceMap},
+    options::{Existing, Expected, ExpectedNamespace, RestoreOptions, TtlIndexes, UnknownOptions},
+    report::{
+        Comparison, LeftOut, RestoreError, RestoreFault, RestoreProgress, RestoreReport, RestoreStep,
+        RestoredNamespace, TargetState,
+    },
+};
 use self::{
     existing::inspect,
     feed::{Feed, FeedError},
     rehearsal::{decide, rehearse},
     run::Run,
     target::{Target, choose, refuse_other_archive},
-};
-pub use self::{
-    map::{MapError, NamespaceMap},
-    options::{Existing, Expected, ExpectedNamespace, RestoreOptions, TtlIndexes},
-    report::{
-        Comparison, LeftOut, RestoreError, RestoreFault, RestoreProgress, RestoreReport, RestoreStep,
-        RestoredNamespace, TargetState,
-    },
 };
 use crate::Connection;
 
@@ -54,11 +57,14 @@ pub async fn restore<R: Read + Send + 'static>(
     if let Some(expected) = &expected {
         refuse_other_archive(&prelude, expected)?;
     }
-    let (mut targets, left_out) = choose(connection, &prelude, options)?;
+    let (targets, left_out) = choose(connection, &prelude, options)?;
+    let (mut targets, refused): (Vec<Target>, Vec<Target>) =
+        targets.into_iter().partition(|target| target.refusal.is_none());
+    let refused: Vec<RestoredNamespace> = refused.iter().map(untouched).collect();
     let decision = decide(&prelude, &targets, options)?;
     inspect(&mut targets, options).await?;
     if options.dry_run {
-        let namespaces = targets.iter().map(untouched).collect();
+        let namespaces = targets.iter().map(untouched).chain(refused).collect();
         let mut report = RestoreReport { dry_run: true, namespaces, left_out, anonymized: None };
         if decision.rules.is_some() {
             rehearse(feed, decision, &targets, &mut report, progress).await?;
@@ -67,7 +73,10 @@ pub async fn restore<R: Read + Send + 'static>(
     }
     let mut run = Run::new(connection, &targets, options.ttl_indexes, progress);
     match run.all(feed, decision, expected).await {
-        Ok((namespaces, anonymized)) => Ok(RestoreReport { dry_run: false, namespaces, left_out, anonymized }),
+        Ok((mut namespaces, anonymized)) => {
+            namespaces.extend(refused);
+            Ok(RestoreReport { dry_run: false, namespaces, left_out, anonymized })
+        }
         Err(cause) => Err(RestoreError { cause, incomplete: run.into_touched() }),
     }
 }
@@ -85,7 +94,8 @@ fn untouched(target: &Target) -> RestoredNamespace {
         skipped: 0,
         indexes: names.collect(),
         comparison: Comparison::NotDone,
-        failures: Vec::new(),
+        adjustments: target.adjustments.clone(),
+        failures: target.refusal.iter().cloned().collect(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod anonymize;
 mod connect;
+mod definitions;
 mod dump;
 mod golden;
 mod items;
