@@ -21,9 +21,9 @@ pub enum WalkError {
     },
     /// The archive went through a program that translates line endings.
     #[error(
-        "the archive is damaged: a carriage return precedes every line feed, as after a transfer in text mode or a \
-         Windows pipe. Copy the original again in binary mode, or undo the translation: perl -pe 's/\\r\\n/\\n/' FILE > \
-         repaired.archive. The first fault: {fault}"
+        "the archive is damaged, and a carriage return precedes every line feed. A transfer in text mode or a Windows \
+         pipe probably translated its line endings. Copy the original again in binary mode, or undo the translation: \
+         perl -pe 's/\\r\\n/\\n/' FILE > repaired.archive. The first fault: {fault}"
     )]
     LineEndingsTranslated {
         /// The first fault that it caused.

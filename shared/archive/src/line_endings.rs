@@ -4,9 +4,6 @@
 /// Bytes at an archive's beginning that are looked at.
 const SEARCHED_BYTES: u64 = 1024 * 1024;
 
-/// Line feeds that must be seen before all of them together are evidence.
-const MIN_LINE_FEEDS: u32 = 2;
-
 /// Counts line feeds in the first megabyte.
 #[derive(Debug, Default)]
 pub(crate) struct LineEndings {
@@ -34,7 +31,7 @@ impl LineEndings {
     /// Whether every line feed follows a carriage return. In an untouched archive line feeds are part of lengths and
     /// numbers too.
     pub(crate) fn are_translated(&self) -> bool {
-        self.line_feeds >= MIN_LINE_FEEDS && self.line_feeds == self.translated
+        self.line_feeds > 0 && self.line_feeds == self.translated
     }
 }
 
@@ -54,7 +51,7 @@ mod tests {
     fn line_endings_are_translated_if_none_is_bare() {
         assert!(are_translated(&[b"a\r", b"\nb\r\n"]));
         assert!(!are_translated(&[b"a\r\nb\n", b"\r\n"]));
-        assert!(!are_translated(&[b"a\r\n"]), "one is no evidence");
-        assert!(!are_translated(&[]));
+        assert!(are_translated(&[b"a\r\n"]));
+        assert!(!are_translated(&[b"a"]));
     }
 }

@@ -24,6 +24,16 @@ pub(crate) struct Listed {
     pub(crate) fault: Option<String>,
 }
 
+/// What the names of collections begin with that `$out` fills before they replace its target.
+const OUT_PREFIX: &str = "tmp.agg_out.";
+
+impl Listed {
+    /// Whether the server deletes it by itself: after an aggregation that writes to it, or when the server starts.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.name.starts_with(OUT_PREFIX) || self.options.get_bool("temp").unwrap_or(false)
+    }
+}
+
 /// What the server says of a collection's size; zeros where it says nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Size {

@@ -2,10 +2,12 @@
 //!
 //! Memory: batches of about 1 MB, [`BUDGET_BYTES`] for all that are asked for or wait to be written, one more being
 //! copied; documents of several MB that come unannounced add one answer of the server (16 MB at most) per collection
-//! read at a time. Documents are not decoded. Each collection is read at its own moment: a dump is consistent per
+//! read at a time. Collections of up to 8 MiB are held until they were read, 16 MiB of them at a time. Documents are not
+//! decoded. Each collection is read at its own moment: a dump is consistent per
 //! collection. Cursors live on through their own requests; none is kept idle for long.
 
 mod budget;
+mod held;
 mod plan;
 pub(crate) mod reader;
 mod selection;
@@ -25,6 +27,7 @@ use tokio::{
 pub(crate) use self::selection::is_servers_own;
 use self::{
     budget::Budget,
+    held::ALL_HELD_BYTES,
     plan::Source,
     reader::{ReadError, Reader},
     sink::{Message, SinkError, write_archive},
@@ -135,11 +138,17 @@ pub async fn dump<W: Write + Send + 'static>(
 
 /// Reads every source; the largest first, so that none is left over at the end to be read alone.
 async fn read_all(sources: Vec<Source>, parallel: u32, messages: mpsc::Sender<Message>) -> Result<u32, ReadError> {
-    let budget = Budget::new(BUDGET_BYTES);
+    let (budget, for_held) = (Budget::new(BUDGET_BYTES), Budget::new(ALL_HELD_BYTES));
     let mut readers: Vec<_> = sources
         .into_iter()
         .enumerate()
-        .map(|(namespace, source)| Reader { namespace, source, messages: messages.clone(), budget: budget.clone() })
+        .map(|(namespace, source)| Reader {
+            namespace,
+            source,
+            messages: messages.clone(),
+            budget: budget.clone(),
+            for_held: for_held.clone(),
+        })
         .collect();
     readers.sort_by_key(|reader| std::cmp::Reverse(reader.source.size.bytes));
     let parallel = usize::try_from(parallel.max(1)).unwrap_or(1);

@@ -1,9 +1,10 @@
 //! The reading end of a dump: one collection, from its first document to its real end.
 //!
 //! Documents come in the order of `_id`, so that a read that breaks goes on after the last one seen, by a comparison
-//! that crosses BSON types and follows the collection's collation. A capped collection has no order to go on by: its
-//! break is the dump's. What is read must still be the collection that was planned when its end is reached: an empty
-//! answer for one that was dropped would look like a short collection.
+//! that crosses BSON types and follows the collection's collation. A capped collection has no order to go on by. What is
+//! read must still be the collection that was planned when its end is reached: an empty answer for one that was dropped
+//! would look like a short collection. A collection that is held whole is read again after a break or a replacement.
+//! For a larger one the dump fails.
 
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{budget::Budget, plan::Source, sink::Message};
+use super::{budget::Budget, held::Outlet, plan::Source, sink::Message};
 use crate::{
     DatabaseError, classify,
+    listing::Listed,
     raw::{BATCH_BYTES, batch_size, documents, id_of},
 };
 
@@ -36,6 +38,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How often a collection's batches are measured anew; each time costs a query.
 const RESIZES: u32 = 16;
+
+/// How often a collection that changed is read again.
+const REREADS: u32 = 10;
+
+/// Waits before that, and until a collection that was replaced is complete: with its options and its indexes.
+const REREAD_WAIT: Duration = Duration::from_millis(250);
 
 /// Why a read stopped.
 pub(super) enum ReadError {
@@ -56,6 +64,8 @@ pub(super) struct Reader {
     pub(super) source: Source,
     pub(super) messages: mpsc::Sender<Message>,
     pub(super) budget: Budget,
+    /// For collections that are held until they were read.
+    pub(super) for_held: Budget,
 }
 
 /// How far a read has come.
@@ -80,7 +90,7 @@ enum Lap {
 
 impl Reader {
     /// Reads it all and closes the namespace; says how often the read broke and went on.
-    pub(super) async fn run(self) -> Result<u32, ReadError> {
+    pub(super) async fn run(mut self) -> Result<u32, ReadError> {
         let mut resumed = 0;
         if let Some(collection) = self.source.data_collection.clone() {
             resumed = self.read(&collection).await.map_err(|error| match error {
@@ -94,30 +104,76 @@ impl Reader {
         Ok(resumed)
     }
 
-    async fn read(&self, collection: &str) -> Result<u32, ReadError> {
-        let mut position = Position {
-            last_id: None,
-            has_begun: false,
-            batch_size: batch_size(self.source.size.average_bytes()),
-            batch_bytes: BATCH_BYTES,
-            resizes_left: if self.source.is_capped() { 0 } else { RESIZES },
-            broken: 0,
-            resumed: 0,
-        };
+    /// Reads a collection until it is whole and unchanged, and hands it on.
+    async fn read(&mut self, collection: &str) -> Result<u32, ReadError> {
+        let (messages, budget) = (self.messages.clone(), self.budget.clone());
+        let mut outlet = Outlet::open(self.namespace, &self.source, messages, budget, &self.for_held).await?;
+        let (mut resumed, mut rereads_left) = (0, REREADS);
         loop {
-            match self.lap(collection, &mut position).await {
+            let mut position = Position::beginning(&self.source);
+            let outcome = self.read_once(collection, &mut position, &mut outlet).await;
+            resumed += position.resumed;
+            match outcome {
+                Ok(()) => break,
+                Err(ReadError::Database(error))
+                    if outlet.holds_everything() && rereads_left > 0 && self.can_read_again(&error, &position) =>
+                {
+                    tracing::warn!(collection = self.source.name(), %error, "a collection is read again");
+                    outlet.forget();
+                    (resumed, rereads_left) = (resumed + 1, rereads_left - 1);
+                    self.source.listed = self.replacement().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        outlet.hand_on().await?;
+        Ok(resumed)
+    }
+
+    /// After a replacement, and after a break that a capped collection cannot be resumed from.
+    fn can_read_again(&self, error: &DatabaseError, position: &Position) -> bool {
+        let is_broken = self.source.is_capped() && position.has_begun && error.is_transient();
+        is_broken || matches!(error, DatabaseError::Changed(_))
+    }
+
+    async fn read_once(&self, collection: &str, position: &mut Position, outlet: &mut Outlet) -> Result<(), ReadError> {
+        loop {
+            match self.lap(collection, position, outlet).await {
                 Ok(Lap::Complete) => break,
                 Ok(Lap::Resize) => {}
-                Err(ReadError::Database(error)) => self.recover(error, &mut position).await?,
+                Err(ReadError::Database(error)) => self.recover(error, position).await?,
                 Err(ReadError::SinkGone) => return Err(ReadError::SinkGone),
             }
         }
-        self.confirm_unchanged_patiently().await?;
-        Ok(position.resumed)
+        Ok(self.confirm_unchanged_patiently().await?)
+    }
+
+    /// The collection that has the name now, once it is defined as the archive's prelude says.
+    async fn replacement(&self) -> Result<Listed, DatabaseError> {
+        for _ in 0..REREADS {
+            sleep(REREAD_WAIT).await;
+            match in_time(self.redefined()).await {
+                Ok(Some(listed)) => return Ok(listed),
+                Err(error) if !error.is_transient() => return Err(error),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        Err(DatabaseError::Changed(
+            "it was dropped, or replaced by a collection with other options or indexes, while it was dumped".to_owned(),
+        ))
+    }
+
+    async fn redefined(&self) -> Result<Option<Listed>, DatabaseError> {
+        let planned = &self.source.listed;
+        let Some(now) = self.source.lister.collection(&planned.name).await? else { return Ok(None) };
+        let mut indexes = self.source.lister.indexes(&planned.name).await?.unwrap_or_default();
+        sort_by_name(&mut indexes);
+        let is_same = now.kind == planned.kind && now.options == planned.options && indexes == self.source.indexes;
+        Ok(is_same.then_some(now))
     }
 
     /// One query, read until its cursor ends or breaks.
-    async fn lap(&self, collection: &str, position: &mut Position) -> Result<Lap, ReadError> {
+    async fn lap(&self, collection: &str, position: &mut Position, outlet: &mut Outlet) -> Result<Lap, ReadError> {
         let mut share = self.budget.reserve(position.batch_bytes).await?;
         let mut batches = in_time(self.query(collection, position)).await?;
         loop {
@@ -125,7 +181,7 @@ impl Reader {
             let measured = self.measure(&batch, position)?;
             share = self.budget.fit(share, measured.bytes).await?;
             if measured.documents > 0 {
-                self.send(Message::Batch { namespace: self.namespace, batch, share }).await?;
+                outlet.put(batch, measured.bytes, share).await?;
                 if position.wants_resize(&measured) {
                     return Ok(Lap::Resize);
                 }
@@ -216,6 +272,18 @@ struct Measured {
 }
 
 impl Position {
+    fn beginning(source: &Source) -> Self {
+        Self {
+            last_id: None,
+            has_begun: false,
+            batch_size: batch_size(source.size.average_bytes()),
+            batch_bytes: BATCH_BYTES,
+            resizes_left: if source.is_capped() { 0 } else { RESIZES },
+            broken: 0,
+            resumed: 0,
+        }
+    }
+
     fn filter(&self) -> Document {
         self.last_id.as_ref().map_or_else(Document::new, after)
     }
@@ -235,6 +303,11 @@ impl Position {
         self.batch_size = fitting;
         true
     }
+}
+
+/// Servers may list the same indexes in another order.
+pub(super) fn sort_by_name(indexes: &mut [Document]) {
+    indexes.sort_by(|a, b| a.get_str("name").unwrap_or_default().cmp(b.get_str("name").unwrap_or_default()));
 }
 
 /// Documents after the one with this `_id`: `{_id: {$gt: x}}` would see only ids of the type of `x`.
