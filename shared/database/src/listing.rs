@@ -155,7 +155,8 @@ fn uuid_digits(value: RawBsonRef<'_>) -> Option<String> {
     }
 }
 
-fn code(error: &mongodb::error::Error) -> Option<i32> {
+/// The code of a command that the server refused.
+pub(crate) fn code(error: &mongodb::error::Error) -> Option<i32> {
     match error.kind.as_ref() {
         mongodb::error::ErrorKind::Command(command) => Some(command.code),
         _ => None,

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use bson::{Bson, Document, RawDocumentBuf, doc};
+use bson::{Document, RawDocumentBuf, doc};
 use futures_util::StreamExt;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 use tokio::{
@@ -16,11 +16,18 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{budget::Budget, held::Outlet, plan::Source, sink::Message};
+pub(crate) use super::position::after;
+use super::{
+    budget::Budget,
+    held::Outlet,
+    plan::Source,
+    position::{Measured, Position},
+    sink::Message,
+};
 use crate::{
     DatabaseError, classify,
-    listing::Listed,
-    raw::{BATCH_BYTES, batch_size, documents, id_of},
+    listing::{Listed, code},
+    raw::{documents, id_of},
 };
 
 /// Waits before a broken read goes on: long enough for an election. Counted anew whenever a batch has come.
@@ -36,11 +43,11 @@ pub(crate) const WAITS: [Duration; 6] = [
 /// A batch that takes longer will not come: the driver itself would wait for ever on a connection that died silently.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How often a collection's batches are measured anew; each time costs a query.
-const RESIZES: u32 = 16;
-
 /// How often a collection that changed is read again.
 const REREADS: u32 = 10;
+
+/// How often a capped collection may roll over while it is read.
+const ROLLOVERS: u32 = 100;
 
 /// Waits before that, and until a collection that was replaced is complete: with its options and its indexes.
 const REREAD_WAIT: Duration = Duration::from_millis(250);
@@ -68,32 +75,38 @@ pub(super) struct Reader {
     pub(super) for_held: Budget,
 }
 
-/// How far a read has come.
-struct Position {
-    last_id: Option<Bson>,
-    has_begun: bool,
-    batch_size: u32,
-    /// What the last batch had, and the next may have.
-    batch_bytes: u64,
-    resizes_left: u32,
-    broken: usize,
-    resumed: u32,
+/// What was read of a namespace.
+pub(super) struct Read {
+    pub(super) namespace: usize,
+    /// How often the read broke and was resumed or repeated.
+    pub(super) resumed: u32,
+    /// The server overwrote documents of a capped collection before they were read.
+    pub(super) rolled_over: bool,
 }
 
 /// How a query ended.
 enum Lap {
     /// The cursor is at its real end.
     Complete,
-    /// Batches came out too large or too small: ask anew.
+    /// Batches came out too large or too small: query again.
     Resize,
+    /// The server overwrote what comes next in a capped collection: query again from its new start.
+    RolledOver,
+}
+
+/// What follows in a cursor.
+enum Next {
+    Batch(RawBatch),
+    End,
+    RolledOver,
 }
 
 impl Reader {
-    /// Reads it all and closes the namespace; says how often the read broke and went on.
-    pub(super) async fn run(mut self) -> Result<u32, ReadError> {
-        let mut resumed = 0;
+    /// Reads it all and closes the namespace.
+    pub(super) async fn run(mut self) -> Result<Read, ReadError> {
+        let mut read = Read { namespace: self.namespace, resumed: 0, rolled_over: false };
         if let Some(collection) = self.source.data_collection.clone() {
-            resumed = self.read(&collection).await.map_err(|error| match error {
+            read = self.read(&collection).await.map_err(|error| match error {
                 ReadError::Database(error) => {
                     ReadError::Database(error.during(format!("dumping {}", self.source.name())))
                 }
@@ -101,20 +114,20 @@ impl Reader {
             })?;
         }
         self.send(Message::Close { namespace: self.namespace }).await?;
-        Ok(resumed)
+        Ok(read)
     }
 
     /// Reads a collection until it is whole and unchanged, and hands it on.
-    async fn read(&mut self, collection: &str) -> Result<u32, ReadError> {
+    async fn read(&mut self, collection: &str) -> Result<Read, ReadError> {
         let (messages, budget) = (self.messages.clone(), self.budget.clone());
         let mut outlet = Outlet::open(self.namespace, &self.source, messages, budget, &self.for_held).await?;
         let (mut resumed, mut rereads_left) = (0, REREADS);
-        loop {
+        let rolled_over = loop {
             let mut position = Position::beginning(&self.source);
             let outcome = self.read_once(collection, &mut position, &mut outlet).await;
             resumed += position.resumed;
             match outcome {
-                Ok(()) => break,
+                Ok(()) => break position.rolled_over,
                 Err(ReadError::Database(error))
                     if outlet.holds_everything() && rereads_left > 0 && self.can_read_again(&error, &position) =>
                 {
@@ -125,9 +138,9 @@ impl Reader {
                 }
                 Err(error) => return Err(error),
             }
-        }
+        };
         outlet.hand_on().await?;
-        Ok(resumed)
+        Ok(Read { namespace: self.namespace, resumed, rolled_over })
     }
 
     /// After a replacement, and after a break that a capped collection cannot be resumed from.
@@ -141,11 +154,24 @@ impl Reader {
             match self.lap(collection, position, outlet).await {
                 Ok(Lap::Complete) => break,
                 Ok(Lap::Resize) => {}
+                Ok(Lap::RolledOver) => self.after_rollover(position, outlet.holds_everything())?,
                 Err(ReadError::Database(error)) => self.recover(error, position).await?,
                 Err(ReadError::SinkGone) => return Err(ReadError::SinkGone),
             }
         }
         Ok(self.confirm_unchanged_patiently().await?)
+    }
+
+    /// What was handed on stays: the server has overwritten it, so that the new start does not contain it. What is held is
+    /// read again.
+    fn after_rollover(&self, position: &mut Position, is_held: bool) -> Result<(), DatabaseError> {
+        tracing::warn!(collection = self.source.name(), "a capped collection rolled over while it was read");
+        if is_held || position.resumed >= ROLLOVERS {
+            return Err(DatabaseError::Lost("the capped collection is overwritten faster than it is read".to_owned()));
+        }
+        position.rolled_over = true;
+        position.resumed += 1;
+        Ok(())
     }
 
     /// The collection that has the name now, once it is defined as the archive's prelude says.
@@ -177,7 +203,11 @@ impl Reader {
         let mut share = self.budget.reserve(position.batch_bytes).await?;
         let mut batches = in_time(self.query(collection, position)).await?;
         loop {
-            let Some(batch) = in_time(next_batch(&mut batches)).await? else { return Ok(Lap::Complete) };
+            let batch = match in_time(next_in(&mut batches)).await? {
+                Next::Batch(batch) => batch,
+                Next::End => return Ok(Lap::Complete),
+                Next::RolledOver => return Ok(Lap::RolledOver),
+            };
             let measured = self.measure(&batch, position)?;
             share = self.budget.fit(share, measured.bytes).await?;
             if measured.documents > 0 {
@@ -266,53 +296,18 @@ impl Reader {
     }
 }
 
-struct Measured {
-    documents: u64,
-    bytes: u64,
-}
-
-impl Position {
-    fn beginning(source: &Source) -> Self {
-        Self {
-            last_id: None,
-            has_begun: false,
-            batch_size: batch_size(source.size.average_bytes()),
-            batch_bytes: BATCH_BYTES,
-            resizes_left: if source.is_capped() { 0 } else { RESIZES },
-            broken: 0,
-            resumed: 0,
-        }
-    }
-
-    fn filter(&self) -> Document {
-        self.last_id.as_ref().map_or_else(Document::new, after)
-    }
-
-    /// Follows documents that are much larger or smaller than those before.
-    fn wants_resize(&mut self, measured: &Measured) -> bool {
-        self.batch_bytes = BATCH_BYTES.max(measured.bytes);
-        let is_full = measured.documents >= u64::from(self.batch_size);
-        let fitting = batch_size(measured.bytes.checked_div(measured.documents));
-        // What is a little too large or too small is not worth another query.
-        let is_too_large = measured.bytes > 2 * BATCH_BYTES && fitting < self.batch_size;
-        let is_too_small = is_full && fitting / 4 > self.batch_size;
-        if self.resizes_left == 0 || !(is_too_large || is_too_small) {
-            return false;
-        }
-        self.resizes_left -= 1;
-        self.batch_size = fitting;
-        true
-    }
-}
-
 /// Servers may list the same indexes in another order.
 pub(super) fn sort_by_name(indexes: &mut [Document]) {
     indexes.sort_by(|a, b| a.get_str("name").unwrap_or_default().cmp(b.get_str("name").unwrap_or_default()));
 }
 
-/// Documents after the one with this `_id`: `{_id: {$gt: x}}` would see only ids of the type of `x`.
-pub(crate) fn after(last_id: &Bson) -> Document {
-    doc! { "$expr": { "$gt": ["$_id", { "$literal": last_id.clone() }] } }
+async fn next_in(batches: &mut RawBatchCursor) -> Result<Next, DatabaseError> {
+    const CAPPED_POSITION_LOST: i32 = 136;
+    match batches.next().await.transpose() {
+        Ok(batch) => Ok(batch.map_or(Next::End, Next::Batch)),
+        Err(error) if code(&error) == Some(CAPPED_POSITION_LOST) => Ok(Next::RolledOver),
+        Err(error) => Err(classify(&error)),
+    }
 }
 
 pub(crate) async fn next_batch(batches: &mut RawBatchCursor) -> Result<Option<RawBatch>, DatabaseError> {

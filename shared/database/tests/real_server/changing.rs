@@ -12,7 +12,7 @@ use std::{
 use bson::{Document, doc};
 use holdfast_database::{DatabaseError, DumpError, dump, plan};
 
-use crate::support::{Proxy, Scratch, connect, documents_of, dumped, everything, restored, summary_of};
+use crate::support::{Proxy, Rollover, Scratch, connect, documents_of, dumped, everything, restored, summary_of};
 
 /// Replaces a collection by `$out`, over and over.
 struct Replacing {
@@ -128,4 +128,30 @@ async fn a_broken_read_of_a_small_capped_collection_begins_again() {
     assert_eq!((proxy.cuts_left(), report.resumed), (0, 1));
     assert_eq!(documents_of(&archive, "capped"), documents);
     scratch.drop().await;
+}
+
+/// A dump of a capped collection of so many documents of 50 kB, whose server once overwrites the cursor's position.
+async fn dumped_across_a_rollover(count: i32) -> (usize, bool) {
+    let scratch = Scratch::new().await;
+    scratch.handle().create_collection("capped").capped(true).size(100_000_000).await.unwrap();
+    scratch.collection("capped").insert_many(numbered(count, 50_000)).await.unwrap();
+    let proxy = Rollover::start(&holdfast_testing::parts().mongodb_uri, 1).await;
+    let (archive, report) = dumped(&connect(&proxy.uri(&scratch.database)).await).await;
+    assert_eq!((proxy.left(), report.resumed), (0, 1));
+    let documents = documents_of(&archive, "capped");
+    assert_eq!(documents[documents.len() - usize::try_from(count).unwrap()..], numbered(count, 50_000));
+    scratch.drop().await;
+    (documents.len(), report.namespaces[0].rolled_over)
+}
+
+#[tokio::test]
+async fn a_small_capped_collection_that_rolls_over_is_read_again_as_a_whole() {
+    assert_eq!(dumped_across_a_rollover(120).await, (120, false));
+}
+
+#[tokio::test]
+async fn a_large_capped_collection_that_rolls_over_is_resumed_at_its_new_start_and_marked() {
+    let (documents, rolled_over) = dumped_across_a_rollover(250).await;
+    // The stand-in has overwritten nothing: what was read before comes again.
+    assert!(rolled_over && documents > 250, "{documents}");
 }

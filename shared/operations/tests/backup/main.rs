@@ -1,6 +1,7 @@
 //! Backups on the real parts: a MongoDB server, S3. What must hold when all goes well, and when it does not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod changing;
 mod corruption;
 mod engines;
 mod failures;

@@ -2,6 +2,7 @@
 //! in memory.
 
 mod proxy;
+mod rollover;
 
 use std::{future::pending, io::Cursor};
 
@@ -20,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use holdfast_testing::MongoServer as Server;
 
-pub(crate) use self::proxy::Proxy;
+pub(crate) use self::{proxy::Proxy, rollover::Rollover};
 
 pub(crate) async fn connect(uri: &str) -> Connection {
     Connection::open(&Secret::new(uri), ReadPreference::Primary, "holdfast-tests").await.expect("the server answers")
