@@ -4,7 +4,7 @@
 use std::mem;
 
 use mongodb::raw_batch_cursor::RawBatch;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{budget::Budget, plan::Source, reader::ReadError, sink::Message};
 
@@ -20,7 +20,7 @@ const SLACK_BYTES: u64 = 1024 * 1024;
 /// The batches of a collection, on their way to the writing thread.
 pub(super) struct Outlet {
     namespace: usize,
-    messages: tokio::sync::mpsc::Sender<Message>,
+    messages: mpsc::Sender<Message>,
     budget: Budget,
     held: Option<Held>,
 }
@@ -37,7 +37,7 @@ impl Outlet {
     pub(super) async fn open(
         namespace: usize,
         source: &Source,
-        messages: tokio::sync::mpsc::Sender<Message>,
+        messages: mpsc::Sender<Message>,
         budget: Budget,
         for_held: &Budget,
     ) -> Result<Self, ReadError> {
