@@ -11,7 +11,7 @@ use std::{
 use clap::{Args, Subcommand};
 use holdfast_database::{
     AnonymizeReport, Existing, NamespaceMap, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, TtlIndexes,
-    redacted_uri,
+    UnknownOptions, redacted_uri,
 };
 use holdfast_domain::{BackupId, BackupType, Secret};
 use holdfast_operations::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database};
@@ -62,8 +62,8 @@ enum What {
 struct How {
     #[command(flatten)]
     target: Target,
-    /// Restore namespaces that match this pattern (`db.collection`, `*` stands for anything) under the name that the
-    /// --ns-to in the same position gives; may be given several times
+    /// Restore namespaces that match this pattern (`db.collection`, `*` stands for anything, `\*` for an asterisk) under
+    /// the name that the --ns-to in the same position gives; may be given several times
     #[arg(long, value_name = "PATTERN")]
     ns_from: Vec<String>,
     /// The name for what --ns-from matches; each `*` stands for what it matched
@@ -83,6 +83,10 @@ struct How {
     /// Restore into collections that are not empty: documents whose `_id` is there stay as they are, and are counted
     #[arg(long)]
     merge: bool,
+    /// Restore collections without the options that this version does not know. Otherwise they are passed to the server,
+    /// which may refuse the collection
+    #[arg(long)]
+    skip_unknown_options: bool,
     #[command(flatten)]
     anonymize: anonymize::Arguments,
     /// Show what would be done, and change nothing
@@ -168,6 +172,7 @@ impl How {
             map: NamespaceMap::parse(&self.ns_from, &self.ns_to).map_err(|error| Failure::usage(error.to_string()))?,
             existing: self.existing(),
             ttl_indexes: TtlIndexes::Keep,
+            unknown_options: if self.skip_unknown_options { UnknownOptions::LeaveOut } else { UnknownOptions::Pass },
             dry_run: self.dry_run,
             only: Some(self.only.clone()).filter(|names| !names.is_empty()),
             database: None,

@@ -65,7 +65,8 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
 fn lines_of(namespace: &RestoredNamespace) -> impl Iterator<Item = String> {
     let differences = namespace.structure.iter().map(|difference| format!("DIFFERS: {difference}"));
     let notes = namespace.notes.iter().map(|note| format!("note: {note}"));
-    namespace.failures.iter().cloned().chain(differences).chain(notes)
+    let adjustments = namespace.adjustments.iter().map(ToString::to_string);
+    namespace.failures.iter().cloned().chain(differences).chain(adjustments).chain(notes)
 }
 
 /// While a copy is restored, the target still takes its space.
@@ -140,7 +141,7 @@ fn result(namespace: &RestoredNamespace) -> String {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_database::{LeftOut, RestoredNamespace};
+    use holdfast_database::{AdjustedPart, Adjustment, Change, LeftOut, RestoredNamespace};
 
     use super::*;
 
@@ -159,6 +160,13 @@ mod tests {
             comparison: Comparison::Differs("2 documents are missing".to_owned()),
             structure: vec!["`capped` is true in the archive and nothing in the target".to_owned()],
             notes: vec!["a note".to_owned()],
+            adjustments: vec![Adjustment {
+                part: AdjustedPart::Option,
+                name: "autoIndexId".to_owned(),
+                indexes: Vec::new(),
+                change: Change::LeftOut,
+                reason: "the server always creates the index on _id".to_owned(),
+            }],
             failures: vec!["an index was refused".to_owned()],
         };
         let left_out = LeftOut { namespace: "admin.system.version".to_owned(), reason: "the server's own".to_owned() };
@@ -178,6 +186,7 @@ mod tests {
             "DIFFERS: 2 documents are missing",
             "an index was refused",
             "left out admin.system.version",
+            "b.users: option autoIndexId left out: the server always",
             "7 documents, dropped",
             "b.users: DIFFERS: `capped`",
             "b.users: note: a note",
@@ -206,6 +215,7 @@ mod tests {
     #[test]
     fn a_dry_run_does_not_say_that_it_did_anything() {
         let text = text("archive x", "mongodb://h/", &report(true, 0));
+        assert!(text.contains("b.users: option autoIndexId left out"), "{text}");
         assert!(text.contains("would be restored") && text.contains("to be dropped") && text.contains(" ?"), "{text}");
         assert!(!text.contains("inserted") && !text.contains("RESULT"), "{text}");
     }

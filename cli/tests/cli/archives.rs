@@ -98,3 +98,46 @@ async fn what_mongodump_wrote_is_restored_and_what_it_cut_is_refused() {
     place.client.database(&copy).drop().await.unwrap();
     place.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_differences_of_a_definition_are_reported_before_and_after() {
+    let place = Place::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.archive");
+    std::fs::write(&file, holdfast_testing::definition("option-recordPreImages")).unwrap();
+    let copy = holdfast_testing::unique("copy");
+    let to = format!("{copy}.*");
+    let words = ["restore", "archive", file.to_str().unwrap(), "--ns-from", "t19.*", "--ns-to", &to];
+    let with = |more: &'static str| words.iter().copied().chain([more]).collect::<Vec<_>>();
+    for option in ["--dry-run", "--yes"] {
+        let report = &place.json(&with(option))[0];
+        let adjustment = &report["namespaces"][0]["adjustments"][0];
+        assert_eq!(
+            (adjustment["name"].as_str(), adjustment["change"].as_str()),
+            (Some("recordPreImages"), Some("converted"))
+        );
+        assert_eq!(report["namespaces"][1]["adjustments"], serde_json::json!([]));
+    }
+    place.client.database(&copy).drop().await.unwrap();
+    let text = place.holdfast(&with("--dry-run")).expect(0).text();
+    assert!(text.contains("option recordPreImages converted: servers since 6.0"), "{text}");
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_archive_is_refused_with_what_to_do() {
+    let place = Place::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    for (name, remedy) in [
+        ("log-in-front.archive", "tail -c +65"),
+        ("crlf.archive", "perl -pe"),
+        ("dump.tar.gz", "mongorestore --dir"),
+        ("salted.archive", "openssl enc -d"),
+    ] {
+        std::fs::write(&file, holdfast_testing::no_archive(name)).unwrap();
+        let ended = place.holdfast(&["restore", "archive", file.to_str().unwrap(), "--yes"]);
+        ended.expect(6).saying(&[remedy, "nothing was written"]);
+    }
+    place.remove().await;
+}

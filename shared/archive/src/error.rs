@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES, MetadataError, VisitError};
+use crate::{ForeignFile, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES, VisitError};
 
 /// How many names a message lists before it counts the rest.
 const NAMES_LISTED: usize = 10;
@@ -10,11 +10,25 @@ const NAMES_LISTED: usize = 10;
 /// Why an archive is refused. Offsets are bytes from its beginning.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
+    /// There is not one byte.
+    #[error("the file is empty: the dump that wrote it failed, or the file was not copied to its end")]
+    Empty,
     /// The magic number is not there.
-    #[error("this is no mongodump archive: it begins with {}{}", hex::encode(found), gzip_hint(*found))]
+    #[error("this is not a mongodump archive: {file}")]
     NotAnArchive {
-        /// Its first four bytes.
-        found: [u8; 4],
+        /// What it is.
+        file: ForeignFile,
+    },
+    /// The archive went through a program that translates line endings.
+    #[error(
+        "the archive is damaged, and a carriage return precedes every line feed. A transfer in text mode or a Windows \
+         pipe probably translated its line endings. Copy the original again in binary mode, or undo the translation: \
+         perl -pe 's/\\r\\n/\\n/' FILE > repaired.archive. The first fault: {fault}"
+    )]
+    LineEndingsTranslated {
+        /// The first fault that it caused.
+        #[source]
+        fault: Box<WalkError>,
     },
     /// A header or namespace of the prelude is not what it must be.
     #[error("the archive's prelude is corrupt at byte {offset}: {reason}")]
@@ -23,14 +37,6 @@ pub enum WalkError {
         offset: u64,
         /// What is wrong with it.
         reason: String,
-    },
-    /// A namespace's metadata cannot be read, so it could not be restored.
-    #[error("the metadata of {namespace} in the archive's prelude is corrupt: {source}")]
-    BadMetadata {
-        /// Whose metadata.
-        namespace: String,
-        /// What is wrong with it.
-        source: MetadataError,
     },
     /// The prelude declares a namespace twice.
     #[error("the archive's prelude declares {namespace} twice")]
@@ -152,8 +158,18 @@ pub enum WalkError {
     AlreadyFailed,
 }
 
-fn gzip_hint(found: [u8; 4]) -> &'static str {
-    if found.starts_with(&[0x1f, 0x8b]) { ", which is gzip: unzip it first" } else { "" }
+impl WalkError {
+    /// Whether damage to the archive's bytes can be the cause.
+    pub(crate) fn is_of_the_bytes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Empty
+                | Self::NotAnArchive { .. }
+                | Self::LineEndingsTranslated { .. }
+                | Self::Visitor(_)
+                | Self::AlreadyFailed
+        )
+    }
 }
 
 fn names<'a>(what: &'a str, names: &'a [String]) -> impl fmt::Display + 'a {
@@ -184,11 +200,5 @@ mod tests {
             error.to_string(),
             "the archive is incomplete; never begun: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 2 more; never closed: d"
         );
-    }
-
-    #[test]
-    fn gzip_is_recognised() {
-        let error = WalkError::NotAnArchive { found: [0x1f, 0x8b, 8, 0] };
-        assert!(error.to_string().ends_with("begins with 1f8b0800, which is gzip: unzip it first"));
     }
 }

@@ -3,7 +3,7 @@
 use bson::{Bson, Document};
 
 use crate::{
-    NamespaceKind,
+    JsonError, JsonVersion, NamespaceKind,
     extended_json::{self, from_extended_json},
 };
 
@@ -23,11 +23,11 @@ pub struct Metadata {
 }
 
 /// A metadata text that is not what mongodump writes.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
     /// It is no JSON.
     #[error("it is not JSON: {0}")]
-    NotJson(#[from] serde_json::Error),
+    NotJson(#[from] JsonError),
     /// It is JSON, but not an object.
     #[error("it is not a JSON object")]
     NotAnObject,
@@ -42,13 +42,21 @@ pub enum MetadataError {
 }
 
 impl Metadata {
-    /// Reads the text of a prelude, canonical or relaxed extended JSON. Fields of other names are passed over; a type
-    /// that is not given, as by old tools, follows from the options.
+    /// Reads the text of a prelude, canonical or relaxed extended JSON. Fields of other names are ignored. Old tools give
+    /// no type: it follows from the options.
     ///
     /// # Errors
     /// [`MetadataError`]: what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, MetadataError> {
-        let Bson::Document(mut fields) = from_extended_json(text)? else {
+        Self::parse_version(text, JsonVersion::V2)
+    }
+
+    /// As [`parse`](Self::parse), of a text in that version of extended JSON.
+    ///
+    /// # Errors
+    /// [`MetadataError`]: what is wrong with the text.
+    pub fn parse_version(text: &str, version: JsonVersion) -> Result<Self, MetadataError> {
+        let Bson::Document(mut fields) = from_extended_json(text, version)? else {
             return Err(MetadataError::NotAnObject);
         };
         let options = match fields.remove("options") {
@@ -57,8 +65,7 @@ impl Metadata {
             Some(_) => return Err(MetadataError::WrongType { field: "options", expected: "an object" }),
         };
         let kind = match text_field(&mut fields, "type")? {
-            Some(name) if !name.is_empty() => NamespaceKind::from_archive(&name)
-                .ok_or(MetadataError::WrongType { field: "type", expected: "collection, view or timeseries" })?,
+            Some(name) if !name.is_empty() => NamespaceKind::from_archive(&name),
             _ => kind_by_options(&options),
         };
         Ok(Self {
@@ -179,6 +186,18 @@ mod tests {
         let metadata =
             Metadata::parse(r#"{"options":{"viewOn":"a","pipeline":[]},"indexes":null,"uuid":"","later":1}"#).unwrap();
         assert_eq!((metadata.kind, metadata.uuid, metadata.indexes.len()), (NamespaceKind::View, None, 0));
+        let unknown = Metadata::parse(r#"{"options":{},"type":"stream"}"#).unwrap();
+        assert_eq!(unknown.kind, NamespaceKind::Other);
+    }
+
+    #[test]
+    fn a_pipeline_that_contains_wrappers_as_data_comes_back() {
+        let metadata = Metadata {
+            options: doc! { "viewOn": "a", "pipeline": [{ "$set": { "owner": { "$oid": "$owner" }, "at": { "$date": 5 } } }] },
+            kind: NamespaceKind::View,
+            ..Metadata::default()
+        };
+        assert_eq!(Metadata::parse(&metadata.render()).unwrap(), metadata);
     }
 
     #[test]
@@ -191,7 +210,6 @@ mod tests {
             (r#"{"indexes":[1]}"#, "its `indexes` is not an array of objects"),
             (r#"{"uuid":1}"#, "its `uuid` is not text"),
             (r#"{"collectionName":1}"#, "its `collectionName` is not text"),
-            (r#"{"type":"oplog"}"#, "its `type` is not collection, view or timeseries"),
         ] {
             let error = Metadata::parse(text).unwrap_err().to_string();
             assert!(error.starts_with(reason), "{text}: {error}");

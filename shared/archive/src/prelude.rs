@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, io};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    MAGIC, Metadata, MetadataError, TERMINATOR,
+    JsonVersion, MAGIC, Metadata, MetadataError, TERMINATOR,
     flat::{self, Builder, Value},
 };
 
@@ -38,7 +38,8 @@ pub struct PreludeNamespace {
     pub db: String,
     /// The collection; of a time series its own name, not that of its buckets.
     pub collection: String,
-    /// Options, indexes, UUID and type as extended JSON; empty for the oplog. See [`Metadata`].
+    /// Options, indexes, UUID and type as extended JSON; empty for the oplog, users and roles. See [`Metadata`]. A walk
+    /// translates version 1, in which old tools wrote it, to version 2.
     pub metadata: String,
     /// Always 0 in what mongodump writes.
     pub size: i32,
@@ -59,10 +60,12 @@ pub enum NamespaceKind {
     Timeseries,
     /// The oplog entries of a dump with `--oplog`: the namespace `oplog` of no database.
     Oplog,
+    /// Of a type that this version does not know.
+    Other,
 }
 
 impl NamespaceKind {
-    /// `collection`, `view`, `timeseries` or `oplog`.
+    /// `collection`, `view`, `timeseries`, `oplog` or `other`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -70,12 +73,14 @@ impl NamespaceKind {
             Self::View => "view",
             Self::Timeseries => "timeseries",
             Self::Oplog => "oplog",
+            Self::Other => "other",
         }
     }
 
     /// The kind that an archive or a metadata text calls so; the oplog has no name there.
-    pub(crate) fn from_archive(text: &str) -> Option<Self> {
-        [Self::Collection, Self::View, Self::Timeseries].into_iter().find(|kind| kind.as_str() == text)
+    pub(crate) fn from_archive(text: &str) -> Self {
+        let known = [Self::Collection, Self::View, Self::Timeseries];
+        known.into_iter().find(|kind| kind.as_str() == text).unwrap_or(Self::Other)
     }
 
     /// What an archive or a metadata text calls it.
@@ -136,6 +141,15 @@ impl Prelude {
         })
     }
 
+    /// The extended JSON of its metadata. Tools up to 4.0 wrote version 1; their versions follow the server's.
+    pub(crate) fn json_version(&self) -> JsonVersion {
+        let mut numbers = self.tool_version.trim_start_matches(['r', 'v']).split('.').map(str::parse::<u32>);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (4, 2) => JsonVersion::V1,
+            _ => JsonVersion::V2,
+        }
+    }
+
     fn header_bytes(&self) -> Vec<u8> {
         Builder::new()
             .field("concurrent_collections", Value::Int32(self.concurrent_collections))
@@ -192,7 +206,9 @@ impl PreludeNamespace {
         self.kind == NamespaceKind::Oplog
     }
 
-    pub(crate) fn parse(document: &[u8]) -> Result<Self, String> {
+    /// Reads the prelude's document of a namespace. A fault in its metadata is left to whoever restores it: it concerns
+    /// this namespace alone.
+    pub(crate) fn parse(document: &[u8], version: JsonVersion) -> Result<Self, String> {
         let (mut db, mut collection, mut metadata, mut size, mut kind) = (None, None, None, None, None);
         for (name, value) in flat::fields(document)? {
             match (name, value) {
@@ -211,19 +227,24 @@ impl PreludeNamespace {
             size: size.ok_or("it has no size")?,
             kind: NamespaceKind::Collection,
         };
-        namespace.kind = namespace.kind_called(kind.unwrap_or_default())?;
+        if version == JsonVersion::V1
+            && let Ok(metadata) = Metadata::parse_version(&namespace.metadata, version)
+        {
+            namespace.metadata = metadata.render();
+        }
+        namespace.kind = namespace.kind_named(kind.unwrap_or_default());
         Ok(namespace)
     }
 
-    /// The oplog's type is empty, and tools before 100.4 wrote none at all: there the options tell.
-    fn kind_called(&self, text: &str) -> Result<NamespaceKind, String> {
+    /// The oplog's type is empty. Tools before 100.4 wrote none at all: there the options decide.
+    fn kind_named(&self, text: &str) -> NamespaceKind {
         if !text.is_empty() {
-            return NamespaceKind::from_archive(text).ok_or_else(|| format!("its type `{text}` is unknown"));
+            return NamespaceKind::from_archive(text);
         }
         if self.db.is_empty() && self.collection == "oplog" {
-            return Ok(NamespaceKind::Oplog);
+            return NamespaceKind::Oplog;
         }
-        self.parsed_metadata().map(|metadata| metadata.kind).map_err(|error| error.to_string())
+        self.parsed_metadata().map_or(NamespaceKind::Collection, |metadata| metadata.kind)
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -279,26 +300,55 @@ mod tests {
         assert_eq!(namespace("shop", "m", "").data_collection("8.2.11"), "m");
     }
 
+    fn parsed(document: &bson::Document, version: JsonVersion) -> Result<PreludeNamespace, String> {
+        PreludeNamespace::parse(&document.to_vec().unwrap(), version)
+    }
+
     #[test]
     fn an_old_tools_namespace_without_a_type_is_known_by_its_options() {
-        for (options, kind) in [
+        for (metadata, kind) in [
             (r#"{"options":{"viewOn":"a","pipeline":[]},"indexes":[]}"#, NamespaceKind::View),
             (r#"{"options":{"timeseries":{"timeField":"at"}},"indexes":[]}"#, NamespaceKind::Timeseries),
             (r#"{"options":{},"indexes":[]}"#, NamespaceKind::Collection),
+            // As users and roles have none.
+            ("", NamespaceKind::Collection),
+            ("not JSON", NamespaceKind::Collection),
         ] {
-            let document = bson::doc! { "db": "d", "collection": "c", "metadata": options, "size": 0 };
-            assert_eq!(PreludeNamespace::parse(&document.to_vec().unwrap()).unwrap().kind, kind);
+            let document = bson::doc! { "db": "d", "collection": "c", "metadata": metadata, "size": 0 };
+            assert_eq!(parsed(&document, JsonVersion::V2).unwrap().kind, kind, "{metadata}");
         }
     }
 
     #[test]
-    fn a_namespace_of_an_unknown_type_or_field_is_refused() {
+    fn a_namespace_with_an_unknown_field_is_refused_and_one_of_an_unknown_type_is_not() {
         let known = bson::doc! { "db": "d", "collection": "c", "metadata": "", "size": 0, "type": "collection" };
-        assert!(PreludeNamespace::parse(&known.to_vec().unwrap()).is_ok());
-        for (name, value) in [("type", "colleption"), ("more", "x")] {
-            let mut other = known.clone();
-            other.insert(name, value);
-            assert!(PreludeNamespace::parse(&other.to_vec().unwrap()).is_err(), "{name}: {value}");
+        assert_eq!(parsed(&known, JsonVersion::V2).unwrap().kind, NamespaceKind::Collection);
+        let mut more = known.clone();
+        more.insert("more", "x");
+        assert!(parsed(&more, JsonVersion::V2).is_err());
+        let mut other = known;
+        other.insert("type", "stream");
+        assert_eq!(parsed(&other, JsonVersion::V2).unwrap().kind, NamespaceKind::Other);
+    }
+
+    #[test]
+    fn the_tools_version_decides_how_its_metadata_are_read() {
+        for (tool, version) in [
+            ("r3.6.5", JsonVersion::V1),
+            ("3.2.22-2-g1a", JsonVersion::V1),
+            ("r4.0.28", JsonVersion::V1),
+            ("r4.2.0", JsonVersion::V2),
+            ("100.18.0", JsonVersion::V2),
+            ("holdfast 0.1.0", JsonVersion::V2),
+            ("", JsonVersion::V2),
+        ] {
+            let prelude = Prelude { tool_version: tool.to_owned(), ..Prelude::default() };
+            assert_eq!(prelude.json_version(), version, "{tool}");
         }
+        let metadata = r#"{"options":{"viewOn":"a","pipeline":[{"$match":{"n":{"$in":[{"$regex":"^a","$options":""}]}}}]},"indexes":[]}"#;
+        let document = bson::doc! { "db": "d", "collection": "c", "metadata": metadata, "size": 0 };
+        let of = |version| parsed(&document, version).unwrap().metadata;
+        assert_eq!(of(JsonVersion::V2), metadata);
+        assert!(of(JsonVersion::V1).contains(r#"{"$regularExpression":{"pattern":"^a","options":""}}"#));
     }
 }

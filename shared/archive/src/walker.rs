@@ -6,8 +6,8 @@
 use std::mem;
 
 use crate::{
-    MAGIC, MAX_NAMESPACES, MAX_PRELUDE_BYTES, Prelude, PreludeNamespace, Summary, TERMINATOR, Visitor, WalkError,
-    block::BlockHeader, flat, namespaces::Namespaces, prelude::display_name,
+    ForeignFile, MAGIC, MAX_NAMESPACES, MAX_PRELUDE_BYTES, Prelude, PreludeNamespace, Summary, TERMINATOR, Visitor,
+    WalkError, block::BlockHeader, flat, line_endings::LineEndings, namespaces::Namespaces, prelude::display_name,
 };
 
 /// The carry buffer is given back when it has grown past this.
@@ -25,6 +25,7 @@ pub struct Walker<V> {
     /// Bytes walked, without the carry.
     offset: u64,
     documents: u64,
+    line_endings: LineEndings,
 }
 
 /// What comes next.
@@ -50,6 +51,7 @@ impl<V: Visitor> Walker<V> {
             carry: Vec::new(),
             offset: 0,
             documents: 0,
+            line_endings: LineEndings::default(),
         }
     }
 
@@ -58,11 +60,12 @@ impl<V: Visitor> Walker<V> {
     /// # Errors
     /// The first fault there is; from then on [`WalkError::AlreadyFailed`].
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), WalkError> {
+        self.line_endings.look_at(chunk);
         let result = self.walk(chunk);
         if result.is_err() {
             self.stage = Stage::Failed;
         }
-        result
+        result.map_err(|fault| explained(fault, &self.line_endings))
     }
 
     /// Ends the walk where the archive ends.
@@ -71,8 +74,10 @@ impl<V: Visitor> Walker<V> {
     /// The archive is cut short, namespaces of its prelude are missing, or the walk had failed.
     pub fn finish(self) -> Result<(Summary, V), WalkError> {
         let bytes = self.bytes();
-        match (self.stage, self.namespaces) {
+        let line_endings = self.line_endings;
+        let ended = match (self.stage, self.namespaces) {
             (Stage::Failed, _) => Err(WalkError::AlreadyFailed),
+            (Stage::Magic, _) if bytes == 0 => Err(WalkError::Empty),
             (Stage::Block, Some(namespaces)) if self.carry.is_empty() => {
                 let namespaces = namespaces.into_summaries()?;
                 Ok((Summary { prelude: self.prelude, namespaces, bytes }, self.visitor))
@@ -80,7 +85,8 @@ impl<V: Visitor> Walker<V> {
             (stage, namespaces) => {
                 Err(WalkError::CutShort { offset: bytes, inside: place(stage, namespaces.as_ref()) })
             }
-        }
+        };
+        ended.map_err(|fault| explained(fault, &line_endings))
     }
 
     /// Documents seen so far.
@@ -102,6 +108,9 @@ impl<V: Visitor> Walker<V> {
         if self.stage == Stage::Failed {
             return Err(WalkError::AlreadyFailed);
         }
+        if self.stage == Stage::Magic {
+            self.refuse_foreign(chunk)?;
+        }
         while !chunk.is_empty() {
             if self.stage == Stage::Block && self.namespaces.as_ref().is_some_and(Namespaces::all_ended) {
                 return Err(WalkError::TrailingData { offset: self.offset });
@@ -109,6 +118,16 @@ impl<V: Visitor> Walker<V> {
             chunk = if self.carry.is_empty() { self.step(chunk)? } else { self.step_through_carry(chunk)? };
         }
         Ok(())
+    }
+
+    /// Refuses a file with another magic number while all that was read of it is at hand.
+    fn refuse_foreign(&self, chunk: &[u8]) -> Result<(), WalkError> {
+        let first = self.carry.iter().chain(chunk).zip(&MAGIC);
+        if first.clone().all(|(found, expected)| found == expected) {
+            return Ok(());
+        }
+        let head = [self.carry.as_slice(), chunk].concat();
+        Err(WalkError::NotAnArchive { file: ForeignFile::from_head(&head) })
     }
 
     /// Takes what lies whole at the beginning of the chunk; carries the chunk over where nothing does.
@@ -167,7 +186,7 @@ impl<V: Visitor> Walker<V> {
     fn take_item(&mut self, item: &[u8]) -> Result<(), WalkError> {
         let is_end = item == TERMINATOR;
         match self.stage {
-            Stage::Magic => self.take_magic(item)?,
+            Stage::Magic => self.stage = Stage::Header,
             Stage::Header => self.take_header(item)?,
             Stage::NamespaceOrEnd if is_end => self.end_prelude()?,
             Stage::NamespaceOrEnd => self.take_namespace(item)?,
@@ -188,16 +207,6 @@ impl<V: Visitor> Walker<V> {
         Ok(())
     }
 
-    fn take_magic(&mut self, item: &[u8]) -> Result<(), WalkError> {
-        if item != MAGIC {
-            let mut found = [0; 4];
-            found.copy_from_slice(item);
-            return Err(WalkError::NotAnArchive { found });
-        }
-        self.stage = Stage::Header;
-        Ok(())
-    }
-
     fn take_header(&mut self, item: &[u8]) -> Result<(), WalkError> {
         let bad = |reason| WalkError::BadPrelude { offset: self.offset, reason };
         if item == TERMINATOR {
@@ -215,11 +224,8 @@ impl<V: Visitor> Walker<V> {
         if self.offset + item.len() as u64 > MAX_PRELUDE_BYTES {
             return Err(WalkError::LimitExceeded { what: "bytes of prelude", limit: MAX_PRELUDE_BYTES });
         }
-        let namespace =
-            PreludeNamespace::parse(item).map_err(|reason| WalkError::BadPrelude { offset: self.offset, reason })?;
-        if let Err(source) = namespace.parsed_metadata() {
-            return Err(WalkError::BadMetadata { namespace: namespace.to_string(), source });
-        }
+        let namespace = PreludeNamespace::parse(item, self.prelude.json_version())
+            .map_err(|reason| WalkError::BadPrelude { offset: self.offset, reason })?;
         self.prelude.namespaces.push(namespace);
         Ok(())
     }
@@ -297,6 +303,14 @@ impl<V: Visitor> Walker<V> {
     fn namespaces(&mut self) -> Result<&mut Namespaces, WalkError> {
         self.namespaces.as_mut().ok_or(WalkError::AlreadyFailed)
     }
+}
+
+/// A fault together with its cause, where the whole archive shows it.
+fn explained(fault: WalkError, line_endings: &LineEndings) -> WalkError {
+    if fault.is_of_the_bytes() && line_endings.are_translated() {
+        return WalkError::LineEndingsTranslated { fault: Box::new(fault) };
+    }
+    fault
 }
 
 /// The document that these bytes begin with, if it lies whole in them.

@@ -98,7 +98,7 @@ pub enum ArtifactError {
     #[error("the ciphertext does not end in PKCS#7 padding")]
     Padding,
     /// The gzip stream ends inside a member.
-    #[error("the gzip stream is cut inside a member")]
+    #[error("the gzip stream is cut inside a member: the file is incomplete")]
     GzipCut,
     /// Not gzip, or not as it was written, or followed by something else.
     #[error("the gzip stream is damaged after {expanded_bytes} expanded bytes: {reason}")]

@@ -28,7 +28,8 @@ pub use error::{DatabaseError, classify};
 pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
 pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
 pub use restore::{
-    Comparison, Existing, Expected, ExpectedNamespace, LeftOut, MapError, NamespaceMap, RestoreError, RestoreFault,
-    RestoreOptions, RestoreProgress, RestoreReport, RestoreResult, RestoreStep, RestoredNamespace, ScratchCollection,
-    TargetState, TtlIndexes, restore, scratch_collections,
+    AdjustedPart, Adjustment, Change, Comparison, Existing, Expected, ExpectedNamespace, LeftOut, MapError,
+    NamespaceMap, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport, RestoreResult,
+    RestoreStep, RestoredNamespace, ScratchCollection, TargetState, TtlIndexes, UnknownOptions, restore,
+    scratch_collections,
 };

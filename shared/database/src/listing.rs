@@ -1,7 +1,8 @@
-//! What a database holds, as the server tells it: collections with their options, indexes, sizes. Options and indexes
-//! are kept as the server's own documents, so that one this code has never heard of is carried all the same.
+//! What a database holds, as the server lists it: collections with their options, indexes, sizes. Options and indexes
+//! are kept as the server's own documents, unknown ones too. They are read as raw BSON: for the driver's deserializer
+//! `{"$oid": …}` inside a view's pipeline would be an object id, or an error.
 
-use bson::{Bson, Document, doc, spec::BinarySubtype};
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc, spec::BinarySubtype};
 use futures_util::TryStreamExt;
 use holdfast_archive::NamespaceKind;
 use mongodb::{Database, options::SelectionCriteria};
@@ -19,6 +20,18 @@ pub(crate) struct Listed {
     pub(crate) options: Document,
     /// 32 hex digits; views have none.
     pub(crate) uuid: Option<String>,
+    /// Why it cannot be dumped. The others can.
+    pub(crate) fault: Option<String>,
+}
+
+/// What the names of collections begin with that `$out` fills before they replace its target.
+const OUT_PREFIX: &str = "tmp.agg_out.";
+
+impl Listed {
+    /// Whether the server deletes it by itself: after an aggregation that writes to it, or when the server starts.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.name.starts_with(OUT_PREFIX) || self.options.get_bool("temp").unwrap_or(false)
+    }
 }
 
 /// What the server says of a collection's size; zeros where it says nothing.
@@ -64,12 +77,17 @@ impl Lister {
     /// The indexes of a collection or time series; nothing where it is not there.
     pub(crate) async fn indexes(&self, collection: &str) -> Result<Option<Vec<Document>>, DatabaseError> {
         const NAMESPACE_NOT_FOUND: i32 = 26;
+        let failed = |error: DatabaseError| {
+            error.during(format!("listing the indexes of {}.{collection}", self.database.name()))
+        };
         match self.cursor(doc! { "listIndexes": collection, "cursor": {} }).await {
-            Ok(indexes) => Ok(Some(indexes)),
-            Err(error) if code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(None),
-            Err(error) => {
-                Err(classify(&error).during(format!("listing the indexes of {}.{collection}", self.database.name())))
+            Ok(indexes) => {
+                let indexes: Result<_, _> = indexes.iter().map(|index| Document::try_from(&**index)).collect();
+                let invalid = |error| failed(DatabaseError::Refused(format!("an index is not valid BSON: {error}")));
+                indexes.map(Some).map_err(invalid)
             }
+            Err(error) if code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(None),
+            Err(error) => Err(failed(classify(&error))),
         }
     }
 
@@ -97,33 +115,40 @@ impl Lister {
             .cursor(command)
             .await
             .map_err(|error| classify(&error).during(format!("listing the collections of {}", self.database.name())))?;
-        entries.into_iter().map(|entry| self.entry(entry)).collect()
+        entries.iter().map(|entry| self.entry(entry)).collect()
     }
 
-    fn entry(&self, mut entry: Document) -> Result<Listed, DatabaseError> {
-        let Some(Bson::String(name)) = entry.remove("name") else {
+    fn entry(&self, entry: &RawDocument) -> Result<Listed, DatabaseError> {
+        let Some(name) = entry.get_str("name").ok() else {
             return Err(DatabaseError::Refused(format!("{}: a collection has no name", self.database.name())));
         };
-        let kind = match entry.get_str("type") {
-            Ok("view") => NamespaceKind::View,
-            Ok("timeseries") => NamespaceKind::Timeseries,
-            Ok("collection") | Err(_) => NamespaceKind::Collection,
+        let mut listed = Listed {
+            name: name.to_owned(),
+            kind: NamespaceKind::Collection,
+            options: Document::new(),
+            uuid: entry.get_document("info").ok().and_then(|info| uuid_digits(info.get("uuid").ok()??)),
+            fault: None,
+        };
+        match entry.get_str("type") {
+            Ok("view") => listed.kind = NamespaceKind::View,
+            Ok("timeseries") => listed.kind = NamespaceKind::Timeseries,
+            Ok("collection") | Err(_) => {}
             Ok(other) => {
-                let text = format!("{}.{name} is a {other}, which cannot be dumped: exclude it", self.database.name());
-                return Err(DatabaseError::Refused(text));
+                listed.kind = NamespaceKind::Other;
+                listed.fault = Some(format!("it is a {other}, which cannot be dumped"));
             }
-        };
-        let options = match entry.remove("options") {
-            Some(Bson::Document(options)) => options,
-            _ => Document::new(),
-        };
-        let uuid = entry.get_document("info").ok().and_then(|info| uuid_digits(info.get("uuid")?));
-        Ok(Listed { name, kind, options, uuid })
+        }
+        match entry.get_document("options").map(Document::try_from) {
+            Ok(Ok(options)) => listed.options = options,
+            Ok(Err(error)) => listed.fault = Some(format!("its options are not valid BSON: {error}")),
+            Err(_) => {}
+        }
+        Ok(listed)
     }
 
-    async fn cursor(&self, command: Document) -> mongodb::error::Result<Vec<Document>> {
+    async fn cursor(&self, command: Document) -> mongodb::error::Result<Vec<RawDocumentBuf>> {
         let cursor = self.database.run_cursor_command(command).selection_criteria(self.selection.clone()).await?;
-        cursor.try_collect().await
+        cursor.with_type().try_collect().await
     }
 
     async fn command(&self, command: Document) -> mongodb::error::Result<Document> {
@@ -131,14 +156,15 @@ impl Lister {
     }
 }
 
-fn uuid_digits(value: &Bson) -> Option<String> {
+fn uuid_digits(value: RawBsonRef<'_>) -> Option<String> {
     match value {
-        Bson::Binary(binary) if binary.subtype == BinarySubtype::Uuid => Some(hex::encode(&binary.bytes)),
+        RawBsonRef::Binary(binary) if binary.subtype == BinarySubtype::Uuid => Some(hex::encode(binary.bytes)),
         _ => None,
     }
 }
 
-fn code(error: &mongodb::error::Error) -> Option<i32> {
+/// The code of a command that the server refused.
+pub(crate) fn code(error: &mongodb::error::Error) -> Option<i32> {
     match error.kind.as_ref() {
         mongodb::error::ErrorKind::Command(command) => Some(command.code),
         _ => None,

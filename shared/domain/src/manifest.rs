@@ -113,6 +113,9 @@ pub struct NamespaceManifest {
     pub content_hash: Sha256Digest,
     /// Names of its indexes.
     pub indexes: Vec<String>,
+    /// The server overwrote documents of this capped collection while it was read. Those between two parts are missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolled_over: bool,
 }
 
 /// How an artifact is compressed.

@@ -34,6 +34,24 @@ pub fn golden(name: &str) -> Vec<u8> {
     archive
 }
 
+/// A small archive of an old server, an old tool or an unusual definition, as it is stored.
+///
+/// # Panics
+/// Where there is none of that name.
+#[must_use]
+pub fn definition(name: &str) -> Vec<u8> {
+    file(&format!("definitions/{name}.archive"))
+}
+
+/// A file that is passed for an archive and is none.
+///
+/// # Panics
+/// Where there is none of that name.
+#[must_use]
+pub fn no_archive(name: &str) -> Vec<u8> {
+    file(&format!("no-archives/{name}"))
+}
+
 /// What mongodump said on stderr while it wrote that archive.
 ///
 /// # Panics

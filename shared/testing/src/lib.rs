@@ -16,7 +16,7 @@ mod store;
 mod wire;
 
 pub use faults::{Fault, FaultStore, Operation};
-pub use golden::{Expected, ExpectedCollection, expected, golden, golden_stderr};
+pub use golden::{Expected, ExpectedCollection, definition, expected, golden, golden_stderr, no_archive};
 pub use ipfs_node::{
     DirectoryShape, FileShape, GaiaRequests, GatewayRequests, ImportRefused, Imported, IpfsNode, Requests,
 };

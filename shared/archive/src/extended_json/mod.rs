@@ -1,11 +1,15 @@
-//! Extended JSON v2 as mongodump writes it (canonical, to the byte) and as any tool may have written it (canonical or
-//! relaxed). What looks like a wrapper but has another shape is read as the document it is: metadata hold query
-//! operators, which begin with `$` too.
+//! Extended JSON as mongodump writes it (canonical version 2, to the byte) and as any tool may have written it: version
+//! 2 or 1, canonical or relaxed.
+//!
+//! Metadata hold data and query operators whose keys begin with `$` too. An object is a wrapper only if it has exactly
+//! a wrapper's shape. A document of that very shape is written with `\u0024` for its `$`, and so read as a document.
 
+mod json;
 mod read;
 mod write;
 
-pub use read::from_extended_json;
+pub use json::JsonError;
+pub use read::{JsonVersion, from_extended_json};
 pub use write::to_extended_json;
 pub(crate) use write::{push_document, push_text};
 
@@ -18,6 +22,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn read(text: &str) -> Bson {
+        from_extended_json(text, JsonVersion::V2).unwrap()
+    }
 
     fn examples() -> Vec<(Bson, &'static str)> {
         let oid = ObjectId::from_bytes([0xab; 12]);
@@ -62,17 +70,17 @@ mod tests {
     fn every_type_is_written_canonically_and_read_back() {
         for (value, text) in examples() {
             assert_eq!(to_extended_json(&value), text);
-            assert_eq!(from_extended_json(text).unwrap(), value, "{text}");
+            assert_eq!(read(text), value, "{text}");
         }
         let nan = to_extended_json(&Bson::Double(f64::NAN));
         assert_eq!(nan, r#"{"$numberDouble":"NaN"}"#);
-        assert!(from_extended_json(&nan).unwrap().as_f64().unwrap().is_nan());
+        assert!(read(&nan).as_f64().unwrap().is_nan());
     }
 
     #[test]
     fn a_database_pointer_goes_through() {
         let text = r#"{"$dbPointer":{"$ref":"a.b","$id":{"$oid":"abababababababababababab"}}}"#;
-        let value = from_extended_json(text).unwrap();
+        let value = read(text);
         assert!(matches!(value, Bson::DbPointer(_)), "{value:?}");
         assert_eq!(to_extended_json(&value), text);
     }
@@ -92,7 +100,7 @@ mod tests {
             ),
             (r#""\u003ca\u0026b\u003e""#, Bson::String("<a&b>".to_owned())),
         ] {
-            assert_eq!(from_extended_json(text).unwrap(), value, "{text}");
+            assert_eq!(read(text), value, "{text}");
         }
     }
 
@@ -100,30 +108,150 @@ mod tests {
     fn operators_are_documents() {
         for text in [
             r#"{"$regex":"^a"}"#,
+            r#"{"$regex":"^a","$options":"i"}"#,
             r#"{"$type":"string"}"#,
             r#"{"$date":{"x":"y"}}"#,
             r#"{"$numberInt":"one"}"#,
             r#"{"$code":"a","other":"b"}"#,
         ] {
-            let value = from_extended_json(text).unwrap();
+            let value = read(text);
             assert!(value.as_document().is_some(), "{text}");
-            assert_eq!(to_extended_json(&value), text);
+            assert_eq!(read(&to_extended_json(&value)), value, "{text}");
         }
+        let operator = r#"{"$regex":"^a","$options":"i"}"#;
+        assert_eq!(to_extended_json(&read(operator)), operator);
+    }
+
+    #[test]
+    fn a_document_in_the_shape_of_a_wrapper_stays_a_document() {
+        let oid = ObjectId::from_bytes([0xab; 12]);
+        for (document, text) in [
+            (doc! { "$oid": oid.to_hex() }, r#"{"\u0024oid":"abababababababababababab"}"#),
+            (doc! { "$oid": "$owner" }, r#"{"\u0024oid":"$owner"}"#),
+            (doc! { "$date": 5_i64 }, r#"{"\u0024date":{"$numberLong":"5"}}"#),
+            (doc! { "$numberLong": "5" }, r#"{"\u0024numberLong":"5"}"#),
+            (doc! { "$code": "f()", "$scope": {} }, r#"{"\u0024code":"f()","\u0024scope":{}}"#),
+            (doc! { "$binary": "AP8=", "$type": "00" }, r#"{"\u0024binary":"AP8=","\u0024type":"00"}"#),
+            (
+                doc! { "$timestamp": { "t": 1_i64, "i": 2 } },
+                r#"{"\u0024timestamp":{"t":{"$numberLong":"1"},"i":{"$numberInt":"2"}}}"#,
+            ),
+        ] {
+            let value = Bson::Document(document);
+            assert_eq!(to_extended_json(&value), text);
+            assert_eq!(read(text), value, "{text}");
+        }
+        // Any JSON reader gives the same keys as for mongodump's own text.
+        let text = to_extended_json(&bson!({ "$oid": "$owner" }));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), serde_json::json!({ "$oid": "$owner" }));
+    }
+
+    #[test]
+    fn version_1_is_read_as_its_tools_meant_it() {
+        let regex = |pattern: &str, options: &str| {
+            let (pattern, options) = (pattern.try_into().unwrap(), options.try_into().unwrap());
+            Bson::RegularExpression(Regex { pattern, options })
+        };
+        for (text, value) in [
+            (r#"{ "$regex": "^a", "$options": "" }"#, regex("^a", "")),
+            (r#"{"$options":"mi","$regex":"a"}"#, regex("a", "im")),
+            (r#"{ "$date": "1970-01-01T00:00:00.005Z" }"#, Bson::DateTime(DateTime::from_millis(5))),
+            (r#"{ "$date": { "$numberLong" : "5" }}"#, Bson::DateTime(DateTime::from_millis(5))),
+            (r#"{ "$undefined": true }"#, Bson::Undefined),
+            ("+Infinity", Bson::Double(f64::INFINITY)),
+            ("1e+21", Bson::Double(1e21)),
+            (r#"{ "$code": "f(\x01)"}"#, Bson::JavaScriptCode("f(\u{1})".to_owned())),
+        ] {
+            assert_eq!(from_extended_json(text, JsonVersion::V1).unwrap(), value, "{text}");
+        }
+        let pattern = r#"{"$regex":{"x":1},"$options":"i"}"#;
+        assert!(from_extended_json(pattern, JsonVersion::V1).unwrap().as_document().is_some());
+    }
+
+    fn key() -> impl Strategy<Value = String> {
+        let wrapper = prop::sample::select(
+            &[
+                "$oid",
+                "$date",
+                "$numberLong",
+                "$numberInt",
+                "$numberDouble",
+                "$numberDecimal",
+                "$binary",
+                "$type",
+                "$code",
+                "$scope",
+                "$timestamp",
+                "t",
+                "i",
+                "$regularExpression",
+                "pattern",
+                "options",
+                "$symbol",
+                "$minKey",
+                "$maxKey",
+                "$undefined",
+                "$dbPointer",
+                "$ref",
+                "$id",
+                "$regex",
+                "$options",
+                "$uuid",
+                "base64",
+                "subType",
+                "$$ROOT",
+                "$",
+            ][..],
+        );
+        prop_oneof![4 => wrapper.prop_map(str::to_owned), 1 => "[^\u{0}]{0,6}"]
+    }
+
+    fn any_value() -> impl Strategy<Value = Bson> {
+        let text = prop::sample::select(
+            &["5", "1.5", "NaN", "AP8=", "00", "abababababababababababab", "1970-01-01T00:00:01Z", "", "i"][..],
+        );
+        let leaf = prop_oneof![
+            text.prop_map(|text| Bson::String(text.to_owned())),
+            any::<i32>().prop_map(Bson::Int32),
+            any::<i64>().prop_map(Bson::Int64),
+            prop::num::f64::NORMAL.prop_map(Bson::Double),
+            any::<bool>().prop_map(Bson::Boolean),
+            any::<i64>().prop_map(|millis| Bson::DateTime(DateTime::from_millis(millis))),
+            any::<[u8; 12]>().prop_map(|bytes| Bson::ObjectId(ObjectId::from_bytes(bytes))),
+            Just(Bson::Null),
+            Just(Bson::Int32(1)),
+            Just(Bson::Undefined),
+            Just(Bson::MinKey),
+        ];
+        leaf.prop_recursive(6, 48, 4, |inner| {
+            prop_oneof![
+                3 => prop::collection::vec((key(), inner.clone()), 0..4)
+                    .prop_map(|fields| Bson::Document(fields.into_iter().collect())),
+                1 => prop::collection::vec(inner, 0..4).prop_map(Bson::Array),
+            ]
+        })
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn any_document_is_read_as_it_is_written(value in any_value()) {
+            prop_assert_eq!(read(&to_extended_json(&value)), value);
+        }
+
         #[test]
         fn every_number_is_read_as_it_is_written(double in any::<f64>(), long in any::<i64>()) {
             prop_assume!(!double.is_nan());
             for value in [Bson::Double(double), Bson::Int64(long)] {
-                prop_assert_eq!(from_extended_json(&to_extended_json(&value)).unwrap(), value);
+                prop_assert_eq!(read(&to_extended_json(&value)), value);
             }
         }
 
         #[test]
-        fn every_text_and_key_is_read_as_it_is_written(key in "[^$].*", text in any::<String>()) {
+        fn every_text_and_key_is_read_as_it_is_written(key in any::<String>(), text in any::<String>()) {
             let value = Bson::Document(doc! { key: [text] });
-            prop_assert_eq!(from_extended_json(&to_extended_json(&value)).unwrap(), value);
+            prop_assert_eq!(read(&to_extended_json(&value)), value);
         }
     }
 }

@@ -1,51 +1,88 @@
-//! Extended JSON, canonical, relaxed, and the older forms of binary data and dates.
+//! Extended JSON of both versions, canonical and relaxed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bson::{
     Binary, Bson, DateTime, Document, JavaScriptCodeWithScope, Regex, Timestamp, oid::ObjectId, spec::BinarySubtype,
 };
-use serde_json::{Map, Value};
 
-use crate::MetadataError;
+use super::{
+    JsonError,
+    json::{Json, Key, parse},
+};
+
+/// Which extended JSON a text is. They differ in what `{"$regex": …, "$options": …}` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JsonVersion {
+    /// As the tools before 4.2 wrote it: a regular expression.
+    V1,
+    /// As later tools and Holdfast write it: a query operator.
+    #[default]
+    V2,
+}
 
 /// The value that an extended JSON text gives.
 ///
 /// # Errors
-/// The text is not JSON, or nested more than 127 deep.
-pub fn from_extended_json(text: &str) -> Result<Bson, MetadataError> {
-    Ok(value(serde_json::from_str(text)?))
+/// The text is not JSON, or nested more than 256 deep.
+pub fn from_extended_json(text: &str, version: JsonVersion) -> Result<Bson, JsonError> {
+    Ok(Reader { version }.value(parse(text)?))
 }
 
-fn value(json: Value) -> Bson {
-    match json {
-        Value::Null => Bson::Null,
-        Value::Bool(boolean) => Bson::Boolean(boolean),
-        Value::Number(number) => match number.as_i64() {
-            Some(whole) => i32::try_from(whole).map_or(Bson::Int64(whole), Bson::Int32),
-            None => Bson::Double(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => Bson::String(text),
-        Value::Array(values) => Bson::Array(values.into_iter().map(value).collect()),
-        Value::Object(fields) => wrapped(&fields).unwrap_or_else(|| Bson::Document(document(fields))),
+#[derive(Clone, Copy)]
+struct Reader {
+    version: JsonVersion,
+}
+
+impl Reader {
+    fn value(self, json: Json) -> Bson {
+        match json {
+            Json::Null => Bson::Null,
+            Json::Undefined => Bson::Undefined,
+            Json::Boolean(boolean) => Bson::Boolean(boolean),
+            Json::Whole(whole) => i32::try_from(whole).map_or(Bson::Int64(whole), Bson::Int32),
+            Json::Double(number) => Bson::Double(number),
+            Json::Text(text) => Bson::String(text),
+            Json::Array(values) => Bson::Array(values.into_iter().map(|value| self.value(value)).collect()),
+            Json::Object(fields) => self.wrapped(&fields).unwrap_or_else(|| Bson::Document(self.document(fields))),
+        }
+    }
+
+    fn document(self, fields: Vec<(Key, Json)>) -> Document {
+        fields.into_iter().map(|(key, json)| (key.text, self.value(json))).collect()
+    }
+
+    /// The value that an object wraps, if it has exactly the shape of a wrapper. An escaped `$` makes it a document.
+    fn wrapped(self, fields: &[(Key, Json)]) -> Option<Bson> {
+        if fields.iter().any(|(key, _)| key.is_escaped) {
+            return None;
+        }
+        match fields {
+            [(name, json)] => wrapped_one(&name.text, json),
+            [(first, one), (second, other)] => self.wrapped_two([(&first.text, one), (&second.text, other)]),
+            _ => None,
+        }
+    }
+
+    fn wrapped_two(self, pairs: [(&str, &Json); 2]) -> Option<Bson> {
+        match pairs {
+            [("$code", code), ("$scope", Json::Object(scope))] => {
+                Some(Bson::JavaScriptCodeWithScope(JavaScriptCodeWithScope {
+                    code: code.as_str()?.to_owned(),
+                    scope: self.document(scope.clone()),
+                }))
+            }
+            [("$binary", base64), ("$type", subtype)] => binary_from(base64, subtype).map(Bson::Binary),
+            [("$regex", pattern), ("$options", options)] | [("$options", options), ("$regex", pattern)]
+                if self.version == JsonVersion::V1 =>
+            {
+                regex_from(pattern, options).map(Bson::RegularExpression)
+            }
+            _ => None,
+        }
     }
 }
 
-fn document(fields: Map<String, Value>) -> Document {
-    fields.into_iter().map(|(key, json)| (key, value(json))).collect()
-}
-
-/// The value that an object wraps, if it has exactly the shape of a wrapper.
-fn wrapped(fields: &Map<String, Value>) -> Option<Bson> {
-    let mut pairs = fields.iter();
-    let (name, first) = pairs.next()?;
-    match (pairs.next(), pairs.next()) {
-        (None, _) => wrapped_one(name, first),
-        (Some((second_name, second)), None) => wrapped_two([(name.as_str(), first), (second_name.as_str(), second)]),
-        _ => None,
-    }
-}
-
-fn wrapped_one(name: &str, json: &Value) -> Option<Bson> {
+fn wrapped_one(name: &str, json: &Json) -> Option<Bson> {
     match name {
         "$numberInt" => json.as_str()?.parse().ok().map(Bson::Int32),
         "$numberLong" => long(json).map(Bson::Int64),
@@ -60,39 +97,33 @@ fn wrapped_one(name: &str, json: &Value) -> Option<Bson> {
         "$regularExpression" => regex(json.as_object()?).map(Bson::RegularExpression),
         "$minKey" => (json.as_i64()? == 1).then_some(Bson::MinKey),
         "$maxKey" => (json.as_i64()? == 1).then_some(Bson::MaxKey),
-        "$undefined" => json.as_bool()?.then_some(Bson::Undefined),
-        // The driver alone can make a database pointer.
-        "$dbPointer" => serde_json::from_value(serde_json::json!({ name: json })).ok(),
+        "$undefined" => (*json == Json::Boolean(true)).then_some(Bson::Undefined),
+        "$dbPointer" => pointer(json.as_object()?),
         _ => None,
     }
 }
 
-fn wrapped_two(pairs: [(&str, &Value); 2]) -> Option<Bson> {
-    match pairs {
-        [("$code", code), ("$scope", Value::Object(scope))] => {
-            Some(Bson::JavaScriptCodeWithScope(JavaScriptCodeWithScope {
-                code: code.as_str()?.to_owned(),
-                scope: document(scope.clone()),
-            }))
-        }
-        [("$binary", base64), ("$type", subtype)] => binary_of(base64, subtype).map(Bson::Binary),
-        _ => None,
-    }
+/// The driver alone can make a database pointer.
+fn pointer(fields: &[(Key, Json)]) -> Option<Bson> {
+    let [collection, id] = both(fields, ["$ref", "$id"])?;
+    let [(name, oid)] = id.as_object()? else { return None };
+    let (collection, oid) = (collection.as_str()?, oid.as_str()?);
+    let json = serde_json::json!({ "$dbPointer": { "$ref": collection, "$id": { &name.text: oid } } });
+    serde_json::from_value(json).ok()
 }
 
 /// The two values of an object that has these fields and no others.
-fn both<'a>(fields: &'a Map<String, Value>, names: [&str; 2]) -> Option<[&'a Value; 2]> {
-    if fields.len() != 2 {
-        return None;
-    }
-    Some([fields.get(names[0])?, fields.get(names[1])?])
+fn both<'a>(fields: &'a [(Key, Json)], names: [&str; 2]) -> Option<[&'a Json; 2]> {
+    let [(first, one), (second, other)] = fields else { return None };
+    let found = [first.text.as_str(), second.text.as_str()];
+    if found == names { Some([one, other]) } else { (found == [names[1], names[0]]).then_some([other, one]) }
 }
 
-fn long(json: &Value) -> Option<i64> {
+fn long(json: &Json) -> Option<i64> {
     json.as_i64().or_else(|| json.as_str()?.parse().ok())
 }
 
-fn double(json: &Value) -> Option<f64> {
+fn double(json: &Json) -> Option<f64> {
     match json.as_str()? {
         "NaN" => Some(f64::NAN),
         "Infinity" => Some(f64::INFINITY),
@@ -101,32 +132,39 @@ fn double(json: &Value) -> Option<f64> {
     }
 }
 
-fn date(json: &Value) -> Option<DateTime> {
+fn date(json: &Json) -> Option<DateTime> {
     match json {
-        Value::String(text) => DateTime::parse_rfc3339_str(text).ok(),
-        Value::Object(wrapper) if wrapper.len() == 1 => long(wrapper.get("$numberLong")?).map(DateTime::from_millis),
+        Json::Text(text) => DateTime::parse_rfc3339_str(text).ok(),
+        Json::Object(fields) => match fields.as_slice() {
+            [(name, number)] if name.text == "$numberLong" => long(number).map(DateTime::from_millis),
+            _ => None,
+        },
         other => other.as_i64().map(DateTime::from_millis),
     }
 }
 
-fn timestamp(fields: &Map<String, Value>) -> Option<Timestamp> {
-    let [time, increment] = both(fields, ["t", "i"])?.map(|json| u32::try_from(json.as_u64()?).ok());
+fn timestamp(fields: &[(Key, Json)]) -> Option<Timestamp> {
+    let [time, increment] = both(fields, ["t", "i"])?.map(|json| u32::try_from(json.as_i64()?).ok());
     Some(Timestamp { time: time?, increment: increment? })
 }
 
-fn binary(fields: &Map<String, Value>) -> Option<Binary> {
+fn binary(fields: &[(Key, Json)]) -> Option<Binary> {
     let [base64, subtype] = both(fields, ["base64", "subType"])?;
-    binary_of(base64, subtype)
+    binary_from(base64, subtype)
 }
 
-fn binary_of(base64: &Value, subtype: &Value) -> Option<Binary> {
+fn binary_from(base64: &Json, subtype: &Json) -> Option<Binary> {
     let bytes = STANDARD.decode(base64.as_str()?).ok()?;
     let subtype = u8::from_str_radix(subtype.as_str()?, 16).ok().map(BinarySubtype::from)?;
     Some(Binary { subtype, bytes })
 }
 
-fn regex(fields: &Map<String, Value>) -> Option<Regex> {
+fn regex(fields: &[(Key, Json)]) -> Option<Regex> {
     let [pattern, options] = both(fields, ["pattern", "options"])?;
+    regex_from(pattern, options)
+}
+
+fn regex_from(pattern: &Json, options: &Json) -> Option<Regex> {
     let mut options: Vec<char> = options.as_str()?.chars().collect();
     options.sort_unstable();
     Some(Regex {

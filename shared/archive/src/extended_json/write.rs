@@ -1,4 +1,5 @@
-//! Canonical extended JSON, in the text that Go's driver gives it.
+//! Canonical extended JSON, in the text that Go's driver gives it. The one difference is the escaped `$` in the keys of
+//! documents that a reader would take for a wrapper.
 
 use std::fmt::Write as _;
 
@@ -13,29 +14,67 @@ pub fn to_extended_json(value: &Bson) -> String {
     text
 }
 
-pub(crate) fn push_document(out: &mut String, document: &Document) {
-    push_joined(out, ['{', '}'], document, |out, (key, value)| {
-        push_text(out, key);
-        out.push(':');
-        push_value(out, value);
-    });
+/// Fields that alone, or as a pair, make an object a wrapper.
+const WRAPPERS: [&str; 15] = [
+    "$numberInt",
+    "$numberLong",
+    "$numberDouble",
+    "$numberDecimal",
+    "$oid",
+    "$symbol",
+    "$code",
+    "$date",
+    "$timestamp",
+    "$binary",
+    "$regularExpression",
+    "$minKey",
+    "$maxKey",
+    "$undefined",
+    "$dbPointer",
+];
+
+/// Whether a reader could take the document for a wrapper. Each wrapper of two fields has one of these too.
+fn resembles_wrapper(document: &Document) -> bool {
+    document.len() <= 2 && document.keys().any(|key| WRAPPERS.contains(&key.as_str()))
 }
 
-fn push_joined<T>(out: &mut String, ends: [char; 2], all: impl IntoIterator<Item = T>, push: fn(&mut String, T)) {
-    out.push(ends[0]);
-    for (number, one) in all.into_iter().enumerate() {
+pub(crate) fn push_document(out: &mut String, document: &Document) {
+    let push_key = if resembles_wrapper(document) { push_escaped } else { push_text };
+    out.push('{');
+    for (number, (key, value)) in document.iter().enumerate() {
         if number > 0 {
             out.push(',');
         }
-        push(out, one);
+        push_key(out, key);
+        out.push(':');
+        push_value(out, value);
     }
-    out.push(ends[1]);
+    out.push('}');
+}
+
+/// Writes a key with its first `$` escaped. Other tools read the same key; ours reads that it is data.
+fn push_escaped(out: &mut String, key: &str) {
+    let Some(rest) = key.strip_prefix('$') else { return push_text(out, key) };
+    let start = out.len();
+    push_text(out, rest);
+    out.insert_str(start + 1, "\\u0024");
+}
+
+fn push_array(out: &mut String, values: &[Bson]) {
+    out.push('[');
+    for (number, value) in values.iter().enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        push_value(out, value);
+    }
+    out.push(']');
 }
 
 fn push_value(out: &mut String, value: &Bson) {
     match value {
         Bson::Document(document) => push_document(out, document),
-        Bson::Array(values) => push_joined(out, ['[', ']'], values, push_value),
+        Bson::Array(values) => push_array(out, values),
         Bson::String(text) => push_text(out, text),
         Bson::Boolean(boolean) => out.push_str(if *boolean { "true" } else { "false" }),
         Bson::Null => out.push_str("null"),

@@ -3,8 +3,8 @@
 use crate::support::{Everything, summary, walk};
 use bson::{Document, doc};
 use holdfast_archive::{
-    BlockWriter, MAGIC, MAX_DOCUMENT_BYTES, MAX_NAMESPACES, Metadata, Prelude, PreludeNamespace, VisitError, Visitor,
-    WalkError, Walker, WriteError,
+    BlockWriter, ForeignFile, MAGIC, MAX_DOCUMENT_BYTES, MAX_NAMESPACES, Metadata, Prelude, PreludeNamespace,
+    VisitError, Visitor, WalkError, Walker, WriteError,
 };
 
 const TERMINATOR: [u8; 4] = [0xff; 4];
@@ -74,13 +74,15 @@ fn raw(bytes: &[u8]) -> WalkError {
 
 #[test]
 fn another_file_is_no_archive() {
-    assert!(matches!(raw(b"BSON file"), WalkError::NotAnArchive { found } if found == *b"BSON"));
-    assert!(raw(&[0x1f, 0x8b, 8, 0, 0]).to_string().contains("unzip it first"));
+    let text = WalkError::NotAnArchive { file: ForeignFile::Text }.to_string();
+    assert_eq!(raw(b"BSON file").to_string(), text);
+    assert!(raw(&[0x1f, 0x8b, 8, 0, 0]).to_string().contains("compressed with gzip"));
+    assert!(matches!(raw(b"hi"), WalkError::NotAnArchive { .. }));
 }
 
 #[test]
-fn an_empty_file_is_cut_short() {
-    assert!(matches!(raw(&[]), WalkError::CutShort { offset: 0, .. }));
+fn an_empty_file_and_a_cut_magic_number_are_refused() {
+    assert!(matches!(raw(&[]), WalkError::Empty));
     let error = raw(&MAGIC[..3]);
     assert_eq!(error.to_string(), "the archive is cut short: it ends after 3 bytes, inside the magic number");
 }
@@ -96,12 +98,42 @@ fn a_prelude_without_its_header_or_of_another_version_is_bad() {
 }
 
 #[test]
-fn metadata_that_could_not_be_restored_are_refused_by_name() {
-    let mut broken = prelude(&["orders"]);
+fn unreadable_metadata_concern_their_namespace_alone() {
+    let mut broken = prelude(&["orders", "users"]);
     broken.namespaces[0].metadata = "{\"indexes\":".to_owned();
     let mut bytes = Vec::new();
     broken.write_to(&mut bytes).unwrap();
-    assert!(matches!(raw(&bytes), WalkError::BadMetadata { namespace, .. } if namespace == "shop.orders"));
+    let archive = ByHand(bytes).empty("orders").empty("users");
+    let prelude = summary(&archive.0).unwrap().prelude;
+    let error = prelude.namespaces[0].parsed_metadata().unwrap_err();
+    assert_eq!(error.to_string(), "it is not JSON: expected a value at byte 11");
+    assert!(prelude.namespaces[1].parsed_metadata().is_ok());
+}
+
+#[test]
+fn translated_line_endings_are_named_as_the_cause_of_any_fault() {
+    let mut writer = BlockWriter::new(prelude(&["orders"])).unwrap();
+    let mut archive = Vec::new();
+    writer.begin(&mut archive).unwrap();
+    for number in 0..40 {
+        writer.documents(&mut archive, 0, &doc! { "_id": number, "text": "one\ntwo" }.to_vec().unwrap()).unwrap();
+    }
+    writer.close(&mut archive, 0).unwrap();
+    writer.finish().unwrap();
+    let mut translated = Vec::new();
+    for byte in &archive {
+        if *byte == b'\n' {
+            translated.push(b'\r');
+        }
+        translated.push(*byte);
+    }
+    for piece in [1000, 65_536] {
+        let error = walk(&translated, piece, ()).unwrap_err();
+        assert!(matches!(&error, WalkError::LineEndingsTranslated { .. }), "{error}");
+    }
+    let half = walk(&translated[..translated.len() / 2], 65_536, ()).unwrap_err();
+    assert!(half.to_string().contains("perl -pe 's/\\r\\n/\\n/'"), "{half}");
+    assert!(summary(&archive).is_ok());
 }
 
 #[test]

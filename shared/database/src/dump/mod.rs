@@ -2,18 +2,24 @@
 //!
 //! Memory: batches of about 1 MB, [`BUDGET_BYTES`] for all that are asked for or wait to be written, one more being
 //! copied; documents of several MB that come unannounced add one answer of the server (16 MB at most) per collection
-//! read at a time. Documents are not decoded. Each collection is read at its own moment: a dump is consistent per
+//! read at a time. Collections of up to 8 MiB are held until they were read, 16 MiB of them at a time. Documents are not
+//! decoded. Each collection is read at its own moment: a dump is consistent per
 //! collection. Cursors live on through their own requests; none is kept idle for long.
 
 mod budget;
+mod held;
 mod plan;
+mod position;
 pub(crate) mod reader;
 mod selection;
 mod sink;
 mod survey;
 mod trial;
 
-use std::io::{self, Write};
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use holdfast_archive::{NamespaceKind, Prelude, WriteError, Written};
@@ -25,8 +31,9 @@ use tokio::{
 pub(crate) use self::selection::is_servers_own;
 use self::{
     budget::Budget,
+    held::ALL_HELD_BYTES,
     plan::Source,
-    reader::{ReadError, Reader},
+    reader::{Read, ReadError, Reader},
     sink::{Message, SinkError, write_archive},
 };
 pub use self::{
@@ -84,6 +91,8 @@ pub struct DumpedNamespace {
     pub bytes: u64,
     /// Names of its indexes.
     pub indexes: Vec<String>,
+    /// The server overwrote documents of this capped collection while it was read: those between two parts are missing.
+    pub rolled_over: bool,
 }
 
 impl DumpReport {
@@ -121,32 +130,42 @@ pub async fn dump<W: Write + Send + 'static>(
     let thread = spawn_blocking(move || write_archive(for_thread, writer, receiver));
     let whole = async {
         match read_all(sources, parallel, sender).await {
-            Ok(resumed) => joined(thread).await.map(|written| (resumed, written)),
+            Ok(reads) => joined(thread).await.map(|written| (reads, written)),
             Err(ReadError::Database(error)) => Err(error.into()),
             Err(ReadError::SinkGone) => Err(joined(thread).await.err().unwrap_or(DumpError::Stopped)),
         }
     };
-    let (resumed, (writer, written)) = tokio::select! {
+    let (reads, (writer, written)) = tokio::select! {
         whole = whole => whole?,
         () = stop => return Err(DumpError::Stopped),
     };
-    Ok((writer, report(prelude, &written, indexes, resumed)))
+    Ok((writer, report(prelude, &written, indexes, &reads)))
 }
 
 /// Reads every source; the largest first, so that none is left over at the end to be read alone.
-async fn read_all(sources: Vec<Source>, parallel: u32, messages: mpsc::Sender<Message>) -> Result<u32, ReadError> {
-    let budget = Budget::new(BUDGET_BYTES);
+async fn read_all(
+    sources: Vec<Source>,
+    parallel: u32,
+    messages: mpsc::Sender<Message>,
+) -> Result<Vec<Read>, ReadError> {
+    let (budget, for_held) = (Budget::new(BUDGET_BYTES), Budget::new(ALL_HELD_BYTES));
     let mut readers: Vec<_> = sources
         .into_iter()
         .enumerate()
-        .map(|(namespace, source)| Reader { namespace, source, messages: messages.clone(), budget: budget.clone() })
+        .map(|(namespace, source)| Reader {
+            namespace,
+            source,
+            messages: messages.clone(),
+            budget: budget.clone(),
+            for_held: for_held.clone(),
+        })
         .collect();
     readers.sort_by_key(|reader| std::cmp::Reverse(reader.source.size.bytes));
     let parallel = usize::try_from(parallel.max(1)).unwrap_or(1);
     let running = stream::iter(readers).map(Reader::run).buffer_unordered(parallel);
-    let resumed = running.try_fold(0, |sum, resumed| async move { Ok(sum + resumed) }).await?;
+    let reads = running.try_collect().await?;
     messages.send(Message::End).await.map_err(|_| ReadError::SinkGone)?;
-    Ok(resumed)
+    Ok(reads)
 }
 
 async fn joined<W>(thread: JoinHandle<Result<(W, Written), SinkError>>) -> Result<(W, Written), DumpError> {
@@ -159,15 +178,18 @@ async fn joined<W>(thread: JoinHandle<Result<(W, Written), SinkError>>) -> Resul
     })
 }
 
-fn report(prelude: Prelude, written: &Written, indexes: Vec<Vec<String>>, resumed: u32) -> DumpReport {
-    let declared = prelude.namespaces.into_iter().zip(indexes);
-    let namespaces = declared.zip(&written.namespaces).map(|((namespace, indexes), written)| DumpedNamespace {
-        db: namespace.db,
-        collection: namespace.collection,
-        kind: namespace.kind,
-        documents: written.documents,
-        bytes: written.bytes,
-        indexes,
-    });
-    DumpReport { namespaces: namespaces.collect(), resumed }
+fn report(prelude: Prelude, written: &Written, indexes: Vec<Vec<String>>, reads: &[Read]) -> DumpReport {
+    let rolled_over: HashSet<usize> = reads.iter().filter(|read| read.rolled_over).map(|read| read.namespace).collect();
+    let declared = prelude.namespaces.into_iter().zip(indexes).enumerate();
+    let namespaces =
+        declared.zip(&written.namespaces).map(|((number, (namespace, indexes)), written)| DumpedNamespace {
+            rolled_over: rolled_over.contains(&number),
+            db: namespace.db,
+            collection: namespace.collection,
+            kind: namespace.kind,
+            documents: written.documents,
+            bytes: written.bytes,
+            indexes,
+        });
+    DumpReport { namespaces: namespaces.collect(), resumed: reads.iter().map(|read| read.resumed).sum() }
 }

@@ -3,12 +3,13 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use bson::Document;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use holdfast_domain::settings::CollectionFilter;
 use tokio::time::sleep;
 
-use super::selection::DumpSelection;
+use super::{reader::sort_by_name, selection::DumpSelection};
 use crate::{
     Connection, DatabaseError,
     connection::SERVER_DATABASES,
@@ -38,6 +39,8 @@ pub(super) struct Source {
     pub(super) lister: Lister,
     /// What `listCollections` says of it: a collection that becomes another on the way is no longer the one planned.
     pub(super) listed: Listed,
+    /// Its indexes as planned, by name.
+    pub(super) indexes: Vec<Document>,
     /// Where its documents stand; a view has none.
     pub(super) data_collection: Option<String>,
     pub(super) size: Size,
@@ -164,7 +167,10 @@ async fn chosen(lister: &Lister, selection: &DumpSelection) -> Result<Vec<Candid
     let mut all = lister.collections().await?;
     all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let names: HashSet<String> = all.iter().map(|listed| listed.name.clone()).collect();
-    let taken = all.into_iter().filter(|listed| selection.takes(lister.database.name(), &listed.name));
+    // A temporary collection is gone before it is read.
+    let taken = all
+        .into_iter()
+        .filter(|listed| !listed.is_temporary() && selection.takes(lister.database.name(), &listed.name));
     Ok(taken
         .map(|listed| Candidate {
             lister: lister.clone(),
@@ -197,6 +203,11 @@ pub(super) struct Examined {
 pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseError> {
     let name = candidate.name();
     let Candidate { lister, listed, has_buckets } = candidate;
+    if let Some(fault) = &listed.fault {
+        return Err(DatabaseError::Refused(format!(
+            "{name} cannot be dumped: {fault}. To dump the others, exclude it"
+        )));
+    }
     let data_collection = match listed.kind {
         NamespaceKind::View => None,
         NamespaceKind::Timeseries if has_buckets => Some(format!("{BUCKETS_PREFIX}{}", listed.name)),
@@ -217,12 +228,13 @@ pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseEr
     }
     let metadata = Metadata {
         options: listed.options.clone(),
-        indexes,
+        indexes: indexes.clone(),
         uuid: listed.uuid.clone(),
         collection_name: listed.name.clone(),
         kind: listed.kind,
     };
-    let source = Source { lister, listed, data_collection, size: size.unwrap_or_default() };
+    sort_by_name(&mut indexes);
+    let source = Source { lister, listed, indexes, data_collection, size: size.unwrap_or_default() };
     Ok(Examined { source, metadata, size })
 }
 

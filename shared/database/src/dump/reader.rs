@@ -1,13 +1,14 @@
 //! The reading end of a dump: one collection, from its first document to its real end.
 //!
 //! Documents come in the order of `_id`, so that a read that breaks goes on after the last one seen, by a comparison
-//! that crosses BSON types and follows the collection's collation. A capped collection has no order to go on by: its
-//! break is the dump's. What is read must still be the collection that was planned when its end is reached: an empty
-//! answer for one that was dropped would look like a short collection.
+//! that crosses BSON types and follows the collection's collation. A capped collection has no order to go on by. What is
+//! read must still be the collection that was planned when its end is reached: an empty answer for one that was dropped
+//! would look like a short collection. A collection that is held whole is read again after a break or a replacement.
+//! For a larger one the dump fails.
 
 use std::time::Duration;
 
-use bson::{Bson, Document, RawDocumentBuf, doc};
+use bson::{Document, RawDocumentBuf, doc};
 use futures_util::StreamExt;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 use tokio::{
@@ -15,10 +16,18 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{budget::Budget, plan::Source, sink::Message};
+pub(crate) use super::position::after;
+use super::{
+    budget::Budget,
+    held::Outlet,
+    plan::Source,
+    position::{Measured, Position},
+    sink::Message,
+};
 use crate::{
     DatabaseError, classify,
-    raw::{BATCH_BYTES, batch_size, documents, id_of},
+    listing::{Listed, code},
+    raw::{documents, id_of},
 };
 
 /// Waits before a broken read goes on: long enough for an election. Counted anew whenever a batch has come.
@@ -34,8 +43,14 @@ pub(crate) const WAITS: [Duration; 6] = [
 /// A batch that takes longer will not come: the driver itself would wait for ever on a connection that died silently.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How often a collection's batches are measured anew; each time costs a query.
-const RESIZES: u32 = 16;
+/// How often a collection that changed is read again.
+const REREADS: u32 = 10;
+
+/// How often a capped collection may roll over while it is read.
+const ROLLOVERS: u32 = 100;
+
+/// Waits before that, and until a collection that was replaced is complete: with its options and its indexes.
+const REREAD_WAIT: Duration = Duration::from_millis(250);
 
 /// Why a read stopped.
 pub(super) enum ReadError {
@@ -56,34 +71,42 @@ pub(super) struct Reader {
     pub(super) source: Source,
     pub(super) messages: mpsc::Sender<Message>,
     pub(super) budget: Budget,
+    /// For collections that are held until they were read.
+    pub(super) for_held: Budget,
 }
 
-/// How far a read has come.
-struct Position {
-    last_id: Option<Bson>,
-    has_begun: bool,
-    batch_size: u32,
-    /// What the last batch had, and the next may have.
-    batch_bytes: u64,
-    resizes_left: u32,
-    broken: usize,
-    resumed: u32,
+/// What was read of a namespace.
+pub(super) struct Read {
+    pub(super) namespace: usize,
+    /// How often the read broke and was resumed or repeated.
+    pub(super) resumed: u32,
+    /// The server overwrote documents of a capped collection before they were read.
+    pub(super) rolled_over: bool,
 }
 
 /// How a query ended.
 enum Lap {
     /// The cursor is at its real end.
     Complete,
-    /// Batches came out too large or too small: ask anew.
+    /// Batches came out too large or too small: query again.
     Resize,
+    /// The server overwrote what comes next in a capped collection: query again from its new start.
+    RolledOver,
+}
+
+/// What follows in a cursor.
+enum Next {
+    Batch(RawBatch),
+    End,
+    RolledOver,
 }
 
 impl Reader {
-    /// Reads it all and closes the namespace; says how often the read broke and went on.
-    pub(super) async fn run(self) -> Result<u32, ReadError> {
-        let mut resumed = 0;
+    /// Reads it all and closes the namespace.
+    pub(super) async fn run(mut self) -> Result<Read, ReadError> {
+        let mut read = Read { namespace: self.namespace, resumed: 0, rolled_over: false };
         if let Some(collection) = self.source.data_collection.clone() {
-            resumed = self.read(&collection).await.map_err(|error| match error {
+            read = self.read(&collection).await.map_err(|error| match error {
                 ReadError::Database(error) => {
                     ReadError::Database(error.during(format!("dumping {}", self.source.name())))
                 }
@@ -91,41 +114,104 @@ impl Reader {
             })?;
         }
         self.send(Message::Close { namespace: self.namespace }).await?;
-        Ok(resumed)
+        Ok(read)
     }
 
-    async fn read(&self, collection: &str) -> Result<u32, ReadError> {
-        let mut position = Position {
-            last_id: None,
-            has_begun: false,
-            batch_size: batch_size(self.source.size.average_bytes()),
-            batch_bytes: BATCH_BYTES,
-            resizes_left: if self.source.is_capped() { 0 } else { RESIZES },
-            broken: 0,
-            resumed: 0,
+    /// Reads a collection until it is whole and unchanged, and hands it on.
+    async fn read(&mut self, collection: &str) -> Result<Read, ReadError> {
+        let (messages, budget) = (self.messages.clone(), self.budget.clone());
+        let mut outlet = Outlet::open(self.namespace, &self.source, messages, budget, &self.for_held).await?;
+        let (mut resumed, mut rereads_left) = (0, REREADS);
+        let rolled_over = loop {
+            let mut position = Position::beginning(&self.source);
+            let outcome = self.read_once(collection, &mut position, &mut outlet).await;
+            resumed += position.resumed;
+            match outcome {
+                Ok(()) => break position.rolled_over,
+                Err(ReadError::Database(error))
+                    if outlet.holds_everything() && rereads_left > 0 && self.can_read_again(&error, &position) =>
+                {
+                    tracing::warn!(collection = self.source.name(), %error, "a collection is read again");
+                    outlet.forget();
+                    (resumed, rereads_left) = (resumed + 1, rereads_left - 1);
+                    self.source.listed = self.replacement().await?;
+                }
+                Err(error) => return Err(error),
+            }
         };
+        outlet.hand_on().await?;
+        Ok(Read { namespace: self.namespace, resumed, rolled_over })
+    }
+
+    /// After a replacement, and after a break that a capped collection cannot be resumed from.
+    fn can_read_again(&self, error: &DatabaseError, position: &Position) -> bool {
+        let is_broken = self.source.is_capped() && position.has_begun && error.is_transient();
+        is_broken || matches!(error, DatabaseError::Changed(_))
+    }
+
+    async fn read_once(&self, collection: &str, position: &mut Position, outlet: &mut Outlet) -> Result<(), ReadError> {
         loop {
-            match self.lap(collection, &mut position).await {
+            match self.lap(collection, position, outlet).await {
                 Ok(Lap::Complete) => break,
                 Ok(Lap::Resize) => {}
-                Err(ReadError::Database(error)) => self.recover(error, &mut position).await?,
+                Ok(Lap::RolledOver) => self.after_rollover(position, outlet.holds_everything())?,
+                Err(ReadError::Database(error)) => self.recover(error, position).await?,
                 Err(ReadError::SinkGone) => return Err(ReadError::SinkGone),
             }
         }
-        self.confirm_unchanged_patiently().await?;
-        Ok(position.resumed)
+        Ok(self.confirm_unchanged_patiently().await?)
+    }
+
+    /// What was handed on stays: the server has overwritten it, so that the new start does not contain it. What is held is
+    /// read again.
+    fn after_rollover(&self, position: &mut Position, is_held: bool) -> Result<(), DatabaseError> {
+        tracing::warn!(collection = self.source.name(), "a capped collection rolled over while it was read");
+        if is_held || position.resumed >= ROLLOVERS {
+            return Err(DatabaseError::Lost("the capped collection is overwritten faster than it is read".to_owned()));
+        }
+        position.rolled_over = true;
+        position.resumed += 1;
+        Ok(())
+    }
+
+    /// The collection that has the name now, once it is defined as the archive's prelude says.
+    async fn replacement(&self) -> Result<Listed, DatabaseError> {
+        for _ in 0..REREADS {
+            sleep(REREAD_WAIT).await;
+            match in_time(self.redefined()).await {
+                Ok(Some(listed)) => return Ok(listed),
+                Err(error) if !error.is_transient() => return Err(error),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        Err(DatabaseError::Changed(
+            "it was dropped, or replaced by a collection with other options or indexes, while it was dumped".to_owned(),
+        ))
+    }
+
+    async fn redefined(&self) -> Result<Option<Listed>, DatabaseError> {
+        let planned = &self.source.listed;
+        let Some(now) = self.source.lister.collection(&planned.name).await? else { return Ok(None) };
+        let mut indexes = self.source.lister.indexes(&planned.name).await?.unwrap_or_default();
+        sort_by_name(&mut indexes);
+        let is_same = now.kind == planned.kind && now.options == planned.options && indexes == self.source.indexes;
+        Ok(is_same.then_some(now))
     }
 
     /// One query, read until its cursor ends or breaks.
-    async fn lap(&self, collection: &str, position: &mut Position) -> Result<Lap, ReadError> {
+    async fn lap(&self, collection: &str, position: &mut Position, outlet: &mut Outlet) -> Result<Lap, ReadError> {
         let mut share = self.budget.reserve(position.batch_bytes).await?;
         let mut batches = in_time(self.query(collection, position)).await?;
         loop {
-            let Some(batch) = in_time(next_batch(&mut batches)).await? else { return Ok(Lap::Complete) };
+            let batch = match in_time(next_in(&mut batches)).await? {
+                Next::Batch(batch) => batch,
+                Next::End => return Ok(Lap::Complete),
+                Next::RolledOver => return Ok(Lap::RolledOver),
+            };
             let measured = self.measure(&batch, position)?;
             share = self.budget.fit(share, measured.bytes).await?;
             if measured.documents > 0 {
-                self.send(Message::Batch { namespace: self.namespace, batch, share }).await?;
+                outlet.put(batch, measured.bytes, share).await?;
                 if position.wants_resize(&measured) {
                     return Ok(Lap::Resize);
                 }
@@ -210,36 +296,18 @@ impl Reader {
     }
 }
 
-struct Measured {
-    documents: u64,
-    bytes: u64,
+/// Servers may list the same indexes in another order.
+pub(super) fn sort_by_name(indexes: &mut [Document]) {
+    indexes.sort_by(|a, b| a.get_str("name").unwrap_or_default().cmp(b.get_str("name").unwrap_or_default()));
 }
 
-impl Position {
-    fn filter(&self) -> Document {
-        self.last_id.as_ref().map_or_else(Document::new, after)
+async fn next_in(batches: &mut RawBatchCursor) -> Result<Next, DatabaseError> {
+    const CAPPED_POSITION_LOST: i32 = 136;
+    match batches.next().await.transpose() {
+        Ok(batch) => Ok(batch.map_or(Next::End, Next::Batch)),
+        Err(error) if code(&error) == Some(CAPPED_POSITION_LOST) => Ok(Next::RolledOver),
+        Err(error) => Err(classify(&error)),
     }
-
-    /// Follows documents that are much larger or smaller than those before.
-    fn wants_resize(&mut self, measured: &Measured) -> bool {
-        self.batch_bytes = BATCH_BYTES.max(measured.bytes);
-        let is_full = measured.documents >= u64::from(self.batch_size);
-        let fitting = batch_size(measured.bytes.checked_div(measured.documents));
-        // What is a little too large or too small is not worth another query.
-        let is_too_large = measured.bytes > 2 * BATCH_BYTES && fitting < self.batch_size;
-        let is_too_small = is_full && fitting / 4 > self.batch_size;
-        if self.resizes_left == 0 || !(is_too_large || is_too_small) {
-            return false;
-        }
-        self.resizes_left -= 1;
-        self.batch_size = fitting;
-        true
-    }
-}
-
-/// Documents after the one with this `_id`: `{_id: {$gt: x}}` would see only ids of the type of `x`.
-pub(crate) fn after(last_id: &Bson) -> Document {
-    doc! { "$expr": { "$gt": ["$_id", { "$literal": last_id.clone() }] } }
 }
 
 pub(crate) async fn next_batch(batches: &mut RawBatchCursor) -> Result<Option<RawBatch>, DatabaseError> {

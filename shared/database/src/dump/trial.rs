@@ -1,6 +1,6 @@
 //! A dump tried: each collection is asked for everything that a dump asks of it, for one document, and nothing is kept.
 
-use bson::doc;
+use bson::{RawDocumentBuf, doc};
 use futures_util::{StreamExt, stream};
 
 use super::{
@@ -49,9 +49,11 @@ async fn one(candidate: Candidate) -> (String, Result<(u64, u64), DatabaseError>
     let outcome = async {
         let source = examine(candidate).await?.source;
         if let Some(collection) = &source.data_collection {
-            let find = doc! { "find": collection, "limit": 1, "singleBatch": true };
-            let read = source.lister.database.run_command(find).selection_criteria(source.lister.selection.clone());
-            read.await.map_err(|error| classify(&error).during(format!("reading {name}")))?;
+            // Raw: the driver cannot decode each document that a server stores.
+            let collection = source.lister.database.collection::<RawDocumentBuf>(collection);
+            let find = collection.find(doc! {}).limit(-1).selection_criteria(source.lister.selection.clone());
+            let failed = |error: mongodb::error::Error| classify(&error).during(format!("reading {name}"));
+            find.batch().await.map_err(failed)?;
         }
         Ok((source.size.documents, source.size.bytes))
     };

@@ -1,4 +1,5 @@
-//! Where each namespace goes: pairs of patterns with `*`, as mongorestore's `--nsFrom` and `--nsTo` take them.
+//! Where each namespace goes: pairs of patterns with `*`, as mongorestore's `--nsFrom` and `--nsTo` take them. `\*` is an
+//! asterisk of the name itself, and `\\` a backslash.
 
 use std::collections::HashMap;
 
@@ -12,6 +13,8 @@ pub struct NamespaceMap {
 /// Both sides cut at their stars, so that side by side their stars correspond.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
+    /// The pattern to rename from, as it was given.
+    pattern: String,
     from: Vec<String>,
     to: Vec<String>,
 }
@@ -73,6 +76,12 @@ impl NamespaceMap {
         Ok(Self { rules })
     }
 
+    /// The pattern that matches this name alone.
+    #[must_use]
+    pub fn literal(name: &str) -> String {
+        name.replace('\\', "\\\\").replace('*', "\\*")
+    }
+
     /// Where a namespace goes.
     ///
     /// # Errors
@@ -119,7 +128,7 @@ impl NamespaceMap {
         let names: Vec<String> = names.iter().map(|(db, collection)| format!("{db}.{collection}")).collect();
         let is_unmatched = |rule: &&Rule| names.iter().all(|name| rule.apply(name).is_none());
         match self.rules.iter().find(is_unmatched) {
-            Some(rule) if !names.is_empty() => Err(MapError::Unmatched { pattern: rule.from.join("*") }),
+            Some(rule) if !names.is_empty() => Err(MapError::Unmatched { pattern: rule.pattern.clone() }),
             _ => Ok(()),
         }
     }
@@ -127,15 +136,14 @@ impl NamespaceMap {
 
 impl Rule {
     fn parse(from: &str, to: &str) -> Result<Self, MapError> {
-        for pattern in [from, to] {
+        let rule = Self { pattern: from.to_owned(), from: literals(from), to: literals(to) };
+        for (pattern, literals) in [(from, &rule.from), (to, &rule.to)] {
             let is_namespace = pattern.split_once('.').is_some_and(|(db, rest)| !db.is_empty() && !rest.is_empty());
             // A star can hold the dot.
-            if !is_namespace && !pattern.contains('*') {
+            if !is_namespace && literals.len() == 1 {
                 return Err(MapError::NotANamespace { pattern: pattern.to_owned() });
             }
         }
-        let cut = |pattern: &str| pattern.split('*').map(str::to_owned).collect::<Vec<_>>();
-        let rule = Self { from: cut(from), to: cut(to) };
         if rule.from.len() != rule.to.len() {
             return Err(MapError::StarsDiffer { from: from.to_owned(), to: to.to_owned() });
         }
@@ -168,6 +176,21 @@ impl Rule {
         stood_for.push(rest.strip_suffix(last.as_str())?);
         Some(stood_for)
     }
+}
+
+/// What stands between the stars of a pattern.
+fn literals(pattern: &str) -> Vec<String> {
+    let mut literals = vec![String::new()];
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        let escaped = (character == '\\').then(|| characters.next_if(|next| matches!(next, '*' | '\\'))).flatten();
+        match (escaped, literals.last_mut()) {
+            (None, _) if character == '*' => literals.push(String::new()),
+            (escaped, Some(literal)) => literal.push(escaped.unwrap_or(character)),
+            (_, None) => {}
+        }
+    }
+    literals
 }
 
 #[cfg(test)]
@@ -227,6 +250,15 @@ mod tests {
         assert_eq!(map.apply_to_all([]), Ok(vec![]));
     }
 
+    #[test]
+    fn a_name_that_contains_an_asterisk_is_given_with_a_backslash() {
+        let renamed = map(r"st\*r.*", r"new\*.*").unwrap();
+        assert_eq!(target(&renamed, "st*r", "a"), "new*.a");
+        assert_eq!(target(&renamed, "star", "a"), "star.a");
+        assert_eq!(target(&map(r"a.x\\*", r"b.\*\y*").unwrap(), "a", r"x\z"), r"b.*\yz");
+        assert!(matches!(map(r"a\*", r"b.c"), Err(MapError::NotANamespace { .. })));
+    }
+
     proptest! {
         #[test]
         fn a_map_onto_itself_changes_nothing(db in "[a-z]{1,5}", collection in "[a-z.*]{1,9}", pattern in "[a-z*]{1,4}\\.[a-z.*]{1,4}") {
@@ -235,9 +267,13 @@ mod tests {
         }
 
         #[test]
-        fn renaming_a_database_forth_and_back_changes_nothing(db in "[a-z]{1,5}", collection in "[^\u{0}]{1,9}") {
-            let there = map(&format!("{db}.*"), "elsewhere.*").unwrap();
-            let back = map("elsewhere.*", &format!("{db}.*")).unwrap();
+        fn renaming_a_database_forth_and_back_changes_nothing(
+            db in r"[a-z*:\\]{1,5}",
+            collection in "[^\u{0}]{1,9}",
+        ) {
+            let pattern = format!("{}.*", NamespaceMap::literal(&db));
+            let there = map(&pattern, "elsewhere.*").unwrap();
+            let back = map("elsewhere.*", &pattern).unwrap();
             let (moved_db, moved) = there.apply(&db, &collection).unwrap();
             prop_assert_eq!(&moved_db, "elsewhere");
             prop_assert_eq!(back.apply(&moved_db, &moved).unwrap(), (db, collection));

@@ -5,6 +5,7 @@
 //! those that delete documents last. A target that holds something is not written to: a scratch collection is, which
 //! takes the target's place once it is proved. Views come at the end. A namespace that the server refuses fails alone.
 
+mod adjust;
 mod compare;
 mod definition;
 mod existing;
@@ -13,6 +14,7 @@ mod handed_on;
 mod insert;
 mod map;
 mod measurements;
+mod name;
 mod options;
 mod privileges;
 mod probe;
@@ -29,6 +31,15 @@ use std::io::Read;
 
 pub(crate) use self::scratch::{PREFIX as SCRATCH_PREFIX, is_scratch};
 pub use self::scratch::{ScratchCollection, scratch_collections};
+pub use self::{
+    adjust::{AdjustedPart, Adjustment, Change},
+    map::{MapError, NamespaceMap},
+    options::{Existing, Expected, ExpectedNamespace, RestoreOptions, TtlIndexes, UnknownOptions},
+    report::{
+        Comparison, LeftOut, RestoreError, RestoreFault, RestoreProgress, RestoreReport, RestoreResult, RestoreStep,
+        RestoredNamespace, TargetState,
+    },
+};
 use self::{
     existing::inspect,
     feed::{Decision, Feed, FeedError},
@@ -38,14 +49,6 @@ use self::{
     run::Run,
     scratch::{Scratch, remove_dead},
     target::{Target, choose, refuse_other_archive},
-};
-pub use self::{
-    map::{MapError, NamespaceMap},
-    options::{Existing, Expected, ExpectedNamespace, RestoreOptions, TtlIndexes},
-    report::{
-        Comparison, LeftOut, RestoreError, RestoreFault, RestoreProgress, RestoreReport, RestoreResult, RestoreStep,
-        RestoredNamespace, TargetState,
-    },
 };
 use crate::{AnonymizeReport, Connection};
 
@@ -68,13 +71,16 @@ pub async fn restore<R: Read + Send + 'static>(
     if let Some(expected) = &expected {
         refuse_other_archive(&prelude, expected)?;
     }
-    let (mut targets, left_out) = choose(connection, &prelude, options)?;
+    let (targets, left_out) = choose(connection, &prelude, options)?;
+    let (mut targets, refused): (Vec<Target>, Vec<Target>) =
+        targets.into_iter().partition(|target| target.refusal.is_none());
+    let refused: Vec<RestoredNamespace> = refused.iter().map(untouched).collect();
     let decision = decide(&prelude, &targets, options)?;
     inspect(&mut targets, options).await?;
     refuse_what_cannot_be_replaced(connection, &targets).await?;
     if options.dry_run {
         refuse_without_privileges(connection, &mut targets, options.ttl_indexes).await?;
-        let namespaces = targets.iter().map(untouched).collect();
+        let namespaces = targets.iter().map(untouched).chain(refused).collect();
         let mut report =
             RestoreReport { dry_run: true, namespaces, left_out, removed_scratch: Vec::new(), anonymized: None };
         if decision.rules.is_some() {
@@ -88,7 +94,8 @@ pub async fn restore<R: Read + Send + 'static>(
     let ended = written(&mut run, &scratch, feed, decision, expected).await;
     scratch.remove(run.needed()).await;
     match ended {
-        Ok((namespaces, anonymized)) => {
+        Ok((mut namespaces, anonymized)) => {
+            namespaces.extend(refused);
             Ok(RestoreReport { dry_run: false, namespaces, left_out, removed_scratch, anonymized })
         }
         Err(cause) => Err(RestoreError { cause, incomplete: run.into_touched() }),
@@ -124,6 +131,7 @@ fn untouched(target: &Target) -> RestoredNamespace {
         skipped: 0,
         indexes: names.collect(),
         comparison: Comparison::NotDone,
+        adjustments: target.adjustments.clone(),
         structure: Vec::new(),
         notes: Vec::new(),
         failures: target.refusal.iter().cloned().collect(),

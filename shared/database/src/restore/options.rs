@@ -15,6 +15,8 @@ pub struct RestoreOptions {
     pub existing: Existing,
     /// What to do with indexes that delete documents.
     pub ttl_indexes: TtlIndexes,
+    /// What to do with options of collections that this version does not know.
+    pub unknown_options: UnknownOptions,
     /// Find out what would be done, and write nothing.
     pub dry_run: bool,
     /// These collections alone, by their names in the archive: `collection`, or `database.collection`.
@@ -50,6 +52,16 @@ pub enum TtlIndexes {
     Keep,
     /// Leave them out, so that nothing expires: for drills.
     Omit,
+}
+
+/// What to do with options of collections that this version does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownOptions {
+    /// Pass them to the server. A collection that it refuses for them is not restored.
+    #[default]
+    Pass,
+    /// Restore without them.
+    LeaveOut,
 }
 
 /// What the archive must hold, as its manifest says.

@@ -5,6 +5,7 @@ use std::{fmt, io};
 use holdfast_archive::{NamespaceKind, WalkError};
 use serde::Serialize;
 
+use super::Adjustment;
 use crate::{AnonymizeReport, DatabaseError};
 
 /// What a restore did; of a dry run, what it would do.
@@ -52,6 +53,8 @@ pub struct RestoredNamespace {
     pub indexes: Vec<String>,
     /// Whether what is there now is what the archive holds, and that what the manifest says.
     pub comparison: Comparison,
+    /// In what its definition differs from the archive's, on purpose.
+    pub adjustments: Vec<Adjustment>,
     /// Options, indexes and definitions that are not as in the archive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub structure: Vec<String>,

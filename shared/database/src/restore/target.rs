@@ -5,7 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use mongodb::{Database, options::ReadPreference};
 
-use super::{Expected, LeftOut, NamespaceMap, RestoreFault, RestoreOptions, TargetState, scratch::is_scratch};
+use super::{
+    Adjustment, Expected, LeftOut, NamespaceMap, RestoreFault, RestoreOptions, TargetState,
+    adjust::adjusted,
+    name::{refuse_reserved, unusable},
+    scratch::is_scratch,
+};
 use crate::{
     Connection,
     connection::SERVER_DATABASES,
@@ -13,9 +18,8 @@ use crate::{
     listing::{BUCKETS_PREFIX, Listed, Lister},
 };
 
-/// Bytes that a database's name, and a namespace's, may have.
-const DATABASE_BYTES: usize = 63;
-const NAMESPACE_BYTES: usize = 255;
+/// What the names of a database's users and roles begin with in a dump with `--dumpDbUsersAndRoles`.
+const USERS_AND_ROLES: &str = "$admin.";
 
 /// One namespace that is to be restored.
 #[derive(Debug)]
@@ -26,15 +30,17 @@ pub(super) struct Target {
     pub(super) from: String,
     pub(super) database: Database,
     pub(super) collection: String,
-    /// Of a view, `viewOn` is renamed with the rest.
+    /// What it is created with. Of a view, `viewOn` is renamed with the rest.
     pub(super) metadata: Metadata,
+    /// In what that differs from the archive's metadata.
+    pub(super) adjustments: Vec<Adjustment>,
+    /// Why it cannot be restored at all. The other targets are.
+    pub(super) refusal: Option<String>,
     pub(super) state: TargetState,
     /// What stands in its place, and is to be replaced or dropped.
     pub(super) existing: Option<Listed>,
     /// The collection that is filled, until it takes the target's place.
     pub(super) scratch: Option<String>,
-    /// Why it cannot be restored at all. The other targets are.
-    pub(super) refusal: Option<String>,
     /// A validator stands in the way of what it once let through.
     pub(super) has_validator: bool,
     /// Of a time series: its server was seen to take no buckets.
@@ -137,27 +143,38 @@ pub(super) fn choose(
                 "{namespace} would be restored over Holdfast's own catalogue, {db}.{collection}"
             )));
         }
-        refuse_bad_name(&db, &collection)?;
-        let mut metadata = namespace
-            .parsed_metadata()
-            .map_err(|error| RestoreFault::Invalid(format!("the metadata of {namespace} cannot be read: {error}")))?;
+        refuse_reserved(&db, &collection)?;
+        let (mut metadata, unreadable) = readable(namespace);
         rename_view_source(&mut metadata, &options.map, &namespace.db, &db)?;
+        let (metadata, adjustments) = adjusted(metadata, options.unknown_options);
         let has_validator = metadata.options.contains_key("validator") || metadata.kind == NamespaceKind::Timeseries;
         targets.push(Target {
             number,
             from: namespace.to_string(),
             database: connection.client().database(&db),
+            refusal: unusable(&db, &collection).or(unreadable),
             collection,
             metadata,
+            adjustments,
             state: TargetState::Absent,
             existing: None,
             scratch: None,
-            refusal: None,
             has_validator,
             takes_measurements: AtomicBool::new(false),
         });
     }
     Ok((targets, left_out))
+}
+
+/// A namespace's metadata, or why they cannot be read.
+fn readable(namespace: &PreludeNamespace) -> (Metadata, Option<String>) {
+    match namespace.parsed_metadata() {
+        Ok(metadata) => (metadata, None),
+        Err(error) => {
+            let nothing = Metadata { kind: namespace.kind, ..Metadata::default() };
+            (nothing, Some(format!("its metadata cannot be read: {error}")))
+        }
+    }
 }
 
 /// The archive must be the one that the manifest speaks of.
@@ -186,6 +203,10 @@ fn reason_to_leave_out(namespace: &PreludeNamespace, options: &RestoreOptions) -
     let (db, collection) = (namespace.db.as_str(), namespace.collection.as_str());
     if namespace.is_oplog() {
         Some("oplog entries are not replayed: each collection is restored as it was when it was dumped")
+    } else if namespace.kind == NamespaceKind::Other {
+        Some("neither a collection, a view nor a time series")
+    } else if collection.starts_with(USERS_AND_ROLES) {
+        Some("users and roles of the database: restore them with mongorestore --restoreDbUsersAndRoles")
     } else if SERVER_DATABASES.contains(&db) {
         Some("a database of the server's own")
     } else if is_servers_own(collection) {
@@ -223,19 +244,6 @@ fn refuse_unknown_names(prelude: &Prelude, options: &RestoreOptions) -> Result<(
         return Ok(());
     }
     Err(RestoreFault::Invalid(format!("the archive has no {}", missing.join(", "))))
-}
-
-fn refuse_bad_name(db: &str, collection: &str) -> Result<(), RestoreFault> {
-    let is_bad_database =
-        db.len() > DATABASE_BYTES || db.contains(['/', '\\', ' ', '"', '$', '*', '<', '>', ':', '|', '?', '\0']);
-    let is_bad_collection = collection.contains('\0') || db.len() + 1 + collection.len() > NAMESPACE_BYTES;
-    let is_reserved = is_servers_own(collection) || is_scratch(collection);
-    if is_bad_database || is_bad_collection || SERVER_DATABASES.contains(&db) || is_reserved {
-        return Err(RestoreFault::Invalid(format!(
-            "{db}.{collection} is no name that a collection may be restored to"
-        )));
-    }
-    Ok(())
 }
 
 /// A view's source is renamed with the rest where it stays in the view's database. Other names inside its pipeline are
@@ -294,11 +302,15 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_server_takes_are_refused_beforehand() {
-        assert!(refuse_bad_name("shop", "a b.c").is_ok());
-        for (db, collection) in [("a b", "c"), ("admin", "c"), ("shop", "system.views"), ("shop", &"x".repeat(255))] {
-            assert!(refuse_bad_name(db, collection).is_err(), "{db}.{collection}");
+    fn what_is_no_collection_is_left_out() {
+        let options = RestoreOptions::default();
+        for name in ["$admin.system.users", "$admin.system.roles", "$admin.system.version"] {
+            let reason = reason_to_leave_out(&namespace("shop", name, doc! {}), &options).unwrap();
+            assert!(reason.contains("--restoreDbUsersAndRoles"), "{reason}");
         }
+        let mut stream = namespace("shop", "events", doc! {});
+        stream.kind = NamespaceKind::Other;
+        assert!(reason_to_leave_out(&stream, &options).is_some());
     }
 
     #[test]

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod anonymize;
+mod changing;
 mod connect;
+mod definitions;
 mod dump;
 mod foreign;
 mod golden;

@@ -24,7 +24,7 @@ pub(super) async fn commit(
     dump: StoredDump,
     watch: &Watch,
 ) -> Result<Job, RunFault> {
-    let (own, note) = ([dump.key.clone()], dump.note.clone());
+    let (own, note) = ([dump.key.clone()], note(&dump));
     let manifest = manifest(h, run, key, dump);
     let guide = |manifest: &Manifest| {
         let of = |artifact| database_guide(manifest, artifact, &key.wrapped, h.repository.location());
@@ -33,8 +33,18 @@ pub(super) async fn commit(
     Commit { h, run, key, watch, guide: &guide, own: &own }.make(&manifest, note).await
 }
 
+/// What the job reports of the dump.
+fn note(dump: &StoredDump) -> Option<String> {
+    let names: Vec<String> = dump.rolled_over.iter().map(|(db, collection)| format!("{db}.{collection}")).collect();
+    let rolled_over = (!names.is_empty()).then(|| {
+        format!("the server overwrote documents of these capped collections while they were read: {}", names.join(", "))
+    });
+    let notes: Vec<String> = dump.note.iter().cloned().chain(rolled_over).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
 fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump) -> Manifest {
-    let StoredDump { key: dump_key, proof, indexes, engine, note: _, source } = dump;
+    let StoredDump { key: dump_key, proof, indexes, rolled_over, engine, note: _, source } = dump;
     let namespace = |(found, indexes): (&NamespaceSummary, Vec<String>)| NamespaceManifest {
         db: found.db.clone(),
         collection: found.collection.clone(),
@@ -43,6 +53,7 @@ fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump) -> Mani
         bytes: found.bytes,
         content_hash: content_digest(key.master.as_deref(), found.content_hash),
         indexes,
+        rolled_over: rolled_over.iter().any(|(db, collection)| *db == found.db && *collection == found.collection),
     };
     Manifest {
         format_version: FORMAT_VERSION,

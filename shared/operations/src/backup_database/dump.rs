@@ -27,6 +27,8 @@ pub(super) struct StoredDump {
     pub(super) proof: Proof,
     /// Names of the indexes of each namespace.
     pub(super) indexes: Vec<Vec<String>>,
+    /// Capped collections that the server overwrote while they were read, as database and collection.
+    pub(super) rolled_over: Vec<(String, String)>,
     pub(super) engine: EngineInfo,
     /// What is worth telling of the choice of the engine.
     pub(super) note: Option<String>,
@@ -54,11 +56,11 @@ pub(super) async fn dump_to_store(
         Stages::new(&recipe, meters, sink).map_err(|error| OperationError::internal("begin the dump", &error))?;
     let uploading = Uploading::begin(h, &place, source);
     let dumped = engine.run(h, &connection, stages, watch).await;
-    let (pending, Dumped { proof, indexes }) = uploading.join(dumped, watch).await?;
+    let (pending, Dumped { proof, indexes, rolled_over }) = uploading.join(dumped, watch).await?;
     complete(h, &place, pending, &proof.artifact, watch).await?;
     let source =
         Source { uri: connection.redacted_uri().to_owned(), server_version: connection.server_version().to_owned() };
-    Ok(StoredDump { key: place, proof, indexes, engine: info, note, source })
+    Ok(StoredDump { key: place, proof, indexes, rolled_over, engine: info, note, source })
 }
 
 async fn connect(h: &Holdfast) -> Result<Connection, OperationError> {

@@ -39,6 +39,8 @@ pub(super) struct Dumped {
     pub(super) proof: Proof,
     /// Names of the indexes of each namespace.
     pub(super) indexes: Vec<Vec<String>>,
+    /// Capped collections that the server overwrote while they were read, as database and collection.
+    pub(super) rolled_over: Vec<(String, String)>,
 }
 
 /// Why it is not mongodump.
@@ -148,13 +150,13 @@ impl Engine {
         let stop = async {
             watch.stopped().await;
         };
-        let proof = match self {
+        let (proof, rolled_over) = match self {
             Self::Native(plan) => {
                 let parallel = h.settings.database.parallel_collections;
                 let ended = holdfast_database::dump(connection, plan, parallel, stages, stop).await;
                 let (proof, report) = proved(ended, watch).await?;
                 check_report(&report, &proof)?;
-                proof
+                (proof, rolled_over(report))
             }
             Self::Mongodump(official) => {
                 let Mongodump { tool, invocation, survey } = *official;
@@ -162,10 +164,10 @@ impl Engine {
                 let (proof, report) = proved(ended, watch).await?;
                 report.confirm(&proof.summary)?;
                 watch.guard(async { Ok(survey.confirm(&proof.summary).await?) }).await?;
-                proof
+                (proof, Vec::new())
             }
         };
-        Ok(Dumped { indexes: indexes(&proof.summary)?, proof })
+        Ok(Dumped { indexes: indexes(&proof.summary)?, proof, rolled_over })
     }
 
     /// With its share of a function's memory, which this process needs some of: the more, the larger the parts are.
@@ -208,6 +210,11 @@ fn check_report(report: &DumpReport, proof: &Proof) -> Result<(), OperationError
         return Ok(());
     }
     Err(OperationError::DumpNotWhole(format!("the engine sent {dumped} documents, the archive holds {walked}")))
+}
+
+fn rolled_over(report: DumpReport) -> Vec<(String, String)> {
+    let namespaces = report.namespaces.into_iter().filter(|namespace| namespace.rolled_over);
+    namespaces.map(|namespace| (namespace.db, namespace.collection)).collect()
 }
 
 /// As they stand in the archive's prelude: what a restore will create.

@@ -2,6 +2,7 @@
 //!
 //! A run may be killed at any await, come twice, or late: what is left behind is settled by the next run or the sweep.
 
+mod again;
 mod commit;
 mod dump;
 pub(crate) mod engine;
@@ -9,7 +10,7 @@ mod pipeline;
 
 use holdfast_domain::{BackupType, Job, JobStatus};
 
-use self::{commit::commit, dump::dump_to_store};
+use self::{again::dump_until_unchanged, commit::commit};
 use crate::{
     Holdfast, OperationError, StopReason,
     artifact_writer::Meters,
@@ -42,18 +43,24 @@ pub async fn back_up_database(
     let meters = Meters::default();
     let watch = Watch::begin(h, &run, limits, meters.progress());
     // Boxed: the whole pipeline is inside, and callers embed this future in their own.
-    let result = Box::pin(dump_and_commit(h, &run, &meters, &watch)).await;
+    let result = Box::pin(dump_and_commit(h, &run, &meters, &watch, limits)).await;
     drop(watch);
     conclude(h, &run, result).await
 }
 
-async fn dump_and_commit(h: &Holdfast, run: &Run, meters: &Meters, watch: &Watch) -> Result<Job, RunFault> {
+async fn dump_and_commit(
+    h: &Holdfast,
+    run: &Run,
+    meters: &Meters,
+    watch: &Watch,
+    limits: RunLimits,
+) -> Result<Job, RunFault> {
     if let Some(switch) = trigger::switched_off(h, BackupType::Database) {
         return Err(OperationError::Disabled(switch).into());
     }
     refuse_to_repeat(h, run, watch).await?;
     let key = watch.guard(writing_key(h, h.settings.database.encryption)).await?;
-    let dump = dump_to_store(h, run, &key, meters, watch).await?;
+    let dump = dump_until_unchanged(h, run, &key, meters, watch, limits).await?;
     commit(h, run, &key, dump, watch).await
 }
 

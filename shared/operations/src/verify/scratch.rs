@@ -59,7 +59,8 @@ impl Scratch {
 
     /// Where each namespace of the backup goes.
     pub(super) fn map(&self) -> Result<NamespaceMap, OperationError> {
-        let from: Vec<String> = self.databases.iter().map(|database| format!("{database}.*")).collect();
+        let from: Vec<String> =
+            self.databases.iter().map(|database| format!("{}.*", NamespaceMap::literal(database))).collect();
         let to: Vec<String> = (0..from.len()).map(|number| format!("{}_{number}.*", self.name)).collect();
         NamespaceMap::parse(&from, &to).map_err(|error| OperationError::Invalid(error.to_string()))
     }

@@ -1,6 +1,7 @@
 //! Backups on the real parts: a MongoDB server, S3. What must hold when all goes well, and when it does not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod changing;
 mod corruption;
 mod engines;
 mod failures;
@@ -10,5 +11,6 @@ mod keys;
 mod keys_offline;
 mod killed;
 mod leases;
+mod no_archives;
 mod repository;
 mod round_trip;

@@ -3,6 +3,7 @@
 
 mod archive;
 mod proxy;
+mod rollover;
 
 use std::{future::pending, io::Cursor};
 
@@ -24,6 +25,7 @@ pub(crate) use holdfast_testing::MongoServer as Server;
 pub(crate) use self::{
     archive::{Namespace, archive_of},
     proxy::Proxy,
+    rollover::Rollover,
 };
 
 pub(crate) async fn connect(uri: &str) -> Connection {

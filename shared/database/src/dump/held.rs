@@ -1,0 +1,96 @@
+//! Small collections are held in memory until it is known that they did not change while they were read. One that did
+//! is read again. The batches of larger ones are handed on as they come.
+
+use std::mem;
+
+use mongodb::raw_batch_cursor::RawBatch;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::{budget::Budget, plan::Source, reader::ReadError, sink::Message};
+
+/// Bytes of the largest collection that is held.
+const HELD_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Bytes of all collections that are held at a time.
+pub(super) const ALL_HELD_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Bytes that a collection may have beyond the server's own size of it.
+const SLACK_BYTES: u64 = 1024 * 1024;
+
+/// The batches of a collection, on their way to the writing thread.
+pub(super) struct Outlet {
+    namespace: usize,
+    messages: mpsc::Sender<Message>,
+    budget: Budget,
+    held: Option<Held>,
+}
+
+struct Held {
+    /// Each with the bytes of its documents.
+    batches: Vec<(RawBatch, u64)>,
+    bytes: u64,
+    share: OwnedSemaphorePermit,
+}
+
+impl Outlet {
+    /// An outlet that holds a small collection, once there is memory for it.
+    pub(super) async fn open(
+        namespace: usize,
+        source: &Source,
+        messages: mpsc::Sender<Message>,
+        budget: Budget,
+        for_held: &Budget,
+    ) -> Result<Self, ReadError> {
+        let expected = source.size.bytes.saturating_mul(2) + SLACK_BYTES;
+        let held = if source.size.bytes <= HELD_BYTES {
+            let share = for_held.reserve(expected.min(HELD_BYTES)).await?;
+            Some(Held { batches: Vec::new(), bytes: 0, share })
+        } else {
+            None
+        };
+        Ok(Self { namespace, messages, budget, held })
+    }
+
+    /// Whether nothing was handed on yet, so that the collection can be read again.
+    pub(super) const fn holds_everything(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Forgets what it holds.
+    pub(super) fn forget(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.batches.clear();
+            held.bytes = 0;
+        }
+    }
+
+    /// Takes a batch whose documents have so many bytes.
+    pub(super) async fn put(
+        &mut self,
+        batch: RawBatch,
+        bytes: u64,
+        share: OwnedSemaphorePermit,
+    ) -> Result<(), ReadError> {
+        let Some(held) = &mut self.held else { return self.send(batch, share).await };
+        // Its memory is that of the held collections from here on.
+        drop(share);
+        held.batches.push((batch, bytes));
+        held.bytes += bytes;
+        if held.bytes > held.share.num_permits() as u64 { self.hand_on().await } else { Ok(()) }
+    }
+
+    /// Hands on what it holds. What comes after that is handed on at once.
+    pub(super) async fn hand_on(&mut self) -> Result<(), ReadError> {
+        let Some(mut held) = self.held.take() else { return Ok(()) };
+        for (batch, bytes) in mem::take(&mut held.batches) {
+            let share = self.budget.reserve(bytes).await?;
+            self.send(batch, share).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, batch: RawBatch, share: OwnedSemaphorePermit) -> Result<(), ReadError> {
+        let message = Message::Batch { namespace: self.namespace, batch, share };
+        self.messages.send(message).await.map_err(|_| ReadError::SinkGone)
+    }
+}

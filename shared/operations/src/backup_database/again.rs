@@ -1,0 +1,105 @@
+//! A dump whose source changed or went away in the middle begins again, within the same run. It is planned again too:
+//! what is there then is dumped, and nothing of the first attempt is used.
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use holdfast_database::DatabaseError;
+use holdfast_domain::Timestamp;
+
+use super::dump::{StoredDump, dump_to_store};
+use crate::{
+    Holdfast, OperationError,
+    artifact_writer::Meters,
+    run::{Run, RunLimits},
+    watch::{MARGIN, Watch},
+    writing_key::WritingKey,
+};
+
+/// Attempts of one run, the first included.
+const ATTEMPTS: u32 = 3;
+
+/// Waits before another attempt.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Dumps, up to three times as long as the failure is one of the source and there is time.
+///
+/// # Errors
+/// As [`dump_to_store`], of the last attempt.
+pub(super) async fn dump_until_unchanged(
+    h: &Holdfast,
+    run: &Run,
+    key: &WritingKey,
+    meters: &Meters,
+    watch: &Watch,
+    limits: RunLimits,
+) -> Result<StoredDump, OperationError> {
+    let mut attempt = 1;
+    loop {
+        let began = Instant::now();
+        let error = match dump_to_store(h, run, key, meters, watch).await {
+            Ok(dump) => return Ok(annotated(dump, attempt)),
+            Err(error) => error,
+        };
+        let has_begun = meters.read.load(Ordering::Relaxed) > 0;
+        if attempt == ATTEMPTS || !is_of_the_source(&error, has_begun) || !has_time(limits, began.elapsed()) {
+            return Err(error);
+        }
+        tracing::warn!(backupId = %run.job.backup_id, attempt, %error, "the dump failed and begins again");
+        for meter in [&meters.read, &meters.stored, &meters.expected] {
+            meter.store(0, Ordering::Relaxed);
+        }
+        attempt += 1;
+        watch.guard(async { Ok(tokio::time::sleep(PAUSE).await) }).await?;
+    }
+}
+
+/// Whether another attempt may succeed. A server that was never reached is not waited for.
+fn is_of_the_source(error: &OperationError, has_begun: bool) -> bool {
+    match error {
+        OperationError::Source(DatabaseError::Changed(_)) => true,
+        OperationError::Source(error) => has_begun && error.is_transient(),
+        _ => false,
+    }
+}
+
+/// Whether another attempt that takes as long as the last one ends before the deadline.
+fn has_time(limits: RunLimits, took: Duration) -> bool {
+    let Some(deadline) = limits.deadline else { return true };
+    Timestamp::now() + MARGIN + PAUSE + took < deadline
+}
+
+fn annotated(mut dump: StoredDump, attempt: u32) -> StoredDump {
+    if attempt > 1 {
+        let note = format!("the source changed or failed during the dump, which attempt {attempt} completed");
+        dump.note = Some(dump.note.map_or_else(|| note.clone(), |first| format!("{first}; {note}")));
+    }
+    dump
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_transient_failure_of_the_source_is_tried_again() {
+        let source = |error: DatabaseError| OperationError::Source(error);
+        let text = || "x".to_owned();
+        assert!(is_of_the_source(&source(DatabaseError::Changed(text())), false));
+        assert!(is_of_the_source(&source(DatabaseError::Lost(text())), true));
+        assert!(is_of_the_source(&source(DatabaseError::Unreachable(text())), true));
+        assert!(!is_of_the_source(&source(DatabaseError::Unreachable(text())), false));
+        assert!(!is_of_the_source(&source(DatabaseError::Refused(text())), true));
+        assert!(!is_of_the_source(&OperationError::DumpNotWhole(text()), true));
+    }
+
+    #[test]
+    fn another_attempt_must_fit_before_the_deadline() {
+        assert!(has_time(RunLimits::none(), Duration::from_hours(9)));
+        let limits = RunLimits { deadline: Some(Timestamp::now() + Duration::from_mins(5)) };
+        assert!(has_time(limits, Duration::from_mins(2)));
+        assert!(!has_time(limits, Duration::from_mins(5)));
+    }
+}
