@@ -9,6 +9,7 @@ mod item_races;
 mod items;
 mod jobs;
 mod leases;
+mod lost;
 mod objects;
 mod odd_items;
 mod orphans;

@@ -1,9 +1,9 @@
-//! Deleting one backup, in the order in which a killed run can be gone on with: locks are read, the job is `deleted`, the
-//! manifest goes, then what it named, then the rows of items.
+//! Deletes one backup, in an order that a later run can finish: locks are read, the row gets the decision and becomes
+//! `deleted`, the manifest is deleted, then the objects that it named, then the rows of items.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{CatalogError, JobChange};
-use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::Lock;
 
 use crate::{Holdfast, OperationError, Repository};
@@ -27,9 +27,15 @@ pub(super) async fn backup(h: &Holdfast, id: &BackupId, now: Timestamp) -> Resul
     if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
-    match h.catalog.transition(id, JobStatus::Deleted, JobChange::default(), None).await {
+    let change = JobChange { deletion: Some(JobDeletion::by_retention(now)), ..JobChange::default() };
+    match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
         Ok(job) => h.observer.job_changed(&job).await,
-        Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {}
+        Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {
+            // A lost backup is `deleted` too, and nobody decided to delete it.
+            if h.catalog.get(id).await?.is_lost() {
+                return Ok(Deletion::InUse(JobStatus::Deleted));
+            }
+        }
         Err(CatalogError::Conflict { status, .. }) => return Ok(Deletion::InUse(status)),
         Err(error) => return Err(error.into()),
     }

@@ -17,6 +17,8 @@ pub(super) async fn delete(h: &Holdfast, now: Timestamp) -> Result<u64, Operatio
         let mut standings = h.catalog.standings(page).await?;
         for id in page {
             let status = match standings.remove(id) {
+                // Its manifest may come back, and then these rows are needed.
+                Some(Ok(job)) if job.is_lost => continue,
                 Some(Ok(job)) => Some(job.status),
                 None => None,
                 // Unsure: they stay.

@@ -7,15 +7,33 @@ use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 
 use super::SweepReport;
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, retain::wrong_first_store};
 
 /// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
 
+/// Whether this store fits the catalogue: looked up before the first removal, and once.
+#[derive(Default)]
+struct StoreCheck(Option<bool>);
+
+impl StoreCheck {
+    /// The first refusal is reported.
+    async fn may_remove(&mut self, h: &Holdfast, report: &mut SweepReport) -> Result<bool, OperationError> {
+        if let Some(known) = self.0 {
+            return Ok(known);
+        }
+        let wrong = wrong_first_store(h).await?;
+        self.0 = Some(wrong.is_none());
+        report.problems.extend(wrong);
+        Ok(self.0 == Some(true))
+    }
+}
+
 /// Looks at every backup's folder, one after another.
 pub(super) async fn remove(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+    let mut check = StoreCheck::default();
     for kind in [BackupType::Database, BackupType::Content] {
-        remove_of(h, kind, now, report).await?;
+        remove_of(h, kind, &mut check, now, report).await?;
     }
     Ok(())
 }
@@ -23,6 +41,7 @@ pub(super) async fn remove(h: &Holdfast, now: Timestamp, report: &mut SweepRepor
 async fn remove_of(
     h: &Holdfast,
     kind: BackupType,
+    check: &mut StoreCheck,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
@@ -32,34 +51,45 @@ async fn remove_of(
     while let Some(object) = objects.try_next().await? {
         // Objects come in the order of their keys: those of one folder one after another.
         if folder.first().is_some_and(|first| first.key.backup() != object.key.backup()) {
-            tidy(h, &std::mem::take(&mut folder), now, report).await;
+            tidy(h, &std::mem::take(&mut folder), check, now, report).await;
         }
         folder.push(object);
     }
-    tidy(h, &folder, now, report).await;
+    tidy(h, &folder, check, now, report).await;
     Ok(())
 }
 
-async fn tidy(h: &Holdfast, folder: &[ObjectInfo], now: Timestamp, report: &mut SweepReport) {
+async fn tidy(h: &Holdfast, folder: &[ObjectInfo], check: &mut StoreCheck, now: Timestamp, report: &mut SweepReport) {
     let Some(id) = folder.first().and_then(|object| object.key.backup()) else { return };
     let old = |object: &&ObjectInfo| now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
     if is_as_it_should_be(&id, folder) || !folder.iter().any(|object| old(&object)) {
         return;
     }
-    match kept_objects(h, &id).await {
-        Ok(None) => {}
-        Ok(Some(kept)) => {
-            for object in folder.iter().filter(old).filter(|object| !kept.contains(&object.key)) {
-                match h.repository.store().delete(&object.key).await {
-                    Ok(()) => {
-                        tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
-                        report.removed(id.backup_type(), object.size_bytes);
-                    }
-                    Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
-                }
-            }
-        }
+    let kept = match kept_objects(h, &id).await {
+        Ok(Some(kept)) => kept,
+        Ok(None) => return,
+        Err(error) => return report.problems.push(format!("the objects of {id}: {error}")),
+    };
+    let orphans: Vec<&ObjectInfo> = folder.iter().filter(old).filter(|object| !kept.contains(&object.key)).collect();
+    if orphans.is_empty() {
+        return;
+    }
+    match check.may_remove(h, report).await {
+        Ok(true) => delete(h, &id, &orphans, report).await,
+        Ok(false) => {}
         Err(error) => report.problems.push(format!("the objects of {id}: {error}")),
+    }
+}
+
+async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &mut SweepReport) {
+    for object in orphans {
+        match h.repository.store().delete(&object.key).await {
+            Ok(()) => {
+                tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
+                report.removed(id.backup_type(), object.size_bytes);
+            }
+            Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
+        }
     }
 }
 

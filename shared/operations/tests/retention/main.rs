@@ -5,7 +5,10 @@
 mod collection;
 mod deletion;
 mod histories;
+mod losses;
+mod lost;
 mod random;
 mod real;
 mod truth;
 mod world;
+mod wrong_store;

@@ -10,7 +10,7 @@ mod references;
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use holdfast_domain::{BackupId, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -22,6 +22,8 @@ use self::{
 use super::{
     backups::is_late,
     delete::{CONCURRENCY, lock_of},
+    expected::{Expected, collection_suspension},
+    inventory::manifests,
 };
 use crate::{Holdfast, OperationError, Repository, RunLimits};
 
@@ -29,6 +31,8 @@ use crate::{Holdfast, OperationError, Repository, RunLimits};
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// The most that one run removes: what bounds its memory.
 const MOST: usize = 50_000;
+/// Readings of the store, for content backups that are completed during one.
+const READINGS: u32 = 3;
 /// Objects deleted between two beats.
 const BATCH: usize = 200;
 
@@ -51,6 +55,9 @@ pub struct CollectionReport {
     /// Why nothing was deleted, though nothing is wrong: a backup is on its way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// Why nothing was collected: manifests that the catalogue expects are missing from the first store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
     /// Steps that failed.
     pub problems: Vec<String>,
 }
@@ -83,17 +90,42 @@ struct Kept {
 }
 
 impl Kept {
-    async fn read(&mut self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
-        self.there.read(of.repository(h), &BTreeSet::new()).await?;
-        if matches!(of, Of::Second(_)) {
-            self.first.read(&h.repository, &BTreeSet::new()).await?;
+    /// Reads what was not read yet. Returns why nothing may be collected, if so.
+    async fn read(&mut self, h: &Holdfast, of: Of<'_>) -> Result<Option<String>, OperationError> {
+        match of {
+            Of::First => read_expected(h, &mut self.there, &BTreeSet::new()).await,
+            Of::Second(second) => {
+                self.there.read(second, &BTreeSet::new()).await?;
+                read_expected(h, &mut self.first, &BTreeSet::new()).await
+            }
         }
-        Ok(())
     }
 
     fn contains(&self, key: &ObjectKey) -> bool {
         self.there.contains(key) || self.first.contains(key)
     }
+}
+
+/// Reads the backups in the first store, and then looks for every manifest that the catalogue expects there: a missing
+/// one may name any object. Returns why nothing may be collected, if so.
+async fn read_expected(
+    h: &Holdfast,
+    references: &mut References,
+    gone: &BTreeSet<BackupId>,
+) -> Result<Option<String>, OperationError> {
+    for _ in 0..READINGS {
+        references.read(&h.repository, gone).await?;
+        let databases = manifests(&h.repository, BackupType::Database).await?;
+        let databases = Expected::compare(h, BackupType::Database, |id| databases.contains(id)).await?;
+        let is_read = |id: &BackupId| references.contains_backup(id) || gone.contains(id);
+        let contents = Expected::compare(h, BackupType::Content, is_read).await?;
+        let missing = databases.unresolved().chain(contents.unresolved());
+        let suspended = collection_suspension(missing);
+        if suspended.is_some() || contents.unseen == 0 {
+            return Ok(suspended);
+        }
+    }
+    Ok(Some("no content object was deleted, because content backups were completed meanwhile".to_owned()))
 }
 
 /// What would be removed once these backups are gone.
@@ -103,7 +135,10 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let mut references = References::default();
-    references.read(&h.repository, gone).await?;
+    let suspended = read_expected(h, &mut references, gone).await?;
+    if suspended.is_some() {
+        return Ok(CollectionReport { suspended, ..CollectionReport::default() });
+    }
     Ok(found(&unreferenced(&h.repository, |key| references.contains(key), now).await?))
 }
 
@@ -115,7 +150,10 @@ pub(super) async fn collect(
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let mut references = Kept::default();
-    references.read(h, of).await?;
+    let suspended = references.read(h, of).await?;
+    if suspended.is_some() {
+        return Ok(CollectionReport { suspended, ..CollectionReport::default() });
+    }
     let candidates = unreferenced(of.repository(h), |key| references.contains(key), now).await?;
     let mut report = found(&candidates);
     if candidates.is_empty() || is_late(limits) {
@@ -175,8 +213,11 @@ async fn remove(
     report: &mut CollectionReport,
 ) -> Result<(), OperationError> {
     let repository = of.repository(h);
-    // Committed between the long look and the lease.
-    Box::pin(hold.guard(references.read(h, of))).await?;
+    // Committed, or lost, between the long look and the lease.
+    report.suspended = Box::pin(hold.guard(references.read(h, of))).await?;
+    if report.suspended.is_some() {
+        return Ok(());
+    }
     for batch in candidates.chunks(BATCH) {
         if hold.is_over() {
             tracing::info!(left = report.unreferenced - report.deleted, "the rest is left to the next run");

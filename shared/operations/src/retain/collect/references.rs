@@ -67,6 +67,11 @@ impl References {
         }
     }
 
+    /// Whether this backup was read.
+    pub(super) fn contains_backup(&self, id: &BackupId) -> bool {
+        self.read.contains(id)
+    }
+
     /// Whether some backup refers to this object.
     pub(super) fn contains(&self, key: &ObjectKey) -> bool {
         self.objects.contains(&hash(key))
