@@ -71,6 +71,9 @@ fn log(report: &RetentionReport, by: Option<&str>) {
     if let Some(why) = &report.collection.suspended {
         tracing::error!(why, "the collection of content objects is suspended");
     }
+    for step in report.unfinished.iter().chain(&report.collection.unfinished) {
+        tracing::warn!(step, "the time ended a step of retention; the next run continues it");
+    }
     if let Some(why) = &report.collection.skipped {
         tracing::info!(why, "content objects are left to the next run");
     }

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod change;
+mod collecting;
 mod copying;
 mod count;
 mod error;
@@ -27,6 +28,7 @@ mod work;
 
 pub use catalog::{COLLECTIONS, Catalog, CatalogLocation, DEFAULT_DATABASE};
 pub use change::JobChange;
+pub use collecting::CollectingProgress;
 pub use copying::{CopiedPart, CopyClaim, CopyUpload, CopyWork, Copying, Uncopied};
 pub use count::{JobCount, JobCounts, VerificationCount};
 pub use error::CatalogError;

@@ -95,7 +95,7 @@ pub use self::{
         DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, SchedulerStatus, SourceStatus,
         Statistics, Status, StatusOverview, SuccessRate, SuccessRates, TypeStatistics, VerificationStatistics, status,
     },
-    sweep::{SweepReport, sweep},
+    sweep::{SweepReport, sweep, sweep_within},
     trigger::{abandon, record_misconfigured, trigger},
     verify::{
         DueReport, Verification, VerifyOutcome, compare_with_job, drill, expect_level, expect_verifiable, is_small,

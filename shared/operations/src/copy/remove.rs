@@ -77,7 +77,7 @@ pub async fn remove_copies(
         }
         Err(error) => report.problems.push(format!("the first store: {error}")),
     }
-    if let Err(error) = abort_uploads(h, second, now, &mut report).await {
+    if let Err(error) = abort_uploads(h, second, limits, now, &mut report).await {
         report.problems.push(format!("unfinished uploads: {error}"));
     }
     Ok(report)
@@ -193,6 +193,7 @@ async fn is_at_work(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError>
 async fn abort_uploads(
     h: &Holdfast,
     second: &Repository,
+    limits: RunLimits,
     now: Timestamp,
     report: &mut RemovedCopies,
 ) -> Result<(), OperationError> {
@@ -208,6 +209,10 @@ async fn abort_uploads(
     for upload in uploads {
         if now.duration_since(upload.initiated_at) <= UPLOAD_LASTS || is_gone_on_with(&upload) {
             continue;
+        }
+        if is_late(limits) {
+            report.problems.push("the function's time ran out before all unfinished uploads were aborted".to_owned());
+            return Ok(());
         }
         match store.abort_upload(&upload.key, &upload.upload_id).await {
             Ok(()) => {

@@ -21,6 +21,8 @@ use crate::{
     lost::{self, Return},
 };
 
+const OUT_OF_TIME: &str = "the function's time ran out before all that has to go was deleted";
+
 /// Before the function's end, for the deletion that is begun and for the report.
 const TIME_FOR_ONE: SignedDuration = SignedDuration::from_secs(40);
 
@@ -32,18 +34,18 @@ pub(super) async fn retain(
     now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
-    let mut settled = settle_lost(h, &expected, now, report).await;
-    finish_killed_deletions(h, &inventory, now, report).await?;
+    let mut settled = settle_lost(h, &expected, limits, now, report).await;
+    finish_killed_deletions(h, &inventory, limits, now, report).await?;
     let plan = loop {
         let plan = plan::of_type(h, &inventory, now).await?;
         let next = plan.deletions().rev().find(|backup| !settled.contains(&backup.decision.backup_id)).cloned();
         let Some(next) = next else { break plan };
         if is_late(limits) {
-            report.problems.push("the function's time ran out before all that has to go was deleted".to_owned());
+            report.problems.push(OUT_OF_TIME.to_owned());
             break plan;
         }
         settled.insert(next.decision.backup_id.clone());
-        delete_one(h, &mut inventory, next, now, report).await;
+        delete_one(h, &mut inventory, next, (limits, now), report).await;
     };
     count(&plan, report);
     report.problems.extend(plan.policy.problem.clone());
@@ -76,12 +78,12 @@ async fn delete_one(
     h: &Holdfast,
     inventory: &mut Inventory,
     backup: PlannedBackup,
-    now: Timestamp,
+    (limits, now): (RunLimits, Timestamp),
     report: &mut TypeReport,
 ) {
     let PlannedBackup { decision, size } = backup;
     let backup_id = decision.backup_id;
-    match delete::backup(h, &backup_id, now).await {
+    match delete::backup(h, &backup_id, limits, now).await {
         Ok(Deletion::Deleted) => {
             let why: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
             tracing::info!(backupId = %backup_id, bytes = size, why = why.join("; "), "a backup was deleted by retention");
@@ -105,6 +107,7 @@ async fn delete_one(
 async fn finish_killed_deletions(
     h: &Holdfast,
     inventory: &Inventory,
+    limits: RunLimits,
     now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
@@ -114,7 +117,11 @@ async fn finish_killed_deletions(
             if !matches!(job, Ok(job) if job.status == JobStatus::Deleted && !job.is_lost) {
                 continue;
             }
-            match delete::leftovers(h, &id, now).await {
+            if is_late(limits) {
+                report.problems.push(OUT_OF_TIME.to_owned());
+                return Ok(());
+            }
+            match delete::leftovers(h, &id, limits, now).await {
                 Ok(Deletion::Deleted) => {
                     report.leftovers += inventory.without_manifest.get(&id).copied().unwrap_or_default();
                 }
@@ -137,7 +144,13 @@ fn count(plan: &TypePlan, report: &mut TypeReport) {
 
 /// Records which backups are lost, and completes those whose manifest is back. A backup that came back in this run is
 /// not deleted in it: the plan that an operator saw did not say so. Returns these.
-async fn settle_lost(h: &Holdfast, expected: &Expected, now: Timestamp, report: &mut TypeReport) -> BTreeSet<BackupId> {
+async fn settle_lost(
+    h: &Holdfast,
+    expected: &Expected,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut TypeReport,
+) -> BTreeSet<BackupId> {
     let mut back = BTreeSet::new();
     for id in &expected.missing {
         match lost::mark(h, id, now).await {
@@ -148,6 +161,10 @@ async fn settle_lost(h: &Holdfast, expected: &Expected, now: Timestamp, report: 
     }
     report.lost.extend(expected.lost.iter().cloned());
     for id in &expected.returned {
+        if is_late(limits) {
+            report.lost.push(id.clone());
+            continue;
+        }
         match lost::bring_back(h, id).await {
             Ok(Return::Completed) => {
                 back.insert(id.clone());

@@ -109,7 +109,7 @@ pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<R
     let mut report = RetentionReport::new(now);
     let is_suspended = retain_types(h, limits, now, &mut report).await;
     if !is_suspended {
-        tidy_rows(h, now, &mut report).await;
+        tidy_rows(h, limits, now, &mut report).await;
     }
     match Box::pin(collect::collect(h, collect::Of::First, limits, now)).await {
         Ok(collection) => report.collection = collection,
@@ -144,14 +144,12 @@ async fn retain_types(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &
     is_suspended
 }
 
-async fn tidy_rows(h: &Holdfast, now: Timestamp, report: &mut RetentionReport) {
-    match parents::delete(h, now).await {
-        Ok(deleted) => report.full_deleted = deleted,
-        Err(error) => report.problems.push(format!("full backups: {error}")),
+async fn tidy_rows(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut RetentionReport) {
+    if let Err(error) = parents::delete(h, limits, now, report).await {
+        report.problems.push(format!("full backups: {error}"));
     }
-    match rows::delete(h, now).await {
-        Ok(deleted) => report.item_rows_deleted = deleted,
-        Err(error) => report.problems.push(format!("rows of items: {error}")),
+    if let Err(error) = rows::delete(h, limits, now, report).await {
+        report.problems.push(format!("rows of items: {error}"));
     }
 }
 

@@ -3,23 +3,33 @@
 use holdfast_catalog::{CatalogError, JobChange, JobFilter};
 use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timestamp};
 
-use crate::{Holdfast, OperationError};
+use super::{RetentionReport, backups::is_late};
+use crate::{Holdfast, OperationError, RunLimits};
 
 /// Jobs looked at in one call, and at most of one state.
 const PAGE: u32 = 500;
 const PAGES: u64 = 10;
 
-/// Marks every full backup as deleted of which nothing is left, and names them.
-pub(super) async fn delete(h: &Holdfast, now: Timestamp) -> Result<Vec<BackupId>, OperationError> {
-    let mut deleted = Vec::new();
+/// Marks every full backup as deleted of which nothing is left. What is marked is not looked at again, so that the next
+/// run continues after it.
+pub(super) async fn delete(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut RetentionReport,
+) -> Result<(), OperationError> {
     for status in [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled] {
         for parent in settled(h, status).await? {
+            if is_late(limits) {
+                report.unfinished.push("full backups".to_owned());
+                return Ok(());
+            }
             if is_gone(&h.catalog.children(&parent.backup_id).await?) {
-                deleted.extend(mark(h, &parent.backup_id, now).await?);
+                report.full_deleted.extend(mark(h, &parent.backup_id, now).await?);
             }
         }
     }
-    Ok(deleted)
+    Ok(())
 }
 
 /// All of one state are read before any is changed: a change would move the pages.

@@ -82,6 +82,8 @@ pub struct RetentionReport {
     pub item_rows_deleted: u64,
     /// Content objects that no backup refers to.
     pub collection: CollectionReport,
+    /// Steps that the time ended before their end. The next run continues them.
+    pub unfinished: Vec<String>,
     /// Steps that failed, beside those of one type.
     pub problems: Vec<String>,
 }
@@ -95,6 +97,7 @@ impl RetentionReport {
             full_deleted: Vec::new(),
             item_rows_deleted: 0,
             collection: CollectionReport::default(),
+            unfinished: Vec::new(),
             problems: Vec::new(),
         }
     }

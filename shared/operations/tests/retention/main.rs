@@ -9,6 +9,7 @@ mod losses;
 mod lost;
 mod random;
 mod real;
+mod scale;
 mod truth;
 mod world;
 mod wrong_store;

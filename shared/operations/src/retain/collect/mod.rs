@@ -4,35 +4,32 @@
 //! its end stops everything.
 
 mod hold;
+mod kept;
+mod listing;
 mod mark;
 mod references;
 
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, ObjectKey, Timestamp};
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 use serde::Serialize;
 
 use self::{
     hold::{Held, Hold},
+    kept::{Kept, Known},
     references::References,
 };
 use super::{
     backups::is_late,
     delete::{CONCURRENCY, lock_of},
-    expected::{Expected, collection_suspension},
-    inventory::manifests,
 };
 use crate::{Holdfast, OperationError, Repository, RunLimits};
 
-/// An object this young is never touched: it may be of a backup that nobody here knows of.
-const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// The most that one run removes: what bounds its memory.
-const MOST: usize = 50_000;
-/// Readings of the store, for content backups that are completed during one.
-const READINGS: u32 = 3;
+/// Time that a listing leaves for the removal: two minutes under the lease, and a margin.
+const FOR_REMOVAL: SignedDuration = SignedDuration::from_secs(150);
 /// Objects deleted between two beats.
 const BATCH: usize = 200;
 
@@ -58,6 +55,9 @@ pub struct CollectionReport {
     /// Why nothing was collected: manifests that the catalogue expects are missing from the first store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
+    /// Why not everything was examined: the time ended, and the next run continues there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
     /// Steps that failed.
     pub problems: Vec<String>,
 }
@@ -72,6 +72,14 @@ pub(super) enum Of<'a> {
 }
 
 impl<'a> Of<'a> {
+    /// Under which name its progress is kept.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Second(_) => "second",
+        }
+    }
+
     fn repository(self, h: &'a Holdfast) -> &'a Repository {
         match self {
             Self::First => &h.repository,
@@ -80,101 +88,63 @@ impl<'a> Of<'a> {
     }
 }
 
-/// What may not be removed from a store.
-#[derive(Default)]
-struct Kept {
-    there: References,
-    /// Of the second store: what backups in the first refer to. Whoever copies one of those, without a row or after a
-    /// long pause, may count on what was there when it looked.
-    first: References,
-}
-
-impl Kept {
-    /// Reads what was not read yet. Returns why nothing may be collected, if so.
-    async fn read(&mut self, h: &Holdfast, of: Of<'_>) -> Result<Option<String>, OperationError> {
-        match of {
-            Of::First => read_expected(h, &mut self.there, &BTreeSet::new()).await,
-            Of::Second(second) => {
-                self.there.read(second, &BTreeSet::new()).await?;
-                read_expected(h, &mut self.first, &BTreeSet::new()).await
-            }
-        }
-    }
-
-    fn contains(&self, key: &ObjectKey) -> bool {
-        self.there.contains(key) || self.first.contains(key)
-    }
-}
-
-/// Reads the backups in the first store, and then looks for every manifest that the catalogue expects there: a missing
-/// one may name any object. Returns why nothing may be collected, if so.
-async fn read_expected(
-    h: &Holdfast,
-    references: &mut References,
-    gone: &BTreeSet<BackupId>,
-) -> Result<Option<String>, OperationError> {
-    for _ in 0..READINGS {
-        references.read(&h.repository, gone).await?;
-        let databases = manifests(&h.repository, BackupType::Database).await?;
-        let databases = Expected::compare(h, BackupType::Database, |id| databases.contains(id)).await?;
-        let is_read = |id: &BackupId| references.contains_backup(id) || gone.contains(id);
-        let contents = Expected::compare(h, BackupType::Content, is_read).await?;
-        let missing = databases.unresolved().chain(contents.unresolved());
-        let suspended = collection_suspension(missing);
-        if suspended.is_some() || contents.unseen == 0 {
-            return Ok(suspended);
-        }
-    }
-    Ok(Some("no content object was deleted, because content backups were completed meanwhile".to_owned()))
-}
-
 /// What would be removed once these backups are gone.
 pub(super) async fn plan(
     h: &Holdfast,
     gone: &BTreeSet<BackupId>,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    let mut references = References::default();
-    let suspended = read_expected(h, &mut references, gone).await?;
-    if suspended.is_some() {
-        return Ok(CollectionReport { suspended, ..CollectionReport::default() });
+    let (mut references, limits) = (References::default(), RunLimits::none());
+    if let Known::Suspended(why) = kept::read_expected(h, &mut references, gone, limits).await? {
+        return Ok(CollectionReport { suspended: Some(why), ..CollectionReport::default() });
     }
-    Ok(found(&unreferenced(&h.repository, |key| references.contains(key), now).await?))
+    let found = listing::list(&h.repository, 0, |key| references.contains(key), limits, now).await?;
+    Ok(of_candidates(&found.unreferenced))
 }
 
-/// Removes what no backup refers to.
+/// Removes what no backup refers to. A run whose time ends keeps how far it came, and the next run continues there.
 pub(super) async fn collect(
     h: &Holdfast,
     of: Of<'_>,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    let mut references = Kept::default();
-    let suspended = references.read(h, of).await?;
-    if suspended.is_some() {
-        return Ok(CollectionReport { suspended, ..CollectionReport::default() });
-    }
-    let candidates = unreferenced(of.repository(h), |key| references.contains(key), now).await?;
-    let mut report = found(&candidates);
-    if candidates.is_empty() || is_late(limits) {
-        return Ok(report);
-    }
-    let hold = match Box::pin(Hold::take(h, of, limits, now)).await? {
-        Held::Ours(hold) => hold,
-        Held::Busy(why) => {
-            report.skipped = Some(why);
-            return Ok(report);
+    let mut kept = Kept::resume(h, of).await?;
+    match kept.read(h, of, limits).await? {
+        Known::All => {}
+        Known::Suspended(why) => return Ok(CollectionReport { suspended: Some(why), ..CollectionReport::default() }),
+        Known::OutOfTime => {
+            kept.keep(h, of).await?;
+            return Ok(CollectionReport { unfinished: Some(READING.to_owned()), ..CollectionReport::default() });
         }
-    };
-    let removed = Box::pin(remove(h, of, &hold, &mut references, &candidates, now, &mut report)).await;
-    hold.release(h).await;
-    if let Err(error) = removed {
-        report.problems.push(format!("content objects: {error}; the next run goes on"));
+    }
+    let for_listing = RunLimits { deadline: limits.deadline.map(|deadline| deadline - FOR_REMOVAL) };
+    let found = listing::list(of.repository(h), kept.part, |key| kept.contains(key), for_listing, now).await?;
+    let mut report = of_candidates(&found.unreferenced);
+    let is_removed = found.unreferenced.is_empty()
+        || (!is_late(limits)
+            && take_and_remove(h, of, limits, &mut kept, &found.unreferenced, now, &mut report).await?);
+    let is_out_of_time = found.is_out_of_time || is_late(limits);
+    let is_whole = is_removed && found.next.is_none();
+    report.unfinished = (is_out_of_time && !is_whole).then(|| LISTING.to_owned());
+    // What was found and is there all the same is found again.
+    if is_removed {
+        kept.part = found.next.unwrap_or(0);
+    }
+    if is_whole {
+        kept.forget(h, of).await?;
+    } else if is_out_of_time || (is_removed && kept.is_continued) {
+        kept.keep(h, of).await?;
+    } else if is_removed {
+        kept.keep_part(h, of).await?;
     }
     Ok(report)
 }
 
-fn found(candidates: &[ObjectInfo]) -> CollectionReport {
+const READING: &str = "the time ended before every list of items was read: the next run continues";
+const LISTING: &str = "the time ended before every content object was listed: the next run continues";
+
+fn of_candidates(candidates: &[ObjectInfo]) -> CollectionReport {
     CollectionReport {
         unreferenced: candidates.len() as u64,
         unreferenced_bytes: candidates.iter().map(|object| object.size_bytes).sum(),
@@ -182,48 +152,56 @@ fn found(candidates: &[ObjectInfo]) -> CollectionReport {
     }
 }
 
-async fn unreferenced(
-    repository: &Repository,
-    is_referred_to: impl Fn(&ObjectKey) -> bool,
+/// Removes candidates under the lease, or the mark. Returns whether all were tried.
+async fn take_and_remove(
+    h: &Holdfast,
+    of: Of<'_>,
+    limits: RunLimits,
+    kept: &mut Kept,
+    candidates: &[ObjectInfo],
     now: Timestamp,
-) -> Result<Vec<ObjectInfo>, OperationError> {
-    let mut found = Vec::new();
-    for folder in [ObjectKey::OBJECTS, ObjectKey::DAGS] {
-        let mut objects = repository.store().list(folder);
-        while let Some(object) = objects.try_next().await? {
-            let is_old = now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
-            if is_old && !is_referred_to(&object.key) {
-                found.push(object);
-            }
-            if found.len() == MOST {
-                return Ok(found);
-            }
+    report: &mut CollectionReport,
+) -> Result<bool, OperationError> {
+    let hold = match Box::pin(Hold::take(h, of, limits, now)).await? {
+        Held::Ours(hold) => hold,
+        Held::Busy(why) => {
+            report.skipped = Some(why);
+            return Ok(false);
         }
-    }
-    Ok(found)
+    };
+    let removed = Box::pin(remove(h, of, &hold, kept, candidates, (limits, now), report)).await;
+    hold.release(h).await;
+    Ok(removed.unwrap_or_else(|error| {
+        report.problems.push(format!("content objects: {error}; the next run goes on"));
+        false
+    }))
 }
 
 async fn remove(
     h: &Holdfast,
     of: Of<'_>,
     hold: &Hold,
-    references: &mut Kept,
+    kept: &mut Kept,
     candidates: &[ObjectInfo],
-    now: Timestamp,
+    (limits, now): (RunLimits, Timestamp),
     report: &mut CollectionReport,
-) -> Result<(), OperationError> {
+) -> Result<bool, OperationError> {
     let repository = of.repository(h);
     // Committed, or lost, between the long look and the lease.
-    report.suspended = Box::pin(hold.guard(references.read(h, of))).await?;
-    if report.suspended.is_some() {
-        return Ok(());
+    match Box::pin(hold.guard(kept.read(h, of, limits))).await? {
+        Known::All => {}
+        Known::OutOfTime => return Ok(false),
+        Known::Suspended(why) => {
+            report.suspended = Some(why);
+            return Ok(false);
+        }
     }
     for batch in candidates.chunks(BATCH) {
-        if hold.is_over() {
+        if hold.is_over() || is_late(limits) {
             tracing::info!(left = report.unreferenced - report.deleted, "the rest is left to the next run");
-            return Ok(());
+            return Ok(false);
         }
-        let batch = batch.iter().filter(|object| !references.contains(&object.key));
+        let batch = batch.iter().filter(|object| !kept.contains(&object.key));
         let free = hold.guard(without_locked(repository, batch.cloned().collect(), now, report)).await?;
         let keys: Vec<ObjectKey> = free.iter().map(|object| object.key.clone()).collect();
         hold.confirm().await?;
@@ -233,7 +211,7 @@ async fn remove(
         }
         delete(repository, hold, free, report).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn without_locked(
