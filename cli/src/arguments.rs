@@ -6,7 +6,9 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use holdfast_domain::settings::StoreLocation;
 
 use crate::{
-    commands::{cancel, catalog, cleanup, completions, copy, decrypt, dump, key, policy, restore, run, show, verify},
+    commands::{
+        cancel, catalog, cleanup, completions, copy, decrypt, dump, key, lost, policy, restore, run, show, verify,
+    },
     failure::{EXIT_CODES, Exit, Failure},
     opening::Opening,
     output::Output,
@@ -70,6 +72,8 @@ pub(crate) enum Verb {
     Cancel(cancel::Arguments),
     /// Delete what the retention policies let go
     Cleanup(cleanup::Arguments),
+    /// Show backups whose manifest is missing, and accept their loss
+    Lost(lost::Arguments),
     /// Bring the catalogue of jobs back from the store
     Catalog(catalog::Arguments),
     /// Write all metadata into the store as one JSON object, and make a link to it

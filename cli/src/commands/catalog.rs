@@ -119,6 +119,13 @@ fn told(document: &Document<'_>) -> String {
             format!("  {}: its job stood, its items were missing{}", backup.backup_id, items(backup.items))
         }),
     );
+    lines.extend(report.returned.iter().map(|id| {
+        if report.dry_run {
+            format!("  {id} would be completed again: its manifest is back")
+        } else {
+            format!("  {id} is completed again: its manifest is back")
+        }
+    }));
     lines.extend(report.damaged.iter().map(|damaged| {
         let id = &damaged.backup_id;
         format!("  DAMAGED {id}: {}; look with `holdfast verify {id}`", damaged.problem)

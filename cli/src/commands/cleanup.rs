@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use holdfast_domain::{
-    RetentionVerdict, Timestamp,
+    BackupId, RetentionVerdict, Timestamp,
     settings::{Settings, StoreLocation},
 };
 use holdfast_operations::{
@@ -45,10 +45,14 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let plan = plan_retention(&holdfast, Trust::AsListed, Timestamp::now()).await?;
     if arguments.dry_run {
         let unreferenced = plan_collection(&holdfast, &plan, plan.at).await?;
-        let document = json!({ "dryRun": true, "plan": &plan, "unreferenced": unreferenced.unreferenced,
+        let mut document = json!({ "dryRun": true, "plan": &plan, "unreferenced": unreferenced.unreferenced,
             "unreferencedBytes": unreferenced.unreferenced_bytes });
+        if let Some(why) = &unreferenced.suspended {
+            document["collectionSuspended"] = json!(why);
+        }
         output.result(&document, || format!("{}{}", told(&plan, &session.settings), of_objects(&unreferenced)))?;
-        return Ok(Exit::Done);
+        let needs_attention = plan.needs_attention() || unreferenced.suspended.is_some();
+        return Ok(if needs_attention { Exit::Attention } else { Exit::Done });
     }
     if !arguments.yes {
         if !confirm::can_ask() {
@@ -58,13 +62,18 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         Output::question(&told(&plan, &session.settings));
         confirm::ask("Delete what goes, and every file that no backup refers to then?").await?;
     }
-    if let Some(swept) = swept(&holdfast).await? {
+    let is_suspended = plan.database.suspended.is_some() || plan.content.suspended.is_some();
+    if !is_suspended && let Some(swept) = swept(&holdfast).await? {
         say(&swept, output);
     }
     // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
     let report = Box::pin(retain(&holdfast, RunLimits::none(), Timestamp::now())).await?;
     output.result(&report, || done(&report))?;
-    Ok(if report.all_problems().next().is_none() { Exit::Done } else { Exit::Failed })
+    Ok(match report.all_problems().next() {
+        Some(_) => Exit::Failed,
+        None if report.needs_attention() => Exit::Attention,
+        None => Exit::Done,
+    })
 }
 
 /// What runs that died have left, where nothing else looks after it. In a bucket the functions do, and tell the alarms.
@@ -107,12 +116,16 @@ fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
             format!("because the stored policy cannot be read: {}", plan.policy.problem.as_deref().unwrap_or_default())
         }
     };
-    let heading = format!(
+    let mut heading = format!(
         "{name}: keeps {} and deletes {} ({}), {by}",
         text::count(plan.keep, "backup"),
         text::count(plan.delete, "backup"),
         text::size(plan.bytes)
     );
+    for line in attention(plan) {
+        heading.push('\n');
+        heading.push_str(&line);
+    }
     if plan.backups.is_empty() {
         return format!("{heading}\n");
     }
@@ -133,7 +146,22 @@ fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
     format!("{heading}\n{}", text::table(&COLUMNS, &rows))
 }
 
+/// What a person must decide, a line each.
+fn attention(plan: &TypePlan) -> Vec<String> {
+    let suspended = plan.suspended.iter().map(|why| format!("  suspended: {why}"));
+    let lost = plan.lost.iter().map(|id| lost_line(id));
+    let returned = plan.returned.iter().map(|id| format!("  {id}: its manifest is back, and a run completes it again"));
+    suspended.chain(lost).chain(returned).collect()
+}
+
+fn lost_line(id: &BackupId) -> String {
+    format!("  lost {id}: its manifest is missing. Restore it, or run `holdfast lost accept {id}`")
+}
+
 fn of_objects(unreferenced: &CollectionReport) -> String {
+    if let Some(why) = &unreferenced.suspended {
+        return format!("\n{why}");
+    }
     format!(
         "\n{} ({}) would be referred to by no backup then",
         text::count(unreferenced.unreferenced, "content object"),
@@ -147,12 +175,19 @@ fn done(report: &RetentionReport) -> String {
         lines.push(of_one(name, of_type));
         lines.extend(of_type.deleted.iter().map(|deleted| format!("  deleted {}", deleted.backup_id)));
         lines.extend(of_type.blocked.iter().map(|blocked| format!("  kept {}: {}", blocked.backup_id, blocked.lock)));
-        lines.extend(of_type.lost.iter().map(|lost| format!("  lost {lost}: its manifest is not in the store")));
+        lines.extend(of_type.suspended.iter().map(|why| format!("  suspended: {why}")));
+        lines.extend(of_type.lost.iter().map(lost_line));
+        lines.extend(
+            of_type.returned.iter().map(|id| format!("  {id}: its manifest is back, and it is completed again")),
+        );
     }
     let collection = &report.collection;
-    lines.push(match &collection.skipped {
-        Some(why) => format!("content objects are left to the next run: {why}"),
-        None => format!("content objects: {} deleted ({})", collection.deleted, text::size(collection.bytes_freed)),
+    lines.push(match (&collection.suspended, &collection.skipped) {
+        (Some(why), _) => why.clone(),
+        (None, Some(why)) => format!("content objects are left to the next run: {why}"),
+        (None, None) => {
+            format!("content objects: {} deleted ({})", collection.deleted, text::size(collection.bytes_freed))
+        }
     });
     lines.extend(report.all_problems().map(|problem| format!("failed: {problem}")));
     lines.join("\n")

@@ -16,6 +16,7 @@ mod items;
 pub(crate) mod key;
 mod kind;
 pub(crate) mod list;
+pub(crate) mod lost;
 pub(crate) mod policy;
 pub(crate) mod restore;
 mod restore_content;
@@ -80,6 +81,7 @@ async fn stoppable(verb: Verb, global: &Global, output: Output) -> Result<Exit, 
         Verb::Cancel(what) => cancel::run(&what, &session, output).await,
         Verb::Catalog(what) => catalog::run(&what, &session, output).await,
         Verb::Cleanup(what) => cleanup::run(&what, &session, output).await,
+        Verb::Lost(what) => lost::run(&what, &session, output).await,
         Verb::Export => export::run(&session, output).await,
         Verb::Policy(what) => policy::run(&what, &session, output).await,
         Verb::Decrypt(what) => decrypt::run(&what, &session, output).await,

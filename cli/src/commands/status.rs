@@ -57,6 +57,7 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
         None if source.enabled => "now: there was none yet".to_owned(),
         None => "never: it is switched off".to_owned(),
     };
+    let lost = source.lost_backups;
     let rates = &then.success_rate;
     let kept = &then.stored;
     let mut told = vec![
@@ -74,6 +75,9 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
         ("  takes", takes(&then.durations)),
         ("  stored", stored(kept.backups, kept.backup_bytes)),
     ];
+    if lost > 0 {
+        told.push(("  lost", format!("{}: see `holdfast lost list`", text::count(lost, "backup"))));
+    }
     match (kept.objects, kept.object_bytes) {
         (Some(0), _) => {}
         (Some(objects), Some(bytes)) => {

@@ -128,8 +128,13 @@ pub(crate) struct Job {
     verification: Option<JobVerification>,
     /// Its copy in the second store. It never changes `status`.
     copy: Option<copy::JobCopy>,
-    /// Why it failed.
+    /// Why it failed, or that it is lost.
     error: Option<JobFailure>,
+    /// When retention found that its manifest is missing.
+    #[schema(format = DateTime)]
+    lost_at: Option<String>,
+    /// The decision to delete it. A `deleted` job with the error `store-corrupt` and without this is lost.
+    deletion: Option<JobDeletion>,
     /// Said where nothing was wrong and something is worth knowing.
     message: Option<String>,
 }
@@ -248,6 +253,27 @@ pub(crate) struct JobFailure {
     hint: Option<String>,
 }
 
+/// The decision to delete a backup.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct JobDeletion {
+    /// The reason.
+    cause: DeletionCause,
+    /// The time of the decision.
+    #[schema(format = DateTime)]
+    decided_at: String,
+    /// The operator, if an operator decided.
+    by: Option<String>,
+}
+
+/// The reason for a deletion.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub(crate) enum DeletionCause {
+    Retention,
+    AcceptedLoss,
+}
+
 /// How things stand.
 #[derive(ToSchema)]
 pub(crate) struct Status {
@@ -292,6 +318,8 @@ pub(crate) struct SourceStatus {
     total_backups: u64,
     /// Jobs that failed.
     failed_backups: u64,
+    /// Backups whose manifest is missing though no deletion was decided.
+    lost_backups: u64,
     /// Hours since a backup was due; 0 where none is.
     hours_overdue: f64,
 }

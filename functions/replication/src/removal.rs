@@ -40,7 +40,13 @@ fn tell(function: &Function, report: &RemovedCopies) {
     for problem in report.all_problems() {
         tracing::error!(error = problem, "a step of retention in the second store failed; the others went on");
     }
-    if report.all_problems().next().is_some() {
+    if let Some(why) = &report.suspended {
+        tracing::error!(why, "retention in the second store is suspended");
+    }
+    if let Some(why) = &report.collection.suspended {
+        tracing::error!(why, "the collection of content objects in the second store is suspended");
+    }
+    if report.all_problems().next().is_some() || report.suspended.is_some() {
         failed(function);
     }
     if let Some(why) = &report.collection.skipped {

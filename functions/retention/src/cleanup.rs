@@ -56,6 +56,24 @@ fn log(report: &RetentionReport, by: Option<&str>) {
     for problem in report.all_problems() {
         tracing::error!(error = problem, "a step of retention failed; the others went on");
     }
+    for kind in RETAINED_TYPES {
+        let of_kind = report.of(kind);
+        if let Some(why) = &of_kind.suspended {
+            tracing::error!(%kind, why, "retention is suspended");
+        }
+        for id in &of_kind.lost {
+            tracing::error!(backupId = %id, "a backup is lost: its manifest is missing. See `holdfast lost list`");
+        }
+        for id in &of_kind.returned {
+            tracing::info!(backupId = %id, "a lost backup is completed again");
+        }
+    }
+    if let Some(why) = &report.collection.suspended {
+        tracing::error!(why, "the collection of content objects is suspended");
+    }
+    for step in report.unfinished.iter().chain(&report.collection.unfinished) {
+        tracing::warn!(step, "the time ended a step of retention; the next run continues it");
+    }
     if let Some(why) = &report.collection.skipped {
         tracing::info!(why, "content objects are left to the next run");
     }

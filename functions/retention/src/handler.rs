@@ -2,7 +2,7 @@
 
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
-use holdfast_operations::{HandOn, Measured, OperationError, SweepReport, sweep};
+use holdfast_operations::{HandOn, Measured, OperationError, RunLimits, SweepReport, sweep_within};
 use serde_json::{Value, json};
 
 use crate::cleanup;
@@ -19,13 +19,13 @@ pub(crate) async fn handle(
             Ok(cleanup::run(function, schedule.as_deref(), deadline).await?)
         }
         Event::CleanupRequested { by } => Ok(cleanup::run(function, by.as_deref(), deadline).await?),
-        Event::Tick { .. } => sweep_once(function).await,
+        Event::Tick { .. } => sweep_once(function, deadline).await,
         _ => Err(EventFault::Malformed("a request is not for this function".to_owned()).into()),
     }
 }
 
-async fn sweep_once(function: &Function) -> Result<Value, InvocationError> {
-    let report = run(function).await.inspect_err(|error| {
+async fn sweep_once(function: &Function, deadline: Timestamp) -> Result<Value, InvocationError> {
+    let report = run(function, deadline).await.inspect_err(|error| {
         if matches!(error, OperationError::Config(_)) {
             function.metrics().emit(BackupType::Database, &[(Metric::BackupFailure, 1.0)]);
         }
@@ -37,10 +37,12 @@ async fn sweep_once(function: &Function) -> Result<Value, InvocationError> {
     Ok(json!(report))
 }
 
-async fn run(function: &Function) -> Result<SweepReport, OperationError> {
+async fn run(function: &Function, deadline: Timestamp) -> Result<SweepReport, OperationError> {
+    let limits = RunLimits { deadline: Some(deadline) };
     let queue = function.queue().await?;
     // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
-    let mut report = Box::pin(sweep(function.holdfast().await?, Some(&queue), Timestamp::now())).await?;
+    let holdfast = function.holdfast().await?;
+    let mut report = Box::pin(sweep_within(holdfast, Some(&queue), limits, Timestamp::now())).await?;
     for HandOn { backup_id, step } in &report.hand_on {
         if let Err(error) = function.hand_on(backup_id, *step).await {
             report.problems.push(format!("job {backup_id}: {error}"));
@@ -111,6 +113,9 @@ fn log(report: &SweepReport) {
     each(&report.not_started, "nobody took the backup over, and it was settled as not started");
     for problem in &report.problems {
         tracing::error!(error = problem, "a step of the sweep failed; the others went on");
+    }
+    for step in &report.unfinished {
+        tracing::warn!(step, "the time ended a step of the sweep; the next sweep continues it");
     }
     tracing::info!(
         leasesFreed = report.leases_freed,

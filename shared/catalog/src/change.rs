@@ -1,7 +1,8 @@
 //! What a change of state writes beside the state.
 
 use holdfast_domain::{
-    Consistency, EngineInfo, ItemCounts, JobFailure, NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp,
+    Consistency, EngineInfo, ItemCounts, JobDeletion, JobFailure, NamespaceCount, ObjectKey, Progress, Sha256Digest,
+    Timestamp,
 };
 use serde::Serialize;
 
@@ -57,6 +58,12 @@ pub struct JobChange {
     /// Why it failed. A change to `completed` clears it, whatever is given here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<JobFailure>,
+    /// When its manifest was found missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_at: Option<Timestamp>,
+    /// The decision to delete it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<JobDeletion>,
     /// Said where nothing was wrong and something is worth knowing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -5,12 +5,14 @@
 
 mod catalog;
 mod change;
+mod collecting;
 mod copying;
 mod count;
 mod error;
 mod item;
 mod job;
 mod lease;
+mod lost;
 mod object;
 mod policies;
 mod rebuilding;
@@ -26,12 +28,14 @@ mod work;
 
 pub use catalog::{COLLECTIONS, Catalog, CatalogLocation, DEFAULT_DATABASE};
 pub use change::JobChange;
+pub use collecting::CollectingProgress;
 pub use copying::{CopiedPart, CopyClaim, CopyUpload, CopyWork, Copying, Uncopied};
 pub use count::{JobCount, JobCounts, VerificationCount};
 pub use error::CatalogError;
 pub use item::{AddedItem, FoundItem, Kept, MAX_ADDED, Settled};
 pub use job::JobFilter;
 pub use lease::{Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason, Slot, Source, UNKNOWN_HOLDER_GRACE};
+pub use lost::ExpectedBackup;
 pub use object::{HeldSource, HoldSource, SourceId, source_id};
 pub use policies::StoredPolicy;
 pub use standing::JobStanding;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use holdfast_domain::{
-    BackupId, FailureCode, JobFailure, JobStatus, JobVerification, VerificationLevel, VerificationStatus,
+    BackupId, FailureCode, JobDeletion, JobFailure, JobStatus, JobVerification, VerificationLevel, VerificationStatus,
 };
 use serde::Deserialize;
 
@@ -23,6 +23,8 @@ pub struct JobStanding {
     pub status: JobStatus,
     /// The kind of failure that its row tells.
     pub error: Option<FailureCode>,
+    /// Whether its manifest is missing and no deletion was decided; see [`holdfast_domain::Job::is_lost`].
+    pub is_lost: bool,
     /// Whether a verification failed, and no later one that went as deep has passed.
     pub verification_failed: bool,
     /// Whether its row says that nothing is in it: no document, or no content item.
@@ -46,6 +48,7 @@ struct Row {
     id: BackupId,
     status: JobStatus,
     error: Option<JobFailure>,
+    deletion: Option<JobDeletion>,
     verification: Option<JobVerification>,
     namespaces: Option<Vec<Namespace>>,
     items: Option<Items>,
@@ -64,7 +67,7 @@ impl Catalog {
         let among: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
         let collection = self.collection(JOBS);
         let find = collection.find(doc! { "_id": { "$in": among.clone() } }).projection(doc! {
-            "status": 1, "error": 1, "verification": 1, "namespaces.documents": 1, "items.expected": 1,
+            "status": 1, "error": 1, "deletion": 1, "verification": 1, "namespaces.documents": 1, "items.expected": 1,
         });
         let rows: Vec<Document> = call("read jobs", async { find.await?.try_collect().await }).await?;
         let verified = self.deepest_failures(among).await?;
@@ -108,5 +111,8 @@ fn standing(row: Row, verified: &BTreeMap<BackupId, Option<VerificationLevel>>) 
     };
     let no_documents = row.namespaces.is_some_and(|held| held.iter().all(|namespace| namespace.documents == 0));
     let is_empty = no_documents || row.items.is_some_and(|items| items.expected == 0);
-    JobStanding { status: row.status, error: row.error.map(|error| error.code), verification_failed, is_empty }
+    let error = row.error.map(|error| error.code);
+    let is_corrupt = error == Some(FailureCode::StoreCorrupt);
+    let is_lost = row.status == JobStatus::Deleted && row.deletion.is_none() && is_corrupt;
+    JobStanding { status: row.status, error, is_lost, verification_failed, is_empty }
 }

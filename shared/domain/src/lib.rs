@@ -2,6 +2,7 @@
 
 mod content;
 mod copy;
+mod deletion;
 mod digest;
 mod drill;
 mod id;
@@ -17,6 +18,7 @@ mod status;
 
 pub use content::{ContentWordError, ItemFailureCode, StorageType, Validator, Verified};
 pub use copy::{CopyStatus, JobCopy};
+pub use deletion::{DeletionCause, JobDeletion};
 pub use digest::{HexError, Sha256Digest};
 pub use drill::DrilledCollection;
 pub use id::{BackupId, BackupType, IdError, RepositoryId};

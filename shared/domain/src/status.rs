@@ -22,7 +22,7 @@ pub enum JobStatus {
     Failed,
     /// An operator stopped it.
     Cancelled,
-    /// Its objects are gone by retention; the row stays.
+    /// It is no backup any more: a deletion was decided, or its manifest is lost. `deletion` tells which. The row stays.
     Deleted,
 }
 

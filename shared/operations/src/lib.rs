@@ -21,9 +21,11 @@ mod full;
 mod guide;
 mod here;
 mod lease;
+mod lost;
 mod measure;
 mod observer;
 mod preflight;
+mod presence;
 mod rebuild;
 mod repository;
 mod restore;
@@ -68,6 +70,7 @@ pub use self::{
     export::{Export, ExportLink, export_metadata},
     full::{FullTrigger, trigger_full},
     here::back_up_content_here,
+    lost::{LostBackup, LostBackups, ManifestPresence, accept_loss, expect_lost, lost_backups},
     measure::{Measured, Stored},
     observer::{Observer, Silent},
     preflight::Preflight,
@@ -92,7 +95,7 @@ pub use self::{
         DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, SchedulerStatus, SourceStatus,
         Statistics, Status, StatusOverview, SuccessRate, SuccessRates, TypeStatistics, VerificationStatistics, status,
     },
-    sweep::{SweepReport, sweep},
+    sweep::{SweepReport, sweep, sweep_within},
     trigger::{abandon, record_misconfigured, trigger},
     verify::{
         DueReport, Verification, VerifyOutcome, compare_with_job, drill, expect_level, expect_verifiable, is_small,

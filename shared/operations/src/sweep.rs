@@ -12,11 +12,12 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::{
-    Holdfast, OperationError,
+    Holdfast, OperationError, RunLimits,
     content::{HandOn, queue::DownloadQueue},
     full,
     lease::{NOT_STARTED_AFTER, is_dead},
     measure::{Measured, measure},
+    retain::is_late,
     settle, trigger,
 };
 
@@ -59,6 +60,8 @@ pub struct SweepReport {
     pub database_measured: Option<Measured>,
     /// The same of content backups.
     pub content_measured: Option<Measured>,
+    /// Steps that the time ended before their end. The next sweep continues them.
+    pub unfinished: Vec<String>,
     /// Steps that failed.
     pub problems: Vec<String>,
 }
@@ -73,7 +76,7 @@ impl SweepReport {
     }
 }
 
-/// Sweeps once. Without a queue no message is sent again.
+/// Sweeps once, with no limit of time. Without a queue no message is sent again.
 ///
 /// # Errors
 /// Only where nothing at all could be looked at; a step that fails is told in the report.
@@ -82,12 +85,25 @@ pub async fn sweep(
     queue: Option<&dyn DownloadQueue>,
     now: Timestamp,
 ) -> Result<SweepReport, OperationError> {
+    sweep_within(h, queue, RunLimits::none(), now).await
+}
+
+/// The same in a function's time. Steps that the time ends are named in the report, and the next sweep continues them.
+///
+/// # Errors
+/// As [`sweep`].
+pub async fn sweep_within(
+    h: &Holdfast,
+    queue: Option<&dyn DownloadQueue>,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<SweepReport, OperationError> {
     let mut report = SweepReport::default();
     tell_overdue(h, now, &mut report).await?;
     if let Err(error) = settle_dead_jobs(h, now, &mut report).await {
         report.problems.push(format!("stale jobs: {error}"));
     }
-    if let Err(error) = content::look_after(h, queue, now, &mut report).await {
+    if let Err(error) = content::look_after(h, queue, limits, now, &mut report).await {
         report.problems.push(format!("content backups: {error}"));
     }
     if let Err(error) = settle_late_manifests(h, &mut report).await {
@@ -99,13 +115,13 @@ pub async fn sweep(
     if let Err(error) = free_orphan_leases(h, now, &mut report).await {
         report.problems.push(format!("leases: {error}"));
     }
-    if let Err(error) = abort_orphan_uploads(h, now, &mut report).await {
+    if let Err(error) = abort_orphan_uploads(h, limits, now, &mut report).await {
         report.problems.push(format!("unfinished uploads: {error}"));
     }
-    if let Err(error) = content::remove_incoming(h, now, &mut report).await {
+    if let Err(error) = content::remove_incoming(h, limits, now, &mut report).await {
         report.problems.push(format!("files on their way: {error}"));
     }
-    if let Err(error) = orphans::remove(h, now, &mut report).await {
+    if let Err(error) = orphans::remove(h, limits, now, &mut report).await {
         report.problems.push(format!("objects without a manifest: {error}"));
     }
     if let Err(error) = measure_stored(h, &mut report).await {
@@ -245,11 +261,20 @@ pub(crate) async fn free_orphan_leases(
     Ok(())
 }
 
-async fn abort_orphan_uploads(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+async fn abort_orphan_uploads(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
     let store = h.repository.store();
     let mut uploads = store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Database)).await?;
     uploads.extend(store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Content)).await?);
     for upload in uploads {
+        if is_late(limits) {
+            report.unfinished.push("unfinished uploads".to_owned());
+            return Ok(());
+        }
         let aborted = async {
             let orphan = is_orphan(h, &upload, now).await?;
             if orphan {

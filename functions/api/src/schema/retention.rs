@@ -4,10 +4,14 @@ use utoipa::ToSchema;
 
 /// What a run of retention decides, backup by backup.
 #[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct RetentionPlan {
     /// For which moment.
     #[schema(format = DateTime)]
     at: String,
+    /// Why a run collects no content object: expected manifests are missing.
+    #[schema(required = false)]
+    collection_suspended: Option<String>,
     /// Database backups.
     database: TypePlan,
     /// Content backups.
@@ -30,6 +34,13 @@ pub(crate) struct TypePlan {
     keep: u64,
     /// Bytes of those that go.
     bytes: u64,
+    /// Backups whose manifest is missing though no deletion was decided. Nothing of them is deleted.
+    lost: Vec<String>,
+    /// Lost backups whose manifest is back: a run completes them again.
+    returned: Vec<String>,
+    /// Why a run changes nothing: the store holds fewer than half of the completed backups of the catalogue.
+    #[schema(required = false)]
+    suspended: Option<String>,
     /// Every backup, newest first.
     backups: Vec<PlannedBackup>,
 }

@@ -86,20 +86,33 @@ impl Catalog {
     /// # Errors
     /// Those of the server: then some may be left.
     pub async fn delete_items(&self, backup: &BackupId) -> Result<u64, CatalogError> {
+        self.delete_items_while(backup, || true).await
+    }
+
+    /// The same, as long as there is time for another page. The next call removes the rest.
+    ///
+    /// # Errors
+    /// As [`Catalog::delete_items`].
+    pub async fn delete_items_while(
+        &self,
+        backup: &BackupId,
+        has_time: impl Fn() -> bool,
+    ) -> Result<u64, CatalogError> {
         const PAGE: i64 = 5_000;
         let collection = self.collection(ITEMS);
         let mut deleted = 0;
-        loop {
+        while has_time() {
             // The end of a page is looked for, so that no delete takes longer than a call may.
             let all = doc! { "_id": key::range(backup, None) };
             let find = collection.find(all.clone()).sort(doc! { "_id": 1 }).projection(doc! { "_id": 1 });
             let find = find.limit(PAGE);
             let page: Vec<Document> = call("list items", async { find.await?.try_collect().await }).await?;
-            let Some(last) = page.last().and_then(|row| row.get_str("_id").ok()) else { return Ok(deleted) };
+            let Some(last) = page.last().and_then(|row| row.get_str("_id").ok()) else { break };
             let start = key::row_id(backup, "");
             let up_to = doc! { "_id": { "$gte": start, "$lte": last } };
             deleted += call("delete items", collection.delete_many(up_to)).await?.deleted_count;
         }
+        Ok(deleted)
     }
 
     async fn page(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<ItemRecord>, CatalogError> {

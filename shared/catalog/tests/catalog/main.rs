@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod collecting;
 mod connection;
 mod copies;
 mod harness;
@@ -9,6 +10,7 @@ mod item_races;
 mod items;
 mod jobs;
 mod leases;
+mod lost;
 mod objects;
 mod odd_items;
 mod orphans;

@@ -33,8 +33,13 @@ async fn what_is_known_is_told_and_what_is_not_is_missing() {
         let (known, unknown) = (fixture.pending(1).await, id(BackupType::Database, 2));
         fixture.catalog.transition(&known, JobStatus::Failed, JobChange::default(), None).await.unwrap();
         let standings = fixture.catalog.standings(&[known.clone(), unknown]).await.unwrap();
-        let expected =
-            JobStanding { status: JobStatus::Failed, error: None, verification_failed: false, is_empty: false };
+        let expected = JobStanding {
+            status: JobStatus::Failed,
+            error: None,
+            is_lost: false,
+            verification_failed: false,
+            is_empty: false,
+        };
         assert_eq!(standings.into_iter().collect::<Vec<_>>(), [(known, Ok(expected))]);
     })
     .await;

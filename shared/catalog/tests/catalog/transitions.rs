@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use bson::doc;
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
-    BackupType, Consistency, EngineInfo, FailureCode, ItemCounts, Job, JobStatus, NamespaceCount, ObjectKey, Progress,
-    Sha256Digest,
+    BackupType, Consistency, EngineInfo, FailureCode, ItemCounts, Job, JobDeletion, JobStatus, NamespaceCount,
+    ObjectKey, Progress, Sha256Digest,
 };
 use proptest::{
     prelude::*,
@@ -115,6 +115,8 @@ fn everything() -> JobChange {
         items: Some(ItemCounts { expected: 11, done: 12, unchanged: 13, failed: 14, bytes: 15, per_minute: Some(16) }),
         progress: Some(Progress { bytes_read: 8, bytes_expected: 9, bytes_stored: 10 }),
         error: Some(failure(FailureCode::Deadline)),
+        lost_at: Some(at(17)),
+        deletion: Some(JobDeletion::by_retention(at(18))),
         message: Some("so".to_owned()),
     }
 }
@@ -142,6 +144,8 @@ async fn every_field_of_a_change_is_written_and_none_is_lost_by_the_next() {
             items: change.items,
             progress: change.progress,
             error: change.error.clone(),
+            lost_at: change.lost_at,
+            deletion: change.deletion.clone(),
             message: change.message.clone(),
             ..job(BackupType::Database, 1)
         };

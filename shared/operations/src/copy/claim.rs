@@ -90,9 +90,10 @@ impl Claim {
         self.has_row
     }
 
-    /// Whether its job is deleted: a backup that is gone without that was lost.
+    /// Whether its deletion was decided: a backup that is gone without that is lost.
     pub(super) async fn is_deleted(&self) -> Result<bool, CatalogError> {
-        Ok(self.catalog.get(&self.backup_id).await?.status == JobStatus::Deleted)
+        let job = self.catalog.get(&self.backup_id).await?;
+        Ok(job.status == JobStatus::Deleted && !job.is_lost())
     }
 
     /// Does the work, and beats beside it.
@@ -128,8 +129,12 @@ impl Claim {
         if is_ours {
             return Ok(None);
         }
-        let status = self.catalog.get(&self.backup_id).await?.status;
-        Ok(Some(if status == JobStatus::Deleted { Ended::Gone } else { Ended::Elsewhere }))
+        let job = self.catalog.get(&self.backup_id).await?;
+        Ok(Some(match job.status {
+            JobStatus::Deleted if job.is_lost() => Ended::Run(Ok(Copied::Gone)),
+            JobStatus::Deleted => Ended::Gone,
+            _ => Ended::Elsewhere,
+        }))
     }
 
     pub(super) async fn complete(&self, report: &CopyReport) -> Result<(), OperationError> {

@@ -82,6 +82,9 @@ pub async fn copy_backup(
     let claim = match Claim::take(h, second, id).await? {
         Begun::Ours(claim) => claim,
         Begun::Busy(why) => return Ok(CopyStep::Busy(why)),
+        Begun::NotCompleted(JobStatus::Deleted) if h.catalog.get(id).await?.is_lost() => {
+            return Err(OperationError::corrupt(id, LOST));
+        }
         Begun::NotCompleted(JobStatus::Deleted) => return Ok(CopyStep::Gone),
         Begun::NotCompleted(status) => {
             return Err(OperationError::Invalid(format!("backup {id} is {status}: there is nothing to copy yet")));

@@ -3,7 +3,7 @@
 //! deleted, has nothing but its copy.
 
 use holdfast_catalog::JobStanding;
-use holdfast_domain::{BackupId, BackupType, FailureCode, JobStatus, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::UnfinishedUpload;
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{CopyFault, claim::DEAD_AFTER};
 use crate::{
     BlockedBackup, CollectionReport, DeletedBackup, Holdfast, OperationError, RETAINED_TYPES, Repository, RunLimits,
-    retain::{Deletion, Folder, collect_copies, delete_copy, folders, is_late},
+    retain::{Deletion, Folder, collect_copies, delete_copy, folders, is_late, wrong_first_store},
 };
 
 /// An upload that no copy goes on with is left alone for this long.
@@ -37,6 +37,9 @@ pub struct RemovedCopies {
     pub uploads_aborted: u64,
     /// Content objects that no backup refers to, in either store.
     pub collection: CollectionReport,
+    /// Why nothing was changed: the first store holds fewer than half of the completed backups of the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
     /// Steps that failed.
     pub problems: Vec<String>,
 }
@@ -66,8 +69,29 @@ pub async fn remove_copies(
     if !expect_ours(h, second).await? {
         return Ok(report);
     }
+    match wrong_first_store(h).await {
+        Ok(None) => delete_and_collect(h, second, limits, now, &mut report).await,
+        Ok(suspended @ Some(_)) => {
+            report.suspended = suspended;
+            return Ok(report);
+        }
+        Err(error) => report.problems.push(format!("the first store: {error}")),
+    }
+    if let Err(error) = abort_uploads(h, second, limits, now, &mut report).await {
+        report.problems.push(format!("unfinished uploads: {error}"));
+    }
+    Ok(report)
+}
+
+async fn delete_and_collect(
+    h: &Holdfast,
+    second: &Repository,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut RemovedCopies,
+) {
     for kind in RETAINED_TYPES {
-        if let Err(error) = of_type(h, second, kind, limits, now, &mut report).await {
+        if let Err(error) = of_type(h, second, kind, limits, now, report).await {
             report.problems.push(format!("copies of {kind} backups: {error}"));
         }
     }
@@ -75,10 +99,6 @@ pub async fn remove_copies(
         Ok(collection) => report.collection = collection,
         Err(error) => report.problems.push(format!("content objects were not looked through: {error}")),
     }
-    if let Err(error) = abort_uploads(h, second, now, &mut report).await {
-        report.problems.push(format!("unfinished uploads: {error}"));
-    }
-    Ok(report)
 }
 
 /// That it is a copy of this repository; `false` where nothing was ever copied there.
@@ -136,7 +156,7 @@ async fn one(
     now: Timestamp,
     report: &mut RemovedCopies,
 ) -> Result<(), OperationError> {
-    if standing.status == JobStatus::Deleted && standing.error == Some(FailureCode::StoreCorrupt) {
+    if standing.is_lost {
         report.last.push(id.clone());
     } else if standing.status == JobStatus::Deleted && is_gone(h, id).await? && !is_at_work(h, id).await? {
         match delete_copy(h, second, id, now).await? {
@@ -173,6 +193,7 @@ async fn is_at_work(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError>
 async fn abort_uploads(
     h: &Holdfast,
     second: &Repository,
+    limits: RunLimits,
     now: Timestamp,
     report: &mut RemovedCopies,
 ) -> Result<(), OperationError> {
@@ -188,6 +209,10 @@ async fn abort_uploads(
     for upload in uploads {
         if now.duration_since(upload.initiated_at) <= UPLOAD_LASTS || is_gone_on_with(&upload) {
             continue;
+        }
+        if is_late(limits) {
+            report.problems.push("the function's time ran out before all unfinished uploads were aborted".to_owned());
+            return Ok(());
         }
         match store.abort_upload(&upload.key, &upload.upload_id).await {
             Ok(()) => {

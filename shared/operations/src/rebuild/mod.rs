@@ -23,7 +23,12 @@ use holdfast_storage::StoreError;
 
 use self::content::Filled;
 pub use self::report::{DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause};
-use crate::{Holdfast, OperationError, RepositoryError, content::stored::StoredContent};
+use crate::{
+    Holdfast, OperationError, RepositoryError,
+    content::stored::StoredContent,
+    lost::{self, Return},
+    presence::missing_artifacts,
+};
 
 /// Backups that the catalogue is asked about in one call.
 const PAGE: usize = 100;
@@ -116,6 +121,7 @@ impl<'a> Rebuild<'a> {
     ) -> Result<(), OperationError> {
         match standing {
             None => self.add(id).await,
+            Some(Ok(JobStanding { is_lost: true, .. })) => self.returned(id).await,
             Some(Ok(JobStanding { status, .. })) => {
                 self.report.stood += 1;
                 if status == JobStatus::Completed && id.backup_type() == BackupType::Content {
@@ -134,7 +140,7 @@ impl<'a> Rebuild<'a> {
     async fn add(&mut self, id: &BackupId) -> Result<(), OperationError> {
         let Some((manifest, mut job)) = self.believed(id).await? else { return Ok(()) };
         let mut filled = Filled::default();
-        if let Some(problem) = self.missing_artifacts(&manifest).await? {
+        if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
             self.damaged(&mut job, VerificationLevel::Exists, problem);
         } else if manifest.content.is_some() {
             filled = self.fill(manifest).await?;
@@ -159,6 +165,27 @@ impl<'a> Rebuild<'a> {
         self.report.added.push(RebuiltBackup { backup_id: id.clone(), items: filled.items });
         if job.parent_id.is_some() {
             self.parts.push(job);
+        }
+        Ok(())
+    }
+
+    /// A lost backup whose manifest is back.
+    async fn returned(&mut self, id: &BackupId) -> Result<(), OperationError> {
+        self.report.stood += 1;
+        if self.believed(id).await?.is_none() {
+            return Ok(());
+        }
+        if self.mode == Mode::Plan {
+            self.report.returned.push(id.clone());
+            return Ok(());
+        }
+        match lost::bring_back(self.h, id).await? {
+            Return::Completed => self.report.returned.push(id.clone()),
+            Return::Damaged(problem) => self.report.damaged.push(DamagedBackup { backup_id: id.clone(), problem }),
+            Return::Nothing => return Ok(()),
+        }
+        if id.backup_type() == BackupType::Content {
+            self.fill_up(id).await?;
         }
         Ok(())
     }
@@ -223,20 +250,6 @@ impl<'a> Rebuild<'a> {
             _ => return Ok(()),
         };
         Err(OperationError::corrupt(id, problem))
-    }
-
-    async fn missing_artifacts(&self, manifest: &Manifest) -> Result<Option<String>, OperationError> {
-        let mut problems = Vec::new();
-        for artifact in &manifest.artifacts {
-            let (key, size) = (&artifact.key, artifact.size);
-            match self.h.repository.store().head(key).await {
-                Ok(found) if found.size_bytes == size => {}
-                Ok(found) => problems.push(format!("{key} has {} bytes, {size} were stored", found.size_bytes)),
-                Err(error) if error.is_not_found() => problems.push(format!("{key} is missing")),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok((!problems.is_empty()).then(|| problems.join("; ")))
     }
 
     async fn fill(&mut self, manifest: Manifest) -> Result<Filled, OperationError> {

@@ -24,6 +24,8 @@ pub struct RebuildReport {
     pub added: Vec<RebuiltBackup>,
     /// Backups in the bucket whose job stood, wherever it stands, and was not changed.
     pub stood: u64,
+    /// Those of them that were lost, and are completed again because their manifest is back.
+    pub returned: Vec<BackupId>,
     /// Those of them that lacked rows of items.
     pub filled_up: Vec<RebuiltBackup>,
     /// Rows of items added.

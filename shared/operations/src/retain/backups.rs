@@ -3,52 +3,69 @@
 //! Each deletion is decided anew, by what the policy and the catalogue say right before it: a verification that failed
 //! meanwhile, a policy that changed, or another run that is at it too, count.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
-use holdfast_catalog::{CatalogError, JobChange, JobFilter};
-use holdfast_domain::{
-    BackupId, BackupType, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionVerdict, Timestamp,
-};
-use holdfast_storage::StoreError;
+use holdfast_domain::{BackupId, BackupType, JobStatus, RetentionVerdict, Timestamp};
 use jiff::SignedDuration;
 
 use super::{
+    Taken,
     delete::{self, Deletion},
-    inventory::{self, Inventory, Trust},
+    expected::Expected,
+    inventory::Inventory,
     plan::{self, PlannedBackup, TypePlan},
     report::{BlockedBackup, DeletedBackup, TypeReport},
 };
-use crate::{Holdfast, OperationError, RunLimits};
+use crate::{
+    Holdfast, OperationError, RunLimits,
+    lost::{self, Return},
+};
+
+const OUT_OF_TIME: &str = "the function's time ran out before all that has to go was deleted";
 
 /// Before the function's end, for the deletion that is begun and for the report.
 const TIME_FOR_ONE: SignedDuration = SignedDuration::from_secs(40);
 
-/// Deletes what the policy lets go, and tells what is left.
+/// Deletes the backups that the policy lets expire, and counts those that are left.
 pub(super) async fn retain(
     h: &Holdfast,
-    kind: BackupType,
+    Taken { mut inventory, expected }: Taken,
     limits: RunLimits,
     now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
-    let mut inventory = inventory::take(h, kind, Trust::Authenticated).await?;
-    finish_killed_deletions(h, &inventory, now, report).await?;
-    let mut settled = BTreeSet::new();
+    let mut settled = settle_lost(h, &expected, limits, now, report).await;
+    finish_killed_deletions(h, &inventory, limits, now, report).await?;
     let plan = loop {
         let plan = plan::of_type(h, &inventory, now).await?;
         let next = plan.deletions().rev().find(|backup| !settled.contains(&backup.decision.backup_id)).cloned();
         let Some(next) = next else { break plan };
         if is_late(limits) {
-            report.problems.push("the function's time ran out before all that has to go was deleted".to_owned());
+            report.problems.push(OUT_OF_TIME.to_owned());
             break plan;
         }
         settled.insert(next.decision.backup_id.clone());
-        delete_one(h, &mut inventory, next, now, report).await;
+        delete_one(h, &mut inventory, next, (limits, now), report).await;
     };
     count(&plan, report);
     report.problems.extend(plan.policy.problem.clone());
-    look_for_lost(h, &inventory, report).await?;
-    report.too_few = too_few(h, kind, &plan).await?;
+    report.too_few = too_few(h, inventory.kind, &plan).await?;
+    Ok(())
+}
+
+/// Counts the backups of a type that may not be changed, and names those whose manifest is missing.
+pub(super) async fn leave(
+    h: &Holdfast,
+    Taken { inventory, expected }: Taken,
+    suspended: String,
+    now: Timestamp,
+    report: &mut TypeReport,
+) -> Result<(), OperationError> {
+    report.suspended = Some(suspended);
+    report.lost = expected.unresolved().cloned().collect();
+    let plan = plan::of_type(h, &inventory, now).await?;
+    count(&plan, report);
+    report.past_limits = 0;
     Ok(())
 }
 
@@ -61,12 +78,12 @@ async fn delete_one(
     h: &Holdfast,
     inventory: &mut Inventory,
     backup: PlannedBackup,
-    now: Timestamp,
+    (limits, now): (RunLimits, Timestamp),
     report: &mut TypeReport,
 ) {
     let PlannedBackup { decision, size } = backup;
     let backup_id = decision.backup_id;
-    match delete::backup(h, &backup_id, now).await {
+    match delete::backup(h, &backup_id, limits, now).await {
         Ok(Deletion::Deleted) => {
             let why: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
             tracing::info!(backupId = %backup_id, bytes = size, why = why.join("; "), "a backup was deleted by retention");
@@ -85,20 +102,26 @@ async fn delete_one(
     }
 }
 
-/// A run that died after the manifest of a backup was gone left its other objects behind.
+/// Deletes the rest of backups whose deletion was decided and whose manifest is gone: a run was killed, or an operator
+/// accepted a loss. The folder of a lost backup stays as it is.
 async fn finish_killed_deletions(
     h: &Holdfast,
     inventory: &Inventory,
+    limits: RunLimits,
     now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
     let ids: Vec<BackupId> = inventory.without_manifest.keys().cloned().collect();
     for page in ids.chunks(1000) {
         for (id, job) in h.catalog.standings(page).await? {
-            if !matches!(job, Ok(job) if job.status == JobStatus::Deleted) {
+            if !matches!(job, Ok(job) if job.status == JobStatus::Deleted && !job.is_lost) {
                 continue;
             }
-            match delete::leftovers(h, &id, now).await {
+            if is_late(limits) {
+                report.problems.push(OUT_OF_TIME.to_owned());
+                return Ok(());
+            }
+            match delete::leftovers(h, &id, limits, now).await {
                 Ok(Deletion::Deleted) => {
                     report.leftovers += inventory.without_manifest.get(&id).copied().unwrap_or_default();
                 }
@@ -119,72 +142,46 @@ fn count(plan: &TypePlan, report: &mut TypeReport) {
     report.past_limits = past.count() as u64;
 }
 
-/// Completed jobs whose manifest is not in the store. The manifest is right, so they are backups no more; that it was not
-/// retention is said in the row. Where the store holds no backup at all that this catalogue knows, the two do not belong
-/// together, and nothing is changed.
-async fn look_for_lost(h: &Holdfast, inventory: &Inventory, report: &mut TypeReport) -> Result<(), OperationError> {
-    const PAGE: u32 = 500;
-    let filter = JobFilter { backup_type: Some(inventory.kind), status: Some(JobStatus::Completed) };
-    let (mut absent, mut belongs, mut page) = (Vec::new(), false, 1);
-    loop {
-        let (jobs, _) = h.catalog.list(filter, page, PAGE).await?;
-        let is_last = jobs.len() < PAGE as usize;
-        for job in jobs {
-            if inventory.backups.contains_key(&job.backup_id) {
-                belongs = true;
-            } else {
-                absent.push(job.backup_id);
+/// Records which backups are lost, and completes those whose manifest is back. A backup that came back in this run is
+/// not deleted in it: the plan that an operator saw did not say so. Returns these.
+async fn settle_lost(
+    h: &Holdfast,
+    expected: &Expected,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut TypeReport,
+) -> BTreeSet<BackupId> {
+    let mut back = BTreeSet::new();
+    for id in &expected.missing {
+        match lost::mark(h, id, now).await {
+            Ok(true) => report.lost.push(id.clone()),
+            Ok(false) => {}
+            Err(error) => report.problems.push(format!("lost backup {id}: {error}")),
+        }
+    }
+    report.lost.extend(expected.lost.iter().cloned());
+    for id in &expected.returned {
+        if is_late(limits) {
+            report.lost.push(id.clone());
+            continue;
+        }
+        match lost::bring_back(h, id).await {
+            Ok(Return::Completed) => {
+                back.insert(id.clone());
+                report.returned.push(id.clone());
+            }
+            Ok(Return::Damaged(problem)) => {
+                report.lost.push(id.clone());
+                report.problems.push(format!("lost backup {id}: its manifest is back, but {problem}"));
+            }
+            Ok(Return::Nothing) => {}
+            Err(error) => {
+                report.lost.push(id.clone());
+                report.problems.push(format!("lost backup {id}: {error}"));
             }
         }
-        if is_last {
-            break;
-        }
-        page += 1;
     }
-    for id in absent {
-        match h.repository.store().head(&ObjectKey::manifest(&id)).await {
-            // Completed after the bucket was looked through.
-            Ok(_) => belongs = true,
-            Err(StoreError::NotFound { .. }) => report.lost.push(id),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if !belongs {
-        report.problems.extend((!report.lost.is_empty()).then(|| ALL_LOST.to_owned()));
-        return Ok(());
-    }
-    for id in report.lost.clone() {
-        if !settle_lost(h, &id).await? {
-            report.lost.retain(|lost| *lost != id);
-        }
-    }
-    Ok(())
-}
-
-const ALL_LOST: &str = "the store holds none of the backups that the catalogue knows: BACKUP_STORE may name another \
-                        one. No row was changed";
-
-/// `false` where retention had deleted it meanwhile.
-async fn settle_lost(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
-    let mut hint = "where the bucket keeps versions, remove the manifest's delete marker to bring it back".to_owned();
-    if let Some(second) = &h.settings.cloud.location {
-        let _ = write!(hint, "; its second copy is kept: `holdfast verify {id} --store {second}`");
-    }
-    let error = JobFailure {
-        code: FailureCode::StoreCorrupt,
-        message: "its manifest is not in the store any more: it was deleted by hand, or lost".to_owned(),
-        hint: Some(hint),
-    };
-    let change = JobChange { error: Some(error), ..JobChange::default() };
-    match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
-        Ok(job) => {
-            tracing::error!(backupId = %id, "a backup is gone: its manifest is not in the store");
-            h.observer.job_changed(&job).await;
-            Ok(true)
-        }
-        Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    back
 }
 
 /// Good ones that are missing. Before there ever were enough, none is.

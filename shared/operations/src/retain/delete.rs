@@ -1,12 +1,13 @@
-//! Deleting one backup, in the order in which a killed run can be gone on with: locks are read, the job is `deleted`, the
-//! manifest goes, then what it named, then the rows of items.
+//! Deletes one backup, in an order that a later run can finish: locks are read, the row gets the decision and becomes
+//! `deleted`, the manifest is deleted, then the objects that it named, then the rows of items.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{CatalogError, JobChange};
-use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::Lock;
 
-use crate::{Holdfast, OperationError, Repository};
+use super::backups::is_late;
+use crate::{Holdfast, OperationError, Repository, RunLimits};
 
 /// Locks read, and objects deleted, at a time.
 pub(super) const CONCURRENCY: usize = 16;
@@ -22,19 +23,30 @@ pub(crate) enum Deletion {
 }
 
 /// Deletes a backup. What an earlier, killed run had begun is finished.
-pub(super) async fn backup(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Deletion, OperationError> {
+pub(super) async fn backup(
+    h: &Holdfast,
+    id: &BackupId,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<Deletion, OperationError> {
     let objects = objects(&h.repository, id).await?;
     if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
-    match h.catalog.transition(id, JobStatus::Deleted, JobChange::default(), None).await {
+    let change = JobChange { deletion: Some(JobDeletion::by_retention(now)), ..JobChange::default() };
+    match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
         Ok(job) => h.observer.job_changed(&job).await,
-        Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {}
+        Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {
+            // A lost backup is `deleted` too, and nobody decided to delete it.
+            if h.catalog.get(id).await?.is_lost() {
+                return Ok(Deletion::InUse(JobStatus::Deleted));
+            }
+        }
         Err(CatalogError::Conflict { status, .. }) => return Ok(Deletion::InUse(status)),
         Err(error) => return Err(error.into()),
     }
     remove(&h.repository, id, objects).await?;
-    forget_items(h, id).await?;
+    forget_items(h, id, limits).await?;
     Ok(Deletion::Deleted)
 }
 
@@ -55,7 +67,12 @@ pub(crate) async fn copy(
 }
 
 /// Deletes what is left of a backup whose job is `deleted` and whose manifest is gone, unless the store retains it.
-pub(super) async fn leftovers(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Deletion, OperationError> {
+pub(super) async fn leftovers(
+    h: &Holdfast,
+    id: &BackupId,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<Deletion, OperationError> {
     let objects = objects(&h.repository, id).await?;
     // Somebody brought its manifest back: the next run's plan has it.
     if objects.iter().any(|key| key.manifest_of().is_some()) {
@@ -65,7 +82,7 @@ pub(super) async fn leftovers(h: &Holdfast, id: &BackupId, now: Timestamp) -> Re
         return Ok(Deletion::Blocked(lock));
     }
     remove_rest(&h.repository, objects).await?;
-    forget_items(h, id).await?;
+    forget_items(h, id, limits).await?;
     Ok(Deletion::Deleted)
 }
 
@@ -82,9 +99,10 @@ async fn remove_rest(repository: &Repository, objects: Vec<ObjectKey>) -> Result
     Ok(())
 }
 
-async fn forget_items(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
+/// What the time is not enough for goes with the rows of items that belong to no backup.
+async fn forget_items(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<(), OperationError> {
     if id.backup_type() == BackupType::Content {
-        h.catalog.delete_items(id).await?;
+        h.catalog.delete_items_while(id, || !is_late(limits)).await?;
     }
     Ok(())
 }

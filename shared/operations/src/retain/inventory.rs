@@ -1,6 +1,6 @@
 //! What the bucket holds of one type of backup: each backup's folder, its bytes, and what its manifest says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
@@ -66,6 +66,16 @@ pub(super) async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result
         backups: backups.into_iter().flatten().collect(),
         without_manifest: without.into_iter().map(|(id, folder)| (id, folder.objects)).collect(),
     })
+}
+
+/// The backups of one type that have a manifest in this repository.
+pub(crate) async fn manifests(repository: &Repository, kind: BackupType) -> Result<BTreeSet<BackupId>, OperationError> {
+    let mut objects = repository.store().list(&ObjectKey::backups_prefix(kind));
+    let mut found = BTreeSet::new();
+    while let Some(object) = objects.try_next().await? {
+        found.extend(object.key.manifest_of());
+    }
+    Ok(found)
 }
 
 /// The folders of one type of backup in this repository.

@@ -5,6 +5,7 @@
 mod backups;
 mod collect;
 mod delete;
+mod expected;
 mod inventory;
 mod parents;
 mod plan;
@@ -18,7 +19,8 @@ use holdfast_domain::{BackupType, Timestamp};
 pub(crate) use self::{
     backups::is_late,
     delete::{Deletion, copy as delete_copy, lock_of},
-    inventory::{Folder, folders},
+    expected::{Expected, wrong_first_store, wrong_store_reason},
+    inventory::{Folder, folders, manifests},
     plan::policy as policy_in_force,
 };
 pub use self::{
@@ -27,10 +29,28 @@ pub use self::{
     plan::{PlannedBackup, PolicyInForce, PolicyOrigin, RetentionPlan, TypePlan},
     report::{BlockedBackup, DeletedBackup, RetentionReport, TypeReport},
 };
+use self::{
+    expected::{collection_suspension, suspension},
+    inventory::Inventory,
+};
 use crate::{Holdfast, OperationError, Repository, RunLimits};
 
 /// The types that policies are for: a full backup goes with its last part.
 pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::Content];
+
+/// One type: the backups in the store, and those that the catalogue expects there.
+struct Taken {
+    inventory: Inventory,
+    expected: Expected,
+}
+
+impl Taken {
+    async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result<Self, OperationError> {
+        let inventory = inventory::take(h, kind, trust).await?;
+        let expected = Expected::compare(h, kind, |id| inventory.backups.contains_key(id)).await?;
+        Ok(Self { inventory, expected })
+    }
+}
 
 /// What a run would decide now, backup by backup. Nothing is changed.
 ///
@@ -38,11 +58,30 @@ pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::C
 /// Where the store or the catalogue cannot be asked.
 pub async fn plan_retention(h: &Holdfast, trust: Trust, now: Timestamp) -> Result<RetentionPlan, OperationError> {
     let [database, content] = RETAINED_TYPES;
+    let (database, content) = (Taken::take(h, database, trust).await?, Taken::take(h, content, trust).await?);
+    let both = [Some(&database.expected), Some(&content.expected)];
+    let missing = database.expected.unresolved().chain(content.expected.unresolved());
     Ok(RetentionPlan {
         at: now,
-        database: plan::of_type(h, &inventory::take(h, database, trust).await?, now).await?,
-        content: plan::of_type(h, &inventory::take(h, content, trust).await?, now).await?,
+        collection_suspended: collection_suspension(missing),
+        database: plan_of(h, &database, both, now).await?,
+        content: plan_of(h, &content, both, now).await?,
     })
+}
+
+async fn plan_of(
+    h: &Holdfast,
+    Taken { inventory, expected }: &Taken,
+    both: [Option<&Expected>; 2],
+    now: Timestamp,
+) -> Result<TypePlan, OperationError> {
+    let mut plan = match suspension(h, inventory.kind, expected, both) {
+        Some(why) => plan::suspended(h, inventory, why, now).await?,
+        None => plan::of_type(h, inventory, now).await?,
+    };
+    plan.lost = expected.unresolved().cloned().collect();
+    plan.returned.clone_from(&expected.returned);
+    Ok(plan)
 }
 
 /// The content objects that no backup would refer to once a plan is carried out. Nothing is changed.
@@ -68,24 +107,50 @@ pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<R
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
     }
     let mut report = RetentionReport::new(now);
-    for kind in RETAINED_TYPES {
-        if let Err(error) = Box::pin(backups::retain(h, kind, limits, now, report.of_mut(kind))).await {
-            report.of_mut(kind).problems.push(error.to_string());
-        }
-    }
-    match parents::delete(h).await {
-        Ok(deleted) => report.full_deleted = deleted,
-        Err(error) => report.problems.push(format!("full backups: {error}")),
-    }
-    match rows::delete(h, now).await {
-        Ok(deleted) => report.item_rows_deleted = deleted,
-        Err(error) => report.problems.push(format!("rows of items: {error}")),
+    let is_suspended = retain_types(h, limits, now, &mut report).await;
+    if !is_suspended {
+        tidy_rows(h, limits, now, &mut report).await;
     }
     match Box::pin(collect::collect(h, collect::Of::First, limits, now)).await {
         Ok(collection) => report.collection = collection,
         Err(error) => report.problems.push(format!("content objects were not looked through: {error}")),
     }
     Ok(report)
+}
+
+/// Retention of both types. Returns whether one of them is suspended.
+async fn retain_types(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut RetentionReport) -> bool {
+    let mut taken = Vec::new();
+    for kind in RETAINED_TYPES {
+        match Box::pin(Taken::take(h, kind, Trust::Authenticated)).await {
+            Ok(one) => taken.push(one),
+            Err(error) => report.of_mut(kind).problems.push(error.to_string()),
+        }
+    }
+    let expected = |kind| taken.iter().find(|one| one.inventory.kind == kind).map(|one| &one.expected);
+    let both = RETAINED_TYPES.map(expected);
+    let why: Vec<_> = taken.iter().map(|one| suspension(h, one.inventory.kind, &one.expected, both)).collect();
+    let is_suspended = why.iter().any(Option::is_some);
+    for (one, why) in taken.into_iter().zip(why) {
+        let kind = one.inventory.kind;
+        let done = match why {
+            Some(why) => Box::pin(backups::leave(h, one, why, now, report.of_mut(kind))).await,
+            None => Box::pin(backups::retain(h, one, limits, now, report.of_mut(kind))).await,
+        };
+        if let Err(error) = done {
+            report.of_mut(kind).problems.push(error.to_string());
+        }
+    }
+    is_suspended
+}
+
+async fn tidy_rows(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut RetentionReport) {
+    if let Err(error) = parents::delete(h, limits, now, report).await {
+        report.problems.push(format!("full backups: {error}"));
+    }
+    if let Err(error) = rows::delete(h, limits, now, report).await {
+        report.problems.push(format!("rows of items: {error}"));
+    }
 }
 
 /// Removes from the second store what no backup refers to, in either store.

@@ -1,25 +1,35 @@
 //! Full backups: one goes with its last part.
 
 use holdfast_catalog::{CatalogError, JobChange, JobFilter};
-use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
+use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timestamp};
 
-use crate::{Holdfast, OperationError};
+use super::{RetentionReport, backups::is_late};
+use crate::{Holdfast, OperationError, RunLimits};
 
 /// Jobs looked at in one call, and at most of one state.
 const PAGE: u32 = 500;
 const PAGES: u64 = 10;
 
-/// Marks every full backup as deleted of which nothing is left, and names them.
-pub(super) async fn delete(h: &Holdfast) -> Result<Vec<BackupId>, OperationError> {
-    let mut deleted = Vec::new();
+/// Marks every full backup as deleted of which nothing is left. What is marked is not looked at again, so that the next
+/// run continues after it.
+pub(super) async fn delete(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut RetentionReport,
+) -> Result<(), OperationError> {
     for status in [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled] {
         for parent in settled(h, status).await? {
+            if is_late(limits) {
+                report.unfinished.push("full backups".to_owned());
+                return Ok(());
+            }
             if is_gone(&h.catalog.children(&parent.backup_id).await?) {
-                deleted.extend(mark(h, &parent.backup_id).await?);
+                report.full_deleted.extend(mark(h, &parent.backup_id, now).await?);
             }
         }
     }
-    Ok(deleted)
+    Ok(())
 }
 
 /// All of one state are read before any is changed: a change would move the pages.
@@ -37,14 +47,17 @@ async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationE
     Ok(all)
 }
 
-/// At least one part was deleted, and none of the others is, or may become, a backup.
+/// At least one part was deleted, and no other part is or may become a backup. A lost part may.
 fn is_gone(children: &[Job]) -> bool {
+    let may_be_a_backup =
+        |child: &Job| child.status.is_active() || child.status == JobStatus::Completed || child.is_lost();
     let deleted = children.iter().any(|child| child.status == JobStatus::Deleted);
-    deleted && children.iter().all(|child| !child.status.is_active() && child.status != JobStatus::Completed)
+    deleted && !children.iter().any(may_be_a_backup)
 }
 
-async fn mark(h: &Holdfast, id: &BackupId) -> Result<Option<BackupId>, OperationError> {
-    match h.catalog.transition(id, JobStatus::Deleted, JobChange::default(), None).await {
+async fn mark(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<BackupId>, OperationError> {
+    let change = JobChange { deletion: Some(JobDeletion::by_retention(now)), ..JobChange::default() };
+    match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
         Ok(job) => {
             h.observer.job_changed(&job).await;
             Ok(Some(job.backup_id))
@@ -57,7 +70,7 @@ async fn mark(h: &Holdfast, id: &BackupId) -> Result<Option<BackupId>, Operation
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{Timestamp, Trigger, TriggerKind};
+    use holdfast_domain::{FailureCode, JobFailure, Trigger, TriggerKind};
 
     use super::*;
 
@@ -82,5 +95,8 @@ mod tests {
             let children: Vec<Job> = children.iter().map(|status| child(*status)).collect();
             assert_eq!(is_gone(&children), gone, "{children:?}");
         }
+        let error = JobFailure { code: FailureCode::StoreCorrupt, message: String::new(), hint: None };
+        let lost = Job { error: Some(error), ..child(Deleted) };
+        assert!(!is_gone(&[child(Deleted), lost]), "a lost part may come back");
     }
 }

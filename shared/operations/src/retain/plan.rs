@@ -3,8 +3,8 @@
 
 use holdfast_catalog::{CatalogError, JobStanding};
 use holdfast_domain::{
-    BackupId, BackupType, FailureCode, JobStatus, RetentionCandidate, RetentionDecision, RetentionPolicy,
-    RetentionVerdict, Standing, Timestamp,
+    BackupId, BackupType, JobStatus, RetentionCandidate, RetentionDecision, RetentionPolicy, RetentionVerdict,
+    Standing, Timestamp,
 };
 use serde::Serialize;
 
@@ -62,19 +62,39 @@ pub struct TypePlan {
     pub keep: u64,
     /// Bytes of those that go.
     pub bytes: u64,
+    /// Backups whose manifest is missing though no deletion was decided. Nothing of them is deleted.
+    pub lost: Vec<BackupId>,
+    /// Lost backups whose manifest is back: a run completes them again.
+    pub returned: Vec<BackupId>,
+    /// Why a run changes nothing: the store holds fewer than half of the completed backups of the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
     /// Every backup, newest first.
     pub backups: Vec<PlannedBackup>,
 }
 
 /// What a run would decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RetentionPlan {
     /// For which moment.
     pub at: Timestamp,
+    /// Why a run collects no content object: expected manifests are missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection_suspended: Option<String>,
     /// Database backups.
     pub database: TypePlan,
     /// Content backups.
     pub content: TypePlan,
+}
+
+impl RetentionPlan {
+    /// Whether a person must decide something: a manifest is missing, or the store does not fit the catalogue.
+    #[must_use]
+    pub fn needs_attention(&self) -> bool {
+        let needs = |plan: &TypePlan| !plan.lost.is_empty() || plan.suspended.is_some();
+        needs(&self.database) || needs(&self.content)
+    }
 }
 
 impl TypePlan {
@@ -94,13 +114,45 @@ impl TypePlan {
 
 /// Decides about all that an inventory has, by what the policy and the catalogue say at this moment.
 pub(super) async fn of_type(h: &Holdfast, inventory: &Inventory, now: Timestamp) -> Result<TypePlan, OperationError> {
-    let policy = policy(h, inventory.kind).await?;
     let candidates = candidates(h, inventory).await?;
-    let decisions = holdfast_domain::plan_retention(&candidates, policy.policy.as_ref(), now, &h.settings.timezone);
+    decide(h, inventory, &candidates, now).await
+}
+
+/// The plan where nothing may be changed: every backup stays.
+pub(super) async fn suspended(
+    h: &Holdfast,
+    inventory: &Inventory,
+    why: String,
+    now: Timestamp,
+) -> Result<TypePlan, OperationError> {
+    let mut candidates = candidates(h, inventory).await?;
+    for candidate in &mut candidates {
+        candidate.standing = Standing::Unsure("retention is suspended".to_owned());
+    }
+    Ok(TypePlan { suspended: Some(why), ..decide(h, inventory, &candidates, now).await? })
+}
+
+async fn decide(
+    h: &Holdfast,
+    inventory: &Inventory,
+    candidates: &[RetentionCandidate],
+    now: Timestamp,
+) -> Result<TypePlan, OperationError> {
+    let policy = policy(h, inventory.kind).await?;
+    let decisions = holdfast_domain::plan_retention(candidates, policy.policy.as_ref(), now, &h.settings.timezone);
     let size = |id: &BackupId| inventory.backups.get(id).map_or(0, |stored| stored.size_bytes);
     let backups: Vec<_> =
         decisions.into_iter().map(|decision| PlannedBackup { size: size(&decision.backup_id), decision }).collect();
-    let mut plan = TypePlan { policy, delete: 0, keep: 0, bytes: 0, backups };
+    let mut plan = TypePlan {
+        policy,
+        delete: 0,
+        keep: 0,
+        bytes: 0,
+        lost: Vec::new(),
+        returned: Vec::new(),
+        suspended: None,
+        backups,
+    };
     plan.delete = plan.deletions().count() as u64;
     plan.keep = plan.backups.len() as u64 - plan.delete;
     plan.bytes = plan.deletions().map(|backup| backup.size).sum();
@@ -157,12 +209,11 @@ fn candidate(id: &BackupId, stored: &Stored, job: Option<Result<JobStanding, Cat
 
 const UNKNOWN: &str = "the catalogue has no job of it, and another catalogue may: `holdfast catalog rebuild` brings the jobs back from the store; or delete it by hand";
 
-const CAME_BACK: &str = "its manifest had gone and came back: somebody brought it back, and decides about it";
+const CAME_BACK: &str = "its manifest was lost and is back: a run of retention makes it completed again";
 
 fn standing(job: &JobStanding) -> Standing {
     match job.status {
-        // Its manifest had gone by itself; see `super::backups`.
-        JobStatus::Deleted if job.error == Some(FailureCode::StoreCorrupt) => Standing::Unsure(CAME_BACK.to_owned()),
+        JobStatus::Deleted if job.is_lost => Standing::Unsure(CAME_BACK.to_owned()),
         JobStatus::Deleted => Standing::Deleting,
         status if status.is_active() => Standing::InUse(status),
         JobStatus::Completed if job.verification_failed => Standing::VerificationFailed,

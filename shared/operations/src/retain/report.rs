@@ -45,8 +45,13 @@ pub struct TypeReport {
     pub past_limits: u64,
     /// How many good ones are missing that the policy always wants left, where there once were enough.
     pub too_few: u64,
-    /// Backups whose manifest went without retention: by hand, or lost.
+    /// Backups whose manifest is missing though no deletion was decided, until the manifest is back or the loss is accepted.
     pub lost: Vec<BackupId>,
+    /// Lost backups that this run completed again, because their manifest is back.
+    pub returned: Vec<BackupId>,
+    /// Why nothing was changed: the store holds fewer than half of the completed backups of the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
     /// Objects removed that an earlier, killed run had left.
     pub leftovers: u64,
     /// Steps that failed.
@@ -77,6 +82,8 @@ pub struct RetentionReport {
     pub item_rows_deleted: u64,
     /// Content objects that no backup refers to.
     pub collection: CollectionReport,
+    /// Steps that the time ended before their end. The next run continues them.
+    pub unfinished: Vec<String>,
     /// Steps that failed, beside those of one type.
     pub problems: Vec<String>,
 }
@@ -90,6 +97,7 @@ impl RetentionReport {
             full_deleted: Vec::new(),
             item_rows_deleted: 0,
             collection: CollectionReport::default(),
+            unfinished: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -108,6 +116,13 @@ impl RetentionReport {
             BackupType::Database => &mut self.database,
             BackupType::Content | BackupType::Full => &mut self.content,
         }
+    }
+
+    /// Whether a person must decide something: a manifest is missing, or the store does not fit the catalogue.
+    #[must_use]
+    pub fn needs_attention(&self) -> bool {
+        let needs = |of_type: &TypeReport| !of_type.lost.is_empty() || of_type.suspended.is_some();
+        needs(&self.database) || needs(&self.content) || self.collection.suspended.is_some()
     }
 
     /// Everything that failed.

@@ -4,30 +4,41 @@ use holdfast_domain::{BackupId, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::StoreError;
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError};
+use super::{RetentionReport, backups::is_late};
+use crate::{Holdfast, OperationError, RunLimits};
 
 /// The items of a backup that failed or was cancelled say why, for so long.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Deletes them, and says how many they were.
-pub(super) async fn delete(h: &Holdfast, now: Timestamp) -> Result<u64, OperationError> {
+/// Deletes them, a page at a time. What is deleted is not met again, so that the next run continues after it.
+pub(super) async fn delete(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut RetentionReport,
+) -> Result<(), OperationError> {
     let backups = h.catalog.backups_with_items().await?;
-    let mut deleted = 0;
     for page in backups.chunks(1000) {
         let mut standings = h.catalog.standings(page).await?;
         for id in page {
+            if is_late(limits) {
+                report.unfinished.push("rows of items".to_owned());
+                return Ok(());
+            }
             let status = match standings.remove(id) {
+                // Its manifest may come back, and then these rows are needed.
+                Some(Ok(job)) if job.is_lost => continue,
                 Some(Ok(job)) => Some(job.status),
                 None => None,
                 // Unsure: they stay.
                 Some(Err(_)) => continue,
             };
             if is_over(id, status, now) && !has_manifest(h, id).await? {
-                deleted += h.catalog.delete_items(id).await?;
+                report.item_rows_deleted += h.catalog.delete_items_while(id, || !is_late(limits)).await?;
             }
         }
     }
-    Ok(deleted)
+    Ok(())
 }
 
 fn is_over(id: &BackupId, status: Option<JobStatus>, now: Timestamp) -> bool {

@@ -57,6 +57,8 @@ pub struct SourceStatus {
     pub total_backups: u64,
     /// Jobs that failed.
     pub failed_backups: u64,
+    /// Backups whose manifest is missing though no deletion was decided, as the last run of retention found them.
+    pub lost_backups: u64,
     /// Hours since a backup was due; 0 where none is.
     pub hours_overdue: f64,
 }
@@ -68,6 +70,7 @@ pub struct SourceStatus {
 pub async fn status(h: &Holdfast, now: Timestamp) -> Result<Status, OperationError> {
     let counts = h.catalog.counts().await?;
     let active = h.catalog.active(None).await?;
+    let lost = h.catalog.lost_jobs().await?;
     let scheduler = SchedulerStatus {
         running: h.settings.enabled,
         active_backups: active.into_iter().map(|job| job.backup_id).collect(),
@@ -76,22 +79,28 @@ pub async fn status(h: &Holdfast, now: Timestamp) -> Result<Status, OperationErr
     let database = SourceStatus {
         enabled: h.settings.database.enabled,
         hours_overdue: sweep::hours_overdue(h, BackupType::Database, now).await?,
-        ..source(h, &counts, BackupType::Database).await?
+        ..source(h, &counts, &lost, BackupType::Database).await?
     };
     let content = SourceStatus {
         enabled: h.settings.content.enabled,
         hours_overdue: sweep::hours_overdue(h, BackupType::Content, now).await?,
-        ..source(h, &counts, BackupType::Content).await?
+        ..source(h, &counts, &lost, BackupType::Content).await?
     };
-    let statistics = statistics::statistics(h, &counts, now).await?;
+    let statistics = statistics::statistics(h, &counts, &lost, now).await?;
     Ok(Status { status: StatusOverview { scheduler, database, content }, statistics })
 }
 
-async fn source(h: &Holdfast, counts: &JobCounts, kind: BackupType) -> Result<SourceStatus, OperationError> {
+async fn source(
+    h: &Holdfast,
+    counts: &JobCounts,
+    lost: &[Job],
+    kind: BackupType,
+) -> Result<SourceStatus, OperationError> {
     Ok(SourceStatus {
         enabled: false,
         last_backup: h.catalog.newest_completed(kind).await?,
         total_backups: counts.jobs(Some(kind), |status| status != JobStatus::Deleted),
+        lost_backups: lost.iter().filter(|job| job.backup_type == kind).count() as u64,
         failed_backups: counts.jobs(Some(kind), |status| status == JobStatus::Failed),
         hours_overdue: 0.0,
     })

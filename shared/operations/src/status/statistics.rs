@@ -20,7 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A backup every five minutes, for a month.
 const MOST_DURATIONS: u32 = 10_000;
 
-pub(super) async fn statistics(h: &Holdfast, counts: &JobCounts, now: Timestamp) -> Result<Statistics, OperationError> {
+pub(super) async fn statistics(
+    h: &Holdfast,
+    counts: &JobCounts,
+    lost: &[Job],
+    now: Timestamp,
+) -> Result<Statistics, OperationError> {
     let (week, month, all) = tokio::try_join!(
         h.catalog.outcomes(now - WEEK),
         h.catalog.outcomes(now - MONTH),
@@ -32,13 +37,16 @@ pub(super) async fn statistics(h: &Holdfast, counts: &JobCounts, now: Timestamp)
     // A full backup's parts stand for it: what it stores is theirs.
     let [completed, deleted] =
         [JobStatus::Completed, JobStatus::Deleted].map(|status| Sums::of(counts, &RETAINED_TYPES, status));
+    // Lost backups are `deleted` too, and retention did not delete them.
+    let deleted_backups = deleted.jobs.saturating_sub(lost.len() as u64);
+    let deleted_bytes = deleted.size.saturating_sub(lost.iter().filter_map(|job| job.size).sum());
     Ok(Statistics {
         jobs: counts.0.iter().map(job_statistics).collect(),
         success_rate_percent: rate(&all, &RETAINED_TYPES).percent,
         stored_bytes: completed.size,
         original_bytes: completed.original_size,
         mean_duration_ms: completed.duration_ms.checked_div(completed.jobs),
-        deleted_backups: deleted.jobs,
+        deleted_backups,
         verifications: verifications.iter().map(verification_statistics).collect(),
         last_drill: drill.map(|VerificationRecord { backup_id, status, at, .. }| DrillStatistics {
             backup_id,
@@ -46,8 +54,8 @@ pub(super) async fn statistics(h: &Holdfast, counts: &JobCounts, now: Timestamp)
             at,
         }),
         retention: RetentionStatistics {
-            deleted_backups: deleted.jobs,
-            deleted_bytes: deleted.size,
+            deleted_backups,
+            deleted_bytes,
             kept_backups: completed.jobs,
             kept_bytes: completed.size,
         },

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use super::{SweepReport, settle_as_dead};
 use crate::{
-    Holdfast, OperationError,
+    Holdfast, OperationError, RunLimits,
     content::{
         DOWNLOADS_END_AFTER, HANDED_ON_FOR, HandOn,
         discover::send,
@@ -16,6 +16,7 @@ use crate::{
         queue::DownloadQueue,
     },
     lease::is_dead,
+    retain::is_late,
     run::Step,
 };
 
@@ -41,10 +42,15 @@ pub(super) fn is_given_up(job: &Job, now: Timestamp) -> bool {
 pub(super) async fn look_after(
     h: &Holdfast,
     queue: Option<&dyn DownloadQueue>,
+    limits: RunLimits,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
     for job in h.catalog.active(Some(BackupType::Content)).await? {
+        if is_late(limits) {
+            report.unfinished.push("content backups".to_owned());
+            return Ok(());
+        }
         let lease = h.catalog.get_lease(Source::Content).await?.filter(|lease| lease.holder == job.backup_id);
         let unclaimed = job.status == JobStatus::Pending && lease.as_ref().is_none_or(|lease| lease.fence == 0);
         if unclaimed {
@@ -53,7 +59,7 @@ pub(super) async fn look_after(
         let looked = async {
             match job.status {
                 JobStatus::Finalizing | JobStatus::Committing => finalizing(h, &job, lease.as_ref(), now, report).await,
-                _ => running(h, queue, &job, lease.as_ref(), now, report).await,
+                _ => running(h, queue, &job, lease.as_ref(), (limits, now), report).await,
             }
         };
         if let Err(error) = looked.await {
@@ -95,7 +101,7 @@ async fn running(
     queue: Option<&dyn DownloadQueue>,
     job: &Job,
     lease: Option<&Lease>,
-    now: Timestamp,
+    (limits, now): (RunLimits, Timestamp),
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
     let is_waiting = lease.is_some_and(|lease| lease.waits_until.is_some());
@@ -112,9 +118,9 @@ async fn running(
         h.catalog.wait(Source::Content, &job.backup_id, lease.fence, end, now).await?;
     }
     if now > end {
-        report.items_given_up += give_up(h, &job.backup_id).await?;
+        report.items_given_up += give_up(h, &job.backup_id, limits).await?;
     } else if let Some(queue) = queue {
-        report.items_resent += send_again(h, queue, &job.backup_id, now).await?;
+        report.items_resent += send_again(h, queue, &job.backup_id, limits, now).await?;
     }
     if finalize_if_settled(h, &job.backup_id, now).await? {
         hand_on(&job.backup_id, Step::Finalize, report);
@@ -148,10 +154,15 @@ async fn send_again(
     h: &Holdfast,
     queue: &dyn DownloadQueue,
     id: &BackupId,
+    limits: RunLimits,
     now: Timestamp,
 ) -> Result<u64, OperationError> {
     let (mut sent, mut after) = (0, None);
     loop {
+        // What was sent says so, and the next sweep continues with the others.
+        if is_late(limits) {
+            return Ok(sent);
+        }
         let page = h.catalog.pending_since(id, now - SEND_AGAIN_AFTER, after.as_deref(), PAGE).await?;
         let Some(last) = page.last().cloned() else { return Ok(sent) };
         send(h, queue, id, &page).await?;
@@ -164,9 +175,13 @@ async fn send_again(
 }
 
 /// Settles what is still pending as failed, so that the backup ends.
-async fn give_up(h: &Holdfast, id: &BackupId) -> Result<u64, OperationError> {
+async fn give_up(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<u64, OperationError> {
     let (mut given_up, mut after) = (0, None);
     loop {
+        // What is settled is not pending any more, and the next sweep continues with the others.
+        if is_late(limits) {
+            return Ok(given_up);
+        }
         let page = h.catalog.pending_since(id, Timestamp::MAX, after.as_deref(), PAGE).await?;
         let Some(last) = page.last().cloned() else { return Ok(given_up) };
         let hours = DOWNLOADS_END_AFTER.as_hours();
@@ -187,6 +202,7 @@ async fn give_up(h: &Holdfast, id: &BackupId) -> Result<u64, OperationError> {
 /// Removes files that were on their way and never came to their place.
 pub(super) async fn remove_incoming(
     h: &Holdfast,
+    limits: RunLimits,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
@@ -195,6 +211,10 @@ pub(super) async fn remove_incoming(
     while let Some(object) = incoming.try_next().await? {
         if now.duration_since(object.last_modified_at) <= INCOMING_LASTS {
             continue;
+        }
+        if is_late(limits) {
+            report.unfinished.push("files on their way".to_owned());
+            return Ok(());
         }
         match store.delete(&object.key).await {
             Ok(()) => {

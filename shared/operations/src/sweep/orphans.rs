@@ -1,65 +1,141 @@
 //! Objects that runs which came to nothing have stored. Removed is only what is certain to be nobody's: unsure means kept.
 
 use futures_util::TryStreamExt as _;
-use holdfast_catalog::CatalogError;
+use holdfast_catalog::{CatalogError, CollectingProgress};
+use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 
 use super::SweepReport;
-use crate::{Holdfast, OperationError};
+use crate::{
+    Holdfast, OperationError, RunLimits,
+    retain::{is_late, wrong_first_store},
+};
 
 /// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// Looks at every backup's folder, one after another.
-pub(super) async fn remove(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+/// Whether this store fits the catalogue: looked up before the first removal, and once.
+#[derive(Default)]
+struct StoreCheck(Option<bool>);
+
+impl StoreCheck {
+    /// The first refusal is reported.
+    async fn may_remove(&mut self, h: &Holdfast, report: &mut SweepReport) -> Result<bool, OperationError> {
+        if let Some(known) = self.0 {
+            return Ok(known);
+        }
+        let wrong = wrong_first_store(h).await?;
+        self.0 = Some(wrong.is_none());
+        report.problems.extend(wrong);
+        Ok(self.0 == Some(true))
+    }
+}
+
+/// Looks at every backup's folder, one after another. A sweep whose time ends keeps the folder that it came to, and the
+/// next one continues there.
+pub(super) async fn remove(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
+    let mut check = StoreCheck::default();
     for kind in [BackupType::Database, BackupType::Content] {
-        remove_of(h, kind, now, report).await?;
+        let from = continued_at(h, kind).await?;
+        match remove_of(h, kind, from, &mut check, (limits, now), report).await? {
+            None if from == 0 => {}
+            None => h.catalog.forget_collecting_progress(&name(kind)).await?,
+            Some(next) => {
+                keep(h, kind, next).await?;
+                report.unfinished.push(format!("objects of {kind} backups without a manifest"));
+            }
+        }
     }
     Ok(())
 }
 
+fn name(kind: BackupType) -> String {
+    format!("orphans-{kind}")
+}
+
+/// The time in the id of the folder that the last sweep came to, in milliseconds; 0 if it came to the end.
+async fn continued_at(h: &Holdfast, kind: BackupType) -> Result<u64, OperationError> {
+    let store = h.repository.location().to_string();
+    Ok(h.catalog.collecting_progress(&name(kind), &store).await?.map_or(0, |progress| progress.part))
+}
+
+async fn keep(h: &Holdfast, kind: BackupType, part: u64) -> Result<(), OperationError> {
+    let store = h.repository.location().to_string();
+    let progress = CollectingProgress { store, part, ..CollectingProgress::default() };
+    let run = hex::encode(random_bytes::<8>()?);
+    Ok(h.catalog.keep_collecting_progress(&name(kind), &run, &progress, Timestamp::now()).await?)
+}
+
+/// Returns the folder that it came to, if the time ended.
 async fn remove_of(
     h: &Holdfast,
     kind: BackupType,
-    now: Timestamp,
+    from: u64,
+    check: &mut StoreCheck,
+    (limits, now): (RunLimits, Timestamp),
     report: &mut SweepReport,
-) -> Result<(), OperationError> {
+) -> Result<Option<u64>, OperationError> {
     // What backups share is no backup's: retention looks after it.
     let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
     let mut folder: Vec<ObjectInfo> = Vec::new();
     while let Some(object) = objects.try_next().await? {
+        // Ids begin with their times, so that folders come in this order.
+        let Some(at) = object.key.backup().map(|id| made_at(&id)).filter(|at| *at >= from) else { continue };
         // Objects come in the order of their keys: those of one folder one after another.
         if folder.first().is_some_and(|first| first.key.backup() != object.key.backup()) {
-            tidy(h, &std::mem::take(&mut folder), now, report).await;
+            tidy(h, &std::mem::take(&mut folder), check, now, report).await;
+            if is_late(limits) {
+                return Ok(Some(at));
+            }
         }
         folder.push(object);
     }
-    tidy(h, &folder, now, report).await;
-    Ok(())
+    tidy(h, &folder, check, now, report).await;
+    Ok(None)
 }
 
-async fn tidy(h: &Holdfast, folder: &[ObjectInfo], now: Timestamp, report: &mut SweepReport) {
+fn made_at(id: &BackupId) -> u64 {
+    id.created_at().and_then(|at| at.as_millisecond().try_into().ok()).unwrap_or_default()
+}
+
+async fn tidy(h: &Holdfast, folder: &[ObjectInfo], check: &mut StoreCheck, now: Timestamp, report: &mut SweepReport) {
     let Some(id) = folder.first().and_then(|object| object.key.backup()) else { return };
     let old = |object: &&ObjectInfo| now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
     if is_as_it_should_be(&id, folder) || !folder.iter().any(|object| old(&object)) {
         return;
     }
-    match kept_objects(h, &id).await {
-        Ok(None) => {}
-        Ok(Some(kept)) => {
-            for object in folder.iter().filter(old).filter(|object| !kept.contains(&object.key)) {
-                match h.repository.store().delete(&object.key).await {
-                    Ok(()) => {
-                        tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
-                        report.removed(id.backup_type(), object.size_bytes);
-                    }
-                    Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
-                }
-            }
-        }
+    let kept = match kept_objects(h, &id).await {
+        Ok(Some(kept)) => kept,
+        Ok(None) => return,
+        Err(error) => return report.problems.push(format!("the objects of {id}: {error}")),
+    };
+    let orphans: Vec<&ObjectInfo> = folder.iter().filter(old).filter(|object| !kept.contains(&object.key)).collect();
+    if orphans.is_empty() {
+        return;
+    }
+    match check.may_remove(h, report).await {
+        Ok(true) => delete(h, &id, &orphans, report).await,
+        Ok(false) => {}
         Err(error) => report.problems.push(format!("the objects of {id}: {error}")),
+    }
+}
+
+async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &mut SweepReport) {
+    for object in orphans {
+        match h.repository.store().delete(&object.key).await {
+            Ok(()) => {
+                tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
+                report.removed(id.backup_type(), object.size_bytes);
+            }
+            Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
+        }
     }
 }
 

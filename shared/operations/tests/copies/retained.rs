@@ -14,13 +14,13 @@ use crate::{
     world::{World, object_of},
 };
 
-struct Copies {
-    world: World,
-    second: Second,
+pub(crate) struct Copies {
+    pub(crate) world: World,
+    pub(crate) second: Second,
 }
 
 impl Copies {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         put_files(world.store.as_ref()).await;
         let copies = Self { world, second: Second::new() };
@@ -28,21 +28,21 @@ impl Copies {
         copies
     }
 
-    fn pass_days(&self, days: i64) {
+    pub(crate) fn pass_days(&self, days: i64) {
         self.world.pass_days(days);
         self.second.memory.set_clock(self.world.now());
     }
 
-    async fn keep_newest(&self, kind: BackupType) {
+    pub(crate) async fn keep_newest(&self, kind: BackupType) {
         let policy = RetentionPolicy { max_count: Some(1), min_count: 1, ..RetentionPolicy::of_days(9) };
         self.world.set_policy(kind, policy).await;
     }
 
-    async fn copy(&self, id: &BackupId) {
+    pub(crate) async fn copy(&self, id: &BackupId) {
         copied(&self.world.h, &self.second.repository, id).await;
     }
 
-    async fn remove_copies(&self) -> RemovedCopies {
+    pub(crate) async fn remove_copies(&self) -> RemovedCopies {
         let report = remove_copies(&self.world.h, &self.second.repository, RunLimits::none(), self.world.now()).await;
         report.unwrap()
     }
@@ -51,7 +51,7 @@ impl Copies {
         self.second.has(&ObjectKey::manifest(id)).await
     }
 
-    fn left_of(&self, id: &BackupId) -> usize {
+    pub(crate) fn left_of(&self, id: &BackupId) -> usize {
         self.second.memory.keys().iter().filter(|key| key.backup().as_ref() == Some(id)).count()
     }
 

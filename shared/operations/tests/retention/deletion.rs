@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_catalog::JobChange;
 use holdfast_domain::{
-    BackupId, BackupType, FailureCode, JobStatus, ObjectKey, RetentionPolicy, Timestamp, VerificationLevel,
-    VerificationStatus,
+    BackupId, BackupType, DeletionCause, FailureCode, JobStatus, ObjectKey, RetentionPolicy, Timestamp,
+    VerificationLevel, VerificationStatus,
 };
 use holdfast_operations::{PolicyOrigin, RunLimits, Trust, plan_retention, retain};
 use holdfast_storage::Lock;
@@ -125,7 +125,9 @@ async fn the_job_is_deleted_before_the_manifest_and_the_manifest_before_the_rest
         faults.on(Operation::Delete, call, Fault::Denied);
         let report = retain(&world.through(faults), RunLimits::none(), world.now()).await.unwrap();
         let begun = &ids[0];
-        assert_eq!(world.status(begun).await, JobStatus::Deleted, "call {call}");
+        let job = world.h.catalog.get(begun).await.unwrap();
+        assert_eq!(job.status, JobStatus::Deleted, "call {call}");
+        assert_eq!(job.deletion.unwrap().cause, DeletionCause::Retention, "the decision is in the row first");
         assert_eq!(world.exists(begun).await, call == 1, "the manifest is the first to go");
         assert_eq!(report.database.past_limits, 1, "it is there still: {report:?}");
         assert!(report.database.problems.iter().any(|problem| problem.contains(begun.as_str())), "{report:?}");
@@ -208,38 +210,6 @@ async fn on_the_real_store_a_locked_backup_stays_and_the_others_go() {
     assert_eq!(deleted(&report.database), [&ids[1]]);
     assert_eq!(report.database.blocked.len(), 1);
     assert!(world.exists(&ids[0]).await && !world.exists(&ids[1]).await);
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_backup_whose_manifest_went_by_itself_is_told_once_and_not_deleted_when_it_is_back() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(4).await;
-    let key = ObjectKey::manifest(&ids[1]);
-    let manifest = holdfast_storage::read_all(&*world.store, &key, 1 << 20).await.unwrap();
-    world.store.delete(&key).await.unwrap();
-    let report = world.retain().await;
-    assert_eq!((report.database.lost.as_slice(), report.database.violations()), (&ids[1..2], 1));
-    assert_eq!(world.status(&ids[1]).await, JobStatus::Deleted, "the manifest is right");
-    assert_eq!(world.retain().await.database.violations(), 0);
-    world.store.put(&key, manifest, holdfast_storage::PutMode::IfAbsent).await.unwrap();
-    world.pass_days(1000);
-    world.retain().await;
-    assert!(world.exists(&ids[1]).await, "somebody brought it back");
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_catalogue_beside_another_store_is_left_as_it_is() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(3).await;
-    let elsewhere = world.through(holdfast_testing::MemoryStore::new());
-    let report = retain(&elsewhere, RunLimits::none(), world.now()).await.unwrap();
-    assert_eq!(report.database.lost.len(), 3);
-    assert!(report.database.problems[0].contains("BACKUP_STORE"), "{report:?}");
-    for id in &ids {
-        assert_eq!(world.status(id).await, JobStatus::Completed);
-    }
     world.remove().await;
 }
 

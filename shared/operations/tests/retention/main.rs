@@ -5,7 +5,11 @@
 mod collection;
 mod deletion;
 mod histories;
+mod losses;
+mod lost;
 mod random;
 mod real;
+mod scale;
 mod truth;
 mod world;
+mod wrong_store;

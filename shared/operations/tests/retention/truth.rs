@@ -24,26 +24,18 @@ pub(crate) async fn good(world: &World, kind: BackupType) -> BTreeSet<BackupId> 
     good
 }
 
-/// Every backup with a manifest is whole: its artifacts, and every object that its list refers to.
+/// Every backup with a manifest is whole: its artifacts, and every object that its list refers to. Returns how many
+/// manifests are in the store.
 pub(crate) async fn no_live_backup_lost_anything(world: &World) -> usize {
     let mut seen: BTreeMap<ObjectKey, bool> = BTreeMap::new();
     let backups = world.h.repository.list().await.unwrap();
-    for backup in &backups {
-        let Ok(manifest) = &backup.manifest else { continue };
-        // A deletion that was begun is no live backup.
-        if world.status(&backup.backup_id).await == JobStatus::Deleted {
+    for backup in backups.iter().filter(|backup| backup.manifest.is_ok()) {
+        // A deletion that was decided may have begun. A lost backup is live once its manifest is back.
+        let job = world.h.catalog.get(&backup.backup_id).await.unwrap();
+        if job.status == JobStatus::Deleted && !job.is_lost() {
             continue;
         }
-        let mut keys: Vec<ObjectKey> = manifest.artifacts.iter().map(|artifact| artifact.key.clone()).collect();
-        if manifest.content.is_some() {
-            let refer = |item: holdfast_domain::ItemRecord| {
-                keys.extend(item.file.iter().flat_map(|file| {
-                    std::iter::once(&file.object).chain(&file.dag).map(|object| object.artifact.key.clone())
-                }));
-            };
-            content_items(&world.h.repository, &backup.backup_id, refer).await.unwrap();
-        }
-        for key in keys {
+        for key in named_by(world, &backup.backup_id).await {
             if !seen.contains_key(&key) {
                 let there = world.has(&key).await;
                 seen.insert(key.clone(), there);
@@ -54,12 +46,28 @@ pub(crate) async fn no_live_backup_lost_anything(world: &World) -> usize {
     backups.len()
 }
 
+/// Every object that a backup needs, but for its manifest.
+pub(crate) async fn named_by(world: &World, id: &BackupId) -> Vec<ObjectKey> {
+    let manifest = world.h.repository.manifest(id).await.unwrap();
+    let mut keys: Vec<ObjectKey> = manifest.artifacts.iter().map(|artifact| artifact.key.clone()).collect();
+    keys.push(ObjectKey::restore_guide(id));
+    if manifest.content.is_some() {
+        let refer = |item: holdfast_domain::ItemRecord| {
+            keys.extend(item.file.iter().flat_map(|file| {
+                std::iter::once(&file.object).chain(&file.dag).map(|object| object.artifact.key.clone())
+            }));
+        };
+        content_items(&world.h.repository, id, refer).await.unwrap();
+    }
+    keys
+}
+
 /// Nothing is half deleted: no object of a deleted backup is there, and no row of its items.
 pub(crate) async fn what_is_deleted_is_gone(world: &World, locked: &[ObjectKey]) {
     for kind in [BackupType::Database, BackupType::Content] {
         let filter = JobFilter { backup_type: Some(kind), status: Some(JobStatus::Deleted) };
         let (jobs, _) = world.h.catalog.list(filter, 1, 10_000).await.unwrap();
-        for job in jobs.iter().filter(|job| job.error.is_none()) {
+        for job in jobs.iter().filter(|job| !job.is_lost()) {
             let folder = ObjectKey::backup_prefix(&job.backup_id);
             let left: Vec<_> = world.store.list(&folder).try_collect().await.unwrap();
             // Locked between a run that was killed and the next.

@@ -324,8 +324,7 @@ impl World {
 
     async fn put(&self, key: &ObjectKey, body: &[u8]) -> Artifact {
         self.store.put(key, Bytes::copy_from_slice(body), PutMode::IfAbsent).await.unwrap();
-        let ArtifactDigest { size_bytes, sha256, segments } = digest(body);
-        Artifact { key: key.clone(), size: size_bytes, sha256, segment_bytes: SEGMENT_BYTES, segments }
+        artifact_of(key, body)
     }
 
     async fn commit(
@@ -368,6 +367,12 @@ impl World {
 /// Where the file of this name lies.
 pub(crate) fn object_of(file: &str) -> ObjectKey {
     ObjectKey::content_object(&digest(format!("the file {file}").as_bytes()).sha256, false, false)
+}
+
+/// What a manifest has of an object with this body.
+pub(crate) fn artifact_of(key: &ObjectKey, body: &[u8]) -> Artifact {
+    let ArtifactDigest { size_bytes, sha256, segments } = digest(body);
+    Artifact { key: key.clone(), size: size_bytes, sha256, segment_bytes: SEGMENT_BYTES, segments }
 }
 
 fn repository(store: Arc<dyn Store>) -> Repository {

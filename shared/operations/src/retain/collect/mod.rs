@@ -4,6 +4,8 @@
 //! its end stops everything.
 
 mod hold;
+mod kept;
+mod listing;
 mod mark;
 mod references;
 
@@ -17,6 +19,7 @@ use serde::Serialize;
 
 use self::{
     hold::{Held, Hold},
+    kept::{Kept, Known},
     references::References,
 };
 use super::{
@@ -25,10 +28,8 @@ use super::{
 };
 use crate::{Holdfast, OperationError, Repository, RunLimits};
 
-/// An object this young is never touched: it may be of a backup that nobody here knows of.
-const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// The most that one run removes: what bounds its memory.
-const MOST: usize = 50_000;
+/// Time that a listing leaves for the removal: two minutes under the lease, and a margin.
+const FOR_REMOVAL: SignedDuration = SignedDuration::from_secs(150);
 /// Objects deleted between two beats.
 const BATCH: usize = 200;
 
@@ -51,6 +52,12 @@ pub struct CollectionReport {
     /// Why nothing was deleted, though nothing is wrong: a backup is on its way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// Why nothing was collected: manifests that the catalogue expects are missing from the first store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
+    /// Why not everything was examined: the time ended, and the next run continues there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
     /// Steps that failed.
     pub problems: Vec<String>,
 }
@@ -65,34 +72,19 @@ pub(super) enum Of<'a> {
 }
 
 impl<'a> Of<'a> {
+    /// Under which name its progress is kept.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Second(_) => "second",
+        }
+    }
+
     fn repository(self, h: &'a Holdfast) -> &'a Repository {
         match self {
             Self::First => &h.repository,
             Self::Second(second) => second,
         }
-    }
-}
-
-/// What may not be removed from a store.
-#[derive(Default)]
-struct Kept {
-    there: References,
-    /// Of the second store: what backups in the first refer to. Whoever copies one of those, without a row or after a
-    /// long pause, may count on what was there when it looked.
-    first: References,
-}
-
-impl Kept {
-    async fn read(&mut self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
-        self.there.read(of.repository(h), &BTreeSet::new()).await?;
-        if matches!(of, Of::Second(_)) {
-            self.first.read(&h.repository, &BTreeSet::new()).await?;
-        }
-        Ok(())
-    }
-
-    fn contains(&self, key: &ObjectKey) -> bool {
-        self.there.contains(key) || self.first.contains(key)
     }
 }
 
@@ -102,41 +94,57 @@ pub(super) async fn plan(
     gone: &BTreeSet<BackupId>,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    let mut references = References::default();
-    references.read(&h.repository, gone).await?;
-    Ok(found(&unreferenced(&h.repository, |key| references.contains(key), now).await?))
+    let (mut references, limits) = (References::default(), RunLimits::none());
+    if let Known::Suspended(why) = kept::read_expected(h, &mut references, gone, limits).await? {
+        return Ok(CollectionReport { suspended: Some(why), ..CollectionReport::default() });
+    }
+    let found = listing::list(&h.repository, 0, |key| references.contains(key), limits, now).await?;
+    Ok(of_candidates(&found.unreferenced))
 }
 
-/// Removes what no backup refers to.
+/// Removes what no backup refers to. A run whose time ends keeps how far it came, and the next run continues there.
 pub(super) async fn collect(
     h: &Holdfast,
     of: Of<'_>,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    let mut references = Kept::default();
-    references.read(h, of).await?;
-    let candidates = unreferenced(of.repository(h), |key| references.contains(key), now).await?;
-    let mut report = found(&candidates);
-    if candidates.is_empty() || is_late(limits) {
-        return Ok(report);
-    }
-    let hold = match Box::pin(Hold::take(h, of, limits, now)).await? {
-        Held::Ours(hold) => hold,
-        Held::Busy(why) => {
-            report.skipped = Some(why);
-            return Ok(report);
+    let mut kept = Kept::resume(h, of).await?;
+    match kept.read(h, of, limits).await? {
+        Known::All => {}
+        Known::Suspended(why) => return Ok(CollectionReport { suspended: Some(why), ..CollectionReport::default() }),
+        Known::OutOfTime => {
+            kept.keep(h, of).await?;
+            return Ok(CollectionReport { unfinished: Some(READING.to_owned()), ..CollectionReport::default() });
         }
-    };
-    let removed = Box::pin(remove(h, of, &hold, &mut references, &candidates, now, &mut report)).await;
-    hold.release(h).await;
-    if let Err(error) = removed {
-        report.problems.push(format!("content objects: {error}; the next run goes on"));
+    }
+    let for_listing = RunLimits { deadline: limits.deadline.map(|deadline| deadline - FOR_REMOVAL) };
+    let found = listing::list(of.repository(h), kept.part, |key| kept.contains(key), for_listing, now).await?;
+    let mut report = of_candidates(&found.unreferenced);
+    let is_removed = found.unreferenced.is_empty()
+        || (!is_late(limits)
+            && take_and_remove(h, of, limits, &mut kept, &found.unreferenced, now, &mut report).await?);
+    let is_out_of_time = found.is_out_of_time || is_late(limits);
+    let is_whole = is_removed && found.next.is_none();
+    report.unfinished = (is_out_of_time && !is_whole).then(|| LISTING.to_owned());
+    // What was found and is there all the same is found again.
+    if is_removed {
+        kept.part = found.next.unwrap_or(0);
+    }
+    if is_whole {
+        kept.forget(h, of).await?;
+    } else if is_out_of_time || (is_removed && kept.is_continued) {
+        kept.keep(h, of).await?;
+    } else if is_removed {
+        kept.keep_part(h, of).await?;
     }
     Ok(report)
 }
 
-fn found(candidates: &[ObjectInfo]) -> CollectionReport {
+const READING: &str = "the time ended before every list of items was read: the next run continues";
+const LISTING: &str = "the time ended before every content object was listed: the next run continues";
+
+fn of_candidates(candidates: &[ObjectInfo]) -> CollectionReport {
     CollectionReport {
         unreferenced: candidates.len() as u64,
         unreferenced_bytes: candidates.iter().map(|object| object.size_bytes).sum(),
@@ -144,45 +152,56 @@ fn found(candidates: &[ObjectInfo]) -> CollectionReport {
     }
 }
 
-async fn unreferenced(
-    repository: &Repository,
-    is_referred_to: impl Fn(&ObjectKey) -> bool,
+/// Removes candidates under the lease, or the mark. Returns whether all were tried.
+async fn take_and_remove(
+    h: &Holdfast,
+    of: Of<'_>,
+    limits: RunLimits,
+    kept: &mut Kept,
+    candidates: &[ObjectInfo],
     now: Timestamp,
-) -> Result<Vec<ObjectInfo>, OperationError> {
-    let mut found = Vec::new();
-    for folder in [ObjectKey::OBJECTS, ObjectKey::DAGS] {
-        let mut objects = repository.store().list(folder);
-        while let Some(object) = objects.try_next().await? {
-            let is_old = now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
-            if is_old && !is_referred_to(&object.key) {
-                found.push(object);
-            }
-            if found.len() == MOST {
-                return Ok(found);
-            }
+    report: &mut CollectionReport,
+) -> Result<bool, OperationError> {
+    let hold = match Box::pin(Hold::take(h, of, limits, now)).await? {
+        Held::Ours(hold) => hold,
+        Held::Busy(why) => {
+            report.skipped = Some(why);
+            return Ok(false);
         }
-    }
-    Ok(found)
+    };
+    let removed = Box::pin(remove(h, of, &hold, kept, candidates, (limits, now), report)).await;
+    hold.release(h).await;
+    Ok(removed.unwrap_or_else(|error| {
+        report.problems.push(format!("content objects: {error}; the next run goes on"));
+        false
+    }))
 }
 
 async fn remove(
     h: &Holdfast,
     of: Of<'_>,
     hold: &Hold,
-    references: &mut Kept,
+    kept: &mut Kept,
     candidates: &[ObjectInfo],
-    now: Timestamp,
+    (limits, now): (RunLimits, Timestamp),
     report: &mut CollectionReport,
-) -> Result<(), OperationError> {
+) -> Result<bool, OperationError> {
     let repository = of.repository(h);
-    // Committed between the long look and the lease.
-    Box::pin(hold.guard(references.read(h, of))).await?;
-    for batch in candidates.chunks(BATCH) {
-        if hold.is_over() {
-            tracing::info!(left = report.unreferenced - report.deleted, "the rest is left to the next run");
-            return Ok(());
+    // Committed, or lost, between the long look and the lease.
+    match Box::pin(hold.guard(kept.read(h, of, limits))).await? {
+        Known::All => {}
+        Known::OutOfTime => return Ok(false),
+        Known::Suspended(why) => {
+            report.suspended = Some(why);
+            return Ok(false);
         }
-        let batch = batch.iter().filter(|object| !references.contains(&object.key));
+    }
+    for batch in candidates.chunks(BATCH) {
+        if hold.is_over() || is_late(limits) {
+            tracing::info!(left = report.unreferenced - report.deleted, "the rest is left to the next run");
+            return Ok(false);
+        }
+        let batch = batch.iter().filter(|object| !kept.contains(&object.key));
         let free = hold.guard(without_locked(repository, batch.cloned().collect(), now, report)).await?;
         let keys: Vec<ObjectKey> = free.iter().map(|object| object.key.clone()).collect();
         hold.confirm().await?;
@@ -192,7 +211,7 @@ async fn remove(
         }
         delete(repository, hold, free, report).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn without_locked(

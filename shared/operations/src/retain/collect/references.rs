@@ -2,15 +2,26 @@
 //!
 //! Memory: 8 bytes and the table's overhead for each distinct object. Two keys that share a hash keep one object more.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
-};
+use std::collections::{BTreeSet, HashSet};
 
-use futures_util::TryStreamExt as _;
+use holdfast_catalog::CollectingProgress;
 use holdfast_domain::{BackupId, BackupType, ItemRecord, ObjectKey};
+use sha2::{Digest as _, Sha256};
 
-use crate::{OperationError, Repository, content::stored::StoredContent};
+use super::super::{backups::is_late, inventory::manifests};
+use crate::{OperationError, Repository, RunLimits, content::stored::StoredContent};
+
+/// Items read between two looks at the clock.
+const ITEMS_PER_LOOK: u64 = 4096;
+
+/// How a reading ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Every backup was read.
+    Whole,
+    /// The time ran out. Backups that were read to their end are not read again.
+    OutOfTime,
+}
 
 /// Objects that are referred to, by all backups that were read.
 #[derive(Default)]
@@ -20,6 +31,17 @@ pub(super) struct References {
 }
 
 impl References {
+    /// The references that an earlier run read.
+    pub(super) fn from_progress(progress: CollectingProgress) -> Self {
+        Self { objects: progress.objects.into_iter().collect(), read: progress.backups.into_iter().collect() }
+    }
+
+    /// What the next run continues with.
+    pub(super) fn to_progress(&self, store: String, part: u64) -> CollectingProgress {
+        let (backups, objects) = (self.read.iter().cloned().collect(), self.objects.iter().copied().collect());
+        CollectingProgress { store, backups, objects, part }
+    }
+
     /// Reads every content backup in the bucket that was not read yet, but for those that are taken for gone. One that
     /// goes while it is read refers to nothing any more.
     ///
@@ -29,32 +51,45 @@ impl References {
         &mut self,
         repository: &Repository,
         gone: &BTreeSet<BackupId>,
-    ) -> Result<(), OperationError> {
-        for id in backups(repository).await? {
+        limits: RunLimits,
+    ) -> Result<Reading, OperationError> {
+        for id in manifests(repository, BackupType::Content).await? {
             if gone.contains(&id) || self.read.contains(&id) {
                 continue;
             }
-            match self.read_one(repository, &id).await {
-                Ok(()) => {}
+            match self.read_one(repository, &id, limits).await {
+                Ok(Reading::Whole) => {}
+                Ok(Reading::OutOfTime) => return Ok(Reading::OutOfTime),
                 Err(error) if !has_gone(repository, &id).await? => return Err(error),
                 Err(_) => continue,
             }
             self.read.insert(id);
         }
-        Ok(())
+        Ok(Reading::Whole)
     }
 
-    async fn read_one(&mut self, repository: &Repository, id: &BackupId) -> Result<(), OperationError> {
+    async fn read_one(
+        &mut self,
+        repository: &Repository,
+        id: &BackupId,
+        limits: RunLimits,
+    ) -> Result<Reading, OperationError> {
+        if is_late(limits) {
+            return Ok(Reading::OutOfTime);
+        }
         let backup = StoredContent::open(repository, id).await?;
         let mut items = backup.items().await?;
-        let mut count = 0;
+        let mut count: u64 = 0;
         while let Some(item) = items.recv().await {
             self.add(&item?);
             count += 1;
+            if count.is_multiple_of(ITEMS_PER_LOOK) && is_late(limits) {
+                return Ok(Reading::OutOfTime);
+            }
         }
         let expected = backup.content.items.expected;
         if count == expected {
-            return Ok(());
+            return Ok(Reading::Whole);
         }
         let problem = format!("its list has {count} items, its manifest says {expected}");
         Err(OperationError::corrupt(id, problem))
@@ -67,23 +102,21 @@ impl References {
         }
     }
 
+    /// Whether this backup was read.
+    pub(super) fn contains_backup(&self, id: &BackupId) -> bool {
+        self.read.contains(id)
+    }
+
     /// Whether some backup refers to this object.
     pub(super) fn contains(&self, key: &ObjectKey) -> bool {
         self.objects.contains(&hash(key))
     }
 }
 
+/// It is kept from run to run, and so must be the same in every version: the first 8 bytes of the key's SHA-256.
 fn hash(key: &ObjectKey) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::new().hash_one(key.as_str())
-}
-
-async fn backups(repository: &Repository) -> Result<Vec<BackupId>, OperationError> {
-    let mut objects = repository.store().list(&ObjectKey::backups_prefix(BackupType::Content));
-    let mut backups = Vec::new();
-    while let Some(object) = objects.try_next().await? {
-        backups.extend(object.key.manifest_of());
-    }
-    Ok(backups)
+    let digest = Sha256::digest(key.as_str());
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
 /// Whether its manifest is certain not to be there.
@@ -92,5 +125,19 @@ async fn has_gone(repository: &Repository, id: &BackupId) -> Result<bool, Operat
         Ok(_) => Ok(false),
         Err(error) if error.is_not_found() => Ok(true),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::Sha256Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_hash_that_was_kept_is_the_same_in_every_version() {
+        let key = ObjectKey::content_object(&Sha256Digest::new([7; 32]), true, false);
+        let expected = u64::from_str_radix(&hex::encode(Sha256::digest(key.as_str()))[..16], 16).unwrap();
+        assert_eq!(hash(&key), expected);
     }
 }

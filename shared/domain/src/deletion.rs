@@ -1,0 +1,46 @@
+//! Who decided that the objects of a backup may be removed. A job that is `deleted` without a decision is lost.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The reason for a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeletionCause {
+    /// The retention policy.
+    Retention,
+    /// An operator accepted that the manifest is lost.
+    AcceptedLoss,
+}
+
+impl DeletionCause {
+    /// The word used in the API and the catalogue.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::AcceptedLoss => "accepted-loss",
+        }
+    }
+}
+
+/// The decision to delete a backup. The row has it before any object is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobDeletion {
+    /// The reason.
+    pub cause: DeletionCause,
+    /// The time of the decision.
+    pub decided_at: Timestamp,
+    /// The operator, if an operator decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+impl JobDeletion {
+    /// A deletion that the retention policy decided.
+    #[must_use]
+    pub const fn by_retention(decided_at: Timestamp) -> Self {
+        Self { cause: DeletionCause::Retention, decided_at, by: None }
+    }
+}

@@ -1,0 +1,242 @@
+//! Lost backups: their job was completed, and their manifest is missing though no deletion was decided. Everything that
+//! the manifest may name is kept. The backup is completed again once the manifest is back, or an operator accepts the loss.
+
+use std::fmt::Write as _;
+
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{
+    BackupId, BackupType, DeletionCause, FailureCode, Job, JobCopy, JobDeletion, JobFailure, JobStatus, Manifest,
+    Timestamp,
+};
+use serde::Serialize;
+
+use crate::{
+    Holdfast, OperationError, RETAINED_TYPES,
+    presence::missing_artifacts,
+    retain::{Expected, manifests, wrong_store_reason},
+    settle,
+};
+
+/// Whether the manifest of a lost backup is in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ManifestPresence {
+    /// It is missing.
+    Missing,
+    /// It is back, and retention has not run since.
+    Present,
+}
+
+/// A lost backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostBackup {
+    /// The backup.
+    pub backup_id: BackupId,
+    /// What it held.
+    #[serde(rename = "type")]
+    pub backup_type: BackupType,
+    /// When it was triggered.
+    pub created_at: Timestamp,
+    /// When retention found that the manifest is missing. `None` if it has not run since.
+    pub lost_at: Option<Timestamp>,
+    /// Whether the manifest is back.
+    pub manifest: ManifestPresence,
+    /// Bytes of its artifacts.
+    pub size: Option<u64>,
+    /// Its copy in the second store.
+    pub copy: Option<JobCopy>,
+}
+
+/// All lost backups of a catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostBackups {
+    /// The store that was searched for manifests.
+    pub store: String,
+    /// Why retention changes nothing, if the store holds fewer than half of the completed backups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
+    /// The backups: of each type those that retention has not seen yet first, then the others.
+    pub backups: Vec<LostBackup>,
+}
+
+/// Lists every backup that the catalogue expects and whose manifest is missing, or was missing at the last retention.
+///
+/// # Errors
+/// If the store or the catalogue cannot be asked.
+pub async fn lost_backups(h: &Holdfast) -> Result<LostBackups, OperationError> {
+    let mut backups = Vec::new();
+    let mut both = Vec::new();
+    for kind in RETAINED_TYPES {
+        let seen = manifests(&h.repository, kind).await?;
+        let expected = Expected::compare(h, kind, |id| seen.contains(id)).await?;
+        for id in expected.unresolved() {
+            backups.extend(describe(h, id, ManifestPresence::Missing).await?);
+        }
+        for id in &expected.returned {
+            backups.extend(describe(h, id, ManifestPresence::Present).await?);
+        }
+        both.push(expected);
+    }
+    Ok(LostBackups {
+        store: h.repository.location().to_string(),
+        suspended: wrong_store_reason(h, both.first(), both.get(1)),
+        backups,
+    })
+}
+
+async fn describe(
+    h: &Holdfast,
+    id: &BackupId,
+    manifest: ManifestPresence,
+) -> Result<Option<LostBackup>, OperationError> {
+    let job = match h.catalog.get(id).await {
+        Ok(job) => job,
+        Err(CatalogError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(LostBackup {
+        backup_type: job.backup_type,
+        created_at: job.created_at,
+        lost_at: job.lost_at,
+        manifest,
+        size: job.size,
+        copy: job.copy,
+        backup_id: job.backup_id,
+    }))
+}
+
+/// The job of a lost backup, so that an operator can be asked before its loss is accepted.
+///
+/// # Errors
+/// [`OperationError::NotFound`]; [`OperationError::Invalid`] if the backup is not lost.
+pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationError> {
+    let job = match h.catalog.get(id).await {
+        Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
+        job => job?,
+    };
+    let problem = match job.status {
+        _ if id.backup_type() == BackupType::Full => "is a full backup: name its parts".to_owned(),
+        _ if job.is_lost() => match whole_manifest(h, &job).await? {
+            Found::Whole => "is not lost any more: its manifest is back. Run `holdfast cleanup` to make it completed \
+                             again"
+                .to_owned(),
+            Found::Damaged(_) | Found::Missing => return Ok(job),
+        },
+        JobStatus::Completed => match h.repository.manifest_bytes(id).await {
+            Err(OperationError::NotFound(_)) => return Ok(job),
+            found => {
+                found?;
+                format!("is not lost: its manifest is in {}", h.repository.location())
+            }
+        },
+        JobStatus::Deleted => "is not lost: its deletion was decided before".to_owned(),
+        status => format!("is not lost: it is {status}, and was never completed"),
+    };
+    Err(OperationError::Invalid(format!("backup {id} {problem}")))
+}
+
+/// Accepts that a backup is lost. The next run of retention deletes the rest of it, its copy in the second store too,
+/// and content objects that no other backup refers to.
+///
+/// # Errors
+/// As [`expect_lost`].
+pub async fn accept_loss(
+    h: &Holdfast,
+    id: &BackupId,
+    by: Option<String>,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
+    let job = expect_lost(h, id).await?;
+    if job.status == JobStatus::Completed {
+        mark(h, id, now).await?;
+    }
+    let deletion = JobDeletion { cause: DeletionCause::AcceptedLoss, decided_at: now, by };
+    let job = h.catalog.accept_loss(id, &deletion).await?;
+    tracing::info!(backupId = %id, by = deletion.by, "the loss of a backup was accepted");
+    Ok(job)
+}
+
+/// Records that the manifest of a completed backup is missing. Returns `false` if the job is not completed any more.
+pub(crate) async fn mark(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<bool, OperationError> {
+    let mut hint = format!(
+        "restore the manifest: where the bucket keeps versions, remove its delete marker. To give the backup up, run \
+         `holdfast lost accept {id}`"
+    );
+    if let Some(second) = &h.settings.cloud.location {
+        let _ = write!(hint, ". Its second copy is kept: `holdfast verify {id} --store {second}`");
+    }
+    let error = JobFailure {
+        code: FailureCode::StoreCorrupt,
+        message: "its manifest is missing from the store, and retention did not delete it".to_owned(),
+        hint: Some(hint),
+    };
+    let change = JobChange { error: Some(error), lost_at: Some(now), ..JobChange::default() };
+    match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
+        Ok(job) => {
+            tracing::error!(backupId = %id, "a backup is lost: its manifest is missing from the store");
+            h.observer.job_changed(&job).await;
+            Ok(true)
+        }
+        Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How the return of a manifest ended.
+pub(crate) enum Return {
+    /// The backup is completed again.
+    Completed,
+    /// Its manifest is back and something is wrong with it: the backup stays lost.
+    Damaged(String),
+    /// Its manifest is missing, or its job is not lost any more.
+    Nothing,
+}
+
+/// Completes a lost backup again, if its manifest is back and all of its artifacts are in the store.
+pub(crate) async fn bring_back(h: &Holdfast, id: &BackupId) -> Result<Return, OperationError> {
+    let job = h.catalog.get(id).await?;
+    if !job.is_lost() {
+        return Ok(Return::Nothing);
+    }
+    match whole_manifest(h, &job).await? {
+        Found::Missing => return Ok(Return::Nothing),
+        Found::Damaged(problem) => return Ok(Return::Damaged(problem)),
+        Found::Whole => {}
+    }
+    match h.catalog.bring_back(&job).await {
+        Ok(job) => {
+            tracing::info!(backupId = %id, "a lost backup is completed again: its manifest is back");
+            h.observer.job_changed(&job).await;
+            Ok(Return::Completed)
+        }
+        Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => Ok(Return::Nothing),
+        Err(error) => Err(error.into()),
+    }
+}
+
+enum Found {
+    Whole,
+    Damaged(String),
+    Missing,
+}
+
+async fn whole_manifest(h: &Holdfast, job: &Job) -> Result<Found, OperationError> {
+    let manifest = match h.repository.manifest(&job.backup_id).await {
+        Ok(manifest) => manifest,
+        Err(OperationError::NotFound(_)) => return Ok(Found::Missing),
+        Err(OperationError::Corrupt { problem, .. }) => return Ok(Found::Damaged(problem)),
+        Err(error) => return Err(error),
+    };
+    if is_of_another_run(job, &manifest) {
+        return Ok(Found::Damaged("its manifest.json is not the one that its job describes".to_owned()));
+    }
+    Ok(missing_artifacts(&h.repository, &manifest).await?.map_or(Found::Whole, Found::Damaged))
+}
+
+/// Nothing authenticates the manifest of a backup that is not encrypted: it must agree with the row.
+fn is_of_another_run(job: &Job, manifest: &Manifest) -> bool {
+    let Some(checksum) = job.checksum else { return false };
+    settle::as_told_by(manifest).map_or(true, |told| told.checksum != Some(checksum) || told.key != job.key)
+}
