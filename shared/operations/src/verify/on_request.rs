@@ -16,7 +16,7 @@ use super::{
     steps::{Reached, Steps},
     verify,
 };
-use crate::{Holdfast, OperationError, Repository, RunLimits};
+use crate::{Holdfast, OperationError, Repository, RunLimits, content::proof::note_of_other_forms};
 
 /// Before the function's end, for what was begun to be given up, and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(45);
@@ -250,7 +250,8 @@ async fn step_on(
         claim.hand_on(&steps.so_far).await?;
         return Ok(None);
     }
-    let VerifiedSoFar { begun_at, bytes, spent_ms, problems, .. } = steps.so_far;
+    let VerifiedSoFar { begun_at, bytes, spent_ms, problems, other_forms, .. } = steps.so_far;
+    found.notes.extend(note_of_other_forms(other_forms));
     (found.bytes_read, found.problems) = (bytes, problems);
     content::shorten(&mut found.problems);
     let (level, begun_at) = (VerificationLevel::Checksum, begun_at.unwrap_or(now));
