@@ -24,6 +24,7 @@ mod lease;
 mod measure;
 mod observer;
 mod preflight;
+mod readers;
 mod rebuild;
 mod repository;
 mod restore;
@@ -71,6 +72,7 @@ pub use self::{
     measure::{Measured, Stored},
     observer::{Observer, Silent},
     preflight::Preflight,
+    readers::{CatalogLeases, NoLeases, Protection, Purpose, Reader, ReaderLease, ReaderLeases},
     rebuild::{
         DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause, plan_rebuild,
         rebuild_catalog,

@@ -26,7 +26,10 @@ pub use self::{
     fault::CopyFault,
     remove::{RemovedCopies, remove_copies},
 };
-use crate::{Holdfast, OperationError, Repository, RunLimits};
+use crate::{
+    Holdfast, OperationError, Repository, RunLimits,
+    readers::{Purpose, protect},
+};
 
 /// What is looked at, and what is done about what is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +96,9 @@ pub async fn copy_backup(
     // What a repair found altered and could not mend has the right size.
     let mode = if earlier.to_repair { CopyMode::Repair } else { mode };
     let copier = Copier::new(&h.repository, second, id, mode, earlier, progress);
+    let lease = protect(h, &h.repository, id, Purpose::Copy).await;
     let ended = claim.watch(&copier, limits).await;
+    lease.release().await;
     settle(&claim, &copier, ended).await
 }
 

@@ -1,12 +1,12 @@
 //! Deleting one backup, in the order in which a killed run can be gone on with: locks are read, the job is `deleted`, the
-//! manifest goes, then what it named, then the rows of items.
+//! manifest goes, then what it named, then the rows of items. Readers are looked for before the job is marked and after.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::Lock;
 
-use crate::{Holdfast, OperationError, Repository};
+use crate::{Holdfast, OperationError, Repository, readers::first_reader};
 
 /// Locks read, and objects deleted, at a time.
 pub(super) const CONCURRENCY: usize = 16;
@@ -15,7 +15,7 @@ pub(super) const CONCURRENCY: usize = 16;
 pub(crate) enum Deletion {
     /// Nothing of it is there any more.
     Deleted,
-    /// The store retains an object of it: nothing was changed.
+    /// The store retains an object of it, or a run reads it: no object was deleted.
     Blocked(String),
     /// Somebody works on it: nothing was changed.
     InUse(JobStatus),
@@ -27,11 +27,18 @@ pub(super) async fn backup(h: &Holdfast, id: &BackupId, now: Timestamp) -> Resul
     if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
     match h.catalog.transition(id, JobStatus::Deleted, JobChange::default(), None).await {
         Ok(job) => h.observer.job_changed(&job).await,
         Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {}
         Err(CatalogError::Conflict { status, .. }) => return Ok(Deletion::InUse(status)),
         Err(error) => return Err(error.into()),
+    }
+    // A reader that began before the job was marked. The next run finishes the deletion.
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
     }
     remove(&h.repository, id, objects).await?;
     forget_items(h, id).await?;
@@ -49,7 +56,13 @@ pub(crate) async fn copy(
     if let Some(lock) = first_lock(second, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
     h.catalog.set_copy_deleted(id, now).await?;
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
     remove(second, id, objects).await?;
     Ok(Deletion::Deleted)
 }

@@ -10,5 +10,6 @@ mod keys;
 mod keys_offline;
 mod killed;
 mod leases;
+mod read;
 mod repository;
 mod round_trip;

@@ -18,6 +18,7 @@ mod forms;
 #[path = "../backup/fixture.rs"]
 mod platform;
 mod providers;
+mod readers;
 mod repaired;
 mod resumed;
 mod retained;

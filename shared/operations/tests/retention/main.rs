@@ -6,6 +6,7 @@ mod collection;
 mod deletion;
 mod histories;
 mod random;
+mod readers;
 mod real;
 mod truth;
 mod world;
