@@ -53,8 +53,8 @@ pub(super) async fn found_again(
     let Some(found) = in_store(h, &held).await? else { return Ok(None) };
     let address = found.object.artifact.key.content_address();
     if let (Some(address), true) = (&address, found != held) {
-        let hold = HoldSource { storage_type: source.storage_type, locator: &source.locator, address };
-        h.catalog.hold(&hold, &found, Timestamp::now()).await?;
+        let of = HoldSource { storage_type: source.storage_type, locator: &source.locator, address };
+        h.catalog.hold(&of, &found, Timestamp::now()).await?;
     }
     Ok(Some(found))
 }

@@ -36,6 +36,18 @@ pub(crate) enum Holds {
     },
 }
 
+impl Holds {
+    /// More than any compression and encryption makes of it.
+    const fn most_stored_bytes(&self) -> u64 {
+        const OVERHEAD_BYTES: u64 = 1024 * 1024;
+        let content = match self {
+            Self::File(plain) => plain.size,
+            Self::Blocks { .. } => MAX_RECORD_BYTES,
+        };
+        content.saturating_add(content / 8).saturating_add(OVERHEAD_BYTES)
+    }
+}
+
 impl ContentObject {
     /// The object of the file itself.
     pub(crate) fn file(kept: &KeptFile) -> Self {
@@ -71,6 +83,7 @@ impl ObjectSource {
     /// # Errors
     /// [`ReadFault::Damaged`] if it is missing, its trailer does not match, or it holds other content.
     pub(crate) async fn prove(&self, object: &ContentObject) -> Result<StoredObject, ReadFault> {
+        self.expect_plausible_size(object).await?;
         let form = self.present_form(&object.stored).await?;
         match &object.holds {
             Holds::File(expected) => self.expect_file(&form, *expected).await?,
@@ -128,6 +141,15 @@ impl ObjectSource {
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// Whoever can write to the store must not make every reader read without end.
+    async fn expect_plausible_size(&self, object: &ContentObject) -> Result<(), ReadFault> {
+        let found = self.store().head(object.key()).await?.size_bytes;
+        if found <= object.holds.most_stored_bytes() {
+            return Ok(());
+        }
+        Err(ReadFault::Damaged(format!("{} has {found} bytes: no form of its content has so many", object.key())))
     }
 
     /// The digests of an object as it is stored now. An encrypted one is authentic.

@@ -121,10 +121,10 @@ impl Volume {
         record: &ItemRecord,
     ) -> Result<Option<String>, VolumeFault> {
         let Some(file) = &record.file else { return Ok(None) };
-        if self.prove_first {
-            if let Err(problem) = told(self.handle.block_on(self.source.prove(&ContentObject::file(file))))? {
-                return Ok(Some(problem));
-            }
+        if self.prove_first
+            && let Err(problem) = told(self.handle.block_on(self.source.prove(&ContentObject::file(file))))?
+        {
+            return Ok(Some(problem));
         }
         let key = &file.object.artifact.key;
         let of_read = |error: io::Error| ReadFault::of(&error, key);
