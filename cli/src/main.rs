@@ -12,6 +12,7 @@ mod opening;
 mod output;
 mod part_file;
 mod progress;
+mod reading;
 mod redaction;
 mod session;
 mod text;

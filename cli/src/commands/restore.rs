@@ -14,7 +14,9 @@ use holdfast_database::{
     UnknownOptions, redacted_uri,
 };
 use holdfast_domain::{BackupId, BackupType, Secret};
-use holdfast_operations::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database};
+use holdfast_operations::{
+    Purpose, ReaderLease, RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database,
+};
 
 use super::{anonymize, kind, restore_content, restored};
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
     opening::Opening,
     output::Output,
     progress::Meter,
+    reading,
     session::Session,
 };
 
@@ -123,10 +126,15 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
         What::Archive { file, how } => (Source::Archive(file), how),
     };
     let target = how.target(session).await?;
+    // From before the plan is shown to the end of the restore.
+    let lease = source.protect(session, output).await?;
     if !how.dry_run && !how.yes {
         preview_and_ask(&source, session, &target).await?;
     }
     let report = source.restore(session, &target).await?;
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
     finish(&source, &target, &report, output)
 }
 
@@ -279,6 +287,16 @@ impl std::fmt::Display for Source {
 impl Source {
     fn is_stdin(&self) -> bool {
         matches!(self, Self::Archive(file) if file == Path::new("-"))
+    }
+
+    /// Keeps retention from deleting the backup, or says why nothing does.
+    async fn protect(&self, session: &Session, output: Output) -> Result<Option<ReaderLease>, Failure> {
+        let Self::Backup(id) = self else { return Ok(None) };
+        let lease = reading::protect(session, id, Purpose::Restore).await?;
+        if let Some(warning) = lease.protection().warning(id) {
+            output.note(&warning);
+        }
+        Ok(Some(lease))
     }
 
     async fn restore(&self, session: &Session, target: &RestoreTarget) -> Result<RestoreReport, Failure> {

@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use holdfast_domain::{BackupId, BackupType};
-use holdfast_operations::{CarReport, ContentRestoreProgress, OperationError, export_car, restore_content};
+use holdfast_operations::{CarReport, ContentRestoreProgress, OperationError, Purpose, export_car, restore_content};
 
 use super::{decrypt::stdout_for_data, items, kind, restored_content};
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     output::Output,
     part_file::PartFile,
     progress::Meter,
+    reading,
     session::Session,
     text,
 };
@@ -67,6 +68,16 @@ impl Arguments {
 
 pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     kind::expect(BackupType::Content, &arguments.id, session).await?;
+    let lease = reading::protect(session, &arguments.id, Purpose::Restore).await?;
+    if let Some(warning) = lease.protection().warning(&arguments.id) {
+        output.note(&warning);
+    }
+    let restored = restore(arguments, session, output).await;
+    lease.release().await;
+    restored
+}
+
+async fn restore(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     match (&arguments.place.to, &arguments.place.to_car) {
         (Some(directory), _) => to_directory(arguments, directory, session, output).await,
         (None, Some(file)) if file == Path::new("-") => to_stdout(arguments, session, output).await,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use holdfast_database::RestoreProgress;
 use holdfast_domain::{BackupId, DrilledCollection, Secret, Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{OperationError, Verification, compare_with_job, drill, record_verification};
+use holdfast_operations::{OperationError, Purpose, Verification, compare_with_job, drill, record_verification};
 use serde::Serialize;
 
 use super::{items, kind};
@@ -18,6 +18,7 @@ use crate::{
     opening::Opening,
     output::Output,
     progress::Meter,
+    reading,
     session::Session,
     text,
 };
@@ -86,12 +87,14 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         return Err(Failure::usage("--drill-uri-env is for --level drill"));
     }
     let meter = Arc::new(Meter::new(&format!("reading {}", arguments.id)));
+    let lease = reading::protect(session, &arguments.id, Purpose::Verify).await?;
     let found = if arguments.is_drill() {
         drilled(arguments, session, &meter).await
     } else {
         read(arguments, session, &meter).await
     };
     meter.clear();
+    lease.release().await;
     let mut found = found?;
     let recorded = record(&mut found, session).await;
     let problem = recorded.as_ref().err().map(Failure::message);

@@ -18,11 +18,12 @@ use crate::{CatalogError, error::duplicates};
 pub const DEFAULT_DATABASE: &str = "holdfast";
 
 /// Every collection that is Holdfast's own.
-pub const COLLECTIONS: [&str; 7] = [JOBS, ITEMS, POLICIES, VERIFICATIONS, LEASES, OBJECTS, COLLECTING];
+pub const COLLECTIONS: [&str; 8] = [JOBS, ITEMS, POLICIES, VERIFICATIONS, LEASES, READERS, OBJECTS, COLLECTING];
 
 pub(crate) const JOBS: &str = "backup_jobs";
 pub(crate) const VERIFICATIONS: &str = "backup_verifications";
 pub(crate) const LEASES: &str = "backup_leases";
+pub(crate) const READERS: &str = "backup_readers";
 pub(crate) const ITEMS: &str = "backup_items";
 pub(crate) const OBJECTS: &str = "content_objects";
 pub(crate) const COLLECTING: &str = "backup_collecting";

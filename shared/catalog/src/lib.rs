@@ -15,6 +15,7 @@ mod lease;
 mod lost;
 mod object;
 mod policies;
+mod reader;
 mod rebuilding;
 mod row;
 mod standing;
@@ -38,6 +39,7 @@ pub use lease::{Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason,
 pub use lost::ExpectedBackup;
 pub use object::{HeldSource, HoldSource, SourceId, source_id};
 pub use policies::StoredPolicy;
+pub use reader::ReaderRow;
 pub use standing::JobStanding;
 pub use statistics::{BackupSize, HeldObjects, Outcomes};
 pub use verification::VerificationRecord;

@@ -26,6 +26,8 @@ pub struct VerifiedSoFar {
     pub segments: u64,
     /// Items of a content backup's list whose objects were read.
     pub items: u64,
+    /// Objects that were proved by their content, not by their stored digest.
+    pub other_forms: u64,
     /// Bytes read.
     pub bytes: u64,
     /// Time that runs spent on it.

@@ -26,6 +26,7 @@ mod measure;
 mod observer;
 mod preflight;
 mod presence;
+mod readers;
 mod rebuild;
 mod repository;
 mod restore;
@@ -74,6 +75,7 @@ pub use self::{
     measure::{Measured, Stored},
     observer::{Observer, Silent},
     preflight::Preflight,
+    readers::{CatalogLeases, NoLeases, Protection, Purpose, Reader, ReaderLease, ReaderLeases},
     rebuild::{
         DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause, plan_rebuild,
         rebuild_catalog,

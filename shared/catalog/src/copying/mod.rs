@@ -41,6 +41,9 @@ pub struct CopyUpload {
     pub key: ObjectKey,
     /// The object's bytes.
     pub size: u64,
+    /// The SHA-256 of the stored form that is sent. An object may be stored again in another form of the same size.
+    #[serde(default)]
+    pub form: Option<Sha256Digest>,
     /// Bytes of each part but the last.
     pub part_bytes: u64,
     /// The second store's name for it.

@@ -30,7 +30,8 @@ fn work(id: &BackupId) -> CopyWork {
         etag: "\"receipt\"".to_owned(),
     };
     let (part_bytes, upload_id, parts) = (8_388_608, "upload".to_owned(), vec![part(2), part(1)]);
-    let upload = CopyUpload { key, size: 6_000_000_000, part_bytes, upload_id, parts };
+    let form = Some(Sha256Digest::new([8; 32]));
+    let upload = CopyUpload { key, size: 6_000_000_000, form, part_bytes, upload_id, parts };
     CopyWork { attempts: 2, items: 7, bytes: 5_000_000_000, upload: Some(upload), to_repair: true }
 }
 

@@ -17,6 +17,7 @@ mod orphans;
 mod pages;
 mod policies;
 mod races;
+mod readers;
 mod rebuilding;
 mod standings;
 mod statistics;

@@ -4,8 +4,9 @@
 use std::io::{self, Read};
 
 use holdfast_domain::RepositoryId;
+use subtle::ConstantTimeEq;
 
-use crate::{ArtifactError, HeaderError};
+use crate::{ArtifactError, HeaderError, MasterKey};
 
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 1024;
@@ -68,6 +69,12 @@ impl Header {
             iv: bytes_of("iv", iv)?,
             commit: bytes_of("commit", commit)?,
         })
+    }
+
+    /// Whether the header was made under this master key. A changed salt or commitment is never taken for one that was.
+    #[must_use]
+    pub fn is_committed_to(&self, master: &MasterKey) -> bool {
+        master.artifact_keys(&self.salt).commit.ct_eq(&self.commit).into()
     }
 
     /// The bytes of the header.
@@ -173,6 +180,15 @@ mod tests {
         {
             assert!(changed(|text| text.replace(from, to)).is_err(), "{to:?}");
         }
+    }
+
+    #[test]
+    fn a_header_is_committed_to_the_one_key_and_salt_that_it_was_made_with() {
+        let master = MasterKey::new([7; 32]);
+        let made = |salt| Header { salt, commit: master.artifact_keys(&salt).commit, ..header() };
+        assert!(made([1; 32]).is_committed_to(&master) && made([2; 32]).is_committed_to(&master));
+        assert!(!made([1; 32]).is_committed_to(&MasterKey::new([8; 32])));
+        assert!(!Header { salt: [2; 32], ..made([1; 32]) }.is_committed_to(&master));
     }
 
     #[test]

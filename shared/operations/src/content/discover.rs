@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 use super::{
     DOWNLOADS_END_AFTER, HANDED_ON_FOR, fail_item,
     fan_in::finalize_if_settled,
-    held::{self, Openings, is_there},
+    held::{self, Openings},
     queue::DownloadQueue,
     source::ItemSource,
     wait,
@@ -227,7 +227,7 @@ impl Discovery<'_> {
             async move {
                 let content_id = wanted.added.item.content_id.clone();
                 let is_settled = match file {
-                    Some(file) => self.settle_if_there(&wanted.added, &file).await?,
+                    Some(file) => self.settle_if_there(&wanted, file).await?,
                     None => false,
                 };
                 Ok((!is_settled).then_some(content_id))
@@ -256,10 +256,9 @@ impl Discovery<'_> {
         Ok(held)
     }
 
-    async fn settle_if_there(&self, added: &AddedItem, file: &KeptFile) -> Result<bool, OperationError> {
-        if !is_there(self.h, file).await? {
-            return Ok(false);
-        }
+    async fn settle_if_there(&self, wanted: &Wanted, file: KeptFile) -> Result<bool, OperationError> {
+        let Some(file) = held::found_again(self.h, &wanted.source, file).await? else { return Ok(false) };
+        let (added, file) = (&wanted.added, &file);
         let file_name = file_name(&added.item, file.content_type.as_deref());
         // Fetched by this very backup, before a run of its discovery that died.
         let settled = if file.fetched_at >= self.run.job.created_at {

@@ -1,12 +1,16 @@
-//! What is held already, and whether that will do today: verified, encrypted where that is asked for now, readable, and
-//! there.
+//! The files that are held already, and whether they are good enough today: verified, encrypted if that is asked for now,
+//! readable, and in the store.
 
 use std::collections::HashMap;
 
-use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Verified};
-use holdfast_storage::StoreError;
+use holdfast_catalog::HoldSource;
+use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Timestamp, Verified};
 
-use super::source::ItemSource;
+use super::{
+    proof::ContentObject,
+    read::{ObjectSource, ReadFault},
+    source::ItemSource,
+};
 use crate::{Holdfast, OperationError};
 
 /// The objects of a file.
@@ -34,10 +38,25 @@ fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
 pub(super) async fn of_source(h: &Holdfast, source: &ItemSource) -> Result<Option<KeptFile>, OperationError> {
     let found = h.catalog.held(std::slice::from_ref(&source.id)).await?;
     let Some(held) = found.into_iter().next().map(|held| held.file) else { return Ok(None) };
-    let is_usable = is_encrypted_as_asked(&held, h.settings.content.encryption)
-        && Openings::default().open(h, &held).await?
-        && is_there(h, &held).await?;
-    Ok(is_usable.then_some(held))
+    let is_usable =
+        is_encrypted_as_asked(&held, h.settings.content.encryption) && Openings::default().open(h, &held).await?;
+    if is_usable { found_again(h, source, held).await } else { Ok(None) }
+}
+
+/// What is held of a source, if its objects are in the store. Objects that were stored again in another form are held in
+/// that form from now on.
+pub(super) async fn found_again(
+    h: &Holdfast,
+    source: &ItemSource,
+    held: KeptFile,
+) -> Result<Option<KeptFile>, OperationError> {
+    let Some(found) = in_store(h, &held).await? else { return Ok(None) };
+    let address = found.object.artifact.key.content_address();
+    if let (Some(address), true) = (&address, found != held) {
+        let of = HoldSource { storage_type: source.storage_type, locator: &source.locator, address };
+        h.catalog.hold(&of, &found, Timestamp::now()).await?;
+    }
+    Ok(Some(found))
 }
 
 /// Which key epochs open, each tried once.
@@ -78,17 +97,36 @@ const fn epoch(encryption: &Encryption) -> u32 {
     encryption.key_epoch
 }
 
-/// Whether a file's objects are in the store, as long as they should be.
-pub(super) async fn is_there(h: &Holdfast, file: &KeptFile) -> Result<bool, StoreError> {
-    for object in objects(file) {
-        match h.repository.store().head(&object.artifact.key).await {
-            Ok(found) if found.size_bytes == object.artifact.size => {}
-            Ok(_) => return Ok(false),
-            Err(error) if error.is_not_found() => return Ok(false),
-            Err(error) => return Err(error),
-        }
+/// A file with its objects as the store has them, or nothing if one is missing or damaged. An object of the recorded size
+/// is not read.
+pub(super) async fn in_store(h: &Holdfast, file: &KeptFile) -> Result<Option<KeptFile>, OperationError> {
+    let Some(object) = form_in_store(h, ContentObject::file(file)).await? else { return Ok(None) };
+    let dag = match ContentObject::blocks(file) {
+        None => None,
+        Some(blocks) => match form_in_store(h, blocks).await? {
+            None => return Ok(None),
+            form => form,
+        },
+    };
+    Ok(Some(KeptFile { object, dag, ..file.clone() }))
+}
+
+async fn form_in_store(h: &Holdfast, object: ContentObject) -> Result<Option<StoredObject>, OperationError> {
+    let found = match h.repository.store().head(object.key()).await {
+        Ok(found) => found,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if found.size_bytes == object.stored.artifact.size {
+        return Ok(Some(object.stored));
     }
-    Ok(true)
+    let source = ObjectSource::new(&h.repository, &h.repository.open().await?.id);
+    let problem = format!("{} has another size than it was stored with", object.key());
+    match source.prove_or(&object, problem).await {
+        Ok(form) => Ok(Some(form)),
+        Err(ReadFault::Damaged(_)) => Ok(None),
+        Err(ReadFault::Other(error)) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ pub(crate) mod finalize;
 mod held;
 pub(crate) mod item_list;
 mod keep;
+pub(crate) mod kept_reader;
+pub(crate) mod proof;
 pub(crate) mod queue;
 pub(crate) mod read;
 pub(crate) mod source;

@@ -4,18 +4,21 @@
 use std::{
     collections::HashMap,
     io::{self, Read},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use holdfast_codec::{ArtifactError, MasterKey};
 use holdfast_domain::{BackupId, RepositoryId, SEGMENT_BYTES, Sha256Digest, StoredObject};
-use holdfast_storage::StoreError;
+use holdfast_storage::{Store, StoreError};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use crate::{
     OperationError, Repository,
-    artifact::{ArtifactReader, Depth, Opener, master_of},
+    artifact::{ArtifactReader, Depth, Opener},
 };
 
 /// Bytes read at a time.
@@ -25,8 +28,10 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[derive(Clone)]
 pub(crate) struct ObjectSource {
     repository: Repository,
+    keys: Repository,
     id: RepositoryId,
     masters: Arc<Mutex<HashMap<u32, Arc<MasterKey>>>>,
+    other_forms: Arc<AtomicU64>,
 }
 
 /// Why an object was not read.
@@ -48,10 +53,39 @@ pub(crate) struct Plain {
 impl ObjectSource {
     /// For the objects of the repository with this id.
     pub(crate) fn new(repository: &Repository, id: &RepositoryId) -> Self {
-        Self { repository: repository.clone(), id: id.clone(), masters: Arc::default() }
+        Self::with_keys_of(repository, repository, id)
     }
 
-    /// The object's content, to be read to its end on a blocking thread: the last checks happen there.
+    /// For the objects of a copy. The keys come from the repository that was copied.
+    pub(crate) fn with_keys_of(keys: &Repository, repository: &Repository, id: &RepositoryId) -> Self {
+        Self {
+            repository: repository.clone(),
+            keys: keys.clone(),
+            id: id.clone(),
+            masters: Arc::default(),
+            other_forms: Arc::default(),
+        }
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        self.repository.store().as_ref()
+    }
+
+    pub(super) const fn id(&self) -> &RepositoryId {
+        &self.id
+    }
+
+    /// How many objects were proved by their content so far, because their stored digest is another than the record's.
+    pub(crate) fn other_forms(&self) -> u64 {
+        self.other_forms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_other_form(&self) {
+        self.other_forms.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The content of an object that has one form, to be read to its end on a blocking thread: the last checks happen
+    /// there.
     pub(crate) async fn open(&self, object: &StoredObject) -> Result<ArtifactReader, ReadFault> {
         self.open_to(object, Depth::Plain).await
     }
@@ -70,23 +104,20 @@ impl ObjectSource {
         }
     }
 
-    /// Reads all of it, and says what it holds.
-    pub(crate) async fn prove(&self, object: &StoredObject) -> Result<Plain, ReadFault> {
-        let mut reader = self.open(object).await?;
-        let read = blocking("read an object", move || digest_of(&mut reader)).await?;
-        read.map_err(|error| ReadFault::of(&error, &object.artifact.key))
+    async fn master(&self, object: &StoredObject) -> Result<Option<Arc<MasterKey>>, ReadFault> {
+        match &object.encryption {
+            None => Ok(None),
+            Some(encryption) => self.master_of_epoch(encryption.key_epoch).await.map(Some),
+        }
     }
 
-    async fn master(&self, object: &StoredObject) -> Result<Option<Arc<MasterKey>>, ReadFault> {
-        let Some(encryption) = &object.encryption else { return Ok(None) };
+    pub(super) async fn master_of_epoch(&self, key_epoch: u32) -> Result<Arc<MasterKey>, ReadFault> {
         let mut masters = self.masters.lock().await;
-        if let Some(master) = masters.get(&encryption.key_epoch) {
-            return Ok(Some(Arc::clone(master)));
+        if let Some(master) = masters.get(&key_epoch) {
+            return Ok(Arc::clone(master));
         }
-        let master = master_of(&self.repository, Some(encryption)).await.map_err(ReadFault::Other)?;
-        if let Some(master) = &master {
-            masters.insert(encryption.key_epoch, Arc::clone(master));
-        }
+        let master = self.keys.master_key(key_epoch).await?;
+        masters.insert(key_epoch, Arc::clone(&master));
         Ok(master)
     }
 }

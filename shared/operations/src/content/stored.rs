@@ -8,6 +8,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     item_list::ItemLines,
+    proof::{ContentObject, MAX_RECORD_BYTES},
     read::{ObjectSource, ReadFault},
 };
 use crate::{
@@ -17,9 +18,6 @@ use crate::{
 
 /// Lines read ahead of whoever deals with them.
 const WAITING_ITEMS: usize = 64;
-
-/// A larger record of blocks is none of ours.
-const MAX_RECORD_BYTES: u64 = 128 * 1024 * 1024;
 
 /// A content backup.
 #[derive(Clone)]
@@ -93,12 +91,12 @@ impl StoredContent {
 
     /// What rebuilds a file's blocks, where that is kept. For a blocking thread.
     pub(crate) fn dag_record(&self, handle: &Handle, file: &KeptFile) -> Result<Option<DagRecord>, ReadFault> {
-        let Some(object) = &file.dag else { return Ok(None) };
-        let key = &object.artifact.key;
-        let reader = handle.block_on(self.source.open(object))?;
+        let Some(object) = ContentObject::blocks(file) else { return Ok(None) };
+        let key = object.key().clone();
+        let reader = handle.block_on(self.source.open_kept(object))?;
         let mut bytes = Vec::new();
         let read = reader.take(MAX_RECORD_BYTES).read_to_end(&mut bytes);
-        read.map_err(|error| ReadFault::of(&error, key))?;
+        read.map_err(|error| ReadFault::of(&error, &key))?;
         let record = DagRecord::from_bytes(&bytes).map_err(|error| ReadFault::Damaged(format!("{key}: {error}")))?;
         let path = record.path().to_string();
         if file.cid.as_ref().is_some_and(|cid| *cid != path) {

@@ -30,7 +30,7 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// What came of asking for it.
 pub(super) enum Begun {
-    Ours(Claim),
+    Ours(Box<Claim>),
     Busy(String),
     NotCompleted(JobStatus),
 }
@@ -77,7 +77,7 @@ impl Claim {
             claim.hand_on(&work).await?;
             return Ok(Begun::Busy(OperationError::Collecting.to_string()));
         }
-        Ok(Begun::Ours(claim))
+        Ok(Begun::Ours(Box::new(claim)))
     }
 
     /// What earlier runs did.

@@ -13,11 +13,15 @@ use holdfast_catalog::CopyWork;
 use holdfast_domain::{BackupId, BackupType, ItemRecord, Manifest, ObjectKey, SEGMENT_BYTES, StoredObject};
 use holdfast_storage::{PutMode, StoreError};
 
-use super::{CopyFault, CopyMode, CopyReport, object::Checker};
+use super::{
+    CopyFault, CopyMode, CopyReport,
+    object::{Checker, Ends, Unreadable},
+    wanted::{Sources, Wanted},
+};
 use crate::{
     OperationError, Repository,
     artifact::{dump_of, stored_object},
-    content::stored::StoredContent,
+    content::{proof::ContentObject, stored::StoredContent},
     retain::lock_of,
 };
 
@@ -136,7 +140,7 @@ impl<'a> Copier<'a> {
             dump_of(manifest)?;
         }
         for artifact in &manifest.artifacts {
-            self.object(&stored_object(manifest, artifact)).await?;
+            self.object(&Wanted::Artifact(stored_object(manifest, artifact))).await?;
         }
         Ok(())
     }
@@ -144,6 +148,7 @@ impl<'a> Copier<'a> {
     /// Every object that the list names, a batch at a time; what earlier runs dealt with is read over.
     async fn items(&self, manifest: &Manifest) -> Result<(), OperationError> {
         let backup = StoredContent::of(self.primary, manifest.clone())?;
+        let sources = Sources::new(self.primary, self.second, &manifest.repository);
         let mut items = backup.items().await?;
         let (mut seen, done) = (0_u64, self.state().work.items);
         loop {
@@ -158,7 +163,7 @@ impl<'a> Copier<'a> {
             if batch.is_empty() {
                 break;
             }
-            self.batch(&batch).await?;
+            self.batch(&batch, &sources).await?;
             self.state().work.items = seen;
         }
         let expected = backup.content.items.expected;
@@ -169,49 +174,75 @@ impl<'a> Copier<'a> {
         Err(OperationError::corrupt(self.id, problem))
     }
 
-    async fn batch(&self, batch: &[ItemRecord]) -> Result<(), OperationError> {
+    async fn batch(&self, batch: &[ItemRecord], sources: &Sources) -> Result<(), OperationError> {
         let files = batch.iter().filter_map(|record| record.file.as_ref());
-        let objects = files.flat_map(|file| std::iter::once(&file.object).chain(&file.dag));
         let mut seen = HashSet::new();
-        let objects = objects.filter(|object| seen.insert(object.artifact.key.as_str()));
-        let (small, large): (Vec<_>, Vec<_>) = objects.partition(|object| object.artifact.size <= SEGMENT_BYTES);
-        let dealing = small.into_iter().map(|object| self.object(object)).collect::<Vec<_>>();
+        let objects = files.flat_map(ContentObject::all).filter(|object| seen.insert(object.key().clone()));
+        let wanted = objects.map(|object| Wanted::Content(object, sources));
+        let (small, large): (Vec<_>, Vec<_>) =
+            wanted.partition(|wanted| wanted.stored().artifact.size <= SEGMENT_BYTES);
+        let dealing = small.iter().map(|wanted| self.object(wanted)).collect::<Vec<_>>();
         stream::iter(dealing).buffer_unordered(SMALL_AT_A_TIME).try_collect::<Vec<()>>().await?;
-        for object in large {
-            self.object(object).await?;
+        for wanted in &large {
+            self.object(wanted).await?;
         }
         Ok(())
     }
 
-    /// One object: left where it is there, sent where it is not, mended where that was asked for.
-    async fn object(&self, object: &StoredObject) -> Result<(), OperationError> {
-        let key = &object.artifact.key;
-        match self.look(object).await? {
+    /// One object: left if it is there, sent if it is missing, mended if that was asked for.
+    async fn object(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
+        let artifact = &wanted.stored().artifact;
+        let key = &artifact.key;
+        match self.look(wanted).await? {
             Found::AsItShouldBe => self.state().present += 1,
             Found::Missing => {
-                self.send(object).await?;
+                self.send(wanted).await?;
                 self.sent(self.mode == CopyMode::Repair, || format!("{key} was missing"));
             }
             Found::Altered(problem) if self.mode == CopyMode::Missing => return Err(self.differs(key, problem)),
             Found::Altered(problem) => {
-                self.replace(object).await?;
+                self.replace(wanted).await?;
                 self.sent(true, || format!("{key}: {problem}"));
             }
         }
-        self.dealt_with(object.artifact.size);
+        self.dealt_with(artifact.size);
         Ok(())
     }
 
-    async fn look(&self, object: &StoredObject) -> Result<Found, OperationError> {
-        let (key, size) = (&object.artifact.key, object.artifact.size);
-        match self.second.store().head(key).await {
-            Err(error) if error.is_not_found() => Ok(Found::Missing),
-            Err(error) => Err(self.second_failed(error)),
-            Ok(found) if found.size_bytes != size => {
-                Ok(Found::Altered(format!("it has {} bytes, {size} were stored", found.size_bytes)))
-            }
-            Ok(_) if self.mode == CopyMode::Missing => Ok(Found::AsItShouldBe),
-            Ok(_) => Ok(self.read_copy(object).await?.map_or(Found::AsItShouldBe, Found::Altered)),
+    async fn look(&self, wanted: &Wanted<'_>) -> Result<Found, OperationError> {
+        let stored = wanted.stored();
+        let (key, size) = (&stored.artifact.key, stored.artifact.size);
+        let found = match self.second.store().head(key).await {
+            Err(error) if error.is_not_found() => return Ok(Found::Missing),
+            found => found.map_err(|error| self.second_failed(error))?,
+        };
+        if found.size_bytes != size && matches!(wanted, Wanted::Artifact(_)) {
+            return Ok(Found::Altered(format!("it has {} bytes, {size} were stored", found.size_bytes)));
+        }
+        let is_to_read = self.mode == CopyMode::Repair || found.size_bytes != size;
+        if !is_to_read && self.is_as_stored(stored).await? {
+            return Ok(Found::AsItShouldBe);
+        }
+        Ok(self.read_copy(wanted).await?.map_or(Found::AsItShouldBe, Found::Altered))
+    }
+
+    /// Whether an object of the right size is what a holder of the key stored, as far as its header and trailer show. If
+    /// they do not, it has to be read.
+    async fn is_as_stored(&self, object: &StoredObject) -> Result<bool, OperationError> {
+        if object.encryption.is_none() {
+            return Ok(true);
+        }
+        let second = match Ends::read(self.second.store().as_ref(), object).await {
+            Ok(ends) => ends,
+            Err(Unreadable::Damaged(_)) => return Ok(false),
+            Err(Unreadable::Store(error)) => return Err(self.second_failed(error)),
+            Err(Unreadable::Other(error)) => return Err(error),
+        };
+        match Ends::read(self.primary.store().as_ref(), object).await {
+            Ok(first) if first == second => Ok(true),
+            Ok(first) => self.checker.is_another_form(&first, &second, object).await,
+            Err(Unreadable::Damaged(_)) => Ok(false),
+            Err(fault) => Err(self.first(fault)),
         }
     }
 

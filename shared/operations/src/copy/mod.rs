@@ -1,7 +1,7 @@
-//! The second copy of a backup: the same objects, byte for byte, in a store of its own. The repository's files first, then
-//! every object that the backup refers to, then its manifest: from what is there by then everything can be listed,
-//! verified and restored. Nothing that is wrong in the first store is sent; nothing that stands in the second is written
-//! over, unless it is to be mended. Two copiers at once do the same work twice, and no harm.
+//! The second copy of a backup: the same objects in a store of its own. The repository's files come first, then every
+//! object that the backup refers to, then its manifest: from what is there by then everything can be listed, verified and
+//! restored. Nothing that is wrong in the first store is sent. Nothing in the second is overwritten, unless a repair finds
+//! that it is not sound. Two copiers at once do the same work twice, and no harm.
 
 mod claim;
 mod copier;
@@ -11,6 +11,7 @@ mod mend;
 mod object;
 mod remove;
 mod upload;
+mod wanted;
 
 use holdfast_domain::{BackupId, BackupType, CopyStatus, Job, JobStatus};
 use serde::Serialize;
@@ -25,14 +26,17 @@ pub use self::{
     fault::CopyFault,
     remove::{RemovedCopies, remove_copies},
 };
-use crate::{Holdfast, OperationError, Repository, RunLimits};
+use crate::{
+    Holdfast, OperationError, Repository, RunLimits,
+    readers::{Purpose, protect},
+};
 
 /// What is looked at, and what is done about what is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMode {
-    /// What is missing is sent; what is there is looked at, by its size.
+    /// Sends what is missing. What is there is compared by its size, and if it is encrypted by its header and trailer.
     Missing,
-    /// And what is there is read whole; what is altered is replaced by what the first store has, if that is right.
+    /// Reads what is there whole, too. What is not sound is replaced by what the first store has, if that is sound.
     Repair,
 }
 
@@ -95,7 +99,9 @@ pub async fn copy_backup(
     // What a repair found altered and could not mend has the right size.
     let mode = if earlier.to_repair { CopyMode::Repair } else { mode };
     let copier = Copier::new(&h.repository, second, id, mode, earlier, progress);
+    let lease = protect(h, &h.repository, id, Purpose::Copy).await;
     let ended = claim.watch(&copier, limits).await;
+    lease.release().await;
     settle(&claim, &copier, ended).await
 }
 

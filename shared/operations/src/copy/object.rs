@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
-use holdfast_codec::{HEADER_BYTES, Header, SegmentHasher};
+use holdfast_codec::{HEADER_BYTES, Header, SegmentHasher, TRAILER_BYTES};
 use holdfast_domain::{Artifact, SEGMENT_BYTES, StoredObject};
 use holdfast_storage::{Store, StoreError, read_all};
 
@@ -81,6 +81,45 @@ impl Checker {
             return Err(other("fewer"));
         }
         self.judge_by(&bytes, object).await?.judged(0, bytes).await
+    }
+}
+
+/// The header and the trailer of an encrypted object. They are equal where the same bytes were stored, and only there.
+#[derive(PartialEq, Eq)]
+pub(super) struct Ends {
+    header: Bytes,
+    trailer: Bytes,
+}
+
+impl Ends {
+    /// Those of an object that has the size of its record, by two short requests.
+    pub(super) async fn read(store: &dyn Store, object: &StoredObject) -> Result<Self, Unreadable> {
+        let Artifact { key, size, .. } = &object.artifact;
+        let (of_header, of_trailer) = (HEADER_BYTES as u64, TRAILER_BYTES as u64);
+        let Some(trailer_at) = size.checked_sub(of_trailer).filter(|at| *at >= of_header) else {
+            return Err(Unreadable::Damaged(format!("{key} has {size} bytes: no encrypted object is so short")));
+        };
+        let header = bytes_of(store, &object.artifact, 0..of_header).await?;
+        Ok(Self { header, trailer: bytes_of(store, &object.artifact, trailer_at..*size).await? })
+    }
+}
+
+impl Checker {
+    /// Whether the second store has another form than the first, made by a holder of the key. A salt that differs tells
+    /// other forms from damage: the header is committed to it.
+    pub(super) async fn is_another_form(
+        &self,
+        first: &Ends,
+        second: &Ends,
+        object: &StoredObject,
+    ) -> Result<bool, OperationError> {
+        let (Ok(ours), Ok(theirs)) = (Header::parse(&first.header), Header::parse(&second.header)) else {
+            return Ok(false);
+        };
+        let master = master_of(&self.primary, object.encryption.as_ref()).await?;
+        let is_of_the_same = ours.repository == theirs.repository && ours.key_epoch == theirs.key_epoch;
+        let is_committed = master.is_some_and(|master| theirs.is_committed_to(&master));
+        Ok(ours.salt != theirs.salt && is_of_the_same && is_committed)
     }
 }
 

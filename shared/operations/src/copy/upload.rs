@@ -1,5 +1,5 @@
-//! Sending an object to the second store. What fits one segment is put whole; the rest goes in parts, whose receipts are
-//! kept, so that another run goes on with the same upload.
+//! Sends an object to the second store. An object of one segment is put whole. A larger one is sent in parts, whose
+//! receipts are kept, so that another run resumes the same upload.
 
 use std::ops::Range;
 
@@ -11,6 +11,7 @@ use holdfast_storage::{PutMode, StoreError, UploadId, UploadedPart, upload::MAX_
 use super::{
     copier::Copier,
     object::{Judge, Unreadable},
+    wanted::Wanted,
 };
 use crate::OperationError;
 
@@ -20,48 +21,59 @@ const PARTS_AT_A_TIME: usize = 3;
 const LARGE_PART: u64 = 64 << 20;
 
 impl Copier<'_> {
-    /// Sends an object that is not there, each byte judged before it leaves.
-    pub(super) async fn send(&self, object: &StoredObject) -> Result<(), OperationError> {
+    /// Sends an object that is not there, each byte judged before it leaves. An object that the first store has in another
+    /// form than its record names is sent as it is there, once it has proved itself.
+    pub(super) async fn send(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
+        match self.send_form(wanted.stored()).await {
+            Err(SendFault::First(Unreadable::Damaged(problem))) => {
+                let form = wanted.form_in_first(problem).await.map_err(|fault| self.first(fault))?;
+                self.send_form(&form).await.map_err(|fault| self.of_sending(fault))
+            }
+            sent => sent.map_err(|fault| self.of_sending(fault)),
+        }
+    }
+
+    /// Sends an object in this very form.
+    pub(super) async fn send_form(&self, object: &StoredObject) -> Result<(), SendFault> {
         let (from, key, size) = (self.primary.store().as_ref(), &object.artifact.key, object.artifact.size);
         if size > SEGMENT_BYTES {
             return self.send_large(object).await;
         }
-        let bytes = self.checker.read_small(from, object).await.map_err(|fault| self.first(fault))?;
+        let bytes = self.checker.read_small(from, object).await?;
         match self.second.store().put(key, bytes, PutMode::IfAbsent).await {
             Ok(_) => {
                 self.with_work(|work| work.bytes += size);
                 Ok(())
             }
-            Err(error) => Err(self.not_taken(object, error)),
+            Err(error) => Err(SendFault::Other(self.not_taken(object, error))),
         }
     }
 
-    async fn send_large(&self, object: &StoredObject) -> Result<(), OperationError> {
+    async fn send_large(&self, object: &StoredObject) -> Result<(), SendFault> {
         let (from, key, size) = (self.primary.store().as_ref(), &object.artifact.key, object.artifact.size);
-        // That there is more of it than there was says its size alone.
-        let found = from.head(key).await.map_err(|error| self.first(error.into()))?;
+        // An object that grew shows by its size alone.
+        let found = from.head(key).await.map_err(Unreadable::from)?;
         if found.size_bytes != size {
-            let problem = format!("{key} has {} bytes, {size} were stored", found.size_bytes);
-            return Err(self.first(Unreadable::Damaged(problem)));
+            return Err(Unreadable::Damaged(format!("{key} has {} bytes, {size} were stored", found.size_bytes)).into());
         }
-        let judge = self.checker.judge(from, object).await.map_err(|fault| self.first(fault))?;
+        let judge = self.checker.judge(from, object).await?;
         self.send_in_parts(object, &judge).await
     }
 
-    /// Goes on with the upload of an earlier run. Where the second store knows nothing of that any more, it is begun anew.
-    async fn send_in_parts(&self, object: &StoredObject, judge: &Judge) -> Result<(), OperationError> {
+    /// Resumes the upload of an earlier run. If the second store does not know it any more, another is begun.
+    async fn send_in_parts(&self, object: &StoredObject, judge: &Judge) -> Result<(), SendFault> {
         let is_resumed = self.work().upload.is_some_and(|upload| is_of(&upload, object));
         match self.parts_of_one_upload(object, judge).await {
-            Err(StoreFault::NoUpload(error)) if is_resumed => {
-                tracing::warn!(key = %object.artifact.key, reason = %error, "an upload is not there any more, and is begun anew");
+            Err(SendFault::NoUpload(error)) if is_resumed => {
+                tracing::warn!(key = %object.artifact.key, reason = %error, "an upload is not there any more: another is begun");
                 self.with_work(|work| work.upload = None);
-                self.parts_of_one_upload(object, judge).await.map_err(|fault| self.of_upload(fault))
+                self.parts_of_one_upload(object, judge).await
             }
-            sent => sent.map_err(|fault| self.of_upload(fault)),
+            sent => sent,
         }
     }
 
-    async fn parts_of_one_upload(&self, object: &StoredObject, judge: &Judge) -> Result<(), StoreFault> {
+    async fn parts_of_one_upload(&self, object: &StoredObject, judge: &Judge) -> Result<(), SendFault> {
         let (key, store) = (&object.artifact.key, self.second.store());
         let upload = self.begun(object).await?;
         let id = UploadId(upload.upload_id.clone());
@@ -79,12 +91,12 @@ impl Copier<'_> {
             }
             Err(error) => {
                 let fault = if error.is_not_found() {
-                    StoreFault::NoUpload(error)
+                    SendFault::NoUpload(error)
                 } else {
-                    StoreFault::Other(self.not_taken(object, error.clone()))
+                    SendFault::Other(self.not_taken(object, error.clone()))
                 };
                 // Its receipts are worth nothing any more, unless the store was merely away.
-                if !matches!(&fault, StoreFault::Other(error) if error.is_transient()) {
+                if !matches!(&fault, SendFault::Other(error) if error.is_transient()) {
                     self.abort_upload().await;
                 }
                 Err(fault)
@@ -93,7 +105,7 @@ impl Copier<'_> {
     }
 
     /// The upload to go on with, or a new one, which this run then keeps.
-    async fn begun(&self, object: &StoredObject) -> Result<CopyUpload, StoreFault> {
+    async fn begun(&self, object: &StoredObject) -> Result<CopyUpload, SendFault> {
         let earlier = self.work().upload;
         if let Some(upload) = earlier.clone().filter(|upload| is_of(upload, object)) {
             return Ok(upload);
@@ -103,20 +115,21 @@ impl Copier<'_> {
         }
         let (key, size) = (object.artifact.key.clone(), object.artifact.size);
         let begun = self.second.store().begin_upload(&key).await;
-        let UploadId(upload_id) = begun.map_err(|error| StoreFault::Other(self.second_failed(error)))?;
-        let upload = CopyUpload { key, size, part_bytes: part_bytes(size), upload_id, parts: Vec::new() };
+        let UploadId(upload_id) = begun.map_err(|error| SendFault::Other(self.second_failed(error)))?;
+        let (form, part_bytes) = (Some(object.artifact.sha256), part_bytes(size));
+        let upload = CopyUpload { key, size, form, part_bytes, upload_id, parts: Vec::new() };
         self.with_work(|work| work.upload = Some(upload.clone()));
         Ok(upload)
     }
 
-    async fn part(&self, judge: &Judge, id: &UploadId, upload: &CopyUpload, number: u32) -> Result<(), StoreFault> {
+    async fn part(&self, judge: &Judge, id: &UploadId, upload: &CopyUpload, number: u32) -> Result<(), SendFault> {
         let bytes = judge.read(self.primary.store().as_ref(), range_of(upload, number)).await;
-        let bytes = bytes.map_err(|fault| StoreFault::Other(self.first(fault)))?;
+        let bytes = bytes?;
         let size = bytes.len() as u64;
         let part = match self.second.store().upload_part(&upload.key, id, number, bytes).await {
             Ok(part) => part,
-            Err(error) if error.is_not_found() => return Err(StoreFault::NoUpload(error)),
-            Err(error) => return Err(StoreFault::Other(self.second_failed(error))),
+            Err(error) if error.is_not_found() => return Err(SendFault::NoUpload(error)),
+            Err(error) => return Err(SendFault::Other(self.second_failed(error))),
         };
         self.with_work(|work| {
             work.bytes += size;
@@ -153,18 +166,28 @@ impl Copier<'_> {
         }
     }
 
-    fn of_upload(&self, fault: StoreFault) -> OperationError {
+    pub(super) fn of_sending(&self, fault: SendFault) -> OperationError {
         match fault {
-            StoreFault::NoUpload(error) => self.second_failed(error),
-            StoreFault::Other(error) => error,
+            SendFault::First(fault) => self.first(fault),
+            SendFault::NoUpload(error) => self.second_failed(error),
+            SendFault::Other(error) => error,
         }
     }
 }
 
-/// What a fault means for the upload.
-enum StoreFault {
+/// Why an object was not sent.
+pub(super) enum SendFault {
+    /// It could not be read from the first store.
+    First(Unreadable),
+    /// The second store does not know the upload.
     NoUpload(StoreError),
     Other(OperationError),
+}
+
+impl From<Unreadable> for SendFault {
+    fn from(fault: Unreadable) -> Self {
+        Self::First(fault)
+    }
 }
 
 /// Whole segments, so that each part can be judged by itself; as many as the parts' greatest number asks for.
@@ -182,8 +205,8 @@ fn range_of(upload: &CopyUpload, number: u32) -> Range<u64> {
 }
 
 fn is_of(upload: &CopyUpload, object: &StoredObject) -> bool {
-    let (key, size) = (&object.artifact.key, object.artifact.size);
-    upload.key == *key && upload.size == size && upload.part_bytes == part_bytes(size)
+    let (key, size, form) = (&object.artifact.key, object.artifact.size, Some(object.artifact.sha256));
+    upload.key == *key && upload.size == size && upload.form == form && upload.part_bytes == part_bytes(size)
 }
 
 fn kept(part: UploadedPart) -> CopiedPart {
@@ -196,6 +219,8 @@ fn uploaded(part: CopiedPart) -> UploadedPart {
 
 #[cfg(test)]
 mod tests {
+    use holdfast_domain::{Artifact, ObjectKey, Sha256Digest};
+
     use super::*;
 
     #[test]
@@ -206,5 +231,30 @@ mod tests {
             assert!(size.div_ceil(part) <= 10_000, "{size}");
         }
         assert_eq!(part_bytes(80 << 30) / SEGMENT_BYTES, 2);
+    }
+
+    #[test]
+    fn an_upload_is_never_resumed_with_another_form_of_its_object() {
+        let sha256 = |byte| Sha256Digest::new([byte; 32]);
+        let key = ObjectKey::content_object(&sha256(1), false, true);
+        let size = 3 * SEGMENT_BYTES;
+        let form = |byte| StoredObject {
+            artifact: Artifact {
+                key: key.clone(),
+                size,
+                sha256: sha256(byte),
+                segment_bytes: SEGMENT_BYTES,
+                segments: vec![sha256(byte); 3],
+            },
+            compression: None,
+            encryption: None,
+        };
+        let (upload_id, parts, part_bytes) = ("u".to_owned(), Vec::new(), part_bytes(size));
+        let begun = CopyUpload { key: key.clone(), size, form: Some(sha256(2)), part_bytes, upload_id, parts };
+        assert!(is_of(&begun, &form(2)) && !is_of(&begun, &form(3)));
+        assert!(
+            !is_of(&CopyUpload { form: None, ..begun }, &form(2)),
+            "an earlier version did not say which form it is"
+        );
     }
 }

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::{
     OperationError, Repository,
     content::{
+        proof::ContentObject,
         read::{ReadFault, blocking},
         stored::StoredContent,
     },
@@ -114,7 +115,7 @@ impl Export {
                 return Ok(());
             }
             let Some(dag) = self.backup.dag_record(&self.handle, file)? else { return Ok(()) };
-            let reader = self.handle.block_on(self.backup.source.open(&file.object))?;
+            let reader = self.handle.block_on(self.backup.source.open_kept(ContentObject::file(file)))?;
             let mut blocked = None;
             let rebuilt = dag.rebuild(reader, |cid, block| {
                 report.blocks += 1;

@@ -13,6 +13,7 @@ use crate::{
     OperationError,
     content::{
         item_list::{DOCUMENT_NAME, Document, is_safe_name},
+        proof::ContentObject,
         read::{Hashing, Plain, ReadFault, blocking, digest_of},
         stored::StoredContent,
     },
@@ -51,7 +52,7 @@ pub(super) async fn restore_file(
     if let Some(outcome) = look_at(&path, expected).await? {
         return Ok(outcome);
     }
-    let reader = match backup.source.open(&file.object).await {
+    let reader = match backup.source.open_kept(ContentObject::file(file)).await {
         Ok(reader) => reader,
         Err(fault) => return damaged(fault),
     };

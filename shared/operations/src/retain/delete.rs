@@ -1,5 +1,6 @@
-//! Deletes one backup, in an order that a later run can finish: locks are read, the row gets the decision and becomes
-//! `deleted`, the manifest is deleted, then the objects that it named, then the rows of items.
+//! Deletes one backup, in an order that a later run can finish: locks and readers are read, the row gets the decision and
+//! becomes `deleted`, readers are read again, the manifest is deleted, then the objects that it named, then the rows of
+//! items.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{CatalogError, JobChange};
@@ -7,7 +8,7 @@ use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, T
 use holdfast_storage::Lock;
 
 use super::backups::is_late;
-use crate::{Holdfast, OperationError, Repository, RunLimits};
+use crate::{Holdfast, OperationError, Repository, RunLimits, readers::first_reader};
 
 /// Locks read, and objects deleted, at a time.
 pub(super) const CONCURRENCY: usize = 16;
@@ -16,7 +17,7 @@ pub(super) const CONCURRENCY: usize = 16;
 pub(crate) enum Deletion {
     /// Nothing of it is there any more.
     Deleted,
-    /// The store retains an object of it: nothing was changed.
+    /// The store retains an object of it, or a run reads it: no object was deleted.
     Blocked(String),
     /// Somebody works on it: nothing was changed.
     InUse(JobStatus),
@@ -33,6 +34,9 @@ pub(super) async fn backup(
     if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
     let change = JobChange { deletion: Some(JobDeletion::by_retention(now)), ..JobChange::default() };
     match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
         Ok(job) => h.observer.job_changed(&job).await,
@@ -44,6 +48,10 @@ pub(super) async fn backup(
         }
         Err(CatalogError::Conflict { status, .. }) => return Ok(Deletion::InUse(status)),
         Err(error) => return Err(error.into()),
+    }
+    // A reader that began before the job was marked. The next run finishes the deletion.
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
     }
     remove(&h.repository, id, objects).await?;
     forget_items(h, id, limits).await?;
@@ -61,7 +69,13 @@ pub(crate) async fn copy(
     if let Some(lock) = first_lock(second, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
     h.catalog.set_copy_deleted(id, now).await?;
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
     remove(second, id, objects).await?;
     Ok(Deletion::Deleted)
 }

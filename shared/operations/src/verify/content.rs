@@ -21,6 +21,7 @@ use crate::{
     artifact::{Depth, stored_object},
     content::{
         finalize::count,
+        proof::note_of_other_forms,
         read::{ReadFault, blocking, digest_of},
         stored::StoredContent,
     },
@@ -65,6 +66,7 @@ pub(super) async fn look(
         let problems = look_inside(repository, &backup, level, &meter).await?;
         found.problems.extend(problems);
     }
+    found.notes.extend(note_of_other_forms(backup.source.other_forms()));
     found.bytes_read = meter.read.load(Ordering::Relaxed);
     shorten(&mut found.problems);
     Ok(())

@@ -16,7 +16,11 @@ use super::{
     steps::{Reached, Steps},
     verify,
 };
-use crate::{Holdfast, OperationError, Repository, RunLimits};
+use crate::{
+    Holdfast, OperationError, Repository, RunLimits,
+    content::proof::note_of_other_forms,
+    readers::{Purpose, protect},
+};
 
 /// Before the function's end, for what was begun to be given up, and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(45);
@@ -116,7 +120,9 @@ pub async fn verify_on_request(
     now: Timestamp,
 ) -> Result<VerifyOutcome, OperationError> {
     let Some((claim, so_far)) = Claim::take(h, id, level).await? else { return Ok(VerifyOutcome::Elsewhere) };
+    let lease = protect(h, &h.repository, id, Purpose::Verify).await;
     let verified = Box::pin(at_level(h, id, level, limits, now, &claim, so_far)).await;
+    lease.release().await;
     end(h, claim, verified).await
 }
 
@@ -132,8 +138,10 @@ pub async fn verify_while_waiting(
     now: Timestamp,
 ) -> Result<Option<VerifyOutcome>, OperationError> {
     let Some((claim, so_far)) = Claim::take(h, id, level).await? else { return Ok(Some(VerifyOutcome::Elsewhere)) };
+    let lease = protect(h, &h.repository, id, Purpose::Verify).await;
     let verifying = Box::pin(at_level(h, id, level, RunLimits::none(), now, &claim, so_far));
     let verified = tokio::time::timeout(patience, verifying).await;
+    lease.release().await;
     match verified {
         Ok(verified) => end(h, claim, verified).await.map(Some),
         // Or who does it next would take this run for one that is still at it.
@@ -250,7 +258,8 @@ async fn step_on(
         claim.hand_on(&steps.so_far).await?;
         return Ok(None);
     }
-    let VerifiedSoFar { begun_at, bytes, spent_ms, problems, .. } = steps.so_far;
+    let VerifiedSoFar { begun_at, bytes, spent_ms, problems, other_forms, .. } = steps.so_far;
+    found.notes.extend(note_of_other_forms(other_forms));
     (found.bytes_read, found.problems) = (bytes, problems);
     content::shorten(&mut found.problems);
     let (level, begun_at) = (VerificationLevel::Checksum, begun_at.unwrap_or(now));

@@ -12,5 +12,6 @@ mod keys_offline;
 mod killed;
 mod leases;
 mod no_archives;
+mod read;
 mod repository;
 mod round_trip;

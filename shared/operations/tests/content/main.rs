@@ -8,6 +8,7 @@ mod finalize;
 mod finalize_killed;
 mod finished;
 mod fixture;
+mod forms;
 mod full;
 mod guide;
 mod here;

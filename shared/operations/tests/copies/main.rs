@@ -13,11 +13,13 @@ mod finished;
 #[expect(dead_code, reason = "it serves the tests of content backups too")]
 #[path = "../content/fixture.rs"]
 mod fixture;
+mod forms;
 mod lost;
 #[expect(dead_code, reason = "it serves the tests of database backups too")]
 #[path = "../backup/fixture.rs"]
 mod platform;
 mod providers;
+mod readers;
 mod repaired;
 mod resumed;
 mod retained;

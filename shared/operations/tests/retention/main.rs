@@ -8,6 +8,7 @@ mod histories;
 mod losses;
 mod lost;
 mod random;
+mod readers;
 mod real;
 mod scale;
 mod truth;

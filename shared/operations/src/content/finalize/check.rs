@@ -1,18 +1,27 @@
 //! Looks for every object that an item refers to: the rows in the order of their objects' keys beside the store's own
-//! listing, one pass for the files and one for what rebuilds their blocks.
+//! listing, one pass for the files and one for the records of their blocks. An object of another size than the row has is
+//! read: it may have been stored again since the item was settled.
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::Kept;
-use holdfast_domain::{BackupId, ItemRecord, ObjectKey, StoredObject};
+use holdfast_domain::{BackupId, ItemRecord, ObjectKey, RepositoryId};
 use holdfast_storage::{ObjectInfo, ObjectStream};
 
 use super::damage::fail_item;
-use crate::{Holdfast, OperationError};
+use crate::{
+    Holdfast, OperationError,
+    content::{proof::ContentObject, read::ObjectSource},
+};
 
 const PAGE: u32 = 500;
 
-/// An item whose object is not there, or not of its length, has failed.
-pub(super) async fn look_for_objects(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
+/// Fails every item whose object is missing, or has another size and does not prove itself.
+pub(super) async fn look_for_objects(
+    h: &Holdfast,
+    repository: &RepositoryId,
+    id: &BackupId,
+) -> Result<(), OperationError> {
+    let source = ObjectSource::new(&h.repository, repository);
     for (kept, folder) in [(Kept::File, ObjectKey::OBJECTS), (Kept::Dag, ObjectKey::DAGS)] {
         let mut listing = Listing { objects: h.repository.store().list(folder), at: None };
         let mut after: Option<(ObjectKey, String)> = None;
@@ -21,10 +30,10 @@ pub(super) async fn look_for_objects(h: &Holdfast, id: &BackupId) -> Result<(), 
             let page = h.catalog.items_by_object(id, kept, from, PAGE).await?;
             for record in &page {
                 let Some(object) = object_of(record, kept) else { continue };
-                if let Some(problem) = listing.problem_of(object).await? {
-                    fail_item(h, id, record, object, &problem).await?;
+                if let Some(problem) = listing.problem_of(&object, &source).await? {
+                    fail_item(h, id, record, &object.stored, &problem).await?;
                 }
-                after = Some((object.artifact.key.clone(), record.item.content_id.clone()));
+                after = Some((object.key().clone(), record.item.content_id.clone()));
             }
             if page.len() < PAGE as usize {
                 break;
@@ -34,11 +43,11 @@ pub(super) async fn look_for_objects(h: &Holdfast, id: &BackupId) -> Result<(), 
     Ok(())
 }
 
-fn object_of(record: &ItemRecord, kept: Kept) -> Option<&StoredObject> {
+fn object_of(record: &ItemRecord, kept: Kept) -> Option<ContentObject> {
     let file = record.file.as_ref()?;
     match kept {
-        Kept::File => Some(&file.object),
-        Kept::Dag => file.dag.as_ref(),
+        Kept::File => Some(ContentObject::file(file)),
+        Kept::Dag => ContentObject::blocks(file),
     }
 }
 
@@ -49,17 +58,20 @@ struct Listing {
 }
 
 impl Listing {
-    /// What is wrong with an object, by its key and length alone. Objects are asked for in the order of their keys.
-    async fn problem_of(&mut self, object: &StoredObject) -> Result<Option<String>, OperationError> {
-        let (key, size) = (&object.artifact.key, object.artifact.size);
+    /// What is wrong with an object. Objects are asked for in the order of their keys.
+    async fn problem_of(
+        &mut self,
+        object: &ContentObject,
+        source: &ObjectSource,
+    ) -> Result<Option<String>, OperationError> {
+        let key = object.key();
         while self.at.as_ref().is_none_or(|at| at.key < *key) {
             let Some(next) = self.objects.try_next().await? else { break };
             self.at = Some(next);
         }
-        Ok(match &self.at {
-            Some(at) if at.key == *key && at.size_bytes == size => None,
-            Some(at) if at.key == *key => Some(format!("{key} has {} bytes, {size} were stored", at.size_bytes)),
-            _ => Some(format!("{key} is missing")),
-        })
+        match &self.at {
+            Some(at) if at.key == *key => source.problem_of_size(object, at.size_bytes).await,
+            _ => Ok(Some(format!("{key} is missing"))),
+        }
     }
 }

@@ -161,7 +161,8 @@ impl Finalizing<'_> {
     /// Sees that every referenced object is there; an item whose object is not has failed.
     async fn check(&mut self) -> Result<bool, OperationError> {
         if !self.work.checked {
-            self.watch.guard(check::look_for_objects(self.h, self.id())).await?;
+            let repository = &self.key.repository.id;
+            self.watch.guard(check::look_for_objects(self.h, repository, self.id())).await?;
             self.work.checked = true;
             self.record_gain().await?;
         }

@@ -1,14 +1,14 @@
 //! The objects of one item: there; their bytes authentic; and what they hold the file of the list, under its CID.
 
 use holdfast_content::ipfs::RebuildError;
-use holdfast_domain::{ItemRecord, KeptFile, ObjectKey, StoredObject, VerificationLevel};
+use holdfast_domain::{ItemRecord, KeptFile, ObjectKey, VerificationLevel};
 use tokio::runtime::Handle;
 
 use crate::{
     OperationError, Repository,
-    artifact::Depth,
     content::{
         item_list::is_safe_name,
+        proof::ContentObject,
         read::{Hashing, Plain, ReadFault, blocking, digest_of},
         stored::StoredContent,
     },
@@ -41,22 +41,20 @@ impl Objects {
 
     async fn missing(&self, file: &KeptFile) -> Result<Vec<String>, OperationError> {
         let mut problems = Vec::new();
-        for object in objects(file) {
-            let (key, size) = (&object.artifact.key, object.artifact.size);
-            problems.extend(problem_by_head(&self.repository, key, size).await?);
+        for object in ContentObject::all(file) {
+            problems.extend(match self.repository.store().head(object.key()).await {
+                Ok(found) => self.backup.source.problem_of_size(&object, found.size_bytes).await?,
+                Err(error) if error.is_not_found() => Some(format!("{} is missing", object.key())),
+                Err(error) => return Err(error.into()),
+            });
         }
         Ok(problems)
     }
 
     async fn unreadable(&self, file: &KeptFile) -> Result<Vec<String>, OperationError> {
         let mut problems = Vec::new();
-        for object in objects(file) {
-            let read = async {
-                let mut reader = self.backup.source.open_to(object, Depth::Decrypted).await?;
-                let read = blocking("read an object", move || digest_of(&mut reader)).await?;
-                read.map_err(|error| ReadFault::of(&error, &object.artifact.key))
-            };
-            problems.extend(told(read.await)?.err());
+        for object in ContentObject::all(file) {
+            problems.extend(told(self.backup.source.authenticate(&object).await)?.err());
         }
         Ok(problems)
     }
@@ -88,7 +86,7 @@ impl Objects {
 fn read_whole(backup: &StoredContent, handle: &Handle, file: &KeptFile) -> Result<Plain, ReadFault> {
     let record = backup.dag_record(handle, file)?;
     let key = &file.object.artifact.key;
-    let mut reader = Hashing::new(handle.block_on(backup.source.open(&file.object))?);
+    let mut reader = Hashing::new(handle.block_on(backup.source.open_kept(ContentObject::file(file)))?);
     let Some(record) = record else {
         digest_of(&mut reader).map_err(|error| ReadFault::of(&error, key))?;
         return Ok(reader.finish());
@@ -115,10 +113,6 @@ pub(super) async fn problem_by_head(
         Err(error) if error.is_not_found() => Ok(Some(format!("{key} is missing"))),
         Err(error) => Err(error.into()),
     }
-}
-
-fn objects(file: &KeptFile) -> impl Iterator<Item = &StoredObject> {
-    std::iter::once(&file.object).chain(&file.dag)
 }
 
 fn told<T>(read: Result<T, ReadFault>) -> Result<Result<T, String>, OperationError> {

@@ -20,7 +20,7 @@ pub(in crate::verify) async fn read_items_on(
     let objects = Objects::new(steps.repository, &backup, VerificationLevel::Checksum);
     let mut counts = ItemCounts::default();
     let mut items = backup.items().await?;
-    let mut seen = 0;
+    let (mut seen, other_forms) = (0, steps.so_far.other_forms);
     loop {
         let mut batch = Vec::new();
         while batch.len() < READS_AT_A_TIME {
@@ -36,6 +36,7 @@ pub(in crate::verify) async fn read_items_on(
             return Ok(Reached::End);
         }
         read_batch(steps, &objects, &batch).await?;
+        steps.so_far.other_forms = other_forms + backup.source.other_forms();
         if steps.is_to_stop().await? {
             return Ok(Reached::TimeLimit);
         }

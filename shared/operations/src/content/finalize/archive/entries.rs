@@ -9,6 +9,7 @@ use crate::{
     Holdfast, OperationError,
     content::{
         finalize::{damage::fail_item, rows::Rows, tar::read_up_to},
+        proof::ContentObject,
         read::{Hashing, ObjectSource, ReadFault, blocking},
     },
 };
@@ -97,7 +98,7 @@ async fn prepare(
 
 async fn read_small(source: &ObjectSource, record: &ItemRecord) -> Result<Vec<u8>, ReadFault> {
     let Some(file) = &record.file else { return Ok(Vec::new()) };
-    let mut reader = Hashing::new(source.open(&file.object).await?);
+    let mut reader = Hashing::new(source.open_kept(ContentObject::file(file)).await?);
     let read = blocking("read an object", move || {
         let (bytes, _) = read_up_to(&mut reader, usize::try_from(SMALL_BYTES).unwrap_or(usize::MAX))?;
         Ok((bytes, reader.finish()))

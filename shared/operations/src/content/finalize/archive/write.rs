@@ -26,6 +26,7 @@ use crate::{
             time::RunTime,
         },
         item_list::{DOCUMENT_NAME, Document, line_of},
+        proof::ContentObject,
         read::{Hashing, ObjectSource, Plain, ReadFault},
     },
 };
@@ -120,15 +121,14 @@ impl Volume {
         record: &ItemRecord,
     ) -> Result<Option<String>, VolumeFault> {
         let Some(file) = &record.file else { return Ok(None) };
-        if self.prove_first {
-            let proved = told(self.handle.block_on(self.source.prove(&file.object)))?;
-            if let Some(problem) = proved.map_or_else(Some, |plain| differs(file, plain)) {
-                return Ok(Some(problem));
-            }
+        if self.prove_first
+            && let Err(problem) = told(self.handle.block_on(self.source.prove(&ContentObject::file(file))))?
+        {
+            return Ok(Some(problem));
         }
         let key = &file.object.artifact.key;
         let of_read = |error: io::Error| ReadFault::of(&error, key);
-        let opened = told(self.handle.block_on(self.source.open(&file.object)))?;
+        let opened = told(self.handle.block_on(self.source.open_kept(ContentObject::file(file))))?;
         let mut reader = match opened {
             Ok(reader) => Hashing::new(reader),
             Err(problem) => return Ok(Some(problem)),

@@ -1,0 +1,169 @@
+//! Readers: a backup that somebody restores, verifies or copies is not deleted, and a reader that died protects nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use holdfast_catalog::{Catalog, ReaderRow};
+use holdfast_domain::{BackupId, BackupType, JobStatus, RetentionPolicy, Secret, Timestamp, VerificationLevel};
+use holdfast_operations::{
+    CatalogLeases, NoLeases, Protection, Purpose, ReaderLease, ReaderLeases, RunLimits, verify_on_request,
+};
+use holdfast_testing::{Fault, FaultStore, Operation};
+use jiff::SignedDuration;
+
+use crate::{
+    truth,
+    world::{World, object_of},
+};
+
+/// Three backups, the first two of which are past their limits.
+async fn past_their_limits() -> (World, Vec<BackupId>) {
+    let world = World::new().await;
+    let ids = world.back_up_daily(3).await;
+    keep_newest(&world, BackupType::Database).await;
+    (world, ids)
+}
+
+async fn keep_newest(world: &World, kind: BackupType) {
+    let policy = RetentionPolicy { max_count: Some(1), min_count: 1, ..RetentionPolicy::of_days(9) };
+    world.set_policy(kind, policy).await;
+}
+
+fn leases(world: &World) -> Arc<dyn ReaderLeases> {
+    Arc::new(CatalogLeases::new(world.h.catalog.clone(), world.h.repository.location().to_string()))
+}
+
+async fn reading(world: &World, id: &BackupId) -> ReaderLease {
+    ReaderLease::acquire(leases(world), &world.h.repository, id, Purpose::Restore).await
+}
+
+async fn readers(world: &World, id: &BackupId) -> Vec<String> {
+    let rows = world.h.catalog.readers(id, Timestamp::now() - SignedDuration::from_mins(1)).await.unwrap();
+    rows.into_iter().map(|row| row.purpose).collect()
+}
+
+async fn until_nobody_reads(world: &World, id: &BackupId) {
+    while !readers(world, id).await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_not_deleted_while_it_is_read() {
+    let (world, ids) = past_their_limits().await;
+    let (first, second) = (reading(&world, &ids[0]).await, reading(&world, &ids[0]).await);
+    assert_eq!((first.protection(), second.protection()), (&Protection::Held, &Protection::Held));
+    let report = world.retain().await;
+    assert_eq!(report.all_problems().count(), 0, "{report:?}");
+    assert_eq!((report.database.deleted.len(), report.database.retained), (1, 2), "the others go");
+    assert_eq!(report.database.violations(), 0, "{report:?}");
+    let [blocked] = report.database.blocked.as_slice() else { panic!("{report:?}") };
+    assert!(blocked.backup_id == ids[0] && blocked.lock.contains("a run reads it"), "{}", blocked.lock);
+    first.release().await;
+    assert!(world.retain().await.database.deleted.is_empty(), "one reader is enough");
+    // The run is cancelled: it waits for nothing.
+    drop(second);
+    until_nobody_reads(&world, &ids[0]).await;
+    assert_eq!(world.retain().await.database.deleted[0].backup_id, ids[0]);
+    truth::what_is_deleted_is_gone(&world, &[]).await;
+    world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_a_content_backup_stay_while_it_is_read() {
+    let world = World::new().await;
+    let old = world.back_up_content(&["a", "b"]).await.unwrap();
+    world.pass_days(1);
+    world.back_up_content(&["b", "c"]).await.unwrap();
+    world.pass_days(2);
+    keep_newest(&world, BackupType::Content).await;
+    let lease = reading(&world, &old).await;
+    let report = world.retain().await;
+    assert_eq!((report.content.deleted.len(), report.collection.deleted), (0, 0), "{report:?}");
+    assert!(world.has(&object_of("a")).await);
+    lease.release().await;
+    assert_eq!(world.retain().await.content.deleted.len(), 1);
+    assert!(!world.has(&object_of("a")).await && world.has(&object_of("b")).await);
+    world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_was_killed_protects_a_backup_for_a_minute() {
+    let (world, ids) = past_their_limits().await;
+    let last_beat = async |ago: i64| {
+        let beat_at = Timestamp::now() - SignedDuration::from_secs(ago);
+        let row = ReaderRow {
+            id: "killed".to_owned(),
+            backup_id: ids[0].clone(),
+            purpose: "restore".to_owned(),
+            store: world.h.repository.location().to_string(),
+            started_at: beat_at,
+            beat_at,
+        };
+        world.h.catalog.record_reader(&row).await.unwrap();
+    };
+    last_beat(50).await;
+    assert_eq!(world.retain().await.database.deleted.len(), 1, "the one that nobody reads");
+    assert!(world.exists(&ids[0]).await);
+    last_beat(61).await;
+    assert_eq!(world.retain().await.database.deleted[0].backup_id, ids[0]);
+    world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_began_while_retention_decided_is_seen_before_anything_goes() {
+    let (world, ids) = past_their_limits().await;
+    let lease = reading(&world, &ids[0]).await;
+    // Retention had looked for readers before, and marks the job now.
+    world.step(&ids[0], JobStatus::Deleted).await;
+    world.retain().await;
+    assert!(world.exists(&ids[0]).await, "it is marked, and everything is there");
+    // Who comes later finds the mark.
+    let late = reading(&world, &ids[0]).await;
+    let warning = late.protection().warning(&ids[0]).unwrap();
+    assert!(warning.contains("nothing protects") && warning.contains("has begun to delete"), "{warning}");
+    late.release().await;
+    lease.release().await;
+    world.retain().await;
+    truth::what_is_deleted_is_gone(&world, &[]).await;
+    assert!(!world.exists(&ids[0]).await, "the next run finishes it");
+    world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_catalogue_a_reader_is_warned_and_reads_on() {
+    let world = World::new().await;
+    let id = world.back_up().await;
+    let none: Arc<dyn ReaderLeases> = Arc::new(NoLeases("no catalogue is set".to_owned()));
+    let away = Catalog::connect(&Secret::new("mongodb://127.0.0.1:1/?directConnection=true"), "x").await.unwrap();
+    let away: Arc<dyn ReaderLeases> = Arc::new(CatalogLeases::new(away, world.h.repository.location().to_string()));
+    for leases in [none, away] {
+        let lease = ReaderLease::acquire(leases, &world.h.repository, &id, Purpose::Restore).await;
+        let warning = lease.protection().warning(&id).unwrap();
+        assert!(warning.contains("nothing protects backup") && warning.contains(id.as_str()), "{warning}");
+        lease.release().await;
+    }
+    world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_keeps_its_backup_and_lets_it_go_at_its_end() {
+    let (world, ids) = past_their_limits().await;
+    let faults = FaultStore::new(Arc::clone(&world.store));
+    faults.on_every(Operation::Get, Fault::Hang);
+    let (h, id, now) = (world.through(faults.clone()), ids[0].clone(), world.now());
+    let level = VerificationLevel::Checksum;
+    let verifying = tokio::spawn(async move { verify_on_request(&h, &id, level, RunLimits::none(), now).await });
+    while faults.calls(Operation::Get) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(readers(&world, &ids[0]).await, ["verify"]);
+    assert_eq!(world.retain().await.database.deleted.len(), 1);
+    assert!(world.exists(&ids[0]).await);
+    verifying.abort();
+    until_nobody_reads(&world, &ids[0]).await;
+    assert_eq!(world.retain().await.database.deleted[0].backup_id, ids[0]);
+    // One that comes to its end leaves nobody behind.
+    verify_on_request(&world.h, &ids[2], level, RunLimits::none(), now).await.ok();
+    assert!(readers(&world, &ids[2]).await.is_empty());
+    world.remove().await;
+}
