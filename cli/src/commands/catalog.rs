@@ -73,6 +73,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let report = if what.dry_run {
         plan_rebuild(&holdfast, &progress).await
     } else {
+        session.begin_writing();
         rebuild_catalog(&holdfast, &progress).await
     };
     meter.clear();

@@ -67,6 +67,7 @@ impl Arguments {
 
 pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     kind::expect(BackupType::Content, &arguments.id, session).await?;
+    session.begin_writing();
     match (&arguments.place.to, &arguments.place.to_car) {
         (Some(directory), _) => to_directory(arguments, directory, session, output).await,
         (None, Some(file)) if file == Path::new("-") => to_stdout(arguments, session, output).await,

@@ -57,7 +57,7 @@ pub struct SourceStatus {
     pub total_backups: u64,
     /// Jobs that failed.
     pub failed_backups: u64,
-    /// Hours since a backup was due; 0 where none is.
+    /// Hours since a backup was due, also before the first good one; 0 where none is.
     pub hours_overdue: f64,
 }
 
