@@ -8,6 +8,8 @@ mod connection;
 mod environment;
 mod exit;
 mod failure;
+#[cfg(test)]
+mod hints;
 mod interrupt;
 mod keys_needed;
 mod opening;

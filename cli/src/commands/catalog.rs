@@ -197,12 +197,12 @@ const LIMITS: &str = "No backup knows, and so the catalogue does not: backups th
 fn retention(deletes: u64) -> String {
     if deletes == 0 {
         return "By the policies that hold now, retention deletes none of them at its next daily run. If you had stored \
-                others: `holdfast policy set`."
+                others, store them again: `holdfast policy set database`, `holdfast policy set content`."
             .to_owned();
     }
     format!(
         "By the policies that hold now, retention DELETES {} at its next daily run: see `holdfast cleanup --dry-run`. If \
-         you had stored others, store them before: `holdfast policy set`.",
+         you had stored others, store them before: `holdfast policy set database`, `holdfast policy set content`.",
         text::count(deletes, "backup")
     )
 }

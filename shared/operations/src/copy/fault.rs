@@ -42,7 +42,8 @@ pub enum CopyFault {
     /// Something else stands in an object's place.
     #[error(
         "the copy of {key} in {location} is not what was written: {problem}. It was left as it is: \
-         `holdfast copy --repair` reads the copy whole and mends it from the first store"
+         `holdfast copy {backup} --repair` reads the copy whole and repairs it from the first store",
+        backup = backup_of(key)
     )]
     Differs {
         /// Where it is.
@@ -52,6 +53,11 @@ pub enum CopyFault {
         /// What differs.
         problem: String,
     },
+}
+
+/// Which backup is repaired; all of them if the object is shared.
+fn backup_of(key: &ObjectKey) -> String {
+    key.backup().map_or_else(|| "--all".to_owned(), |id| id.to_string())
 }
 
 impl CopyFault {

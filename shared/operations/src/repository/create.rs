@@ -76,7 +76,7 @@ impl Repository {
         if lacks_recipient {
             tracing::warn!(
                 "BACKUP_BREAK_GLASS_RECIPIENT is set, and the master key is not wrapped for it: run \
-                 `holdfast key add-recipient`"
+                 `holdfast key add-recipient RECIPIENT` with its value"
             );
         }
         Ok(InitReport {
