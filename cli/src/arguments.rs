@@ -9,15 +9,18 @@ use crate::{
     commands::{
         cancel, catalog, cleanup, completions, copy, decrypt, dump, key, lost, policy, restore, run, show, verify,
     },
-    failure::{EXIT_CODES, Exit, Failure},
+    exit,
+    failure::{Exit, Failure},
+    keys_needed::KeysNeeded,
     opening::Opening,
     output::Output,
 };
 
-const ABOUT: &str = "Backs up a MongoDB database, and the files that its content items name, to S3 or a directory, and brings them back.";
+const ABOUT: &str =
+    "Backs up a MongoDB database, and the files that its content items name, to S3 or a directory, and restores them.";
 
 const LONG_ABOUT: &str = "\
-Backs up a MongoDB database, and the files that its content items name, to S3 or a directory, and brings them back.
+Backs up a MongoDB database, and the files that its content items name, to S3 or a directory, and restores them.
 
 Settings are environment variables, the same as the functions': BACKUP_STORE (s3://bucket/prefix, or file:///directory) says where backups \
 are, MONGODB_URI what is backed up, BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID what opens them; AWS credentials and \
@@ -28,7 +31,7 @@ Results go to stdout, progress and errors to stderr.";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "holdfast", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
+#[command(name = "holdfast", version, about = ABOUT, long_about = LONG_ABOUT, after_help = exit::help())]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -50,9 +53,9 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Make the repository, its key where encryption is on, and the catalogue's indexes
+    /// Create the repository, its key if encryption is on, and the catalogue's indexes
     Init,
-    /// Try everything that backups need, and say what to do about what is not as it should be
+    /// Check everything that backups need, and report each problem with its remedy
     Doctor,
     /// Back something up now
     Run(run::Arguments),
@@ -62,21 +65,21 @@ pub(crate) enum Verb {
     List,
     /// Show one backup: what it holds, and its job
     Show(show::Arguments),
-    /// Read a backup and say whether it is what was written
+    /// Read a backup and compare it with what was written
     Verify(verify::Arguments),
-    /// Copy backups to the second store now, and mend what is there
+    /// Copy backups to the second store now, and repair copies
     Copy(copy::Arguments),
-    /// Bring a database or files back
+    /// Restore a database or files
     Restore(restore::Arguments),
     /// Stop a running backup
     Cancel(cancel::Arguments),
-    /// Delete what the retention policies let go
+    /// Delete expired backups
     Cleanup(cleanup::Arguments),
     /// Show backups whose manifest is missing, and accept their loss
     Lost(lost::Arguments),
-    /// Bring the catalogue of jobs back from the store
+    /// Restore the catalogue of jobs from the store
     Catalog(catalog::Arguments),
-    /// Write all metadata into the store as one JSON object, and make a link to it
+    /// Write all metadata into the store as one JSON object, and create a link to it
     Export,
     /// How long backups are kept, and how many
     Policy(policy::Arguments),
@@ -96,11 +99,27 @@ impl Verb {
         match self {
             Self::Verify(what) => Some(&what.opening),
             Self::Copy(what) => Some(&what.opening),
+            Self::Show(what) => Some(&what.opening),
             Self::Restore(what) => what.opening(),
             Self::Decrypt(what) => Some(&what.opening),
             Self::Key(what) => what.opening(),
             Self::Catalog(what) => Some(what.opening()),
             _ => None,
+        }
+    }
+}
+
+impl Verb {
+    /// Which keys it needs from the settings.
+    pub(crate) fn keys_needed(&self) -> KeysNeeded {
+        match self {
+            Self::Init | Self::Doctor | Self::Run(_) => KeysNeeded::ForWriting,
+            Self::Key(what) if what.wraps_anew() => KeysNeeded::ForWriting,
+            // They open nothing.
+            Self::List | Self::Show(_) | Self::Dump(_) => KeysNeeded::Optional,
+            Self::Key(what) if what.opening().is_none() => KeysNeeded::Optional,
+            _ if self.opening().is_some_and(Opening::is_given) => KeysNeeded::Optional,
+            _ => KeysNeeded::ForReading,
         }
     }
 }
@@ -146,7 +165,9 @@ mod tests {
     #[test]
     fn help_documents_the_exit_codes_and_every_verb() {
         let help = command().render_long_help().to_string();
-        for expected in ["Exit codes:", "refused", "unreachable", "--json", "BACKUP_STORE"] {
+        for expected in
+            ["Exit codes:", "refused", "unreachable", "  8    incomplete", "  9    done, but", "--json", "BACKUP_STORE"]
+        {
             assert!(help.contains(expected), "{expected}: {help}");
         }
         for verb in command().get_subcommands() {

@@ -4,6 +4,11 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::failure::Failure;
 
+/// The refusal where no question can be asked, with the options that make one unnecessary.
+pub(crate) fn cannot_ask(instead: &str) -> Failure {
+    Failure::refused(format!("not confirmed: stdin is not a terminal; pass {instead}"))
+}
+
 /// Whether a question would reach somebody who can answer it.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()

@@ -20,13 +20,13 @@ pub(crate) struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// The connection string, or the settings' one where none was given.
-    pub(crate) fn or(&self, default: &Secret) -> Result<Secret, Failure> {
+    /// The connection string, or the settings' one if none was given.
+    pub(crate) fn or_else<'s>(&self, default: impl FnOnce() -> Result<&'s Secret, Failure>) -> Result<Secret, Failure> {
         let (from, uri) = match (self.plainly, self.variable, self.file) {
             (Some(uri), _, _) => (self.option.to_owned(), uri.clone()),
             (None, Some(name), _) => (format!("the variable {name}"), of_variable(name)?),
             (None, None, Some(path)) => (path.display().to_string(), of_file(path)?),
-            (None, None, None) => return Ok(default.clone()),
+            (None, None, None) => return default().cloned(),
         };
         if uri.expose().starts_with("mongodb://") || uri.expose().starts_with("mongodb+srv://") {
             return Ok(uri);
@@ -57,20 +57,24 @@ pub(crate) fn secret(argument: &str) -> Result<Secret, Infallible> {
 mod tests {
     use super::*;
 
+    fn none() -> Result<&'static Secret, Failure> {
+        Err(Failure::usage("the default was used"))
+    }
+
     #[test]
     fn a_connection_string_in_a_file_may_end_in_a_line_end() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("uri");
         fs::write(&file, "mongodb://u:p@h/db\n").unwrap();
         let given = Given { option: "--uri", plainly: None, variable: None, file: Some(&file) };
-        assert_eq!(given.or(&Secret::new("x")).unwrap().expose(), "mongodb://u:p@h/db");
+        assert_eq!(given.or_else(none).unwrap().expose(), "mongodb://u:p@h/db");
     }
 
     #[test]
     fn what_is_no_connection_string_is_refused_without_showing_it() {
         let wrong = Secret::new("hunter2");
         let given = Given { option: "--uri", plainly: Some(&wrong), variable: None, file: None };
-        let failure = given.or(&Secret::new("x")).unwrap_err();
+        let failure = given.or_else(none).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(!failure.to_text().contains("hunter2"));
     }

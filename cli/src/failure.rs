@@ -1,94 +1,16 @@
-//! How a command ends: the exit codes, and what is said when it did not do what was asked. Every error of the crates
-//! below is given its exit code here and nowhere else.
+//! Why a command did not do what was asked: a message, what to do about it, and the exit code.
 
-use std::{io, process::ExitCode};
+use std::io;
 
 use holdfast_catalog::CatalogError;
-use holdfast_codec::ArtifactError;
-use holdfast_database::{DatabaseError, RestoreFault};
-use holdfast_domain::{BackupId, FailureCode, JobFailure, settings::SettingsError};
-use holdfast_operations::{CopyFault, OperationError, RepositoryError};
+use holdfast_database::DatabaseError;
+use holdfast_domain::{BackupId, JobFailure, settings::SettingsError};
+use holdfast_operations::OperationError;
 use holdfast_storage::StoreError;
 use serde_json::json;
 
-/// The kinds of end, as `--help` documents them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// What was asked is done.
-    Done = 0,
-    /// It was begun and failed.
-    Failed = 1,
-    /// The command line is wrong.
-    Usage = 2,
-    /// The settings are wrong.
-    Settings = 3,
-    /// There is no such thing.
-    NotFound = 4,
-    /// It was not begun, because of what is there or because nobody confirmed it.
-    Refused = 5,
-    /// What was read is damaged, or not authentic.
-    Corrupt = 6,
-    /// Something needed did not answer.
-    Unreachable = 7,
-    /// Done in part: each part that is missing is named.
-    Incomplete = 8,
-    /// Done, and a person must decide something: a lost manifest, a new or suddenly empty source.
-    Attention = 9,
-    /// Stopped from the keyboard.
-    Interrupted = 130,
-}
-
-/// The part of `--help` that documents the exit codes.
-pub(crate) const EXIT_CODES: &str = "\
-Exit codes:
-  0    done
-  1    failed
-  2    the command line is wrong
-  3    the settings, or a key or connection string in them, are wrong
-  4    not found: the backup, the file, the repository
-  5    refused: a backup is running, the target is not empty, not confirmed
-  6    corrupt or not authentic: what was read is not what was written
-  7    unreachable: the store, the database server or the catalogue did not answer
-  8    incomplete: a part is done, and each part that is not is named
-  9    done, but a person must act: a lost manifest, a new or suddenly empty source
-  130  interrupted by a second Ctrl-C, or where there was nothing to undo";
-
-impl Exit {
-    /// The word that stands for it in JSON.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Usage => "usage",
-            Self::Settings => "settings",
-            Self::NotFound => "not-found",
-            Self::Refused => "refused",
-            Self::Corrupt => "corrupt",
-            Self::Unreachable => "unreachable",
-            Self::Incomplete => "incomplete",
-            Self::Attention => "attention",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// How a backup ends whose job failed with this code.
-    const fn of_job(code: FailureCode) -> Self {
-        match code {
-            FailureCode::ConfigInvalid | FailureCode::Encryption => Self::Settings,
-            FailureCode::SourceUnreachable | FailureCode::SourceLost | FailureCode::StoreUnavailable => {
-                Self::Unreachable
-            }
-            FailureCode::StoreCorrupt => Self::Corrupt,
-            _ => Self::Failed,
-        }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
+pub(crate) use crate::exit::Exit;
+use crate::exit::exit_of;
 
 /// Why a command did not do what was asked, and what to do about it.
 #[derive(Debug)]
@@ -181,123 +103,34 @@ impl From<OperationError> for Failure {
             return settings.into();
         }
         let JobFailure { message, hint, .. } = error.failure();
-        let hint = own_hint(&error).map(str::to_owned).or(hint);
+        let hint = own_hint(&error).or(hint);
         Self { exit: exit_of(&error), message, hint }
     }
 }
 
-/// What to do, where a terminal can do more about it than a function.
-fn own_hint(error: &OperationError) -> Option<&'static str> {
-    Some(match error {
-        OperationError::AlreadyRunning { .. } => "`--wait` waits for its end, `holdfast cancel` stops it",
-        OperationError::NotFound(_) => "`holdfast list` shows what is there",
+/// What to do, if a terminal can do more about it than a function.
+fn own_hint(error: &OperationError) -> Option<String> {
+    let hint = match error {
+        OperationError::AlreadyRunning { backup_id } => {
+            return Some(format!("`--wait` waits for its end, `holdfast cancel {backup_id}` stops it"));
+        }
+        OperationError::NotFound(_) => "`holdfast list` shows every backup",
         OperationError::Source(DatabaseError::Unreachable(_)) => {
             "check that the server is up, and that the connection string names it"
         }
         OperationError::Store(StoreError::Denied { .. }) => {
             "check which AWS credentials are in use here, and that they may read and write the bucket; of a directory, \
-             whose it is and whether its disk is read-only"
+             check its owner and whether its disk is read-only"
         }
-        OperationError::Store(StoreError::Full { .. }) => {
-            "make room, or let older backups go: `holdfast policy` says which, `holdfast cleanup` deletes them"
+        OperationError::Store(StoreError::Missing { .. }) => {
+            "check BACKUP_STORE or --store, and the region; of a directory, check that its disk is mounted"
         }
         OperationError::Store(StoreError::NotFound { .. } | StoreError::Unavailable { .. }) => {
-            "check that the bucket exists, its region, and that it can be reached from here; of a directory, that its \
-             disk is there and well"
+            "check that the bucket exists, its region, and that it can be reached from here; of a directory, check its disk"
         }
         _ => return None,
-    })
-}
-
-fn exit_of(error: &OperationError) -> Exit {
-    match error {
-        OperationError::AlreadyRunning { .. }
-        | OperationError::Collecting
-        | OperationError::ConcurrencyLimit { .. }
-        | OperationError::Disabled(_)
-        | OperationError::NotCancellable { .. }
-        | OperationError::NotVerifiable { .. }
-        | OperationError::AlreadyVerifying(_)
-        | OperationError::Invalid(_)
-        | OperationError::Copy(CopyFault::AnotherRepository { .. }) => Exit::Refused,
-        OperationError::NotFound(_) | OperationError::NoItem(_) => Exit::NotFound,
-        OperationError::Config(_) | OperationError::Key(_) => Exit::Settings,
-        OperationError::Drill(_, is_transient) => {
-            if *is_transient {
-                Exit::Unreachable
-            } else {
-                Exit::Settings
-            }
-        }
-        OperationError::Corrupt { .. }
-        | OperationError::Copy(CopyFault::Differs { .. } | CopyFault::RepositoryFile { .. }) => Exit::Corrupt,
-        OperationError::Source(error) | OperationError::Target(error) => of_database(error),
-        OperationError::Store(error) | OperationError::Copy(CopyFault::Store { cause: error, .. }) => of_store(error),
-        OperationError::Catalog(error) => of_catalog(error),
-        OperationError::Repository(error) => of_repository(error),
-        OperationError::Restore(error) => of_restore(&error.cause),
-        _ => Exit::Failed,
-    }
-}
-
-fn of_store(error: &StoreError) -> Exit {
-    match error {
-        StoreError::NotFound { .. } => Exit::NotFound,
-        StoreError::AlreadyExists { .. } => Exit::Refused,
-        StoreError::Corrupt { .. } => Exit::Corrupt,
-        StoreError::Unavailable { .. } => Exit::Unreachable,
-        _ => Exit::Failed,
-    }
-}
-
-fn of_catalog(error: &CatalogError) -> Exit {
-    match error {
-        CatalogError::NotFound { .. } => Exit::NotFound,
-        CatalogError::Conflict { .. } | CatalogError::AlreadyExists { .. } => Exit::Refused,
-        CatalogError::Invalid { .. } => Exit::Settings,
-        CatalogError::Corrupt { .. } => Exit::Corrupt,
-        CatalogError::Unavailable { .. } => Exit::Unreachable,
-        _ => Exit::Failed,
-    }
-}
-
-fn of_database(error: &DatabaseError) -> Exit {
-    match error {
-        DatabaseError::Invalid(_) => Exit::Settings,
-        DatabaseError::Unreachable(_) | DatabaseError::Lost(_) => Exit::Unreachable,
-        _ => Exit::Failed,
-    }
-}
-
-fn of_repository(error: &RepositoryError) -> Exit {
-    match error {
-        RepositoryError::NotInitialised(_) | RepositoryError::LostButCopied(_) | RepositoryError::Lost(_) => {
-            Exit::NotFound
-        }
-        RepositoryError::NoKey(_) => Exit::Settings,
-        RepositoryError::Changed(_) => Exit::Refused,
-        _ => Exit::Corrupt,
-    }
-}
-
-fn of_restore(fault: &RestoreFault) -> Exit {
-    match fault {
-        RestoreFault::NotEmpty(_) | RestoreFault::Invalid(_) => Exit::Refused,
-        RestoreFault::Archive(_) => Exit::Corrupt,
-        RestoreFault::Source(error) => of_reading(error),
-        RestoreFault::Database(error) => of_database(error),
-        _ => Exit::Failed,
-    }
-}
-
-/// What lies under an `io::Error` of the reading stages: the artifact's fault, the store's, or this machine's.
-fn of_reading(error: &io::Error) -> Exit {
-    let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
-    match (ArtifactError::of(error), store) {
-        (Some(_), _) => Exit::Corrupt,
-        (None, Some(store)) => of_store(store),
-        (None, None) => Exit::Failed,
-    }
+    };
+    Some(hint.to_owned())
 }
 
 impl From<DatabaseError> for Failure {
@@ -322,25 +155,9 @@ impl From<SettingsError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use holdfast_database::RestoreFault;
 
-    #[test]
-    fn every_exit_code_is_documented() {
-        let exits = [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::Settings,
-            Exit::NotFound,
-            Exit::Refused,
-            Exit::Corrupt,
-            Exit::Unreachable,
-            Exit::Interrupted,
-        ];
-        for exit in exits {
-            assert!(EXIT_CODES.contains(&format!("\n  {:<3}  ", exit as u8)), "{exit:?}");
-        }
-    }
+    use super::*;
 
     #[test]
     fn a_failure_says_what_to_do_about_it() {

@@ -6,8 +6,12 @@ mod commands;
 mod confirm;
 mod connection;
 mod environment;
+mod exit;
 mod failure;
+#[cfg(test)]
+mod hints;
 mod interrupt;
+mod keys_needed;
 mod opening;
 mod output;
 mod part_file;

@@ -38,6 +38,11 @@ pub(crate) struct GivenKeys {
 }
 
 impl Opening {
+    /// Whether keys are given.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.identity.is_some() || self.exported.is_some()
+    }
+
     /// Reads the files.
     pub(crate) fn read(&self) -> Result<GivenKeys, Failure> {
         let read = |path: &Option<PathBuf>| path.as_deref().map(read_secret).transpose();

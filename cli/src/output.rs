@@ -36,6 +36,11 @@ impl Output {
         if self.json { Ok(()) } else { line_to_stdout(&printable(without_credentials(&text()).trim_end())) }
     }
 
+    /// A script for another program: its bytes as they are, whatever form results have.
+    pub(crate) fn script(self, script: &[u8]) -> Result<(), Failure> {
+        to_stdout(|stdout| stdout.write_all(script))
+    }
+
     /// Something worth knowing by the way, for people.
     pub(crate) fn note(self, text: &str) {
         if !self.json {
@@ -62,10 +67,14 @@ fn json(document: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(document).map_err(|error| Failure::failed(format!("a result is not JSON: {error}")))
 }
 
-/// Nobody reads any more: that is the reader's decision, and no failure.
 fn line_to_stdout(line: &str) -> Result<(), Failure> {
+    to_stdout(|stdout| writeln!(stdout, "{line}"))
+}
+
+/// A closed pipe is the reader's decision, and no failure.
+fn to_stdout(write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::failed(format!("the result could not be written to stdout: {error}")))
         }

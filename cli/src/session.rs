@@ -1,23 +1,36 @@
 //! What the verbs work with: the settings, read once, and from them the repository and the catalogue, each made only
 //! when a verb asks for it. What needs only the store never looks for MongoDB.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use holdfast_catalog::Catalog;
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_database::Exclusion;
-use holdfast_domain::settings::{Settings, StoreLocation};
+use holdfast_domain::{
+    Secret,
+    settings::{Settings, StoreLocation},
+};
 use holdfast_lambda::Clients;
 use holdfast_operations::{Holdfast, Observer, OperationError, Repository, own_collections};
 
 use crate::{
     arguments::Global,
     environment,
-    failure::Failure,
+    failure::{Exit, Failure},
+    keys_needed::{KeysNeeded, Usable},
     opening::{GivenKeys, Opening},
+    output::Output,
 };
 
 const STORE: &str = "BACKUP_STORE";
+const SOURCE: &str = "MONGODB_URI";
+const CATALOG: &str = "BACKUP_CATALOG_URI";
 /// Where its parts are, if they are elsewhere.
 const DIRECTORIES: [&str; 2] = ["BACKUP_DATABASE_DIR", "BACKUP_CONTENT_DIR"];
 
@@ -27,29 +40,71 @@ pub(crate) struct Session {
     clients: Clients,
     given: GivenKeys,
     is_elsewhere: bool,
+    names: Named,
+    has_written: AtomicBool,
+}
+
+/// Which databases the settings name. The functions have a default for both, the command line for neither: it would back
+/// up, or overwrite, whatever runs on this machine.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    source: bool,
+    catalog: bool,
+}
+
+impl Named {
+    fn by(variables: &[(String, String)]) -> Self {
+        let is_set = |name: &str| variables.iter().any(|(set, value)| set == name && !value.trim().is_empty());
+        let source = is_set(SOURCE);
+        Self { source, catalog: source || is_set(CATALOG) }
+    }
 }
 
 impl Session {
-    /// Reads the settings; `--store` takes the place of `BACKUP_STORE`.
-    pub(crate) async fn open(global: &Global) -> Result<Self, Failure> {
+    /// Reads the settings; `--store` takes the place of `BACKUP_STORE`. Settings that are ignored are reported.
+    pub(crate) async fn open(global: &Global, needed: KeysNeeded, output: Output) -> Result<Self, Failure> {
         let mut variables = environment::variables();
         let own = variables.iter().find(|(name, _)| name == STORE).map(|(_, value)| StoreLocation::parse(value));
         let store = global.store.clone().map(|store| in_place_of_settings(store, &mut variables));
         let clients = Clients::load_for(&variables, store.as_ref()).await;
-        let mut settings = clients.settings(&variables).await.settings?;
+        let names = Named::by(&variables);
+        let Usable { mut settings, ignored } = needed.read(&clients, variables).await?;
+        for fault in ignored {
+            output.note(&format!("warning: ignored {fault}"));
+        }
         settings.store = store.or(settings.store);
         let is_other = |given: &StoreLocation| match own {
             Some(own) => own.as_ref() != Ok(given),
             None => settings.cloud.location.as_ref() == Some(given),
         };
         let is_elsewhere = global.store.as_ref().is_some_and(is_other);
-        Ok(Self { settings, clients, given: GivenKeys::default(), is_elsewhere })
+        let (given, has_written) = (GivenKeys::default(), AtomicBool::new(false));
+        Ok(Self { settings, clients, given, is_elsewhere, names, has_written })
     }
 
     /// The same, with what opens encrypted backups beside the settings.
     pub(crate) fn opened_by(self, opening: Option<&Opening>) -> Result<Self, Failure> {
         let given = opening.map(Opening::read).transpose()?.unwrap_or_default();
         Ok(Self { given, ..self })
+    }
+
+    /// The database that is backed up, and that restores go to by default.
+    pub(crate) fn source(&self) -> Result<&Secret, Failure> {
+        if self.names.source {
+            return Ok(&self.settings.mongodb_uri);
+        }
+        Err(Failure::new(Exit::Settings, "MONGODB_URI is not set, and the command line has no default for it")
+            .hint("set it to the connection string of the database: mongodb://host:27017/database"))
+    }
+
+    /// Marks that something is changed from here on, so that an interruption does not say otherwise.
+    pub(crate) fn begin_writing(&self) {
+        self.has_written.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something may have been changed.
+    pub(crate) fn has_written(&self) -> bool {
+        self.has_written.load(Ordering::Relaxed)
     }
 
     /// The repository alone.
@@ -88,7 +143,16 @@ impl Session {
 
     /// The catalogue alone.
     pub(crate) async fn catalog(&self) -> Result<Catalog, Failure> {
+        self.expect_catalog()?;
         Ok(Catalog::from_settings(&self.settings).await?)
+    }
+
+    fn expect_catalog(&self) -> Result<(), Failure> {
+        if self.names.catalog {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Settings, "neither MONGODB_URI nor BACKUP_CATALOG_URI is set: the catalogue is unknown")
+            .hint("set MONGODB_URI to the connection string of the database: mongodb://host:27017/database"))
     }
 
     /// Holdfast's own rows, which are neither dumped nor restored. Nothing is sent for it; where the catalogue's
@@ -100,6 +164,7 @@ impl Session {
 
     /// Everything, for the verbs that change something.
     pub(crate) async fn holdfast(&self, observer: Arc<dyn Observer>) -> Result<Holdfast, Failure> {
+        self.expect_catalog()?;
         let holdfast = self.clients.holdfast(self.settings.clone(), observer).await?;
         Ok(Holdfast { repository: self.repository()?, ..holdfast })
     }

@@ -73,6 +73,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let report = if what.dry_run {
         plan_rebuild(&holdfast, &progress).await
     } else {
+        session.begin_writing();
         rebuild_catalog(&holdfast, &progress).await
     };
     meter.clear();
@@ -203,12 +204,12 @@ const LIMITS: &str = "No backup knows, and so the catalogue does not: backups th
 fn retention(deletes: u64) -> String {
     if deletes == 0 {
         return "By the policies that hold now, retention deletes none of them at its next daily run. If you had stored \
-                others: `holdfast policy set`."
+                others, store them again: `holdfast policy set database`, `holdfast policy set content`."
             .to_owned();
     }
     format!(
         "By the policies that hold now, retention DELETES {} at its next daily run: see `holdfast cleanup --dry-run`. If \
-         you had stored others, store them before: `holdfast policy set`.",
+         you had stored others, store them before: `holdfast policy set database`, `holdfast policy set content`.",
         text::count(deletes, "backup")
     )
 }

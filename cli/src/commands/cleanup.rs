@@ -56,8 +56,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     }
     if !arguments.yes {
         if !confirm::can_ask() {
-            return Err(Failure::refused("nothing was deleted: nobody confirmed it")
-                .hint("look at it with `--dry-run`, then give `--yes`"));
+            return Err(confirm::cannot_ask("--yes or --dry-run"));
         }
         Output::question(&told(&plan, &session.settings));
         confirm::ask("Delete what goes, and every file that no backup refers to then?").await?;

@@ -3,7 +3,11 @@
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::{arguments, failure::Exit};
+use crate::{
+    arguments,
+    failure::{Exit, Failure},
+    output::Output,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -11,7 +15,10 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Exit {
-    clap_complete::generate(arguments.shell, &mut arguments::command(), "holdfast", &mut std::io::stdout());
-    Exit::Done
+/// The generator panics if its target fails, so that it writes into memory.
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut arguments::command(), "holdfast", &mut script);
+    output.script(&script)?;
+    Ok(Exit::Done)
 }

@@ -64,6 +64,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     }
     let mode = if arguments.repair { CopyMode::Repair } else { CopyMode::Missing };
     let work = Work { primary, second, mode, rows: Mutex::new(rows(session).await) };
+    session.begin_writing();
     let mut failed = Vec::new();
     for id in &ids {
         if let Err(failure) = work.copy(id, output).await {

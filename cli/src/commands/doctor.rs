@@ -10,9 +10,11 @@ use crate::{
     failure::{Exit, Failure},
     output::Output,
     session::Session,
+    text,
 };
 
 pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
+    session.source()?;
     let (repository, second) = session.repositories();
     // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
     let findings = Box::pin(examine(&session.settings, repository, second, Timestamp::now())).await;
@@ -23,23 +25,22 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
 
 fn told(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.part.len()).max().unwrap_or_default();
-    let mut text = String::new();
+    let mut told = String::new();
     for Finding { part, health, found, advice } in findings {
         let mark = match health {
             Health::Good => "ok",
             Health::Warning => "WARN",
             Health::Bad => "BAD",
         };
-        let _ = writeln!(text, "{mark:<4}  {part:<width$}  {found}");
+        let _ = writeln!(told, "{mark:<4}  {part:<width$}  {found}");
         if let Some(advice) = advice {
-            let _ = writeln!(text, "      {:<width$}  -> {advice}", "");
+            let _ = writeln!(told, "      {:<width$}  -> {advice}", "");
         }
     }
-    let of = |health| findings.iter().filter(|finding| finding.health == health).count();
+    let of = |health| findings.iter().filter(|finding| finding.health == health).count() as u64;
     let verdict = match (of(Health::Bad), of(Health::Warning)) {
-        (0, 0) => "Everything is as it should be.".to_owned(),
-        (0, warnings) => format!("Backups can run. Worth a look: {warnings}."),
-        (bad, warnings) => format!("Not as it should be: {bad}. Worth a look: {warnings}."),
+        (0, 0) => "No problems.".to_owned(),
+        (bad, warnings) => format!("{}, {}", text::count(bad, "problem"), text::count(warnings, "warning")),
     };
-    format!("{text}\n{verdict}")
+    format!("{told}\n{verdict}")
 }

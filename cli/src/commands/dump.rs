@@ -77,7 +77,7 @@ async fn write(arguments: &Arguments, session: &Session, file: File) -> Result<D
     let Source { uri, uri_env, uri_file } = &arguments.source;
     let given =
         Given { option: "--uri", plainly: uri.as_ref(), variable: uri_env.as_deref(), file: uri_file.as_deref() };
-    let uri = given.or(&session.settings.mongodb_uri)?;
+    let uri = given.or_else(|| session.source())?;
     let database = &session.settings.database;
     let connection = Connection::open(&uri, database.read_preference, "holdfast-dump").await?;
     let selection = DumpSelection { collections: filter(arguments), exclude: vec![session.own_catalogue().await] };

@@ -58,7 +58,7 @@ fn text(document: &Document<'_>, catalog: Option<&str>) -> String {
     if repository.lacks_recipient {
         lines.push(
             "BACKUP_BREAK_GLASS_RECIPIENT is set, and the master key is not wrapped for it: run `holdfast key \
-             add-recipient` with it"
+             add-recipient RECIPIENT` with its value"
                 .to_owned(),
         );
     }

@@ -12,10 +12,8 @@ pub(super) async fn expect(kind: BackupType, id: &BackupId, session: &Session) -
     if found == kind {
         return Ok(());
     }
-    Err(Failure::usage(format!(
-        "{id} is a backup of the kind {found}, and `restore {kind}` takes one of the kind {kind}"
-    ))
-    .hint(format!("`holdfast restore {found} {id}`")))
+    Err(Failure::usage(format!("{id} is a {found} backup; `restore {kind}` needs a {kind} backup"))
+        .hint(format!("`holdfast restore {found} {id}` restores it")))
 }
 
 /// Not a full one: it is two, and only these hold anything.

@@ -1,7 +1,7 @@
 //! `holdfast list`: what the store holds, newest first. The catalogue is not asked.
 
 use holdfast_domain::{Manifest, settings::Settings};
-use holdfast_operations::StoredBackup;
+use holdfast_operations::{SourceName, StoredBackup};
 use serde_json::{Value, json};
 
 use super::items;
@@ -12,7 +12,7 @@ use crate::{
     text::{self, Side},
 };
 
-const COLUMNS: [(&str, Side); 8] = [
+const COLUMNS: [(&str, Side); 9] = [
     ("BACKUP", Side::Left),
     ("CREATED", Side::Left),
     ("TYPE", Side::Left),
@@ -21,6 +21,7 @@ const COLUMNS: [(&str, Side); 8] = [
     ("STORED AS", Side::Left),
     ("HOLDS", Side::Left),
     ("ENGINE", Side::Left),
+    ("SOURCE", Side::Left),
 ];
 
 pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
@@ -52,6 +53,7 @@ fn row(backup: &StoredBackup, settings: &Settings) -> Vec<String> {
             form(manifest),
             holds(manifest),
             manifest.engine.as_ref().map_or_else(String::new, |engine| format!("{} {}", engine.name, engine.version)),
+            SourceName::from_uri(&manifest.source.uri).to_string(),
         ],
         Err(why) => vec![id, format!("unreadable: {why}")],
     }
@@ -78,6 +80,7 @@ fn document(backup: &StoredBackup) -> Value {
             "items": manifest.content.as_ref().map(|content| content.items),
             "parentId": manifest.parent_id,
             "engine": manifest.engine,
+            "source": manifest.source,
             "artifacts": manifest.artifacts.iter().map(|artifact| json!({
                 "key": artifact.key, "size": artifact.size, "sha256": artifact.sha256,
             })).collect::<Vec<_>>(),

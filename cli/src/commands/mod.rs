@@ -32,6 +32,7 @@ use crate::{
     arguments::{Arguments, Global, Verb},
     failure::{Exit, Failure},
     interrupt,
+    keys_needed::KeysNeeded,
     output::Output,
     session::Session,
 };
@@ -40,53 +41,76 @@ use crate::{
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     let Arguments { global, verb } = arguments;
     match verb {
-        Verb::Completions(shell) => Ok(completions::run(&shell)),
-        Verb::Run(what) => run::run(&what, &Session::open(&global).await?, output).await,
+        Verb::Completions(shell) => completions::run(&shell, output),
+        Verb::Run(what) => {
+            let session = Session::open(&global, KeysNeeded::ForWriting, output).await?;
+            run::run(&what, &session, output).await
+        }
         // It drops its scratch databases.
         Verb::Verify(what) if what.is_drill() => {
-            let session = Session::open(&global).await?.opened_by(Some(&what.opening))?;
-            verify::run(&what, &session, output).await
+            let verb = Verb::Verify(what);
+            let session = opened(&verb, &global, output).await?;
+            dispatch(verb, &session, output).await
         }
         verb => {
-            let interrupted = interrupted(&verb);
+            let session = tokio::select! {
+                session = opened(&verb, &global, output) => session?,
+                () = interrupt::next() => return Err(before_writing()),
+            };
+            let how_to_resume = how_to_resume(&verb);
             tokio::select! {
-                result = stoppable(verb, &global, output) => result,
-                () = interrupt::next() => Err(interrupted),
+                result = dispatch(verb, &session, output) => result,
+                () = interrupt::next() => Err(interrupted(how_to_resume, &session)),
             }
         }
     }
 }
 
-fn interrupted(verb: &Verb) -> Failure {
-    let failure = Failure::new(Exit::Interrupted, "interrupted");
+async fn opened(verb: &Verb, global: &Global, output: Output) -> Result<Session, Failure> {
+    Session::open(global, verb.keys_needed(), output).await?.opened_by(verb.opening())
+}
+
+fn before_writing() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted: nothing was written")
+}
+
+/// What to do after an interruption that may have left a part behind.
+fn how_to_resume(verb: &Verb) -> Option<&'static str> {
     match verb {
-        Verb::Restore(what) => failure.hint(what.how_to_go_on()),
-        Verb::Catalog(_) => failure.hint("what was added stays: the same command again goes on"),
-        Verb::Copy(_) => failure.hint("run it again after a minute: it goes on where it stopped"),
-        _ => failure,
+        Verb::Restore(what) => Some(what.how_to_go_on()),
+        Verb::Catalog(_) => Some("what was added stays: the same command again adds the rest"),
+        Verb::Copy(_) => Some("run it again after a minute: it resumes where it stopped"),
+        _ => None,
     }
 }
 
-async fn stoppable(verb: Verb, global: &Global, output: Output) -> Result<Exit, Failure> {
-    let session = Session::open(global).await?.opened_by(verb.opening())?;
+fn interrupted(how_to_resume: Option<&'static str>, session: &Session) -> Failure {
+    match how_to_resume {
+        Some(_) if !session.has_written() => before_writing(),
+        Some(hint) => Failure::new(Exit::Interrupted, "interrupted").hint(hint),
+        None => Failure::new(Exit::Interrupted, "interrupted"),
+    }
+}
+
+async fn dispatch(verb: Verb, session: &Session, output: Output) -> Result<Exit, Failure> {
     match verb {
-        Verb::Init => init::run(&session, output).await,
-        Verb::Doctor => doctor::run(&session, output).await,
-        Verb::Status => status::run(&session, output).await,
-        Verb::List => list::run(&session, output).await,
-        Verb::Show(what) => show::run(&what, &session, output).await,
-        Verb::Verify(what) => verify::run(&what, &session, output).await,
-        Verb::Copy(what) => copy::run(&what, &session, output).await,
-        Verb::Restore(what) => restore::run(what, &session, output).await,
-        Verb::Cancel(what) => cancel::run(&what, &session, output).await,
-        Verb::Catalog(what) => catalog::run(&what, &session, output).await,
-        Verb::Cleanup(what) => cleanup::run(&what, &session, output).await,
-        Verb::Lost(what) => lost::run(&what, &session, output).await,
-        Verb::Export => export::run(&session, output).await,
-        Verb::Policy(what) => policy::run(&what, &session, output).await,
-        Verb::Decrypt(what) => decrypt::run(&what, &session, output).await,
-        Verb::Key(what) => key::run(&what, &session, output).await,
-        Verb::Dump(what) => dump::run(&what, &session, output).await,
+        Verb::Init => init::run(session, output).await,
+        Verb::Doctor => doctor::run(session, output).await,
+        Verb::Status => status::run(session, output).await,
+        Verb::List => list::run(session, output).await,
+        Verb::Show(what) => show::run(&what, session, output).await,
+        Verb::Verify(what) => verify::run(&what, session, output).await,
+        Verb::Copy(what) => copy::run(&what, session, output).await,
+        Verb::Restore(what) => restore::run(what, session, output).await,
+        Verb::Cancel(what) => cancel::run(&what, session, output).await,
+        Verb::Catalog(what) => catalog::run(&what, session, output).await,
+        Verb::Cleanup(what) => cleanup::run(&what, session, output).await,
+        Verb::Lost(what) => lost::run(&what, session, output).await,
+        Verb::Export => export::run(session, output).await,
+        Verb::Policy(what) => policy::run(&what, session, output).await,
+        Verb::Decrypt(what) => decrypt::run(&what, session, output).await,
+        Verb::Key(what) => key::run(&what, session, output).await,
+        Verb::Dump(what) => dump::run(&what, session, output).await,
         Verb::Run(_) | Verb::Completions(_) => Ok(Exit::Done),
     }
 }

@@ -23,9 +23,9 @@ pub(crate) struct Arguments {
 enum What {
     /// Show the policies in force
     Show,
-    /// Store a policy for one type, in place of what holds; what is not given is the default
+    /// Store a policy for one type. Options that are not given have their defaults
     Set(Set),
-    /// Remove a stored policy, so that the settings hold again
+    /// Remove a stored policy: the settings are in force again
     Unset {
         /// What the backups hold
         #[arg(value_name = "TYPE")]
@@ -54,13 +54,13 @@ struct Set {
     /// What the backups hold
     #[arg(value_name = "TYPE")]
     kind: Kind,
-    /// Let those go that are older
+    /// Delete backups that are older
     #[arg(long, value_name = "DAYS", conflicts_with = "keep_all")]
     max_age_days: Option<u32>,
-    /// Let those go that have so many newer good ones
+    /// Keep at most so many good backups
     #[arg(long, value_name = "N", conflicts_with = "keep_all", default_value_t = DEFAULT_MAX_COUNT)]
     max_count: u32,
-    /// Always leave so many good ones
+    /// Always keep at least so many good backups
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MIN_COUNT)]
     min_count: u32,
     /// Keep the newest of each day, of so many days
@@ -75,7 +75,7 @@ struct Set {
     /// Keep the newest of each year, of so many years
     #[arg(long, value_name = "N")]
     keep_yearly: Option<u32>,
-    /// Let none go, by age or by number
+    /// Delete none, by age or by number
     #[arg(long)]
     keep_all: bool,
 }
@@ -154,17 +154,17 @@ fn told(document: &Document, session: &Session) -> String {
     let origin = match (&document.updated_at, &document.updated_by) {
         (Some(at), Some(by)) => format!("stored by {by}, {}", text::time(*at, &session.settings)),
         (Some(at), None) => format!("stored {}", text::time(*at, &session.settings)),
-        (None, _) => "of the settings and the defaults".to_owned(),
+        (None, _) => "from the settings and the defaults".to_owned(),
     };
     let limit = |limit: Option<u32>, unit: &str| limit.map(|number| text::count(number.into(), unit));
     let lines = [
-        ("goes when older than", limit(policy.max_age_days, "day")),
-        ("goes when there are newer good ones", policy.max_count.map(|number| number.to_string())),
-        ("good ones always left", Some(policy.min_count.to_string())),
-        ("keeps the newest of each of", limit(policy.keep_daily, "day")),
-        ("keeps the newest of each of", limit(policy.keep_weekly, "week")),
-        ("keeps the newest of each of", limit(policy.keep_monthly, "month")),
-        ("keeps the newest of each of", limit(policy.keep_yearly, "year")),
+        ("delete when older than", limit(policy.max_age_days, "day")),
+        ("keep at most", policy.max_count.map(|number| number.to_string())),
+        ("always keep at least", Some(policy.min_count.to_string())),
+        ("keep the newest of each of", limit(policy.keep_daily, "day")),
+        ("keep the newest of each of", limit(policy.keep_weekly, "week")),
+        ("keep the newest of each of", limit(policy.keep_monthly, "month")),
+        ("keep the newest of each of", limit(policy.keep_yearly, "year")),
     ];
     let lines: Vec<(&str, String)> = lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     format!("{kind}: {origin}\n{}", text::fields(&lines))

@@ -131,6 +131,9 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
     if !how.dry_run && !how.yes {
         preview_and_ask(&source, session, &target).await?;
     }
+    if !how.dry_run {
+        session.begin_writing();
+    }
     let report = source.restore(session, &target).await?;
     if let Some(lease) = lease {
         lease.release().await;
@@ -192,7 +195,7 @@ impl How {
             return Err(Failure::usage("an anonymised restore would go where the originals are")
                 .hint("name another server (--to-uri-env, --to-uri-file), or rename by --ns-from and --ns-to"));
         }
-        let uri = given.or(&session.settings.mongodb_uri)?;
+        let uri = given.or_else(|| session.source())?;
         if is_given && names_a_database(&uri) {
             return Err(Failure::usage("--to-uri names a server, and what was given names a database").hint(
                 "leave the database out (with authSource=… in the options, if it was there for the login), and \
@@ -214,9 +217,8 @@ impl How {
 
 /// Shows what would be done, then asks. Refuses at once where nobody can be asked.
 async fn preview_and_ask(source: &Source, session: &Session, target: &RestoreTarget) -> Result<(), Failure> {
-    const INSTEAD: &str = "pass --yes to restore without being asked, or --dry-run to see what would be done";
     if !confirm::can_ask() || source.is_stdin() {
-        return Err(Failure::refused("not confirmed: there is nobody to ask").hint(INSTEAD));
+        return Err(confirm::cannot_ask("--yes or --dry-run"));
     }
     let mut dry = target.clone();
     dry.options.dry_run = true;

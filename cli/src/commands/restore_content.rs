@@ -68,6 +68,7 @@ impl Arguments {
 
 pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     kind::expect(BackupType::Content, &arguments.id, session).await?;
+    session.begin_writing();
     let lease = reading::protect(session, &arguments.id, Purpose::Restore).await?;
     if let Some(warning) = lease.protection().warning(&arguments.id) {
         output.note(&warning);

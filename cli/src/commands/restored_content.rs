@@ -25,8 +25,9 @@ pub(super) fn tell(
     if report.is_faithful() {
         return Ok(Exit::Done);
     }
-    Err(Failure::failed("the restore is not faithful: what failed is said above")
-        .hint("the same command again, once the reason is out of the way, restores what is missing"))
+    let failed = text::count(report.failed.len() as u64, "file");
+    Err(Failure::new(Exit::Incomplete, format!("restore incomplete: {failed} not restored (see above)"))
+        .hint("correct the reason, then run the same command again: it restores the missing files"))
 }
 
 fn document(id: &BackupId, to: &Path, report: &ContentRestoreReport) -> Value {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{failed_items, items, list, show_full};
 use crate::{
     failure::{Exit, Failure},
+    opening::Opening,
     output::Output,
     session::Session,
     text::{self, Side},
@@ -24,6 +25,8 @@ pub(crate) struct Arguments {
     /// Of a content backup: the items whose files could not be had, and why
     #[arg(long)]
     failed: bool,
+    #[command(flatten)]
+    pub(crate) opening: Opening,
 }
 
 #[derive(Serialize)]
@@ -31,6 +34,9 @@ pub(crate) struct Arguments {
 struct Document<'a> {
     backup_id: &'a BackupId,
     manifest: Option<&'a Manifest>,
+    /// Why the manifest is shown as it stands in the store, and was not authenticated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_authenticated: Option<String>,
     job: Option<&'a Job>,
     /// Why the catalogue could not be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,11 +53,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         BackupType::Full => return show_full::run(id, session, output).await,
         BackupType::Content | BackupType::Database => {}
     }
-    let manifest = match session.repository()?.manifest(id).await {
-        Ok(manifest) => Some(manifest),
-        Err(OperationError::NotFound(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let (manifest, not_authenticated) = manifest(id, session).await?;
     let (job, catalog_problem) = match job(id, session).await {
         Ok(job) => (job, None),
         Err(failure) => (None, Some(failure)),
@@ -60,9 +62,23 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         return Err(catalog_problem.unwrap_or_else(|| OperationError::NotFound(id.clone()).into()));
     }
     let catalog_problem = catalog_problem.map(|failure| failure.message().to_owned());
-    let document = Document { backup_id: id, manifest: manifest.as_ref(), job: job.as_ref(), catalog_problem };
+    let document =
+        Document { backup_id: id, manifest: manifest.as_ref(), not_authenticated, job: job.as_ref(), catalog_problem };
     output.result(&document, || text(&document, &session.settings))?;
     Ok(Exit::Done)
+}
+
+/// The manifest, and why it could not be authenticated: what a backup holds can be looked at without any key.
+async fn manifest(id: &BackupId, session: &Session) -> Result<(Option<Manifest>, Option<String>), Failure> {
+    let repository = session.repository()?;
+    match repository.manifest(id).await {
+        Ok(manifest) => Ok((Some(manifest), None)),
+        Err(OperationError::NotFound(_)) => Ok((None, None)),
+        Err(reason @ OperationError::Key(_)) => {
+            Ok((Some(repository.unauthenticated(id).await?), Some(reason.to_string())))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) async fn job(id: &BackupId, session: &Session) -> Result<Option<Job>, Failure> {
@@ -81,7 +97,10 @@ fn text(document: &Document<'_>, settings: &Settings) -> String {
             parts.push(namespaces(manifest));
         }
     } else {
-        parts.push(format!("{} has no manifest in the store: it is no backup", document.backup_id));
+        parts.push(format!("{} was never completed: no manifest in the store", document.backup_id));
+    }
+    if let Some(reason) = &document.not_authenticated {
+        parts.push(format!("the manifest was not authenticated: {reason}\n"));
     }
     if let Some(job) = document.job {
         parts.push(text::fields(&of_job(job, settings)));

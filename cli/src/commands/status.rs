@@ -72,7 +72,7 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
                 rate(rates.all)
             ),
         ),
-        ("  takes", takes(&then.durations)),
+        ("  duration", takes(&then.durations)),
         ("  stored", stored(kept.backups, kept.backup_bytes)),
     ];
     if lost > 0 {
@@ -107,11 +107,11 @@ fn rate(rate: SuccessRate) -> String {
 fn takes(durations: &Durations) -> String {
     match (durations.last_ms, durations.median_ms, durations.p95_ms) {
         (Some(last), Some(median), Some(p95)) => format!(
-            "{} the last time; of {} in 30 days half took {} or less, 95% {}",
+            "last {}, median {}, p95 {} (of {} in 30 days)",
             text::duration(last),
-            durations.count,
             text::duration(median),
-            text::duration(p95)
+            text::duration(p95),
+            durations.count
         ),
         _ => NONE.to_owned(),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use holdfast_database::RestoreProgress;
-use holdfast_domain::{BackupId, DrilledCollection, Secret, Timestamp, VerificationLevel, VerificationStatus};
+use holdfast_domain::{BackupId, DrilledCollection, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_operations::{OperationError, Purpose, Verification, compare_with_job, drill, record_verification};
 use serde::Serialize;
 
@@ -121,8 +121,8 @@ async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -
             return Err(Failure::new(Exit::Settings, "a drill takes a server for its scratch databases")
                 .hint("set BACKUP_DRILL_URI, or name a variable that holds its connection string: --drill-uri-env"));
         }
-        (Some(uri), _) => given.or(uri)?,
-        (None, Some(_)) => given.or(&Secret::new(""))?,
+        (Some(uri), _) => given.or_else(|| Ok(uri))?,
+        (None, Some(_)) => given.or_else(|| Err(Failure::usage("--drill-uri-env names no variable")))?,
     };
     let repository = session.repository()?;
     let progress = |progress: &RestoreProgress| meter.set(progress.bytes, 0);

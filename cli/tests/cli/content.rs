@@ -180,7 +180,8 @@ async fn what_stands_in_the_way_of_a_restore_is_never_written_over() {
     fs::write(&other, "mine").unwrap();
     let gone = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().path()).find(|path| starts(path, "4_")).unwrap();
     fs::remove_file(&gone).unwrap();
-    let again = place.holdfast(&["restore", "content", &id, "--to", text(&to)]).expect(1).saying(&["not faithful"]);
+    let again =
+        place.holdfast(&["restore", "content", &id, "--to", text(&to)]).expect(8).saying(&["1 file not restored"]);
     assert!(again.text().contains("1 file was NOT restored"), "{}", again.text());
     assert_eq!(fs::read(&other).unwrap(), b"mine");
     assert!(gone.is_file(), "what can be restored is");
@@ -274,7 +275,7 @@ async fn a_flipped_byte_of_a_file_is_found_and_never_restored() {
     let found = place.holdfast(&["verify", &id, "--json"]).expect(6);
     assert!(found.text().contains(key.as_str()), "{}", found.text());
     let folder = tempfile::tempdir().unwrap();
-    let told = place.holdfast(&["restore", "content", &id, "--to", text(folder.path())]).expect(1);
+    let told = place.holdfast(&["restore", "content", &id, "--to", text(folder.path())]).expect(8);
     assert!(told.text().contains("NOT restored"), "{}", told.text());
     for entry in fs::read_dir(folder.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

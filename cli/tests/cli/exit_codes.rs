@@ -112,7 +112,7 @@ async fn a_wrong_password_is_a_failed_backup_that_says_so() {
     let mut place = Place::initialised().await;
     let refused = place.env["MONGODB_URI"].replace("mongodb://", "mongodb://ada:hunter2@");
     place.env.insert("MONGODB_URI", refused);
-    let failed = place.holdfast(&["run", "database"]).expect(1).saying(&["source-denied", "authSource"]);
+    let failed = place.holdfast(&["run", "database"]).expect(3).saying(&["source-denied", "authSource"]);
     assert!(!failed.stderr.contains("hunter2"), "{}", failed.stderr);
     assert!(place.keys().await.iter().all(|key| !key.starts_with("database/")), "no object is left");
     place.remove().await;

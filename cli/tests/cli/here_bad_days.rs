@@ -15,7 +15,7 @@ use holdfast_testing::{Origin, origin::Answer};
 use tempfile::TempDir;
 
 use super::{
-    files::Files,
+    files::{Files, bytes},
     here::{NAME, add_noise, files_below, initialised_in, place_in, run_in_shell, shell, unfinished},
     place::{Ended, Place, end_of},
 };
@@ -148,7 +148,8 @@ async fn a_disk_that_is_full_in_the_middle_of_a_backup_fails_it_and_nothing_else
     add_noise(&place, 40).await;
     disk.fill_up_to(40);
     let ended = place.holdfast(&["run", "database"]).expect(1);
-    let ended = ended.saying(&["store-full", "no room", root.to_str().unwrap(), "are free", "holdfast cleanup"]);
+    let ended =
+        ended.saying(&["store-full", "no room", root.to_str().unwrap(), "needed, ", "holdfast cleanup --dry-run"]);
     assert!(!ended.stderr.contains("bucket"), "{}", ended.stderr);
     assert_eq!(files_below(&root), before);
     let jobs = place.catalog().await.list(JobFilter::default(), 1, 10).await.unwrap().0;
@@ -160,24 +161,46 @@ async fn a_disk_that_is_full_in_the_middle_of_a_backup_fails_it_and_nothing_else
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_ends_a_content_backup_at_once() {
+    let Some(disk) = SmallDisk::mount(96) else {
+        println!("not run: this user may not mount a disk");
+        return;
+    };
+    let mut files = Files::in_place(initialised_in(disk.0.path()).await).await;
+    let older = files.back_up()["backupId"].as_str().unwrap().to_owned();
+    let origin = Origin::start().await;
+    let large = bytes(30 * 1024 * 1024, 9);
+    origin.answer("/large", [Answer::ok(large.clone())]);
+    let allowed = format!("{},{}", files.node.address(), origin.address());
+    files.place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", allowed);
+    files.add("gaia", &origin.url("/large"), "large", large).await;
+    disk.fill_up_to(30);
+    let ended = files.place.holdfast(&["run", "content"]).expect(1);
+    ended.saying(&["store-full", "not enough space", "holdfast cleanup --dry-run"]);
+    assert_eq!(origin.count("/large"), 1, "asking again makes no room");
+    files.place.holdfast(&["verify", &older]).expect(0);
+    files.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_not_mounted_is_no_new_repository() {
     let folder = tempfile::tempdir().unwrap();
     let place = place_in(folder.path()).await;
     let root = folder.path().join(NAME);
     let away = ["does not exist", "holdfast init"];
-    place.holdfast(&["list"]).expect(1).saying(&away);
+    place.holdfast(&["list"]).expect(7).saying(&away);
     place.holdfast(&["init"]).expect(0);
     place.back_up();
     fs::rename(&root, folder.path().join("unmounted")).unwrap();
     place.holdfast(&["run", "database"]).expect(7).saying(&away);
     fs::create_dir(&root).unwrap();
     for verb in [&["run", "database"][..], &["list"]] {
-        assert_ne!(place.holdfast(verb).saying(&["holds nothing of a repository", "mount"]).code, 0);
+        place.holdfast(verb).expect(7).saying(&["holds nothing of a repository", "mounted"]);
     }
     // What keeps a mount point in a working copy makes no repository of it.
     fs::write(root.join(".keep"), "").unwrap();
     for verb in [&["run", "database"][..], &["list"]] {
-        assert_ne!(place.holdfast(verb).saying(&["holds nothing of a repository", "mount"]).code, 0);
+        place.holdfast(verb).expect(7).saying(&["holds nothing of a repository", "mounted"]);
     }
     assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
     fs::remove_dir_all(&root).unwrap();

@@ -116,3 +116,49 @@ async fn the_second_interrupt_of_a_content_backup_exits_at_once() {
     assert!(second.elapsed() < Duration::from_secs(2), "{:?}", second.elapsed());
     files.remove().await;
 }
+
+/// Runs a command on a terminal, sends Ctrl-C at the question, and exits as the command did.
+const ON_A_TERMINAL: &str = r#"
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+shown = b""
+while True:
+    try:
+        chunk = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not chunk:
+        break
+    if b"[y/N]" in chunk:
+        os.write(terminal, b"\x03")
+    shown += chunk
+_, status = os.waitpid(pid, 0)
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(status))
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_before_the_confirmation_says_that_nothing_was_written() {
+    let place = Place::initialised().await;
+    let id = place.back_up();
+    let before = place.content(&place.database).await;
+    for how in ["--drop", "--merge"] {
+        let mut terminal = Command::new("python3");
+        terminal
+            .args(["-c", ON_A_TERMINAL, env!("CARGO_BIN_EXE_holdfast"), "restore", "database", &id, how])
+            .env_clear()
+            .envs(&place.env)
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let ended = tokio::task::spawn_blocking(move || end_of(terminal.spawn().unwrap())).await.unwrap();
+        let told = ended.text();
+        assert_eq!(ended.code, 130, "{told}{}", ended.stderr);
+        assert!(told.contains("[y/N]") && told.contains("interrupted: nothing was written"), "{told}");
+        assert!(!told.contains("part of it"), "{told}");
+    }
+    assert_eq!(place.content(&place.database).await, before);
+    place.remove().await;
+}

@@ -68,9 +68,11 @@ async fn backups_of_nothing_never_push_out_the_last_that_holds_something() {
     let right = place.env.insert("MONGODB_URI", empty.clone()).unwrap();
     let before = place.back_up();
     place.env.insert("MONGODB_URI", right);
-    let real = place.back_up();
+    place.holdfast(&["run", "database"]).expect(9);
+    let real = place.json(&["list"])[0]["backupId"].as_str().unwrap().to_owned();
     place.env.insert("MONGODB_URI", empty);
-    let after = place.back_up();
+    place.holdfast(&["run", "database"]).expect(9);
+    let after = place.json(&["list"])[0]["backupId"].as_str().unwrap().to_owned();
     place.holdfast(&["policy", "set", "database", "--max-count", "1", "--min-count", "1"]).expect(0);
     let plan = place.json(&["cleanup", "--dry-run"]).remove(0);
     let told: Vec<_> = plan["plan"]["database"]["backups"].as_array().unwrap().iter().collect();

@@ -93,11 +93,7 @@ impl Failure {
     }
 
     pub(crate) fn wrong_method() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "METHOD_NOT_ALLOWED",
-            "the path is there, and does not take this method",
-        )
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "method not allowed")
     }
 
     pub(crate) fn too_large(limit_bytes: usize) -> Self {
@@ -170,6 +166,9 @@ impl From<OperationError> for Failure {
             OperationError::ConcurrencyLimit { running } => {
                 Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", error.to_string())
                     .with(json!({ "running": running }))
+            }
+            OperationError::NotCancellable { .. } => {
+                Self::new(StatusCode::CONFLICT, "NOT_CANCELLABLE", error.to_string())
             }
             OperationError::NotVerifiable { .. } => Self::new(StatusCode::CONFLICT, "NOT_COMPLETED", error.to_string()),
             OperationError::Drill(..) => {

@@ -28,6 +28,7 @@ use crate::{calls, schema};
         calls::export::export,
         calls::jobs::list,
         calls::jobs::show,
+        calls::cancel::cancel,
         calls::verify::verify,
         calls::list::list,
         calls::config::config,
@@ -56,8 +57,21 @@ impl Modify for Common {
             for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
                 add_failures(operation);
             }
+            path.head = path.get.as_ref().map(without_bodies);
         }
     }
+}
+
+/// Each call by GET answers HEAD too: the same status and headers, and no body.
+fn without_bodies(get: &Operation) -> Operation {
+    let mut head = get.clone();
+    head.operation_id = head.operation_id.map(|id| format!("{id}Head"));
+    for response in head.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            response.content.clear();
+        }
+    }
+    head
 }
 
 fn add_failures(operation: &mut Operation) {

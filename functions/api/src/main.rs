@@ -5,6 +5,7 @@ mod answer;
 mod calls;
 mod contract;
 mod gateway;
+mod json;
 mod request;
 mod schema;
 #[cfg(test)]

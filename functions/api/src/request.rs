@@ -11,10 +11,17 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{answer::Failure, schema};
+use crate::{
+    answer::Failure,
+    json::{self, JsonFault},
+    schema,
+};
 
 /// The largest body that is read.
 const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// The last page that can be named: the largest number of the contract's type.
+pub(crate) const MAX_PAGE: u32 = 2_147_483_647;
 
 /// The query of a call that takes none.
 #[derive(Debug)]
@@ -45,14 +52,15 @@ pub(crate) struct CleanupRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerifyRequest {
     /// How deep to look; `checksum` by default. `drill` is for database backups alone.
-    #[serde(default = "VerifyRequest::default_level")]
+    #[serde(default)]
     #[schema(value_type = Option<schema::VerificationLevel>)]
-    pub(crate) level: VerificationLevel,
+    level: Option<VerificationLevel>,
 }
 
 impl VerifyRequest {
-    const fn default_level() -> VerificationLevel {
-        VerificationLevel::Checksum
+    /// The level, or its default.
+    pub(crate) fn level(&self) -> VerificationLevel {
+        self.level.unwrap_or(VerificationLevel::Checksum)
     }
 }
 
@@ -81,10 +89,10 @@ impl JobsQuery {
         let mut query = Self { page: 1, limit: 20, filter: JobFilter::default() };
         for (at, (name, value)) in pairs.iter().enumerate() {
             if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
-                return Err(Failure::invalid(name, "it is there more than once"));
+                return Err(Failure::invalid(name, "given more than once"));
             }
             match name.as_str() {
-                "page" => query.page = number(name, value, u32::MAX)?,
+                "page" => query.page = number(name, value, MAX_PAGE)?,
                 "limit" => query.limit = number(name, value, 100)?,
                 "type" => {
                     query.filter.backup_type = Some(value.parse().map_err(|error| Failure::invalid(name, error))?);
@@ -101,12 +109,20 @@ impl JobsQuery {
 fn number(name: &str, value: &str, maximum: u32) -> Result<u32, Failure> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     let number = value.parse().ok().filter(|number| digits && (1..=maximum).contains(number));
-    number.ok_or_else(|| Failure::invalid(name, format!("it takes a whole number from 1 to {maximum}")))
+    number.ok_or_else(|| Failure::invalid(name, format!("expected a whole number from 1 to {maximum}")))
 }
 
 fn unknown(name: &str) -> Failure {
-    let name: String = name.chars().take(80).collect();
-    Failure::invalid(&name, "this call knows no such parameter")
+    Failure::invalid(&shown(name), "unknown parameter")
+}
+
+/// A field's name as it is repeated to the caller, who may have sent anything.
+fn shown(name: &str) -> String {
+    name.chars().take(80).collect()
+}
+
+fn unknown_field(name: &str) -> Failure {
+    Failure::invalid(&shown(name), "unknown field")
 }
 
 async fn pairs<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Vec<(String, String)>, Failure> {
@@ -135,9 +151,9 @@ impl<S: Send + Sync> FromRequest<S> for NoFields {
             None | Some(Value::Null) => Ok(Self),
             Some(Value::Object(fields)) => match fields.keys().next() {
                 None => Ok(Self),
-                Some(name) => Err(Failure::invalid(name, "this call knows no such field")),
+                Some(name) => Err(unknown_field(name)),
             },
-            Some(_) => Err(Failure::invalid("body", "it takes a JSON object")),
+            Some(_) => Err(Failure::invalid("body", "expected a JSON object")),
         }
     }
 }
@@ -150,11 +166,11 @@ impl<S: Send + Sync> FromRequest<S> for CleanupRequest {
         match json_body(&parts.headers, body).await? {
             None | Some(Value::Null) => Ok(Self::default()),
             Some(Value::Object(fields)) => match fields.keys().find(|name| *name != "dryRun") {
-                Some(name) => Err(Failure::invalid(name, "this call knows no such field")),
+                Some(name) => Err(unknown_field(name)),
                 None => serde_json::from_value(Value::Object(fields))
-                    .map_err(|_| Failure::invalid("dryRun", "it takes true or false")),
+                    .map_err(|_| Failure::invalid("dryRun", "expected true or false")),
             },
-            Some(_) => Err(Failure::invalid("body", "it takes a JSON object")),
+            Some(_) => Err(Failure::invalid("body", "expected a JSON object")),
         }
     }
 }
@@ -165,13 +181,13 @@ impl<S: Send + Sync> FromRequest<S> for VerifyRequest {
     async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         match json_body(&parts.headers, body).await? {
-            None | Some(Value::Null) => Ok(Self { level: Self::default_level() }),
+            None | Some(Value::Null) => Ok(Self { level: None }),
             Some(Value::Object(fields)) => match fields.keys().find(|name| *name != "level") {
-                Some(name) => Err(Failure::invalid(name, "this call knows no such field")),
+                Some(name) => Err(unknown_field(name)),
                 None => serde_json::from_value(Value::Object(fields))
-                    .map_err(|_| Failure::invalid("level", "it takes exists, checksum, structure or drill")),
+                    .map_err(|_| Failure::invalid("level", "expected exists, checksum, structure or drill")),
             },
-            Some(_) => Err(Failure::invalid("body", "it takes a JSON object")),
+            Some(_) => Err(Failure::invalid("body", "expected a JSON object")),
         }
     }
 }
@@ -185,8 +201,10 @@ async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Fai
     if !is_json(headers) {
         return Err(Failure::wrong_media_type());
     }
-    let invalid = |error: serde_json::Error| Failure::invalid("body", format!("it is not JSON: {error}"));
-    serde_json::from_slice(&bytes).map(Some).map_err(invalid)
+    json::parse(&bytes).map(Some).map_err(|fault| match fault {
+        JsonFault::Repeated(name) => Failure::invalid(&shown(&name), "given more than once"),
+        JsonFault::Malformed(error) => Failure::invalid("body", format!("not JSON: {error}")),
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -226,6 +244,7 @@ mod tests {
             ("page", "+1"),
             ("page", ""),
             ("page", "1e3"),
+            ("page", "2147483648"),
             ("page", "99999999999"),
             ("limit", "0"),
             ("limit", "101"),
@@ -238,5 +257,6 @@ mod tests {
             assert!(parse(&[pair]).is_err(), "{pair:?}");
         }
         assert!(parse(&[("page", "1"), ("page", "1")]).is_err());
+        assert!(parse(&[("page", "2147483647")]).is_ok(), "the largest page of the contract");
     }
 }

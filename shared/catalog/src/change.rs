@@ -52,7 +52,7 @@ pub struct JobChange {
     /// The items of a content backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemCounts>,
-    /// How far it is.
+    /// How far it is. A change to `completed` clears it, whatever is given here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// Why it failed. A change to `completed` clears it, whatever is given here.

@@ -173,7 +173,11 @@ pub(crate) fn words(states: impl IntoIterator<Item = JobStatus>) -> Vec<Bson> {
 pub(crate) fn read(mut fields: Document) -> Result<Job, CatalogError> {
     let id = row::id_of(&fields);
     fields.insert("backupId", id.as_str());
-    let job: Job = row::read(JOBS, fields)?;
+    let mut job: Job = row::read(JOBS, fields)?;
+    if matches!(job.status, JobStatus::Completed | JobStatus::Deleted) {
+        // Rows of earlier versions keep the last beat's.
+        job.progress = None;
+    }
     if job.backup_type == job.backup_id.backup_type() {
         return Ok(job);
     }

@@ -17,7 +17,7 @@ impl Catalog {
     /// With a `guard`, only the run with this fencing number may do it. A change that sets a fencing number is made only
     /// where that is larger than the row's, so that none is used twice. `failed` becomes `completed` only where it
     /// failed as `stalled`: such a run may have written its manifest after all, and the manifest wins. A settled job has
-    /// no work in progress any more.
+    /// no work in progress any more, and a completed one no error and no progress.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] with what was found instead; [`CatalogError::Corrupt`]
@@ -106,8 +106,10 @@ fn update(to: JobStatus, change: &JobChange) -> Result<Document, CatalogError> {
     set.insert("status", to.as_str());
     let mut unset = Document::new();
     if to == JobStatus::Completed {
-        set.remove("error");
-        unset.insert("error", "");
+        for outdated in ["error", "progress"] {
+            set.remove(outdated);
+            unset.insert(outdated, "");
+        }
     }
     if !to.is_active() {
         unset.insert("work", "");

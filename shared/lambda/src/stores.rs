@@ -13,6 +13,8 @@ use crate::clients::fault;
 /// Where Google's S3-compatible interface answers, and the region that is signed there: it finds the bucket's by itself.
 const GOOGLE: (&str, &str) = ("https://storage.googleapis.com", "auto");
 
+const A_REGION: &str = "set it, or `region` in the profile of the AWS configuration";
+
 /// The second copy's place is opened by the settings of that, any other place in S3 by the AWS SDK's own chain: a bucket
 /// may hold both, and one of the same name may be at another address.
 pub(crate) fn open(
@@ -23,6 +25,9 @@ pub(crate) fn open(
     match location {
         StoreLocation::S3 { bucket, prefix } => {
             let config = if cloud.location.as_ref() == Some(location) { &second(aws, cloud) } else { aws };
+            if config.region().is_none() {
+                return Err(fault("AWS_REGION", format!("is not set, and {location} is in a region: {A_REGION}")));
+            }
             // What stands in for AWS has no name for each bucket.
             let client = s3_client(config, config.endpoint_url().is_some());
             Ok(Arc::new(S3Store::new(client, bucket, prefix)))

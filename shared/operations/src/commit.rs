@@ -104,7 +104,12 @@ impl Commit<'_> {
             Err(OperationError::NotFound(_))
                 if matches!(
                     error,
-                    StoreError::Denied { .. } | StoreError::Invalid { .. } | StoreError::Full { .. }
+                    StoreError::Denied { .. }
+                        | StoreError::Missing { .. }
+                        | StoreError::Unsupported { .. }
+                        | StoreError::WrongClock { .. }
+                        | StoreError::Invalid { .. }
+                        | StoreError::Full { .. }
                 ) =>
             {
                 self.withdraw().await;

@@ -198,6 +198,7 @@ impl OperationError {
             Self::DumpNotWhole(_) => FailureCode::DumpRefused,
             Self::Store(StoreError::Denied { .. }) => FailureCode::StoreDenied,
             Self::Store(StoreError::Full { .. }) => FailureCode::StoreFull,
+            Self::Store(StoreError::Unsupported { .. }) => FailureCode::ConfigInvalid,
             Self::Store(StoreError::Corrupt { .. }) | Self::Corrupt { .. } => FailureCode::StoreCorrupt,
             Self::Store(_) => FailureCode::StoreUnavailable,
             Self::Copy(fault) => fault.code(),
@@ -236,6 +237,8 @@ impl OperationError {
             Self::Engine(EngineFault::Tool(_)) => return Some(NO_TOOL),
             Self::Engine(EngineFault::Unfit(_)) => return Some(NOT_FOR_THE_TOOL),
             Self::Copy(fault) => return fault.hint(),
+            Self::Store(StoreError::Unsupported { .. }) => return Some(NO_CHECKSUMS),
+            Self::Store(StoreError::WrongClock { .. }) => return Some(WRONG_CLOCK),
             _ => {}
         }
         Some(match self.code() {
@@ -254,8 +257,8 @@ impl OperationError {
                  read-only"
             }
             FailureCode::StoreFull => {
-                "make room, or let older backups go: `holdfast policy` says which, `holdfast cleanup` deletes them; \
-                 what this run wrote is gone again"
+                "free some space, or delete expired backups: `holdfast cleanup --dry-run` lists them. Files of a content \
+                 backup that are stored already stay for the next run"
             }
             FailureCode::StoreUnavailable => {
                 "check that the bucket exists and its region, or that the directory's disk is there; the next run tries \
@@ -268,6 +271,14 @@ impl OperationError {
         })
     }
 }
+
+/// Opens a store that has S3's calls and not its checksums.
+const NO_CHECKSUMS: &str = "open the store by its S3 calls alone: BACKUP_STORE=gs://bucket/prefix with \
+                            BACKUP_CLOUD_PROVIDER=gcp, BACKUP_CLOUD_ENDPOINT, BACKUP_CLOUD_ACCESS_KEY and \
+                            BACKUP_CLOUD_SECRET_KEY";
+
+/// Of this machine.
+pub(crate) const WRONG_CLOCK: &str = "set this machine's clock, by NTP: `timedatectl set-ntp true`";
 
 const NO_TOOL: &str = "attach the mongodump layer of the function's architecture, or name the tool in MONGODUMP; or set \
                        BACKUP_DUMP_ENGINE to auto or native";

@@ -82,7 +82,8 @@ pub use self::{
     },
     repository::{
         InitReport, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, Rewrap, RewrapReport,
-        RewrappedEpoch, StoredBackup, WrappedUnder,
+        RewrappedEpoch, SourceName, SourceWarning, StoredBackup, WrappedUnder, amount_held, newest_filled,
+        source_warnings, sources_of,
     },
     restore::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database},
     restore_content::{

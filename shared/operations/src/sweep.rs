@@ -310,29 +310,32 @@ async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> R
 }
 
 /// Hours since a backup of this type was due: an interval after the last good one was triggered, and an hour's grace for
-/// the run itself. Where there never was one, since the first was asked for; where none was ever asked for, a whole
-/// interval: a deployment that has backed up nothing is late.
+/// the run itself. Before the first good one it is late by a whole interval, and by the time since the first was
+/// requested: a deployment whose backups failed or were cancelled has backed up nothing.
 pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp) -> Result<f64, OperationError> {
     const GRACE: SignedDuration = SignedDuration::from_hours(1);
     if trigger::switched_off(h, kind).is_some() {
         return Ok(0.0);
     }
-    let late = due_at(h, kind).await?.map_or_else(|| interval(h, kind), |due| now.duration_since(due) - GRACE);
+    let late = match due_at(h, kind).await? {
+        Some(due) => now.duration_since(due) - GRACE,
+        None => {
+            let first = h.catalog.oldest(kind).await?;
+            let since = first.map_or(SignedDuration::ZERO, |job| now.duration_since(job.created_at));
+            interval(h, kind) + since.max(SignedDuration::ZERO)
+        }
+    };
     Ok((late.as_secs_f64() / 3600.0).max(0.0))
 }
 
-/// When the next backup of this type is due: an interval after the last good one, or after the first that was asked for;
-/// none where none was. Once there was a backup of something, one of nothing is not good: its source was wiped or misnamed.
+/// When the next backup of this type is due: an interval after the last good one; none before there is one. Once there was
+/// a backup of something, one of nothing is not good: its source was wiped or misnamed.
 pub(crate) async fn due_at(h: &Holdfast, kind: BackupType) -> Result<Option<Timestamp>, OperationError> {
     let good = match h.catalog.newest_filled(kind).await? {
         Some(job) => Some(job),
         None => h.catalog.newest_completed(kind).await?,
     };
-    let last = match good {
-        Some(job) => Some(job),
-        None => h.catalog.oldest(kind).await?,
-    };
-    Ok(last.map(|job| job.created_at + interval(h, kind)))
+    Ok(good.map(|job| job.created_at + interval(h, kind)))
 }
 
 fn interval(h: &Holdfast, kind: BackupType) -> SignedDuration {

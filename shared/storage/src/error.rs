@@ -45,7 +45,31 @@ pub enum StoreError {
         /// What differs.
         cause: String,
     },
-    /// The request can never succeed: no such bucket, a bad name, a bad range.
+    /// The place itself is missing: no such bucket, container or directory.
+    #[error("{cause}")]
+    Missing {
+        /// The object that was to be there.
+        key: String,
+        /// What is missing.
+        cause: String,
+    },
+    /// The store lacks something that backups rely on: it keeps no SHA-256 of its objects, or knows no such call.
+    #[error("the store at this address lacks what backups need, for `{key}`: {cause}")]
+    Unsupported {
+        /// The object.
+        key: String,
+        /// What it lacks.
+        cause: String,
+    },
+    /// The request was signed by a clock that is wrong, and a second one by the store's time was refused too.
+    #[error("the store refused the request for `{key}` because of its time: {cause}")]
+    WrongClock {
+        /// The object.
+        key: String,
+        /// By how much the clock is off.
+        cause: String,
+    },
+    /// The request can never succeed: a bad name, a bad range.
     #[error("the store refused the request for `{key}`: {cause}")]
     Invalid {
         /// The object.
@@ -84,6 +108,9 @@ impl StoreError {
         matches!(self, Self::NotFound { .. })
     }
 }
+
+/// What a store without checksums lacks.
+pub(crate) const NO_CHECKSUMS: &str = "it keeps no SHA-256 checksum of its objects";
 
 /// The error with its sources, in one line.
 pub(crate) fn chain(error: &dyn Error) -> String {

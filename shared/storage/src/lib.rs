@@ -4,6 +4,7 @@
 mod azure;
 mod body;
 mod checksum;
+mod clock;
 mod directory;
 mod error;
 mod proof;

@@ -57,7 +57,11 @@ impl<'a> Call<'a> {
         Self { operation, key, time_limit: Duration::from_mins(5), sends_body: false }
     }
 
-    fn is_worth_repeating(&self, error: &StoreError) -> bool {
+    /// A wrong clock is corrected by the first answer: the second try shows whether that was it.
+    fn is_worth_repeating(&self, error: &StoreError, number: u32) -> bool {
+        if matches!(error, StoreError::WrongClock { .. }) {
+            return number == 1;
+        }
         error.is_transient() || (self.sends_body && matches!(error, StoreError::Corrupt { .. }))
     }
 
@@ -78,7 +82,7 @@ impl RetryPolicy {
         loop {
             let outcome = tokio::time::timeout(call.time_limit, attempt()).await;
             let error = match outcome.unwrap_or_else(|_| Err(call.timed_out())) {
-                Err(error) if number < self.attempts && call.is_worth_repeating(&error) => error,
+                Err(error) if number < self.attempts && call.is_worth_repeating(&error, number) => error,
                 settled => return settled,
             };
             self.wait(call.operation, call.key, number, &error).await;
@@ -132,6 +136,11 @@ mod tests {
     fn what_is_final_is_not_tried_again() {
         assert_eq!(failing(|key| StoreError::Denied { key, cause: String::new() }).0, 1);
         assert_eq!(failing(|key| StoreError::Invalid { key, cause: String::new() }).0, 1);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_tried_once_more() {
+        assert_eq!(failing(|key| StoreError::WrongClock { key, cause: String::new() }).0, 2);
     }
 
     #[test]

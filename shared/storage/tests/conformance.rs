@@ -88,9 +88,9 @@ async fn foreign_names_are_passed_over() {
 async fn a_bucket_that_does_not_exist_is_not_an_empty_repository() {
     let store = S3Store::new(s3_client(&aws_config(), true), "holdfast-no-such-bucket", "");
     let error = store.get(&ObjectKey::repository(), None).await.map(drop).unwrap_err();
-    assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
     let error = store.list("").try_next().await.unwrap_err();
-    assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -163,7 +163,7 @@ async fn a_bucket_that_does_not_exist_is_not_an_empty_repository() {
             store.list_unfinished_uploads("").await.map(drop),
             upload(&*store, &key("x")).await.map(drop),
         ] {
-            assert!(matches!(outcome, Err(StoreError::Invalid { .. })), "{kind:?}: {outcome:?}");
+            assert!(matches!(outcome, Err(StoreError::Missing { .. })), "{kind:?}: {outcome:?}");
         }
     }
 }

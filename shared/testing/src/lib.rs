@@ -1,6 +1,7 @@
 //! For tests alone: the local parts, fixtures, golden archives, injected faults.
 //! Everything here panics where a test could not go on, and says what to do.
 
+mod clock;
 pub mod conformance;
 mod faults;
 mod golden;

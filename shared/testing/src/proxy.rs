@@ -12,7 +12,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::wire::{Head, end_of_head, read_head};
+use crate::{
+    clock,
+    wire::{Head, end_of_head, read_head},
+};
 
 /// What happens to a request.
 #[derive(Debug, Clone)]
@@ -34,6 +37,10 @@ pub enum WireFault {
     AlterBody,
     /// Nothing happens any more.
     Hang,
+    /// S3 does it, but its answer has no header whose name begins so.
+    WithoutHeaders(&'static str),
+    /// The store's clock is ahead by so many seconds: its answers say so, and what is signed 15 minutes off is refused.
+    ClockAhead(i64),
 }
 
 impl WireFault {
@@ -181,8 +188,25 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
             body[middle] ^= 1;
             client.write_all(&forward(shared, &head, &body).await?).await
         }
+        Some(WireFault::WithoutHeaders(prefix)) => {
+            client.write_all(&without_headers(&forward(shared, &head, &body).await?, prefix)).await
+        }
+        Some(WireFault::ClockAhead(seconds)) => {
+            let answer = match clock::refusal(&head, seconds) {
+                Some(refusal) => refusal,
+                None => forward(shared, &head, &body).await?,
+            };
+            client.write_all(&clock::dated(&without_headers(&answer, "date"), seconds)).await
+        }
         Some(WireFault::ResetAfter(_)) | None => client.write_all(&forward(shared, &head, &body).await?).await,
     }
+}
+
+fn without_headers(answer: &[u8], prefix: &str) -> Vec<u8> {
+    let (head, body) = answer.split_at(end_of_head(answer).unwrap_or(0));
+    let head = String::from_utf8_lossy(head);
+    let kept = head.split_inclusive("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with(prefix));
+    [kept.collect::<String>().into_bytes(), body.to_vec()].concat()
 }
 
 async fn read_up_to(client: &mut TcpStream, body: &mut Vec<u8>, length: usize) -> io::Result<()> {
@@ -208,7 +232,7 @@ fn reset(client: &TcpStream) -> io::Result<()> {
     client.set_zero_linger()
 }
 
-fn answer(status: u16, body: &str) -> String {
+pub(crate) fn answer(status: u16, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status} Injected\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\n\

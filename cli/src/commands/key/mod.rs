@@ -37,6 +37,11 @@ enum What {
 }
 
 impl Arguments {
+    /// Whether it wraps master keys under the keys of the settings.
+    pub(crate) const fn wraps_anew(&self) -> bool {
+        matches!(self.what, What::Rotate(_) | What::Import(_))
+    }
+
     /// What opens the master keys beside the settings.
     pub(crate) const fn opening(&self) -> Option<&Opening> {
         match &self.what {

@@ -51,7 +51,7 @@ pub(super) async fn rotate(what: &Rotate, session: &Session, output: Output) -> 
     let previous = what.old_key_file.as_deref().map(opening::read_key).transpose()?;
     let repository = session.repository_opened_also_by(previous)?;
     let report = change(&repository, &KeyChange::Rotate, what.yes, output).await.map_err(with_old_key)?;
-    output.result(&report, || format!("the master keys are wrapped anew\n{}", in_text(&report)))?;
+    output.result(&report, || format!("the master keys are wrapped again\n{}", in_text(&report)))?;
     output.note(OLD_VERSIONS);
     Ok(Exit::Done)
 }
@@ -93,8 +93,7 @@ async fn change(
     output: Output,
 ) -> Result<RewrapReport, Failure> {
     if !yes && !confirm::can_ask() {
-        return Err(Failure::refused("not confirmed: there is nobody to ask")
-            .hint("pass --yes to change the keys without being asked"));
+        return Err(confirm::cannot_ask("--yes"));
     }
     let prepared = repository.prepare_rewrap(change).await?;
     if !yes {

@@ -71,6 +71,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         What::Content(when) => (BackupType::Content, when.wait),
         What::Full(when) => (BackupType::Full, when.wait),
     };
+    session.source()?;
     let screen = Arc::new(Screen::default());
     let holdfast = session.holdfast(Arc::clone(&screen) as Arc<dyn Observer>).await?;
     let mut interrupts = Interrupts::listen();

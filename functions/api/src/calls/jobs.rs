@@ -44,7 +44,7 @@ struct Pagination {
     path = "/api/backups/jobs",
     operation_id = "listJobs",
     params(
-        ("page" = Option<u32>, Query, minimum = 1, description = "Counted from 1, which is the default"),
+        ("page" = Option<u32>, Query, minimum = 1, maximum = 2_147_483_647, description = "Counted from 1, which is the default"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Jobs on a page; 20 by default"),
         ("type" = Option<schema::BackupType>, Query, description = "Jobs of this type alone"),
         ("status" = Option<schema::JobStatus>, Query, description = "Jobs that stand here alone")

@@ -65,6 +65,8 @@ struct Readable {
     compressed: bool,
     /// Whether it is encrypted.
     encrypted: bool,
+    /// What was backed up: the connection string without credentials and options.
+    source: String,
     #[serde(flatten)]
     inside: Inside,
 }
@@ -131,6 +133,7 @@ fn readable(id: &BackupId, manifest: &Manifest, artifact: &Artifact) -> Entry {
         checksum: artifact.sha256,
         compressed: manifest.compression.is_some(),
         encrypted: manifest.encryption.is_some(),
+        source: manifest.source.uri.clone(),
         inside: match &manifest.content {
             Some(content) => Inside::Content { items: content.items },
             None => Inside::Database {

@@ -1,5 +1,6 @@
 //! The calls, and what comes before each: who may make it, and whether the settings are right.
 
+pub(crate) mod cancel;
 pub(crate) mod cleanup;
 pub(crate) mod config;
 pub(crate) mod export;
@@ -42,6 +43,7 @@ pub(crate) fn router(function: Arc<Function>) -> Router {
         .route("/export", post(export::export))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{backupId}", get(jobs::show))
+        .route("/jobs/{backupId}/cancel", post(cancel::cancel))
         .route("/jobs/{backupId}/verify", post(verify::verify))
         .route("/list", get(list::list))
         .route("/config", get(config::config))

@@ -45,8 +45,8 @@ pub(crate) struct Asked {
     path = "/api/backups/jobs/{backupId}/verify",
     operation_id = "verifyBackup",
     params((
-        "backupId" = String, Path, max_length = 64, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$",
-        description = "The backup's id"
+        "backupId" = String, Path, max_length = 64, pattern = "^(db|content)_[0-9]+_[0-9a-z]+$",
+        description = "The backup's id; of a full backup those of its parts"
     )),
     request_body(content = Option<VerifyRequest>, description = "Nothing, or how deep to look"),
     responses(
@@ -63,8 +63,9 @@ pub(crate) async fn verify(
     BackupPath(backup_id): BackupPath,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
-    VerifyRequest { level }: VerifyRequest,
+    request: VerifyRequest,
 ) -> Result<Response, Failure> {
+    let level = request.level();
     expect_level(&backup_id, level).map_err(|error| refused(error, level))?;
     let holdfast = function.holdfast().await?;
     expect_verifiable(holdfast, &backup_id, level).await?;

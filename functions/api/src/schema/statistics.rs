@@ -90,7 +90,7 @@ pub(crate) struct RetentionStatistics {
 pub(crate) struct TypeStatistics {
     /// The newest backup that no verification found damaged.
     last_good_backup: Option<GoodBackup>,
-    /// When the next one is due, by the interval of the settings; none where it is switched off, or nothing was begun yet.
+    /// When the next one is due, by the interval of the settings; none if it is switched off, or before the first good backup.
     #[schema(format = DateTime)]
     next_due_at: Option<String>,
     /// How many of the jobs became a backup.

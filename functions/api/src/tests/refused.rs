@@ -10,6 +10,7 @@ async fn values_out_of_form_are_400_with_the_field() {
     for (path, field) in [
         ("jobs?page=0", "page"),
         ("jobs?page=x", "page"),
+        ("jobs?page=2147483648", "page"),
         ("jobs?limit=101", "limit"),
         ("jobs?limit=", "limit"),
         ("jobs?type=Database", "type"),
@@ -76,6 +77,7 @@ async fn a_body_has_to_be_an_empty_json_object() {
         // These get as far as the catalogue, which is away.
         ("Application/JSON", " {} ", 503),
         ("application/json", "null", 503),
+        ("application/json", "{\"a\":1,\"a\":1}", 400),
         ("text/plain", "", 503),
     ] {
         let answered = call(&function, &with_body(post(), content_type, body)).await;
@@ -98,6 +100,7 @@ async fn a_verification_takes_a_level_or_nothing() {
         ("db_1_a", "{\"level\":1}", "level"),
         ("db_1_a", "{\"Level\":\"drill\"}", "Level"),
         ("db_1_a", "[]", "body"),
+        ("db_1_a", "{\"level\":\"exists\",\"level\":\"drill\"}", "level"),
         ("db_1_A", "{}", "backupId"),
         ("full_1_a", "{}", "backupId"),
         ("content_1_a", "{\"level\":\"drill\"}", "level"),
@@ -107,6 +110,33 @@ async fn a_verification_takes_a_level_or_nothing() {
         assert_eq!(answered.body["data"]["field"], field, "{path} {body}");
     }
     assert_eq!(call(&function, &get("/api/backups/jobs/db_1_a/verify")).await.status, 405);
+    // As the contract allows; the catalogue is away.
+    assert_eq!(call(&function, &post("db_1_a", "{\"level\":null}")).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_cancellation_takes_an_id_and_no_fields() {
+    let function = alone(&AWAY);
+    let post = |path: &str, body: &str| {
+        with_body(request("POST", &format!("/api/backups/jobs/{path}/cancel")), "application/json", body)
+    };
+    for (path, body, field) in
+        [("db_1_A", "{}", "backupId"), ("db_1_a", "{\"force\":true}", "force"), ("db_1_a", "[]", "body")]
+    {
+        let answered = call(&function, &post(path, body)).await;
+        assert_eq!((answered.status, answered.code()), (400, "INVALID_REQUEST"), "{path} {body}: {}", answered.body);
+        assert_eq!(answered.body["data"]["field"], field, "{path} {body}");
+    }
+    assert_eq!(call(&function, &get("/api/backups/jobs/db_1_a/cancel")).await.status, 405);
+}
+
+#[tokio::test]
+async fn each_call_by_get_answers_head_without_a_body() {
+    let function = alone(&AWAY);
+    for (path, status) in [("config", 200), ("openapi.json", 200), ("status", 503), ("jobs?page=0", 400)] {
+        let answered = call(&function, &request("HEAD", &format!("/api/backups/{path}"))).await;
+        assert_eq!(answered.status, status, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -135,7 +165,7 @@ async fn a_creator_who_may_only_look_triggers_nothing() {
         event
     };
     assert_eq!(call(&function, &as_creator(event("api-get-config"))).await.status, 200);
-    for name in ["api-post-database", "api-post-content", "api-post-full"] {
+    for name in ["api-post-database", "api-post-content", "api-post-full", "api-post-cancel"] {
         assert_eq!(call(&function, &as_creator(event(name))).await.status, 403, "{name}");
     }
 }
@@ -156,6 +186,7 @@ async fn wrong_settings_are_shown_by_config_and_stop_every_other_call() {
         "api-post-full",
         "api-post-cleanup",
         "api-post-export",
+        "api-post-cancel",
         "api-get-jobs",
         "api-get-job",
         "api-get-list",
@@ -191,8 +222,15 @@ async fn a_secret_that_cannot_be_read_is_a_fault_that_config_shows() {
 #[tokio::test]
 async fn parts_that_are_away_are_503_and_no_text_of_theirs_is_sent() {
     let function = alone(&AWAY);
-    let calls =
-        ["api-get-status", "api-get-jobs", "api-get-job", "api-post-database", "api-post-content", "api-post-full"];
+    let calls = [
+        "api-get-status",
+        "api-get-jobs",
+        "api-get-job",
+        "api-post-database",
+        "api-post-content",
+        "api-post-full",
+        "api-post-cancel",
+    ];
     for name in calls {
         let answered = call(&function, &event(name)).await;
         assert_eq!((answered.status, answered.code()), (503, "CATALOG_UNAVAILABLE"), "{name}");

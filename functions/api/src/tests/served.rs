@@ -207,12 +207,51 @@ async fn a_small_backup_is_verified_while_the_caller_waits_and_a_drill_is_asked_
 }
 
 #[tokio::test]
-async fn a_drill_without_a_server_for_it_is_503() {
-    let stage = Stage::new(&[]).await;
+async fn a_drill_without_a_server_for_it_is_503_and_of_an_unknown_backup_404() {
+    let empty = parts().mongodb_uri.replace("/?", &format!("/{}?", unique("platform")));
+    let stage = Stage::new(&[("MONGODB_URI", &empty), ("BACKUP_DUMP_ENGINE", "native")]).await;
     let mut asked = event("api-post-verify");
     asked["body"] = json!(r#"{"level":"drill"}"#);
+    let unknown = call(&stage.function, &asked).await;
+    assert_eq!((unknown.status, unknown.code()), (404, "NOT_FOUND"), "{}", unknown.body);
+    asked["rawPath"] = json!(format!("/api/backups/jobs/{}/verify", stage.backed_up().await));
     let refused = call(&stage.function, &asked).await;
     assert_eq!((refused.status, refused.code()), (503, "DISABLED"), "{}", refused.body);
+    stage.remove().await;
+}
+
+#[tokio::test]
+async fn a_backup_is_cancelled_once_and_frees_its_place() {
+    let stage = Stage::new(&[]).await;
+    let unknown = call(&stage.function, &event("api-post-cancel")).await;
+    assert_eq!((unknown.status, unknown.code()), (404, "NOT_FOUND"), "{}", unknown.body);
+    for (kind, event_name) in [("database", "api-post-database"), ("full", "api-post-full")] {
+        let asked = call(&stage.function, &event(event_name)).await;
+        assert_eq!(asked.status, 202, "{kind}: {}", asked.body);
+        let id = asked.body["data"]["backupId"].clone();
+        let mut cancel = event("api-post-cancel");
+        cancel["rawPath"] = json!(format!("/api/backups/jobs/{}/cancel", id.as_str().unwrap()));
+        let cancelled = call(&stage.function, &cancel).await;
+        assert_eq!(cancelled.status, 202, "{kind}: {}", cancelled.body);
+        assert_eq!(cancelled.body["data"], json!({ "backupId": id, "status": "cancelled" }));
+        let again = call(&stage.function, &cancel).await;
+        assert_eq!((again.status, again.code()), (409, "NOT_CANCELLABLE"), "{kind}: {}", again.body);
+    }
+    let running = call(&stage.function, &event("api-get-status")).await.body["data"]["status"].clone();
+    assert_eq!(running["scheduler"]["activeBackups"], json!([]), "the parts of a full backup too");
+    stage.remove().await;
+}
+
+#[tokio::test]
+async fn a_field_that_is_given_twice_starts_no_cleanup() {
+    let stage = Stage::new(&[]).await;
+    for body in [r#"{"dryRun":true,"dryRun":false}"#, r#"{"dryRun":true,"dryRun":true}"#] {
+        let mut asked = event("api-post-cleanup");
+        asked["body"] = json!(body);
+        let refused = call(&stage.function, &asked).await;
+        assert_eq!((refused.status, refused.code()), (400, "INVALID_REQUEST"), "{}", refused.body);
+        assert_eq!(refused.body["data"]["field"], "dryRun", "{}", refused.body);
+    }
     stage.remove().await;
 }
 

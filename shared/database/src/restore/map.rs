@@ -23,7 +23,7 @@ struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
     /// One list is longer than the other.
-    #[error("{from} patterns to rename from and {to} to rename to: they go in pairs")]
+    #[error("--ns-from and --ns-to must come in pairs: {from} and {to} were given")]
     NotPaired {
         /// How many there are to rename from.
         from: usize,

@@ -188,6 +188,9 @@ pub enum RestoreFault {
         .0.join(", ")
     )]
     NotEmpty(Vec<String>),
+    /// The archive does not hold what was named.
+    #[error("{0}")]
+    Absent(String),
     /// What was asked cannot be done.
     #[error("{0}")]
     Invalid(String),

@@ -235,7 +235,7 @@ fn refuse_unknown_names(prelude: &Prelude, options: &RestoreOptions) -> Result<(
     if let Some(database) = &options.database
         && !prelude.namespaces.iter().any(|namespace| namespace.db == *database)
     {
-        return Err(RestoreFault::Invalid(format!("the archive has no database {database}")));
+        return Err(RestoreFault::Absent(format!("the archive has no database {database}")));
     }
     let names = options.only.iter().flatten();
     let is_there = |name: &String| prelude.namespaces.iter().any(|namespace| is_called(namespace, name));
@@ -243,7 +243,7 @@ fn refuse_unknown_names(prelude: &Prelude, options: &RestoreOptions) -> Result<(
     if missing.is_empty() {
         return Ok(());
     }
-    Err(RestoreFault::Invalid(format!("the archive has no {}", missing.join(", "))))
+    Err(RestoreFault::Absent(format!("the archive has no {}", missing.join(", "))))
 }
 
 /// A view's source is renamed with the rest where it stays in the view's database. Other names inside its pipeline are

@@ -175,6 +175,8 @@ impl Attempt<'_> {
             Fault::Keep(KeepError::Own(error)) => Err(error),
             // What is held may be the very object that is damaged.
             Fault::Keep(KeepError::Damaged(problem)) => self.fail(ItemFailureCode::Store, problem).await,
+            // No other file finds room either: the whole backup says so at once.
+            Fault::Keep(KeepError::Store(error @ StoreError::Full { .. })) => Err(error.into()),
             Fault::Keep(KeepError::Store(error)) => self.again_or_end(of_store(&error), held).await,
             Fault::Fetch(error) if !error.was_asked => self.put_off(error).await,
             Fault::Fetch(error) if error.is_transient() => self.again_or_end(error, held).await,

@@ -3,6 +3,8 @@
 use holdfast_domain::{FailureCode, ObjectKey, RepositoryId};
 use holdfast_storage::StoreError;
 
+use crate::error::WRONG_CLOCK;
+
 /// A fault of the second store, or of what is in it.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyFault {
@@ -40,7 +42,8 @@ pub enum CopyFault {
     /// Something else stands in an object's place.
     #[error(
         "the copy of {key} in {location} is not what was written: {problem}. It was left as it is: \
-         `holdfast copy --repair` reads the copy whole and mends it from the first store"
+         `holdfast copy {backup} --repair` reads the copy whole and repairs it from the first store",
+        backup = backup_of(key)
     )]
     Differs {
         /// Where it is.
@@ -50,6 +53,11 @@ pub enum CopyFault {
         /// What differs.
         problem: String,
     },
+}
+
+/// Which backup is repaired; all of them if the object is shared.
+fn backup_of(key: &ObjectKey) -> String {
+    key.backup().map_or_else(|| "--all".to_owned(), |id| id.to_string())
 }
 
 impl CopyFault {
@@ -63,6 +71,7 @@ impl CopyFault {
             Self::Store { cause: StoreError::Denied { .. }, .. } => FailureCode::StoreDenied,
             Self::Store { cause: StoreError::Corrupt { .. }, .. } | Self::Differs { .. } => FailureCode::StoreCorrupt,
             Self::Store { cause: StoreError::Full { .. }, .. } => FailureCode::StoreFull,
+            Self::Store { cause: StoreError::Unsupported { .. }, .. } => FailureCode::ConfigInvalid,
             Self::Store { .. } => FailureCode::StoreUnavailable,
             Self::AnotherRepository { .. } | Self::RepositoryFile { .. } => FailureCode::ConfigInvalid,
         }
@@ -74,6 +83,10 @@ impl CopyFault {
                 "check BACKUP_CLOUD_ACCESS_KEY and BACKUP_CLOUD_SECRET_KEY, or the function's role where there are none, \
                  and that they may list, read and write the bucket",
             ),
+            Self::Store { cause: StoreError::Unsupported { .. }, .. } => {
+                Some("set BACKUP_CLOUD_PROVIDER=gcp, which is for stores without checksums of their own")
+            }
+            Self::Store { cause: StoreError::WrongClock { .. }, .. } => Some(WRONG_CLOCK),
             Self::Store { .. } => Some(
                 "check that BACKUP_CLOUD_BUCKET exists in BACKUP_CLOUD_REGION, has room, and answers at \
                  BACKUP_CLOUD_ENDPOINT where that is set; it is tried again by itself",

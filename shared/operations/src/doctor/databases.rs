@@ -10,8 +10,11 @@ use holdfast_domain::{
     settings::{DumpEngine, Settings},
 };
 
-use super::{Finding, clock};
-use crate::{OperationError, own_collections, verify};
+use super::{
+    Finding, clock,
+    last_backup::{self, Holds},
+};
+use crate::{OperationError, Repository, own_collections, verify};
 
 const SOURCE: &str = "database";
 const CATALOGUE: &str = "catalogue";
@@ -19,8 +22,12 @@ const DRILL: &str = "drill server";
 /// Collections that cannot be read are named up to here, and counted beyond.
 const MOST_NAMED: usize = 10;
 
-/// The database that is backed up: reached, and read as a dump reads it.
-pub(super) async fn source(settings: &Settings, catalog: Option<&Catalog>) -> Vec<Finding> {
+/// The database that is backed up: reached, read as a dump reads it, and compared with its last backup.
+pub(super) async fn source(
+    settings: &Settings,
+    catalog: Option<&Catalog>,
+    repository: Option<&Repository>,
+) -> Vec<Finding> {
     if !settings.database.enabled {
         return vec![Finding::good(SOURCE, "not backed up: BACKUP_DATABASE_ENABLED is false")];
     }
@@ -36,7 +43,11 @@ pub(super) async fn source(settings: &Settings, catalog: Option<&Catalog>) -> Ve
     let selection =
         DumpSelection { collections: settings.database.collections.clone(), exclude: vec![own_collections(&location)] };
     let mut findings = match try_dump(&connection, &selection).await {
-        Ok(trial) => readable(&connection, trial),
+        Ok(trial) => {
+            let source = Holds { uri: connection.redacted_uri(), documents: trial.documents };
+            let compared = since_last_backup(source, repository).await;
+            [readable(&connection, trial), compared].concat()
+        }
         Err(error) => vec![of_source(error)],
     };
     if let Ok(scratch) = scratch_collections(&connection).await {
@@ -47,6 +58,15 @@ pub(super) async fn source(settings: &Settings, catalog: Option<&Catalog>) -> Ve
         findings.push(clock::judge("the MongoDB server's", theirs, before, after));
     }
     findings
+}
+
+/// A store that cannot be listed has a finding of its own.
+async fn since_last_backup(source: Holds<'_>, repository: Option<&Repository>) -> Vec<Finding> {
+    let Some(repository) = repository else { return Vec::new() };
+    match repository.list().await {
+        Ok(stored) => last_backup::compare(source, &stored),
+        Err(_) => Vec::new(),
+    }
 }
 
 fn of_source(error: DatabaseError) -> Finding {

@@ -26,14 +26,15 @@ pub(super) async fn examine(repository: &Repository, settings: &Settings) -> Vec
         findings.push(match repository.master_key(epoch.epoch).await {
             Ok(_) => Finding::good(PART, format!("{found} opens")),
             Err(error) => {
-                let advice = "set the key that it is wrapped under; without it, `holdfast key import` takes what \
+                let advice = "set the key that it is wrapped under; without it, `holdfast key import FILE` reads what \
                               `holdfast key export` printed";
                 Finding::bad(PART, format!("{found} does not open: {error}"), Some(advice.to_owned()))
             }
         });
         if !under.contains(&"age") {
             let advice = "whoever loses that key loses every encrypted backup: keep `holdfast key export` offline, or \
-                          `holdfast key add-recipient` the age recipient of an identity that is kept offline";
+                          run `holdfast key add-recipient RECIPIENT` with the age recipient of an identity that is \
+                          kept offline";
             findings.push(Finding::warning(PART, format!("epoch {} has no offline recipient", epoch.epoch), advice));
         }
     }

@@ -5,6 +5,7 @@ mod clock;
 mod content;
 mod databases;
 mod keys;
+mod last_backup;
 mod store;
 
 use holdfast_catalog::Catalog;
@@ -85,7 +86,7 @@ pub async fn examine(
         }
     };
     let (source, catalogue, kept, copied, drill, content) = tokio::join!(
-        databases::source(settings, catalog.as_ref().ok()),
+        databases::source(settings, catalog.as_ref().ok(), repository.as_ref().ok()),
         databases::catalogue(&catalog),
         kept,
         copied,

@@ -76,7 +76,7 @@ impl Repository {
         if lacks_recipient {
             tracing::warn!(
                 "BACKUP_BREAK_GLASS_RECIPIENT is set, and the master key is not wrapped for it: run \
-                 `holdfast key add-recipient`"
+                 `holdfast key add-recipient RECIPIENT` with its value"
             );
         }
         Ok(InitReport {
@@ -111,7 +111,20 @@ impl Repository {
         match self.store().put(&ObjectKey::repository(), encode(&file)?, PutMode::IfAbsent).await {
             Ok(_) => Ok(file),
             Err(StoreError::AlreadyExists { .. }) => self.open().await,
+            Err(error @ StoreError::Unsupported { .. }) => {
+                self.withdraw(&file).await;
+                Err(error.into())
+            }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes the file from a store that cannot be used, if it is this very file: a repository begins in another one.
+    async fn withdraw(&self, file: &RepositoryFile) {
+        if self.read(&ObjectKey::repository()).await.is_ok_and(|found| found.as_ref() == Some(file))
+            && let Err(error) = self.store().delete(&ObjectKey::repository()).await
+        {
+            tracing::warn!(%error, "repository.json could not be removed from a store that cannot be used");
         }
     }
 

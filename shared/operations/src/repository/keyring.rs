@@ -37,7 +37,7 @@ pub enum KeyringError {
     #[error("no key is set: set BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID")]
     Empty,
     /// None of the keys at hand opens this epoch.
-    #[error("key epoch {epoch} of repository {repository} does not open: {reason}")]
+    #[error("{reason} (key epoch {epoch} of repository {repository})")]
     DoesNotOpen {
         /// The epoch.
         epoch: u32,
@@ -201,6 +201,7 @@ impl Keyring {
         for (name, key) in key.into_iter().chain(previous) {
             match key.unwrap(&wrapped) {
                 Ok(master) => return Ok(master),
+                Err(KeyError::WrongKey) => reasons.push(format!("{name} is the wrong key for this repository")),
                 Err(error) => reasons.push(format!("{name}: {error}")),
             }
         }

@@ -74,8 +74,12 @@ impl Repository {
         Ok(backups)
     }
 
-    /// The manifest of a backup as it stands there, but for the digests of its artifacts' segments.
-    pub(crate) async fn unauthenticated(&self, id: &BackupId) -> Result<Manifest, OperationError> {
+    /// The manifest of a backup as it stands there, but for the digests of its artifacts' segments. Nothing says yet that
+    /// it is what was written.
+    ///
+    /// # Errors
+    /// As [`Repository::manifest`], except that no key is needed.
+    pub async fn unauthenticated(&self, id: &BackupId) -> Result<Manifest, OperationError> {
         let file = self.manifest_file(id).await?;
         let mut manifest = file.manifest(id).map_err(|error| OperationError::corrupt(id, error.to_string()))?;
         // They are most of a large backup's manifest, and a list keeps all manifests at once.

@@ -8,6 +8,7 @@ mod kms;
 mod manifests;
 mod rewrap;
 mod second;
+mod sources;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub use self::{
     keyring::{Keyring, KeyringError, Openers},
     manifests::StoredBackup,
     rewrap::{KeyChange, Rewrap, RewrapReport, RewrappedEpoch, WrappedUnder},
+    sources::{SourceName, SourceWarning, amount_held, newest_filled, source_warnings, sources_of},
 };
 use crate::OperationError;
 

@@ -151,7 +151,7 @@ impl Repository {
     }
 }
 
-const MENDED_BY_REPAIR: &str = "; `holdfast copy --repair` puts that of the first store in its place";
+const MENDED_BY_REPAIR: &str = "; `holdfast copy --all --repair` puts that of the first store in its place";
 
 /// Why even a repair leaves such a file.
 const LAST_WRAP: &str = "which the first store's does not, so that what is encrypted under it would not open any more: \

@@ -59,7 +59,7 @@ pub struct SourceStatus {
     pub failed_backups: u64,
     /// Backups whose manifest is missing though no deletion was decided, as the last run of retention found them.
     pub lost_backups: u64,
-    /// Hours since a backup was due; 0 where none is.
+    /// Hours since a backup was due, also before the first good one; 0 where none is.
     pub hours_overdue: f64,
 }
 

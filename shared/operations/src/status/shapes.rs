@@ -91,7 +91,7 @@ pub struct RetentionStatistics {
 pub struct TypeStatistics {
     /// The newest backup that no verification found damaged.
     pub last_good_backup: Option<GoodBackup>,
-    /// When the next one is due, by the interval of the settings; none where it is switched off, or nothing was begun yet.
+    /// When the next one is due, by the interval of the settings; none if it is switched off, or before the first good backup.
     pub next_due_at: Option<Timestamp>,
     /// How many of the jobs became a backup.
     pub success_rate: SuccessRates,

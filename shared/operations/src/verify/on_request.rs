@@ -62,13 +62,18 @@ pub fn expect_level(id: &BackupId, level: VerificationLevel) -> Result<(), Opera
 /// Refuses what cannot be verified at this level, is not finished, or is not there.
 ///
 /// # Errors
-/// As [`expect_level`]; [`OperationError::Drill`] without a server for it, [`OperationError::NotVerifiable`],
-/// [`OperationError::NotFound`].
+/// As [`expect_level`]; [`OperationError::NotFound`], [`OperationError::NotVerifiable`]; [`OperationError::Drill`] without
+/// a server for it.
 pub async fn expect_verifiable(h: &Holdfast, id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
     expect_level(id, level)?;
+    expect_finished(h, id).await?;
     if level == VerificationLevel::Drill {
         drill_server(h)?;
     }
+    Ok(())
+}
+
+async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
     let status = match h.catalog.get(id).await {
         Ok(job) => Some(job.status),
         // What is wrong with the row is for the verification to tell.

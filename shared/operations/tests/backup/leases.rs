@@ -113,3 +113,23 @@ async fn a_backup_is_overdue_an_interval_after_the_last_good_one() {
     assert!((hours(SignedDuration::from_hours(9)).await - 2.0).abs() < 0.01);
     f.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_is_overdue_until_its_first_good_backup() {
+    let f = Fixture::new(&[("BACKUP_DATABASE_INTERVAL_HOURS", "6")]).await;
+    let hours = async |after| {
+        let now = Timestamp::now() + after;
+        let swept = sweep(&f.holdfast, None, now).await.unwrap().database_hours_overdue;
+        let shown = holdfast_operations::status(&f.holdfast, now).await.unwrap().status.database.hours_overdue;
+        assert!((swept - shown).abs() < 0.01, "the alarm and the API agree: {swept}, {shown}");
+        swept
+    };
+    let id = f.trigger().await;
+    assert!((hours(SignedDuration::ZERO).await - 6.0).abs() < 0.01, "a run that may still fail is no backup");
+    cancel(&f.holdfast, &id, Timestamp::now()).await.unwrap();
+    assert!((hours(SignedDuration::ZERO).await - 6.0).abs() < 0.01, "after a run that was cancelled");
+    assert!((hours(SignedDuration::from_hours(2)).await - 8.0).abs() < 0.01, "and it gets later");
+    f.back_up().await;
+    assert!(hours(SignedDuration::ZERO).await.abs() < 0.01);
+    f.remove().await;
+}

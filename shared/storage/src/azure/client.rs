@@ -14,7 +14,7 @@ use super::{
     account::{Signed, VERSION},
     errors,
 };
-use crate::{StoreError, error::chain, retry::Call};
+use crate::{StoreError, clock, error::chain, retry::Call};
 
 /// Long enough for a slow resolver, short against a try's own limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -114,7 +114,7 @@ impl AzureStore {
     async fn send(&self, key: &str, request: Request) -> Result<Response, StoreError> {
         let Request { method, path, query, mut headers, body } = request;
         let url = self.address(key, &path, &query)?;
-        headers.push(("x-ms-date", date(key)?));
+        headers.push(("x-ms-date", date(key, self.clock.now())?));
         headers.push(("x-ms-version", VERSION.to_owned()));
         let signed = Signed { method: &method, url: &url, headers: &headers, body_bytes: body.len() };
         let authorization = self.account.authorization(&signed);
@@ -129,7 +129,14 @@ impl AzureStore {
         if answer.status().is_success() {
             return Ok(answer);
         }
-        Err(errors::translate(key, answer).await)
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        let skew = (answer.status().as_u16() == 403).then(|| self.clock.correct(date)).flatten();
+        match (errors::translate(key, answer).await, skew) {
+            (StoreError::Denied { key, .. }, Some(ahead)) => {
+                Err(StoreError::WrongClock { key, cause: clock::described(ahead) })
+            }
+            (error, _) => Err(error),
+        }
     }
 
     /// Where a path and a query are.
@@ -145,8 +152,8 @@ impl AzureStore {
     }
 }
 
-fn date(key: &str) -> Result<String, StoreError> {
+fn date(key: &str, now: Timestamp) -> Result<String, StoreError> {
     let impossible =
         |error| StoreError::Invalid { key: key.to_owned(), cause: format!("this clock is wrong: {error}") };
-    DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now()).map_err(impossible)
+    DateTimePrinter::new().timestamp_to_rfc9110_string(&now).map_err(impossible)
 }

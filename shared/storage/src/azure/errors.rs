@@ -55,9 +55,8 @@ fn of_answer(key: &str, code: &str, status: u16, cause: String) -> StoreError {
     match (code, status) {
         ("BlobNotFound", _) => StoreError::NotFound { key, cause },
         // Not "nothing there": a wrong name must not look like an empty repository.
-        ("ContainerNotFound" | "ContainerDisabled" | "InvalidResourceName" | "InvalidUri" | "ResourceNotFound", _) => {
-            StoreError::Invalid { key, cause }
-        }
+        ("ContainerNotFound" | "ResourceNotFound", _) => StoreError::Missing { key, cause },
+        ("ContainerDisabled" | "InvalidResourceName" | "InvalidUri", _) => StoreError::Invalid { key, cause },
         (
             "BlobAlreadyExists"
             | "ContainerAlreadyExists"
@@ -91,7 +90,7 @@ mod tests {
     #[test]
     fn a_code_weighs_more_than_the_status_it_came_with() {
         let of = |code, status| of_answer("k", code, status, String::new());
-        assert!(matches!(of("ContainerNotFound", 404), StoreError::Invalid { .. }));
+        assert!(matches!(of("ContainerNotFound", 404), StoreError::Missing { .. }));
         assert!(matches!(of("BlobNotFound", 404), StoreError::NotFound { .. }));
         assert!(matches!(of("", 404), StoreError::NotFound { .. }));
         assert!(matches!(of("BlobAlreadyExists", 409), StoreError::AlreadyExists { .. }));

@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored,
-    UnfinishedUpload, UploadId, UploadedPart, body, proof::copy_through_here, retry::Call,
+    UnfinishedUpload, UploadId, UploadedPart, body, clock::CorrectedClock, proof::copy_through_here, retry::Call,
 };
 
 /// A repository in a container, under a prefix. Cheap to clone.
@@ -43,6 +43,7 @@ pub struct AzureStore {
     root: Arc<str>,
     retry: RetryPolicy,
     page_size: u32,
+    clock: Arc<CorrectedClock>,
 }
 
 impl AzureStore {
@@ -70,6 +71,7 @@ impl AzureStore {
             root: root.into(),
             retry: RetryPolicy::default(),
             page_size: 5000,
+            clock: Arc::default(),
         })
     }
 

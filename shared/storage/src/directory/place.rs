@@ -174,7 +174,7 @@ pub(super) fn check_ready(key: &str, area: Area<'_>) -> Result<(), StoreError> {
         return Ok(());
     }
     fs::read_dir(area.directory).map_err(|error| absent(key, area, &error))?;
-    Err(not_ready(key, area, &format!("has no {MARK} in it, so that no repository was made there")))
+    Err(not_ready(key, area, &format!("has no {MARK} in it: no repository was created there")))
 }
 
 pub(super) fn is_marked(directory: &Path) -> bool {
@@ -193,8 +193,11 @@ fn absent(key: &str, area: Area<'_>, error: &std::io::Error) -> StoreError {
 
 fn not_ready(key: &str, area: Area<'_>, what: &str) -> StoreError {
     let (directory, setting) = (area.directory.display(), area.setting);
-    invalid(
-        key,
-        format!("{directory} ({setting}) {what}: mount its disk if it is away; `holdfast init` makes a new one"),
-    )
+    StoreError::Missing {
+        key: key.to_owned(),
+        cause: format!(
+            "repository directory {directory} ({setting}) {what}. Is its disk mounted? To create a new repository, run \
+             `holdfast init`"
+        ),
+    }
 }

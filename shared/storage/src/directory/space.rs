@@ -25,8 +25,13 @@ pub(super) fn check(store: &DirectoryStore, key: &str, directory: &Path, bytes: 
     if free >= bytes.saturating_add(RESERVE_BYTES) {
         return Ok(());
     }
-    let (shown, reserve) = (directory.display(), RESERVE_BYTES);
-    let cause =
-        format!("{bytes} bytes are to be written in {shown}, where {free} are free and {reserve} are to stay free");
+    let (shown, needed, free, reserve) = (directory.display(), mib(bytes), mib(free), mib(RESERVE_BYTES));
+    let cause = format!("not enough space in {shown}: {needed} needed, {free} free ({reserve} reserved)");
     Err(StoreError::Full { key: key.to_owned(), cause })
+}
+
+/// In MiB, and never more than there is.
+fn mib(bytes: u64) -> String {
+    const MIB: u64 = 1024 * 1024;
+    if bytes < MIB { format!("{bytes} B") } else { format!("{} MiB", bytes / MIB) }
 }

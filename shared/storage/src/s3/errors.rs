@@ -7,14 +7,18 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-use crate::{StoreError, error::chain};
+use crate::{StoreError, clock, error::chain};
 
 /// What the SDK's error on `key` means.
 pub(super) fn translate<E>(key: &str, error: &SdkError<E, HttpResponse>) -> StoreError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
+    if let Some(cause) = clock_fault(error) {
+        return StoreError::WrongClock { key: key.to_owned(), cause };
+    }
     let kind = match error {
+        SdkError::ServiceError(_) if asks_for_checksums(error.message()) => Kind::Unsupported,
         SdkError::ConstructionFailure(_) => Kind::of_undispatched(&chain(error)),
         SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Invalid,
         SdkError::DispatchFailure(failure) if failure.is_other() => Kind::of_undispatched(&chain(error)),
@@ -22,6 +26,27 @@ where
         _ => Kind::Unavailable,
     };
     kind.error(key, cause(error))
+}
+
+/// A refusal because of the time that the request was signed by. An answer to HEAD has no code: there the time that the
+/// store has tells it from a denial. The SDK signs the next request by the store's time.
+fn clock_fault<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let SdkError::ServiceError(answer) = error else { return None };
+    let is_named = error.code() == Some("RequestTimeTooSkewed");
+    let is_suspect = error.code().is_none() && answer.raw().status().as_u16() == 403;
+    if !is_named && !is_suspect {
+        return None;
+    }
+    let ahead = clock::skew(answer.raw().headers().get("date"), jiff::Timestamp::now()).map(clock::described);
+    if is_named { Some(format!("RequestTimeTooSkewed: {}", ahead.unwrap_or_else(|| cause(error)))) } else { ahead }
+}
+
+/// Whether a store says that it does not know the headers that carry checksums.
+fn asks_for_checksums(message: Option<&str>) -> bool {
+    message.is_some_and(|message| ["x-amz-checksum-", "x-amz-sdk-checksum-"].iter().any(|name| message.contains(name)))
 }
 
 fn cause<E>(error: &SdkError<E, HttpResponse>) -> String
@@ -46,6 +71,8 @@ enum Kind {
     Denied,
     Unavailable,
     Corrupt,
+    Missing,
+    Unsupported,
     Invalid,
     Limit,
 }
@@ -56,7 +83,9 @@ impl Kind {
         match code.unwrap_or_default() {
             "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" | "NotFound" => Self::NotFound,
             // Not "nothing there": a wrong name must not look like an empty repository.
-            "NoSuchBucket" | "PermanentRedirect" | "InvalidBucketName" | "InvalidObjectState" => Self::Invalid,
+            "NoSuchBucket" => Self::Missing,
+            "PermanentRedirect" | "InvalidBucketName" | "InvalidObjectState" => Self::Invalid,
+            "NotImplemented" => Self::Unsupported,
             "PreconditionFailed" => Self::AlreadyExists,
             "SlowDown"
             | "Throttling"
@@ -86,6 +115,7 @@ impl Kind {
             401 | 403 => Self::Denied,
             404 => Self::NotFound,
             412 => Self::AlreadyExists,
+            501 => Self::Unsupported,
             // An error inside an answer of 200 that names no known code is the server's trouble too.
             200 | 408 | 429 | 500.. => Self::Unavailable,
             _ => Self::Invalid,
@@ -105,6 +135,8 @@ impl Kind {
             Self::Denied => StoreError::Denied { key, cause },
             Self::Unavailable => StoreError::Unavailable { key, cause },
             Self::Corrupt => StoreError::Corrupt { key, cause },
+            Self::Missing => StoreError::Missing { key, cause },
+            Self::Unsupported => StoreError::Unsupported { key, cause },
             Self::Invalid => StoreError::Invalid { key, cause },
             Self::Limit => StoreError::Limit { key, cause },
         }
@@ -122,7 +154,8 @@ mod tests {
             (Some("RequestTimeout"), 400, Kind::Unavailable),
             (Some("ExpiredToken"), 400, Kind::Denied),
             (Some("BadDigest"), 400, Kind::Corrupt),
-            (Some("NoSuchBucket"), 404, Kind::Invalid),
+            (Some("NoSuchBucket"), 404, Kind::Missing),
+            (Some("NotImplemented"), 501, Kind::Unsupported),
             (Some("NoSuchKey"), 404, Kind::NotFound),
             (Some("InvalidArgument"), 400, Kind::Invalid),
             (None, 404, Kind::NotFound),
@@ -131,6 +164,13 @@ mod tests {
         ] {
             assert_eq!(Kind::of_answer(code, status), kind, "{code:?} {status}");
         }
+    }
+
+    #[test]
+    fn a_store_that_does_not_know_checksums_is_known_by_its_words() {
+        assert!(asks_for_checksums(Some("Unsupported header 'x-amz-checksum-sha256' received for this API call.")));
+        assert!(asks_for_checksums(Some("Unsupported header 'x-amz-sdk-checksum-algorithm'")));
+        assert!(!asks_for_checksums(Some("The checksum you specified did not match")) && !asks_for_checksums(None));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{S3Store, Seen, errors::translate, malformed};
 use crate::{
     Checksum, PutMode, StoreError, Stored, UploadId, UploadedPart,
     checksum::{Md5, sha256, to_base64},
+    error::NO_CHECKSUMS,
     proof::whole,
     retry::Call,
 };
@@ -133,6 +134,9 @@ pub(super) fn agree(key: &ObjectKey, seen: Seen, expected: Stored) -> Result<Sto
     let checksum = expected.checksum.to_string();
     if seen.size_bytes == expected.size_bytes && seen.sha256.as_ref() == Some(&checksum) {
         return Ok(expected);
+    }
+    if seen.sha256.is_none() && seen.size_bytes == expected.size_bytes {
+        return Err(StoreError::Unsupported { key: key.to_string(), cause: NO_CHECKSUMS.to_owned() });
     }
     let found = seen.sha256.unwrap_or_else(|| "none".to_owned());
     let (sent, stored) = (expected.size_bytes, seen.size_bytes);

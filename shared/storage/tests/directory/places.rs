@@ -42,7 +42,7 @@ async fn a_directory_that_is_away_is_no_empty_repository() {
                 fs::create_dir(folder.path(away)).unwrap();
             }
             for error in every_call(&folder.store, name).await {
-                assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
+                assert!(matches!(error, StoreError::Missing { .. }), "{error}");
                 let told = error.to_string();
                 assert!(told.contains(folder.path(away).to_str().unwrap()), "{told}");
                 assert!(told.contains(setting) && told.contains("mount"), "{told}");

@@ -1,0 +1,230 @@
+//! How a command ends: the exit codes, their one table, and the exit code of every error of the crates below.
+
+use std::{fmt::Write as _, io, process::ExitCode};
+
+use holdfast_catalog::CatalogError;
+use holdfast_codec::ArtifactError;
+use holdfast_database::{DatabaseError, RestoreFault};
+use holdfast_domain::FailureCode;
+use holdfast_operations::{CopyFault, OperationError, RepositoryError};
+use holdfast_storage::StoreError;
+
+/// The kinds of end, as [`TABLE`] documents them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// What was asked is done.
+    Done = 0,
+    /// It was begun and failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The settings are wrong.
+    Settings = 3,
+    /// There is no such thing.
+    NotFound = 4,
+    /// It was not begun, because of the state of things or because it was not confirmed.
+    Refused = 5,
+    /// What was read is damaged, or not authentic.
+    Corrupt = 6,
+    /// Something needed did not answer.
+    Unreachable = 7,
+    /// Done in part: each part that is missing is named.
+    Incomplete = 8,
+    /// Done, and a person must decide something: a lost manifest, a new or suddenly empty source.
+    Attention = 9,
+    /// Stopped from the keyboard.
+    Interrupted = 130,
+}
+
+/// Every exit code: its word in JSON, and what it means. `--help` and docs/operations.md show this table.
+pub(crate) const TABLE: [(Exit, &str, &str); 11] = [
+    (Exit::Done, "done", "done"),
+    (Exit::Failed, "failed", "failed: it was begun, and did not end well"),
+    (Exit::Usage, "usage", "the command line is wrong"),
+    (Exit::Settings, "settings", "the settings are wrong, or access is denied: a key, a password, a missing right"),
+    (Exit::NotFound, "not-found", "not found: the backup, the collection, the item, the file, the repository"),
+    (Exit::Refused, "refused", "refused: a backup is running, the target is not empty, not confirmed"),
+    (Exit::Corrupt, "corrupt", "corrupt or not authentic: what was read is not what was written"),
+    (Exit::Unreachable, "unreachable", "unreachable: the store is missing, or a server did not answer"),
+    (Exit::Incomplete, "incomplete", "incomplete: a part is done, and each part that is not is named"),
+    (Exit::Attention, "attention", "done, but a person must act: a lost manifest, a new or suddenly empty source"),
+    (Exit::Interrupted, "interrupted", "interrupted from the keyboard"),
+];
+
+/// The part of `--help` that documents the exit codes.
+pub(crate) fn help() -> String {
+    TABLE.iter().fold("Exit codes:".to_owned(), |mut text, (exit, _, meaning)| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {:<3}  {meaning}", *exit as u8);
+        text
+    })
+}
+
+impl Exit {
+    /// The word that stands for it in JSON.
+    pub(crate) fn as_str(self) -> &'static str {
+        TABLE.iter().find(|(exit, ..)| *exit == self).map_or("failed", |(_, word, _)| word)
+    }
+
+    /// How a backup ends whose job failed with this code.
+    pub(crate) const fn of_job(code: FailureCode) -> Self {
+        match code {
+            FailureCode::ConfigInvalid
+            | FailureCode::Encryption
+            | FailureCode::SourceDenied
+            | FailureCode::StoreDenied => Self::Settings,
+            FailureCode::SourceUnreachable | FailureCode::SourceLost | FailureCode::StoreUnavailable => {
+                Self::Unreachable
+            }
+            FailureCode::StoreCorrupt => Self::Corrupt,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The exit code of a use case's error.
+pub(crate) fn exit_of(error: &OperationError) -> Exit {
+    match error {
+        OperationError::AlreadyRunning { .. }
+        | OperationError::Collecting
+        | OperationError::ConcurrencyLimit { .. }
+        | OperationError::Disabled(_)
+        | OperationError::NotCancellable { .. }
+        | OperationError::NotVerifiable { .. }
+        | OperationError::AlreadyVerifying(_)
+        | OperationError::Invalid(_)
+        | OperationError::Copy(CopyFault::AnotherRepository { .. }) => Exit::Refused,
+        OperationError::NotFound(_) | OperationError::NoItem(_) => Exit::NotFound,
+        OperationError::Config(_) | OperationError::Key(_) => Exit::Settings,
+        OperationError::Drill(_, is_transient) => {
+            if *is_transient {
+                Exit::Unreachable
+            } else {
+                Exit::Settings
+            }
+        }
+        OperationError::Corrupt { .. }
+        | OperationError::Copy(CopyFault::Differs { .. } | CopyFault::RepositoryFile { .. }) => Exit::Corrupt,
+        OperationError::Source(error) | OperationError::Target(error) => of_database(error),
+        OperationError::Store(error) | OperationError::Copy(CopyFault::Store { cause: error, .. }) => of_store(error),
+        OperationError::Catalog(error) => of_catalog(error),
+        OperationError::Repository(error) => of_repository(error),
+        OperationError::Restore(error) => of_restore(&error.cause),
+        _ => Exit::Failed,
+    }
+}
+
+fn of_store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::NotFound { .. } => Exit::NotFound,
+        StoreError::AlreadyExists { .. } => Exit::Refused,
+        StoreError::Corrupt { .. } => Exit::Corrupt,
+        // As a job's row has them: `list` and `run` end alike.
+        StoreError::Denied { .. } | StoreError::Unsupported { .. } => Exit::Settings,
+        StoreError::Full { .. } => Exit::Failed,
+        _ => Exit::Unreachable,
+    }
+}
+
+fn of_catalog(error: &CatalogError) -> Exit {
+    match error {
+        CatalogError::NotFound { .. } => Exit::NotFound,
+        CatalogError::Conflict { .. } | CatalogError::AlreadyExists { .. } => Exit::Refused,
+        CatalogError::Invalid { .. } | CatalogError::Denied { .. } => Exit::Settings,
+        CatalogError::Corrupt { .. } => Exit::Corrupt,
+        CatalogError::Unavailable { .. } => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_database(error: &DatabaseError) -> Exit {
+    match error {
+        DatabaseError::Invalid(_) | DatabaseError::Denied(_) => Exit::Settings,
+        DatabaseError::Unreachable(_) | DatabaseError::Lost(_) => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_repository(error: &RepositoryError) -> Exit {
+    match error {
+        RepositoryError::NotInitialised(_) | RepositoryError::LostButCopied(_) | RepositoryError::Lost(_) => {
+            Exit::NotFound
+        }
+        RepositoryError::NoKey(_) => Exit::Settings,
+        RepositoryError::Changed(_) => Exit::Refused,
+        _ => Exit::Corrupt,
+    }
+}
+
+fn of_restore(fault: &RestoreFault) -> Exit {
+    match fault {
+        RestoreFault::Absent(_) => Exit::NotFound,
+        RestoreFault::NotEmpty(_) | RestoreFault::Invalid(_) => Exit::Refused,
+        RestoreFault::Archive(_) => Exit::Corrupt,
+        RestoreFault::Source(error) => of_reading(error),
+        RestoreFault::Database(error) => of_database(error),
+        _ => Exit::Failed,
+    }
+}
+
+/// What lies under an `io::Error` of the reading stages: the artifact's fault, the store's, or this machine's.
+fn of_reading(error: &io::Error) -> Exit {
+    let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
+    match (ArtifactError::of(error), store) {
+        (Some(_), _) => Exit::Corrupt,
+        (None, Some(store)) => of_store(store),
+        (None, None) => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+    #[test]
+    fn the_documents_have_the_table_of_exit_codes() {
+        for (exit, word, meaning) in TABLE {
+            let row = format!("| {} | `{word}` | {meaning} |", exit as u8);
+            assert!(OPERATIONS.contains(&row), "docs/operations.md lacks: {row}");
+            assert!(help().contains(&format!("\n  {:<3}  {meaning}", exit as u8)), "{exit:?}");
+        }
+        let rows = OPERATIONS.split("\n## Exit codes\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows = rows.unwrap_or_default().lines().filter(|line| line.starts_with("| ") && line.contains("| `"));
+        assert_eq!(rows.count(), TABLE.len(), "no row without a code");
+    }
+
+    #[test]
+    fn a_command_that_reads_and_a_backup_end_alike() {
+        let (key, cause) = (|| "k".to_owned(), String::new);
+        for error in [
+            StoreError::Denied { key: key(), cause: cause() },
+            StoreError::Unavailable { key: key(), cause: cause() },
+            StoreError::Missing { key: key(), cause: cause() },
+            StoreError::Unsupported { key: key(), cause: cause() },
+            StoreError::WrongClock { key: key(), cause: cause() },
+            StoreError::Invalid { key: key(), cause: cause() },
+            StoreError::Corrupt { key: key(), cause: cause() },
+            StoreError::Full { key: key(), cause: cause() },
+        ] {
+            let error = OperationError::from(error);
+            assert_eq!(exit_of(&error), Exit::of_job(error.code()), "{error}");
+        }
+        for error in [
+            DatabaseError::Invalid(cause()),
+            DatabaseError::Denied(cause()),
+            DatabaseError::Unreachable(cause()),
+            DatabaseError::Lost(cause()),
+        ] {
+            let error = OperationError::from(error);
+            assert_eq!(exit_of(&error), Exit::of_job(error.code()), "{error}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `POST /jobs/{backupId}/cancel`: stops a backup. The job is settled at once, and its run stops at its next beat.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use holdfast_domain::{BackupId, JobStatus, Timestamp};
+use holdfast_lambda::Function;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    access::Caller,
+    answer::{Answer, Failure},
+    request::{BackupPath, NoFields, NoQuery},
+    schema,
+};
+
+/// A backup that is cancelled.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cancelled {
+    /// The backup.
+    #[schema(value_type = String)]
+    backup_id: BackupId,
+    /// `cancelled`.
+    #[schema(value_type = schema::JobStatus)]
+    status: JobStatus,
+}
+
+/// Cancels a backup; of a full one its parts too. No body is needed.
+#[utoipa::path(
+    post,
+    path = "/api/backups/jobs/{backupId}/cancel",
+    operation_id = "cancelBackup",
+    params((
+        "backupId" = String, Path, max_length = 64, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$",
+        description = "The backup's id"
+    )),
+    request_body(content = Option<schema::NoFields>, description = "Nothing, or an empty object"),
+    responses(
+        (
+            status = 202, description = "The job is cancelled, and its run stops within 10 seconds",
+            body = Answer<Cancelled>
+        ),
+        (status = 404, description = "There is no such backup", body = schema::Failure),
+        (status = 409, description = "It is settled, or being committed", body = schema::Failure),
+        (status = 413, description = "The body is too large", body = schema::Failure),
+        (status = 415, description = "The body is not JSON", body = schema::Failure)
+    )
+)]
+pub(crate) async fn cancel(
+    State(function): State<Arc<Function>>,
+    BackupPath(id): BackupPath,
+    Extension(caller): Extension<Caller>,
+    _: NoQuery,
+    _: NoFields,
+) -> Result<Response, Failure> {
+    let holdfast = function.holdfast().await?;
+    let job = Box::pin(holdfast_operations::cancel(holdfast, &id, Timestamp::now())).await?;
+    tracing::info!(backupId = %job.backup_id, by = caller.subject, "a backup was cancelled");
+    let cancelled = Cancelled { backup_id: job.backup_id, status: job.status };
+    Ok((StatusCode::ACCEPTED, Answer::new(cancelled)).into_response())
+}

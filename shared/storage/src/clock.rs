@@ -1,0 +1,65 @@
+//! This machine's clock against a store's: stores refuse requests that are signed 15 minutes off.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+
+/// How far a store lets a clock be off.
+const TOLERATED: SignedDuration = SignedDuration::from_mins(15);
+
+/// The time that requests are signed by: this machine's, or the store's once the two differ too much.
+#[derive(Debug, Default)]
+pub(crate) struct CorrectedClock {
+    ahead_s: AtomicI64,
+}
+
+impl CorrectedClock {
+    /// Now, by the store's time as far as it is known.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = Timestamp::now();
+        now.checked_add(SignedDuration::from_secs(self.ahead_s.load(Ordering::Relaxed))).unwrap_or(now)
+    }
+
+    /// Takes the store's time from the `Date` of an answer, if it differs too much. How much is returned.
+    pub(crate) fn correct(&self, date: Option<&str>) -> Option<SignedDuration> {
+        skew(date, self.now())?;
+        let ahead = skew(date, Timestamp::now()).unwrap_or(SignedDuration::ZERO);
+        self.ahead_s.store(ahead.as_secs(), Ordering::Relaxed);
+        Some(ahead)
+    }
+}
+
+/// By how much the `Date` of an answer is ahead of this clock, if that is more than a store tolerates.
+pub(crate) fn skew(date: Option<&str>, now: Timestamp) -> Option<SignedDuration> {
+    let theirs = rfc2822::parse(date?).ok()?.timestamp();
+    let ahead = theirs.duration_since(now);
+    // A store rounds its own limit as it likes, and the answer took its time.
+    (ahead.abs() + SignedDuration::from_secs(5) >= TOLERATED).then_some(ahead)
+}
+
+/// In words: `this machine's clock is 20 min behind the store's`.
+pub(crate) fn described(ahead: SignedDuration) -> String {
+    let side = if ahead.is_positive() { "behind" } else { "ahead of" };
+    format!("this machine's clock is {} min {side} the store's", ahead.abs().as_mins())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_wrong_from_fifteen_minutes_on_either_way() {
+        let now: Timestamp = "2026-11-30T08:00:00Z".parse().unwrap();
+        let told = |date| skew(Some(date), now).map(described);
+        assert_eq!(told("Mon, 30 Nov 2026 08:10:00 GMT"), None);
+        assert_eq!(
+            told("Mon, 30 Nov 2026 08:20:00 GMT").as_deref(),
+            Some("this machine's clock is 20 min behind the store's")
+        );
+        assert_eq!(
+            told("Mon, 30 Nov 2026 07:00:00 GMT").as_deref(),
+            Some("this machine's clock is 60 min ahead of the store's")
+        );
+        assert_eq!((told("yesterday"), skew(None, now)), (None, None));
+    }
+}
