@@ -2,6 +2,7 @@
 //! Everything here panics where a test could not go on, and says what to do.
 
 pub mod conformance;
+mod exposed;
 mod faults;
 mod golden;
 mod ipfs_node;
@@ -15,6 +16,7 @@ mod second;
 mod store;
 mod wire;
 
+pub use exposed::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
 pub use faults::{Fault, FaultStore, Operation};
 pub use golden::{Expected, ExpectedCollection, expected, golden, golden_stderr};
 pub use ipfs_node::{

@@ -5,7 +5,9 @@ pub(crate) mod config;
 pub(crate) mod export;
 pub(crate) mod jobs;
 pub(crate) mod list;
+pub(crate) mod namespaces;
 pub(crate) mod openapi;
+pub(crate) mod page;
 pub(crate) mod status;
 pub(crate) mod triggers;
 pub(crate) mod verify;
@@ -42,6 +44,7 @@ pub(crate) fn router(function: Arc<Function>) -> Router {
         .route("/export", post(export::export))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{backupId}", get(jobs::show))
+        .route("/jobs/{backupId}/namespaces", get(namespaces::list))
         .route("/jobs/{backupId}/verify", post(verify::verify))
         .route("/list", get(list::list))
         .route("/config", get(config::config))

@@ -5,6 +5,8 @@
 mod commit;
 mod dump;
 pub(crate) mod engine;
+mod fit;
+mod missing;
 mod pipeline;
 
 use holdfast_domain::{BackupType, Job, JobStatus};

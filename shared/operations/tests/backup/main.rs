@@ -10,5 +10,6 @@ mod keys;
 mod keys_offline;
 mod killed;
 mod leases;
+mod limits;
 mod repository;
 mod round_trip;
