@@ -122,6 +122,11 @@ fn of_manifest(manifest: &Manifest, settings: &Settings) -> Vec<(&'static str, S
         ("original", text::size(manifest.original_size)),
         ("stored as", list::form(manifest)),
     ];
+    if let Some(at) = manifest.source.last_write_at {
+        let lag = manifest.source.lag_seconds.filter(|lag| *lag > 0);
+        let behind = lag.map(|lag| format!(", {} behind", text::duration(lag * 1000))).unwrap_or_default();
+        fields.push(("last write", format!("{}{behind}", text::time(at, settings))));
+    }
     if let Some(engine) = &manifest.engine {
         fields.push(("engine", format!("{} {}", engine.name, engine.version)));
     }
@@ -141,7 +146,7 @@ fn of_manifest(manifest: &Manifest, settings: &Settings) -> Vec<(&'static str, S
 }
 
 fn source(manifest: &Manifest) -> String {
-    let Source { uri, server_version } = &manifest.source;
+    let Source { uri, server_version, .. } = &manifest.source;
     if server_version.is_empty() { uri.clone() } else { format!("{uri}, server {server_version}") }
 }
 

@@ -2,6 +2,7 @@
 
 use holdfast_catalog::Source;
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp, Trigger, TriggerKind};
+use holdfast_testing::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
 use serde_json::Value;
 
 use super::place::{Place, UNREACHABLE, end_of};
@@ -39,6 +40,19 @@ async fn wrong_settings_are_all_named_at_once() {
     place.env.remove("BACKUP_MAX_CONCURRENT");
     place.env.remove("BACKUP_STORE");
     place.holdfast(&["list"]).expect(3).saying(&["BACKUP_STORE"]);
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_a_setting_that_is_shown_is_refused_and_not_printed() {
+    let place = Place::new().await;
+    for (name, value) in EXPOSING_SETTINGS {
+        for words in [&["doctor"][..], &["doctor", "--json"], &["list"], &["run", "database"]] {
+            let ended = end_of(place.command(words).env(name, value).spawn().unwrap()).expect(3).saying(&[name]);
+            let printed = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
+            assert!(EXPOSED_SECRETS.iter().all(|secret| !printed.contains(secret)), "{words:?} {name}: {printed}");
+        }
+    }
     place.remove().await;
 }
 

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use holdfast_catalog::CatalogError;
+use holdfast_domain::BackupId;
 use holdfast_operations::OperationError;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -101,6 +102,15 @@ impl Failure {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", outer)
     }
 
+    /// An answer that Lambda would not pass on.
+    pub(crate) fn answer_too_large(bytes: usize, limit_bytes: usize) -> Self {
+        let outer = format!(
+            "the answer has {bytes} bytes, and {limit_bytes} are allowed: ask for a smaller page by `limit`, or use the \
+             command line"
+        );
+        Self::new(StatusCode::BAD_REQUEST, "ANSWER_TOO_LARGE", outer)
+    }
+
     pub(crate) fn wrong_media_type() -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "a body has to be application/json")
     }
@@ -109,6 +119,15 @@ impl Failure {
     pub(crate) fn verification_not_handed_over(inner: &dyn Display) -> Self {
         let outer = "the verification could not be handed over to its worker: try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
+    }
+
+    /// As many verifications are on their way as are allowed.
+    pub(crate) fn too_many_verifications(running: &[BackupId]) -> Self {
+        let outer = format!(
+            "{} verifications run or were requested, which is the most that BACKUP_MAX_CONCURRENT allows: try again later",
+            running.len()
+        );
+        Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", outer).with(json!({ "running": running }))
     }
 
     pub(crate) fn misconfigured() -> Self {

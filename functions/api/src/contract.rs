@@ -29,6 +29,7 @@ use crate::{calls, schema};
         calls::jobs::list,
         calls::jobs::show,
         calls::cancel::cancel,
+        calls::namespaces::list,
         calls::verify::verify,
         calls::list::list,
         calls::config::config,
@@ -84,7 +85,11 @@ fn add_failures(operation: &mut Operation) {
         Schema::from(either.build()).into()
     };
     for (status, description, schema) in [
-        ("400", "A value is out of form; `data.field` names it", own()),
+        (
+            "400",
+            "A value is out of form, and `data.field` names it; or `ANSWER_TOO_LARGE`: ask for a smaller page",
+            own(),
+        ),
         ("401", "No verified token: API Gateway's own answer, or the function's", either()),
         ("403", "The role may not make this call", own()),
         ("429", "Too many calls: API Gateway's own answer", gateways()),

@@ -12,7 +12,11 @@ use lambda_http::{Body, Error, Request, aws_lambda_events::apigw::ApiGatewayV2ht
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
-use crate::{access::Claims, answer::Failure};
+use crate::{
+    access::Claims,
+    answer::{Failure, with_headers},
+    fit::{MAX_ANSWER_BYTES, escaped_bytes},
+};
 
 /// Kept back from the function's time, so that the caller still gets an answer.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -35,8 +39,16 @@ pub(crate) async fn answer(
 }
 
 async fn to_gateway(response: http::Response<body::Body>) -> Result<ApiGatewayV2httpResponse, Error> {
-    let (parts, body) = response.into_parts();
-    let body = body::to_bytes(body, usize::MAX).await?;
+    let (mut parts, body) = response.into_parts();
+    let mut body = body::to_bytes(body, usize::MAX).await?;
+    let size_bytes = escaped_bytes(&body);
+    if size_bytes > MAX_ANSWER_BYTES {
+        tracing::error!(size_bytes, "an answer is larger than Lambda passes on");
+        let failure = Failure::answer_too_large(size_bytes, MAX_ANSWER_BYTES);
+        let replaced = with_headers(failure.into_response()).await;
+        let (failed, failure) = replaced.into_parts();
+        (parts, body) = (failed, body::to_bytes(failure, usize::MAX).await?);
+    }
     let mut answer = ApiGatewayV2httpResponse::default();
     answer.status_code = parts.status.as_u16().into();
     answer.headers = parts.headers;
@@ -151,6 +163,22 @@ mod tests {
         let hanging = Router::new().route("/", get(std::future::pending::<()>));
         let late = answer(hanging, &event("/", ""), Timestamp::now() + MARGIN).await.unwrap();
         assert_eq!(late.status_code, 504);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_lambda_would_not_pass_on_is_a_failure_that_says_so() {
+        let of = |quotes: usize| {
+            let text = "\"".repeat(quotes);
+            Router::new().route("/", get(async move || text))
+        };
+        let deadline = || Timestamp::now() + MARGIN * 9;
+        let whole = answer(of(MAX_ANSWER_BYTES / 2), &event("/", ""), deadline()).await.unwrap();
+        assert_eq!(whole.status_code, 200);
+        let refused = answer(of(MAX_ANSWER_BYTES / 2 + 1), &event("/", ""), deadline()).await.unwrap();
+        assert_eq!(refused.status_code, 400);
+        assert!(refused.headers.contains_key("cache-control"));
+        let Some(Body::Text(text)) = refused.body else { panic!("no text: {:?}", refused.body) };
+        assert!(text.contains("ANSWER_TOO_LARGE") && text.contains("limit"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod calls;
 mod contract;
+mod fit;
 mod gateway;
 mod json;
 mod request;

@@ -35,6 +35,13 @@ pub(crate) struct JobsQuery {
     pub(crate) filter: JobFilter,
 }
 
+/// Which page of a list, of `DEFAULT` entries where the query does not say, and of `MOST` at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageQuery<const DEFAULT: u32, const MOST: u32> {
+    pub(crate) page: u32,
+    pub(crate) limit: u32,
+}
+
 /// The backup that the path names.
 #[derive(Debug)]
 pub(crate) struct BackupPath(pub(crate) BackupId);
@@ -84,13 +91,43 @@ impl<S: Send + Sync> FromRequestParts<S> for JobsQuery {
     }
 }
 
+impl<S: Send + Sync, const DEFAULT: u32, const MOST: u32> FromRequestParts<S> for PageQuery<DEFAULT, MOST> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        Self::parse(&pairs(parts, state).await?)
+    }
+}
+
+impl<const DEFAULT: u32, const MOST: u32> PageQuery<DEFAULT, MOST> {
+    fn parse(pairs: &[(String, String)]) -> Result<Self, Failure> {
+        refuse_repeated(pairs)?;
+        let mut query = Self { page: 1, limit: DEFAULT };
+        for (name, value) in pairs {
+            match name.as_str() {
+                "page" => query.page = number(name, value, u32::MAX)?,
+                "limit" => query.limit = number(name, value, MOST)?,
+                _ => return Err(unknown(name)),
+            }
+        }
+        Ok(query)
+    }
+}
+
+fn refuse_repeated(pairs: &[(String, String)]) -> Result<(), Failure> {
+    for (at, (name, _)) in pairs.iter().enumerate() {
+        if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
+            return Err(Failure::invalid(name, "given more than once"));
+        }
+    }
+    Ok(())
+}
+
 impl JobsQuery {
     fn parse(pairs: &[(String, String)]) -> Result<Self, Failure> {
+        refuse_repeated(pairs)?;
         let mut query = Self { page: 1, limit: 20, filter: JobFilter::default() };
-        for (at, (name, value)) in pairs.iter().enumerate() {
-            if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
-                return Err(Failure::invalid(name, "given more than once"));
-            }
+        for (name, value) in pairs {
             match name.as_str() {
                 "page" => query.page = number(name, value, MAX_PAGE)?,
                 "limit" => query.limit = number(name, value, 100)?,
@@ -222,6 +259,21 @@ mod tests {
     fn parse(pairs: &[(&str, &str)]) -> Result<JobsQuery, Failure> {
         let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         JobsQuery::parse(&pairs)
+    }
+
+    #[test]
+    fn a_page_has_no_more_entries_than_the_call_allows() {
+        let parse = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            PageQuery::<10, 50>::parse(&pairs)
+        };
+        assert_eq!(parse(&[]).unwrap(), PageQuery { page: 1, limit: 10 });
+        assert_eq!(parse(&[("limit", "50"), ("page", "3")]).unwrap(), PageQuery { page: 3, limit: 50 });
+        for wrong in
+            [&[("limit", "51")][..], &[("page", "0")], &[("type", "database")], &[("page", "1"), ("page", "1")]]
+        {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -118,8 +118,18 @@ pub(crate) struct Job {
     checksum: Option<String>,
     /// Where the artifact is in the store.
     key: Option<String>,
-    /// What is inside a database backup.
+    /// What is inside a database backup: at most 1,000 namespaces, those with the most documents. A list of jobs leaves
+    /// them out; `GET /jobs/{backupId}/namespaces` has all.
     namespaces: Option<Vec<NamespaceCount>>,
+    /// How many namespaces a database backup holds.
+    namespace_count: Option<u64>,
+    /// How many documents a database backup holds.
+    document_count: Option<u64>,
+    /// The last write that the member read had applied when the dump began, if the server reports it.
+    #[schema(format = DateTime)]
+    last_write_at: Option<String>,
+    /// Seconds that this member was behind at that moment: 0 for a primary.
+    lag_seconds: Option<u64>,
     /// The items of a content backup.
     items: Option<ItemCounts>,
     /// How far a running backup is.

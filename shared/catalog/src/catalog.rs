@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
 
 use bson::{Document, doc};
-use holdfast_domain::{Secret, settings::Settings};
+use holdfast_domain::{Secret, Timestamp, settings::Settings};
 use mongodb::{
     Client, Collection, Database, IndexModel,
     options::{
@@ -96,6 +96,17 @@ impl Catalog {
     #[must_use]
     pub fn location(&self) -> CatalogLocation {
         CatalogLocation { database: self.database.name().to_owned() }
+    }
+
+    /// The time of the server, if it reports it.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn server_time(&self) -> Result<Option<Timestamp>, CatalogError> {
+        let hello = self.database.run_command(doc! { "hello": 1 });
+        let answer = call("ask for the time", hello).await?;
+        let time = answer.get_datetime("localTime").ok();
+        Ok(time.and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok()))
     }
 
     /// Creates the indexes that are not there yet.

@@ -46,9 +46,21 @@ pub struct JobChange {
     /// Where the artifact is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<ObjectKey>,
-    /// What is inside.
+    /// What is inside: at most [`NamespaceCount::MAX_LISTED`] namespaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<NamespaceCount>>,
+    /// How many namespaces there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace_count: Option<u64>,
+    /// How many documents there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document_count: Option<u64>,
+    /// The last write that the member read had applied when the dump began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_write_at: Option<Timestamp>,
+    /// Seconds that this member was behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<u64>,
     /// The items of a content backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemCounts>,

@@ -68,7 +68,8 @@ impl Catalog {
         read(found.ok_or_else(|| CatalogError::NotFound { id: id.to_string() })?)
     }
 
-    /// One page of jobs, newest first, and how many there are on all pages. Pages are counted from 1.
+    /// One page of jobs, newest first, and how many there are on all pages. Pages are counted from 1. As in every list of
+    /// jobs, `namespaces` is left out.
     ///
     /// A row that is not a job is left out with a warning; `total` counts it.
     ///
@@ -152,8 +153,7 @@ impl Catalog {
     async fn newest(&self, filter: Document, skip: u64, limit: u32) -> Result<Vec<Job>, CatalogError> {
         let collection = self.collection(JOBS);
         let newest_first = doc! { "createdAt": -1, "_id": -1 };
-        let find =
-            collection.find(filter).sort(newest_first).skip(skip).limit(i64::from(limit)).projection(without_work());
+        let find = collection.find(filter).sort(newest_first).skip(skip).limit(i64::from(limit)).projection(listed());
         let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
         Ok(readable(rows.into_iter().map(read)))
     }
@@ -162,6 +162,13 @@ impl Catalog {
 /// What is read of a job: the work in progress of a content backup, or of a copy, may be large, and is no part of it.
 pub(crate) fn without_work() -> Document {
     doc! { "work": 0, "copyWork": 0 }
+}
+
+/// What is read of a job in a list: namespaces may be many.
+pub(crate) fn listed() -> Document {
+    let mut fields = without_work();
+    fields.insert("namespaces", 0);
+    fields
 }
 
 /// States as the catalogue spells them.

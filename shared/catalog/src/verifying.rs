@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Catalog, CatalogError,
     catalog::{JOBS, call},
-    job::{read, readable, without_work},
+    job::{listed, read, readable},
     row,
 };
 
@@ -65,6 +65,8 @@ struct Held {
     touched_at: Timestamp,
     #[serde(default)]
     so_far: VerifiedSoFar,
+    /// At which level that was; the one above in rows of earlier versions.
+    so_far_level: Option<VerificationLevel>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +106,9 @@ impl Catalog {
         };
         // What cannot be read is begun anew.
         let held = row::read::<Row>(JOBS, before).ok().and_then(|row| row.verifying);
-        let so_far = held.filter(|held| held.level == level).map(|held| held.so_far).unwrap_or_default();
+        // A run at another level that did not end leaves this one's work alone.
+        let is_ours = |held: &Held| held.so_far_level.unwrap_or(held.level) == level;
+        let so_far = held.filter(is_ours).map(|held| held.so_far).unwrap_or_default();
         Ok(VerificationClaim::Taken(so_far))
     }
 
@@ -116,15 +120,38 @@ impl Catalog {
     pub async fn record_verified(
         &self,
         id: &BackupId,
+        level: VerificationLevel,
         run: &str,
         so_far: &VerifiedSoFar,
         touched_at: Timestamp,
     ) -> Result<bool, CatalogError> {
         let filter = doc! { "_id": id.as_str(), "verifying.run": run };
-        let update =
-            doc! { "$set": { "verifying.soFar": row::of(so_far)?, "verifying.touchedAt": row::date(touched_at) } };
+        let update = doc! { "$set": { "verifying.soFar": row::of(so_far)?, "verifying.soFarLevel": level.as_str(), "verifying.touchedAt": row::date(touched_at) } };
         let result = call("record a verification", self.collection(JOBS).update_one(filter, update)).await?;
         Ok(result.matched_count == 1)
+    }
+
+    /// Notes that a verification was requested, so that it counts before its run begins.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn request_verification(&self, id: &BackupId, now: Timestamp) -> Result<(), CatalogError> {
+        let update = doc! { "$set": { "verificationRequestedAt": row::date(now) } };
+        let collection = self.collection(JOBS);
+        call("request a verification", collection.update_one(row::by_id(id.as_str()), update)).await.map(drop)
+    }
+
+    /// The backups whose verification was requested, or was heard of, after `since`.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn busy_verifications(&self, since: Timestamp) -> Result<Vec<BackupId>, CatalogError> {
+        let after = doc! { "$gte": row::date(since) };
+        let busy = vec![doc! { "verificationRequestedAt": after.clone() }, doc! { "verifying.touchedAt": after }];
+        let collection = self.collection(JOBS);
+        let find = collection.find(doc! { "$or": busy }).projection(doc! { "_id": 1 });
+        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
+        Ok(rows.iter().filter_map(|row| row::id_of(row).parse().ok()).collect())
     }
 
     /// Ends a run's verification.
@@ -133,7 +160,7 @@ impl Catalog {
     /// Those of the server.
     pub async fn end_verification(&self, id: &BackupId, run: &str) -> Result<(), CatalogError> {
         let filter = doc! { "_id": id.as_str(), "verifying.run": run };
-        let update = doc! { "$unset": { "verifying": "" } };
+        let update = doc! { "$unset": { "verifying": "", "verificationRequestedAt": "" } };
         call("end a verification", self.collection(JOBS).update_one(filter, update)).await.map(drop)
     }
 
@@ -180,7 +207,7 @@ impl Catalog {
 
     async fn jobs_sorted(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<Job>, CatalogError> {
         let collection = self.collection(JOBS);
-        let find = collection.find(filter).sort(sort).limit(i64::from(limit)).projection(without_work());
+        let find = collection.find(filter).sort(sort).limit(i64::from(limit)).projection(listed());
         let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
         Ok(readable(rows.into_iter().map(read)))
     }

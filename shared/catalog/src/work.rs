@@ -52,6 +52,9 @@ pub struct StoredList {
     pub items: ItemCounts,
     /// Its bytes before compression and encryption.
     pub json_bytes: u64,
+    /// Items whose file is not encrypted, though the list is.
+    #[serde(default)]
+    pub unencrypted: u64,
 }
 
 #[derive(Deserialize)]

@@ -7,17 +7,20 @@ use bson::{Document, doc};
 use holdfast_domain::{Secret, Timestamp, settings};
 use mongodb::{
     Client,
-    options::{ClientOptions, ConnectionString, HostInfo, ReadPreference, SelectionCriteria},
+    options::{ClientOptions, ConnectionString, HostInfo, SelectionCriteria},
 };
 use tokio::time::timeout;
 
-use crate::{DatabaseError, classify};
+use crate::{DatabaseError, Freshness, classify, reading::Reading};
 
 /// How long to look for a server, and to connect to it, unless the connection string says otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the first exchange may take once a server was found; bounds one that accepts and then says nothing.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
+/// How long to look for a server without Holdfast's own bound on staleness. By then the driver knows those that answer.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// How long the DNS lookups of a `mongodb+srv` string may take.
 const DNS_PATIENCE: Duration = Duration::from_secs(10);
@@ -38,25 +41,25 @@ pub struct Connection {
     redacted_uri: String,
     server_version: String,
     default_database: Option<String>,
-    reading: SelectionCriteria,
+    reading: Reading,
 }
 
 impl Connection {
-    /// Connects, authenticates, and asks the server for its version.
+    /// Connects, authenticates, and asks the server for its version. Without a read preference, that of the connection
+    /// string holds, and without one there secondaries are preferred. A secondary that is too far behind is not read.
     ///
     /// # Errors
     /// `Invalid` where the connection string is malformed, `Unreachable` where no server answers within about five
     /// seconds, or what the string says, `Denied` where the server does not take the credentials.
     pub async fn open(
         uri: &Secret,
-        read_preference: settings::ReadPreference,
+        read_preference: impl Into<Option<settings::ReadPreference>>,
         app_name: &str,
     ) -> Result<Self, DatabaseError> {
         let described = describe(uri.expose())?;
-        let reading = SelectionCriteria::ReadPreference(driver_preference(read_preference));
-        let options = options(uri.expose(), &described.redacted, app_name, &reading).await?;
+        let (options, reading) = options(uri.expose(), &described.redacted, app_name, read_preference.into()).await?;
         let client = Client::with_options(options).map_err(|error| at_opening(&error, &described.redacted))?;
-        let server_version = server_version(&client, &reading, &described.redacted).await?;
+        let (server_version, reading) = first_answer(&client, reading, &described.redacted).await?;
         Ok(Self {
             client,
             redacted_uri: described.redacted,
@@ -92,7 +95,25 @@ impl Connection {
 
     /// Which members are read.
     pub(crate) fn reading(&self) -> SelectionCriteria {
-        self.reading.clone()
+        self.reading.preference.clone().into()
+    }
+
+    /// Which members are read, as mongodump's `--readPreference` takes it.
+    #[must_use]
+    pub fn read_preference_for_mongodump(&self) -> String {
+        self.reading.for_mongodump()
+    }
+
+    /// How old the data of a member that is read is now.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub async fn freshness(&self) -> Result<Freshness, DatabaseError> {
+        Ok(Freshness::from_hello(&self.hello().await?, Timestamp::now()))
+    }
+
+    async fn hello(&self) -> Result<Document, DatabaseError> {
+        hello(&self.client, &self.reading()).await.map_err(|error| classify(&error).during("asking for its state"))
     }
 
     /// The database of the connection string, or without one all but the server's own; sorted.
@@ -127,9 +148,7 @@ impl Connection {
     /// # Errors
     /// Where it does not answer.
     pub async fn time(&self) -> Result<Option<Timestamp>, DatabaseError> {
-        let admin = self.client.database("admin");
-        let answer = admin.run_command(doc! { "hello": 1 }).selection_criteria(self.reading.clone()).await;
-        let answer = answer.map_err(|error| classify(&error).during("asking for the server's time"))?;
+        let answer = self.hello().await?;
         let time = answer.get_datetime("localTime").ok();
         Ok(time.and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok()))
     }
@@ -210,8 +229,8 @@ async fn options(
     uri: &str,
     redacted: &str,
     app_name: &str,
-    reading: &SelectionCriteria,
-) -> Result<ClientOptions, DatabaseError> {
+    read_preference: Option<settings::ReadPreference>,
+) -> Result<(ClientOptions, Reading), DatabaseError> {
     let parsed = timeout(DNS_PATIENCE, ClientOptions::parse(uri)).await;
     let mut options = parsed
         .map_err(|_| DatabaseError::Unreachable(format!("{redacted}: the host name could not be resolved in time")))?
@@ -220,8 +239,34 @@ async fn options(
     options.server_selection_timeout.get_or_insert(PATIENCE);
     options.connect_timeout.get_or_insert(PATIENCE);
     options.max_pool_size.get_or_insert(POOL_SIZE);
-    options.selection_criteria = Some(reading.clone());
-    Ok(options)
+    let reading = Reading::new(read_preference, uri, &options);
+    options.selection_criteria = Some(reading.preference.clone().into());
+    Ok((options, reading))
+}
+
+/// The server's version, and which members are read. Some servers do not report their last write, so that none of them
+/// is ever within a bound: Holdfast's own bound gives way there, but not before a member that is behind.
+async fn first_answer(client: &Client, reading: Reading, redacted: &str) -> Result<(String, Reading), DatabaseError> {
+    let asked = server_version(client, &reading.preference.clone().into(), redacted).await;
+    let refused = match asked {
+        Err(error @ DatabaseError::Unreachable(_)) if reading.has_default_bound => error,
+        asked => return Ok((asked?, reading)),
+    };
+    let unbounded = reading.unbounded();
+    let selection = SelectionCriteria::from(unbounded.preference.clone());
+    let Ok(Ok(member)) = timeout(SECOND_LOOK, hello(client, &selection)).await else { return Err(refused) };
+    if Freshness::from_hello(&member, Timestamp::now()).last_write_at.is_some() {
+        return Err(DatabaseError::Unreachable(format!(
+            "{redacted}: every member that may be read is more than two minutes behind the primary: check the replication \
+             lag, or set maxStalenessSeconds in the connection string"
+        )));
+    }
+    tracing::warn!(server = redacted, "the server does not report its last write: how old the data is cannot be known");
+    Ok((server_version(client, &selection, redacted).await?, unbounded))
+}
+
+async fn hello(client: &Client, reading: &SelectionCriteria) -> mongodb::error::Result<Document> {
+    client.database("admin").run_command(doc! { "hello": 1 }).selection_criteria(reading.clone()).await
 }
 
 async fn server_version(client: &Client, reading: &SelectionCriteria, redacted: &str) -> Result<String, DatabaseError> {
@@ -248,17 +293,6 @@ fn at_opening(error: &mongodb::error::Error, redacted: &str) -> DatabaseError {
         other => other,
     }
     .during(redacted)
-}
-
-fn driver_preference(preference: settings::ReadPreference) -> ReadPreference {
-    let options = None;
-    match preference {
-        settings::ReadPreference::Primary => ReadPreference::Primary,
-        settings::ReadPreference::PrimaryPreferred => ReadPreference::PrimaryPreferred { options },
-        settings::ReadPreference::Secondary => ReadPreference::Secondary { options },
-        settings::ReadPreference::SecondaryPreferred => ReadPreference::SecondaryPreferred { options },
-        settings::ReadPreference::Nearest => ReadPreference::Nearest { options },
-    }
 }
 
 #[cfg(test)]

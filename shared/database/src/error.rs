@@ -3,6 +3,8 @@
 
 use mongodb::error::{CommandError, Error, ErrorKind};
 
+use crate::values::without_values;
+
 /// A failure of a database, or of what was asked of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,7 +79,7 @@ pub fn classify(error: &Error) -> DatabaseError {
 
 const WRONG_PASSWORD: &str = "the server refused the user name or the password: check both, and authSource";
 
-/// How much of a server's own message is passed on: it can name values of documents.
+/// How much of a server's own message is passed on.
 const MESSAGE_CHARACTERS: usize = 300;
 
 fn by_code(error: &CommandError) -> DatabaseError {
@@ -106,10 +108,12 @@ fn by_code(error: &CommandError) -> DatabaseError {
 const IS_GONE: [i32; 21] =
     [6, 7, 43, 89, 91, 133, 134, 136, 150, 189, 234, 237, 262, 317, 358, 9001, 10107, 11600, 11602, 13435, 13436];
 
+/// A server's message without values of documents, cut to a readable length.
 pub(crate) fn shortened(message: &str) -> String {
+    let message = without_values(message);
     match message.char_indices().nth(MESSAGE_CHARACTERS) {
         Some((end, _)) => format!("{}…", &message[..end]),
-        None => message.to_owned(),
+        None => message,
     }
 }
 

@@ -9,11 +9,14 @@ mod connection;
 mod content;
 mod dump;
 mod error;
+mod freshness;
 mod items;
 mod listing;
 mod mongodump;
 mod raw;
+mod reading;
 mod restore;
+mod values;
 
 pub use anonymize::{
     AnonymizeReport, AnonymizeRules, Anonymizer, AppliedRule, RuleFault, RulesError, Sample, SecretTooShort,
@@ -25,6 +28,7 @@ pub use dump::{
     try_dump,
 };
 pub use error::{DatabaseError, classify};
+pub use freshness::Freshness;
 pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
 pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
 pub use restore::{

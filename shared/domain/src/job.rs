@@ -53,6 +53,26 @@ pub struct NamespaceCount {
     pub documents: u64,
 }
 
+impl NamespaceCount {
+    /// The most namespaces that a job's row lists. The manifest lists all of them.
+    pub const MAX_LISTED: usize = 1000;
+
+    /// At most [`NamespaceCount::MAX_LISTED`] namespaces: those with the most documents, in their order.
+    #[must_use]
+    pub fn listed(all: Vec<Self>) -> Vec<Self> {
+        if all.len() <= Self::MAX_LISTED {
+            return all;
+        }
+        let mut places: Vec<usize> = (0..all.len()).collect();
+        places.sort_by_key(|place| (std::cmp::Reverse(all[*place].documents), *place));
+        places.truncate(Self::MAX_LISTED);
+        places.sort_unstable();
+        let mut kept = places.into_iter().peekable();
+        let is_kept = |(place, one): (usize, Self)| kept.next_if_eq(&place).map(|_| one);
+        all.into_iter().enumerate().filter_map(is_kept).collect()
+    }
+}
+
 /// How far a running backup is. Overwritten at each beat.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -200,6 +220,21 @@ pub struct JobFailure {
     pub hint: Option<String>,
 }
 
+impl JobFailure {
+    /// The longest message of a failure, in characters. Rows, events and answers hold many of them.
+    pub const MAX_MESSAGE: usize = 4000;
+
+    /// The failure, with the message cut to [`JobFailure::MAX_MESSAGE`].
+    #[must_use]
+    pub fn new(code: FailureCode, mut message: String, hint: Option<&str>) -> Self {
+        if let Some((end, _)) = message.char_indices().nth(Self::MAX_MESSAGE) {
+            message.truncate(end);
+            message.push('…');
+        }
+        Self { code, message, hint: hint.map(str::to_owned) }
+    }
+}
+
 /// One backup's row in the catalogue, and its shape in the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -252,9 +287,21 @@ pub struct Job {
     /// Where the artifact is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<ObjectKey>,
-    /// What is inside a database backup.
+    /// What is inside a database backup: at most [`NamespaceCount::MAX_LISTED`] namespaces. Lists of jobs leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<NamespaceCount>>,
+    /// How many namespaces a database backup holds, listed or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_count: Option<u64>,
+    /// How many documents a database backup holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_count: Option<u64>,
+    /// The last write that the member read had applied when the dump began, if the server reports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_write_at: Option<Timestamp>,
+    /// Seconds that this member was behind at that moment: 0 for a primary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<u64>,
     /// The items of a content backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemCounts>,
@@ -305,6 +352,10 @@ impl Job {
             checksum: None,
             key: None,
             namespaces: None,
+            namespace_count: None,
+            document_count: None,
+            last_write_at: None,
+            lag_seconds: None,
             items: None,
             progress: None,
             verification: None,
@@ -329,6 +380,25 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fullest_namespaces_are_listed_in_their_order() {
+        let count =
+            |index: usize| NamespaceCount { namespace: format!("db.c{index}"), documents: u64::from(index % 2 == 1) };
+        let few: Vec<_> = (0..NamespaceCount::MAX_LISTED).map(count).collect();
+        assert_eq!(NamespaceCount::listed(few.clone()), few);
+        let many: Vec<_> = (0..NamespaceCount::MAX_LISTED * 2).map(count).collect();
+        let filled: Vec<_> = many.iter().filter(|one| one.documents > 0).cloned().collect();
+        assert_eq!(NamespaceCount::listed(many), filled);
+    }
+
+    #[test]
+    fn the_message_of_a_failure_is_cut_between_characters() {
+        let failure = |length| JobFailure::new(FailureCode::Internal, "é".repeat(length), Some("retry"));
+        assert_eq!(failure(JobFailure::MAX_MESSAGE).message, "é".repeat(JobFailure::MAX_MESSAGE));
+        assert_eq!(failure(1_000_000).message.chars().count(), JobFailure::MAX_MESSAGE + 1);
+        assert_eq!(failure(1).hint.as_deref(), Some("retry"));
+    }
 
     #[test]
     fn a_job_is_read_as_it_is_written() {

@@ -32,8 +32,8 @@ pub use job::{
 };
 pub use key::{KeyError, ObjectKey};
 pub use manifest::{
-    Artifact, Compression, ContentManifest, Encryption, FORMAT_VERSION, Manifest, ManifestError, ManifestFile,
-    NamespaceManifest, SEGMENT_BYTES, Source,
+    Artifact, Compression, ContentManifest, Encryption, FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, ManifestError,
+    ManifestFile, NamespaceManifest, SEGMENT_BYTES, Source,
 };
 pub use repository::{KeyEpoch, RepositoryFile, WrappedKey};
 pub use retention::{

@@ -18,6 +18,10 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Bytes of one segment of an artifact: each has its own digest in the manifest, so that it can be checked by itself.
 pub const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
+/// The largest manifest file, in bytes. Readers refuse a larger one, so none is written: 1 GiB in 8 MiB segments is 128
+/// digests of 67 bytes, and a namespace is some 250 bytes and the names of its indexes.
+pub const MAX_MANIFEST_BYTES: usize = 64 * 1024 * 1024;
+
 /// What a backup is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,7 +89,7 @@ pub struct ContentManifest {
 }
 
 /// What was dumped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     /// The connection string without credentials and options.
@@ -93,6 +97,13 @@ pub struct Source {
     /// The server's version; empty where nobody asked.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub server_version: String,
+    /// The last write that the member read had applied when the dump began: writes before it are in the dump. None if
+    /// the server does not report it, as a standalone server or a router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_write_at: Option<Timestamp>,
+    /// Seconds that this member was behind at that moment: 0 for a primary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<u64>,
 }
 
 /// One collection, view or time series inside a backup.

@@ -1,10 +1,10 @@
 //! Every client, built once from one AWS configuration: one HTTP pool, one set of credentials.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_config::{
     BehaviorVersion, SdkConfig, environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
-    profile::ProfileFileRegionProvider,
+    profile::ProfileFileRegionProvider, timeout::TimeoutConfig,
 };
 use holdfast_catalog::Catalog;
 use holdfast_codec::{AgeRecipient, KeyEncryptionKey, KeyError};
@@ -12,6 +12,12 @@ use holdfast_domain::settings::{Reading, SettingError, Settings, SettingsError, 
 use holdfast_operations::{Holdfast, Keyring, Observer, Openers, OperationError, Preflight, Repository};
 
 use crate::{CopyQueue, Events, SqsQueue, secrets, settings, stores};
+
+/// How long a call that moves little data waits for a connection, for its answer, and for all its attempts. The SDK alone
+/// waits for an answer for ever. S3 has limits of its own, which grow with what is sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What builds clients.
 #[derive(Debug, Clone)]
@@ -64,7 +70,7 @@ impl Clients {
     /// # Errors
     /// As [`Clients::repository`].
     pub fn repository_opened_by(&self, settings: &Settings, openers: Openers) -> Result<Repository, OperationError> {
-        let kms = Some(aws_sdk_kms::Client::new(&self.aws));
+        let kms = Some(aws_sdk_kms::Client::new(&in_time(&self.aws)));
         self.repository_with(settings, self.keyring(settings, Openers { kms, ..openers })?)
     }
 
@@ -109,7 +115,7 @@ impl Clients {
     /// Where triggers go and state changes are told.
     #[must_use]
     pub fn events(&self, settings: &Settings) -> Events {
-        Events::new(aws_sdk_eventbridge::Client::new(&self.aws), settings.event_bus.clone())
+        Events::new(aws_sdk_eventbridge::Client::new(&in_time(&self.aws)), settings.event_bus.clone())
     }
 
     /// The queue of files to fetch.
@@ -118,7 +124,7 @@ impl Clients {
     /// [`OperationError::Config`] where `BACKUP_CONTENT_QUEUE` is not set.
     pub fn queue(&self, settings: &Settings) -> Result<SqsQueue, OperationError> {
         let url = settings.content.queue.clone().ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
-        Ok(SqsQueue::new(aws_sdk_sqs::Client::new(&self.aws), url))
+        Ok(SqsQueue::new(aws_sdk_sqs::Client::new(&in_time(&self.aws)), url))
     }
 
     /// The queue of copies to make.
@@ -127,7 +133,7 @@ impl Clients {
     /// [`OperationError::Config`] where `BACKUP_CLOUD_QUEUE` is not set.
     pub fn copy_queue(&self, settings: &Settings) -> Result<CopyQueue, OperationError> {
         let url = settings.cloud.queue.clone().ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
-        Ok(CopyQueue::new(aws_sdk_sqs::Client::new(&self.aws), url))
+        Ok(CopyQueue::new(aws_sdk_sqs::Client::new(&in_time(&self.aws)), url))
     }
 
     fn keyring(&self, settings: &Settings, mut openers: Openers) -> Result<Keyring, OperationError> {
@@ -136,9 +142,19 @@ impl Clients {
         openers.previous_keys.extend(parsed(name, settings.encryption_key_previous.as_ref(), KeyEncryptionKey::parse)?);
         let recipient = settings.break_glass_recipient.as_deref();
         let recipient = parsed("BACKUP_BREAK_GLASS_RECIPIENT", recipient, AgeRecipient::parse)?;
-        let kms = settings.kms_key_id.clone().map(|id| (aws_sdk_kms::Client::new(&self.aws), id));
+        let kms = settings.kms_key_id.clone().map(|id| (aws_sdk_kms::Client::new(&in_time(&self.aws)), id));
         Ok(Keyring::new(key, kms).wrapping_for(recipient).opening_with(openers))
     }
+}
+
+/// The same configuration, by which no call waits for ever.
+pub(crate) fn in_time(aws: &SdkConfig) -> SdkConfig {
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(ANSWER_TIMEOUT)
+        .operation_attempt_timeout(CONNECT_TIMEOUT + ANSWER_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT);
+    aws.to_builder().timeout_config(limits.build()).build()
 }
 
 /// Whether a region may be needed that only AWS itself can tell.
@@ -179,6 +195,21 @@ pub(crate) fn fault(name: &str, problem: impl Into<String>) -> OperationError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn no_call_waits_for_ever_for_a_service_that_is_silent() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let once = aws_config::retry::RetryConfig::disabled();
+        let aws = holdfast_testing::aws_config_at(&endpoint).to_builder().retry_config(once).build();
+        let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:uri-AbCdEf";
+        let read = [("MONGODB_URI".to_owned(), arn.to_owned())];
+        let clients = Clients::new(aws.clone());
+        let kms = aws_sdk_kms::Client::new(&in_time(&aws));
+        let asked = async { tokio::join!(clients.settings(&read), kms.decrypt().key_id("k").send()) };
+        let (reading, decrypted) = tokio::time::timeout(CALL_TIMEOUT, asked).await.unwrap();
+        assert!(reading.settings.unwrap_err().is_transient() && decrypted.is_err());
+    }
 
     #[test]
     fn aws_is_asked_only_where_something_is_in_it() {

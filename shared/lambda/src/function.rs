@@ -164,13 +164,13 @@ impl Function {
         Ok(Catalog::from_settings(&settings).await?)
     }
 
-    /// Where metrics go, even where settings are wrong: no value of this one is.
+    /// Where metrics go, even if settings are wrong. A namespace that is refused gives way to the default.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let is_it = |(name, _): &&(String, String)| name == "BACKUP_METRICS_NAMESPACE";
-        let shown = settings::read(self.variables.iter().filter(is_it).cloned()).shown;
-        let namespace = shown.into_iter().find(|(name, _)| *name == "BACKUP_METRICS_NAMESPACE");
-        Metrics::new(namespace.map_or_else(String::new, |(_, namespace)| namespace))
+        let alone = settings::read(self.variables.iter().filter(is_it).cloned());
+        let own = alone.settings.or_else(|_| settings::read([]).settings);
+        Metrics::new(own.map_or_else(|_| String::new(), |settings| settings.metrics_namespace))
     }
 }
 

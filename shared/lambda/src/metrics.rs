@@ -42,6 +42,8 @@ metrics! {
     BackupDurationMs: "Milliseconds",
     /// Documents in a database backup, files in a content backup.
     BackupItems: "Count",
+    /// Seconds that the member of the replica set which a database backup read was behind when the dump began.
+    SourceLagSeconds: "Seconds",
     /// Content backups completed without some of their items.
     BackupPartial: "Count",
     /// Items of a content backup whose file could not be had.

@@ -63,14 +63,14 @@ fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)
 
 #[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
 fn completed(job: &Job) -> Vec<(Metric, f64)> {
-    let documents = job.namespaces.as_ref().map(|all| all.iter().map(|one| one.documents).sum::<u64>());
     let kept = job.items.map(|items| items.done + items.unchanged);
     let failed = job.items.map(|items| items.failed).filter(|failed| *failed > 0);
     let known = [
         (Metric::BackupBytes, job.size),
         (Metric::BackupOriginalBytes, job.original_size),
         (Metric::BackupDurationMs, job.duration_ms),
-        (Metric::BackupItems, documents.or(kept)),
+        (Metric::BackupItems, job.document_count.or(kept)),
+        (Metric::SourceLagSeconds, job.lag_seconds),
         (Metric::BackupPartial, failed.map(|_| 1)),
         (Metric::ItemsFailed, failed),
     ];
@@ -102,7 +102,7 @@ fn why(reason: SkipReason) -> String {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{BackupId, ItemCounts, NamespaceCount, Timestamp, Trigger, TriggerKind};
+    use holdfast_domain::{BackupId, ItemCounts, Timestamp, Trigger, TriggerKind};
 
     use super::*;
 
@@ -122,15 +122,16 @@ mod tests {
         let mut job = job(JobStatus::Completed);
         job.size = Some(10);
         job.original_size = Some(40);
-        let count = |documents| NamespaceCount { namespace: "a.b".to_owned(), documents };
-        job.namespaces = Some(vec![count(3), count(4)]);
+        job.document_count = Some(7);
+        job.lag_seconds = Some(12);
         assert_eq!(
             values(Ok(&BackupOutcome::Completed(job))),
             [
                 (Metric::BackupSuccess, 1.0),
                 (Metric::BackupBytes, 10.0),
                 (Metric::BackupOriginalBytes, 40.0),
-                (Metric::BackupItems, 7.0)
+                (Metric::BackupItems, 7.0),
+                (Metric::SourceLagSeconds, 12.0)
             ]
         );
     }

@@ -11,6 +11,8 @@ use aws_sdk_secretsmanager::{
 };
 use holdfast_domain::{Secret, settings::SettingError};
 
+use crate::clients::in_time;
+
 /// Whether the value names a secret instead of being one.
 pub(crate) fn is_arn(value: &str) -> bool {
     region(value).is_some()
@@ -22,7 +24,8 @@ pub(crate) fn is_arn(value: &str) -> bool {
 /// What is wrong with it; transient where Secrets Manager could not be asked.
 pub(crate) async fn read(aws: &SdkConfig, variable: &str, arn: &str) -> Result<Secret, SettingError> {
     let region = region(arn).filter(|region| !region.is_empty()).map(|region| Region::new(region.to_owned()));
-    let config = aws_sdk_secretsmanager::config::Builder::from(aws).region(region.or(aws.region().cloned())).build();
+    let config =
+        aws_sdk_secretsmanager::config::Builder::from(&in_time(aws)).region(region.or(aws.region().cloned())).build();
     // Boxed: the SDK's future, seen through all its callers, is too deep a type for the compiler's layout.
     let answer = Box::pin(Client::from_conf(config).get_secret_value().secret_id(arn).send()).await;
     let answer = answer.map_err(|error| SettingError {

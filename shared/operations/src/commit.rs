@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use holdfast_catalog::JobChange;
-use holdfast_domain::{Job, JobStatus, Manifest, ManifestFile, ObjectKey};
+use holdfast_domain::{Job, JobStatus, MAX_MANIFEST_BYTES, Manifest, ManifestFile, ObjectKey};
 use holdfast_storage::{PutMode, StoreError};
 
 use crate::{
@@ -52,24 +52,46 @@ pub(crate) struct Commit<'a> {
     pub(crate) own: &'a [ObjectKey],
 }
 
+/// The file of a manifest, signed if the backup is encrypted.
+fn sealed(manifest: &Manifest, key: &WritingKey) -> Result<Bytes, OperationError> {
+    let sign = |bytes: &[u8]| key.master.as_ref().map(|master| master.manifest_mac(bytes));
+    let file =
+        ManifestFile::seal(manifest, sign).map_err(|error| OperationError::internal("encode the manifest", &error))?;
+    if file.len() > MAX_MANIFEST_BYTES {
+        return Err(OperationError::ManifestTooLarge {
+            bytes: file.len() as u64,
+            namespaces: manifest.namespaces.len(),
+            segments: manifest.artifacts.iter().map(|artifact| artifact.segments.len()).sum(),
+        });
+    }
+    Ok(file.into())
+}
+
 impl Commit<'_> {
-    /// Writes guide and manifest, and settles the job; `note` is told in its row. What fails before the manifest is
-    /// withdrawn.
+    /// Writes guide and manifest, and settles the job; its row has `note` as its message. If it fails before the manifest
+    /// is written, or no reader would accept the manifest, this run's artifacts are removed.
     pub(crate) async fn make(self, manifest: &Manifest, note: Option<String>) -> Result<Job, RunFault> {
-        if let Err(error) = self.watch.guard(self.prepare(manifest, note)).await {
-            self.withdraw().await;
-            return Err(error.into());
-        }
-        self.put_manifest(manifest).await?;
+        let prepared = async {
+            let file = sealed(manifest, self.key)?;
+            self.prepare(manifest, note).await.map(|job| (file, job))
+        };
+        let (file, job) = match self.watch.guard(prepared).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.withdraw().await;
+                return Err(error.into());
+            }
+        };
+        self.put_manifest(manifest, file).await?;
         if self.run.fence > 1 {
             // The run that was taken over may have been about to write its own.
             self.put_guide(manifest).await.map_err(RunFault::Unknown)?;
         }
         // The backup exists. Where its row cannot say so now, the sweep will.
-        settle::complete(self.h, &self.run.job, manifest).await.map_err(RunFault::Unknown)
+        settle::complete(self.h, &job, manifest).await.map_err(RunFault::Unknown)
     }
 
-    async fn prepare(&self, manifest: &Manifest, note: Option<String>) -> Result<(), OperationError> {
+    async fn prepare(&self, manifest: &Manifest, note: Option<String>) -> Result<Job, OperationError> {
         let id = &self.run.job.backup_id;
         self.watch.confirm().await?;
         let change = JobChange { engine: manifest.engine.clone(), message: note, ..JobChange::default() };
@@ -77,7 +99,8 @@ impl Commit<'_> {
         self.h.observer.job_changed(&job).await;
         self.put_guide(manifest).await?;
         // Nothing awaits between this beat and the manifest.
-        self.watch.confirm().await
+        self.watch.confirm().await?;
+        Ok(job)
     }
 
     async fn put_guide(&self, manifest: &Manifest) -> Result<(), OperationError> {
@@ -87,12 +110,9 @@ impl Commit<'_> {
         Ok(())
     }
 
-    async fn put_manifest(&self, manifest: &Manifest) -> Result<(), RunFault> {
-        let sign = |bytes: &[u8]| self.key.master.as_ref().map(|master| master.manifest_mac(bytes));
-        let file = ManifestFile::seal(manifest, sign)
-            .map_err(|error| OperationError::internal("encode the manifest", &error))?;
+    async fn put_manifest(&self, manifest: &Manifest, file: Bytes) -> Result<(), RunFault> {
         let id = &self.run.job.backup_id;
-        let put = self.h.repository.store().put(&ObjectKey::manifest(id), file.into(), PutMode::IfAbsent).await;
+        let put = self.h.repository.store().put(&ObjectKey::manifest(id), file, PutMode::IfAbsent).await;
         let Err(error) = put else { return Ok(()) };
         // The answer may have been lost, or another run been quicker: what is there now decides.
         match self.h.repository.manifest(id).await {
@@ -149,5 +169,67 @@ impl Commit<'_> {
         if let Err(error) = self.h.repository.store().delete(&guide).await {
             tracing::warn!(key = %guide, %error, "a guide without a backup could not be removed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{
+        BackupId, BackupType, FORMAT_VERSION, FailureCode, NamespaceManifest, RepositoryFile, RepositoryId,
+        Sha256Digest, Source, Timestamp, Trigger, TriggerKind,
+    };
+
+    use super::*;
+
+    fn manifest(namespaces: usize, name_bytes: usize) -> Manifest {
+        let at = Timestamp::UNIX_EPOCH;
+        let namespace = |number: usize| NamespaceManifest {
+            db: "platform".to_owned(),
+            collection: format!("{number:0name_bytes$}"),
+            kind: "collection".to_owned(),
+            documents: 0,
+            bytes: 0,
+            content_hash: Sha256Digest::new([7; 32]),
+            indexes: vec!["_id_".to_owned()],
+        };
+        Manifest {
+            format_version: FORMAT_VERSION,
+            backup_id: BackupId::new(BackupType::Database, at, [0; 4]),
+            backup_type: BackupType::Database,
+            repository: RepositoryId::new([0; 16]),
+            trigger: Trigger { kind: TriggerKind::Schedule, by: None },
+            parent_id: None,
+            fence: 1,
+            created_at: at,
+            started_at: at,
+            completed_at: at,
+            holdfast_version: String::new(),
+            engine: None,
+            consistency: None,
+            source: Source::default(),
+            namespaces: (0..namespaces).map(namespace).collect(),
+            content: None,
+            original_size: 0,
+            compression: None,
+            encryption: None,
+            artifacts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_no_reader_accepts_is_not_written() {
+        let repository = RepositoryFile {
+            format_version: 1,
+            id: RepositoryId::new([0; 16]),
+            created_at: Timestamp::UNIX_EPOCH,
+            revision: 0,
+            epochs: Vec::new(),
+        };
+        let key = WritingKey { repository, master: None, wrapped: Vec::new(), encryption: None };
+        let file = sealed(&manifest(100_000, 150), &key).unwrap();
+        assert!(file.len() <= MAX_MANIFEST_BYTES && file.len() > 20_000_000, "{}", file.len());
+        let error = sealed(&manifest(300_000, 150), &key).unwrap_err();
+        assert_eq!(error.code(), FailureCode::DumpRefused);
+        assert!(error.failure().hint.unwrap().contains("BACKUP_DATABASE_EXCLUDE_COLLECTIONS"), "{error}");
     }
 }

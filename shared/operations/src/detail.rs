@@ -1,7 +1,7 @@
 //! A job in detail: what its row says, and of a content backup that runs the count of its items so far.
 
 use holdfast_catalog::Catalog;
-use holdfast_domain::{BackupId, BackupType, Job, Timestamp};
+use holdfast_domain::{BackupId, BackupType, Job, NamespaceCount, Timestamp};
 
 use crate::OperationError;
 
@@ -16,7 +16,17 @@ pub async fn job_in_detail(catalog: &Catalog, id: &BackupId, now: Timestamp) -> 
         items.per_minute = job.started_at.and_then(|began| per_minute(items.settled(), began, now));
         job.items = Some(items);
     }
-    Ok(job)
+    Ok(bounded(job))
+}
+
+/// Rows of earlier versions list all namespaces, however many, and do not count them.
+fn bounded(mut job: Job) -> Job {
+    if let Some(all) = job.namespaces.take() {
+        job.namespace_count = job.namespace_count.or(Some(all.len() as u64));
+        job.document_count = job.document_count.or_else(|| Some(all.iter().map(|one| one.documents).sum()));
+        job.namespaces = Some(NamespaceCount::listed(all));
+    }
+    job
 }
 
 /// Nothing before the first second.

@@ -3,7 +3,7 @@
 use holdfast_catalog::CatalogError;
 use holdfast_codec::{ArtifactError, KeyError};
 use holdfast_database::{DatabaseError, RestoreError, RestoreFault};
-use holdfast_domain::{BackupId, FailureCode, JobFailure, JobStatus, settings::SettingsError};
+use holdfast_domain::{BackupId, FailureCode, JobFailure, JobStatus, MAX_MANIFEST_BYTES, settings::SettingsError};
 use holdfast_storage::StoreError;
 
 use crate::{
@@ -34,6 +34,16 @@ pub enum OperationError {
     /// A switch is off.
     #[error("backups are switched off by {0}=false")]
     Disabled(&'static str),
+    /// This machine's clock is wrong, or that of the catalogue's server.
+    #[error(
+        "this machine's clock is {seconds} seconds {side} that of the catalogue's server: nothing was deleted; set the clocks by NTP"
+    )]
+    Clock {
+        /// By how much.
+        seconds: u64,
+        /// `ahead of` or `behind`.
+        side: &'static str,
+    },
     /// There is no such backup.
     #[error("there is no backup {0}")]
     NotFound(BackupId),
@@ -83,6 +93,27 @@ pub enum OperationError {
     /// The database answered with fewer documents than its dump holds, or the reverse.
     #[error("the dump is not whole: {0}")]
     DumpNotWhole(String),
+    /// No reader would accept the manifest.
+    #[error(
+        "the manifest would have {bytes} bytes or more, for {namespaces} namespaces and {segments} segments of stored data: \
+         {MAX_MANIFEST_BYTES} bytes are allowed"
+    )]
+    ManifestTooLarge {
+        /// Bytes, as far as they are known.
+        bytes: u64,
+        /// Namespaces of the dump.
+        namespaces: usize,
+        /// Segments of the artifacts.
+        segments: usize,
+    },
+    /// The digests of the archive do not fit into the job's row.
+    #[error("the archive has {segments} segments of 8 MiB, and {limit} are allowed")]
+    ArchiveTooLarge {
+        /// Segments of all volumes.
+        segments: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -186,7 +217,7 @@ impl OperationError {
     /// What the job's row says.
     #[must_use]
     pub fn failure(&self) -> JobFailure {
-        JobFailure { code: self.code(), message: self.to_string(), hint: self.hint().map(str::to_owned) }
+        JobFailure::new(self.code(), self.to_string(), self.hint())
     }
 
     /// The kind of failure.
@@ -195,7 +226,9 @@ impl OperationError {
         match self {
             Self::Config(_) | Self::Disabled(_) | Self::Engine(_) => FailureCode::ConfigInvalid,
             Self::Source(error) | Self::Target(error) => source_code(error),
-            Self::DumpNotWhole(_) => FailureCode::DumpRefused,
+            Self::DumpNotWhole(_) | Self::ManifestTooLarge { .. } | Self::ArchiveTooLarge { .. } => {
+                FailureCode::DumpRefused
+            }
             Self::Store(StoreError::Denied { .. }) => FailureCode::StoreDenied,
             Self::Store(StoreError::Full { .. }) => FailureCode::StoreFull,
             Self::Store(StoreError::Unsupported { .. }) => FailureCode::ConfigInvalid,
@@ -220,6 +253,10 @@ impl OperationError {
             Self::Target(_) => {
                 return Some("check that the target's server is up, and that its connection string names it");
             }
+            Self::ManifestTooLarge { namespaces: 0, .. } | Self::ArchiveTooLarge { .. } => {
+                return Some("set BACKUP_CONTENT_ARCHIVE=false");
+            }
+            Self::ManifestTooLarge { .. } => return Some(MANY_NAMESPACES),
             Self::Disabled(_) => return Some("set it to true"),
             Self::TooSlow => {
                 return Some(
@@ -279,6 +316,9 @@ const NO_CHECKSUMS: &str = "open the store by its S3 calls alone: BACKUP_STORE=g
 
 /// Of this machine.
 pub(crate) const WRONG_CLOCK: &str = "set this machine's clock, by NTP: `timedatectl set-ntp true`";
+
+const MANY_NAMESPACES: &str = "exclude collections by BACKUP_DATABASE_EXCLUDE_COLLECTIONS, or back up one database at a \
+                               time: name it in MONGODB_URI, with a repository of its own";
 
 const NO_TOOL: &str = "attach the mongodump layer of the function's architecture, or name the tool in MONGODUMP; or set \
                        BACKUP_DUMP_ENGINE to auto or native";

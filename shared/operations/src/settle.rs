@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
-    Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount, Timestamp,
+    Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount,
+    NamespaceManifest, Source, Timestamp,
 };
 
 use crate::{Holdfast, OperationError, artifact::dump_of, full, lease, run::Run};
@@ -51,8 +52,18 @@ pub(crate) async fn fail_counted_run(
 /// Settles a job as `completed`, by what its manifest says.
 pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Result<Job, OperationError> {
     let JobChange { completed_at, duration_ms, .. } = ended(job, manifest.completed_at);
-    let change = JobChange { completed_at, duration_ms, ..as_told_by(manifest)? };
+    let told = as_told_by(manifest)?;
+    let message = joined(job.message.as_deref(), told.message.as_deref());
+    let change = JobChange { completed_at, duration_ms, message, ..told };
     settle(h, &job.backup_id, JobStatus::Completed, change, None).await
+}
+
+/// What the run noted, and what the manifest says; once, however often a job is settled.
+fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
+    match (noted, told) {
+        (Some(noted), Some(told)) if !noted.contains(told) => Some(format!("{noted}. {told}")),
+        (noted, told) => noted.or(told).map(str::to_owned),
+    }
 }
 
 /// What the row of a completed job says of its backup.
@@ -67,10 +78,11 @@ pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationErro
             (first.key.clone(), first.sha256)
         }
     };
-    let counts = manifest.namespaces.iter().map(|namespace| NamespaceCount {
+    let is_dump = manifest.content.is_none();
+    let count = |namespace: &NamespaceManifest| NamespaceCount {
         namespace: format!("{}.{}", namespace.db, namespace.collection),
         documents: namespace.documents,
-    });
+    };
     Ok(JobChange {
         engine: manifest.engine.clone(),
         consistency: manifest.consistency,
@@ -80,7 +92,11 @@ pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationErro
         encrypted: Some(manifest.encryption.is_some()),
         checksum: Some(checksum),
         key: Some(key),
-        namespaces: manifest.content.is_none().then(|| counts.collect()),
+        namespaces: is_dump.then(|| NamespaceCount::listed(manifest.namespaces.iter().map(count).collect())),
+        namespace_count: is_dump.then_some(manifest.namespaces.len() as u64),
+        document_count: is_dump.then(|| manifest.namespaces.iter().map(|namespace| namespace.documents).sum()),
+        last_write_at: manifest.source.last_write_at,
+        lag_seconds: manifest.source.lag_seconds,
         items: manifest.content.as_ref().map(|content| content.items),
         message: message(manifest),
         ..JobChange::default()
@@ -98,10 +114,10 @@ fn first_of<'a>(manifest: &'a Manifest, content: &ContentManifest) -> Result<&'a
 
 fn message(manifest: &Manifest) -> Option<String> {
     match &manifest.content {
-        None => {
-            let empty = manifest.namespaces.is_empty();
-            empty.then(|| "there was nothing to back up: the database is empty".to_owned())
+        None if manifest.namespaces.is_empty() => {
+            Some("there was nothing to back up: the database is empty".to_owned())
         }
+        None => stale(&manifest.source),
         Some(ContentManifest { items, .. }) if items.expected == 0 => {
             Some("there was nothing to back up: no content item is stored on IPFS or Gaia".to_owned())
         }
@@ -109,6 +125,16 @@ fn message(manifest: &Manifest) -> Option<String> {
             format!("{} of {} items could not be backed up; the list of items says why", items.failed, items.expected)
         }),
     }
+}
+
+/// Says so if the member that was read was far behind.
+fn stale(source: &Source) -> Option<String> {
+    const WARN_SECONDS: u64 = 5 * 60;
+    let (at, lag) = (source.last_write_at?, source.lag_seconds.filter(|lag| *lag > WARN_SECONDS)?);
+    Some(format!(
+        "the data may be {lag} seconds old: the member that was read had applied no write later than {at} when the dump \
+         began; check the replication lag"
+    ))
 }
 
 pub(crate) async fn settle(
@@ -134,4 +160,31 @@ pub(crate) fn ended(job: &Job, at: Timestamp) -> JobChange {
     let began = job.started_at.unwrap_or(job.created_at);
     let duration_ms = u64::try_from(at.duration_since(began).as_millis()).unwrap_or_default();
     JobChange { completed_at: Some(at), duration_ms: Some(duration_ms), ..JobChange::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_that_is_more_than_five_minutes_behind_is_a_warning() {
+        let source = |lag_seconds| Source {
+            last_write_at: Timestamp::from_millisecond(1_700_000_000_000).ok(),
+            lag_seconds,
+            ..Source::default()
+        };
+        assert_eq!((stale(&source(Some(300))), stale(&source(None))), (None, None));
+        let warning = stale(&source(Some(301))).unwrap();
+        assert!(warning.contains("301 seconds") && warning.contains("2023-11-14T22:13:20Z"), "{warning}");
+    }
+
+    #[test]
+    fn what_a_run_noted_stays_in_the_message_and_nothing_is_said_twice() {
+        assert_eq!(joined(None, None), None);
+        assert_eq!(joined(Some("a"), None).as_deref(), Some("a"));
+        assert_eq!(joined(None, Some("b")).as_deref(), Some("b"));
+        let both = joined(Some("a"), Some("b"));
+        assert_eq!(both.as_deref(), Some("a. b"));
+        assert_eq!(joined(both.as_deref(), Some("b")), both, "a row that is settled again");
+    }
 }

@@ -46,11 +46,11 @@ pub(crate) fn switched_off(h: &Holdfast, kind: BackupType) -> Option<&'static st
 /// # Errors
 /// Where the catalogue cannot be reached: the sweep settles the job then.
 pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), OperationError> {
-    let failure = JobFailure {
-        code: FailureCode::NotStarted,
-        message: format!("the backup could not be handed over to a worker: {why}"),
-        hint: Some("trigger it again; see that the API's function may put events on the bus".to_owned()),
-    };
+    let failure = JobFailure::new(
+        FailureCode::NotStarted,
+        format!("the backup could not be handed over to a worker: {why}"),
+        Some("trigger it again; see that the API's function may put events on the bus"),
+    );
     // Only while nobody has it: the event may have arrived after all.
     settle::fail(h, job, failure, Some(0), Timestamp::now()).await?;
     Ok(())
@@ -72,11 +72,11 @@ pub async fn record_misconfigured(
         Ok(()) | Err(CatalogError::AlreadyExists { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    let failure = JobFailure {
-        code: FailureCode::ConfigInvalid,
-        message: errors.to_string(),
-        hint: Some("correct the settings; GET /api/backups/config names each fault".to_owned()),
-    };
+    let failure = JobFailure::new(
+        FailureCode::ConfigInvalid,
+        errors.to_string(),
+        Some("correct the settings; GET /api/backups/config names each fault"),
+    );
     let change = JobChange { error: Some(failure), completed_at: Some(now), ..JobChange::default() };
     match catalog.transition(&id, JobStatus::Failed, change, Some(0)).await {
         Ok(job) => {

@@ -107,7 +107,7 @@ pub async fn record_verification(catalog: &Catalog, verification: &Verification)
         backup_id: verification.backup_id.clone(),
         level: verification.level,
         status: verification.status,
-        problems: verification.problems.clone(),
+        problems: problems_in_a_row(&verification.problems),
         at: verification.started_at,
         duration_ms: verification.duration_ms,
         collections: in_a_row(&verification.collections),
@@ -118,6 +118,18 @@ pub async fn record_verification(catalog: &Catalog, verification: &Verification)
         Ok(()) | Err(CatalogError::NotFound { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// As many as a row of the catalogue holds, each cut to a readable length.
+fn problems_in_a_row(problems: &[String]) -> Vec<String> {
+    const MOST: usize = 500;
+    const CHARACTERS: usize = 2000;
+    let mut told: Vec<String> =
+        problems.iter().take(MOST).map(|problem| problem.chars().take(CHARACTERS).collect()).collect();
+    if problems.len() > MOST {
+        told.push(format!("and {} more", problems.len() - MOST));
+    }
+    told
 }
 
 /// As many as a row of the catalogue holds; those that are not well come first.
@@ -206,4 +218,18 @@ async fn look(
         return content::look(repository, manifest, level, &progress, found).await;
     }
     database::look(repository, &manifest, level, progress, found).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_room_for_the_problems_of_a_hundred_thousand_collections() {
+        let problems: Vec<String> = (0..100_000).map(|number| format!("{number}{}", "x".repeat(5000))).collect();
+        let told = problems_in_a_row(&problems);
+        assert!(told.iter().map(String::len).sum::<usize>() < 2_000_000);
+        assert_eq!(told.last().unwrap(), "and 99500 more");
+        assert_eq!(problems_in_a_row(&["one".to_owned()]), ["one"]);
+    }
 }

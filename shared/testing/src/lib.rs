@@ -3,6 +3,7 @@
 
 mod clock;
 pub mod conformance;
+mod exposed;
 mod faults;
 mod golden;
 mod ipfs_node;
@@ -16,6 +17,7 @@ mod second;
 mod store;
 mod wire;
 
+pub use exposed::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
 pub use faults::{Fault, FaultStore, Operation};
 pub use golden::{Expected, ExpectedCollection, definition, expected, golden, golden_stderr, no_archive};
 pub use ipfs_node::{

@@ -168,8 +168,7 @@ fn completed(job: &Job, settings: &Settings) -> String {
 }
 
 fn dumped(job: &Job) -> String {
-    let documents = job.namespaces.iter().flatten().map(|namespace| namespace.documents).sum();
-    let namespaces = job.namespaces.as_ref().map_or(0, Vec::len) as u64;
+    let (documents, namespaces) = (job.document_count.unwrap_or(0), job.namespace_count.unwrap_or(0));
     format!("{} in {}", text::count(documents, "document"), text::count(namespaces, "namespace"))
 }
 

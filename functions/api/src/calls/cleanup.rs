@@ -9,15 +9,16 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use holdfast_domain::Timestamp;
+use holdfast_domain::{RetentionVerdict, Timestamp};
 use holdfast_lambda::Function;
-use holdfast_operations::{OperationError, RetentionPlan, Trust, plan_retention};
+use holdfast_operations::{OperationError, PlannedBackup, RetentionPlan, Trust, TypePlan, plan_retention};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     access::Caller,
     answer::{Answer, Failure},
+    fit::Budget,
     request::{CleanupRequest, NoQuery},
     schema,
 };
@@ -31,6 +32,28 @@ pub(crate) struct Cleanup {
     /// What it would do now. Each deletion is decided once more right before it is made.
     #[schema(value_type = schema::retention::RetentionPlan)]
     plan: RetentionPlan,
+    /// Backups that the plan counts and does not list, because the answer would be too large: those that stay, the oldest
+    /// first, then the newest of those that go.
+    omitted: u64,
+}
+
+impl Cleanup {
+    fn new(dry_run: bool, mut plan: RetentionPlan) -> Self {
+        let mut budget = Budget::new();
+        let omitted = [&mut plan.database, &mut plan.content].map(|of_type| list_what_fits(of_type, &mut budget));
+        Self { dry_run, plan, omitted: omitted.iter().sum() }
+    }
+}
+
+/// Those that go are listed before those that stay. The order stays newest first.
+fn list_what_fits(plan: &mut TypePlan, budget: &mut Budget) -> u64 {
+    let goes = |backup: &PlannedBackup| backup.decision.verdict == RetentionVerdict::Delete;
+    let (mut going, mut staying): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.backups).into_iter().partition(goes);
+    going.reverse();
+    let omitted = budget.fit(&mut going) + budget.fit(&mut staying);
+    plan.backups = going.into_iter().chain(staying).collect();
+    plan.backups.sort_by(|a, b| b.decision.created_at.cmp(&a.decision.created_at));
+    omitted
 }
 
 /// Asks for a run of retention, or with `dryRun` only for its plan. No body is needed.
@@ -57,7 +80,7 @@ pub(crate) async fn clean_up(
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED").into());
     }
     let plan = plan_retention(holdfast, Trust::AsListed, Timestamp::now()).await?;
-    let answer = Answer::new(Cleanup { dry_run, plan });
+    let answer = Answer::new(Cleanup::new(dry_run, plan));
     if dry_run {
         return Ok(answer.into_response());
     }

@@ -9,6 +9,7 @@ use holdfast_operations::{OperationError, job_in_detail};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::page::Pagination;
 use crate::{
     answer::{Answer, Failure},
     request::{BackupPath, JobsQuery, NoQuery},
@@ -18,24 +19,11 @@ use crate::{
 /// One page of jobs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobsPage {
-    /// Newest first.
+    /// Newest first. Their `namespaces` are left out: `GET /jobs/{backupId}` and its `/namespaces` have them.
     #[schema(value_type = Vec<schema::Job>)]
     jobs: Vec<Job>,
     /// Which page it is.
     pagination: Pagination,
-}
-
-/// Which page of how many.
-#[derive(Debug, Serialize, ToSchema)]
-struct Pagination {
-    /// This page, counted from 1.
-    page: u32,
-    /// Jobs on a page.
-    limit: u32,
-    /// Jobs on all pages.
-    total: u64,
-    /// Pages.
-    pages: u64,
 }
 
 /// Jobs, newest first.
@@ -55,8 +43,7 @@ pub(crate) async fn list(State(function): State<Arc<Function>>, query: JobsQuery
     let JobsQuery { page, limit, filter } = query;
     let catalog = &function.holdfast().await?.catalog;
     let (jobs, total) = catalog.list(filter, page.into(), limit).await.map_err(OperationError::from)?;
-    let pagination = Pagination { page, limit, total, pages: total.div_ceil(limit.into()) };
-    Ok(Answer::new(JobsPage { jobs, pagination }))
+    Ok(Answer::new(JobsPage { jobs, pagination: Pagination::new(page, limit, total) }))
 }
 
 /// One job; of a content backup that runs, with the count of its items so far.

@@ -9,19 +9,22 @@ use holdfast_operations::StoredBackup;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::page::{Pagination, page_of};
 use crate::{
     answer::{Answer, Failure},
-    request::NoQuery,
+    request::PageQuery,
     schema,
 };
 
 /// What is in the store, newest first.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Listing {
     /// Database backups, an entry an artifact.
     database: Vec<Entry>,
     /// Content backups, an entry an artifact.
     content: Vec<Entry>,
+    /// Which page of the backups it is, database and content together.
+    pagination: Pagination,
 }
 
 /// One stored artifact, or a manifest that cannot be read.
@@ -100,16 +103,26 @@ struct Unreadable {
     get,
     path = "/api/backups/list",
     operation_id = "listStored",
+    params(
+        ("page" = Option<u32>, Query, minimum = 1, description = "Counted from 1, which is the default"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Backups on a page; 500 by default")
+    ),
     responses((status = 200, description = "What is in the store", body = Answer<Listing>))
 )]
-pub(crate) async fn list(State(function): State<Arc<Function>>, _: NoQuery) -> Result<Answer<Listing>, Failure> {
-    let mut listing = Listing::default();
-    for backup in function.repository().await?.list().await? {
-        match backup.backup_id.backup_type() {
-            BackupType::Database => listing.database.extend(entries(backup)),
-            BackupType::Content => listing.content.extend(entries(backup)),
-            // A parent stores nothing itself.
-            BackupType::Full => {}
+pub(crate) async fn list(
+    State(function): State<Arc<Function>>,
+    PageQuery { page, limit }: PageQuery<500, 1000>,
+) -> Result<Answer<Listing>, Failure> {
+    let repository = function.repository().await?;
+    let mut ids = repository.backup_ids().await?;
+    // A parent stores nothing itself.
+    ids.retain(|id| id.backup_type() != BackupType::Full);
+    let (ids, pagination) = page_of(ids, page, limit);
+    let mut listing = Listing { database: Vec::new(), content: Vec::new(), pagination };
+    for (kind, entries) in repository.read_each(ids, |backup| (backup.backup_id.backup_type(), entries(backup))).await {
+        match kind {
+            BackupType::Database => listing.database.extend(entries),
+            BackupType::Content | BackupType::Full => listing.content.extend(entries),
         }
     }
     Ok(Answer::new(listing))

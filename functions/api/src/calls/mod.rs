@@ -6,7 +6,9 @@ pub(crate) mod config;
 pub(crate) mod export;
 pub(crate) mod jobs;
 pub(crate) mod list;
+pub(crate) mod namespaces;
 pub(crate) mod openapi;
+pub(crate) mod page;
 pub(crate) mod status;
 pub(crate) mod triggers;
 pub(crate) mod verify;
@@ -44,6 +46,7 @@ pub(crate) fn router(function: Arc<Function>) -> Router {
         .route("/jobs", get(jobs::list))
         .route("/jobs/{backupId}", get(jobs::show))
         .route("/jobs/{backupId}/cancel", post(cancel::cancel))
+        .route("/jobs/{backupId}/namespaces", get(namespaces::list))
         .route("/jobs/{backupId}/verify", post(verify::verify))
         .route("/list", get(list::list))
         .route("/config", get(config::config))

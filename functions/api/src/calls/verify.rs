@@ -12,7 +12,8 @@ use axum::{
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
 use holdfast_lambda::Function;
 use holdfast_operations::{
-    OperationError, Verification, VerifyOutcome, expect_level, expect_verifiable, is_small, verify_while_waiting,
+    Holdfast, OperationError, Verification, VerifyOutcome, expect_level, expect_verifiable, is_small,
+    verify_while_waiting,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,12 +21,16 @@ use utoipa::ToSchema;
 use crate::{
     access::Caller,
     answer::{Answer, Failure},
+    fit::Budget,
     request::{BackupPath, NoQuery, VerifyRequest},
     schema,
 };
 
 /// How long a caller is kept waiting for a result. API Gateway gives up after 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a function that verifies lives.
+const FUNCTION_TIME: Duration = Duration::from_mins(15);
 
 /// A verification that was asked for.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,6 +44,27 @@ pub(crate) struct Asked {
     level: VerificationLevel,
 }
 
+/// The result of a verification.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Verified {
+    #[serde(flatten)]
+    #[schema(value_type = schema::verification::Verification)]
+    verification: Verification,
+    /// Problems, notes and namespaces that are left out, because the answer would be too large.
+    omitted: u64,
+}
+
+impl Verified {
+    fn new(mut verification: Verification) -> Self {
+        let mut budget = Budget::new();
+        let omitted = budget.fit(&mut verification.problems)
+            + budget.fit(&mut verification.notes)
+            + budget.fit(&mut verification.collections)
+            + budget.fit(&mut verification.namespaces);
+        Self { verification, omitted }
+    }
+}
+
 /// Verifies a backup. No body is needed.
 #[utoipa::path(
     post,
@@ -50,10 +76,10 @@ pub(crate) struct Asked {
     )),
     request_body(content = Option<VerifyRequest>, description = "Nothing, or how deep to look"),
     responses(
-        (status = 200, description = "The result: the backup is small", body = Answer<schema::verification::Verification>),
+        (status = 200, description = "The result: the backup is small", body = Answer<Verified>),
         (status = 202, description = "It is on its way", body = Answer<Asked>),
         (status = 404, description = "There is no such backup", body = schema::Failure),
-        (status = 409, description = "It is not completed, or is being verified", body = schema::Failure),
+        (status = 409, description = "It is not completed, or is being verified, or as many verifications run as are allowed", body = schema::Failure),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )
@@ -73,12 +99,27 @@ pub(crate) async fn verify(
     if is_small(&holdfast.repository, &backup_id, level).await
         && let Some(verification) = at_once(&function, &backup_id, level).await?
     {
-        return Ok(Answer::new(verification).into_response());
+        return Ok(Answer::new(Verified::new(verification)).into_response());
     }
+    admit(holdfast, &backup_id, Timestamp::now()).await?;
     let events = function.events().await?;
     let asked = events.request_verification(&backup_id, level, caller.subject.as_deref()).await;
     asked.map_err(|error| Failure::verification_not_handed_over(&error))?;
+    let noted = holdfast.catalog.request_verification(&backup_id, Timestamp::now()).await;
+    if let Err(error) = noted {
+        tracing::warn!(backupId = %backup_id, %error, "a requested verification was not counted");
+    }
     Ok((StatusCode::ACCEPTED, Answer::new(Asked { backup_id, level })).into_response())
+}
+
+/// Refuses more verifications at a time than backups may run: each takes a function of the account's concurrency, which
+/// backups need.
+async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), Failure> {
+    let busy = holdfast.catalog.busy_verifications(now - FUNCTION_TIME).await.map_err(OperationError::from)?;
+    if busy.len() < holdfast.settings.max_concurrent as usize || busy.contains(id) {
+        return Ok(());
+    }
+    Err(Failure::too_many_verifications(&busy))
 }
 
 /// None where it takes longer than a caller can wait.

@@ -38,6 +38,7 @@ fn documented(document: &Value, path: &str, method: &str, status: i64) -> Option
     let template = match path.strip_prefix("/api/backups/jobs/") {
         Some(rest) if rest.ends_with("/verify") => "/api/backups/jobs/{backupId}/verify",
         Some(rest) if rest.ends_with("/cancel") => "/api/backups/jobs/{backupId}/cancel",
+        Some(rest) if rest.ends_with("/namespaces") => "/api/backups/jobs/{backupId}/namespaces",
         Some(_) => "/api/backups/jobs/{backupId}",
         None => path,
     };
@@ -128,6 +129,8 @@ fn full_job() -> Job {
     job.checksum = Some(Sha256Digest::new([7; 32]));
     job.key = Some(ObjectKey::database_dump(&id, 1, true, true));
     job.namespaces = Some(vec![NamespaceCount { namespace: "a.b".to_owned(), documents: 1 }]);
+    (job.namespace_count, job.document_count) = (Some(1), Some(1));
+    (job.last_write_at, job.lag_seconds) = (Some(at), Some(0));
     job.items = Some(ItemCounts { expected: 4, done: 1, unchanged: 1, failed: 1, bytes: 2, per_minute: Some(60) });
     job.progress = Some(Progress { bytes_read: 1, bytes_expected: 2, bytes_stored: 1 });
     let (level, status) = (VerificationLevel::Checksum, VerificationStatus::Passed);

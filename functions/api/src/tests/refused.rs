@@ -1,5 +1,6 @@
 //! What is refused before anything is asked of MongoDB or the store, and what is answered when they are away.
 
+use holdfast_testing::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
 use serde_json::json;
 
 use super::{AWAY, alone, call, event, get, request, with_body, with_role};
@@ -24,6 +25,9 @@ async fn values_out_of_form_are_400_with_the_field() {
         ("jobs/db_1_a?x=1", "x"),
         ("status?verbose=1", "verbose"),
         ("list?x", "x"),
+        ("list?limit=1001", "limit"),
+        ("jobs/db_1_a/namespaces?limit=1001", "limit"),
+        ("jobs/nonsense/namespaces", "backupId"),
         ("config?x", "x"),
         ("openapi.json?x", "x"),
     ] {
@@ -206,6 +210,19 @@ async fn wrong_settings_are_shown_by_config_and_stop_every_other_call() {
         ["BACKUP_ENCRYPTION_KEY", "BACKUP_MAX_CONCURRENT", "BACKUP_CLOUD_BUCKET", "BACKUP_FROBNICATE", "BACKUP_STORE"]
     {
         assert!(named.contains(&&json!(name)), "{name} is not in {named:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_in_a_setting_that_is_shown_is_refused_and_not_shown() {
+    for (name, value) in EXPOSING_SETTINGS {
+        let function = alone(&[AWAY[0], ("BACKUP_STORE", "s3://backups"), (name, value)]);
+        assert_eq!(call(&function, &event("api-get-status")).await.code(), "CONFIG_INVALID", "{name}");
+        let answered = call(&function, &event("api-get-config")).await;
+        let text = answered.body.to_string();
+        assert!(EXPOSED_SECRETS.iter().all(|secret| !text.contains(secret)), "{name}: {text}");
+        assert_eq!(answered.body["data"]["config"][name], "***", "{name}");
+        assert_eq!(answered.body["data"]["validation"]["errors"][0]["name"], name);
     }
 }
 

@@ -39,6 +39,22 @@ async fn a_job_begins_as_pending() {
 }
 
 #[tokio::test]
+async fn a_list_of_jobs_leaves_namespaces_out() {
+    on_catalog(async |fixture| {
+        let mut job = job(BackupType::Database, 1);
+        let namespace = "platform.users".to_owned();
+        job.namespaces = Some(vec![NamespaceCount { namespace, documents: 3 }]);
+        (job.namespace_count, job.document_count) = (Some(1), Some(3));
+        fixture.catalog.insert_pending(&job).await.unwrap();
+        assert_eq!(fixture.catalog.get(&job.backup_id).await.unwrap(), job);
+        let listed = holdfast_domain::Job { namespaces: None, ..job };
+        let (jobs, _) = fixture.catalog.list(JobFilter::default(), 1, 3).await.unwrap();
+        assert_eq!((jobs, fixture.catalog.active(None).await.unwrap()), (vec![listed.clone()], vec![listed]));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn pages_go_from_the_newest_to_the_oldest_and_hold_each_job_once() {
     on_catalog(async |fixture| {
         for number in 0..7 {

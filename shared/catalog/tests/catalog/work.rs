@@ -13,6 +13,7 @@ fn everything(backup: &BackupId) -> ContentWork {
         rounds: 3,
         checked: true,
         item_list: Some(StoredList {
+            unencrypted: 1,
             artifact: artifact(ObjectKey::content_items(backup, 2, true, true)),
             items: ItemCounts { expected: 4, done: 1, unchanged: 2, failed: 1, bytes: 5_000_000_000, per_minute: None },
             json_bytes: 7_000_000_000,

@@ -65,6 +65,12 @@ impl DumpPlan {
         &self.prelude
     }
 
+    /// Database, collection and names of the indexes of each namespace.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&str, &str, &[String])> {
+        let named = self.sources.iter().zip(&self.indexes);
+        named.map(|(source, indexes)| (source.lister.database.name(), source.listed.name.as_str(), indexes.as_slice()))
+    }
+
     /// The server's own size of what will be dumped, uncompressed: an estimate.
     #[must_use]
     pub fn estimated_bytes(&self) -> u64 {

@@ -279,7 +279,7 @@ impl Reader {
                 outcome => return outcome,
             }
         }
-        self.confirm_unchanged().await
+        in_time(self.confirm_unchanged()).await
     }
 
     async fn confirm_unchanged(&self) -> Result<(), DatabaseError> {

@@ -1,6 +1,8 @@
 //! What a foreign engine has to find: looked up before it runs, and held against what it wrote. A tool may pass a
 //! collection over without a word (mongodump does those with `$` in their names), or take one that it should not.
 
+use std::collections::HashSet;
+
 use futures_util::{StreamExt, stream};
 use holdfast_archive::Summary;
 use holdfast_domain::settings::CollectionFilter;
@@ -57,6 +59,11 @@ impl Survey {
         self.estimated_bytes
     }
 
+    /// Database and collection of each namespace.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.found.iter().map(|found| (found.lister.database.name(), found.collection.as_str()))
+    }
+
     /// The first collection that mongodump would pass over without a word, unless it is asked for by name: it takes a
     /// `$` in a name for what old servers called their indexes by.
     #[must_use]
@@ -79,7 +86,10 @@ impl Survey {
             return Err(DatabaseError::Refused(format!("the dump holds what it was not to hold: {names}")));
         }
         let mut missing = Vec::new();
-        for found in self.found.iter().filter(|found| !found.is_in(dumped)) {
+        let held: HashSet<(&str, &str)> =
+            dumped.namespaces.iter().map(|held| (held.db.as_str(), held.collection.as_str())).collect();
+        let is_held = |found: &&Found| held.contains(&(found.lister.database.name(), found.collection.as_str()));
+        for found in self.found.iter().filter(|found| !is_held(found)) {
             // What was dropped since is rightly not there.
             if found.lister.collection(&found.collection).await?.is_some() {
                 missing.push(found.name());
@@ -97,11 +107,6 @@ fn passes_over(collection: &str) -> bool {
 }
 
 impl Found {
-    fn is_in(&self, dumped: &Summary) -> bool {
-        let database = self.lister.database.name();
-        dumped.namespaces.iter().any(|namespace| namespace.db == database && namespace.collection == self.collection)
-    }
-
     fn name(&self) -> String {
         format!("{}.{}", self.lister.database.name(), self.collection)
     }

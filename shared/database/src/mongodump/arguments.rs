@@ -3,10 +3,7 @@
 
 use std::ffi::OsString;
 
-use holdfast_domain::{
-    Secret,
-    settings::{CollectionFilter, ReadPreference},
-};
+use holdfast_domain::{Secret, settings::CollectionFilter};
 
 use super::options;
 use crate::{DumpSelection, restore::SCRATCH_PREFIX};
@@ -41,7 +38,7 @@ pub enum Unfit {
 
 impl Invocation {
     /// The run that dumps this selection of the database that the connection string names, `parallel` collections at a
-    /// time.
+    /// time. `read_preference` is a mode, or a document with its options, as `--readPreference` takes it.
     ///
     /// # Errors
     /// [`Unfit`]: why one run cannot.
@@ -50,7 +47,7 @@ impl Invocation {
         database: Option<&str>,
         selection: &DumpSelection,
         parallel: u32,
-        read_preference: ReadPreference,
+        read_preference: &str,
     ) -> Result<Self, Unfit> {
         let database = database.ok_or(Unfit::ManyDatabases)?;
         let mut arguments = vec![

@@ -14,10 +14,7 @@ use std::{
 
 use holdfast_archive::{Inspector, Summary};
 use holdfast_database::{DumpError, DumpSelection, Invocation, Tool, ToolReport, mongodump};
-use holdfast_domain::{
-    Secret,
-    settings::{CollectionFilter, ReadPreference},
-};
+use holdfast_domain::{Secret, settings::CollectionFilter};
 use holdfast_testing::StandIn;
 
 const URI: &str = "mongodb://ada:hunter2@localhost:27017/web3platform?authSource=admin";
@@ -25,7 +22,7 @@ const URI: &str = "mongodb://ada:hunter2@localhost:27017/web3platform?authSource
 fn invocation(uri: &str) -> Invocation {
     let selection = DumpSelection { collections: CollectionFilter::All, exclude: Vec::new() };
     let database = Some("web3platform");
-    Invocation::new(&Secret::new(uri), database, &selection, 4, ReadPreference::Secondary).unwrap()
+    Invocation::new(&Secret::new(uri), database, &selection, 4, "secondary").unwrap()
 }
 
 async fn found(stand_in: &StandIn) -> Tool {

@@ -6,6 +6,7 @@
 mod choice;
 mod cloud;
 mod content;
+mod exposure;
 mod location;
 mod reader;
 mod reading;
@@ -88,8 +89,8 @@ pub struct DatabaseSettings {
     pub collections: CollectionFilter,
     /// `BACKUP_DATABASE_PARALLEL_COLLECTIONS`, 1–32.
     pub parallel_collections: u32,
-    /// `BACKUP_DATABASE_READ_PREFERENCE`.
-    pub read_preference: ReadPreference,
+    /// `BACKUP_DATABASE_READ_PREFERENCE`: none leaves it to `MONGODB_URI`.
+    pub read_preference: Option<ReadPreference>,
 }
 
 /// Restore drills.
@@ -220,11 +221,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
             mongodump: mongodump(&mut reader),
             collections: collections(&mut reader),
             parallel_collections: reader.number("BACKUP_DATABASE_PARALLEL_COLLECTIONS", 4, 1..=32),
-            read_preference: reader.choice(
-                "BACKUP_DATABASE_READ_PREFERENCE",
-                ReadPreference::SecondaryPreferred,
-                ReadPreference::WORDS,
-            ),
+            read_preference: read_preference(&mut reader),
         },
         content: content::read(&mut reader),
         encryption_key: reader.secret("BACKUP_ENCRYPTION_KEY"),
@@ -277,6 +274,14 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
     reader.finish(settings)
 }
 
+/// Where it is not set, the connection string may say it, which is not shown.
+fn read_preference(reader: &mut Reader) -> Option<ReadPreference> {
+    const NAME: &str = "BACKUP_DATABASE_READ_PREFERENCE";
+    let given = reader.optional_choice(NAME, ReadPreference::WORDS);
+    reader.show_default(NAME, "that of MONGODB_URI, or secondaryPreferred");
+    given
+}
+
 const DEFAULT_MONGODB_URI: &str = "mongodb://localhost:27017/web3platform";
 
 /// Where a Lambda layer puts it.
@@ -294,7 +299,7 @@ fn recipient(reader: &mut Reader) -> Option<String> {
     const NAME: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
     if reader.peek(NAME)?.to_ascii_lowercase().contains("age-secret-key-") {
         reader.secret(NAME);
-        reader.reject(NAME, "what was given is an age identity, which is secret: it takes the recipient, age1…");
+        reader.reject(NAME, "invalid value: it is an age identity, which is secret: expected the recipient, age1…");
         return None;
     }
     reader.text(NAME)
@@ -321,9 +326,9 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
 }
 
 fn timezone(reader: &mut Reader) -> TimeZone {
-    let name = reader.text_or("BACKUP_TIMEZONE", "UTC");
-    TimeZone::get(&name).unwrap_or_else(|_| {
-        reader.reject("BACKUP_TIMEZONE", format!("{name:?} was given, it takes an IANA time zone, as Europe/Zurich"));
+    let parse = |name: &str| TimeZone::get(name).map_err(|_| "an IANA time zone, as Europe/Zurich".to_owned());
+    reader.optional("BACKUP_TIMEZONE", parse).unwrap_or_else(|| {
+        reader.show_default("BACKUP_TIMEZONE", "UTC");
         TimeZone::UTC
     })
 }

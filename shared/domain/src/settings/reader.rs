@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use super::{Reading, SettingError, Settings, SettingsError};
+use super::{Reading, SettingError, Settings, SettingsError, exposure::secret_in};
 use crate::{Secret, secret::MASK};
 
 pub(super) struct Reader {
@@ -63,18 +63,25 @@ impl Reader {
         self.text(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// A value that `parse` makes of the text; its error says what the variable takes.
+    /// A value that `parse` makes of the text; its error says what the variable takes. A value that appears to hold a
+    /// secret is refused and not shown, even if `parse` accepts it.
     pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         let given = self.variables.remove(name)?;
-        self.show(name, &given);
-        match parse(&given) {
+        let parsed = parse(&given);
+        if let Some(kind) = secret_in(&given) {
+            self.show(name, MASK);
+            self.reject(name, exposed(kind, parsed.err().as_deref()));
+            return None;
+        }
+        self.show(name, beginning(&given));
+        match parsed {
             Ok(value) => Some(value),
             Err(expected) => {
-                self.reject(name, format!("{given:?} was given, it takes {expected}"));
+                self.reject(name, format!("invalid value {:?}: expected {expected}", beginning(&given)));
                 None
             }
         }
@@ -111,12 +118,12 @@ impl Reader {
         default: T,
         words: &[(&str, T)],
     ) -> T {
-        self.or_default(name, default, |text| {
-            words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                format!("one of {}", words.join(", "))
-            })
-        })
+        self.or_default(name, default, |text| one_of(text, words))
+    }
+
+    /// The same without a default.
+    pub(super) fn optional_choice<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+        self.optional(name, |text| one_of(text, words))
     }
 
     fn or_default<T: Copy + std::fmt::Display>(
@@ -143,7 +150,7 @@ impl Reader {
         if uri.expose().starts_with("mongodb://") || uri.expose().starts_with("mongodb+srv://") {
             return Some(uri);
         }
-        self.reject(name, "what was given does not begin with mongodb:// or mongodb+srv://");
+        self.reject(name, "invalid value: expected mongodb://… or mongodb+srv://…");
         None
     }
 
@@ -161,9 +168,35 @@ impl Reader {
     /// What is left over is unknown.
     pub(super) fn finish(mut self, settings: Settings) -> Reading {
         for name in std::mem::take(&mut self.variables).into_keys() {
+            let name = if secret_in(&name).is_some() { MASK.to_owned() } else { beginning(&name) };
             self.reject(&name, "is not a setting of Holdfast: unset it, or correct its name");
         }
         let settings = if self.errors.is_empty() { Ok(settings) } else { Err(SettingsError(self.errors)) };
         Reading { settings, shown: self.shown }
+    }
+}
+
+fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("one of {}", words.join(", "))
+    })
+}
+
+/// The problem of a value that appears to hold a secret.
+fn exposed(kind: &str, expected: Option<&str>) -> String {
+    let expected = expected.map(|expected| format!(". Expected {expected}")).unwrap_or_default();
+    format!(
+        "the value appears to contain {kind}, and this setting is shown in logs and answers: remove it and replace the \
+         exposed credential{expected}"
+    )
+}
+
+/// The value, cut to what fits into a job row, an event and a log line.
+fn beginning(value: &str) -> String {
+    const MOST: usize = 300;
+    match value.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use holdfast_domain::{
     Artifact, Compression, Consistency, FORMAT_VERSION, Job, Manifest, NamespaceManifest, SEGMENT_BYTES, Timestamp,
 };
 
-use super::dump::StoredDump;
+use super::{dump::StoredDump, missing};
 use crate::{
     Holdfast,
     artifact::content_digest,
@@ -26,6 +26,8 @@ pub(super) async fn commit(
 ) -> Result<Job, RunFault> {
     let (own, note) = ([dump.key.clone()], note(&dump));
     let manifest = manifest(h, run, key, dump);
+    let notes: Vec<String> = note.into_iter().chain(missing::since_last_backup(h, &manifest).await).collect();
+    let note = (!notes.is_empty()).then(|| notes.join(". "));
     let guide = |manifest: &Manifest| {
         let of = |artifact| database_guide(manifest, artifact, &key.wrapped, h.repository.location());
         manifest.artifacts.iter().map(of).collect()

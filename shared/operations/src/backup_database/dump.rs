@@ -45,7 +45,9 @@ pub(super) async fn dump_to_store(
     let settings = &h.settings.database;
     let place = ObjectKey::database_dump(&run.job.backup_id, run.fence, settings.compression, settings.encryption);
     let connection = watch.guard(connect(h)).await?;
+    let freshness = watch.guard(async { Ok(connection.freshness().await?) }).await?;
     let (engine, note) = watch.guard(choose(h, &connection)).await?;
+    engine.confirm_fits()?;
     let info = engine.info();
     meters.expected.store(engine.estimated_bytes(), Ordering::Relaxed);
     let part_bytes = upload::part_bytes_for(engine.estimated_bytes());
@@ -58,8 +60,12 @@ pub(super) async fn dump_to_store(
     let dumped = engine.run(h, &connection, stages, watch).await;
     let (pending, Dumped { proof, indexes, rolled_over }) = uploading.join(dumped, watch).await?;
     complete(h, &place, pending, &proof.artifact, watch).await?;
-    let source =
-        Source { uri: connection.redacted_uri().to_owned(), server_version: connection.server_version().to_owned() };
+    let source = Source {
+        uri: connection.redacted_uri().to_owned(),
+        server_version: connection.server_version().to_owned(),
+        last_write_at: freshness.last_write_at,
+        lag_seconds: freshness.lag_seconds,
+    };
     Ok(StoredDump { key: place, proof, indexes, rolled_over, engine: info, note, source })
 }
 

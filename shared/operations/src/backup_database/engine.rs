@@ -6,7 +6,10 @@ use holdfast_database::{
 };
 use holdfast_domain::{EngineInfo, settings::DumpEngine};
 
-use super::pipeline::{Proof, Stages};
+use super::{
+    fit::confirm_fits,
+    pipeline::{Proof, Stages},
+};
 use crate::{Holdfast, OperationError, watch::Watch};
 
 const MIB: u64 = 1024 * 1024;
@@ -97,8 +100,8 @@ async fn official(h: &Holdfast, connection: &Connection, selection: &DumpSelecti
     let settings = &h.settings.database;
     let tool = h.preflight.tool(&settings.mongodump).await.map_err(Clone::clone)?.clone();
     let database = connection.default_database();
-    let (parallel, preference) = (settings.parallel_collections, settings.read_preference);
-    let invocation = Invocation::new(&h.settings.mongodb_uri, database, selection, parallel, preference)?;
+    let (parallel, preference) = (settings.parallel_collections, connection.read_preference_for_mongodump());
+    let invocation = Invocation::new(&h.settings.mongodb_uri, database, selection, parallel, &preference)?;
     let survey = holdfast_database::survey(connection, selection).await;
     let survey = survey.map_err(|error| Hindrance::Operation(error.into()))?;
     match survey.passed_over_by_mongodump() {
@@ -126,6 +129,16 @@ impl Engine {
         match self {
             Self::Native(plan) => plan.estimated_bytes(),
             Self::Mongodump(official) => official.survey.estimated_bytes(),
+        }
+    }
+
+    /// Refuses what no manifest has room for, as far as it is known before the dump.
+    pub(super) fn confirm_fits(&self) -> Result<(), OperationError> {
+        match self {
+            Self::Native(plan) => confirm_fits(plan.namespaces()),
+            Self::Mongodump(official) => {
+                confirm_fits(official.survey.namespaces().map(|(db, collection)| (db, collection, &[][..])))
+            }
         }
     }
 

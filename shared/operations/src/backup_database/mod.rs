@@ -6,6 +6,8 @@ mod again;
 mod commit;
 mod dump;
 pub(crate) mod engine;
+mod fit;
+mod missing;
 mod pipeline;
 
 use holdfast_domain::{BackupType, Job, JobStatus};

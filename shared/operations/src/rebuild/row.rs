@@ -35,6 +35,10 @@ pub(super) fn completed(job: Job, told: JobChange) -> Job {
         checksum: told.checksum,
         key: told.key,
         namespaces: told.namespaces,
+        namespace_count: told.namespace_count,
+        document_count: told.document_count,
+        last_write_at: told.last_write_at,
+        lag_seconds: told.lag_seconds,
         items: told.items,
         message: told.message,
         ..job

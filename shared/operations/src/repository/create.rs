@@ -1,8 +1,9 @@
 //! Making a repository, its first master key, and its copy. Whatever is there is kept; two at once make one.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use holdfast_codec::{MasterKey, random_bytes};
-use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, Timestamp, WrappedKey};
+use holdfast_domain::{BackupId, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, Timestamp, WrappedKey};
 use holdfast_storage::{PutMode, StoreError};
 use serde::Serialize;
 
@@ -149,16 +150,35 @@ impl Repository {
     }
 
     async fn refuse_key_beside_encrypted_backups(&self) -> Result<(), OperationError> {
-        let encrypted = |backup: &StoredBackup| match &backup.manifest {
-            Ok(manifest) => manifest.encryption.is_some(),
-            // Unsure.
-            Err(_) => true,
-        };
-        if self.list().await?.iter().any(encrypted) {
-            return Err(RepositoryError::KeyLost(self.location().clone()).into());
+        for backup in self.read_each(self.backup_ids().await?, is_encrypted).await {
+            let (id, is_encrypted) = backup;
+            let is_encrypted = match is_encrypted {
+                Some(known) => known,
+                // The manifest cannot be read: the names of the artifacts tell.
+                None => self.holds_encrypted_artifacts(&id).await?,
+            };
+            if is_encrypted {
+                return Err(RepositoryError::KeyLost(self.location().clone(), id).into());
+            }
         }
         Ok(())
     }
+
+    async fn holds_encrypted_artifacts(&self, id: &BackupId) -> Result<bool, OperationError> {
+        let mut objects = self.store().list(&ObjectKey::backup_prefix(id));
+        while let Some(object) = objects.try_next().await? {
+            // Volumes of an archive end in a number.
+            if object.key.file_name().split('.').any(|part| part == "enc") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether a backup is encrypted, as far as its manifest can be read.
+fn is_encrypted(backup: StoredBackup) -> (BackupId, Option<bool>) {
+    (backup.backup_id, backup.manifest.ok().map(|manifest| manifest.encryption.is_some()))
 }
 
 pub(super) fn encode(file: &RepositoryFile) -> Result<Bytes, OperationError> {

@@ -2,14 +2,12 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use holdfast_domain::{BackupId, BackupType, Manifest, ManifestFile, ObjectKey};
+use holdfast_domain::{BackupId, BackupType, MAX_MANIFEST_BYTES, Manifest, ManifestFile, NamespaceManifest, ObjectKey};
 use holdfast_storage::{StoreError, read_all};
 
 use super::Repository;
 use crate::OperationError;
 
-/// 1 GiB in 8 MiB segments is 128 digests of 67 bytes; this is room for 7 TiB and 10,000 namespaces.
-const MAX_MANIFEST_BYTES: usize = 64 * 1024 * 1024;
 /// Manifests read at a time when everything is listed.
 const LIST_CONCURRENCY: usize = 4;
 
@@ -58,6 +56,14 @@ impl Repository {
     /// # Errors
     /// Where the store cannot be listed. A manifest that cannot be read is listed as such.
     pub async fn list(&self) -> Result<Vec<StoredBackup>, OperationError> {
+        Ok(self.read_each(self.backup_ids().await?, |backup| backup).await)
+    }
+
+    /// The ids of all backups that have a manifest, newest first. No manifest is read.
+    ///
+    /// # Errors
+    /// Where the store cannot be listed.
+    pub async fn backup_ids(&self) -> Result<Vec<BackupId>, OperationError> {
         let mut ids = Vec::new();
         for kind in BackupType::ALL {
             let mut objects = self.store().list(&ObjectKey::backups_prefix(kind));
@@ -65,13 +71,27 @@ impl Repository {
                 ids.extend(object.key.manifest_of());
             }
         }
-        let read = |backup_id: BackupId| async move {
+        ids.sort_by_key(|id| std::cmp::Reverse(created_ms(id)));
+        Ok(ids)
+    }
+
+    /// What `summarize` makes of each of these backups. A manifest is dropped once it was summarized, so that memory
+    /// holds [`LIST_CONCURRENCY`] of them at most.
+    pub async fn read_each<T>(&self, ids: Vec<BackupId>, summarize: impl Fn(StoredBackup) -> T) -> Vec<T> {
+        let read = |backup_id: BackupId| async {
             let manifest = self.unauthenticated(&backup_id).await.map_err(|error| error.to_string());
-            StoredBackup { backup_id, manifest }
+            summarize(StoredBackup { backup_id, manifest })
         };
-        let mut backups: Vec<_> = futures_util::stream::iter(ids).map(read).buffered(LIST_CONCURRENCY).collect().await;
-        backups.sort_by_key(|backup| std::cmp::Reverse(created_ms(&backup.backup_id)));
-        Ok(backups)
+        futures_util::stream::iter(ids).map(read).buffered(LIST_CONCURRENCY).collect().await
+    }
+
+    /// The namespaces of a database backup, as its manifest lists them. They are not authenticated.
+    ///
+    /// # Errors
+    /// [`OperationError::NotFound`] where there is no such backup, [`OperationError::Corrupt`] where its manifest cannot
+    /// be read.
+    pub async fn namespaces(&self, id: &BackupId) -> Result<Vec<NamespaceManifest>, OperationError> {
+        Ok(self.unauthenticated(id).await?.namespaces)
     }
 
     /// The manifest of a backup as it stands there, but for the digests of its artifacts' segments. Nothing says yet that

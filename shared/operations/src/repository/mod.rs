@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use holdfast_codec::MasterKey;
 use holdfast_domain::{
-    BackupType, FORMAT_VERSION, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, settings::StoreLocation,
+    BackupId, BackupType, FORMAT_VERSION, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, settings::StoreLocation,
 };
 use holdfast_storage::{Store, StoreError, read_all};
 use tokio::sync::Mutex;
@@ -91,10 +91,10 @@ pub enum RepositoryError {
     CopyDiffers(StoreLocation),
     /// Backups are encrypted under a key that the repository does not list.
     #[error(
-        "{0} holds encrypted backups, and its repository.json lists no master key: it was replaced or rolled back. \
+        "{0} holds encrypted backups, as {1}, and its repository.json lists no master key: it was replaced or rolled back. \
          Nothing was written, and no new key is ever made beside old backups: bring the file back"
     )]
-    KeyLost(StoreLocation),
+    KeyLost(StoreLocation, BackupId),
     /// The epoch that an artifact names is not listed.
     #[error("repository.json in {location} does not list key epoch {epoch}")]
     UnknownEpoch {

@@ -3,6 +3,7 @@
 //! failed.
 
 mod backups;
+mod clock;
 mod collect;
 mod delete;
 mod expected;
@@ -101,11 +102,12 @@ pub async fn plan_collection(
 /// Deletes what the policies let go, then what nobody refers to any more.
 ///
 /// # Errors
-/// [`OperationError::Disabled`]. A step that fails is told in the report, and does not keep the others from being made.
+/// [`OperationError::Disabled`], and [`OperationError::Clock`] where this machine's clock is wrong. A step that fails is told in the report, and does not keep the others from being made.
 pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<RetentionReport, OperationError> {
     if !h.settings.enabled {
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
     }
+    clock::confirm(&h.catalog).await?;
     let mut report = RetentionReport::new(now);
     let is_suspended = retain_types(h, limits, now, &mut report).await;
     if !is_suspended {

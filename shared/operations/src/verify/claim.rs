@@ -15,6 +15,7 @@ pub(super) const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(16);
 pub(super) struct Claim {
     catalog: Catalog,
     backup_id: BackupId,
+    level: VerificationLevel,
     run: String,
     has_row: bool,
 }
@@ -33,7 +34,7 @@ impl Claim {
             VerificationClaim::NoJob => (false, VerifiedSoFar::default()),
             VerificationClaim::Elsewhere => return Ok(None),
         };
-        Ok(Some((Self { catalog: h.catalog.clone(), backup_id: id.clone(), run, has_row }, so_far)))
+        Ok(Some((Self { catalog: h.catalog.clone(), backup_id: id.clone(), level, run, has_row }, so_far)))
     }
 
     /// Writes how far it came; an error where another run has it by now.
@@ -47,7 +48,8 @@ impl Claim {
     }
 
     async fn write(&self, so_far: &VerifiedSoFar, touched_at: Timestamp) -> Result<(), OperationError> {
-        if self.has_row && !self.catalog.record_verified(&self.backup_id, &self.run, so_far, touched_at).await? {
+        let (id, level, run) = (&self.backup_id, self.level, &self.run);
+        if self.has_row && !self.catalog.record_verified(id, level, run, so_far, touched_at).await? {
             return Err(OperationError::AlreadyVerifying(self.backup_id.clone()));
         }
         Ok(())

@@ -11,6 +11,7 @@ mod keys;
 mod keys_offline;
 mod killed;
 mod leases;
+mod limits;
 mod no_archives;
 mod read;
 mod repository;

@@ -88,6 +88,23 @@ async fn encryption_may_be_turned_on_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_cannot_be_read_blocks_encryption_only_beside_encrypted_artifacts() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let id = f.back_up().await.backup_id;
+    let key = ObjectKey::manifest(&id);
+    f.store.store.put(&key, Bytes::from_static(b"{"), PutMode::Replace).await.unwrap();
+    let h = f.with(|settings| settings.encryption_key = Some(Secret::new(KEY)));
+    let artifact = ObjectKey::database_dump(&id, 9, true, true);
+    f.store.store.put(&artifact, Bytes::from_static(b"x"), PutMode::Replace).await.unwrap();
+    let error = h.repository.init(true, Timestamp::now()).await.unwrap_err();
+    assert!(error.to_string().contains(id.as_str()), "{error}");
+    f.store.store.delete(&artifact).await.unwrap();
+    assert!(h.repository.init(true, Timestamp::now()).await.unwrap().key_created);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repository_file_that_is_not_one_is_said() {
     let f = Fixture::new(&[]).await;
     f.holdfast.repository.init(false, Timestamp::now()).await.unwrap();
@@ -114,7 +131,7 @@ async fn a_rolled_back_repository_file_gets_no_new_key_and_keeps_its_copy() {
     assert_eq!(copy, file, "the last wrapped key is still there");
     f.store.store.delete(&ObjectKey::repository_copy()).await.unwrap();
     let error = fresh.repository.init(true, Timestamp::now()).await.unwrap_err();
-    assert!(matches!(error, OperationError::Repository(RepositoryError::KeyLost(_))), "{error}");
+    assert!(matches!(error, OperationError::Repository(RepositoryError::KeyLost(..))), "{error}");
     f.store.store.put(&ObjectKey::repository(), copy, PutMode::Replace).await.unwrap();
     f.restored(&id).await;
     f.remove().await;

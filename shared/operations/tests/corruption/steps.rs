@@ -68,18 +68,37 @@ async fn a_run_that_was_killed_is_gone_on_with_and_a_living_one_is_left_alone() 
     };
     assert_eq!(begin("a", now).await, VerificationClaim::Taken(VerifiedSoFar::default()));
     let so_far = VerifiedSoFar { artifacts: 1, problems: vec!["x".to_owned()], ..VerifiedSoFar::default() };
-    assert!(catalog.record_verified(&id, "a", &so_far, now).await.unwrap());
+    assert!(catalog.record_verified(&id, LEVEL, "a", &so_far, now).await.unwrap());
     assert_eq!(begin("b", now).await, VerificationClaim::Elsewhere);
     let outcome = verify_on_request(&f.holdfast, &id, LEVEL, RunLimits::none(), now).await.unwrap();
     assert!(matches!(outcome, VerifyOutcome::Elsewhere), "{outcome:?}");
 
     let later = now + SignedDuration::from_mins(17);
     assert_eq!(begin("b", later).await, VerificationClaim::Taken(so_far.clone()));
-    assert!(!catalog.record_verified(&id, "a", &so_far, later).await.unwrap(), "the first run is thought dead");
+    assert!(!catalog.record_verified(&id, LEVEL, "a", &so_far, later).await.unwrap(), "the first run is thought dead");
     catalog.end_verification(&id, "a").await.unwrap();
     assert_eq!(catalog.verifying().await.unwrap().len(), 1);
     catalog.end_verification(&id, "b").await.unwrap();
     assert_eq!(catalog.verifying().await.unwrap(), []);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_at_another_level_that_does_not_end_leaves_the_work_of_the_first_alone() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let (id, catalog) = (f.back_up().await.backup_id, &f.holdfast.catalog);
+    let begin = async |level: VerificationLevel, run: &str, at: Timestamp| {
+        catalog.begin_verification(&id, level, run, at - SignedDuration::from_mins(16), at).await.unwrap()
+    };
+    let (now, minutes) = (Timestamp::now(), SignedDuration::from_mins(17));
+    begin(VerificationLevel::Checksum, "a", now).await;
+    let so_far = VerifiedSoFar { segments: 5, ..VerifiedSoFar::default() };
+    assert!(catalog.record_verified(&id, VerificationLevel::Checksum, "a", &so_far, now).await.unwrap());
+    let structure = begin(VerificationLevel::Structure, "b", now + minutes).await;
+    assert_eq!(structure, VerificationClaim::Taken(VerifiedSoFar::default()));
+    let again = begin(VerificationLevel::Checksum, "c", now + minutes * 2).await;
+    assert_eq!(again, VerificationClaim::Taken(so_far));
     f.remove().await;
 }
 

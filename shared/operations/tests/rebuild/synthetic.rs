@@ -95,7 +95,7 @@ pub(crate) async fn commit(h: &Holdfast, list: &List, items: u64) -> BackupId {
         holdfast_version: "0".to_owned(),
         engine: None,
         consistency: None,
-        source: Source { uri: String::new(), server_version: String::new() },
+        source: Source::default(),
         namespaces: Vec::new(),
         content: Some(ContentManifest { items: counts, item_list: key.clone(), archive: Vec::new() }),
         original_size: items * 10,

@@ -349,7 +349,7 @@ impl World {
             holdfast_version: "0".to_owned(),
             engine: None,
             consistency: None,
-            source: holdfast_domain::Source { uri: String::new(), server_version: String::new() },
+            source: holdfast_domain::Source::default(),
             namespaces: Vec::new(),
             content,
             original_size: 1,

@@ -6,10 +6,11 @@ use holdfast_domain::{
     ObjectKey, RetentionPolicy,
     VerificationLevel::Checksum,
     VerificationStatus::Passed,
+    settings,
 };
-use holdfast_operations::{Export, Holdfast, export_metadata};
+use holdfast_operations::{BackupRequest, Export, Holdfast, export_metadata, record_misconfigured};
 use holdfast_storage::{Store, read_all};
-use holdfast_testing::{Fault, FaultStore, Operation, TestStore};
+use holdfast_testing::{EXPOSED_SECRETS, EXPOSING_SETTINGS, Fault, FaultStore, Operation, TestStore};
 use mongodb::bson::doc;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -93,6 +94,25 @@ async fn no_secret_and_nothing_of_the_contents_is_in_an_export() {
         let text = document.to_string();
         for secret in [key, &wrapped, "hunter2", "A private title", "hub.example", "0xCreator"] {
             assert!(!text.contains(secret), "{secret}: {text}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_in_a_rejected_setting_is_in_no_job_row_and_in_no_export() {
+    on_catalog(&[], async |fixture| {
+        let wrong = EXPOSING_SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let faults = settings::read(wrong).settings.unwrap_err();
+        assert!(faults.0.len() >= EXPOSING_SETTINGS.len(), "{faults}");
+        let request = BackupRequest::Scheduled { kind: Database, tick: fixture.now, by: None };
+        let job = record_misconfigured(&fixture.h.catalog, &request, &faults, fixture.now).await.unwrap();
+        let failure = job.error.clone().unwrap();
+        assert!(failure.message.contains("BACKUP_IPFS_GATEWAYS"), "{failure:?}");
+        let (_, document) = exported(&fixture.h, fixture).await;
+        let row = fixture.rows("backup_jobs").find_one(doc! {}).await.unwrap().unwrap();
+        for text in [document.to_string(), row.to_string(), format!("{job:?}")] {
+            assert!(EXPOSED_SECRETS.iter().all(|secret| !text.contains(secret)), "{text}");
         }
     })
     .await;

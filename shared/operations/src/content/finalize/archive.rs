@@ -51,6 +51,8 @@ pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, Ope
     loop {
         match try_volume(f, prove_first).await {
             Ok(volume) => {
+                let stored = f.work.volumes.iter().chain([&volume.artifact]);
+                refuse_too_many_segments(stored.map(|artifact| artifact.segments.len()).sum())?;
                 f.refuse_too_many_failures().await?;
                 return Ok(volume);
             }
@@ -63,6 +65,17 @@ pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, Ope
             }
         }
     }
+}
+
+/// Until the backup is committed, the digests of its volumes are in the job's row, which MongoDB limits to 16 MB. A digest
+/// takes 77 bytes there.
+const MAX_SEGMENTS: usize = 150_000;
+
+fn refuse_too_many_segments(segments: usize) -> Result<(), OperationError> {
+    if segments <= MAX_SEGMENTS {
+        return Ok(());
+    }
+    Err(OperationError::ArchiveTooLarge { segments, limit: MAX_SEGMENTS })
 }
 
 async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolume, VolumeFault> {
@@ -91,4 +104,17 @@ async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolum
     });
     let (artifact, (after, is_last)) = writing.await?;
     Ok(StoredVolume { artifact, after, is_last })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_whose_digests_do_not_fit_into_a_row_is_refused_with_what_to_do() {
+        assert!(refuse_too_many_segments(MAX_SEGMENTS).is_ok());
+        let failure = refuse_too_many_segments(MAX_SEGMENTS + 1).unwrap_err().failure();
+        assert!(failure.message.contains("150001 segments"), "{failure:?}");
+        assert_eq!(failure.hint.as_deref(), Some("set BACKUP_CONTENT_ARCHIVE=false"));
+    }
 }

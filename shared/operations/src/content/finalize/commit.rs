@@ -20,9 +20,19 @@ impl Finalizing<'_> {
             manifest.content.as_ref().map(of).unwrap_or_default()
         };
         let commit = Commit { h: self.h, run: self.run, key: &self.key, watch: self.watch, guide: &guide, own: &[] };
-        let job = commit.make(&manifest, None).await?;
+        let job = commit.make(&manifest, self.unencrypted()).await?;
         leftovers::remove_unnamed(self.h, &manifest).await;
         Ok(job)
+    }
+
+    /// Says how many files the switch to encryption came too late for.
+    fn unencrypted(&self) -> Option<String> {
+        let list = self.work.item_list.as_ref().filter(|list| list.unencrypted > 0)?;
+        Some(format!(
+            "{} of {} files are not encrypted: they were stored before BACKUP_CONTENT_ENCRYPTION was true",
+            list.unencrypted,
+            list.items.expected - list.items.failed
+        ))
     }
 
     fn manifest(&self) -> Result<Manifest, OperationError> {
@@ -49,6 +59,7 @@ impl Finalizing<'_> {
             source: Source {
                 uri: holdfast_database::redacted_uri(&self.h.settings.mongodb_uri).unwrap_or_default(),
                 server_version: work.server_version.clone(),
+                ..Source::default()
             },
             namespaces: Vec::new(),
             content: Some(ContentManifest { items: list.items, item_list: list.artifact.key.clone(), archive }),

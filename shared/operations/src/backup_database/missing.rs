@@ -1,0 +1,77 @@
+//! Databases and collections that the last backup had and this one lacks. A right that was revoked looks like a collection
+//! that was dropped: the server lists what the user may see. Neither fails a backup, and both are named.
+
+use std::collections::BTreeSet;
+
+use holdfast_domain::{BackupId, BackupType, Manifest, NamespaceCount};
+
+use crate::{Holdfast, OperationError};
+
+/// Names that a message has room for.
+const MOST_NAMED: usize = 10;
+
+/// A message that names what is missing. A catalogue that cannot be asked fails no backup.
+pub(super) async fn since_last_backup(h: &Holdfast, manifest: &Manifest) -> Option<String> {
+    let (last, namespaces) = match last_backup(h).await {
+        Ok(last) => last?,
+        Err(error) => {
+            tracing::warn!(%error, "the namespaces of the last backup could not be read");
+            return None;
+        }
+    };
+    let now: BTreeSet<(&str, &str)> =
+        manifest.namespaces.iter().map(|held| (held.db.as_str(), held.collection.as_str())).collect();
+    let message = message(&last, &namespaces, &now)?;
+    tracing::warn!(backupId = %manifest.backup_id, message, "the backup lacks what the last one had");
+    Some(message)
+}
+
+/// A row lists the fullest namespaces alone, which are the ones that matter here.
+async fn last_backup(h: &Holdfast) -> Result<Option<(BackupId, Vec<NamespaceCount>)>, OperationError> {
+    let Some(newest) = h.catalog.newest_completed(BackupType::Database).await? else { return Ok(None) };
+    let job = h.catalog.get(&newest.backup_id).await?;
+    Ok(job.namespaces.map(|namespaces| (job.backup_id, namespaces)))
+}
+
+fn message(last: &BackupId, before: &[NamespaceCount], now: &BTreeSet<(&str, &str)>) -> Option<String> {
+    let databases: BTreeSet<&str> = now.iter().map(|(database, _)| *database).collect();
+    let before = before.iter().filter_map(|one| one.namespace.split_once('.'));
+    let missing: Vec<(&str, &str)> = before.filter(|one| !now.contains(one)).collect();
+    let (collections, gone): (Vec<_>, Vec<_>) = missing.iter().partition(|(database, _)| databases.contains(database));
+    let gone: BTreeSet<String> = gone.into_iter().map(|(database, _)| format!("database {database}")).collect();
+    let collections = collections.into_iter().map(|(database, collection)| format!("{database}.{collection}"));
+    let names: Vec<String> = gone.into_iter().chain(collections).collect();
+    let more = names.len().saturating_sub(MOST_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| {
+        format!("missing since the last backup ({last}): {named}{more}; check the user's rights if nobody dropped them")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(before: &[&str], now: &[(&str, &str)]) -> Option<String> {
+        let count = |name: &&str| NamespaceCount { namespace: (*name).to_owned(), documents: 1 };
+        let before: Vec<_> = before.iter().map(count).collect();
+        message(&"db_1_a".parse().unwrap(), &before, &now.iter().copied().collect())
+    }
+
+    #[test]
+    fn a_database_or_collection_that_the_last_backup_had_is_named() {
+        let before = ["a.x", "a.y.z", "b.x", "b.y"];
+        assert_eq!(told(&before, &[("a", "x"), ("a", "y.z"), ("b", "x"), ("b", "y"), ("c", "new")]), None);
+        let missing = told(&before, &[("a", "x")]).unwrap();
+        assert!(missing.contains("(db_1_a): database b, a.y.z; "), "{missing}");
+    }
+
+    #[test]
+    fn many_are_named_as_far_as_a_message_has_room() {
+        let before: Vec<String> = (0..500).map(|number| format!("a.c{number}")).collect();
+        let before: Vec<&str> = before.iter().map(String::as_str).collect();
+        let missing = told(&before, &[("a", "x")]).unwrap();
+        assert!(missing.contains(" and 490 more") && missing.len() < 300, "{missing}");
+    }
+}
