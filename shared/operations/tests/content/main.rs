@@ -4,6 +4,7 @@
 
 mod discovery;
 mod downloads;
+mod fairness;
 mod finalize;
 mod finalize_killed;
 mod finished;
@@ -14,6 +15,7 @@ mod guide;
 mod here;
 mod killed;
 mod misbehaving;
+mod odd_items;
 mod restored;
 mod sweeping;
 mod verified;
