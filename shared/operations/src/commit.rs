@@ -191,6 +191,7 @@ mod tests {
             bytes: 0,
             content_hash: Sha256Digest::new([7; 32]),
             indexes: vec!["_id_".to_owned()],
+            rolled_over: false,
         };
         Manifest {
             format_version: FORMAT_VERSION,

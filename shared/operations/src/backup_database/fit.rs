@@ -37,6 +37,7 @@ fn least_bytes(db: &str, collection: &str, indexes: &[String]) -> Result<u64, Op
         bytes: 0,
         content_hash: Sha256Digest::new([0; 32]),
         indexes: indexes.to_vec(),
+        rolled_over: false,
     };
     let json = serde_json::to_string(&least).map_err(|error| OperationError::internal("measure a manifest", &error))?;
     Ok(json.len() as u64)

@@ -162,6 +162,7 @@ mod tests {
             bytes: 0,
             content_hash: Sha256Digest::new([0; 32]),
             indexes: Vec::new(),
+            rolled_over: false,
         };
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
@@ -177,7 +178,12 @@ mod tests {
             holdfast_version: String::new(),
             engine: None,
             consistency: None,
-            source: Source { uri: uri.to_owned(), server_version: String::new() },
+            source: Source {
+                uri: uri.to_owned(),
+                server_version: String::new(),
+                last_write_at: None,
+                lag_seconds: None,
+            },
             namespaces: vec![namespace],
             content: None,
             original_size: 0,

@@ -24,6 +24,7 @@ fn many() -> Vec<NamespaceManifest> {
         bytes: 0,
         content_hash: Sha256Digest::new([7; 32]),
         indexes: vec!["_id_".to_owned()],
+        rolled_over: false,
     };
     (0..NAMESPACES).map(namespace).collect()
 }
