@@ -97,8 +97,8 @@ fn row(namespace: &RestoredNamespace, report: &RestoreReport) -> Vec<String> {
 }
 
 fn there_before(namespace: &RestoredNamespace, dry_run: bool) -> String {
-    let documents = |number: &u64| match namespace.replaces.map(|kind| kind.as_str()) {
-        Some("view") => "a view".to_owned(),
+    let documents = |number: &u64| match namespace.replaces {
+        Some(kind) if kind.as_str() == "view" => "a view".to_owned(),
         Some(kind) => format!("a {kind} of {}", text::count(*number, "document")),
         None => text::count(*number, "document"),
     };

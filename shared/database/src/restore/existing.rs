@@ -14,26 +14,53 @@ use crate::{
 
 /// Finds out what stands where each target goes, and refuses what must not be overwritten.
 pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) -> Result<(), RestoreFault> {
-    let mut listings: HashMap<String, Vec<Listed>> = HashMap::new();
+    let mut listings: HashMap<String, Result<Vec<Listed>, DatabaseError>> = HashMap::new();
     let mut conflicts = Vec::new();
     for target in targets {
         let database = target.database.name();
         if !listings.contains_key(database) {
-            listings.insert(database.to_owned(), target.lister().collections().await?);
+            listings.insert(database.to_owned(), target.lister().collections().await);
         }
-        let existing = listings[database].iter().find(|listed| listed.name == target.collection);
-        let Some(existing) = existing else { continue };
-        // A refused target stays as it is.
-        let policy = if target.refusal.is_some() { Existing::Merge } else { options.existing };
-        match look_at(target, existing, policy).await {
-            Ok(Ok(state)) => take_note(target, existing, state),
-            Ok(Err(_)) if target.refusal.is_some() => {}
-            Ok(Err(conflict)) => conflicts.push(format!("{} ({conflict})", target.name())),
+        match place_of(target, &listings[database], options.existing).await {
+            Ok(Place::Free) => {}
+            Ok(Place::Taken(existing, state)) => take_note(target, existing, state),
+            Ok(Place::InTheWay(conflict)) => conflicts.push(format!("{} ({conflict})", target.name())),
             Err(error) if error.is_transient() => return Err(error.into()),
-            Err(error) => target.refusal = Some(error.to_string()),
+            Err(error) => refuse(target, error.to_string()),
         }
     }
     if conflicts.is_empty() { Ok(()) } else { Err(RestoreFault::NotEmpty(conflicts)) }
+}
+
+/// What is found where a target goes.
+enum Place<'l> {
+    Free,
+    Taken(&'l Listed, TargetState),
+    /// It must stay as it is.
+    InTheWay(String),
+}
+
+async fn place_of<'l>(
+    target: &Target,
+    listing: &'l Result<Vec<Listed>, DatabaseError>,
+    policy: Existing,
+) -> Result<Place<'l>, DatabaseError> {
+    let listing = listing.as_ref().map_err(Clone::clone)?;
+    let Some(existing) = listing.iter().find(|listed| listed.name == target.collection) else {
+        return Ok(Place::Free);
+    };
+    // A refused target stays as it is.
+    let policy = if target.refusal.is_some() { Existing::Merge } else { policy };
+    Ok(match look_at(target, existing, policy).await? {
+        Ok(state) => Place::Taken(existing, state),
+        Err(_) if target.refusal.is_some() => Place::Free,
+        Err(conflict) => Place::InTheWay(conflict),
+    })
+}
+
+/// The first reason is kept.
+fn refuse(target: &mut Target, reason: String) {
+    target.refusal.get_or_insert(reason);
 }
 
 fn take_note(target: &mut Target, existing: &Listed, state: TargetState) {

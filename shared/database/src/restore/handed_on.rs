@@ -80,7 +80,9 @@ mod tests {
     fn the_hash_of_an_order_depends_on_the_order() {
         let digest = |documents: &[&[u8]]| {
             let mut order = Order::default();
-            documents.iter().for_each(|document| order.add_document(document));
+            for document in documents {
+                order.add_document(document);
+            }
             order.digest()
         };
         assert_eq!(digest(&[b"a", b"b"]), digest(&[b"a", b"b"]));

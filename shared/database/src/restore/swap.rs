@@ -64,6 +64,7 @@ impl SwapFault {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn kept(error: DatabaseError) -> SwapFault {
     SwapFault::Kept(error.to_string())
 }

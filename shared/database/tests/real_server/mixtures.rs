@@ -113,7 +113,6 @@ fn pairs(archived: Vec<Archived>, before: Vec<Before>) -> impl Strategy<Value = 
 
 /// A few cases in the suite, many where they are asked for.
 fn runner(cases: u32) -> TestRunner {
-    #[expect(clippy::disallowed_methods, reason = "how long this test runs, no setting of the product")]
     let is_long = std::env::var_os("HOLDFAST_TEST_LONG").is_some();
     let cases = if is_long { cases * 25 } else { cases };
     TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 20, ..Config::default() })

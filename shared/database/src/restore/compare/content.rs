@@ -97,8 +97,12 @@ pub(in crate::restore) fn content_difference(target: &Target, wanted: &Wanted<'_
     if wanted_hash != found_hash {
         return Some(other_documents(documents, wanted, found));
     }
-    let is_ordered = found.order.is_none_or(|order| order == wanted.handed_on.order.clone().digest());
-    (!is_ordered).then(|| "the target holds the documents of the archive in another order".to_owned())
+    order_difference(wanted.handed_on, found.order)
+}
+
+fn order_difference(wanted: &HandedOn, found: Option<[u8; 32]>) -> Option<String> {
+    let is_same = found.is_none_or(|order| order == wanted.order.clone().digest());
+    (!is_same).then(|| "the target holds the documents of the archive in another order".to_owned())
 }
 
 fn reason_of_count(target: &Target, wanted: u64, found: u64) -> &'static str {
@@ -139,4 +143,25 @@ pub(in crate::restore) fn manifest_difference(held: &NamespaceSummary, expected:
     let is_same = (expected.digest)(held.content_hash) == expected_of.content_hash;
     let has_documents = held.kind != NamespaceKind::View;
     (has_documents && !is_same).then(|| "the archive holds other documents than the manifest says".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_order_of_a_capped_collection_is_a_difference() {
+        let order = |documents: [&[u8]; 2]| {
+            let mut order = Order::default();
+            for document in documents {
+                order.add_document(document);
+            }
+            order
+        };
+        let wanted = HandedOn { order: order([b"first", b"second"]), ..HandedOn::default() };
+        assert_eq!(order_difference(&wanted, Some(order([b"first", b"second"]).digest())), None);
+        let difference = order_difference(&wanted, Some(order([b"second", b"first"]).digest())).unwrap();
+        assert!(difference.contains("another order"), "{difference}");
+        assert_eq!(order_difference(&wanted, None), None, "the order of other collections does not count");
+    }
 }
