@@ -77,7 +77,7 @@ struct Parser<'a> {
     depth: usize,
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     fn offset(&mut self) -> usize {
         self.characters.peek().map_or(self.text.len(), |(offset, _)| *offset)
     }
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_go_writes_beyond_json_is_read() {
-        let words = parse(r#"[Infinity, +Infinity, -Infinity, undefined, 1e+21, -0, 9223372036854775808]"#).unwrap();
+        let words = parse("[Infinity, +Infinity, -Infinity, undefined, 1e+21, -0, 9223372036854775808]").unwrap();
         assert_eq!(
             words,
             Json::Array(vec![

@@ -125,8 +125,18 @@ async fn difference(target: &Target, existing: &Listed) -> Result<Option<&'stati
         return Ok(Some("options"));
     }
     let present = target.lister().indexes(&target.collection).await?.unwrap_or_default();
-    let is_known = |index: &Document| target.metadata.indexes.iter().any(|wanted| same_options(wanted, index));
+    let is_known = |index: &Document| target.metadata.indexes.iter().any(|wanted| same_index(wanted, index));
     Ok((!present.iter().all(is_known)).then_some("indexes"))
+}
+
+/// The version of an index is the server's own.
+fn same_index(wanted: &Document, present: &Document) -> bool {
+    let [wanted, present] = [wanted, present].map(|index| {
+        let mut index = index.clone();
+        index.remove("v");
+        index
+    });
+    same_options(&wanted, &present)
 }
 
 /// Equal whatever the order of the fields, and whichever type their numbers have.

@@ -139,6 +139,16 @@ async fn legacy_index_keys_are_converted_to_their_direction() {
 }
 
 #[tokio::test]
+async fn an_empty_target_with_the_indexes_of_an_old_archive_is_filled() {
+    let target = Scratch::new().await;
+    assert!(restored_from("t01", definition("legacy-index"), &target).await.is_faithful());
+    target.collection("users").delete_many(doc! {}).await.unwrap();
+    let report = restored_from("t01", definition("legacy-index"), &target).await;
+    assert!(report.is_faithful() && report.namespaces[0].inserted == 3, "{report:#?}");
+    target.drop().await;
+}
+
+#[tokio::test]
 async fn users_and_roles_are_reported_and_the_rest_is_restored() {
     for name in ["users-roles", "users-roles-old"] {
         let target = Scratch::new().await;
@@ -187,8 +197,8 @@ async fn database_names_that_the_server_takes_are_restored_and_dumped() {
         assert!(report.is_faithful(), "{report:#?}");
         assert_eq!((report.namespaces[0].to.as_str(), report.namespaces[0].inserted), (&*format!("{database}.c"), 3));
 
-        let encoded: String = database.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let uri = crate::support::with_database(&holdfast_testing::parts().mongodb_uri, &encoded);
+        let encoded: Vec<String> = database.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let uri = crate::support::with_database(&holdfast_testing::parts().mongodb_uri, &encoded.concat());
         let (archive, _) = dumped(&crate::support::connect(&uri).await).await;
         assert_eq!(summary_of(&archive).namespaces[0].db, database);
         target.drop().await;

@@ -52,7 +52,11 @@ pub(super) async fn dump_until_unchanged(
             meter.store(0, Ordering::Relaxed);
         }
         attempt += 1;
-        watch.guard(async { Ok(tokio::time::sleep(PAUSE).await) }).await?;
+        let pause = async {
+            tokio::time::sleep(PAUSE).await;
+            Ok(())
+        };
+        watch.guard(pause).await?;
     }
 }
 

@@ -135,8 +135,8 @@ fn option(kept: &mut Document, of: &str, name: String, mut value: Bson, report: 
             }
             (_, false) => changed(Change::LeftOut, format!("{value} means false")),
         },
-        "v" if number(&value) == Some(CURRENT_VERSION) => {}
-        "v" => changed(Change::LeftOut, format!("the server builds its own version instead of {value}")),
+        "v" if number(&value) == Some(CURRENT_VERSION) => _ = kept.insert(name, value),
+        "v" => changed(Change::LeftOut, format!("the server builds its own version of indexes instead of {value}")),
         "expireAfterSeconds" => {
             if !is_expiry(&value) {
                 changed(Change::Converted, format!("{value} is not a valid time: documents never expire"));

@@ -63,7 +63,7 @@ pub(super) fn adjusted(options: Document, unknown: UnknownOptions, report: &mut 
     let mut kept = Document::new();
     for (name, value) in options {
         match name.as_str() {
-            "capped" => capped(&mut kept, value, report),
+            "capped" => capped(&mut kept, &value, report),
             "size" | "max" if !is_capped || number(&value).is_none() => {
                 report.option(&name, Change::LeftOut, "only capped collections have it, as a number");
             }
@@ -84,8 +84,8 @@ fn reason_to_leave_out(name: &str, is_of_old_server: bool) -> Option<&'static st
     listed.or_else(|| name.starts_with('$').then_some(ARGUMENT)).or_else(|| is_of_old_server.then_some(OLD_COMMAND))
 }
 
-fn capped(kept: &mut Document, value: Bson, report: &mut Report) {
-    if !is_true(&value) {
+fn capped(kept: &mut Document, value: &Bson, report: &mut Report) {
+    if !is_true(value) {
         return report.option("capped", Change::LeftOut, "it is false");
     }
     if value.as_bool().is_none() {
