@@ -1,4 +1,5 @@
-//! Progress with rate and time left, on stderr, and only where that is a terminal.
+//! Progress with rate and time left, on stderr, and only if that is a terminal. A line is never wider than the terminal:
+//! the message is cut, not the numbers.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,11 +8,13 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-const UNMEASURED: &str = "{spinner} {msg} {bytes} at {bytes_per_sec}";
-const BYTES: &str = "{spinner} {msg} {bytes} of {total_bytes} [{wide_bar}] {bytes_per_sec}, {eta} left";
-const ITEMS: &str = "{spinner} {msg} {human_pos} of {human_len} items [{wide_bar}] {per_sec}, {eta} left";
+/// A phase that nothing is measured of.
+const PHASE: &str = "{spinner} {wide_msg}";
+const UNMEASURED: &str = "{spinner} {wide_msg} {bytes} {bytes_per_sec}";
+const BYTES: &str = "{spinner} {wide_msg} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+const ITEMS: &str = "{spinner} {wide_msg} {human_pos}/{human_len} {per_sec} {eta}";
 
-/// Bytes done of bytes expected, or items. Silent where nobody looks; gone from the screen when it is dropped.
+/// Bytes done of bytes expected, or items. Silent without a terminal, and removed from the screen when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Meter {
     bar: ProgressBar,
@@ -19,7 +22,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// A meter with this to say before its numbers.
+    /// A meter with this message before its numbers.
     pub(crate) fn new(doing: &str) -> Self {
         Self::of(ProgressBar::no_length(), doing)
     }
@@ -30,10 +33,10 @@ impl Meter {
     }
 
     fn of(bar: ProgressBar, doing: &str) -> Self {
-        bar.set_style(style(UNMEASURED));
+        bar.set_style(style(PHASE));
         bar.set_message(doing.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, shown: Mutex::new(UNMEASURED) }
+        Self { bar, shown: Mutex::new(PHASE) }
     }
 
     /// So many bytes are done of so many; an estimate that was too low grows with what is done, 0 is not known.
@@ -46,14 +49,24 @@ impl Meter {
         self.show(done, expected, ITEMS);
     }
 
-    fn show(&self, done: u64, expected: u64, template: &'static str) {
+    /// A phase of which nothing is measured: no rate and no time left are shown.
+    pub(crate) fn phase(&self, doing: impl Into<String>) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shown != PHASE {
+            self.bar.set_style(style(PHASE));
+            *shown = PHASE;
+        }
+        drop(shown);
+        self.say(doing);
+    }
+
+    fn show(&self, done: u64, expected: u64, measured: &'static str) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = expected > 0;
-        if is_known && *shown != template {
+        let template = if is_known { measured } else { UNMEASURED };
+        if *shown != template && (is_known || (*shown == PHASE && done > 0)) {
             // Another thing is measured from here on, at a rate of its own.
-            if *shown != UNMEASURED {
-                self.bar.reset();
-            }
+            self.bar.reset();
             self.bar.set_style(style(template));
             *shown = template;
         }
@@ -65,17 +78,23 @@ impl Meter {
         }
     }
 
-    /// Whether anybody sees it.
+    /// Whether it is on a screen.
     pub(crate) fn is_seen(&self) -> bool {
         !self.bar.is_hidden()
     }
 
-    /// What is being done now.
+    /// The message before the numbers.
     pub(crate) fn say(&self, doing: impl Into<String>) {
         self.bar.set_message(doing.into());
     }
 
-    /// Off the screen, so that what follows stands by itself.
+    /// The message that is shown.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> String {
+        self.bar.message()
+    }
+
+    /// Removes it from the screen.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -89,11 +108,15 @@ impl Drop for Meter {
 
 /// A template of ours is well-formed, which a test holds; the plain style stands in for one that is not.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{io, sync::Arc};
+
+    use indicatif::{ProgressDrawTarget, TermLike};
+
     use super::*;
 
     #[test]
@@ -117,8 +140,75 @@ mod tests {
 
     #[test]
     fn every_template_is_well_formed() {
-        for template in [UNMEASURED, BYTES, ITEMS] {
+        for template in [PHASE, UNMEASURED, BYTES, ITEMS] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
+
+    /// A terminal of 60 columns that remembers what was written.
+    #[derive(Debug, Clone, Default)]
+    struct Narrow(Arc<Mutex<Vec<String>>>);
+
+    impl TermLike for Narrow {
+        fn width(&self) -> u16 {
+            60
+        }
+
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push(text.to_owned());
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_fits_sixty_columns_and_keeps_its_numbers() {
+        let terminal = Narrow::default();
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal.clone()), 255);
+        let meter = Meter::of(ProgressBar::with_draw_target(None, target), "database: surveying");
+        let line = || {
+            meter.bar.force_draw();
+            let written = terminal.0.lock().unwrap();
+            written.iter().rev().map(|text| text.trim().to_owned()).find(|text| !text.is_empty()).unwrap()
+        };
+        assert!(line().ends_with("database: surveying"), "no rate of nothing: {}", line());
+        meter.say("database: dumping");
+        meter.set(519_657_718, 1_288_490_188);
+        assert!(line().contains("database: dumping") && line().contains("495.58 MiB/1.20 GiB"), "{}", line());
+        meter.say("content: content_1700000000000_0a0b0c0d 1234567 failed, 999.9 GiB");
+        meter.count(123_456_789, 987_654_321);
+        assert!(line().contains("123,456,789/987,654,321"), "{}", line());
+        meter.phase("cancelling");
+        assert!(line().ends_with("cancelling"), "{}", line());
+        for line in terminal.0.lock().unwrap().iter() {
+            assert!(line.trim_end().chars().count() <= 60, "{line:?}");
         }
     }
 }

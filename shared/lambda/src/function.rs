@@ -70,6 +70,18 @@ impl Function {
         }
     }
 
+    /// Settings of the stack's other functions, to be shown: `STACK_` and the setting's name. A function that may not open
+    /// the second store can still say that there is one. Secrets are masked, whatever the template passes.
+    #[must_use]
+    pub fn settings_of_the_stack(&self) -> Vec<(String, String)> {
+        let of_the_stack = self.variables.iter().filter_map(|(name, value)| {
+            let name = name.strip_prefix("STACK_").filter(|name| name.starts_with("BACKUP_"))?;
+            let is_secret = settings::SECRET_VARIABLES.contains(&name);
+            Some((name.to_owned(), if is_secret { "***".to_owned() } else { value.trim().to_owned() }))
+        });
+        of_the_stack.filter(|(_, value)| !value.is_empty()).collect()
+    }
+
     /// The settings.
     ///
     /// # Errors

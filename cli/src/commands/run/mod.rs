@@ -99,7 +99,7 @@ async fn when_free(h: &Holdfast, kind: BackupType, wait: bool, screen: &Screen) 
                 | OperationError::Collecting
                 | OperationError::ConcurrencyLimit { .. }),
             ) if wait => {
-                screen.meter(kind).say(format!("waiting: {error}"));
+                screen.meter(kind).phase(format!("waiting: {error}"));
                 tokio::time::sleep(ASK_AGAIN_AFTER).await;
             }
             result => break result.map(|begun| Begun { _alone: alone, ..begun }),
@@ -114,7 +114,7 @@ async fn go_on(h: &Holdfast, kind: BackupType, id: BackupId, screen: &Screen) ->
     if id.backup_type() != BackupType::Content {
         return Err(OperationError::AlreadyRunning { backup_id: id });
     }
-    screen.meter(BackupType::Content).say(format!("going on with {id}, which broke off"));
+    screen.meter(BackupType::Content).phase(format!("content: resuming {id}"));
     let job = h.catalog.get(&id).await?;
     if kind == BackupType::Content {
         return Ok(Begun { id, parts: vec![job], left_out: Vec::new(), _alone: None });
@@ -148,13 +148,19 @@ async fn to_their_ends(
     let mut work = Box::pin(join_all(begun.parts.iter().map(|job| to_its_end(h, job, screen))));
     tokio::select! {
         ends = &mut work => return Ok(ends),
-        () = interrupts.next() => output.note(&format!("cancelling {id}; Ctrl-C again exits at once, and leaves the rest to the hourly sweep, or to `holdfast cleanup` where there is none")),
+        () = interrupts.next() => {
+            screen.cancel();
+            screen.above(|| {
+                output.note(&format!("cancelling {id}"));
+                output.note("Ctrl-C again exits at once, and leaves its files to `holdfast cleanup`");
+            });
+        }
     }
     let cancelled = async {
         let (ends, cancelled) = tokio::join!(work, cancel(h, id, Timestamp::now()));
         // Where it was too late to cancel, the outcome says what became of it.
         if let Err(error) = cancelled {
-            output.note(&error.to_string());
+            screen.above(|| output.note(&error.to_string()));
         }
         ends
     };

@@ -1,9 +1,12 @@
 //! How far the backups of this process are: a meter each, where anybody looks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -24,6 +27,9 @@ const SHARE_OF_TIME: u32 = 20;
 pub(super) struct Screen {
     all: MultiProgress,
     meters: Mutex<BTreeMap<BackupType, Arc<Meter>>>,
+    /// Types whose backup is being committed: all of it is read.
+    committing: Mutex<BTreeSet<BackupType>>,
+    is_cancelling: AtomicBool,
 }
 
 impl Screen {
@@ -38,6 +44,27 @@ impl Screen {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// From here on every backup is being cancelled, whatever its run still reports.
+    pub(super) fn cancel(&self) {
+        self.is_cancelling.store(true, Ordering::Relaxed);
+        for (kind, meter) in self.meters.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            meter.phase(format!("{kind}: cancelling"));
+        }
+    }
+
+    fn is_committing(&self, kind: BackupType) -> bool {
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner).contains(&kind)
+    }
+
+    fn is_cancelling(&self) -> bool {
+        self.is_cancelling.load(Ordering::Relaxed)
+    }
+
+    /// Writes lines above the meters, which would cut them otherwise.
+    pub(super) fn above(&self, write: impl FnOnce()) {
+        self.all.suspend(write);
+    }
+
     /// Counts a content backup's items for as long as it is awaited, if anybody sees it.
     pub(super) async fn follow_items(&self, h: &Holdfast, id: &BackupId) -> Infallible {
         if !self.meter(BackupType::Content).is_seen() {
@@ -48,9 +75,10 @@ impl Screen {
             // A count that fails is one that nobody sees; the backup has its own word on the catalogue.
             if let Ok(Job { status: JobStatus::Running, items: Some(items), .. }) =
                 job_in_detail(&h.catalog, id, Timestamp::now()).await
+                && !self.is_cancelling()
             {
                 let meter = self.meter(BackupType::Content);
-                meter.say(doing(id, &items));
+                meter.say(fetching(&items));
                 meter.count(items.settled(), items.expected);
             }
             tokio::time::sleep(COUNT_AFTER.max(asked.elapsed() * SHARE_OF_TIME)).await;
@@ -58,12 +86,21 @@ impl Screen {
     }
 }
 
-/// What is nought is not said: the line is short.
-fn doing(id: &BackupId, items: &ItemCounts) -> String {
-    let counts = [(items.unchanged, "unchanged"), (items.failed, "failed")];
-    let counts = counts.iter().filter(|(number, _)| *number > 0);
-    let counts: Vec<String> = counts.map(|(number, what)| format!("{number} {what}, ")).collect();
-    format!("{id} {}{},", counts.concat(), text::size(items.bytes))
+/// Counts of 0 are left out: the line is short.
+fn fetching(items: &ItemCounts) -> String {
+    let failed = if items.failed > 0 { format!(", {} failed", items.failed) } else { String::new() };
+    format!("content: fetching {}{failed}", text::size(items.bytes))
+}
+
+/// What a backup does in this state, before its next report.
+fn phase(job: &Job) -> String {
+    let kind = job.backup_type;
+    match (job.status, kind) {
+        (JobStatus::Pending, _) => format!("{kind}: starting"),
+        (JobStatus::Running, BackupType::Content) => "content: looking for items".to_owned(),
+        (JobStatus::Running, _) => format!("{kind}: surveying"),
+        (status, _) => format!("{kind}: {status}"),
+    }
 }
 
 #[async_trait]
@@ -76,15 +113,54 @@ impl Observer for Screen {
             self.meters.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.backup_type);
             return;
         }
-        self.meter(job.backup_type).say(match (job.status, job.backup_type) {
-            (JobStatus::Pending, _) => "starting".to_owned(),
-            (JobStatus::Running, BackupType::Content) => format!("{} looking for items", job.backup_id),
-            (JobStatus::Running, _) => format!("{} dumping", job.backup_id),
-            (status, _) => format!("{} {status}", job.backup_id),
-        });
+        if job.status == JobStatus::Committing {
+            self.committing.lock().unwrap_or_else(PoisonError::into_inner).insert(job.backup_type);
+        }
+        if !self.is_cancelling() {
+            self.meter(job.backup_type).phase(phase(job));
+        }
     }
 
     fn progress(&self, id: &BackupId, progress: &Progress) {
-        self.meter(id.backup_type()).set(progress.bytes_read, progress.bytes_expected);
+        // Nothing is read while the collections are surveyed.
+        let kind = id.backup_type();
+        if progress.bytes_read > 0 && !self.is_committing(kind) && !self.is_cancelling() {
+            let meter = self.meter(kind);
+            meter.say(format!("{kind}: {}", if kind == BackupType::Content { "archiving" } else { "dumping" }));
+            meter.set(progress.bytes_read, progress.bytes_expected);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{Trigger, TriggerKind};
+
+    use super::*;
+
+    fn job(kind: BackupType, status: JobStatus) -> Job {
+        let id = BackupId::new(kind, Timestamp::UNIX_EPOCH, [1; 4]);
+        let trigger = Trigger { kind: TriggerKind::Manual, by: None };
+        Job { status, ..Job::pending(id, trigger, Timestamp::UNIX_EPOCH) }
+    }
+
+    #[tokio::test]
+    async fn each_phase_is_named_and_a_late_report_changes_none() {
+        let screen = Screen::default();
+        let said = || screen.meter(BackupType::Database).message();
+        let progress = |bytes_read| Progress { bytes_read, bytes_expected: 10, bytes_stored: 0 };
+        let running = job(BackupType::Database, JobStatus::Running);
+        screen.job_changed(&running).await;
+        screen.progress(&running.backup_id, &progress(0));
+        assert_eq!(said(), "database: surveying");
+        screen.progress(&running.backup_id, &progress(5));
+        assert_eq!(said(), "database: dumping");
+        screen.job_changed(&job(BackupType::Database, JobStatus::Committing)).await;
+        screen.progress(&running.backup_id, &progress(10));
+        assert_eq!(said(), "database: committing");
+        screen.cancel();
+        screen.progress(&running.backup_id, &progress(10));
+        screen.job_changed(&running).await;
+        assert_eq!(said(), "database: cancelling");
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Configuration {
     /// Each setting in force; secrets as `***`.
-    config: BTreeMap<&'static str, String>,
+    config: BTreeMap<String, String>,
     /// What is wrong.
     validation: Validation,
 }
@@ -51,16 +51,18 @@ pub(crate) async fn config(
     State(function): State<Arc<Function>>,
     _: NoQuery,
 ) -> Result<Answer<Configuration>, Failure> {
-    Ok(Answer::new(Configuration::of(function.reading().await)))
+    Ok(Answer::new(Configuration::of(function.reading().await, function.settings_of_the_stack())))
 }
 
 impl Configuration {
-    fn of(reading: Reading) -> Self {
+    /// The stack's settings take the place of this function's own: it may not need, or not be allowed, what others have.
+    fn of(reading: Reading, of_the_stack: Vec<(String, String)>) -> Self {
         let errors: Vec<Fault> = reading.settings.err().map_or_else(Vec::new, |faults| {
             faults.0.into_iter().map(|fault| Fault { name: fault.name, message: fault.problem }).collect()
         });
+        let own = reading.shown.into_iter().map(|(name, value)| (name.to_owned(), value));
         Self {
-            config: reading.shown.into_iter().collect(),
+            config: own.chain(of_the_stack).collect(),
             validation: Validation { success: errors.is_empty(), errors },
         }
     }

@@ -227,6 +227,29 @@ async fn a_secret_in_a_setting_that_is_shown_is_refused_and_not_shown() {
 }
 
 #[tokio::test]
+async fn the_settings_shown_are_those_of_the_stack() {
+    let [uri, store] = AWAY;
+    let function = alone(&[
+        uri,
+        store,
+        ("STACK_BACKUP_CLOUD_ENABLED", "true"),
+        ("STACK_BACKUP_CLOUD_BUCKET", "second/holdfast"),
+        ("STACK_BACKUP_CLOUD_SECRET_KEY", "hunter2"),
+        ("STACK_BACKUP_CLOUD_ENDPOINT", ""),
+        ("STACK_NAME", "prod"),
+    ]);
+    let data = call(&function, &event("api-get-config")).await.body["data"].clone();
+    assert_eq!(data["validation"]["success"], true, "this function needs none of them: {data}");
+    let config = &data["config"];
+    assert_eq!(
+        (&config["BACKUP_CLOUD_ENABLED"], &config["BACKUP_CLOUD_BUCKET"]),
+        (&json!("true"), &json!("second/holdfast"))
+    );
+    assert_eq!(config["BACKUP_CLOUD_SECRET_KEY"], "***");
+    assert!(config["BACKUP_CLOUD_ENDPOINT"].is_null() && config["NAME"].is_null(), "{config}");
+}
+
+#[tokio::test]
 async fn a_secret_that_cannot_be_read_is_a_fault_that_config_shows() {
     let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:uri-AbCdEf";
     let function = alone(&[("MONGODB_URI", arn), ("BACKUP_STORE", "s3://backups")]);
