@@ -57,7 +57,7 @@ mod tests {
         assert_eq!((budget.fit(&mut few), few.len()), (0, 10));
         let mut many = vec!["\"".repeat(1000); 100_000];
         let omitted = budget.fit(&mut many);
-        assert_eq!(omitted as usize + many.len(), 100_000);
+        assert_eq!(omitted + many.len() as u64, 100_000);
         assert!(escaped_bytes(&serde_json::to_vec(&many).unwrap()) < MAX_ANSWER_BYTES && many.len() > 1000);
         assert_eq!(budget.fit(&mut vec!["x".repeat(2_000_000)]), 1);
         assert_eq!(budget.fit(&mut vec!["x"]), 1, "order is kept");

@@ -36,8 +36,8 @@ mod tests {
 
     const NOW_MS: i64 = 1_700_000_600_000;
 
-    fn freshness(hello: Document) -> (Option<i64>, Option<u64>) {
-        let told = Freshness::from_hello(&hello, Timestamp::from_millisecond(NOW_MS + 9_000_000).unwrap());
+    fn freshness(hello: &Document) -> (Option<i64>, Option<u64>) {
+        let told = Freshness::from_hello(hello, Timestamp::from_millisecond(NOW_MS + 9_000_000).unwrap());
         (told.last_write_at.map(Timestamp::as_millisecond), told.lag_seconds)
     }
 
@@ -50,14 +50,14 @@ mod tests {
                 "localTime": DateTime::from_millis(NOW_MS),
             }
         };
-        assert_eq!(freshness(hello(true)), (Some(NOW_MS - 600_000), Some(600)));
-        assert_eq!(freshness(hello(false)), (Some(NOW_MS - 600_000), Some(0)), "a primary has every write");
+        assert_eq!(freshness(&hello(true)), (Some(NOW_MS - 600_000), Some(600)));
+        assert_eq!(freshness(&hello(false)), (Some(NOW_MS - 600_000), Some(0)), "a primary has every write");
     }
 
     #[test]
     fn a_server_that_does_not_report_its_last_write_is_of_unknown_age() {
-        assert_eq!(freshness(doc! { "isWritablePrimary": true, "msg": "isdbgrid" }), (None, None));
-        assert_eq!(freshness(doc! { "lastWrite": { "lastWriteDate": "yesterday" } }), (None, None));
+        assert_eq!(freshness(&doc! { "isWritablePrimary": true, "msg": "isdbgrid" }), (None, None));
+        assert_eq!(freshness(&doc! { "lastWrite": { "lastWriteDate": "yesterday" } }), (None, None));
     }
 
     #[test]
@@ -66,6 +66,6 @@ mod tests {
             "secondary": true, "localTime": DateTime::from_millis(NOW_MS),
             "lastWrite": { "lastWriteDate": DateTime::from_millis(NOW_MS + 5_000) },
         };
-        assert_eq!(freshness(hello).1, Some(0));
+        assert_eq!(freshness(&hello).1, Some(0));
     }
 }

@@ -7,7 +7,7 @@ use holdfast_domain::settings;
 use mongodb::options::{ClientOptions, ReadPreference, ReadPreferenceOptions, SelectionCriteria};
 
 /// How far behind a member may be, unless the connection string says otherwise.
-const MAX_STALENESS: Duration = Duration::from_secs(120);
+const MAX_STALENESS: Duration = Duration::from_mins(2);
 
 /// The driver's own interval of looking at members, and what the bound must exceed it by:
 /// <https://github.com/mongodb/specifications/blob/master/source/max-staleness/max-staleness.md>.

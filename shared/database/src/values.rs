@@ -58,7 +58,7 @@ fn value(text: &str) -> usize {
         match character {
             '"' | '\'' => quote = Some(character),
             '[' | '(' | '{' => nested += 1,
-            ',' | '}' if nested == 0 => return at,
+            ',' | '}' if nested == 0 => return text[..at].trim_end().len(),
             ']' | ')' | '}' => nested = nested.saturating_sub(1),
             _ => {}
         }

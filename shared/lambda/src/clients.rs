@@ -17,7 +17,7 @@ use crate::{CopyQueue, Events, SqsQueue, secrets, settings, stores};
 /// waits for an answer for ever. S3 has limits of its own, which grow with what is sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What builds clients.
 #[derive(Debug, Clone)]

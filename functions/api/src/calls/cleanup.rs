@@ -52,7 +52,7 @@ fn list_what_fits(plan: &mut TypePlan, budget: &mut Budget) -> u64 {
     going.reverse();
     let omitted = budget.fit(&mut going) + budget.fit(&mut staying);
     plan.backups = going.into_iter().chain(staying).collect();
-    plan.backups.sort_by(|a, b| b.decision.created_at.cmp(&a.decision.created_at));
+    plan.backups.sort_by_key(|backup| std::cmp::Reverse(backup.decision.created_at));
     omitted
 }
 
@@ -88,4 +88,47 @@ pub(crate) async fn clean_up(
     asked.map_err(|error| Failure::cleanup_not_handed_over(&error))?;
     tracing::info!(by = caller.subject, "a run of retention was asked for");
     Ok((StatusCode::ACCEPTED, answer).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{BackupId, BackupType, RetentionDecision};
+    use holdfast_operations::{PolicyInForce, PolicyOrigin};
+
+    use super::*;
+    use crate::fit::{MAX_ANSWER_BYTES, escaped_bytes};
+
+    fn plan(backups: u32, going: u32) -> TypePlan {
+        let planned = |number: u32| {
+            let created_at = Timestamp::from_second(1_900_000_000 - i64::from(number)).unwrap();
+            let goes = number >= backups - going;
+            PlannedBackup {
+                decision: RetentionDecision {
+                    backup_id: BackupId::new(BackupType::Database, created_at, number.to_be_bytes()),
+                    created_at,
+                    is_good: true,
+                    verdict: if goes { RetentionVerdict::Delete } else { RetentionVerdict::Keep },
+                    reasons: Vec::new(),
+                },
+                size: 5,
+            }
+        };
+        let policy = PolicyInForce { origin: PolicyOrigin::Settings, policy: None, problem: None };
+        let (delete, keep) = (going.into(), (backups - going).into());
+        TypePlan { policy, delete, keep, bytes: 0, backups: (0..backups).map(planned).collect() }
+    }
+
+    #[test]
+    fn a_plan_for_very_many_backups_fits_and_lists_those_that_go_first() {
+        let plan = RetentionPlan { at: Timestamp::UNIX_EPOCH, database: plan(60_000, 500), content: plan(60_000, 0) };
+        let cleanup = Cleanup::new(true, plan);
+        assert!(escaped_bytes(&serde_json::to_vec(&cleanup).unwrap()) < MAX_ANSWER_BYTES);
+        let database = &cleanup.plan.database;
+        assert_eq!((database.deletions().count(), database.delete, database.keep), (500, 500, 59_500));
+        assert!(database.backups.is_sorted_by(|a, b| a.decision.created_at >= b.decision.created_at));
+        let listed = database.backups.len() + cleanup.plan.content.backups.len();
+        assert_eq!(cleanup.omitted + listed as u64, 120_000);
+        let small = Cleanup::new(true, RetentionPlan { at: Timestamp::UNIX_EPOCH, ..cleanup.plan });
+        assert_eq!(small.omitted, 0);
+    }
 }

@@ -18,14 +18,14 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NamespacesPage {
     /// In the order of the dump.
-    namespaces: Vec<Namespace>,
+    namespaces: Vec<ListedNamespace>,
     /// Which page it is.
     pagination: Pagination,
 }
 
 /// One collection, view or time series.
 #[derive(Debug, Serialize, ToSchema)]
-struct Namespace {
+struct ListedNamespace {
     /// `database.collection`.
     namespace: String,
     /// `collection`, `view` or `timeseries`.
@@ -63,10 +63,13 @@ pub(crate) async fn list(
 ) -> Result<Answer<NamespacesPage>, Failure> {
     let all = function.repository().await?.namespaces(&id).await?;
     let (namespaces, pagination) = page_of(all, page, limit);
-    Ok(Answer::new(NamespacesPage { namespaces: namespaces.into_iter().map(Namespace::from).collect(), pagination }))
+    Ok(Answer::new(NamespacesPage {
+        namespaces: namespaces.into_iter().map(ListedNamespace::from).collect(),
+        pagination,
+    }))
 }
 
-impl From<NamespaceManifest> for Namespace {
+impl From<NamespaceManifest> for ListedNamespace {
     fn from(found: NamespaceManifest) -> Self {
         Self {
             namespace: format!("{}.{}", found.db, found.collection),

@@ -43,9 +43,11 @@ fn message(last: &BackupId, before: &[NamespaceCount], now: &BTreeSet<(&str, &st
     let names: Vec<String> = gone.into_iter().chain(collections).collect();
     let more = names.len().saturating_sub(MOST_NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let named = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let listed = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     (!names.is_empty()).then(|| {
-        format!("missing since the last backup ({last}): {named}{more}; check the user's rights if nobody dropped them")
+        format!(
+            "missing since the last backup ({last}): {listed}{more}; check the user's rights if nobody dropped them"
+        )
     })
 }
 

@@ -1,6 +1,7 @@
 //! Verification of a database backup: its one artifact, read to its end and walked.
 
 use std::{
+    collections::HashMap,
     io::{self, Read},
     sync::{
         Arc,
@@ -121,10 +122,11 @@ pub(crate) fn walk(mut reader: impl Read) -> io::Result<Summary> {
 /// What an archive holds against what its manifest says, namespace by namespace.
 fn differences(manifest: &Manifest, summary: &Summary, opener: &Opener) -> Vec<String> {
     let mut problems = Vec::new();
+    let held: HashMap<(&str, &str), &NamespaceSummary> =
+        summary.namespaces.iter().map(|found| ((found.db.as_str(), found.collection.as_str()), found)).collect();
     for expected in &manifest.namespaces {
         let name = format!("{}.{}", expected.db, expected.collection);
-        let same = |found: &&NamespaceSummary| found.db == expected.db && found.collection == expected.collection;
-        match summary.namespaces.iter().find(same) {
+        match held.get(&(expected.db.as_str(), expected.collection.as_str())) {
             None => problems.push(format!("{name} is in the manifest and not in the archive")),
             Some(found) if found.documents != expected.documents => problems
                 .push(format!("{name} has {} documents, its manifest says {}", found.documents, expected.documents)),
