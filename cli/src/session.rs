@@ -2,7 +2,7 @@
 //! when a verb asks for it. What needs only the store never looks for MongoDB.
 
 use std::{
-    path::PathBuf,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -181,9 +181,8 @@ fn in_place_of_settings(mut store: StoreLocation, variables: &mut Vec<(String, S
     if let StoreLocation::Directory(directories) = &mut store
         && is_the_same
     {
-        let [database, content] = DIRECTORIES.map(|name| value(name).map(PathBuf::from));
-        directories.database = database.filter(|path| path.is_absolute());
-        directories.content = content.filter(|path| path.is_absolute());
+        let [database, content] = DIRECTORIES.map(|name| directories.resolve(Path::new(&value(name)?)));
+        (directories.database, directories.content) = (database, content);
     }
     variables.retain(|(name, _)| name != STORE && !DIRECTORIES.contains(&name.as_str()));
     store
@@ -191,6 +190,8 @@ fn in_place_of_settings(mut store: StoreLocation, variables: &mut Vec<(String, S
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

@@ -1,5 +1,6 @@
 //! The words Holdfast is spoken in: ids, store keys, settings, jobs, manifests. Pure: no I/O, no clock, no randomness.
 
+mod connection_string;
 mod content;
 mod copy;
 mod deletion;
@@ -16,6 +17,7 @@ mod secret;
 pub mod settings;
 mod status;
 
+pub use connection_string::ConnectionString;
 pub use content::{ContentWordError, ItemFailureCode, StorageType, Validator, Verified};
 pub use copy::{CopyStatus, JobCopy};
 pub use deletion::{DeletionCause, JobDeletion};

@@ -7,6 +7,7 @@
 //! collection. Cursors live on through their own requests; none is kept idle for long.
 
 mod budget;
+mod exclusions;
 mod held;
 mod plan;
 mod position;
@@ -37,6 +38,7 @@ use self::{
     sink::{Message, SinkError, write_archive},
 };
 pub use self::{
+    exclusions::unmatched_exclusions,
     plan::{DumpPlan, plan},
     selection::{DumpSelection, Exclusion},
     survey::{Survey, survey},

@@ -8,6 +8,7 @@ use holdfast_storage::upload;
 
 use super::{
     engine::{Dumped, choose},
+    exclusions,
     pipeline::{Proof, Stages},
 };
 use crate::{
@@ -30,7 +31,7 @@ pub(super) struct StoredDump {
     /// Capped collections that the server overwrote while they were read, as database and collection.
     pub(super) rolled_over: Vec<(String, String)>,
     pub(super) engine: EngineInfo,
-    /// What is worth telling of the choice of the engine.
+    /// What is worth telling of the choice of the engine, and of exclusions.
     pub(super) note: Option<String>,
     pub(super) source: Source,
 }
@@ -46,8 +47,9 @@ pub(super) async fn dump_to_store(
     let place = ObjectKey::database_dump(&run.job.backup_id, run.fence, settings.compression, settings.encryption);
     let connection = watch.guard(connect(h)).await?;
     let freshness = watch.guard(async { Ok(connection.freshness().await?) }).await?;
-    let (engine, note) = watch.guard(choose(h, &connection)).await?;
+    let (engine, of_engine) = watch.guard(choose(h, &connection)).await?;
     engine.confirm_fits()?;
+    let note = watch.guard(exclusions::noted(h, &connection, of_engine)).await?;
     let info = engine.info();
     meters.expected.store(engine.estimated_bytes(), Ordering::Relaxed);
     let part_bytes = upload::part_bytes_for(engine.estimated_bytes());

@@ -6,12 +6,14 @@ mod again;
 mod commit;
 mod dump;
 pub(crate) mod engine;
+mod exclusions;
 mod fit;
 mod missing;
 mod pipeline;
 
 use holdfast_domain::{BackupType, Job, JobStatus};
 
+pub(crate) use self::exclusions::no_such_exclusion;
 use self::{again::dump_until_unchanged, commit::commit};
 use crate::{
     Holdfast, OperationError, StopReason,

@@ -4,6 +4,7 @@ use holdfast_catalog::Catalog;
 use holdfast_codec::random_bytes;
 use holdfast_database::{
     Connection, DatabaseError, DumpSelection, DumpTrial, ScratchCollection, Tool, scratch_collections, try_dump,
+    unmatched_exclusions,
 };
 use holdfast_domain::{
     Timestamp,
@@ -14,7 +15,7 @@ use super::{
     Finding, clock,
     last_backup::{self, Holds},
 };
-use crate::{OperationError, Repository, own_collections, verify};
+use crate::{OperationError, Repository, backup_database::no_such_exclusion, own_collections, verify};
 
 const SOURCE: &str = "database";
 const CATALOGUE: &str = "catalogue";
@@ -52,6 +53,11 @@ pub(super) async fn source(
     };
     if let Ok(scratch) = scratch_collections(&connection).await {
         findings.extend(scratch.into_iter().map(left_by_restore));
+    }
+    if let Ok(names) = unmatched_exclusions(&connection, &selection).await {
+        findings.extend(no_such_exclusion(&names).map(|found| {
+            Finding::warning(SOURCE, found, "correct the names: a collection that is to be left out is dumped")
+        }));
     }
     findings.push(engine(settings).await);
     if let Ok(Some(theirs)) = theirs {

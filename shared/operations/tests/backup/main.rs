@@ -4,6 +4,7 @@
 mod changing;
 mod corruption;
 mod engines;
+mod exclusions;
 mod failures;
 mod fixture;
 mod guide;
