@@ -115,12 +115,18 @@ mod tests {
         };
         let policy = PolicyInForce { origin: PolicyOrigin::Settings, policy: None, problem: None };
         let (delete, keep) = (going.into(), (backups - going).into());
-        TypePlan { policy, delete, keep, bytes: 0, backups: (0..backups).map(planned).collect() }
+        let backups = (0..backups).map(planned).collect();
+        TypePlan { policy, delete, keep, bytes: 0, lost: Vec::new(), returned: Vec::new(), suspended: None, backups }
     }
 
     #[test]
     fn a_plan_for_very_many_backups_fits_and_lists_those_that_go_first() {
-        let plan = RetentionPlan { at: Timestamp::UNIX_EPOCH, database: plan(60_000, 500), content: plan(60_000, 0) };
+        let plan = RetentionPlan {
+            at: Timestamp::UNIX_EPOCH,
+            collection_suspended: None,
+            database: plan(60_000, 500),
+            content: plan(60_000, 0),
+        };
         let cleanup = Cleanup::new(true, plan);
         assert!(escaped_bytes(&serde_json::to_vec(&cleanup).unwrap()) < MAX_ANSWER_BYTES);
         let database = &cleanup.plan.database;
