@@ -11,8 +11,10 @@ mod mongodump;
 pub mod origin;
 mod parts;
 pub mod proxy;
+mod relay;
 mod second;
 mod store;
+mod unsure;
 mod wire;
 
 pub use faults::{Fault, FaultStore, Operation};
@@ -25,8 +27,10 @@ pub use mongo_server::MongoServer;
 pub use mongodump::{StandIn, installed_mongodump};
 pub use origin::Origin;
 pub use parts::{
-    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, mongodb_server_program, parts, s3_client, stack,
-    unique,
+    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, long_cases, mongodb_server_program, parts, s3_client,
+    stack, unique,
 };
+pub use relay::Relay;
 pub use second::{AZURE_ACCOUNT, AZURE_KEY, SecondStore, azure_store_with};
 pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket, quick_retry};
+pub use unsure::UnsureWrites;
