@@ -19,8 +19,10 @@ mod error;
 mod export;
 mod full;
 mod guide;
+mod heartbeat;
 mod here;
 mod lease;
+mod lost;
 mod measure;
 mod observer;
 mod preflight;
@@ -28,6 +30,7 @@ mod rebuild;
 mod repository;
 mod restore;
 mod restore_content;
+mod resume;
 mod retain;
 mod run;
 mod settle;
@@ -83,6 +86,7 @@ pub use self::{
     restore_content::{
         CarReport, ContentRestoreProgress, ContentRestoreReport, NotRestored, export_car, restore_content,
     },
+    resume::is_interrupted,
     retain::{
         BlockedBackup, CollectionReport, DeletedBackup, PlannedBackup, PolicyInForce, PolicyOrigin, RETAINED_TYPES,
         RetentionPlan, RetentionReport, Trust, TypePlan, TypeReport, plan_collection, plan_retention, retain,

@@ -55,6 +55,35 @@ pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Re
     settle(h, &job.backup_id, JobStatus::Completed, change, None).await
 }
 
+/// Settles a `failed` or `cancelled` job as `completed` if its manifest, and every artifact that this names, is in the
+/// store. A run that was paused past its lease may have written it.
+///
+/// # Errors
+/// [`OperationError::Corrupt`] where an artifact is missing: the job stays as it is. Those of store and catalogue.
+pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
+    let manifest = match h.repository.manifest(&job.backup_id).await {
+        Ok(manifest) => manifest,
+        Err(OperationError::NotFound(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for artifact in &manifest.artifacts {
+        let found = h.repository.store().head(&artifact.key).await;
+        if found.as_ref().is_ok_and(|found| found.size_bytes == artifact.size) {
+            continue;
+        }
+        if let Err(error) = found
+            && !error.is_not_found()
+        {
+            return Err(error.into());
+        }
+        let problem = format!("its manifest is in the store, and {} is missing or cut short", artifact.key);
+        return Err(OperationError::corrupt(&job.backup_id, problem));
+    }
+    complete(h, job, &manifest).await?;
+    tracing::info!(backupId = %job.backup_id, was = %job.status, "a job is completed because its manifest is in the store");
+    Ok(true)
+}
+
 /// What the row of a completed job says of its backup.
 pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationError> {
     let (key, checksum) = match &manifest.content {

@@ -25,7 +25,7 @@ pub use self::{
     fault::CopyFault,
     remove::{RemovedCopies, remove_copies},
 };
-use crate::{Holdfast, OperationError, Repository, RunLimits};
+use crate::{Holdfast, OperationError, Repository, RunLimits, StopReason};
 
 /// What is looked at, and what is done about what is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +167,8 @@ async fn settle(claim: &Claim, copier: &Copier<'_>, ended: Ended) -> Result<Copy
             Ok(CopyStep::Continue)
         }
         Ended::Elsewhere => Ok(CopyStep::Busy("another run has taken the copy over".to_owned())),
+        // What was sent stays: the message comes again, and the next run goes on from the last beat.
+        Ended::Silent => Err(StopReason::CatalogSilent.into()),
     }
 }
 

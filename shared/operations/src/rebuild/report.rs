@@ -24,7 +24,9 @@ pub struct RebuildReport {
     pub added: Vec<RebuiltBackup>,
     /// Backups in the bucket whose job stood, wherever it stands, and was not changed.
     pub stood: u64,
-    /// Those of them that lacked rows of items.
+    /// Jobs that had failed or were cancelled although their backup is in the bucket: they are completed now.
+    pub completed: Vec<BackupId>,
+    /// Backups whose job stood, and which lacked rows of items.
     pub filled_up: Vec<RebuiltBackup>,
     /// Rows of items added.
     pub items: u64,

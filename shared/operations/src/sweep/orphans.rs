@@ -1,4 +1,5 @@
-//! Objects that runs which came to nothing have stored. Removed is only what is certain to be nobody's: unsure means kept.
+//! The folders of backups, compared with the catalogue. A job that ended without a backup although its manifest is there
+//! becomes completed. Objects that no manifest names are removed if that is certain, and kept if not.
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::CatalogError;
@@ -7,20 +8,23 @@ use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 
 use super::SweepReport;
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, settle};
 
 /// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
 
+/// Backups whose jobs are read in one call.
+const PAGE: usize = 500;
+
 /// Looks at every backup's folder, one after another.
-pub(super) async fn remove(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+pub(super) async fn look_after(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
     for kind in [BackupType::Database, BackupType::Content] {
-        remove_of(h, kind, now, report).await?;
+        look_after_type(h, kind, now, report).await?;
     }
     Ok(())
 }
 
-async fn remove_of(
+async fn look_after_type(
     h: &Holdfast,
     kind: BackupType,
     now: Timestamp,
@@ -28,15 +32,36 @@ async fn remove_of(
 ) -> Result<(), OperationError> {
     // What backups share is no backup's: retention looks after it.
     let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
-    let mut folder: Vec<ObjectInfo> = Vec::new();
+    let (mut folder, mut committed): (Vec<ObjectInfo>, Vec<BackupId>) = (Vec::new(), Vec::new());
     while let Some(object) = objects.try_next().await? {
         // Objects come in the order of their keys: those of one folder one after another.
         if folder.first().is_some_and(|first| first.key.backup() != object.key.backup()) {
             tidy(h, &std::mem::take(&mut folder), now, report).await;
         }
+        committed.extend(object.key.backup().filter(|id| object.key == ObjectKey::manifest(id)));
+        if committed.len() >= PAGE {
+            complete_committed(h, &std::mem::take(&mut committed), report).await?;
+        }
         folder.push(object);
     }
     tidy(h, &folder, now, report).await;
+    complete_committed(h, &committed, report).await
+}
+
+/// Completes the jobs among these that failed or were cancelled: their manifests are in the store. A run that was paused
+/// past its lease wrote them.
+async fn complete_committed(
+    h: &Holdfast,
+    committed: &[BackupId],
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
+    for job in h.catalog.unsuccessful_among(committed).await? {
+        match settle::complete_if_committed(h, &job).await {
+            Ok(true) => report.completed.push(job.backup_id),
+            Ok(false) => {}
+            Err(error) => report.problems.push(format!("job {}: {error}", job.backup_id)),
+        }
+    }
     Ok(())
 }
 

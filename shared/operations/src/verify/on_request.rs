@@ -16,7 +16,7 @@ use super::{
     steps::{Reached, Steps},
     verify,
 };
-use crate::{Holdfast, OperationError, Repository, RunLimits};
+use crate::{Holdfast, OperationError, Repository, RunLimits, heartbeat::persist};
 
 /// Before the function's end, for what was begun to be given up, and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(45);
@@ -169,7 +169,7 @@ async fn record(h: &Holdfast, mut verification: Verification) -> Result<VerifyOu
     if is_deleted {
         return Ok(VerifyOutcome::Gone);
     }
-    record_verification(&h.catalog, &verification).await?;
+    persist(|| record_verification(&h.catalog, &verification)).await?;
     Ok(VerifyOutcome::Done(Box::new(verification)))
 }
 

@@ -9,6 +9,8 @@ mod guide;
 mod keys;
 mod keys_offline;
 mod killed;
+mod late_manifests;
 mod leases;
+mod outages;
 mod repository;
 mod round_trip;

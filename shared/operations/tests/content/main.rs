@@ -13,6 +13,8 @@ mod guide;
 mod here;
 mod killed;
 mod misbehaving;
+mod outages;
 mod restored;
+mod resumed;
 mod sweeping;
 mod verified;

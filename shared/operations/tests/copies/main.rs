@@ -13,6 +13,7 @@ mod finished;
 #[expect(dead_code, reason = "it serves the tests of content backups too")]
 #[path = "../content/fixture.rs"]
 mod fixture;
+mod outages;
 #[expect(dead_code, reason = "it serves the tests of database backups too")]
 #[path = "../backup/fixture.rs"]
 mod platform;

@@ -7,7 +7,7 @@ use holdfast_domain::{BackupId, ItemRecord, ObjectKey, StoredObject};
 use holdfast_storage::{ObjectInfo, ObjectStream};
 
 use super::damage::fail_item;
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, heartbeat::persist};
 
 const PAGE: u32 = 500;
 
@@ -18,7 +18,7 @@ pub(super) async fn look_for_objects(h: &Holdfast, id: &BackupId) -> Result<(), 
         let mut after: Option<(ObjectKey, String)> = None;
         loop {
             let from = after.as_ref().map(|(key, content_id)| (key, content_id.as_str()));
-            let page = h.catalog.items_by_object(id, kept, from, PAGE).await?;
+            let page = persist(|| async { Ok(h.catalog.items_by_object(id, kept, from, PAGE).await?) }).await?;
             for record in &page {
                 let Some(object) = object_of(record, kept) else { continue };
                 if let Some(problem) = listing.problem_of(object).await? {

@@ -46,6 +46,19 @@ async fn remove_each(h: &Holdfast, id: &BackupId, kept: &[ObjectKey]) -> Result<
     Ok(())
 }
 
+/// Aborts the uploads into the folder of a backup that is settled: they are of runs that were killed.
+pub(super) async fn abort_uploads(h: &Holdfast, id: &BackupId) {
+    let aborting = async {
+        let store = h.repository.store();
+        for upload in store.list_unfinished_uploads(&ObjectKey::backup_prefix(id)).await? {
+            store.abort_upload(&upload.key, &upload.upload_id).await?;
+            tracing::info!(backupId = %id, key = %upload.key, "an unfinished upload was aborted");
+        }
+        Ok(())
+    };
+    log(id, aborting.await);
+}
+
 fn log(id: &BackupId, removed: Result<(), OperationError>) {
     if let Err(error) = removed {
         tracing::warn!(backupId = %id, %error, "artifacts that no manifest names are left to the sweep");
