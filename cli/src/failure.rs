@@ -7,7 +7,7 @@ use holdfast_catalog::CatalogError;
 use holdfast_codec::ArtifactError;
 use holdfast_database::{DatabaseError, RestoreFault};
 use holdfast_domain::{BackupId, FailureCode, JobFailure, settings::SettingsError};
-use holdfast_operations::{CopyFault, OperationError, RepositoryError};
+use holdfast_operations::{CopyFault, OperationError, RepositoryError, StopReason};
 use holdfast_storage::StoreError;
 use serde_json::json;
 
@@ -191,6 +191,10 @@ fn own_hint(error: &OperationError) -> Option<&'static str> {
     Some(match error {
         OperationError::AlreadyRunning { .. } => "`--wait` waits for its end, `holdfast cancel` stops it",
         OperationError::NotFound(_) => "`holdfast list` shows what is there",
+        OperationError::Stopped(StopReason::CatalogSilent) => {
+            "check that the catalogue's server is up and reachable, then run the command again: a content backup resumes, \
+             and a database backup begins from the start"
+        }
         OperationError::Source(DatabaseError::Unreachable(_)) => {
             "check that the server is up, and that the connection string names it"
         }
@@ -234,6 +238,7 @@ fn exit_of(error: &OperationError) -> Exit {
         OperationError::Source(error) | OperationError::Target(error) => of_database(error),
         OperationError::Store(error) | OperationError::Copy(CopyFault::Store { cause: error, .. }) => of_store(error),
         OperationError::Catalog(error) => of_catalog(error),
+        OperationError::Stopped(StopReason::CatalogSilent) => Exit::Unreachable,
         OperationError::Repository(error) => of_repository(error),
         OperationError::Restore(error) => of_restore(&error.cause),
         _ => Exit::Failed,

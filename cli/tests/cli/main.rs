@@ -16,6 +16,7 @@ mod here;
 mod here_bad_days;
 mod interrupts;
 mod keys;
+mod killed;
 mod place;
 mod rebuilding;
 mod recovery;
