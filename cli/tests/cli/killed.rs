@@ -96,6 +96,27 @@ async fn a_backup_killed_while_its_archive_is_written_into_a_directory_is_resume
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_killed_while_a_file_is_stored_in_a_directory_is_resumed_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join(NAME);
+    let mut files = Files::in_place(place_in(folder.path()).await).await;
+    let origin = Origin::start().await;
+    let allowed = format!("{},{}", files.node.address(), origin.address());
+    files.place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", allowed);
+    let file = bytes(24 << 20, 7);
+    let slow = Answer::ok(file.clone()).dripping(1 << 20, Duration::from_millis(300));
+    origin.answer("/file", [slow, Answer::ok(file.clone())]);
+    files.add("gaia", &origin.url("/file"), "slow", file).await;
+    let child = files.place.command(&["run", "content"]).spawn().unwrap();
+    let is_arriving = |path: &Path| path.to_str().is_some_and(|path| path.contains("incoming"));
+    kill_once(child, async || unfinished(&root).iter().any(|path| is_arriving(path))).await;
+    assert_eq!(content_job(&files).await.status, JobStatus::Running);
+    assert_resumed(&files, "content", "downloading").await;
+    assert!(unfinished(&root).is_empty(), "{:?}", unfinished(&root));
+    files.remove().await;
+}
+
 /// Where a run on S3 is killed: a request of it hangs, or its answer does.
 const ON_S3: [(&str, &str, WireFault); 6] = [
     ("an object is stored", "content/objects/", WireFault::Hang),

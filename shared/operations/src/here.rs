@@ -61,7 +61,7 @@ pub async fn back_up_content_here(
     if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h, BackupType::Content).is_some() {
         return Ok(BackupOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
     }
-    let downloader = Downloader::new(&h.settings)?;
+    let (downloader, begun_at) = (Downloader::new(&h.settings)?, Timestamp::now());
     let run = match claim_all_steps(h, &request, limits).await? {
         Claim::Run(run) => run,
         Claim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
@@ -77,7 +77,14 @@ pub async fn back_up_content_here(
     // Boxed: downloads and discovery are inside, and callers embed this future in their own.
     let result = Box::pin(here.all_steps()).await;
     drop(watch);
-    conclude(h, &run, result).await
+    let outcome = conclude(h, &run, result).await?;
+    if let BackupOutcome::Completed(job) = &outcome
+        && run.fence > 1
+        && let Err(error) = clean_up_completed(h, &job.backup_id, begun_at).await
+    {
+        tracing::warn!(backupId = %job.backup_id, %error, "what killed runs left is left to the sweep");
+    }
+    Ok(outcome)
 }
 
 struct Here<'a> {
@@ -187,10 +194,10 @@ async fn conclude(
 ) -> Result<BackupOutcome, OperationError> {
     let id = &run.job.backup_id;
     let error = match result {
-        Ok(job) => return completed(h, run, job).await,
+        Ok(job) => return Ok(BackupOutcome::Completed(job)),
         Err(RunFault::CommittedBefore) => {
             let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;
-            return completed(h, run, Box::new(job)).await;
+            return Ok(BackupOutcome::Completed(Box::new(job)));
         }
         Err(RunFault::Unknown(error)) => return Err(error),
         Err(RunFault::Failed(error)) => error,
@@ -206,16 +213,6 @@ async fn conclude(
         error if error.is_catalog_away() => Err(error),
         error => Ok(BackupOutcome::Failed(Box::new(fail_held(h, run, &error).await?))),
     }
-}
-
-/// Runs before this one were killed: what they left goes.
-async fn completed(h: &Holdfast, run: &Run, job: Box<Job>) -> Result<BackupOutcome, OperationError> {
-    if run.fence > 1
-        && let Err(error) = clean_up_completed(h, &job.backup_id).await
-    {
-        tracing::warn!(backupId = %job.backup_id, %error, "what killed runs left is left to the sweep");
-    }
-    Ok(BackupOutcome::Completed(job))
 }
 
 /// Downloads beside each other. Dropped, they stop, and what they had begun to upload is aborted.

@@ -301,11 +301,15 @@ pub(crate) async fn clean_up_cancelled(h: &Holdfast, id: &BackupId) {
     leftovers::remove_all(h, id).await;
 }
 
-/// Removes what killed runs have left of a backup that is completed.
-pub(crate) async fn clean_up_completed(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
+/// Removes what runs that were killed before `begun_before` have left of a backup that is completed.
+pub(crate) async fn clean_up_completed(
+    h: &Holdfast,
+    id: &BackupId,
+    begun_before: Timestamp,
+) -> Result<(), OperationError> {
     let manifest = h.repository.manifest(id).await?;
     leftovers::remove_unnamed(h, &manifest).await;
-    leftovers::abort_uploads(h, id).await;
+    leftovers::remove_unfinished(h, id, begun_before).await;
     Ok(())
 }
 
