@@ -5,7 +5,7 @@ use std::io;
 use holdfast_catalog::CatalogError;
 use holdfast_database::DatabaseError;
 use holdfast_domain::{BackupId, JobFailure, settings::SettingsError};
-use holdfast_operations::OperationError;
+use holdfast_operations::{OperationError, StopReason};
 use holdfast_storage::StoreError;
 use serde_json::json;
 
@@ -115,6 +115,10 @@ fn own_hint(error: &OperationError) -> Option<String> {
             return Some(format!("`--wait` waits for its end, `holdfast cancel {backup_id}` stops it"));
         }
         OperationError::NotFound(_) => "`holdfast list` shows every backup",
+        OperationError::Stopped(StopReason::CatalogSilent) => {
+            "check that the catalogue's server is up and reachable, then run the command again: a content backup resumes, \
+             and a database backup begins from the start"
+        }
         OperationError::Source(DatabaseError::Unreachable(_)) => {
             "check that the server is up, and that the connection string names it"
         }

@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Skip the checks of format, lints and template.
     #[arg(long)]
     no_checks: bool,
+    /// Run the cases that take minutes, too.
+    #[arg(long)]
+    long: bool,
     /// Handed on to `cargo test`, instead of `--workspace`.
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -63,6 +66,9 @@ async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: 
     command.env("HOLDFAST_TEST_AZURE_ENDPOINT", &second.azure_endpoint);
     command.env("HOLDFAST_TEST_S3_OTHER_ENDPOINT", &second.s3_endpoint);
     command.env("HOLDFAST_TEST_STACK", serde_json::to_string(stack.description()).unwrap_or_default());
+    if options.long {
+        command.env("HOLDFAST_TEST_LONG", "1");
+    }
     let programs = [
         ("HOLDFAST_TEST_MONGODB_SERVER", tools.mongodb_stand_in()),
         ("HOLDFAST_TEST_IPFS_NODE_SERVER", tools.ipfs_node()),

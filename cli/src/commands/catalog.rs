@@ -116,6 +116,9 @@ fn told(document: &Document<'_>) -> String {
     let mut lines = vec![summary(document)];
     lines.extend(report.added.iter().map(|added| format!("  added {}{}", added.backup_id, items(added.items))));
     lines.extend(
+        report.completed.iter().map(|id| format!("  completed {id}: its job had failed, and its manifest is there")),
+    );
+    lines.extend(
         report.filled_up.iter().map(|backup| {
             format!("  {}: its job stood, its items were missing{}", backup.backup_id, items(backup.items))
         }),

@@ -172,7 +172,7 @@ async fn what_the_guide_says_works_from_a_directory() {
     let content = content["backupId"].as_str().unwrap();
     for (guide, fetched) in [
         (folder.path().join(NAME).join("database").join(&database), "dump.1.archive.gz"),
-        (folder.path().join("it's elsewhere").join(content), &format!("{content}.2.tar.gz")),
+        (folder.path().join("it's elsewhere").join(content), &format!("{content}.1.tar.gz")),
     ] {
         let here = tempfile::tempdir().unwrap();
         let script = commands(&guide.join("RESTORE.md"));

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use bson::doc;
 use holdfast_catalog::JobFilter;
 use holdfast_domain::{BackupType, JobStatus};
 use holdfast_testing::{Origin, origin::Answer};
@@ -64,15 +63,6 @@ async fn a_backup_that_is_killed_leaves_only_what_cleaning_up_finds() {
     place.remove().await;
 }
 
-/// That whoever beat last did so long ago.
-async fn let_time_pass(place: &Place) {
-    let uri = &place.env["BACKUP_CATALOG_URI"];
-    let name = uri.rsplit_once('/').unwrap().1.split('?').next().unwrap();
-    let leases = place.client.database(name).collection::<bson::Document>("backup_leases");
-    let long_ago = bson::DateTime::from_millis(bson::DateTime::now().timestamp_millis() - 10 * 60 * 1000);
-    leases.update_many(doc! { "beatAt": { "$exists": true } }, doc! { "$set": { "beatAt": long_ago } }).await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_content_backup_that_was_killed_is_gone_on_with_by_the_next_run() {
     for (killed, next) in [("content", "content"), ("full", "full")] {
@@ -95,7 +85,7 @@ async fn a_content_backup_that_was_killed_is_gone_on_with_by_the_next_run() {
         let place = &files.place;
         let jobs = place.catalog().await.list(JobFilter::default(), 1, 10).await.unwrap().0;
         let content = jobs.iter().find(|job| job.backup_type == BackupType::Content).unwrap();
-        let_time_pass(place).await;
+        place.let_time_pass().await;
         place.holdfast(&["run", next]).expect(0);
         let after = place.catalog().await.get(&content.backup_id).await.unwrap();
         assert_eq!((after.status, after.items.unwrap().expected), (JobStatus::Completed, 11));

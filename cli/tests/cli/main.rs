@@ -18,6 +18,7 @@ mod here;
 mod here_bad_days;
 mod interrupts;
 mod keys;
+mod killed;
 mod lost;
 mod offline_keys;
 mod place;

@@ -22,6 +22,7 @@ mod standing;
 mod statistics;
 mod transition;
 mod trial;
+mod unsuccessful;
 mod verification;
 mod verifying;
 mod walk;
@@ -35,7 +36,10 @@ pub use count::{JobCount, JobCounts, VerificationCount};
 pub use error::CatalogError;
 pub use item::{AddedItem, FoundItem, Kept, MAX_ADDED, Settled};
 pub use job::JobFilter;
-pub use lease::{Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason, Slot, Source, UNKNOWN_HOLDER_GRACE};
+pub use lease::{
+    Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason, Slot, Source, UNKNOWN_HOLDER_GRACE,
+    UNSTARTED_GRACE,
+};
 pub use lost::ExpectedBackup;
 pub use object::{HeldSource, HoldSource, SourceId, source_id};
 pub use policies::StoredPolicy;

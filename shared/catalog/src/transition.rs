@@ -1,7 +1,7 @@
 //! Changes of state: one `findAndModify`, filtered on the states a job may come from and on its fencing number.
 
 use bson::{Document, doc};
-use holdfast_domain::{BackupId, FailureCode, Job, JobStatus, Progress};
+use holdfast_domain::{BackupId, Job, JobStatus, Progress};
 use mongodb::options::ReturnDocument;
 
 use crate::{
@@ -15,9 +15,9 @@ impl Catalog {
     /// Brings a job to another state, if it stands in one that it may come from, and returns its new row.
     ///
     /// With a `guard`, only the run with this fencing number may do it. A change that sets a fencing number is made only
-    /// where that is larger than the row's, so that none is used twice. `failed` becomes `completed` only where it
-    /// failed as `stalled`: such a run may have written its manifest after all, and the manifest wins. A settled job has
-    /// no work in progress any more, and a completed one no error and no progress.
+    /// where that is larger than the row's, so that none is used twice. A `failed` or `cancelled` job may become
+    /// `completed`: the caller has read its manifest from the store. A settled job has no work in progress any more.
+    /// A completed job has no error and no progress.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] with what was found instead; [`CatalogError::Corrupt`]
@@ -81,12 +81,6 @@ impl Catalog {
 }
 
 fn filter(id: &BackupId, to: JobStatus, new_fence: Option<u64>, guard: Option<u64>) -> Document {
-    let (failed, others): (Vec<_>, Vec<_>) =
-        to.may_come_from().iter().copied().partition(|from| *from == JobStatus::Failed && to == JobStatus::Completed);
-    let mut from = vec![doc! { "status": { "$in": words(others) } }];
-    if !failed.is_empty() {
-        from.push(doc! { "status": { "$in": words(failed) }, "error.code": FailureCode::Stalled.as_str() });
-    }
     let mut fence = Document::new();
     if let Some(guard) = guard {
         fence.insert("$eq", row::int64(guard));
@@ -94,7 +88,8 @@ fn filter(id: &BackupId, to: JobStatus, new_fence: Option<u64>, guard: Option<u6
     if let Some(new_fence) = new_fence {
         fence.insert("$lt", row::int64(new_fence));
     }
-    let mut filter = doc! { "_id": id.as_str(), "$or": from };
+    let from = words(to.may_come_from().iter().copied());
+    let mut filter = doc! { "_id": id.as_str(), "status": { "$in": from } };
     if !fence.is_empty() {
         filter.insert("fence", fence);
     }

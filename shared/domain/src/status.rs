@@ -56,8 +56,8 @@ impl JobStatus {
 
     /// The states from which a job may come to this one.
     ///
-    /// A run that was killed is taken over by a second: hence `running` and `committing` lead to `running`. A `failed`
-    /// job becomes `completed` only where its manifest is there: the manifest wins.
+    /// A run that was killed is taken over by a second: hence `running` and `committing` lead to `running`. A `failed` or
+    /// `cancelled` job becomes `completed` when its manifest is in the store: the manifest decides.
     #[must_use]
     pub const fn may_come_from(self) -> &'static [Self] {
         match self {
@@ -65,7 +65,7 @@ impl JobStatus {
             Self::Running => &[Self::Pending, Self::Running, Self::Committing],
             Self::Finalizing => &[Self::Running],
             Self::Committing => &[Self::Running, Self::Finalizing],
-            Self::Completed => &[Self::Committing, Self::Running, Self::Finalizing, Self::Failed],
+            Self::Completed => &[Self::Committing, Self::Running, Self::Finalizing, Self::Failed, Self::Cancelled],
             Self::Failed => &[Self::Pending, Self::Running, Self::Finalizing, Self::Committing],
             Self::Cancelled => &[Self::Pending, Self::Running, Self::Finalizing],
             Self::Deleted => &[Self::Completed, Self::Failed, Self::Cancelled],

@@ -1,7 +1,7 @@
 //! What is told of a backup's run: a line in the log, metrics, and the invocation's answer.
 
 use holdfast_domain::{BackupType, Job, JobStatus};
-use holdfast_operations::{BackupOutcome, OperationError, SkipReason};
+use holdfast_operations::{BackupOutcome, OperationError, SkipReason, StopReason};
 use serde_json::{Value, json};
 
 use crate::{Function, Metric};
@@ -41,7 +41,7 @@ fn log(outcome: &BackupOutcome) {
             );
         }
         BackupOutcome::Skipped { backup_id, reason } => {
-            tracing::info!(backupId = %backup_id, reason = why(*reason), "there was nothing to do");
+            tracing::info!(backupId = %backup_id, reason = why(*reason), "the run ended without a result of its own");
         }
     }
 }
@@ -50,11 +50,12 @@ fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)
     match outcome {
         Ok(BackupOutcome::Completed(job)) => completed(job),
         Ok(BackupOutcome::Failed(job)) if job.status == JobStatus::Failed => vec![(Metric::BackupFailure, 1.0)],
-        // Retried by the event's source, whose dead-letter queue has an alarm; or there is nothing to tell.
+        // The event's source tries again, and its dead-letter queue has an alarm; or there is nothing to report.
         Err(
             OperationError::AlreadyRunning { .. }
             | OperationError::Collecting
-            | OperationError::ConcurrencyLimit { .. },
+            | OperationError::ConcurrencyLimit { .. }
+            | OperationError::Stopped(StopReason::CatalogSilent),
         )
         | Ok(_) => Vec::new(),
         Err(_) => vec![(Metric::BackupFailure, 1.0)],
@@ -160,5 +161,9 @@ mod tests {
         assert_eq!(values(Err(&OperationError::AlreadyRunning { backup_id: backup_id.clone() })), []);
         let reason = SkipReason::RunningElsewhere;
         assert_eq!(values(Ok(&BackupOutcome::Skipped { backup_id, reason })), []);
+        let is_tried_again = OperationError::Stopped(StopReason::CatalogSilent);
+        assert_eq!(values(Err(&is_tried_again)), []);
+        let lost = OperationError::Stopped(StopReason::LeaseLost);
+        assert_eq!(values(Err(&lost)), failure);
     }
 }

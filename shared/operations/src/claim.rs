@@ -8,6 +8,7 @@ use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 use crate::{
     Holdfast, OperationError, lease,
     run::{BackupRequest, Run, RunLimits, SkipReason},
+    settle,
 };
 
 /// How often another run's beat is looked at, while it is not clear whether that run is dead.
@@ -21,18 +22,48 @@ pub(crate) enum Claim {
 pub(crate) async fn claim(h: &Holdfast, request: &BackupRequest, limits: RunLimits) -> Result<Claim, OperationError> {
     let job = find_or_start(h, request).await?;
     if !job.status.is_active() {
-        // Its lease may have been taken just now, by the event's second coming.
-        lease::release(h, &job.backup_id).await;
-        return Ok(Claim::Skip(SkipReason::AlreadySettled(job.status)));
+        return already_settled(h, job).await;
     }
     // What comes after a content backup's discovery is another run's: this is an earlier event again.
     if job.backup_type == BackupType::Content && is_finalized(job.status) {
         return Ok(Claim::Skip(SkipReason::RunningElsewhere));
     }
-    match take_over(h, &job, limits).await? {
-        Some(fence) => begin(h, &job, fence).await,
+    claim_active(h, &job, limits).await
+}
+
+/// The same for a run that does all steps of a content backup. It resumes at the step that an earlier run reached.
+pub(crate) async fn claim_all_steps(
+    h: &Holdfast,
+    request: &BackupRequest,
+    limits: RunLimits,
+) -> Result<Claim, OperationError> {
+    let job = find_or_start(h, request).await?;
+    match job.status {
+        status if !status.is_active() => already_settled(h, job).await,
+        status if is_finalized(status) => claim_finalizing(h, &job.backup_id, limits).await,
+        _ => claim_active(h, &job, limits).await,
+    }
+}
+
+async fn claim_active(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Claim, OperationError> {
+    match take_over(h, job, limits).await? {
+        Some(fence) => begin(h, job, fence).await,
         None => Ok(Claim::Skip(SkipReason::RunningElsewhere)),
     }
+}
+
+/// The event was delivered twice, or the job ended before the event came. A run that was paused may have written the
+/// manifest after its job had failed: the manifest decides.
+async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError> {
+    let status = match job.status {
+        JobStatus::Failed | JobStatus::Cancelled if settle::complete_if_committed(h, &job).await? => {
+            JobStatus::Completed
+        }
+        status => status,
+    };
+    // The event's second delivery may have taken the lease just now.
+    lease::release(h, &job.backup_id).await;
+    Ok(Claim::Skip(SkipReason::AlreadySettled(status)))
 }
 
 /// The same for a run that finalizes a content backup, the first or one that follows a run that died.
@@ -58,7 +89,7 @@ pub(crate) async fn claim_finalizing(h: &Holdfast, id: &BackupId, limits: RunLim
     claimed(h, id, fence, taken_up).await
 }
 
-const fn is_finalized(status: JobStatus) -> bool {
+pub(crate) const fn is_finalized(status: JobStatus) -> bool {
     matches!(status, JobStatus::Finalizing | JobStatus::Committing)
 }
 
@@ -66,7 +97,15 @@ const fn is_finalized(status: JobStatus) -> bool {
 async fn take_over(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Option<u64>, OperationError> {
     let Some(seen) = dead_or_unclaimed(h, job).await? else { return Ok(None) };
     let source = lease::source_of(&job.backup_id)?;
-    match h.catalog.take_over(source, &job.backup_id, seen, limits.deadline, Timestamp::now()).await {
+    let take = async |seen| h.catalog.take_over(source, &job.backup_id, seen, limits.deadline, Timestamp::now()).await;
+    let mut taken = take(seen).await;
+    // A lease that was freed and taken anew counts from 1: its number must pass those that the job has seen.
+    while let Ok(fence) = taken
+        && fence <= job.fence
+    {
+        taken = take(fence).await;
+    }
+    match taken {
         Ok(fence) => Ok(Some(fence)),
         Err(LeaseError::Lost { .. }) => Ok(None),
         Err(error) => Err(lease::of_lease(error)),

@@ -1,7 +1,7 @@
 //! The commit of any backup: guide, then manifest, put only if absent. From that moment on the backup exists.
 
 use bytes::Bytes;
-use holdfast_catalog::JobChange;
+use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{Job, JobStatus, MAX_MANIFEST_BYTES, Manifest, ManifestFile, ObjectKey};
 use holdfast_storage::{PutMode, StoreError};
 
@@ -87,20 +87,53 @@ impl Commit<'_> {
             // The run that was taken over may have been about to write its own.
             self.put_guide(manifest).await.map_err(RunFault::Unknown)?;
         }
-        // The backup exists. Where its row cannot say so now, the sweep will.
-        settle::complete(self.h, &job, manifest).await.map_err(RunFault::Unknown)
+        // The backup exists. If its row cannot be written now, the next run or the sweep writes it.
+        let complete = || settle::complete(self.h, &job, manifest);
+        self.watch.persist(complete).await.map_err(RunFault::Unknown)
     }
 
     async fn prepare(&self, manifest: &Manifest, note: Option<String>) -> Result<Job, OperationError> {
-        let id = &self.run.job.backup_id;
         self.watch.confirm().await?;
         let change = JobChange { engine: manifest.engine.clone(), message: note, ..JobChange::default() };
-        let job = self.h.catalog.transition(id, JobStatus::Committing, change, Some(self.run.fence)).await?;
+        let job = self.watch.persist(|| self.begin_committing(change.clone())).await?;
         self.h.observer.job_changed(&job).await;
-        self.put_guide(manifest).await?;
+        self.put_guide_unless_taken_over(manifest).await?;
         // Nothing awaits between this beat and the manifest.
         self.watch.confirm().await?;
         Ok(job)
+    }
+
+    async fn begin_committing(&self, change: JobChange) -> Result<Job, OperationError> {
+        let (id, fence) = (&self.run.job.backup_id, self.run.fence);
+        match self.h.catalog.transition(id, JobStatus::Committing, change, Some(fence)).await {
+            // The answer of an earlier call was lost.
+            Err(CatalogError::Conflict { status: JobStatus::Committing, fence: found, .. }) if found == fence => {
+                Ok(self.h.catalog.get(id).await?)
+            }
+            changed => Ok(changed?),
+        }
+    }
+
+    /// Writes the guide over what was there before this run's last beat, and over nothing else: this run may be paused
+    /// here, and a newer run may commit meanwhile.
+    async fn put_guide_unless_taken_over(&self, manifest: &Manifest) -> Result<(), OperationError> {
+        const TRIES: u32 = 3;
+        let (store, key) = (self.h.repository.store(), ObjectKey::restore_guide(&manifest.backup_id));
+        let guide = Bytes::from((self.guide)(manifest));
+        for _ in 0..TRIES {
+            let mode = match store.head(&key).await {
+                Ok(found) => PutMode::IfUnchanged(found.etag),
+                Err(error) if error.is_not_found() => PutMode::IfAbsent,
+                Err(error) => return Err(error.into()),
+            };
+            self.watch.confirm().await?;
+            match store.put(&key, guide.clone(), mode).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::AlreadyExists { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(OperationError::internal("write RESTORE.md", &"another run writes it at the same time"))
     }
 
     async fn put_guide(&self, manifest: &Manifest) -> Result<(), OperationError> {

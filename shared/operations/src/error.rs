@@ -181,9 +181,14 @@ pub enum StopReason {
     /// The function's time ran out.
     #[error("the function's time ran out before the dump was stored")]
     Deadline,
-    /// Another run has the lease, or the catalogue was away too long to know.
-    #[error("the run lost its lease: another run took it over, or the catalogue could not be reached for too long")]
+    /// The lease is no longer this run's.
+    #[error("the run lost its lease: another run took it over, or the lease was freed")]
     LeaseLost,
+    /// No beat was answered for so long that another run may take the lease over.
+    #[error(
+        "the run stopped: the catalogue did not answer for 45 seconds, and after 60 another run may take the backup over"
+    )]
+    CatalogSilent,
     /// An operator cancelled it.
     #[error("the backup was cancelled")]
     Cancelled,
@@ -198,6 +203,16 @@ impl OperationError {
         Self::Internal { doing, cause: cause.to_string() }
     }
 
+    /// Whether the catalogue did not answer: what became of the job is not known, and the call is to be repeated.
+    #[must_use]
+    pub fn is_catalog_away(&self) -> bool {
+        match self {
+            Self::Catalog(error) => error.is_transient(),
+            Self::Stopped(reason) => *reason == StopReason::CatalogSilent,
+            _ => false,
+        }
+    }
+
     /// Whether the same call may succeed later, with nothing changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -209,7 +224,7 @@ impl OperationError {
             Self::Config(error) => error.is_transient(),
             Self::Queue(error) => error.is_transient,
             Self::Drill(_, is_transient) => *is_transient,
-            Self::Catalog(error) => matches!(error, CatalogError::Unavailable { .. }),
+            Self::Catalog(_) | Self::Stopped(StopReason::CatalogSilent) => self.is_catalog_away(),
             _ => false,
         }
     }
@@ -258,6 +273,11 @@ impl OperationError {
             }
             Self::ManifestTooLarge { .. } => return Some(MANY_NAMESPACES),
             Self::Disabled(_) => return Some("set it to true"),
+            Self::Stopped(StopReason::CatalogSilent) => {
+                return Some(
+                    "check that the catalogue's server is up and reachable; the next run of this backup takes it over",
+                );
+            }
             Self::TooSlow => {
                 return Some(
                     "run `holdfast run content` from a machine, which has no deadline, or set BACKUP_CONTENT_ARCHIVE=false",

@@ -7,6 +7,7 @@ use holdfast_domain::{
     BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, Timestamp, Trigger, TriggerKind,
     settings::{SettingError, SettingsError},
 };
+use jiff::SignedDuration;
 
 use crate::{Holdfast, OperationError, cancel, lease, settle, trigger};
 
@@ -34,6 +35,7 @@ pub async fn trigger_full(h: &Holdfast, by: Option<String>, now: Timestamp) -> R
     if let Some(switch) = trigger::switched_off(h, BackupType::Full) {
         return Err(OperationError::Disabled(switch));
     }
+    settle_abandoned(h, now).await;
     let (kinds, skipped) = parts(h);
     if kinds.len() > usize::try_from(h.settings.max_concurrent).unwrap_or(usize::MAX) {
         let problem = format!(
@@ -128,7 +130,8 @@ pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
     }
 }
 
-/// Settles a full backup whose parts are all settled; the job then, if it was.
+/// Settles a full backup whose parts are all settled, and returns the job if it was changed. One that failed or was
+/// cancelled becomes completed once all of its parts are.
 pub(crate) async fn settle_if_through(
     h: &Holdfast,
     id: &BackupId,
@@ -136,15 +139,38 @@ pub(crate) async fn settle_if_through(
 ) -> Result<Option<Job>, OperationError> {
     let parent = h.catalog.get(id).await?;
     let children = h.catalog.children(id).await?;
-    if parent.status != JobStatus::Running || children.iter().any(|child| child.status.is_active()) {
-        return Ok(None);
-    }
     let unsuccessful: Vec<&Job> = children.iter().filter(|child| child.status != JobStatus::Completed).collect();
-    if !unsuccessful.is_empty() || children.is_empty() {
-        return settle::fail(h, &parent, part_failed(&unsuccessful), None, now).await.map(Some);
+    let is_whole = !children.is_empty() && unsuccessful.is_empty();
+    match parent.status {
+        JobStatus::Running if children.iter().any(|child| child.status.is_active()) => Ok(None),
+        JobStatus::Running if !is_whole => {
+            settle::fail(h, &parent, part_failed(&unsuccessful), None, now).await.map(Some)
+        }
+        JobStatus::Running | JobStatus::Failed | JobStatus::Cancelled if is_whole => {
+            let change = as_told_by_parts(&parent, &children, now);
+            settle::settle(h, id, JobStatus::Completed, change, None).await.map(Some)
+        }
+        _ => Ok(None),
     }
-    let change = as_told_by_parts(&parent, &children, now);
-    settle::settle(h, id, JobStatus::Completed, change, None).await.map(Some)
+}
+
+/// Completes each full backup that failed or was cancelled although all of its parts are completed by now: a part's
+/// manifest may be found late. Returns those that it completed.
+pub(crate) async fn complete_late(h: &Holdfast, now: Timestamp) -> Result<Vec<BackupId>, OperationError> {
+    /// A manifest that is found later than this belongs to a backup that retention is about to judge by itself.
+    const LOOK_BACK: SignedDuration = SignedDuration::from_hours(30 * 24);
+    const PAGE: u32 = 100;
+    let (mut completed, mut after) = (Vec::new(), None);
+    loop {
+        let page = h.catalog.unsuccessful_since(BackupType::Full, now - LOOK_BACK, after.as_ref(), PAGE).await?;
+        let Some(last) = page.last().map(|job| job.backup_id.clone()) else { return Ok(completed) };
+        for parent in page {
+            if settle_if_through(h, &parent.backup_id, now).await?.is_some() {
+                completed.push(parent.backup_id);
+            }
+        }
+        after = Some(last);
+    }
 }
 
 /// What the row of a full backup says whose parts are all completed.
@@ -185,6 +211,20 @@ pub(crate) async fn cancel_children_of(h: &Holdfast, parent: &Job, now: Timestam
         }
     }
     Ok(())
+}
+
+/// Settles full backups whose trigger or last run was killed: where no function sweeps, the next full backup does. A
+/// failure is logged: the sweep, or the next full backup, does it then.
+async fn settle_abandoned(h: &Holdfast, now: Timestamp) {
+    let settling = async {
+        for parent in h.catalog.active(Some(BackupType::Full)).await? {
+            sweep_parent(h, &parent, now).await?;
+        }
+        Ok::<_, OperationError>(())
+    };
+    if let Err(error) = settling.await {
+        tracing::warn!(%error, "an earlier full backup could not be settled");
+    }
 }
 
 /// What the sweep makes of a full backup: settled with its parts, or failed where its trigger died half-way.

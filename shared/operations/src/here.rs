@@ -1,25 +1,38 @@
 //! A content backup in this process, from discovery to manifest: for an operator's machine, which has no deadline and
-//! needs no queue but its own.
+//! needs no queue but its own. One run does all steps under one fencing number and beats from the first to the last, so
+//! that a run that was killed is known to be dead a minute later. The next run resumes at the step that it reached.
 //!
 //! Memory does not grow with the number of items: the queue is bounded, and what failed for the moment is not kept in
 //! it but found again by its row.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use holdfast_domain::{BackupId, JobStatus, Timestamp};
+use holdfast_domain::{BackupType, Job, JobStatus, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::{
-    Holdfast, OperationError,
+    Holdfast, OperationError, StopReason,
+    artifact_writer::Meters,
+    claim::{Claim, claim_all_steps, is_finalized},
+    commit::RunFault,
     content::{
-        discover::{DiscoveryOutcome, discover_content, send},
+        discover::{Reached, discover, send},
         download::{DownloadOutcome, Downloader, download_item},
-        fan_in::finalize_if_settled,
-        finalize::{FinalizeOutcome, finalize_content},
+        fan_in::finalize_held_if_settled,
+        finalize::{clean_up_cancelled, clean_up_completed, fail_held, finalize_held},
         queue::LocalQueue,
     },
-    run::{BackupOutcome, BackupRequest, RunLimits, SkipReason},
-    settle,
+    heartbeat::persist,
+    lost_lease,
+    run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
+    trigger,
+    watch::Watch,
 };
 
 /// Each needs a blocking thread of the runtime's, and so do the store's checksums.
@@ -32,66 +45,87 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Items looked up in one call.
 const PAGE: u32 = 1000;
+/// Up to this run of a backup, an attempt that a kill interrupted is no attempt. After it an item may be what kills runs.
+const MOST_BLAMELESS: u64 = 4;
 
-/// Backs up the content, all of it here.
+/// Backs up the content, all of it here. A backup that an earlier run began is resumed.
 ///
 /// # Errors
-/// Where it could not begin or not be recorded.
+/// Where it could not begin or not be recorded. A later call with the same request resumes it.
 pub async fn back_up_content_here(
     h: &Holdfast,
     request: BackupRequest,
     limits: RunLimits,
 ) -> Result<BackupOutcome, OperationError> {
-    let downloader = Downloader::new(&h.settings)?;
-    let here = Here { h, downloader: &downloader, backup_id: request.backup_id(), limits };
-    // Boxed: downloads and discovery are inside, and callers embed this future in their own.
-    match Box::pin(here.bring_in(request)).await {
-        Ok(None) => Box::pin(here.finalize()).await,
-        Ok(Some(ended)) => Ok(ended),
-        Err(error) => here.fail(error).await,
+    let backup_id = request.backup_id();
+    if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h, BackupType::Content).is_some() {
+        return Ok(BackupOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
     }
+    let (downloader, begun_at) = (Downloader::new(&h.settings)?, Timestamp::now());
+    let run = match claim_all_steps(h, &request, limits).await? {
+        Claim::Run(run) => run,
+        Claim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
+    };
+    let (meters, is_finalizing) = (Meters::default(), Arc::new(AtomicBool::new(false)));
+    let progress = {
+        let (progress, is_finalizing) = (meters.progress(), Arc::clone(&is_finalizing));
+        // Before that items are counted, and bytes are not.
+        move || is_finalizing.load(Ordering::Relaxed).then(&progress).flatten()
+    };
+    let watch = Watch::begin(h, &run, limits, progress);
+    let here = Here { h, downloader: &downloader, run: &run, watch: &watch, limits, meters: &meters, is_finalizing };
+    // Boxed: downloads and discovery are inside, and callers embed this future in their own.
+    let result = Box::pin(here.all_steps()).await;
+    drop(watch);
+    let outcome = conclude(h, &run, result).await?;
+    if let BackupOutcome::Completed(job) = &outcome
+        && run.fence > 1
+        && let Err(error) = clean_up_completed(h, &job.backup_id, begun_at).await
+    {
+        tracing::warn!(backupId = %job.backup_id, %error, "what killed runs left is left to the sweep");
+    }
+    Ok(outcome)
 }
 
 struct Here<'a> {
     h: &'a Holdfast,
     downloader: &'a Downloader,
-    backup_id: BackupId,
+    run: &'a Run,
+    watch: &'a Watch,
     limits: RunLimits,
+    meters: &'a Meters,
+    is_finalizing: Arc<AtomicBool>,
 }
 
 impl Here<'_> {
-    fn skipped(&self, status: JobStatus) -> BackupOutcome {
-        BackupOutcome::Skipped { backup_id: self.backup_id.clone(), reason: SkipReason::AlreadySettled(status) }
+    async fn all_steps(&self) -> Result<Box<Job>, RunFault> {
+        if !is_finalized(self.run.job.status) {
+            tokio::select! {
+                brought_in = self.bring_in() => brought_in?,
+                () = self.cancelled() => return Err(OperationError::from(StopReason::Cancelled).into()),
+            }
+        }
+        self.is_finalizing.store(true, Ordering::Relaxed);
+        finalize_held(self.h, self.run, (self.watch, self.limits), self.meters).await
     }
 
-    /// Discovery and downloads; how the backup ended, where it did before it could be finalized.
-    async fn bring_in(&self, request: BackupRequest) -> Result<Option<BackupOutcome>, OperationError> {
+    /// Discovery and downloads.
+    async fn bring_in(&self) -> Result<(), RunFault> {
+        if (2..=MOST_BLAMELESS).contains(&self.run.fence) {
+            let (id, most) = (&self.run.job.backup_id, self.h.settings.content.retry_attempts);
+            let give_back = || async { Ok(self.h.catalog.give_interrupted_attempts_back(id, most).await?) };
+            self.watch.persist(give_back).await?;
+        }
         let mut workers = self.workers();
         let queue = Arc::clone(&workers.queue);
-        let outcome = tokio::select! {
-            outcome = self.discover(&queue, request) => outcome?,
-            error = workers.failed() => return Err(error),
+        let reached = tokio::select! {
+            reached = discover(self.h, queue.as_ref(), self.run, self.limits, self.watch) => reached?,
+            error = workers.failed() => return Err(error.into()),
         };
-        match outcome {
-            DiscoveryOutcome::Failed(job) => return Ok(Some(BackupOutcome::Failed(job))),
-            DiscoveryOutcome::Skipped { backup_id, reason } => {
-                return Ok(Some(BackupOutcome::Skipped { backup_id, reason }));
-            }
-            DiscoveryOutcome::HandOn { .. } | DiscoveryOutcome::Queued { .. } | DiscoveryOutcome::Finalize { .. } => {}
+        if matches!(reached, Reached::ItsTime) {
+            return Err(OperationError::from(StopReason::Deadline).into());
         }
-        tokio::select! {
-            downloaded = self.download(workers) => downloaded.map(|()| None),
-            status = self.ended() => Ok(Some(self.skipped(status))),
-        }
-    }
-
-    async fn discover(&self, queue: &LocalQueue, request: BackupRequest) -> Result<DiscoveryOutcome, OperationError> {
-        loop {
-            let outcome = discover_content(self.h, queue, request.clone(), self.limits).await?;
-            if !matches!(outcome, DiscoveryOutcome::HandOn { .. }) {
-                return Ok(outcome);
-            }
-        }
+        Ok(self.watch.guard(self.download(workers)).await?)
     }
 
     /// What was sent, and then what failed for the moment, again and again until nothing is left: each time after the
@@ -99,8 +133,7 @@ impl Here<'_> {
     async fn download(&self, mut workers: Workers) -> Result<(), OperationError> {
         let mut wait = workers.drain().await?;
         loop {
-            let status = self.h.catalog.get(&self.backup_id).await?.status;
-            if status != JobStatus::Running || finalize_if_settled(self.h, &self.backup_id, Timestamp::now()).await? {
+            if persist(|| finalize_held_if_settled(self.h, self.run)).await? {
                 return Ok(());
             }
             tokio::time::sleep(wait.max(PAUSE)).await;
@@ -120,36 +153,14 @@ impl Here<'_> {
     }
 
     async fn send_pending(&self, queue: &LocalQueue) -> Result<(), OperationError> {
-        let mut after: Option<String> = None;
+        let (id, mut after): (_, Option<String>) = (&self.run.job.backup_id, None);
         loop {
-            let page = self.h.catalog.pending_since(&self.backup_id, Timestamp::MAX, after.as_deref(), PAGE).await?;
+            let next = || async { Ok(self.h.catalog.pending_since(id, Timestamp::MAX, after.as_deref(), PAGE).await?) };
+            let page = persist(next).await?;
             let Some(last) = page.last().cloned() else { return Ok(()) };
-            send(self.h, queue, &self.backup_id, &page).await?;
+            persist(|| send(self.h, queue, id, &page)).await?;
             after = Some(last);
         }
-    }
-
-    async fn finalize(&self) -> Result<BackupOutcome, OperationError> {
-        loop {
-            match finalize_content(self.h, &self.backup_id, self.limits).await? {
-                FinalizeOutcome::Completed(job) => return Ok(BackupOutcome::Completed(job)),
-                FinalizeOutcome::Failed(job) => return Ok(BackupOutcome::Failed(job)),
-                FinalizeOutcome::Skipped { backup_id, reason } => {
-                    return Ok(BackupOutcome::Skipped { backup_id, reason });
-                }
-                FinalizeOutcome::HandOn { .. } => {}
-            }
-        }
-    }
-
-    /// Nobody else goes on with what runs here; a job that does not run is not this run's to settle.
-    async fn fail(&self, error: OperationError) -> Result<BackupOutcome, OperationError> {
-        let Ok(job) = self.h.catalog.get(&self.backup_id).await else { return Err(error) };
-        if job.status != JobStatus::Running {
-            return Err(error);
-        }
-        let job = settle::fail(self.h, &job, error.failure(), Some(job.fence), Timestamp::now()).await?;
-        Ok(BackupOutcome::Failed(Box::new(job)))
     }
 
     fn workers(&self) -> Workers {
@@ -164,15 +175,43 @@ impl Here<'_> {
         Workers { queue, tasks }
     }
 
-    /// Waits until the job is no longer running because somebody ended it.
-    async fn ended(&self) -> JobStatus {
+    /// Waits until the job is cancelled. A beat finds that out too, and later.
+    async fn cancelled(&self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            match self.h.catalog.get(&self.backup_id).await {
-                Ok(job) if !job.status.is_active() => return job.status,
-                _ => {}
+            let job = self.h.catalog.get(&self.run.job.backup_id).await;
+            if job.is_ok_and(|job| job.status == JobStatus::Cancelled) {
+                return;
             }
         }
+    }
+}
+
+async fn conclude(
+    h: &Holdfast,
+    run: &Run,
+    result: Result<Box<Job>, RunFault>,
+) -> Result<BackupOutcome, OperationError> {
+    let id = &run.job.backup_id;
+    let error = match result {
+        Ok(job) => return Ok(BackupOutcome::Completed(job)),
+        Err(RunFault::CommittedBefore) => {
+            let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;
+            return Ok(BackupOutcome::Completed(Box::new(job)));
+        }
+        Err(RunFault::Unknown(error)) => return Err(error),
+        Err(RunFault::Failed(error)) => error,
+    };
+    match error {
+        OperationError::Stopped(StopReason::Cancelled) => {
+            clean_up_cancelled(h, id).await;
+            let reason = SkipReason::AlreadySettled(JobStatus::Cancelled);
+            Ok(BackupOutcome::Skipped { backup_id: id.clone(), reason })
+        }
+        OperationError::Stopped(StopReason::LeaseLost) => Ok(lost_lease::what_became_of(h, run).await?.outcome(run)),
+        // The next run resumes it.
+        error if error.is_catalog_away() => Err(error),
+        error => Ok(BackupOutcome::Failed(Box::new(fail_held(h, run, &error).await?))),
     }
 }
 

@@ -4,10 +4,8 @@ use holdfast_catalog::{CatalogError, Lease, LeaseError, Source};
 use holdfast_domain::{BackupId, Job, Timestamp};
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError, sweep};
+use crate::{Holdfast, OperationError, heartbeat::DEAD_AFTER, sweep};
 
-/// A run that has not beaten for this long is dead.
-pub(crate) const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// A `pending` job that nobody took over for this long never will be.
 pub(crate) const NOT_STARTED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 

@@ -19,9 +19,11 @@ mod error;
 mod export;
 mod full;
 mod guide;
+mod heartbeat;
 mod here;
 mod lease;
 mod lost;
+mod lost_lease;
 mod measure;
 mod observer;
 mod preflight;
@@ -31,6 +33,7 @@ mod rebuild;
 mod repository;
 mod restore;
 mod restore_content;
+mod resume;
 mod retain;
 mod run;
 mod settle;
@@ -89,6 +92,7 @@ pub use self::{
     restore_content::{
         CarReport, ContentRestoreProgress, ContentRestoreReport, NotRestored, export_car, restore_content,
     },
+    resume::is_interrupted,
     retain::{
         BlockedBackup, CollectionReport, DeletedBackup, PlannedBackup, PolicyInForce, PolicyOrigin, RETAINED_TYPES,
         RetentionPlan, RetentionReport, Trust, TypePlan, TypeReport, plan_collection, plan_retention, retain,

@@ -8,7 +8,7 @@ use holdfast_domain::{
     NamespaceManifest, Source, Timestamp,
 };
 
-use crate::{Holdfast, OperationError, artifact::dump_of, full, lease, run::Run};
+use crate::{Holdfast, OperationError, artifact::dump_of, full, lease, presence::missing_artifacts, run::Run};
 
 /// Settles a job as `failed`. With a fencing number, only if that run still has it.
 pub(crate) async fn fail(
@@ -64,6 +64,25 @@ fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
         (Some(noted), Some(told)) if !noted.contains(told) => Some(format!("{noted}. {told}")),
         (noted, told) => noted.or(told).map(str::to_owned),
     }
+}
+
+/// Settles a `failed` or `cancelled` job as `completed` if its manifest, and every artifact that this names, is in the
+/// store. A run that was paused past its lease may have written it.
+///
+/// # Errors
+/// [`OperationError::Corrupt`] where an artifact is missing: the job stays as it is. Those of store and catalogue.
+pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
+    let manifest = match h.repository.manifest(&job.backup_id).await {
+        Ok(manifest) => manifest,
+        Err(OperationError::NotFound(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if let Some(problem) = missing_artifacts(&h.repository, &manifest).await? {
+        return Err(OperationError::corrupt(&job.backup_id, format!("its manifest is in the store, but {problem}")));
+    }
+    complete(h, job, &manifest).await?;
+    tracing::info!(backupId = %job.backup_id, was = %job.status, "a job is completed because its manifest is in the store");
+    Ok(true)
 }
 
 /// What the row of a completed job says of its backup.

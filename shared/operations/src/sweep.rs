@@ -30,7 +30,7 @@ const UNKNOWN_UPLOAD_AFTER: SignedDuration = SignedDuration::from_hours(24);
 pub struct SweepReport {
     /// Runs that died, now `failed: stalled`.
     pub stalled: Vec<BackupId>,
-    /// Runs that died after their manifest was written, now `completed`.
+    /// Jobs whose run died, failed or was cancelled and whose manifest is in the store, now `completed`.
     pub completed: Vec<BackupId>,
     /// Triggers that nobody took over, now `failed: not-started`.
     pub not_started: Vec<BackupId>,
@@ -106,12 +106,6 @@ pub async fn sweep_within(
     if let Err(error) = content::look_after(h, queue, limits, now, &mut report).await {
         report.problems.push(format!("content backups: {error}"));
     }
-    if let Err(error) = settle_late_manifests(h, &mut report).await {
-        report.problems.push(format!("late manifests: {error}"));
-    }
-    if let Err(error) = settle_parents(h, now, &mut report).await {
-        report.problems.push(format!("full backups: {error}"));
-    }
     if let Err(error) = free_orphan_leases(h, now, &mut report).await {
         report.problems.push(format!("leases: {error}"));
     }
@@ -121,8 +115,11 @@ pub async fn sweep_within(
     if let Err(error) = content::remove_incoming(h, limits, now, &mut report).await {
         report.problems.push(format!("files on their way: {error}"));
     }
-    if let Err(error) = orphans::remove(h, limits, now, &mut report).await {
+    if let Err(error) = orphans::look_after(h, limits, now, &mut report).await {
         report.problems.push(format!("objects without a manifest: {error}"));
+    }
+    if let Err(error) = settle_parents(h, now, &mut report).await {
+        report.problems.push(format!("full backups: {error}"));
     }
     if let Err(error) = measure_stored(h, &mut report).await {
         report.problems.push(format!("what is stored: {error}"));
@@ -156,6 +153,7 @@ async fn settle_parents(h: &Holdfast, now: Timestamp, report: &mut SweepReport) 
             Err(error) => report.problems.push(format!("job {}: {error}", parent.backup_id)),
         }
     }
+    report.full_settled.extend(full::complete_late(h, now).await?);
     Ok(())
 }
 
@@ -221,28 +219,6 @@ async fn settle_as_dead(
             report.stalled.push(job.backup_id.clone());
         }
         Err(error) => return Err(error),
-    }
-    Ok(())
-}
-
-/// A run that was paused past its lease may write its manifest after it was settled as stalled: the manifest wins.
-async fn settle_late_manifests(h: &Holdfast, report: &mut SweepReport) -> Result<(), OperationError> {
-    const LOOK_AT: u32 = 100;
-    let failed = holdfast_catalog::JobFilter { backup_type: None, status: Some(JobStatus::Failed) };
-    let (jobs, _) = h.catalog.list(failed, 1, LOOK_AT).await?;
-    let stalled = |job: &&Job| job.error.as_ref().is_some_and(|error| error.code == FailureCode::Stalled);
-    for job in jobs.iter().filter(stalled) {
-        if report.stalled.contains(&job.backup_id) {
-            continue;
-        }
-        match h.repository.manifest(&job.backup_id).await {
-            Ok(manifest) => {
-                settle::complete(h, job, &manifest).await?;
-                report.completed.push(job.backup_id.clone());
-            }
-            Err(OperationError::NotFound(_)) => {}
-            Err(error) => report.problems.push(format!("job {}: {error}", job.backup_id)),
-        }
     }
     Ok(())
 }

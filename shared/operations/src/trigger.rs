@@ -25,7 +25,13 @@ pub async fn trigger(
     }
     let id = BackupId::new(kind, now, random_bytes()?);
     let job = Job::pending(id, Trigger { kind: TriggerKind::Manual, by }, now);
-    lease::lease_and_insert(h, &job, now).await?;
+    if let Err(error) = lease::lease_and_insert(h, &job, now).await {
+        if error.is_catalog_away() {
+            // The lease may have been written although the call failed. The id is new: no other run has it.
+            lease::release(h, &job.backup_id).await;
+        }
+        return Err(error);
+    }
     Ok(job)
 }
 

@@ -7,18 +7,19 @@ use holdfast_domain::{BackupId, JobStatus, Progress, Timestamp};
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior},
+    time::{MissedTickBehavior, timeout},
 };
 
 use crate::{
-    Holdfast, OperationError, StopReason, lease,
+    Holdfast, OperationError, StopReason,
+    heartbeat::{beat_until_stopped, persist},
+    lease,
     run::{Run, RunLimits},
 };
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-const BEAT_EVERY: Duration = Duration::from_secs(10);
-/// A run that could not beat for this long stops before others take it for dead.
-const SILENCE_LIMIT: Duration = Duration::from_secs(45);
+/// How long the progress may take to be recorded, so that it never delays a beat.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Before the deadline, for stopping the engine, aborting the upload and settling the job.
 pub(crate) const MARGIN: Duration = Duration::from_secs(20);
 
@@ -38,12 +39,12 @@ struct Heart {
 }
 
 impl Watch {
-    /// Begins to beat for a run. `progress` is asked at each step, and may say that there is none to tell.
+    /// Begins to beat for a run. `progress` is called at each step, and may return that there is none to report.
     pub(crate) fn begin(
         h: &Holdfast,
         run: &Run,
         limits: RunLimits,
-        progress: impl Fn() -> Option<Progress> + Send + 'static,
+        progress: impl Fn() -> Option<Progress> + Send + Sync + 'static,
     ) -> Self {
         let backup_id = run.job.backup_id.clone();
         let source = lease::source_of(&backup_id).unwrap_or(Source::Database);
@@ -64,8 +65,8 @@ impl Watch {
     pub(crate) async fn stopped(&self) -> StopReason {
         let mut stop = self.stop.clone();
         let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
-        // The task ends only by sending a reason: without one it panicked, and nobody beats.
-        reason.unwrap_or(StopReason::LeaseLost)
+        // The task ends only by sending a reason: without one it panicked, and no beat is sent.
+        reason.unwrap_or(StopReason::CatalogSilent)
     }
 
     /// A step of the run, unless the run has to stop before it is done.
@@ -80,9 +81,18 @@ impl Watch {
         }
     }
 
+    /// A call of the catalogue that may be made twice. It is repeated while the catalogue does not answer, unless the run
+    /// has to stop.
+    pub(crate) async fn persist<T, F>(&self, call: impl Fn() -> F) -> Result<T, OperationError>
+    where
+        F: Future<Output = Result<T, OperationError>>,
+    {
+        self.guard(persist(call)).await
+    }
+
     /// Beats once more: the run may have been paused since the last one.
     pub(crate) async fn confirm(&self) -> Result<(), OperationError> {
-        match self.heart.beat().await? {
+        match self.persist(|| async { Ok(self.heart.beat().await?) }).await? {
             None => Ok(()),
             Some(reason) => Err(reason.into()),
         }
@@ -95,42 +105,56 @@ impl Drop for Watch {
     }
 }
 
+/// Beats, and looks at the clock meanwhile: a beat that hangs does not hide the deadline.
 async fn keep_watch(
     heart: &Heart,
     limits: RunLimits,
     progress: impl Fn() -> Option<Progress>,
     report: impl Fn(&BackupId, &Progress),
 ) -> StopReason {
+    tokio::select! {
+        biased;
+        reason = until_deadline(heart, limits, &progress, report) => reason,
+        reason = heart.beat_until_stopped(&progress) => reason,
+    }
+}
+
+/// Reports the progress each second. It ends when the run's time does.
+async fn until_deadline(
+    heart: &Heart,
+    limits: RunLimits,
+    progress: &impl Fn() -> Option<Progress>,
+    report: impl Fn(&BackupId, &Progress),
+) -> StopReason {
     let mut ticks = tokio::time::interval(PROGRESS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut last_attempt, mut last_beat) = (Instant::now(), Instant::now());
     loop {
         ticks.tick().await;
-        let progress = progress();
-        if let Some(progress) = &progress {
-            report(&heart.backup_id, progress);
+        if let Some(progress) = progress() {
+            report(&heart.backup_id, &progress);
         }
         if limits.deadline.is_some_and(|deadline| Timestamp::now() + MARGIN >= deadline) {
             return StopReason::Deadline;
-        }
-        if last_attempt.elapsed() < BEAT_EVERY {
-            continue;
-        }
-        last_attempt = Instant::now();
-        match heart.beat_with(progress).await {
-            Ok(None) => last_beat = Instant::now(),
-            Ok(Some(reason)) => return reason,
-            Err(error) => {
-                tracing::warn!(backupId = %heart.backup_id, %error, "a beat failed");
-                if last_beat.elapsed() > SILENCE_LIMIT {
-                    return StopReason::LeaseLost;
-                }
-            }
         }
     }
 }
 
 impl Heart {
+    /// Beats, and records the progress. It ends when a beat matches no lease, or when none was answered for too long.
+    async fn beat_until_stopped(&self, progress: &impl Fn() -> Option<Progress>) -> StopReason {
+        let beat = || async {
+            let stopped = self.beat().await?;
+            if stopped.is_none() {
+                self.record(progress()).await;
+            }
+            Ok(stopped)
+        };
+        let beats = beat_until_stopped(beat, |error| {
+            tracing::warn!(backupId = %self.backup_id, error, "a beat failed and is repeated");
+        });
+        beats.await.unwrap_or(StopReason::CatalogSilent)
+    }
+
     /// Says that the run lives; a reason to stop where it may not go on.
     async fn beat(&self) -> Result<Option<StopReason>, CatalogError> {
         if self.catalog.beat(self.source, &self.backup_id, self.fence, Timestamp::now()).await? {
@@ -141,14 +165,13 @@ impl Heart {
         Ok(Some(if cancelled { StopReason::Cancelled } else { StopReason::LeaseLost }))
     }
 
-    async fn beat_with(&self, progress: Option<Progress>) -> Result<Option<StopReason>, CatalogError> {
-        if let Some(reason) = self.beat().await? {
-            return Ok(Some(reason));
+    /// Writes the progress. A failure does not matter: the next beat writes a newer one.
+    async fn record(&self, progress: Option<Progress>) {
+        let Some(progress) = progress else { return };
+        // False once the job is `committing`: there is no progress to report then.
+        let recording = self.catalog.record_progress(&self.backup_id, self.fence, progress);
+        if let Ok(Err(error)) = timeout(RECORD_TIMEOUT, recording).await {
+            tracing::debug!(backupId = %self.backup_id, %error, "the progress was not recorded");
         }
-        if let Some(progress) = progress {
-            // False once the job is `committing`: nothing to tell then.
-            self.catalog.record_progress(&self.backup_id, self.fence, progress).await?;
-        }
-        Ok(None)
     }
 }

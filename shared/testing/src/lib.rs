@@ -13,8 +13,10 @@ mod mongodump;
 pub mod origin;
 mod parts;
 pub mod proxy;
+mod relay;
 mod second;
 mod store;
+mod unsure;
 mod wire;
 
 pub use exposed::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
@@ -28,8 +30,10 @@ pub use mongo_server::MongoServer;
 pub use mongodump::{StandIn, installed_mongodump};
 pub use origin::Origin;
 pub use parts::{
-    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, mongodb_server_program, parts, s3_client, stack,
-    unique,
+    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, long_cases, mongodb_server_program, parts, s3_client,
+    stack, unique,
 };
+pub use relay::Relay;
 pub use second::{AZURE_ACCOUNT, AZURE_KEY, SecondStore, azure_store_with};
 pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket, quick_retry};
+pub use unsure::UnsureWrites;

@@ -152,6 +152,13 @@ pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{:x}-{:x}-{count}", since_1970.as_millis(), process::id())
 }
 
+/// Whether cases that take minutes are to be run, too: `cargo xtask test --long`.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the tests' own variable, which is no setting")]
+pub fn long_cases() -> bool {
+    std::env::var("HOLDFAST_TEST_LONG").is_ok_and(|value| value == "1")
+}
+
 /// The program of a small MongoDB server, for a test that kills or misconfigures one of its own.
 ///
 /// # Panics

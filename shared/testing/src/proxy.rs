@@ -31,6 +31,8 @@ pub enum WireFault {
     ResetAfter(usize),
     /// S3 does it, but the connection is reset before the answer.
     LoseAnswer,
+    /// S3 does it, but the answer never comes.
+    HoldAnswer,
     /// S3 does it, but its answer breaks off after so many bytes of the body.
     CutAnswerAfter(usize),
     /// A byte of its body is altered on the way to S3.
@@ -177,6 +179,10 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         Some(WireFault::LoseAnswer) => {
             forward(shared, &head, &body).await?;
             reset(&client)
+        }
+        Some(WireFault::HoldAnswer) => {
+            forward(shared, &head, &body).await?;
+            std::future::pending().await
         }
         Some(WireFault::CutAnswerAfter(count)) => {
             let answer = forward(shared, &head, &body).await?;

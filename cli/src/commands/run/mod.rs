@@ -1,7 +1,7 @@
 //! `holdfast run`: the functions' own use cases in this process, without a deadline. Ctrl-C cancels the backup and waits
 //! until nothing is left of it; a second one exits at once.
 
-mod alone;
+mod resuming;
 mod screen;
 mod told;
 
@@ -15,7 +15,7 @@ use holdfast_operations::{
     back_up_database, cancel, trigger, trigger_full,
 };
 
-use self::{alone::Alone, screen::Screen};
+use self::{resuming::begin_or_resume, screen::Screen};
 use crate::{
     environment,
     failure::{Exit, Failure},
@@ -26,6 +26,8 @@ use crate::{
 
 /// How often a lease that another run holds is asked for again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// How soon a run that could not reach the catalogue is tried again, each time. A function's event does the same.
+const RETRY_AFTER: [Duration; 3] = [Duration::from_secs(20), Duration::from_mins(1), Duration::from_mins(2)];
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -59,8 +61,6 @@ struct Begun {
     parts: Vec<Job>,
     /// The switches that leave a part out.
     left_out: Vec<&'static str>,
-    /// Held to the end.
-    _alone: Option<Alone>,
 }
 
 type End = Result<BackupOutcome, OperationError>;
@@ -77,7 +77,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let mut interrupts = Interrupts::listen();
     let begun = tokio::select! {
         begun = when_free(&holdfast, kind, wait, &screen) => begun?,
-        () = interrupts.next() => return Err(Failure::new(Exit::Interrupted, "interrupted before anything was begun")),
+        () = interrupts.next() => return Err(Failure::new(Exit::Interrupted, "interrupted before a new backup was begun")),
     };
     let ends = to_their_ends(&holdfast, &begun, &screen, &mut interrupts, output).await;
     screen.clear();
@@ -86,14 +86,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
 
 async fn when_free(h: &Holdfast, kind: BackupType, wait: bool, screen: &Screen) -> Result<Begun, OperationError> {
     let begun = loop {
-        let alone = if kind == BackupType::Database { None } else { Alone::with_content_of(h.repository.location()) };
-        let begun = match begin(h, kind).await {
-            Err(OperationError::AlreadyRunning { backup_id }) if alone.is_some() => {
-                go_on(h, kind, backup_id, screen).await
-            }
-            begun => begun,
-        };
-        match begun {
+        match begin_or_resume(h, kind, screen).await {
             Err(
                 error @ (OperationError::AlreadyRunning { .. }
                 | OperationError::Collecting
@@ -102,38 +95,21 @@ async fn when_free(h: &Holdfast, kind: BackupType, wait: bool, screen: &Screen) 
                 screen.meter(kind).phase(format!("waiting: {error}"));
                 tokio::time::sleep(ASK_AGAIN_AFTER).await;
             }
-            result => break result.map(|begun| Begun { _alone: alone, ..begun }),
+            result => break result,
         }
     };
     screen.clear();
     begun
 }
 
-/// With the content backup that is in the way, where its run died. A full backup begins after it.
-async fn go_on(h: &Holdfast, kind: BackupType, id: BackupId, screen: &Screen) -> Result<Begun, OperationError> {
-    if id.backup_type() != BackupType::Content {
-        return Err(OperationError::AlreadyRunning { backup_id: id });
-    }
-    screen.meter(BackupType::Content).phase(format!("content: resuming {id}"));
-    let job = h.catalog.get(&id).await?;
-    if kind == BackupType::Content {
-        return Ok(Begun { id, parts: vec![job], left_out: Vec::new(), _alone: None });
-    }
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
-    match Box::pin(to_its_end(h, &job, screen)).await? {
-        BackupOutcome::Skipped { .. } => Err(OperationError::AlreadyRunning { backup_id: id }),
-        _ => begin(h, kind).await,
-    }
-}
-
 async fn begin(h: &Holdfast, kind: BackupType) -> Result<Begun, OperationError> {
     let (by, now) = (environment::operator(), Timestamp::now());
     if kind == BackupType::Full {
         let full = trigger_full(h, by, now).await?;
-        return Ok(Begun { id: full.job.backup_id, parts: full.children, left_out: full.skipped, _alone: None });
+        return Ok(Begun { id: full.job.backup_id, parts: full.children, left_out: full.skipped });
     }
     let job = trigger(h, kind, by, now).await?;
-    Ok(Begun { id: job.backup_id.clone(), parts: vec![job], left_out: Vec::new(), _alone: None })
+    Ok(Begun { id: job.backup_id.clone(), parts: vec![job], left_out: Vec::new() })
 }
 
 /// Runs all of it. At the first Ctrl-C it is cancelled, and runs on until it has cleaned up after itself.
@@ -171,6 +147,23 @@ async fn to_their_ends(
 }
 
 async fn to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
+    let mut waits = RETRY_AFTER.into_iter();
+    loop {
+        let end = once_to_its_end(h, job, screen).await;
+        match (&end, waits.next()) {
+            (Err(error), Some(wait)) if error.is_catalog_away() => {
+                let seconds = wait.as_secs();
+                screen
+                    .meter(job.backup_type)
+                    .say(format!("the catalogue does not answer: trying again in {seconds} s"));
+                tokio::time::sleep(wait).await;
+            }
+            _ => return end,
+        }
+    }
+}
+
+async fn once_to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
     let request = BackupRequest::Triggered { backup_id: job.backup_id.clone() };
     if job.backup_type != BackupType::Content {
         return back_up_database(h, request, RunLimits::none()).await;

@@ -67,6 +67,19 @@ impl Catalog {
         Ok(call("read an item", find).await?.is_some())
     }
 
+    /// Whether any item of a backup was sent, begun or settled at `since` or later.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn items_touched_since(&self, backup: &BackupId, since: Timestamp) -> Result<bool, CatalogError> {
+        let since = doc! { "$gte": row::date(since) };
+        let touched = ["sentAt", "attemptedAt", "settledAt"].map(|field| doc! { field: since.clone() });
+        let filter = doc! { "backupId": backup.as_str(), "$or": touched.to_vec() };
+        let collection = self.collection(ITEMS);
+        let find = collection.find_one(filter).projection(doc! { "_id": 1 });
+        Ok(call("look for recent work on items", find).await?.is_some())
+    }
+
     /// Says that these items were handed to the queue. Keep it to 1,000 a call.
     ///
     /// # Errors

@@ -91,6 +91,21 @@ impl Catalog {
         call("give an item's attempt back", give_back).await.map(drop)
     }
 
+    /// Takes one attempt back of each pending item that has begun `most`, and returns how many items those are. The last
+    /// attempt of such an item was interrupted: one that ended has settled the item.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn give_interrupted_attempts_back(&self, backup: &BackupId, most: u32) -> Result<u64, CatalogError> {
+        let filter = doc! {
+            "backupId": backup.as_str(), "status": ItemStatus::Pending.as_str(), "attempts": { "$gte": i64::from(most) },
+        };
+        let update = doc! { "$set": { "attempts": i64::from(most.saturating_sub(1)) } };
+        let collection = self.collection(ITEMS);
+        let give_back = collection.update_many(filter, update);
+        Ok(call("give interrupted attempts back", give_back).await?.matched_count)
+    }
+
     /// Settles a pending item; `true` where this call did it, `false` where it is settled already, or no item.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use futures_util::TryStreamExt;
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use serde::Deserialize;
 
-pub use orphan::{LeaseKind, OrphanLease, OrphanReason, UNKNOWN_HOLDER_GRACE};
+pub use orphan::{LeaseKind, OrphanLease, OrphanReason, UNKNOWN_HOLDER_GRACE, UNSTARTED_GRACE};
 
 use crate::{
     Catalog, CatalogError,

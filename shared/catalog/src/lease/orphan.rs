@@ -14,8 +14,11 @@ use crate::{
     row,
 };
 
-/// How long a lease may be without a job: a trigger takes the lease first and writes the job after it.
+/// How long a lease that a run took over may be without a job. A collection of content objects holds one so.
 pub const UNKNOWN_HOLDER_GRACE: SignedDuration = SignedDuration::from_mins(10);
+/// How long a lease that no run took over may be without a job. A trigger takes the lease and writes the job right after
+/// it, within the time-outs of five calls.
+pub const UNSTARTED_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
 /// Which document a lease is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +61,17 @@ pub struct OrphanLease {
 }
 
 impl Catalog {
-    /// Leases and slots whose holder's job is settled, or missing for longer than [`UNKNOWN_HOLDER_GRACE`].
+    /// Leases and slots whose holder's job is settled, or missing for longer than [`UNKNOWN_HOLDER_GRACE`], or than
+    /// [`UNSTARTED_GRACE`] if no run took the lease over.
     ///
     /// # Errors
     /// Those of the server.
     pub async fn orphan_leases(&self, now: Timestamp) -> Result<Vec<OrphanLease>, CatalogError> {
         let leases = self.leases().await?;
+        let taken_over: Vec<BackupId> =
+            leases.sources.iter().filter(|lease| lease.fence > 0).map(|lease| lease.holder.clone()).collect();
+        let grace =
+            |holder: &BackupId| if taken_over.contains(holder) { UNKNOWN_HOLDER_GRACE } else { UNSTARTED_GRACE };
         let sources = leases.sources.into_iter().map(|it| (LeaseKind::Source(it.source), it.holder, it.taken_at));
         let slots = leases.slots.into_iter().map(|it| (LeaseKind::Slot(it.number), it.holder, it.taken_at));
         let held: Vec<_> = sources.chain(slots).collect();
@@ -71,7 +79,7 @@ impl Catalog {
         let orphans = held.into_iter().filter_map(|(kind, holder, taken_at)| {
             let reason = match jobs.get(&holder) {
                 Some(state) => state.filter(|status| !status.is_active()).map(OrphanReason::JobSettled),
-                None => (now.duration_since(taken_at) > UNKNOWN_HOLDER_GRACE).then_some(OrphanReason::JobMissing),
+                None => (now.duration_since(taken_at) > grace(&holder)).then_some(OrphanReason::JobMissing),
             }?;
             Some(OrphanLease { kind, holder, taken_at, reason })
         });

@@ -5,15 +5,22 @@ use holdfast_domain::{BackupType, JobStatus};
 use crate::harness::{at, id, job, on_catalog};
 
 #[tokio::test]
-async fn a_lease_without_a_job_is_an_orphan_after_ten_minutes() {
+async fn a_lease_without_a_job_is_an_orphan_after_two_minutes_or_ten_once_a_run_took_it_over() {
     on_catalog(async |fixture| {
         let holder = id(BackupType::Database, 1);
-        fixture.catalog.acquire(Source::Database, &holder, 2, at(0)).await.unwrap();
-        assert!(fixture.catalog.orphan_leases(at(600)).await.unwrap().is_empty());
-        let orphans = fixture.catalog.orphan_leases(at(601)).await.unwrap();
-        let kinds: Vec<_> = orphans.iter().map(|orphan| orphan.kind).collect();
-        assert_eq!(kinds, [LeaseKind::Source(Source::Database), LeaseKind::Slot(0)]);
-        assert!(orphans.iter().all(|orphan| orphan.reason == OrphanReason::JobMissing && orphan.holder == holder));
+        let catalog = &fixture.catalog;
+        catalog.acquire(Source::Database, &holder, 2, at(0)).await.unwrap();
+        assert!(catalog.orphan_leases(at(120)).await.unwrap().is_empty());
+        let expect_both = async |now| {
+            let orphans = catalog.orphan_leases(now).await.unwrap();
+            let kinds: Vec<_> = orphans.iter().map(|orphan| orphan.kind).collect();
+            assert_eq!(kinds, [LeaseKind::Source(Source::Database), LeaseKind::Slot(0)]);
+            assert!(orphans.iter().all(|orphan| orphan.reason == OrphanReason::JobMissing && orphan.holder == holder));
+        };
+        expect_both(at(121)).await;
+        catalog.take_over(Source::Database, &holder, 0, None, at(121)).await.unwrap();
+        assert!(catalog.orphan_leases(at(600)).await.unwrap().is_empty());
+        expect_both(at(601)).await;
     })
     .await;
 }

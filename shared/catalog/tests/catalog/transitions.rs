@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use bson::doc;
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
@@ -44,8 +42,7 @@ fn model(
     guard: Option<u64>,
     new: Option<u64>,
 ) -> Option<(JobStatus, u64)> {
-    // None of these jobs ever failed as `stalled`.
-    let legal = to.may_come_from().contains(&status) && (status, to) != (JobStatus::Failed, JobStatus::Completed);
+    let legal = to.may_come_from().contains(&status);
     let fenced = guard.is_none_or(|guard| guard == fence) && new.is_none_or(|new| fence < new);
     (legal && fenced).then(|| (to, new.unwrap_or(fence)))
 }
@@ -223,24 +220,48 @@ async fn progress_is_recorded_of_running_jobs_alone() {
 }
 
 #[tokio::test]
-async fn only_a_stalled_failure_becomes_completed_and_its_error_goes() {
+async fn a_failed_or_cancelled_job_becomes_completed_whatever_its_error_and_the_error_goes() {
     on_catalog(async |fixture| {
-        let codes = BTreeSet::from([(1, "stalled"), (2, "deadline"), (3, "internal")]);
-        for (number, code) in codes {
+        let codes = ["stalled", "deadline", "source-unreachable", "dump-refused", "internal"];
+        for (number, code) in (1..).zip(codes) {
             let id = fixture.pending(number).await;
             let code: FailureCode = serde_json::from_value(code.into()).unwrap();
+            let status = if number == 1 { JobStatus::Cancelled } else { JobStatus::Failed };
             let change = JobChange { error: Some(failure(code)), ..JobChange::default() };
-            fixture.catalog.transition(&id, JobStatus::Failed, change, None).await.unwrap();
+            fixture.catalog.transition(&id, status, change, None).await.unwrap();
             let found = JobChange { error: Some(failure(code)), size: Some(1), ..JobChange::default() };
-            let outcome = fixture.catalog.transition(&id, JobStatus::Completed, found, None).await;
-            if code == FailureCode::Stalled {
-                let job = outcome.unwrap();
-                assert_eq!((job.status, job.error, job.size), (JobStatus::Completed, None, Some(1)));
-            } else {
-                assert!(is_conflict(&outcome), "{code}");
-                assert!(fixture.catalog.get(&id).await.unwrap().error.is_some());
-            }
+            let job = fixture.catalog.transition(&id, JobStatus::Completed, found, None).await.unwrap();
+            assert_eq!((job.status, job.error, job.size), (JobStatus::Completed, None, Some(1)), "{code}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn unsuccessful_jobs_are_listed_by_state_time_and_page() {
+    on_catalog(async |fixture| {
+        let mut unsuccessful = Vec::new();
+        for (number, to) in (1..).zip([JobStatus::Failed, JobStatus::Running, JobStatus::Cancelled, JobStatus::Failed])
+        {
+            let id = fixture.pending(number).await;
+            fixture.catalog.transition(&id, to, JobChange::default(), None).await.unwrap();
+            unsuccessful.extend((to != JobStatus::Running).then_some(id));
+        }
+        let ids = |jobs: Vec<Job>| jobs.into_iter().map(|job| job.backup_id).collect::<Vec<_>>();
+        let catalog = &fixture.catalog;
+        let mut paged = Vec::new();
+        loop {
+            let page = catalog.unsuccessful_since(BackupType::Database, at(0), paged.last(), 2).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(ids(page));
+        }
+        assert_eq!(paged, unsuccessful);
+        let none = catalog.unsuccessful_since(BackupType::Database, at(100_000), None, 2).await.unwrap();
+        assert_eq!(ids(none), []);
+        assert_eq!(ids(catalog.unsuccessful_among(&unsuccessful[1..]).await.unwrap()), unsuccessful[1..]);
+        assert_eq!(ids(catalog.unsuccessful_among(&[]).await.unwrap()), []);
     })
     .await;
 }

@@ -20,6 +20,7 @@ use crate::{
     artifact_writer::Meters,
     claim::{Claim, claim},
     commit::{RunFault, refuse_to_repeat},
+    lost_lease,
     run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
     settle, trigger,
     watch::Watch,
@@ -77,7 +78,11 @@ async fn conclude(h: &Holdfast, run: &Run, result: Result<Job, RunFault>) -> Res
         Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
             skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
         }
-        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => skipped(SkipReason::RunningElsewhere),
+        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
+            Ok(lost_lease::what_became_of(h, run).await?.outcome(run))
+        }
+        // The job can be neither continued nor settled: the event's source tries again, and the next run takes it over.
+        Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => {
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the backup failed");
             Ok(BackupOutcome::Failed(Box::new(settle::fail_run(h, run, error.failure()).await?)))

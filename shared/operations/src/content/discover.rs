@@ -27,7 +27,9 @@ use crate::{
     Holdfast, OperationError, StopReason,
     claim::{Claim, claim},
     commit::{RunFault, refuse_to_repeat},
-    run::{BackupRequest, Run, RunLimits, SkipReason},
+    heartbeat::{REPEAT_AFTER, persist},
+    lost_lease,
+    run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
     settle, trigger,
     watch::Watch,
     writing_key::writing_key,
@@ -94,15 +96,26 @@ pub async fn discover_content(
         Claim::Skip(reason) => return Ok(DiscoveryOutcome::Skipped { backup_id, reason }),
     };
     let watch = Watch::begin(h, &run, limits, || None);
-    let discovery = Discovery { h, queue, run: &run, limits, watch: &watch };
-    // Boxed: the whole discovery is inside, and callers embed this future in their own.
-    let result = Box::pin(discovery.run()).await;
+    let result = discover(h, queue, &run, limits, &watch).await;
     drop(watch);
     conclude(h, &run, result).await
 }
 
+/// Finds what is to be backed up, for a run that holds the lease.
+pub(crate) async fn discover(
+    h: &Holdfast,
+    queue: &dyn DownloadQueue,
+    run: &Run,
+    limits: RunLimits,
+    watch: &Watch,
+) -> Result<Reached, RunFault> {
+    let discovery = Discovery { h, queue, run, limits, watch };
+    // Boxed: the whole discovery is inside, and callers embed this future in their own.
+    Box::pin(discovery.run()).await
+}
+
 /// How far a run came.
-enum Reached {
+pub(crate) enum Reached {
     TheEnd,
     ItsTime,
 }
@@ -116,7 +129,27 @@ struct Discovery<'a> {
 }
 
 impl Discovery<'_> {
+    /// Goes on at the last page that was recorded, after each failure of the catalogue that may pass.
     async fn run(&self) -> Result<Reached, RunFault> {
+        const TRIES_WITHOUT_A_PAGE: u32 = 6;
+        let (mut found, mut tries) = (0, 0);
+        loop {
+            let before = found;
+            let result = Box::pin(self.attempt(&mut found)).await;
+            tries = if found > before { 0 } else { tries + 1 };
+            match result {
+                Err(RunFault::Failed(OperationError::Catalog(error)))
+                    if error.is_transient() && tries < TRIES_WITHOUT_A_PAGE =>
+                {
+                    tracing::warn!(backupId = %self.id(), %error, "discovery resumes at its last page");
+                    self.watch.guard(pause()).await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn attempt(&self, found: &mut u64) -> Result<Reached, RunFault> {
         let (h, watch) = (self.h, self.watch);
         if let Some(switch) = trigger::switched_off(h, BackupType::Content) {
             return Err(OperationError::Disabled(switch).into());
@@ -134,7 +167,7 @@ impl Discovery<'_> {
         // Encryption that was asked for and is not possible is found now, not by every worker.
         watch.guard(writing_key(h, h.settings.content.encryption)).await?;
         let mut items = watch.guard(self.open(&mut work)).await?;
-        Ok(self.pages(&mut items, &mut work).await?)
+        Ok(self.pages(&mut items, &mut work, found).await?)
     }
 
     fn id(&self) -> &BackupId {
@@ -155,7 +188,12 @@ impl Discovery<'_> {
         Ok(ContentItems::new(&connection, &database, collection, work.cursor.as_deref())?)
     }
 
-    async fn pages(&self, items: &mut ContentItems, work: &mut ContentWork) -> Result<Reached, OperationError> {
+    async fn pages(
+        &self,
+        items: &mut ContentItems,
+        work: &mut ContentWork,
+        recorded: &mut u64,
+    ) -> Result<Reached, OperationError> {
         let mut openings = Openings::default();
         loop {
             let page = self.watch.guard(async { Ok(items.next_page(MAX_ADDED).await?) }).await?;
@@ -169,6 +207,7 @@ impl Discovery<'_> {
             work.cursor = items.position();
             work.found += found;
             self.record(work).await?;
+            *recorded = work.found;
             tracing::debug!(backupId = %self.id(), found = work.found, "a page of items was discovered");
             if self.time_is_up() {
                 return Ok(Reached::ItsTime);
@@ -182,8 +221,8 @@ impl Discovery<'_> {
 
     /// Writes how far it came; only the newest run may.
     async fn record(&self, work: &ContentWork) -> Result<(), OperationError> {
-        let recording = async { Ok(self.h.catalog.record_work(self.id(), self.run.fence, work).await?) };
-        if self.watch.guard(recording).await? {
+        let recording = || async { Ok(self.h.catalog.record_work(self.id(), self.run.fence, work).await?) };
+        if self.watch.persist(recording).await? {
             return Ok(());
         }
         // Not this run's any more, or settled: a beat tells which.
@@ -309,6 +348,11 @@ async fn concurrently<T>(
     futures_util::stream::iter(steps).buffer_unordered(CONCURRENCY).try_collect().await
 }
 
+async fn pause() -> Result<(), OperationError> {
+    tokio::time::sleep(REPEAT_AFTER).await;
+    Ok(())
+}
+
 fn too_many_rounds(work: &ContentWork) -> OperationError {
     OperationError::Invalid(format!(
         "discovery was begun {MAX_ROUNDS} times and found {} items without coming to an end; back up by `holdfast run \
@@ -326,11 +370,11 @@ async fn conclude(
     let skipped = |reason| Ok(DiscoveryOutcome::Skipped { backup_id: backup_id.clone(), reason });
     match result {
         Ok(Reached::TheEnd) => {
-            wait(h, run, run.job.created_at + DOWNLOADS_END_AFTER).await?;
+            persist(|| wait(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
             if finalize_if_settled(h, &backup_id, Timestamp::now()).await? {
                 return Ok(DiscoveryOutcome::Finalize { backup_id });
             }
-            let counts = h.catalog.item_counts(&backup_id).await?;
+            let counts = persist(|| async { Ok(h.catalog.item_counts(&backup_id).await?) }).await?;
             tracing::info!(backupId = %backup_id, items = counts.expected, unchanged = counts.unchanged, "every item was found");
             Ok(DiscoveryOutcome::Queued { backup_id, counts })
         }
@@ -338,13 +382,15 @@ async fn conclude(
             if wait(h, run, Timestamp::now() + HANDED_ON_FOR).await? {
                 return Ok(DiscoveryOutcome::HandOn { backup_id });
             }
-            skipped(SkipReason::RunningElsewhere)
+            of_lost(h, run).await
         }
         Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
         Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
             skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
         }
-        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => skipped(SkipReason::RunningElsewhere),
+        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => of_lost(h, run).await,
+        // The next run resumes at the cursor: the event's source tries again, and after it the sweep hands the step on.
+        Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => {
             if error.is_transient() && is_to_go_on(h, run).await {
                 return Err(error);
@@ -354,6 +400,13 @@ async fn conclude(
         }
         Err(RunFault::Unknown(error)) => Err(error),
     }
+}
+
+async fn of_lost(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
+    Ok(match lost_lease::what_became_of(h, run).await?.outcome(run) {
+        BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => DiscoveryOutcome::Failed(job),
+        BackupOutcome::Skipped { backup_id, reason } => DiscoveryOutcome::Skipped { backup_id, reason },
+    })
 }
 
 /// Whether a fault that may pass leaves this discovery to another run: where there is a cursor to go on from, the event's

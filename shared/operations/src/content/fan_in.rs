@@ -7,7 +7,7 @@ use holdfast_domain::{
 };
 
 use super::{HANDED_ON_FOR, fail_item, held, source::ItemSource};
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, StopReason, run::Run};
 
 /// The job, where its downloads go on.
 pub(super) async fn running(h: &Holdfast, id: &BackupId) -> Result<Option<Job>, OperationError> {
@@ -40,6 +40,24 @@ pub async fn finalize_if_settled(h: &Holdfast, id: &BackupId, now: Timestamp) ->
     let waits = h.catalog.wait(Source::Content, id, job.fence, now + HANDED_ON_FOR, now).await;
     if let Err(error) = waits {
         tracing::warn!(backupId = %id, %error, "the lease was not told whom it waits for; the sweep looks after it");
+    }
+    Ok(true)
+}
+
+/// The same for the run that holds the lease and finalizes the backup itself: its lease does not wait. `false` while items
+/// are pending.
+pub(crate) async fn finalize_held_if_settled(h: &Holdfast, run: &Run) -> Result<bool, OperationError> {
+    let id = &run.job.backup_id;
+    if h.catalog.any_pending(id).await? {
+        return Ok(false);
+    }
+    match h.catalog.transition(id, JobStatus::Finalizing, JobChange::default(), Some(run.fence)).await {
+        Ok(job) => h.observer.job_changed(&job).await,
+        // The answer of an earlier call was lost.
+        Err(CatalogError::Conflict { status: JobStatus::Finalizing, fence, .. }) if fence == run.fence => {}
+        Err(CatalogError::Conflict { status: JobStatus::Cancelled, .. }) => return Err(StopReason::Cancelled.into()),
+        Err(CatalogError::Conflict { .. }) => return Err(StopReason::LeaseLost.into()),
+        Err(error) => return Err(error.into()),
     }
     Ok(true)
 }

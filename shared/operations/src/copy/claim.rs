@@ -7,24 +7,21 @@ use holdfast_catalog::{Catalog, CatalogError, CopyClaim, CopyWork};
 use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, BackupType, CopyStatus, FailureCode, JobCopy, JobFailure, JobStatus, Timestamp};
 use jiff::SignedDuration;
-use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{
     CopyReport,
     copier::{Copied, Copier},
 };
-use crate::{Holdfast, OperationError, Repository, RunLimits};
+use crate::{
+    Holdfast, OperationError, Repository, RunLimits,
+    heartbeat::{DEAD_AFTER, beat_until_stopped, persist},
+};
 
-/// A run that was not heard of for so long is dead.
-pub(super) const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// Objects that an earlier run saw in the second store are taken for granted for so long. A collection there waits for
 /// twice this after the last word of whoever copies content.
 const SEEN_FOR: SignedDuration = SignedDuration::from_mins(30);
 /// For how long after the last word of whoever copies content nothing is collected.
 pub(crate) const EXCLUDES_FOR: SignedDuration = SignedDuration::from_hours(1);
-const BEAT_EVERY: Duration = Duration::from_secs(10);
-/// A run that could not beat for this long stops before others take it for dead.
-const SILENCE_LIMIT: Duration = Duration::from_secs(45);
 /// Before the function's end, for the last word.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
@@ -41,6 +38,8 @@ pub(super) enum Ended {
     TimeIsUp,
     Elsewhere,
     Gone,
+    /// No beat was answered for so long that another run may take the copy over.
+    Silent,
 }
 
 /// A hold; without a catalogue's row there is nothing to hold, and it keeps nothing.
@@ -98,28 +97,22 @@ impl Claim {
 
     /// Does the work, and beats beside it.
     pub(super) async fn watch(&self, copier: &Copier<'_>, limits: RunLimits) -> Ended {
-        let mut work = Box::pin(copier.run());
-        let mut beats = tokio::time::interval(BEAT_EVERY);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last_beat = Instant::now();
-        let mut time_is_up = Box::pin(until(limits));
-        loop {
-            tokio::select! {
-                biased;
-                ended = &mut work => return Ended::Run(ended),
-                () = &mut time_is_up => return Ended::TimeIsUp,
-                _ = beats.tick() => match self.beat(copier).await {
-                    Ok(None) => last_beat = Instant::now(),
-                    Ok(Some(ended)) => return ended,
-                    Err(error) => {
-                        tracing::warn!(backupId = %self.backup_id, %error, "a copy's beat failed");
-                        if last_beat.elapsed() > SILENCE_LIMIT {
-                            return Ended::Elsewhere;
-                        }
-                    }
-                },
-            }
+        tokio::select! {
+            biased;
+            ended = Box::pin(copier.run()) => Ended::Run(ended),
+            () = until(limits) => Ended::TimeIsUp,
+            ended = self.beat_until_stopped(copier) => ended,
         }
+    }
+
+    async fn beat_until_stopped(&self, copier: &Copier<'_>) -> Ended {
+        let beats = beat_until_stopped(
+            || self.beat(copier),
+            |error| {
+                tracing::warn!(backupId = %self.backup_id, error, "a copy's beat failed and is repeated");
+            },
+        );
+        beats.await.unwrap_or(Ended::Silent)
     }
 
     async fn beat(&self, copier: &Copier<'_>) -> Result<Option<Ended>, CatalogError> {
@@ -173,8 +166,8 @@ impl Claim {
         }
         let now = Timestamp::now();
         let copy = JobCopy { status, at: now, store: self.store.clone(), bytes: Some(bytes), error };
-        // Where it is another run's by now, that run says how it ended.
-        self.catalog.end_copy(&self.backup_id, &self.run, &copy, work, now).await?;
+        // If another run has it by now, that run records how it ended.
+        persist(|| async { Ok(self.catalog.end_copy(&self.backup_id, &self.run, &copy, work, now).await?) }).await?;
         Ok(())
     }
 }

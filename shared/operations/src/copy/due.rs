@@ -5,8 +5,7 @@ use holdfast_catalog::Uncopied;
 use holdfast_domain::{BackupId, CopyStatus, Timestamp};
 use jiff::SignedDuration;
 
-use super::claim::DEAD_AFTER;
-use crate::{Holdfast, OperationError, Repository};
+use crate::{Holdfast, OperationError, Repository, heartbeat::DEAD_AFTER};
 
 /// Backups looked at in one call, newest first.
 const LOOK_AT: u32 = 1000;

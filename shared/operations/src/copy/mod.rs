@@ -27,7 +27,7 @@ pub use self::{
     remove::{RemovedCopies, remove_copies},
 };
 use crate::{
-    Holdfast, OperationError, Repository, RunLimits,
+    Holdfast, OperationError, Repository, RunLimits, StopReason,
     readers::{Purpose, protect},
 };
 
@@ -176,6 +176,8 @@ async fn settle(claim: &Claim, copier: &Copier<'_>, ended: Ended) -> Result<Copy
             Ok(CopyStep::Continue)
         }
         Ended::Elsewhere => Ok(CopyStep::Busy("another run has taken the copy over".to_owned())),
+        // What was sent stays: the message comes again, and the next run goes on from the last beat.
+        Ended::Silent => Err(StopReason::CatalogSilent.into()),
     }
 }
 

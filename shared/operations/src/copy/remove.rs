@@ -8,9 +8,10 @@ use holdfast_storage::UnfinishedUpload;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::{CopyFault, claim::DEAD_AFTER};
+use super::CopyFault;
 use crate::{
     BlockedBackup, CollectionReport, DeletedBackup, Holdfast, OperationError, RETAINED_TYPES, Repository, RunLimits,
+    heartbeat::DEAD_AFTER,
     retain::{Deletion, Folder, collect_copies, delete_copy, folders, is_late, wrong_first_store},
 };
 

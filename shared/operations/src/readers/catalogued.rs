@@ -9,7 +9,7 @@ use holdfast_domain::{BackupId, CopyStatus, FailureCode, Job, JobStatus, Timesta
 use jiff::SignedDuration;
 
 use super::{Protection, Purpose, Reader, ReaderLease, ReaderLeases};
-use crate::{Holdfast, OperationError, Repository, lease::DEAD_AFTER};
+use crate::{Holdfast, OperationError, Repository, heartbeat::DEAD_AFTER};
 
 /// Rows of readers that died are removed after this time.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);

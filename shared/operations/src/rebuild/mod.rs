@@ -1,6 +1,7 @@
 //! Filling a catalogue from the bucket alone: the job of every backup that has a manifest, the items of content backups,
 //! and what is held of each source. What stands is not changed, so that it may run twice, or die at any await: a
-//! backup's job is written last, and the next run goes on with the backups that have none.
+//! backup's job is written last, and the next run goes on with the backups that have none. The one exception is a job
+//! that failed or was cancelled although its manifest is there: it becomes completed.
 //!
 //! No lease is taken. A backup with a manifest and without a job is nobody's work in this catalogue. What is written of
 //! a source bears the time when its file was fetched, and so never replaces what a backup that runs beside it writes;
@@ -28,6 +29,7 @@ use crate::{
     content::stored::StoredContent,
     lost::{self, Return},
     presence::missing_artifacts,
+    settle,
 };
 
 /// Backups that the catalogue is asked about in one call.
@@ -122,6 +124,7 @@ impl<'a> Rebuild<'a> {
         match standing {
             None => self.add(id).await,
             Some(Ok(JobStanding { is_lost: true, .. })) => self.returned(id).await,
+            Some(Ok(JobStanding { status: JobStatus::Failed | JobStatus::Cancelled, .. })) => self.complete(id).await,
             Some(Ok(JobStanding { status, .. })) => {
                 self.report.stood += 1;
                 if status == JobStatus::Completed && id.backup_type() == BackupType::Content {
@@ -134,6 +137,24 @@ impl<'a> Rebuild<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// A backup whose job failed or was cancelled: its run was paused past its lease, and wrote the manifest later.
+    async fn complete(&mut self, id: &BackupId) -> Result<(), OperationError> {
+        let Some((manifest, _)) = self.believed(id).await? else { return Ok(()) };
+        if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
+            self.report.stood += 1;
+            self.report.damaged.push(DamagedBackup { backup_id: id.clone(), problem });
+            return Ok(());
+        }
+        self.report.completed.push(id.clone());
+        if self.mode == Mode::Plan {
+            return Ok(());
+        }
+        let job = self.h.catalog.get(id).await?;
+        settle::complete(self.h, &job, &manifest).await?;
+        tracing::info!(backupId = %id, was = %job.status, "a job was completed by its manifest");
+        if manifest.content.is_some() { self.fill_up(id).await } else { Ok(()) }
     }
 
     /// A backup that the catalogue does not know.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use holdfast_catalog::CatalogError;
-use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 
 use super::{Mode, Rebuild, RebuiltBackup, UnreadCause, row};
 use crate::{OperationError, full};
@@ -12,6 +12,9 @@ use crate::{OperationError, full};
 impl Rebuild<'_> {
     /// Adds the full backups that jobs name, those of this run and of one that was killed before it came here.
     pub(super) async fn parents(&mut self) -> Result<(), OperationError> {
+        if self.mode == Mode::Write {
+            self.report.completed.extend(full::complete_late(self.h, Timestamp::now()).await?);
+        }
         let mut named: BTreeSet<BackupId> = self.h.catalog.named_parents().await?.into_iter().collect();
         named.extend(self.parts.iter().filter_map(|part| part.parent_id.clone()));
         let named: Vec<BackupId> = named.into_iter().filter(|id| id.backup_type() == BackupType::Full).collect();
@@ -68,7 +71,7 @@ fn whole_of(id: &BackupId, children: &[Job]) -> Option<Job> {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{Timestamp, Trigger, TriggerKind};
+    use holdfast_domain::{Trigger, TriggerKind};
 
     use super::*;
 

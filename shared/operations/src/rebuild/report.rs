@@ -26,7 +26,9 @@ pub struct RebuildReport {
     pub stood: u64,
     /// Those of them that were lost, and are completed again because their manifest is back.
     pub returned: Vec<BackupId>,
-    /// Those of them that lacked rows of items.
+    /// Jobs that had failed or were cancelled although their backup is in the bucket: they are completed now.
+    pub completed: Vec<BackupId>,
+    /// Backups whose job stood, and which lacked rows of items.
     pub filled_up: Vec<RebuiltBackup>,
     /// Rows of items added.
     pub items: u64,

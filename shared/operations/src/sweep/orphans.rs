@@ -1,4 +1,5 @@
-//! Objects that runs which came to nothing have stored. Removed is only what is certain to be nobody's: unsure means kept.
+//! The folders of backups, compared with the catalogue. A job that ended without a backup although its manifest is there
+//! becomes completed. Objects that no manifest names are removed if that is certain, and kept if not.
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::{CatalogError, CollectingProgress};
@@ -11,10 +12,14 @@ use super::SweepReport;
 use crate::{
     Holdfast, OperationError, RunLimits,
     retain::{is_late, wrong_first_store},
+    settle,
 };
 
 /// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Backups whose jobs are read in one call.
+const PAGE: usize = 500;
 
 /// Whether this store fits the catalogue: looked up before the first removal, and once.
 #[derive(Default)]
@@ -35,7 +40,7 @@ impl StoreCheck {
 
 /// Looks at every backup's folder, one after another. A sweep whose time ends keeps the folder that it came to, and the
 /// next one continues there.
-pub(super) async fn remove(
+pub(super) async fn look_after(
     h: &Holdfast,
     limits: RunLimits,
     now: Timestamp,
@@ -44,7 +49,7 @@ pub(super) async fn remove(
     let mut check = StoreCheck::default();
     for kind in [BackupType::Database, BackupType::Content] {
         let from = continued_at(h, kind).await?;
-        match remove_of(h, kind, from, &mut check, (limits, now), report).await? {
+        match look_after_type(h, kind, from, &mut check, (limits, now), report).await? {
             None if from == 0 => {}
             None => h.catalog.forget_collecting_progress(&name(kind)).await?,
             Some(next) => {
@@ -74,7 +79,7 @@ async fn keep(h: &Holdfast, kind: BackupType, part: u64) -> Result<(), Operation
 }
 
 /// Returns the folder that it came to, if the time ended.
-async fn remove_of(
+async fn look_after_type(
     h: &Holdfast,
     kind: BackupType,
     from: u64,
@@ -84,7 +89,7 @@ async fn remove_of(
 ) -> Result<Option<u64>, OperationError> {
     // What backups share is no backup's: retention looks after it.
     let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
-    let mut folder: Vec<ObjectInfo> = Vec::new();
+    let (mut folder, mut committed): (Vec<ObjectInfo>, Vec<BackupId>) = (Vec::new(), Vec::new());
     while let Some(object) = objects.try_next().await? {
         // Ids begin with their times, so that folders come in this order.
         let Some(at) = object.key.backup().map(|id| made_at(&id)).filter(|at| *at >= from) else { continue };
@@ -92,13 +97,36 @@ async fn remove_of(
         if folder.first().is_some_and(|first| first.key.backup() != object.key.backup()) {
             tidy(h, &std::mem::take(&mut folder), check, now, report).await;
             if is_late(limits) {
+                complete_committed(h, &committed, report).await?;
                 return Ok(Some(at));
             }
+        }
+        committed.extend(object.key.backup().filter(|id| object.key == ObjectKey::manifest(id)));
+        if committed.len() >= PAGE {
+            complete_committed(h, &std::mem::take(&mut committed), report).await?;
         }
         folder.push(object);
     }
     tidy(h, &folder, check, now, report).await;
+    complete_committed(h, &committed, report).await?;
     Ok(None)
+}
+
+/// Completes the jobs among these that failed or were cancelled: their manifests are in the store. A run that was paused
+/// past its lease wrote them.
+async fn complete_committed(
+    h: &Holdfast,
+    committed: &[BackupId],
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
+    for job in h.catalog.unsuccessful_among(committed).await? {
+        match settle::complete_if_committed(h, &job).await {
+            Ok(true) => report.completed.push(job.backup_id),
+            Ok(false) => {}
+            Err(error) => report.problems.push(format!("job {}: {error}", job.backup_id)),
+        }
+    }
+    Ok(())
 }
 
 fn made_at(id: &BackupId) -> u64 {

@@ -6,7 +6,7 @@ use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, heartbeat::persist};
 
 /// A function is dead after its 15 minutes.
 pub(super) const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(16);
@@ -49,7 +49,8 @@ impl Claim {
 
     async fn write(&self, so_far: &VerifiedSoFar, touched_at: Timestamp) -> Result<(), OperationError> {
         let (id, level, run) = (&self.backup_id, self.level, &self.run);
-        if self.has_row && !self.catalog.record_verified(id, level, run, so_far, touched_at).await? {
+        let record = || async { Ok(self.catalog.record_verified(id, level, run, so_far, touched_at).await?) };
+        if self.has_row && !persist(record).await? {
             return Err(OperationError::AlreadyVerifying(self.backup_id.clone()));
         }
         Ok(())
@@ -62,6 +63,6 @@ impl Claim {
 
     /// Gives it back.
     pub(super) async fn end(self) -> Result<(), OperationError> {
-        Ok(self.catalog.end_verification(&self.backup_id, &self.run).await?)
+        persist(|| async { Ok(self.catalog.end_verification(&self.backup_id, &self.run).await?) }).await
     }
 }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Holdfast, OperationError, Repository, RunLimits,
     content::proof::note_of_other_forms,
+    heartbeat::persist,
     readers::{Purpose, protect},
 };
 
@@ -182,7 +183,7 @@ async fn record(h: &Holdfast, mut verification: Verification) -> Result<VerifyOu
     if is_deleted {
         return Ok(VerifyOutcome::Gone);
     }
-    record_verification(&h.catalog, &verification).await?;
+    persist(|| record_verification(&h.catalog, &verification)).await?;
     Ok(VerifyOutcome::Done(Box::new(verification)))
 }
 

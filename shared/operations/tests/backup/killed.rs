@@ -144,7 +144,8 @@ async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
     let job = completed(run(&f.holdfast, id.clone()).await);
     assert_eq!(job.fence, 2);
     let outcome = paused.await.unwrap();
-    assert!(matches!(outcome, BackupOutcome::Skipped { reason: SkipReason::RunningElsewhere, .. }), "{outcome:?}");
+    let completed_elsewhere = SkipReason::AlreadySettled(JobStatus::Completed);
+    assert!(matches!(&outcome, BackupOutcome::Skipped { reason, .. } if *reason == completed_elsewhere), "{outcome:?}");
     let manifest = f.holdfast.repository.manifest(&id).await.unwrap();
     assert_eq!(manifest.artifacts[0].key, ObjectKey::database_dump(&id, 2, true, false));
     assert_eq!(f.keys().await.iter().filter(|key| key.contains("dump.")).count(), 1, "its own dump it removed");

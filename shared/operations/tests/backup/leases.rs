@@ -1,8 +1,10 @@
-use holdfast_domain::{BackupType, FailureCode, JobStatus, Timestamp};
+use holdfast_catalog::Catalog;
+use holdfast_domain::{BackupType, FailureCode, JobStatus, Secret, Timestamp};
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, OperationError, RunLimits, SkipReason, abandon, back_up_database, cancel, sweep,
-    trigger,
+    BackupOutcome, BackupRequest, Holdfast, OperationError, RunLimits, SkipReason, abandon, back_up_database, cancel,
+    sweep, trigger, trigger_full,
 };
+use holdfast_testing::UnsureWrites;
 use jiff::SignedDuration;
 
 use crate::fixture::{Fixture, completed, run};
@@ -131,5 +133,24 @@ async fn a_deployment_is_overdue_until_its_first_good_backup() {
     assert!((hours(SignedDuration::from_hours(2)).await - 8.0).abs() < 0.01, "and it gets later");
     f.back_up().await;
     assert!(hours(SignedDuration::ZERO).await.abs() < 0.01);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_was_taken_and_reported_as_failed_is_given_back() {
+    let f = Fixture::new(&[]).await;
+    let relay = UnsureWrites::before_mongodb().await;
+    let uri = Secret::new(relay.mongodb_uri(&f.catalog_database));
+    let catalog = Catalog::connect(&uri, &f.catalog_database).await.unwrap();
+    let h = Holdfast { catalog, ..f.holdfast.clone() };
+    relay.doubt_next_insert("backup_leases");
+    let error = trigger(&h, BackupType::Database, None, Timestamp::now()).await.unwrap_err();
+    assert!(error.is_catalog_away() && error.to_string().contains("64"), "{error}");
+    assert_eq!(f.leases().await, 0);
+    relay.doubt_next_insert("backup_leases");
+    let error = trigger_full(&h, None, Timestamp::now()).await.unwrap_err();
+    assert!(error.is_catalog_away(), "{error}");
+    assert_eq!((f.leases().await, f.holdfast.catalog.active(None).await.unwrap().len()), (0, 0));
+    completed(run(&f.holdfast, f.trigger().await).await);
     f.remove().await;
 }

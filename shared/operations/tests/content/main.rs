@@ -16,6 +16,8 @@ mod here;
 mod killed;
 mod misbehaving;
 mod odd_items;
+mod outages;
 mod restored;
+mod resumed;
 mod sweeping;
 mod verified;

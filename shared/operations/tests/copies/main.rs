@@ -15,6 +15,7 @@ mod finished;
 mod fixture;
 mod forms;
 mod lost;
+mod outages;
 #[expect(dead_code, reason = "it serves the tests of database backups too")]
 #[path = "../backup/fixture.rs"]
 mod platform;

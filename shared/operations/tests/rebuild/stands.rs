@@ -8,7 +8,7 @@ use mongodb::bson::doc;
 use crate::{fixture::Fixture, lost::added};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_stands_stays_as_it_is_wherever_it_stands() {
+async fn a_job_that_stands_stays_as_it_is_unless_its_manifest_contradicts_it() {
     let f = Fixture::new(&[]).await;
     f.fill(2).await;
     let deleted = f.back_up().await.backup_id;
@@ -22,10 +22,13 @@ async fn a_job_that_stands_stays_as_it_is_wherever_it_stands() {
     let error = mongodb::bson::serialize_to_document(&error).unwrap();
     let update = doc! { "$set": { "error": error } };
     f.rows("backup_jobs").update_one(doc! { "_id": failed.as_str() }, update).await.unwrap();
-    let before = f.all_rows().await;
     f.rows("backup_jobs").delete_one(doc! { "_id": lost.as_str() }).await.unwrap();
     let report = f.rebuild().await;
-    assert_eq!((added(&report), report.stood, report.items), (vec![&lost], 2, 0));
+    assert_eq!((added(&report), report.stood, report.items), (vec![&lost], 1, 0));
+    assert_eq!((&report.completed[..], f.job(&failed).await.error), (&[failed.clone()][..], None));
+    let before = f.all_rows().await;
+    let again = f.rebuild().await;
+    assert_eq!((again.stood, again.completed.len()), (3, 0));
     assert_eq!(f.all_rows().await, before);
     assert_eq!(catalog.count_items(&deleted).await.unwrap(), 0);
 

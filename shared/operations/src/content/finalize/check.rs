@@ -11,6 +11,7 @@ use super::damage::fail_item;
 use crate::{
     Holdfast, OperationError,
     content::{proof::ContentObject, read::ObjectSource},
+    heartbeat::persist,
 };
 
 const PAGE: u32 = 500;
@@ -27,7 +28,7 @@ pub(super) async fn look_for_objects(
         let mut after: Option<(ObjectKey, String)> = None;
         loop {
             let from = after.as_ref().map(|(key, content_id)| (key, content_id.as_str()));
-            let page = h.catalog.items_by_object(id, kept, from, PAGE).await?;
+            let page = persist(|| async { Ok(h.catalog.items_by_object(id, kept, from, PAGE).await?) }).await?;
             for record in &page {
                 let Some(object) = object_of(record, kept) else { continue };
                 if let Some(problem) = listing.problem_of(&object, &source).await? {

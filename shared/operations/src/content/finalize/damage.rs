@@ -3,7 +3,7 @@
 
 use holdfast_domain::{BackupId, ItemFailure, ItemFailureCode, ItemRecord, StoredObject, Timestamp};
 
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, heartbeat::persist};
 
 /// Settles the item as failed after all, and forgets that the object is held.
 pub(super) async fn fail_item(
@@ -19,8 +19,9 @@ pub(super) async fn fail_item(
         code: ItemFailureCode::Store,
         message: format!("what the store holds of it cannot be used: {problem}"),
     };
-    h.catalog.fail_item_after_all(id, content_id, key, &failure, Timestamp::now()).await?;
+    let now = Timestamp::now();
+    persist(|| async { Ok(h.catalog.fail_item_after_all(id, content_id, key, &failure, now).await?) }).await?;
     // Of every source: one whose item is long removed would go on vouching for it.
-    h.catalog.forget_objects(std::slice::from_ref(key)).await?;
+    persist(|| async { Ok(h.catalog.forget_objects(std::slice::from_ref(key)).await?) }).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use holdfast_domain::{BackupId, Manifest, ObjectKey};
+use holdfast_domain::{BackupId, BackupType, Manifest, ObjectKey, Timestamp};
 
 use crate::{Holdfast, OperationError};
 
@@ -41,6 +41,30 @@ async fn remove_each(h: &Holdfast, id: &BackupId, kept: &[ObjectKey]) -> Result<
         if !kept.contains(&object.key) {
             store.delete(&object.key).await?;
             tracing::info!(backupId = %id, key = %object.key, "an artifact that no manifest names was removed");
+        }
+    }
+    Ok(())
+}
+
+/// Removes what killed runs of a completed backup have begun to store: uploads of content, and files on their way, that
+/// are older than the run which completed it. No run of this backup is at work any more, and no other content backup was
+/// while its lease was held.
+pub(super) async fn remove_unfinished(h: &Holdfast, id: &BackupId, begun_before: Timestamp) {
+    log(id, remove_each_unfinished(h, id, begun_before).await);
+}
+
+async fn remove_each_unfinished(h: &Holdfast, id: &BackupId, begun_before: Timestamp) -> Result<(), OperationError> {
+    let store = h.repository.store();
+    let uploads = store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Content)).await?;
+    for upload in uploads.into_iter().filter(|upload| upload.initiated_at < begun_before) {
+        store.abort_upload(&upload.key, &upload.upload_id).await?;
+        tracing::info!(backupId = %id, key = %upload.key, "an unfinished upload was aborted");
+    }
+    let mut objects = store.list(ObjectKey::INCOMING);
+    while let Some(object) = objects.try_next().await? {
+        if object.last_modified_at < begun_before {
+            store.delete(&object.key).await?;
+            tracing::info!(backupId = %id, key = %object.key, "a file of a killed download was removed");
         }
     }
     Ok(())

@@ -18,6 +18,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use holdfast_catalog::ContentWork;
 use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
 
@@ -29,7 +30,8 @@ use crate::{
     claim::{Claim, claim_finalizing},
     commit::{RunFault, refuse_to_repeat},
     content::{HANDED_ON_FOR, wait},
-    run::{Run, RunLimits, SkipReason},
+    lost_lease,
+    run::{BackupOutcome, Run, RunLimits, SkipReason},
     settle,
     watch::Watch,
     writing_key::{WritingKey, writing_key},
@@ -72,10 +74,25 @@ pub async fn finalize_content(
     };
     let (meters, gain) = (Meters::default(), Gain::default());
     let watch = Watch::begin(h, &run, limits, meters.progress());
-    // Boxed: callers embed this future in their own.
-    let result = Box::pin(finish(h, &run, (&watch, limits), &meters, &gain)).await;
+    let result = finish(h, &run, (&watch, limits), &meters, &gain).await;
     drop(watch);
     conclude(h, &run, result, &gain).await
+}
+
+/// Finalizes the backup of a run that holds the lease and has no deadline.
+pub(crate) async fn finalize_held(
+    h: &Holdfast,
+    run: &Run,
+    (watch, limits): (&Watch, RunLimits),
+    meters: &Meters,
+) -> Result<Box<Job>, RunFault> {
+    let gain = Gain::default();
+    loop {
+        // An archive of several volumes takes several rounds.
+        if let Ending::Committed(job) = finish(h, run, (watch, limits), meters, &gain).await? {
+            return Ok(job);
+        }
+    }
 }
 
 /// How far a run came that did not fail.
@@ -117,7 +134,18 @@ struct Finalizing<'a> {
     work: ContentWork,
 }
 
-async fn finish(
+/// Boxed: callers embed this future in their own.
+fn finish<'a>(
+    h: &'a Holdfast,
+    run: &'a Run,
+    watched: (&'a Watch, RunLimits),
+    meters: &'a Meters,
+    gain: &'a Gain,
+) -> BoxFuture<'a, Result<Ending, RunFault>> {
+    finish_steps(h, run, watched, meters, gain).boxed()
+}
+
+async fn finish_steps(
     h: &Holdfast,
     run: &Run,
     (watch, limits): (&Watch, RunLimits),
@@ -126,7 +154,7 @@ async fn finish(
 ) -> Result<Ending, RunFault> {
     refuse_to_repeat(h, run, watch).await?;
     let key = watch.guard(writing_key(h, run.job.encrypted)).await?;
-    let mut work = watch.guard(async { Ok(h.catalog.content_work(&run.job.backup_id).await?) }).await?;
+    let mut work = watch.persist(|| async { Ok(h.catalog.content_work(&run.job.backup_id).await?) }).await?;
     let time = RunTime::new(limits, work.fruitless, Timestamp::now());
     gain.fruitless.store(work.fruitless.into(), Ordering::Relaxed);
     work.fruitless += 1;
@@ -194,7 +222,7 @@ impl Finalizing<'_> {
 
     /// More than `BACKUP_CONTENT_MAX_FAILURE_PERCENT` of the items have failed: that is no backup.
     async fn refuse_too_many_failures(&self) -> Result<(), OperationError> {
-        let counts = self.watch.guard(async { Ok(self.h.catalog.item_counts(self.id()).await?) }).await?;
+        let counts = self.watch.persist(|| async { Ok(self.h.catalog.item_counts(self.id()).await?) }).await?;
         self.meters.expected.store(counts.bytes, Ordering::Relaxed);
         let percent = self.h.settings.content.max_failure_percent;
         if counts.fails(percent) {
@@ -210,8 +238,8 @@ impl Finalizing<'_> {
 
     /// Writes how far the work is; a run that may not has lost its job to another.
     async fn record(&self) -> Result<(), OperationError> {
-        let record = self.h.catalog.record_work(self.id(), self.run.fence, &self.work);
-        let is_ours = self.watch.guard(async { Ok(record.await?) }).await?;
+        let record = || async { Ok(self.h.catalog.record_work(self.id(), self.run.fence, &self.work).await?) };
+        let is_ours = self.watch.persist(record).await?;
         if is_ours { Ok(()) } else { Err(StopReason::LeaseLost.into()) }
     }
 }
@@ -232,26 +260,58 @@ async fn conclude(
             match reason {
                 StopReason::Deadline if gain.is_nothing_again() => fail(h, run, &OperationError::TooSlow).await,
                 StopReason::Deadline => hand_on(h, run).await,
-                StopReason::LeaseLost => skipped(SkipReason::RunningElsewhere),
+                StopReason::LeaseLost => of_lost(h, run).await,
+                // The next run goes on after the last volume: the event's source tries again.
+                StopReason::CatalogSilent => Err(reason.into()),
                 StopReason::Cancelled => {
-                    leftovers::remove_all(h, &backup_id).await;
+                    clean_up_cancelled(h, &backup_id).await;
                     skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
                 }
             }
         }
+        Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => fail(h, run, &error).await,
         Err(RunFault::Unknown(error)) => Err(error),
     }
 }
 
+async fn of_lost(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
+    Ok(match lost_lease::what_became_of(h, run).await?.outcome(run) {
+        BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => FinalizeOutcome::Failed(job),
+        BackupOutcome::Skipped { backup_id, reason } => FinalizeOutcome::Skipped { backup_id, reason },
+    })
+}
+
 async fn fail(h: &Holdfast, run: &Run, error: &OperationError) -> Result<FinalizeOutcome, OperationError> {
+    Ok(FinalizeOutcome::Failed(Box::new(fail_held(h, run, error).await?)))
+}
+
+/// Settles the job as failed, and removes what was stored of its archive.
+pub(crate) async fn fail_held(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Job, OperationError> {
     let id = &run.job.backup_id;
     tracing::error!(backupId = %id, code = %error.code(), %error, "the backup failed");
     let items = h.catalog.item_counts(id).await.ok();
     let job = settle::fail_counted_run(h, run, error.failure(), items).await?;
     // Settled under this run's number: no other will name what it leaves.
     leftovers::remove_all(h, id).await;
-    Ok(FinalizeOutcome::Failed(Box::new(job)))
+    Ok(job)
+}
+
+/// Removes what a run that was cancelled has stored of its archive.
+pub(crate) async fn clean_up_cancelled(h: &Holdfast, id: &BackupId) {
+    leftovers::remove_all(h, id).await;
+}
+
+/// Removes what runs that were killed before `begun_before` have left of a backup that is completed.
+pub(crate) async fn clean_up_completed(
+    h: &Holdfast,
+    id: &BackupId,
+    begun_before: Timestamp,
+) -> Result<(), OperationError> {
+    let manifest = h.repository.manifest(id).await?;
+    leftovers::remove_unnamed(h, &manifest).await;
+    leftovers::remove_unfinished(h, id, begun_before).await;
+    Ok(())
 }
 
 async fn hand_on(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
@@ -260,5 +320,5 @@ async fn hand_on(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationEr
         tracing::info!(backupId = %backup_id, "the run's time is over; another goes on");
         return Ok(FinalizeOutcome::HandOn { backup_id });
     }
-    Ok(FinalizeOutcome::Skipped { backup_id, reason: SkipReason::RunningElsewhere })
+    of_lost(h, run).await
 }

@@ -5,7 +5,7 @@ use std::vec::IntoIter;
 use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupId, ItemRecord, ItemStatus};
 
-use crate::OperationError;
+use crate::{OperationError, heartbeat::persist};
 
 const PAGE: u32 = 500;
 
@@ -27,7 +27,8 @@ impl Rows {
     /// The next item; an item that is not settled is an error: a backup is made of what is certain.
     pub(super) async fn next(&mut self) -> Result<Option<ItemRecord>, OperationError> {
         if self.page.len() == 0 && !self.is_last_page {
-            let page = self.catalog.items_after(&self.backup_id, self.after.as_deref(), PAGE).await?;
+            let read = || async { Ok(self.catalog.items_after(&self.backup_id, self.after.as_deref(), PAGE).await?) };
+            let page = persist(read).await?;
             self.is_last_page = page.len() < PAGE as usize;
             self.after = page.last().map(|record| record.item.content_id.clone()).or_else(|| self.after.take());
             self.page = page.into_iter();

@@ -65,7 +65,11 @@ impl Hold {
                 | OperationError::ConcurrencyLimit { .. }
                 | OperationError::Collecting),
             ) => return Ok(Held::Busy(error.to_string())),
-            Err(error) => return Err(error),
+            Err(error) => {
+                // The lease may have been written although the call failed.
+                lease::release(h, &holder).await;
+                return Err(error);
+            }
         }
         match Self::begin(h, &holder, limits, now).await {
             Ok(Held::Ours(hold)) => Ok(Held::Ours(hold)),

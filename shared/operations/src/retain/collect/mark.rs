@@ -1,18 +1,17 @@
 //! Whoever removes content objects from the second store says so in the catalogue first, and only then looks whether
 //! anybody copies content there; whoever copies does the two the other way round. So one of them sees the other.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use holdfast_catalog::Catalog;
 use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupType, Timestamp};
-use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError, StopReason, copy::EXCLUDES_FOR};
-
-/// A run that was not heard of for so long is dead.
-const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
-const BEAT_EVERY: Duration = Duration::from_secs(10);
+use crate::{
+    Holdfast, OperationError, StopReason,
+    copy::EXCLUDES_FOR,
+    heartbeat::{BEAT_EVERY, DEAD_AFTER},
+};
 
 /// The mark, while it is ours.
 pub(super) struct Mark {

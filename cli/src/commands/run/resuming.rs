@@ -1,0 +1,68 @@
+//! A backup in the way of a new one: resumed where its run was interrupted, refused where its run lives.
+
+use holdfast_catalog::CatalogError;
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
+use holdfast_operations::{BackupOutcome, Holdfast, OperationError, is_interrupted};
+
+use super::{Begun, begin, screen::Screen, to_its_end};
+
+/// How often a backup in the way is dealt with before the command gives up.
+const MOST_ROUNDS: u32 = 5;
+
+/// Begins a backup of this type. An interrupted content backup in the way is resumed: it is the backup that this command
+/// makes, and a full backup begins after it.
+pub(super) async fn begin_or_resume(h: &Holdfast, kind: BackupType, screen: &Screen) -> Result<Begun, OperationError> {
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        match begin(h, kind).await {
+            // A database backup has no step to resume at: the next one begins once that run is dead.
+            Err(OperationError::AlreadyRunning { backup_id })
+                if kind != BackupType::Database && rounds < MOST_ROUNDS =>
+            {
+                if let Some(begun) = resume(h, kind, backup_id, screen).await? {
+                    return Ok(begun);
+                }
+            }
+            begun => return begun,
+        }
+    }
+}
+
+/// Deals with a backup in the way. `None` where a new one may be begun.
+async fn resume(
+    h: &Holdfast,
+    kind: BackupType,
+    id: BackupId,
+    screen: &Screen,
+) -> Result<Option<Begun>, OperationError> {
+    let meter = screen.meter(id.backup_type());
+    meter.say(format!("{id} is not finished: checking for up to a minute whether its run lives"));
+    if !is_interrupted(h, &id).await? {
+        return Err(OperationError::AlreadyRunning { backup_id: id });
+    }
+    let job = match h.catalog.get(&id).await {
+        Ok(job) if job.status.is_active() => job,
+        // A lease that was left behind: whoever begins frees it.
+        Ok(_) | Err(CatalogError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if !has_work_to_resume(&job) {
+        return Ok(None);
+    }
+    meter.say(format!("resuming {id}, which was interrupted"));
+    if kind == BackupType::Content {
+        return Ok(Some(Begun { id, parts: vec![job], left_out: Vec::new() }));
+    }
+    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    match Box::pin(to_its_end(h, &job, screen)).await? {
+        BackupOutcome::Skipped { .. } => Err(OperationError::AlreadyRunning { backup_id: id }),
+        _ => Ok(None),
+    }
+}
+
+/// A content backup keeps what it has, and a request that no run took over is still to be done. A database backup whose
+/// run died is settled by the next one, which dumps from the beginning.
+fn has_work_to_resume(job: &Job) -> bool {
+    job.backup_type == BackupType::Content || (job.status == JobStatus::Pending && job.fence == 0)
+}

@@ -1,0 +1,56 @@
+//! Jobs that ended without a backup. The sweep compares them with the store, where the manifest decides.
+
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
+
+use crate::{
+    Catalog, CatalogError,
+    catalog::{JOBS, call},
+    job::{read, readable, without_work, words},
+    row,
+};
+
+/// The states of a job that ended without a backup.
+const UNSUCCESSFUL: [JobStatus; 2] = [JobStatus::Failed, JobStatus::Cancelled];
+
+impl Catalog {
+    /// The jobs among these backups that are `failed` or `cancelled`. Keep it to 1,000 ids a call.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn unsuccessful_among(&self, ids: &[BackupId]) -> Result<Vec<Job>, CatalogError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
+        self.unsuccessful(doc! { "_id": { "$in": ids } }, 0).await
+    }
+
+    /// A page of the `failed` or `cancelled` jobs of this type that were created at `since` or later, in the order of
+    /// their ids. The next page begins after the last id of this one. An empty page is the last.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn unsuccessful_since(
+        &self,
+        kind: BackupType,
+        since: Timestamp,
+        after: Option<&BackupId>,
+        limit: u32,
+    ) -> Result<Vec<Job>, CatalogError> {
+        let mut filter = doc! { "type": kind.as_str(), "createdAt": { "$gte": row::date(since) } };
+        if let Some(after) = after {
+            filter.insert("_id", doc! { "$gt": after.as_str() });
+        }
+        self.unsuccessful(filter, limit).await
+    }
+
+    async fn unsuccessful(&self, mut filter: Document, limit: u32) -> Result<Vec<Job>, CatalogError> {
+        filter.insert("status", doc! { "$in": words(UNSUCCESSFUL) });
+        let collection = self.collection(JOBS);
+        let find = collection.find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).projection(without_work());
+        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
+        Ok(readable(rows.into_iter().map(read)))
+    }
+}
