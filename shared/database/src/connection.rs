@@ -340,17 +340,12 @@ mod tests {
             ["useNewUrlParser=true&", "uuidRepresentation=standard", "compressors=zstd", "gssapiServiceName=x"]
         {
             let described = describe(&format!("mongodb://ada:hunter2@h/shop?{options}")).unwrap();
-            let reading = SelectionCriteria::ReadPreference(ReadPreference::Primary);
-            options_of(&described, &reading).await;
+            options(&described.usable, &described.redacted, "tests", None).await.unwrap();
         }
         let Err(DatabaseError::Invalid(text)) = describe("mongodb://ada:hunter2@h/shop?tls=hunter2") else {
             panic!("a flag that is none was taken")
         };
         assert!(text.contains("option tls") && !text.contains("hunter2"), "{text}");
-    }
-
-    async fn options_of(described: &Described, reading: &SelectionCriteria) -> ClientOptions {
-        options(&described.usable, &described.redacted, "tests", reading).await.unwrap()
     }
 
     #[test]
