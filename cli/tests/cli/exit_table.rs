@@ -193,6 +193,8 @@ async fn row_6_corrupt() {
     bytes[middle] ^= 1;
     place.put_object(&key, bytes).await;
     place.holdfast(&["verify", &id]).expect(6);
+    let status = place.holdfast(&["status"]).expect(0).text();
+    assert!(status.contains(&format!("checksum: 1 FAILED (newest: {id})")), "{status}");
     place.holdfast(&["restore", "database", &id, "--drop", "--yes"]).expect(6);
     place.put_object(&format!("database/{id}/manifest.json"), b"{".to_vec()).await;
     for words in [&["show", &id][..], &["verify", &id], &["restore", "database", &id, "--yes"]] {
