@@ -139,7 +139,7 @@ fn of_catalog(error: &CatalogError) -> Exit {
         CatalogError::Invalid { .. } | CatalogError::Denied { .. } => Exit::Settings,
         CatalogError::Corrupt { .. } => Exit::Corrupt,
         CatalogError::Unavailable { .. } => Exit::Unreachable,
-        _ => Exit::Failed,
+        CatalogError::Refused { .. } => Exit::Failed,
     }
 }
 

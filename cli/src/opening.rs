@@ -179,6 +179,9 @@ mod tests {
             format!("repository {ID}\nepoch 1\nmaster key {}", &key[2..]),
             format!("repository ../x\nepoch 1\nmaster key {key}"),
             format!("{{\"repository\":\"{ID}\",\"epochs\":[]}}"),
+            format!(
+                "{{\"repository\":\"x\",\"repository\":\"{ID}\",\"epochs\":[{{\"epoch\":1,\"masterKey\":\"{key}\"}}]}}"
+            ),
         ] {
             let failure = exported(&Secret::new(wrong.as_str())).map(|_| ()).unwrap_err();
             assert!(!failure.to_text().contains("abab"), "{}", failure.to_text());

@@ -37,7 +37,7 @@ impl Output {
     }
 
     /// A script for another program: its bytes as they are, whatever form results have.
-    pub(crate) fn script(self, script: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn script(script: &[u8]) -> Result<(), Failure> {
         to_stdout(|stdout| stdout.write_all(script))
     }
 

@@ -138,4 +138,17 @@ mod tests {
             assert!(failure.to_text().contains(expected), "{}", failure.to_text());
         }
     }
+
+    #[test]
+    fn a_field_that_is_given_twice_is_refused() {
+        for rules in [
+            format!("version: 1\n{RULES}"),
+            "version: 1\nrules:\n  - { action: hash, action: remove, fields: { users: [email] } }\n".to_owned(),
+            "version: 1\nrules:\n  - { action: hash, fields: { users: [email], users: [name] } }\n".to_owned(),
+        ] {
+            let (_folder, file) = written(&rules);
+            let failure = read(&file, Some("correct horse battery".to_owned())).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{rules}");
+        }
+    }
 }

@@ -16,9 +16,9 @@ pub(crate) struct Arguments {
 }
 
 /// The generator panics if its target fails, so that it writes into memory.
-pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut arguments::command(), "holdfast", &mut script);
-    output.script(&script)?;
+    Output::script(&script)?;
     Ok(Exit::Done)
 }

@@ -41,7 +41,7 @@ use crate::{
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     let Arguments { global, verb } = arguments;
     match verb {
-        Verb::Completions(shell) => completions::run(&shell, output),
+        Verb::Completions(shell) => completions::run(&shell),
         Verb::Run(what) => {
             let session = Session::open(&global, KeysNeeded::ForWriting, output).await?;
             run::run(&what, &session, output).await

@@ -1,10 +1,11 @@
 //! `holdfast status`: what runs, and how each type of backup did over time; what `GET /api/backups/status` answers.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use holdfast_domain::{Timestamp, settings::Settings};
+use holdfast_catalog::JobFilter;
+use holdfast_domain::{BackupId, Timestamp, VerificationLevel, VerificationStatus, settings::Settings};
 use holdfast_operations::{
-    Durations, Silent, SourceStatus, Status, SuccessRate, TypeStatistics, VerificationStatistics,
+    Durations, Holdfast, Silent, SourceStatus, Status, SuccessRate, TypeStatistics, VerificationStatistics,
 };
 
 use crate::{
@@ -20,11 +21,29 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
     // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
     let status = Box::pin(holdfast_operations::status(&holdfast, Timestamp::now())).await?;
-    output.result(&status, || told(&status, &session.settings))?;
+    let damaged = damaged(&holdfast, &status).await?;
+    output.result(&status, || told(&status, &damaged, &session.settings))?;
     Ok(Exit::Done)
 }
 
-fn told(told: &Status, settings: &Settings) -> String {
+/// The newest backup of each level whose verification failed: a count alone says nothing about what to look at.
+async fn damaged(h: &Holdfast, status: &Status) -> Result<BTreeMap<VerificationLevel, BackupId>, Failure> {
+    /// Failed verifications are rare: behind so many jobs none is looked for.
+    const LOOK_AT: u32 = 500;
+    let is_failed = |count: &VerificationStatistics| count.status == VerificationStatus::Failed && count.count > 0;
+    if !status.statistics.verifications.iter().any(is_failed) {
+        return Ok(BTreeMap::new());
+    }
+    let (jobs, _) = h.catalog.list(JobFilter::default(), 1, LOOK_AT).await?;
+    // Oldest first, so that the newest stays.
+    let failed = jobs.into_iter().rev().filter_map(|job| {
+        let found = job.verification.filter(|found| found.status == VerificationStatus::Failed)?;
+        Some((found.level, job.backup_id))
+    });
+    Ok(failed.collect())
+}
+
+fn told(told: &Status, damaged: &BTreeMap<VerificationLevel, BackupId>, settings: &Settings) -> String {
     let (now, then) = (&told.status, &told.statistics);
     let running: Vec<&str> = now.scheduler.active_backups.iter().map(holdfast_domain::BackupId::as_str).collect();
     let drill = then
@@ -35,7 +54,10 @@ fn told(told: &Status, settings: &Settings) -> String {
     let all = text::fields(&[
         ("schedules", if now.scheduler.running { "on" } else { "off" }.to_owned()),
         ("running", or_none(running.join(", "))),
-        ("verified", or_none(then.verifications.iter().map(verified).collect::<Vec<_>>().join(", "))),
+        (
+            "verified",
+            or_none(then.verifications.iter().map(|count| verified(count, damaged)).collect::<Vec<_>>().join(", ")),
+        ),
         ("last drill", drill.unwrap_or_else(|| NONE.to_owned())),
         ("deleted", stored(retention.deleted_backups, retention.deleted_bytes)),
     ]);
@@ -117,8 +139,16 @@ fn takes(durations: &Durations) -> String {
     }
 }
 
-fn verified(count: &VerificationStatistics) -> String {
-    format!("{} {} by {}", count.count, word(count.status), count.level.as_str())
+/// `checksum: 14 passed`, `structure: 1 FAILED (newest: db_…)`.
+fn verified(count: &VerificationStatistics, damaged: &BTreeMap<VerificationLevel, BackupId>) -> String {
+    let (level, number) = (count.level.as_str(), count.count);
+    match count.status {
+        VerificationStatus::Passed => format!("{level}: {number} passed"),
+        VerificationStatus::Failed => {
+            let newest = damaged.get(&count.level).map(|id| format!(" (newest: {id})"));
+            format!("{level}: {number} FAILED{}", newest.unwrap_or_default())
+        }
+    }
 }
 
 const fn word(status: holdfast_domain::VerificationStatus) -> &'static str {

@@ -239,14 +239,15 @@ impl OperationError {
     #[must_use]
     pub fn code(&self) -> FailureCode {
         match self {
-            Self::Config(_) | Self::Disabled(_) | Self::Engine(_) => FailureCode::ConfigInvalid,
+            Self::Config(_) | Self::Disabled(_) | Self::Engine(_) | Self::Store(StoreError::Unsupported { .. }) => {
+                FailureCode::ConfigInvalid
+            }
             Self::Source(error) | Self::Target(error) => source_code(error),
             Self::DumpNotWhole(_) | Self::ManifestTooLarge { .. } | Self::ArchiveTooLarge { .. } => {
                 FailureCode::DumpRefused
             }
             Self::Store(StoreError::Denied { .. }) => FailureCode::StoreDenied,
             Self::Store(StoreError::Full { .. }) => FailureCode::StoreFull,
-            Self::Store(StoreError::Unsupported { .. }) => FailureCode::ConfigInvalid,
             Self::Store(StoreError::Corrupt { .. }) | Self::Corrupt { .. } => FailureCode::StoreCorrupt,
             Self::Store(_) => FailureCode::StoreUnavailable,
             Self::Copy(fault) => fault.code(),

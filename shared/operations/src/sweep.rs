@@ -293,13 +293,12 @@ pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp
     if trigger::switched_off(h, kind).is_some() {
         return Ok(0.0);
     }
-    let late = match due_at(h, kind).await? {
-        Some(due) => now.duration_since(due) - GRACE,
-        None => {
-            let first = h.catalog.oldest(kind).await?;
-            let since = first.map_or(SignedDuration::ZERO, |job| now.duration_since(job.created_at));
-            interval(h, kind) + since.max(SignedDuration::ZERO)
-        }
+    let late = if let Some(due) = due_at(h, kind).await? {
+        now.duration_since(due) - GRACE
+    } else {
+        let first = h.catalog.oldest(kind).await?;
+        let since = first.map_or(SignedDuration::ZERO, |job| now.duration_since(job.created_at));
+        interval(h, kind) + since.max(SignedDuration::ZERO)
     };
     Ok((late.as_secs_f64() / 3600.0).max(0.0))
 }

@@ -71,9 +71,10 @@ impl CopyFault {
             Self::Store { cause: StoreError::Denied { .. }, .. } => FailureCode::StoreDenied,
             Self::Store { cause: StoreError::Corrupt { .. }, .. } | Self::Differs { .. } => FailureCode::StoreCorrupt,
             Self::Store { cause: StoreError::Full { .. }, .. } => FailureCode::StoreFull,
-            Self::Store { cause: StoreError::Unsupported { .. }, .. } => FailureCode::ConfigInvalid,
+            Self::Store { cause: StoreError::Unsupported { .. }, .. }
+            | Self::AnotherRepository { .. }
+            | Self::RepositoryFile { .. } => FailureCode::ConfigInvalid,
             Self::Store { .. } => FailureCode::StoreUnavailable,
-            Self::AnotherRepository { .. } | Self::RepositoryFile { .. } => FailureCode::ConfigInvalid,
         }
     }
 
