@@ -208,5 +208,6 @@ mod tests {
         assert_eq!(parts_with(&[("BACKUP_STORE", "file:///b/")]), Some(PathBuf::from("/d")));
         assert_eq!(parts_with(&[("BACKUP_STORE", "file:///other")]), None);
         assert_eq!(parts_with(&[("BACKUP_STORE", "s3://bucket")]), None);
+        assert_eq!(parts_with(&[("BACKUP_CONTENT_DIR", "./content")]), Some(PathBuf::from("/d")));
     }
 }

@@ -14,6 +14,7 @@ mod exit_codes;
 mod exit_table;
 mod files;
 mod full;
+mod guide_block;
 mod here;
 mod here_bad_days;
 mod interrupts;
