@@ -1,8 +1,11 @@
-//! The queue of files to fetch, on SQS: ten messages a call, and what a call did not take is sent again.
+//! The queue of files to fetch, on SQS: ten messages a call, and what a call did not take is sent again. A message that
+//! the queue refuses for what it holds is its item's fault, and no other's.
 //!
 //! Also the worker's side of it: a message that is to be tried again is made visible later, not at once.
 
-use std::time::Duration;
+mod body;
+
+use std::{collections::VecDeque, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_sqs::{
@@ -11,10 +14,10 @@ use aws_sdk_sqs::{
     types::{BatchResultErrorEntry, SendMessageBatchRequestEntry},
 };
 use holdfast_domain::DownloadMessage;
-use holdfast_operations::{DownloadQueue, QueueError};
+use holdfast_operations::{DownloadQueue, QueueError, RefusedMessage};
 
-/// The most messages that one call takes.
-const BATCH: usize = 10;
+use self::body::{Outgoing, batches};
+
 /// How often what a call did not take is sent, and how long is waited before the second time.
 const ATTEMPTS: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -26,6 +29,14 @@ const LONGEST_WAIT: Duration = Duration::from_hours(12);
 pub struct SqsQueue {
     client: Client,
     url: String,
+}
+
+/// What a batch came to.
+enum Batch {
+    /// All of it was taken but these.
+    Taken(Vec<RefusedMessage>),
+    /// The queue refused the whole call for what a message holds, and does not name the message.
+    Refused(String),
 }
 
 impl SqsQueue {
@@ -42,55 +53,103 @@ impl SqsQueue {
     pub async fn show_again(&self, receipt: &str, after: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(after.min(LONGEST_WAIT).as_secs()).unwrap_or(i32::MAX);
         let call = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
-        call.visibility_timeout(seconds).send().await.map_err(|error| refused(&error))?;
+        call.visibility_timeout(seconds).send().await.map_err(|error| failure(&error))?;
         Ok(())
     }
 
-    /// Sends up to ten messages; what was not taken is sent again.
-    async fn send_batch(&self, messages: &[DownloadMessage]) -> Result<(), QueueError> {
-        let mut entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
-        let mut wait = FIRST_WAIT;
+    /// Sends what one call takes. What was not taken is sent again, but not what is refused for good.
+    async fn send_batch(&self, batch: &[Outgoing]) -> Result<Batch, QueueError> {
+        let mut entries = batch.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let (mut refused, mut wait) = (Vec::new(), FIRST_WAIT);
         for attempt in 1.. {
             let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.clone()));
-            let answer = call.send().await.map_err(|error| refused(&error))?;
-            let failed = answer.failed();
-            let Some(first) = failed.first() else { return Ok(()) };
-            if attempt >= ATTEMPTS || failed.iter().any(BatchResultErrorEntry::sender_fault) {
+            let answer = match call.send().await {
+                Ok(answer) => answer,
+                Err(error) if error.code().is_some_and(blames_message) => return Ok(Batch::Refused(reason(&error))),
+                Err(error) => return Err(failure(&error)),
+            };
+            let (of_messages, others): (Vec<_>, Vec<_>) =
+                answer.failed().iter().partition(|failed| blames_message(failed.code()));
+            refused.extend(of_messages.into_iter().filter_map(|failed| refused_entry(batch, failed)));
+            let Some(first) = others.first() else { return Ok(Batch::Taken(refused)) };
+            if attempt >= ATTEMPTS || others.iter().any(|failed| failed.sender_fault()) {
                 let reason = first.message().unwrap_or(first.code());
                 let message =
-                    format!("the queue did not take {} of {} messages: {reason}", failed.len(), entries.len());
+                    format!("the queue did not take {} of {} messages: {reason}", others.len(), entries.len());
                 return Err(QueueError { message, is_transient: !first.sender_fault() });
             }
-            entries.retain(|entry| failed.iter().any(|failed| failed.id() == entry.id()));
+            entries.retain(|entry| others.iter().any(|failed| failed.id() == entry.id()));
             tokio::time::sleep(wait).await;
             wait *= 2;
         }
-        Ok(())
+        Ok(Batch::Taken(refused))
     }
 }
 
 #[async_trait]
 impl DownloadQueue for SqsQueue {
-    async fn send(&self, messages: &[DownloadMessage]) -> Result<(), QueueError> {
-        for batch in messages.chunks(BATCH) {
-            self.send_batch(batch).await?;
+    async fn send(&self, messages: &[DownloadMessage]) -> Result<Vec<RefusedMessage>, QueueError> {
+        let mut refused = Vec::new();
+        let mut waiting: VecDeque<Vec<Outgoing>> = batches(messages, &mut refused)?.into();
+        while let Some(batch) = waiting.pop_front() {
+            match (self.send_batch(&batch).await?, batch.as_slice()) {
+                (Batch::Taken(further), _) => refused.extend(further),
+                (Batch::Refused(reason), [message]) => refused.push(message.refused(reason)),
+                // One message after the other, so that the one at fault is refused alone.
+                (Batch::Refused(_), _) => waiting.extend(batch.into_iter().map(|message| vec![message])),
+            }
         }
-        Ok(())
+        Ok(refused)
     }
 }
 
 /// An entry's id is its place in the call.
-fn entry((place, message): (usize, &DownloadMessage)) -> Result<SendMessageBatchRequestEntry, QueueError> {
-    let fault = |message: String| QueueError { message, is_transient: false };
-    let body = serde_json::to_string(message).map_err(|error| fault(error.to_string()))?;
-    let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body).build();
-    entry.map_err(|error| fault(error.to_string()))
+fn entry((place, message): (usize, &Outgoing)) -> Result<SendMessageBatchRequestEntry, QueueError> {
+    let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(message.body()).build();
+    entry.map_err(|error| QueueError { message: error.to_string(), is_transient: false })
 }
 
-fn refused(error: &impl ProvideErrorMetadata) -> QueueError {
+fn refused_entry(batch: &[Outgoing], failed: &BatchResultErrorEntry) -> Option<RefusedMessage> {
+    let message = batch.get(failed.id().parse::<usize>().ok()?)?;
+    Some(message.refused(failed.message().unwrap_or(failed.code()).to_owned()))
+}
+
+/// Whether a code speaks of a message's characters or size, and not of the queue.
+fn blames_message(code: &str) -> bool {
+    const OF_MESSAGES: [&str; 4] =
+        ["InvalidMessageContents", "BatchRequestTooLong", "MessageTooLong", "InvalidParameterValue"];
+    let name = code.rsplit(['.', '#']).next().unwrap_or_default();
+    OF_MESSAGES.contains(&name.trim_end_matches("Exception"))
+}
+
+fn failure(error: &impl ProvideErrorMetadata) -> QueueError {
     const LASTING: [&str; 4] =
         ["AccessDenied", "AccessDeniedException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"];
+    let is_lasting = error.code().is_some_and(|code| LASTING.contains(&code));
+    QueueError { message: reason(error), is_transient: !is_lasting }
+}
+
+fn reason(error: &impl ProvideErrorMetadata) -> String {
     let code = error.code().unwrap_or("SQS could not be reached");
-    let message = error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
-    QueueError { message, is_transient: !LASTING.contains(&code) }
+    error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_speaks_of_a_message_blames_it() {
+        for code in [
+            "InvalidMessageContents",
+            "com.amazonaws.sqs#InvalidMessageContents",
+            "AWS.SimpleQueueService.BatchRequestTooLong",
+            "InvalidParameterValueException",
+        ] {
+            assert!(blames_message(code), "{code}");
+        }
+        for code in ["AccessDenied", "KmsAccessDenied", "InternalError", "RequestThrottled", "QueueDoesNotExist", ""] {
+            assert!(!blames_message(code), "{code}");
+        }
+    }
 }

@@ -54,7 +54,7 @@ pub use self::{
         download::{DownloadOutcome, Downloader, download_item},
         fan_in::{finalize_if_settled, settle_undelivered},
         finalize::{FinalizeOutcome, finalize_content},
-        queue::{DownloadQueue, LocalQueue, QueueError},
+        queue::{DownloadQueue, LocalQueue, QueueError, RefusedMessage},
     },
     content_items::content_items,
     copy::{

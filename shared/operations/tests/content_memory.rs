@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupType, DownloadMessage, Timestamp, settings::StoreLocation};
 use holdfast_operations::{
-    BackupRequest, DiscoveryOutcome, DownloadQueue, Holdfast, Keyring, Preflight, QueueError, Repository, RunLimits,
-    Silent, discover_content, trigger,
+    BackupRequest, DiscoveryOutcome, DownloadQueue, Holdfast, Keyring, Preflight, QueueError, RefusedMessage,
+    Repository, RunLimits, Silent, discover_content, trigger,
 };
 use holdfast_testing::{MongoServer, TestStore};
 use mongodb::bson::{Document, doc};
@@ -43,9 +43,9 @@ struct Counted(AtomicUsize);
 
 #[async_trait]
 impl DownloadQueue for Counted {
-    async fn send(&self, messages: &[DownloadMessage]) -> Result<(), QueueError> {
+    async fn send(&self, messages: &[DownloadMessage]) -> Result<Vec<RefusedMessage>, QueueError> {
         self.0.fetch_add(messages.len(), Ordering::SeqCst);
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

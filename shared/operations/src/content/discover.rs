@@ -19,7 +19,7 @@ use super::{
     DOWNLOADS_END_AFTER, HANDED_ON_FOR, fail_item,
     fan_in::finalize_if_settled,
     held::{self, Openings, is_there},
-    queue::DownloadQueue,
+    queue::{DownloadQueue, RefusedMessage},
     source::ItemSource,
     wait,
 };
@@ -272,7 +272,7 @@ impl Discovery<'_> {
     }
 }
 
-/// Sends items to the workers, and says so in their rows.
+/// Sends items to the workers, and says so in their rows. An item whose message the queue refuses has failed.
 pub(crate) async fn send(
     h: &Holdfast,
     queue: &dyn DownloadQueue,
@@ -282,7 +282,11 @@ pub(crate) async fn send(
     let message =
         |content_id: &String| DownloadMessage { backup_id: backup_id.clone(), content_id: content_id.clone() };
     let messages: Vec<_> = content_ids.iter().map(message).collect();
-    queue.send(&messages).await?;
+    let refused = queue.send(&messages).await?;
+    for RefusedMessage { content_id, reason } in &refused {
+        let message = format!("the download queue refused the item's message: {reason}");
+        fail_item(h, backup_id, content_id, ItemFailureCode::NotDelivered, message).await?;
+    }
     let content_ids: Vec<&str> = content_ids.iter().map(String::as_str).collect();
     Ok(h.catalog.mark_sent(backup_id, &content_ids, Timestamp::now()).await?)
 }

@@ -16,14 +16,24 @@ pub struct QueueError {
     pub is_transient: bool,
 }
 
+/// A message that the queue refuses for what it holds. Sending it again cannot help; the others were taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedMessage {
+    /// The item of the message.
+    pub content_id: String,
+    /// The queue's reason.
+    pub reason: String,
+}
+
 /// Takes messages to the workers.
 #[async_trait]
 pub trait DownloadQueue: Send + Sync {
-    /// Sends these messages, however many. What a call of the queue did not take is sent again inside.
+    /// Sends these messages, however many, and answers those that the queue refuses by themselves. What a call of the
+    /// queue did not take is sent again inside.
     ///
     /// # Errors
-    /// [`QueueError`] where not all were taken in the end; some may have been.
-    async fn send(&self, messages: &[DownloadMessage]) -> Result<(), QueueError>;
+    /// [`QueueError`] where the queue failed, or refuses all messages; some may have been taken.
+    async fn send(&self, messages: &[DownloadMessage]) -> Result<Vec<RefusedMessage>, QueueError>;
 }
 
 /// A queue in this process. Sending waits while it is full, so that discovery goes no faster than the downloads.
@@ -53,13 +63,13 @@ impl LocalQueue {
 
 #[async_trait]
 impl DownloadQueue for LocalQueue {
-    async fn send(&self, messages: &[DownloadMessage]) -> Result<(), QueueError> {
+    async fn send(&self, messages: &[DownloadMessage]) -> Result<Vec<RefusedMessage>, QueueError> {
         let closed = || QueueError { message: "it was closed".to_owned(), is_transient: false };
         let sender = self.sender.lock().await.clone().ok_or_else(closed)?;
         for message in messages {
             sender.send(message.clone()).await.map_err(|_| closed())?;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use holdfast_catalog::Source;
 use holdfast_domain::{DownloadMessage, FailureCode, ItemFailureCode, ItemStatus, JobStatus, Timestamp};
 use holdfast_operations::{
-    BackupRequest, DiscoveryOutcome, DownloadQueue, QueueError, RunLimits, SkipReason, cancel, discover_content,
+    BackupRequest, DiscoveryOutcome, DownloadQueue, QueueError, RefusedMessage, RunLimits, SkipReason, cancel,
+    discover_content,
 };
 use holdfast_testing::FileShape;
 use mongodb::bson::{Bson, doc};
@@ -250,9 +251,9 @@ struct Refusing(std::sync::atomic::AtomicUsize);
 
 #[async_trait]
 impl DownloadQueue for Refusing {
-    async fn send(&self, _: &[DownloadMessage]) -> Result<(), QueueError> {
+    async fn send(&self, _: &[DownloadMessage]) -> Result<Vec<RefusedMessage>, QueueError> {
         if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
-            return Ok(());
+            return Ok(Vec::new());
         }
         Err(QueueError { message: "AccessDenied".to_owned(), is_transient: false })
     }

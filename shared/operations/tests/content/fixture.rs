@@ -16,8 +16,8 @@ use holdfast_domain::{
 };
 use holdfast_operations::{
     BackupRequest, DiscoveryOutcome, DownloadOutcome, DownloadQueue, Downloader, FinalizeOutcome, Holdfast, Keyring,
-    Observer, Preflight, QueueError, Repository, RunLimits, discover_content, download_item, finalize_content,
-    finalize_if_settled, trigger,
+    Observer, Preflight, QueueError, RefusedMessage, Repository, RunLimits, discover_content, download_item,
+    finalize_content, finalize_if_settled, trigger,
 };
 use holdfast_storage::{Store, read_all};
 use holdfast_testing::{FileShape, IpfsNode, TestStore, parts, unique};
@@ -48,9 +48,9 @@ pub(crate) struct Kept(Mutex<Vec<DownloadMessage>>);
 
 #[async_trait]
 impl DownloadQueue for Kept {
-    async fn send(&self, messages: &[DownloadMessage]) -> Result<(), QueueError> {
+    async fn send(&self, messages: &[DownloadMessage]) -> Result<Vec<RefusedMessage>, QueueError> {
         self.0.lock().unwrap().extend_from_slice(messages);
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

@@ -1,0 +1,115 @@
+//! A message's body: JSON in ASCII alone. SQS takes the characters of XML 1.0, and an item's id may hold any other.
+
+use holdfast_domain::DownloadMessage;
+use holdfast_operations::{QueueError, RefusedMessage};
+
+/// The most messages that one call takes.
+const MOST_MESSAGES: usize = 10;
+/// The most bytes of one call, all bodies together: the lowest limit that SQS had.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// A message with its body.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    content_id: String,
+    body: String,
+}
+
+impl Outgoing {
+    fn new(message: &DownloadMessage) -> Result<Self, QueueError> {
+        let json = serde_json::to_string(message);
+        let json = json.map_err(|error| QueueError { message: error.to_string(), is_transient: false })?;
+        Ok(Self { content_id: message.content_id.clone(), body: ascii(&json) })
+    }
+
+    pub(super) fn body(&self) -> &str {
+        &self.body
+    }
+
+    pub(super) fn refused(&self, reason: String) -> RefusedMessage {
+        RefusedMessage { content_id: self.content_id.clone(), reason }
+    }
+}
+
+/// The messages by calls, in their order. One that no call takes is refused here.
+pub(super) fn batches(
+    messages: &[DownloadMessage],
+    refused: &mut Vec<RefusedMessage>,
+) -> Result<Vec<Vec<Outgoing>>, QueueError> {
+    let mut batches: Vec<Vec<Outgoing>> = Vec::new();
+    let mut bytes = 0;
+    for message in messages {
+        let message = Outgoing::new(message)?;
+        let size = message.body.len();
+        if size > MOST_BYTES {
+            refused.push(message.refused(format!("it has {size} bytes; a message has {MOST_BYTES} at most")));
+            continue;
+        }
+        bytes += size;
+        match batches.last_mut().filter(|batch| batch.len() < MOST_MESSAGES && bytes <= MOST_BYTES) {
+            Some(batch) => batch.push(message),
+            None => {
+                bytes = size;
+                batches.push(vec![message]);
+            }
+        }
+    }
+    Ok(batches)
+}
+
+/// The same JSON, in which every character beyond ASCII is escaped.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            let units = character.encode_utf16(&mut [0; 2]).to_vec();
+            units.iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(content_id: &str) -> DownloadMessage {
+        DownloadMessage { backup_id: "content_1_aa".parse().unwrap(), content_id: content_id.to_owned() }
+    }
+
+    #[test]
+    fn batches_keep_to_ten_messages_and_to_the_bytes_of_a_call() {
+        let mut refused = Vec::new();
+        let sizes = |messages: &[DownloadMessage], refused: &mut Vec<RefusedMessage>| -> Vec<usize> {
+            batches(messages, refused).unwrap().iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(&vec![message("1"); 25], &mut refused), [10, 10, 5]);
+        assert_eq!(sizes(&vec![message(&"x".repeat(100_000)); 5], &mut refused), [2, 2, 1]);
+        assert!(refused.is_empty());
+        let messages = [message("1"), message(&"x".repeat(300_000)), message("2")];
+        assert_eq!(sizes(&messages, &mut refused), [2]);
+        assert!(refused.len() == 1 && refused[0].content_id.len() == 300_000, "the others go on");
+    }
+
+    proptest! {
+        #[test]
+        fn any_content_id_is_sent_in_ascii_and_read_back(id: String) {
+            let sent = message(&id);
+            let body = Outgoing::new(&sent).unwrap().body;
+            prop_assert!(body.bytes().all(|byte| matches!(byte, b' '..=b'~' | 0x7f)));
+            prop_assert_eq!(serde_json::from_str::<DownloadMessage>(&body).unwrap(), sent);
+        }
+    }
+
+    #[test]
+    fn characters_outside_of_xml_are_escaped() {
+        for character in ['\u{fffe}', '\u{ffff}', '\u{1}', '\u{0}', '\u{10ffff}', 'ü'] {
+            let body = Outgoing::new(&message(&format!("a{character}"))).unwrap().body;
+            assert!(body.is_ascii() && body.contains("\\u"), "{body}");
+        }
+    }
+}
