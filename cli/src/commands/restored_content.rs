@@ -114,6 +114,7 @@ mod tests {
             url: "ipfs://x".to_owned(),
             storage_type: StorageType::Ipfs,
             creator: None,
+            cut: std::collections::BTreeMap::new(),
         };
         let error = ItemFailure { code: ItemFailureCode::NotFound, message: "no gateway has it".to_owned() };
         ItemRecord { item, status: ItemStatus::Failed, attempts: 1, file_name: None, file: None, error: Some(error) }

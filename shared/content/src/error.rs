@@ -19,12 +19,14 @@ pub struct FetchError {
     pub retry_after: Option<Duration>,
     /// Whether anybody was asked at all: `false` where the origin was left alone, or the time ran out before its turn.
     pub was_asked: bool,
+    /// Whether the same request gets the same answer tomorrow, although errors of this code often pass.
+    pub is_lasting: bool,
 }
 
 impl FetchError {
-    /// An error that says nothing of when to try again.
-    pub(crate) fn new(code: ItemFailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None, was_asked: true }
+    /// An error of an origin that was asked, without a time to try again.
+    pub fn new(code: ItemFailureCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after: None, was_asked: true, is_lasting: false }
     }
 
     /// The same, with when to try again.
@@ -38,6 +40,16 @@ impl FetchError {
         Self { was_asked: false, ..self }
     }
 
+    /// The same, where the origin was asked before.
+    pub(crate) fn asked(self) -> Self {
+        Self { was_asked: true, ..self }
+    }
+
+    /// The same, of an answer that does not change by itself.
+    pub(crate) fn lasting(self) -> Self {
+        Self { is_lasting: true, ..self }
+    }
+
     /// Nobody takes the file's bytes any more.
     pub(crate) fn stopped() -> Self {
         Self::new(ItemFailureCode::Stopped, "the file's bytes were no longer wanted")
@@ -46,7 +58,7 @@ impl FetchError {
     /// Whether the same fetch may succeed later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        !self.code.is_permanent()
+        !self.is_lasting && !self.code.is_permanent()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     FetchError, Gateway, Location, gaia,
     gateways::Gateways,
     http::{HttpClient, Lookup, Origin},
-    ipfs::DagRecord,
+    ipfs::{DagRecord, IpfsPath},
 };
 
 /// How files are fetched.
@@ -51,10 +51,14 @@ pub struct FetchedFile {
     pub source: String,
     /// The origin's marks of this content.
     pub validator: Option<Validator>,
+    /// Of IPFS, the path that was served: of a URL with a `#` or `?`, the longest that exists.
+    pub path: Option<IpfsPath>,
     /// What rebuilds the exact blocks, of IPFS files that were verified.
     pub dag: Option<DagRecord>,
     /// The media type as the origin gave it.
     pub content_type: Option<String>,
+    /// The content coding of the answer that was undone.
+    pub content_encoding: Option<String>,
 }
 
 /// Fetches files. Clones share connections, turns and breakers.
@@ -110,8 +114,8 @@ impl Fetcher {
         let deadline = Instant::now() + *total_timeout;
         match location {
             Location::Gaia(url) => gaia::fetch(client, url, validator, *max_file_size, deadline, out).await,
-            Location::Ipfs(path) => {
-                gateways.fetch(client, path, deadline, out).await.map(|file| Fetched::File(Box::new(file)))
+            Location::Ipfs(name) => {
+                gateways.fetch(client, name, deadline, out).await.map(|file| Fetched::File(Box::new(file)))
             }
         }
     }

@@ -33,8 +33,10 @@ pub(crate) async fn fetch(
         verified: Verified::Transport,
         source: answer.host().origin().to_string(),
         validator: validator_of(&answer),
+        path: None,
         dag: None,
         content_type: answer.content_type(),
+        content_encoding: answer.coding().map(str::to_owned),
     })))
 }
 

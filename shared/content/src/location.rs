@@ -5,7 +5,7 @@ use holdfast_domain::{ItemFailureCode, StorageType};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use crate::ipfs::{Cid, IpfsPath};
+use crate::ipfs::{Cid, IpfsName, IpfsPath};
 
 /// Longer URLs are not looked into, in bytes.
 const LONGEST_URL: usize = 8_192;
@@ -13,11 +13,14 @@ const LONGEST_URL: usize = 8_192;
 /// Deeper paths are not followed, in segments.
 const DEEPEST_PATH: usize = 256;
 
+/// Longer names that are looked for, where a URL has more than one `#` or `?`.
+const MOST_LONGER_NAMES: usize = 4;
+
 /// Where an item's file is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// On IPFS, from any gateway.
-    Ipfs(IpfsPath),
+    Ipfs(IpfsName),
     /// On a Gaia hub, from there alone.
     Gaia(Url),
 }
@@ -33,7 +36,8 @@ pub struct Unsupported {
     pub reason: String,
 }
 
-/// Reads an item's URL as its storage type says. Queries and fragments of IPFS URLs are passed over.
+/// Reads an item's URL as its storage type says. A query or fragment of an IPFS URL may be a part of a file's name, which
+/// its directory tells.
 ///
 /// # Errors
 /// [`Unsupported`] where it names no file that is backed up.
@@ -67,21 +71,34 @@ fn locate_gaia(text: &str) -> Result<Url, Unsupported> {
     }
 }
 
-fn locate_ipfs(text: &str) -> Result<IpfsPath, Unsupported> {
-    let path = text.split(['?', '#']).next().unwrap_or_default();
+fn locate_ipfs(text: &str) -> Result<IpfsName, Unsupported> {
+    let ends: Vec<usize> = text.match_indices(['?', '#']).map(|(end, _)| end).collect();
+    let Some((first, further)) = ends.split_first() else { return path_of(text).map(IpfsName::from) };
+    let cut = path_of(&text[..*first])?;
+    let longer = further.iter().copied().chain([text.len()]).rev().take(MOST_LONGER_NAMES);
+    let longer = longer.filter_map(|end| path_of(&with_escapes(&text[..end])).ok());
+    let longer = longer.filter(|path| path.cid == cut.cid && path.path != cut.path).collect();
+    Ok(IpfsName::new(cut, &text[*first..], longer))
+}
+
+/// The same path, in which `?` and `#` are letters.
+fn with_escapes(text: &str) -> String {
+    text.replace('?', "%3F").replace('#', "%23")
+}
+
+fn path_of(path: &str) -> Result<IpfsPath, Unsupported> {
     match scheme_of(path) {
         Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
-            "ipfs" => content_path(without_prefix(rest.trim_start_matches('/'), "ipfs/")),
+            "ipfs" => content_path(rest),
             "http" | "https" => on_gateway(path, rest),
             "ipns" => Err(ipns()),
             other => Err(unsupported(format!("a URL of scheme {:?} is none of IPFS", shown(other)))),
         },
-        None if path.starts_with("/ipns/") => Err(ipns()),
-        None if path.starts_with('/') => match path.strip_prefix("/ipfs/") {
-            Some(rest) => content_path(rest),
-            None => Err(unsupported("the path does not begin with /ipfs/")),
+        None => match path.strip_prefix('/').map(|rest| rest.trim_start_matches('/')) {
+            Some(rest) if rest.starts_with("ipfs/") || rest.starts_with("ipns/") => content_path(rest),
+            Some(_) => Err(unsupported("the path does not begin with /ipfs/")),
+            None => content_path(path),
         },
-        None => content_path(without_prefix(path, "ipfs/")),
     }
 }
 
@@ -99,7 +116,7 @@ fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
     let url = Url::parse(text).map_err(|error| unsupported(format!("the URL cannot be read: {error}")))?;
     // The path as it was written: a parser would have resolved its dots already.
     let written = after_scheme.trim_start_matches('/');
-    let path = written.find(['/', '\\']).map_or("", |start| &written[start + 1..]);
+    let path = written.find(['/', '\\']).map_or("", |start| written[start..].trim_start_matches(['/', '\\']));
     let labels: Vec<&str> = match url.host() {
         Some(Host::Domain(host)) => host.split('.').collect(),
         _ => Vec::new(),
@@ -126,45 +143,46 @@ fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
     }
 }
 
-/// `cid/path`.
+/// `cid/path`, with any number of `ipfs/` and slashes before it: gateways and people add them.
 fn content_path(text: &str) -> Result<IpfsPath, Unsupported> {
+    let mut text = text.trim_start_matches('/');
+    while let Some(inner) = text.strip_prefix("ipfs/") {
+        text = inner.trim_start_matches('/');
+    }
+    if text.starts_with("ipns/") {
+        return Err(ipns());
+    }
     let (cid, path) = text.split_once('/').unwrap_or((text, ""));
     let parsed = cid.parse::<Cid>().map_err(|error| bad_cid(cid, &error.to_string()))?;
     Ok(IpfsPath { cid: parsed, path: segments(path)? })
 }
 
 fn starts_with_cid(text: &str) -> bool {
-    text.split('/').next().is_some_and(|segment| segment.parse::<Cid>().is_ok())
+    text.trim_start_matches('/').split('/').next().is_some_and(|segment| segment.parse::<Cid>().is_ok())
 }
 
-/// The path's segments, decoded. One slash at the end says nothing more.
+/// The names of a path, as gateways read it: decoded first, then without empty segments and dots.
 fn segments(path: &str) -> Result<Vec<String>, Unsupported> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    if path.is_empty() {
-        return Ok(Vec::new());
+    let decoded = percent_decode_str(path)
+        .decode_utf8()
+        .map_err(|_| unsupported(format!("the path {:?} is not UTF-8", shown(path))))?;
+    if decoded.contains('\0') {
+        return Err(unsupported(format!("the path {:?} has a NUL in it", shown(path))));
     }
-    if path.split('/').count() > DEEPEST_PATH {
+    let mut names = Vec::new();
+    for name in decoded.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => {
+                names.pop().ok_or_else(|| unsupported("the path leaves its root through \"..\""))?;
+            }
+            name => names.push(name.to_owned()),
+        }
+    }
+    if names.len() > DEEPEST_PATH {
         return Err(unsupported(format!("the path has more than {DEEPEST_PATH} segments")));
     }
-    path.split('/').map(segment).collect()
-}
-
-fn segment(written: &str) -> Result<String, Unsupported> {
-    let decoded = percent_decode_str(written)
-        .decode_utf8()
-        .map_err(|_| unsupported(format!("the path's segment {:?} is not UTF-8", shown(written))))?;
-    match &*decoded {
-        "" => Err(unsupported("the path has an empty segment")),
-        "." | ".." => Err(unsupported("the path has a segment of dots, which names no file in a DAG")),
-        name if name.contains(['/', '\\', '\0']) => {
-            Err(unsupported(format!("the path's segment {:?} has a separator or a NUL in it", shown(name))))
-        }
-        name => Ok(name.to_owned()),
-    }
-}
-
-fn without_prefix<'a>(text: &'a str, prefix: &str) -> &'a str {
-    text.strip_prefix(prefix).unwrap_or(text)
+    Ok(names)
 }
 
 fn ipns() -> Unsupported {
@@ -199,9 +217,19 @@ mod tests {
 
     fn ipfs(url: &str) -> String {
         match locate(StorageType::Ipfs, url) {
-            Ok(Location::Ipfs(path)) => {
-                std::iter::once(path.cid.to_string()).chain(path.path).collect::<Vec<_>>().join("|")
-            }
+            Ok(Location::Ipfs(name)) => text_of(name.path()),
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+
+    fn text_of(path: &IpfsPath) -> String {
+        std::iter::once(path.cid.to_string()).chain(path.path.clone()).collect::<Vec<_>>().join("|")
+    }
+
+    /// All that a URL may mean.
+    fn meanings(url: &str) -> Vec<String> {
+        match locate(StorageType::Ipfs, url) {
+            Ok(Location::Ipfs(name)) => name.paths().map(text_of).collect(),
             other => panic!("{url}: {other:?}"),
         }
     }
@@ -234,6 +262,13 @@ mod tests {
                 format!("https://host/deep/ipfs/{cid}"),
                 format!("ipfs://{cid}?filename=x.png"),
                 format!("https://my.ipfs.example.com/ipfs/{cid}"),
+                format!("/ipfs//{cid}"),
+                format!("//ipfs/{cid}"),
+                format!("ipfs://ipfs/ipfs/{cid}"),
+                format!("ipfs://ipfs//{cid}/"),
+                format!("ipfs/ipfs/{cid}"),
+                format!("https://gw//ipfs//{cid}"),
+                format!("https://gw/ipfs/ipfs/{cid}"),
             ];
             for way in ways {
                 assert_eq!(ipfs(&way), cid, "{way}");
@@ -263,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_path_that_names_no_file_is_refused() {
-        for path in ["..", "a/../b", "./a", "a//b", "/a", "%2e%2e", "a%2Fb", "a%5Cb", "a\\b", "%00", "%ff", "a/%2E/b"] {
+        for path in ["..", "a/../..", "%2e%2e", "a/%2E%2e/../b", "%00", "a/%00", "%ff"] {
             for prefix in [format!("ipfs://{V0}"), format!("https://gw/ipfs/{V0}"), format!("https://{V1}.ipfs.gw.io")]
             {
                 let error = refused(StorageType::Ipfs, &format!("{prefix}/{path}"));
@@ -274,6 +309,44 @@ mod tests {
             refused(StorageType::Ipfs, &format!("{V0}/{}", "a/".repeat(300))).code,
             ItemFailureCode::Unsupported
         );
+    }
+
+    #[test]
+    fn paths_are_cleaned_as_gateways_clean_them() {
+        for prefix in [format!("ipfs://{V1}"), format!("https://gw/ipfs/{V1}"), format!("https://{V1}.ipfs.gw.io")] {
+            for path in ["/1.png", "//1.png", "/./1.png", "/a/../1.png", "/a/%2e%2e/1.png", "///1.png//", "/%2F1.png"] {
+                assert_eq!(ipfs(&format!("{prefix}{path}")), format!("{V1}|1.png"), "{prefix}{path}");
+            }
+            assert_eq!(ipfs(&format!("{prefix}/a%2Fb\\c%5Cd")), format!("{V1}|a|b\\c\\d"));
+        }
+    }
+
+    #[test]
+    fn what_follows_a_question_mark_or_a_number_sign_may_belong_to_the_name() {
+        for prefix in [format!("ipfs://{V1}/"), format!("https://gw/ipfs/{V1}/"), format!("https://{V1}.ipfs.gw.io/")] {
+            let names = |rest: &str| -> Vec<String> {
+                let meanings = meanings(&format!("{prefix}{rest}")).into_iter();
+                meanings.map(|path| path.trim_start_matches(&format!("{V1}|")).to_owned()).collect()
+            };
+            assert_eq!(names("Name#525.png"), ["Name#525.png", "Name"]);
+            assert_eq!(names("what?.json"), ["what?.json", "what"]);
+            assert_eq!(names("what%3F.json"), ["what?.json"]);
+            assert_eq!(names("a%20b#1/c.png"), ["a b#1|c.png", "a b"]);
+            assert_eq!(names("N#5.png?filename=x/y"), ["N#5.png?filename=x|y", "N#5.png", "N"]);
+            assert_eq!(names(&"?".repeat(100)).len(), MOST_LONGER_NAMES + 1);
+        }
+        assert_eq!(meanings(&format!("ipfs://{V1}?filename=a/b#c")), [V1], "a CID has neither");
+    }
+
+    #[test]
+    fn a_name_that_may_be_longer_is_a_source_of_its_own() {
+        let locator = |url: String| match locate(StorageType::Ipfs, &url).unwrap() {
+            Location::Ipfs(name) => name.locator(),
+            Location::Gaia(_) => unreachable!("asked for IPFS"),
+        };
+        let urls = ["a", "a#1", "a?1", "a%231", "a?x=1", "a%3F1"].map(|rest| locator(format!("ipfs://{V1}/{rest}")));
+        assert!((1..urls.len()).all(|index| !urls[..index].contains(&urls[index])), "{urls:?}");
+        assert_eq!(locator(format!("ipfs://{V1}?filename=x")), locator(V1.to_owned()));
     }
 
     #[test]
@@ -307,6 +380,7 @@ mod tests {
             "   ",
             "ipns://name",
             "/ipns/name",
+            "ipfs://ipns/name",
             "https://gw/ipns/name",
             "https://name.ipns.dweb.link/",
             "ar://x",
@@ -366,10 +440,10 @@ mod tests {
         }
 
         #[test]
-        fn a_location_written_is_the_location_read(path in proptest::collection::vec("[^/\\\\\\p{Cc}]{1,12}", 0..5)) {
+        fn a_location_written_is_the_location_read(path in proptest::collection::vec("[^/\\p{Cc}]{1,12}", 0..5)) {
             prop_assume!(path.iter().all(|segment| segment != "." && segment != ".."));
-            let location = IpfsPath { cid: V1.parse().unwrap(), path };
-            prop_assert_eq!(locate(StorageType::Ipfs, &location.to_string()).unwrap(), Location::Ipfs(location));
+            let path = IpfsPath { cid: V1.parse().unwrap(), path };
+            prop_assert_eq!(locate(StorageType::Ipfs, &path.to_string()).unwrap(), Location::Ipfs(path.into()));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One item of a content backup: its row in the catalogue, its line in the list of items, its message in the queue.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,9 @@ pub struct ContentItem {
     /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creator: Option<String>,
+    /// Fields that are cut to a bound here, with the bytes that they have in the database.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cut: BTreeMap<String, u64>,
 }
 
 /// Where an item of a backup stands.
@@ -93,6 +98,9 @@ pub struct KeptFile {
     /// The origin's word for what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// The content coding in which the origin sent it, and which was undone: the file is stored decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
     /// When it was fetched.
     pub fetched_at: Timestamp,
 }
@@ -231,7 +239,7 @@ mod tests {
 
     fn item(content_id: &str, title: &str, url: &str) -> ContentItem {
         let (content_id, title, url) = (content_id.to_owned(), title.to_owned(), url.to_owned());
-        ContentItem { content_id, title, url, storage_type: StorageType::Ipfs, creator: None }
+        ContentItem { content_id, title, url, storage_type: StorageType::Ipfs, creator: None, cut: BTreeMap::new() }
     }
 
     #[test]

@@ -161,6 +161,7 @@ async fn a_running_content_backup_counts_its_items() {
             url: "https://hub.example/x".to_owned(),
             storage_type: StorageType::Gaia,
             creator: None,
+            cut: std::collections::BTreeMap::new(),
         },
         doc_id: number.to_string(),
     };

@@ -73,6 +73,7 @@ pub(crate) fn found(content_id: &str, doc_id: &str) -> FoundItem {
         url: format!("ipfs://bafy/{doc_id}"),
         storage_type: StorageType::Ipfs,
         creator: Some("ada".to_owned()),
+        cut: std::collections::BTreeMap::new(),
     };
     FoundItem { item, doc_id: doc_id.to_owned() }
 }
@@ -110,6 +111,7 @@ pub(crate) fn kept(number: u8) -> KeptFile {
             last_modified: Some("Tue, 14 Nov 2023 22:13:20 GMT".to_owned()),
         }),
         content_type: Some("image/png".to_owned()),
+        content_encoding: None,
         fetched_at: at(i64::from(number)),
     }
 }

@@ -4,10 +4,12 @@
 mod gateway;
 mod plain;
 mod progress;
+mod proof;
 mod trustless;
 mod verdict;
 
 use bytes::Bytes;
+use holdfast_domain::ItemFailureCode;
 use tokio::{sync::mpsc, time::Instant};
 
 pub use self::gateway::Gateway;
@@ -19,7 +21,7 @@ use self::{
 use crate::{
     FetchError, FetchedFile,
     http::HttpClient,
-    ipfs::{IpfsPath, WalkLimits},
+    ipfs::{IpfsName, IpfsPath, WalkLimits},
 };
 
 /// The operator's gateways.
@@ -44,8 +46,26 @@ impl Gateways {
         Self { trustless, plain, max_file_size }
     }
 
-    /// Fetches the file.
+    /// Fetches the file. Of several names that a URL may mean, the longest that exists is the one.
     pub(crate) async fn fetch(
+        &self,
+        client: &HttpClient,
+        name: &IpfsName,
+        deadline: Instant,
+        out: &mpsc::Sender<Bytes>,
+    ) -> Result<FetchedFile, FetchError> {
+        for path in name.paths() {
+            match self.fetch_path(client, path, deadline, out).await {
+                Err(error) if error.code == ItemFailureCode::NotFound && path != name.path() => {}
+                Err(error) if path == name.path() => return Err(with_cut(error, name)),
+                outcome => return outcome,
+            }
+        }
+        // The last path always returned.
+        Err(FetchError::new(ItemFailureCode::NotFound, "the URL names no file"))
+    }
+
+    async fn fetch_path(
         &self,
         client: &HttpClient,
         path: &IpfsPath,
@@ -119,6 +139,20 @@ impl<'a> Setbacks<'a> {
         self.errors.push(error);
         Ok(false)
     }
+}
+
+/// The error of the shortest name, which says that there may be a longer one.
+fn with_cut(error: FetchError, name: &IpfsName) -> FetchError {
+    if !name.is_ambiguous() {
+        return error;
+    }
+    let full: String = name.full_name().chars().take(120).collect();
+    let message = format!(
+        "{}; the URL was cut at its first \"?\" or \"#\", since no file {full:?} was found: in a name, write them as \
+         %3F and %23",
+        error.message
+    );
+    FetchError { message, ..error }
 }
 
 /// Half of the time that is left, so that one gateway which merely trickles leaves some to the next; all of it for the

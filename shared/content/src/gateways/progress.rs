@@ -21,6 +21,17 @@ pub(super) enum Setback {
     Lied(FetchError),
 }
 
+impl Setback {
+    /// The same, of a gateway that was asked before.
+    pub(super) fn asked(self) -> Self {
+        match self {
+            Self::Final(error) => Self::Final(error.asked()),
+            Self::Failed(error) => Self::Failed(error.asked()),
+            Self::Lied(error) => Self::Lied(error.asked()),
+        }
+    }
+}
+
 /// A file on its way.
 pub(super) struct Progress<'a> {
     walk: Walk,
@@ -104,8 +115,10 @@ impl<'a> Progress<'a> {
             verified: Verified::Cid,
             source,
             validator: None,
+            path: Some(walked.record.path().clone()),
             dag: Some(walked.record),
             content_type: None,
+            content_encoding: None,
         })
     }
 }

@@ -57,14 +57,21 @@ impl Asking<'_> {
     /// Brings the file to its end, or as far as this gateway can. A CAR begins at the root, so that a file which has
     /// begun goes on block by block.
     pub(super) async fn deliver(&self, path: &IpfsPath, limits: WalkLimits, progress: &mut Progress<'_>) -> Delivery {
-        if !progress.has_begun() {
-            match self.by_car(path, limits, progress).await {
-                // It may serve blocks all the same; and of a root that it has not, many begin a CAR and cut it.
-                Err(Setback::Failed(error)) if speaks_of_cars_alone(error.code) && !progress.has_begun() => {}
-                outcome => outcome?,
-            }
+        if progress.has_begun() {
+            return self.by_blocks(progress).await;
         }
-        self.by_blocks(progress).await
+        let was_asked = match self.by_car(path, limits, progress).await {
+            // It may serve blocks all the same; and of a root that it has not, many begin a CAR and cut it.
+            Err(Setback::Failed(error)) if blocks_may_help(error.code, path) && !progress.has_begun() => {
+                error.was_asked
+            }
+            outcome => {
+                outcome?;
+                true
+            }
+        };
+        // A gateway that is left alone since its CAR was asked nonetheless: the attempt counts.
+        self.by_blocks(progress).await.map_err(|setback| if was_asked { setback.asked() } else { setback })
     }
 
     /// Reads a CAR as far as it is of use. That something is missing at its end is no error.
@@ -122,14 +129,10 @@ impl Asking<'_> {
         self.client.get(&request).await.map_err(|error| of_source(error, progress))
     }
 
-    /// Takes a block, and tells the host's breaker what it was worth.
+    /// Takes a block. Even a false one is the answer of a host that is up: the next file is asked for.
     async fn take(&self, answer: &Answer, cid: Cid, block: Bytes, progress: &mut Progress<'_>) -> Delivery {
-        let taken = progress.take(self.gateway, cid, block).await;
-        match &taken {
-            Err(Setback::Lied(error)) => answer.host().failed(error),
-            _ => answer.host().succeeded(),
-        }
-        taken
+        answer.host().answered();
+        progress.take(self.gateway, cid, block).await
     }
 }
 
@@ -139,15 +142,19 @@ fn most_bytes(limits: WalkLimits) -> u64 {
     limits.file_bytes.saturating_add(limits.inner_bytes).saturating_add(frames).saturating_add(MOST_STRAY_BYTES)
 }
 
-/// Whether an error says nothing yet of single blocks.
-fn speaks_of_cars_alone(code: ItemFailureCode) -> bool {
-    matches!(code, ItemFailureCode::Refused | ItemFailureCode::InvalidAnswer)
+/// Whether an answer to a CAR says nothing yet of single blocks. Of a path that is not found, the blocks of its
+/// directories prove what is there.
+fn blocks_may_help(code: ItemFailureCode, path: &IpfsPath) -> bool {
+    match code {
+        ItemFailureCode::Refused | ItemFailureCode::InvalidAnswer => true,
+        ItemFailureCode::NotFound => !path.path.is_empty(),
+        _ => false,
+    }
 }
 
 fn unreadable(answer: &Answer, fault: &CarFault) -> Setback {
-    let error = answer.invalid(&format!("sent a CAR that is not whole: {fault}"));
-    answer.host().failed(&error);
-    Setback::Failed(error)
+    answer.host().answered();
+    Setback::Failed(answer.invalid(&format!("sent a CAR that is not whole: {fault}")))
 }
 
 /// What an error of one gateway says of the file: that an answer is too large says nothing of the file in it, and that

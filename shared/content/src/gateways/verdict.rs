@@ -30,13 +30,17 @@ pub(super) fn verdict(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchE
             "no IPFS gateway is configured: set BACKUP_IPFS_GATEWAYS",
         );
     }
-    let told = |code: &ItemFailureCode| deciding.iter().any(|error| error.code == *code);
+    let is_passing = deciding.iter().any(FetchError::is_transient);
+    // An answer that lasts says nothing where another gateway may answer tomorrow.
+    let heard: Vec<&FetchError> = deciding.iter().filter(|error| error.is_transient() == is_passing).collect();
+    let told = |code: &ItemFailureCode| heard.iter().any(|error| error.code == *code);
     let code = TELLING.into_iter().find(told).unwrap_or_else(|| {
-        let all_gone = deciding.iter().all(|error| error.code == ItemFailureCode::Gone);
+        let all_gone = heard.iter().all(|error| error.code == ItemFailureCode::Gone);
         if all_gone { ItemFailureCode::Gone } else { ItemFailureCode::NotFound }
     });
-    let wait = deciding.iter().filter_map(|error| error.retry_after).min();
-    let error = FetchError::new(code, message(path, trustless, plain)).after(wait.filter(|_| !code.is_permanent()));
+    let wait = heard.iter().filter_map(|error| error.retry_after).min();
+    let error = FetchError::new(code, message(path, trustless, plain)).after(wait.filter(|_| is_passing));
+    let error = if is_passing { error } else { error.lasting() };
     let was_asked = trustless.iter().chain(plain).any(|error| error.was_asked);
     if was_asked { error } else { error.unasked() }
 }
@@ -83,6 +87,17 @@ mod tests {
         assert_eq!(of(&[Code::NotFound, Code::Refused], &[]), Code::Refused);
         assert_eq!(of(&[], &[]), Code::Unavailable);
         assert_eq!(of(&[Code::NotFound; 50], &[]), Code::NotFound);
+    }
+
+    #[test]
+    fn an_answer_that_lasts_decides_only_where_no_gateway_may_answer_otherwise() {
+        let path =
+            IpfsPath { cid: "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap(), path: Vec::new() };
+        let lasting = || FetchError::new(Code::InvalidAnswer, "203").lasting();
+        let alone = verdict(&path, &[lasting(), FetchError::new(Code::NotFound, "404")], &[]);
+        assert_eq!((alone.code, alone.is_transient()), (Code::InvalidAnswer, false));
+        let other = verdict(&path, &[lasting(), FetchError::new(Code::Unavailable, "500")], &[]);
+        assert_eq!((other.code, other.is_transient()), (Code::Unavailable, true));
     }
 
     #[test]

@@ -6,15 +6,20 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use holdfast_domain::ItemFailureCode;
 use reqwest::{
-    Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING},
+    Response, StatusCode, Version,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{client::transport_error, host::Host};
+use super::{
+    client::transport_error,
+    coding::Coding,
+    decoder::{Decoder, Step},
+    host::Host,
+};
 use crate::FetchError;
 
 /// How long an answer may take.
@@ -57,7 +62,16 @@ pub(crate) struct Answer {
     patience: Patience,
     limit: u64,
     received: u64,
+    coded: Option<Coded>,
     _turn: OwnedSemaphorePermit,
+}
+
+/// A body in a content coding, and how much of it was decoded.
+#[derive(Debug)]
+struct Coded {
+    coding: Coding,
+    decoder: Decoder,
+    decoded: u64,
 }
 
 impl Answer {
@@ -65,7 +79,7 @@ impl Answer {
     ///
     /// # Errors
     /// [`ItemFailureCode::TooLarge`] where it announces more than `limit` bytes, [`ItemFailureCode::InvalidAnswer`] where
-    /// the body is encoded.
+    /// the body is in a coding that is not undone.
     pub(super) fn begin(
         response: Response,
         host: Arc<Host>,
@@ -73,13 +87,31 @@ impl Answer {
         limit: u64,
         turn: OwnedSemaphorePermit,
     ) -> Result<Self, FetchError> {
-        let answer = Self { response, host, patience, limit, received: 0, _turn: turn };
-        if let Some(encoding) = answer.header(&CONTENT_ENCODING).filter(|name| !name.eq_ignore_ascii_case("identity")) {
-            return Err(answer.invalid(&format!("encoded its answer as {encoding:?}, though told not to")));
+        let mut answer = Self { response, host, patience, limit, received: 0, coded: None, _turn: turn };
+        if answer.is_not_modified() {
+            return Ok(answer);
         }
+        let values = answer.response.headers().get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+        answer.coded = match Coding::read(values) {
+            Ok(coding) => coding.map(Coded::new),
+            Err(codings) => {
+                let what = format!("sent the content coding {codings:?}; gzip and deflate are decoded, one at a time");
+                return Err(answer.invalid(&what).lasting());
+            }
+        };
         match answer.response.content_length() {
-            Some(announced) if announced > limit => Err(answer.too_large(&format!("announces {announced} bytes"))),
+            Some(announced) if announced > answer.most_received() => {
+                Err(answer.too_large(&format!("announces {announced} bytes")))
+            }
             _ => Ok(answer),
+        }
+    }
+
+    /// Bytes that may come. What does not compress grows a little by its coding.
+    fn most_received(&self) -> u64 {
+        match self.coded {
+            None => self.limit,
+            Some(_) => self.limit.saturating_add(self.limit / 64).saturating_add(1024),
         }
     }
 
@@ -91,8 +123,16 @@ impl Answer {
         &self.host
     }
 
+    /// The content coding that is undone while the body is read.
+    pub(crate) fn coding(&self) -> Option<&'static str> {
+        self.coded.as_ref().map(|coded| coded.coding.as_str())
+    }
+
     /// Whether a body that is cut can be told from one that is whole.
     fn tells_its_end(&self) -> bool {
+        if self.response.version() >= Version::HTTP_2 {
+            return true;
+        }
         // Of any other transfer encoding the end is that of the connection.
         let last = self.response.headers().get_all(TRANSFER_ENCODING).iter().next_back();
         let last = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());
@@ -121,28 +161,73 @@ impl Answer {
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+        loop {
+            let step = self.coded.as_mut().map_or(Ok(Step::Hungry), |coded| coded.decoder.step());
+            match step.map_err(|error| self.undecodable(&error))? {
+                Step::Bytes(bytes) => return self.count_decoded(bytes).map(Some),
+                Step::End => return Ok(None),
+                Step::Hungry => {}
+            }
+            let received = self.receive().await?;
+            match &mut self.coded {
+                Some(coded) => coded.decoder.feed(received),
+                None => return Ok(received),
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, FetchError> {
         let coming = self.patience.wait(self.response.chunk(), &self.host, "bytes").await?;
         let chunk = coming.map_err(|error| transport_error(error, &self.host, Some(self.received)))?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
         self.received = self.received.saturating_add(length);
-        if self.received > self.limit {
+        if self.received > self.most_received() {
             return Err(self.too_large(&format!("sent {} bytes and was not at the end", self.received)));
         }
         Ok(chunk)
     }
 
+    fn count_decoded(&mut self, bytes: Bytes) -> Result<Bytes, FetchError> {
+        let decoded = match &mut self.coded {
+            Some(coded) => {
+                coded.decoded = coded.decoded.saturating_add(bytes.len() as u64);
+                coded.decoded
+            }
+            None => 0,
+        };
+        if decoded > self.limit {
+            return Err(self.too_large(&format!("sent a body that decodes to more than {} bytes", self.limit)));
+        }
+        Ok(bytes)
+    }
+
+    fn undecodable(&self, error: &std::io::Error) -> FetchError {
+        let coding = self.coding().unwrap_or_default();
+        self.invalid(&format!("sent a body that is not {coding}, as its Content-Encoding states: {error}")).lasting()
+    }
+
+    /// Refuses a body whose end could be a cut.
+    ///
+    /// # Errors
+    /// [`ItemFailureCode::InvalidAnswer`].
+    pub(crate) fn expect_told_end(&self) -> Result<(), FetchError> {
+        if self.tells_its_end() {
+            return Ok(());
+        }
+        self.host.answered();
+        Err(self.invalid("announces neither a length nor chunks, so that a cut file would look whole").lasting())
+    }
+
     /// Hands the body on to its end, and says how long it was. A body whose end could be a cut is refused.
     pub(crate) async fn pass_on(&mut self, out: &mpsc::Sender<Bytes>) -> Result<u64, FetchError> {
-        if !self.tells_its_end() {
-            let error = self.invalid("announces neither a length nor chunks, so that a cut file would look whole");
-            self.host.failed(&error);
-            return Err(error);
-        }
+        self.expect_told_end()?;
+        let mut size = 0;
         while let Some(bytes) = self.next().await? {
+            size += bytes.len() as u64;
             out.send(bytes).await.map_err(|_| FetchError::stopped())?;
         }
-        self.host.succeeded();
-        Ok(self.received)
+        self.host.answered();
+        Ok(size)
     }
 
     /// All of a body that is bounded by its limit.
@@ -159,7 +244,7 @@ impl Answer {
 
     /// What was wanted is there: reads the end where it comes at once, so that the connection can be used again.
     pub(crate) async fn leave(mut self) {
-        self.host.succeeded();
+        self.host.answered();
         // Whatever comes instead is not ours to judge any more.
         let _ = timeout(Duration::from_millis(50), self.response.chunk()).await;
     }
@@ -173,5 +258,11 @@ impl Answer {
     pub(crate) fn invalid(&self, what: &str) -> FetchError {
         let message = format!("{} {}", self.host.origin(), what);
         FetchError::new(ItemFailureCode::InvalidAnswer, message)
+    }
+}
+
+impl Coded {
+    fn new(coding: Coding) -> Self {
+        Self { coding, decoder: Decoder::new(coding), decoded: 0 }
     }
 }

@@ -68,13 +68,22 @@ impl Request {
             410 => ItemFailureCode::Gone,
             408 => ItemFailureCode::TimedOut,
             429 => ItemFailureCode::Throttled,
-            425 | 500..=599 => ItemFailureCode::Unavailable,
+            // Accepted and not ready, misdirected, too early: the next request may get another answer.
+            202 | 421 | 425 | 500..=599 => ItemFailureCode::Unavailable,
             400..=499 => ItemFailureCode::Refused,
             _ => ItemFailureCode::InvalidAnswer,
         };
         let asked = matches!(status.as_u16(), 429 | 503).then(|| response.headers().get(RETRY_AFTER)).flatten();
         let wait = asked.and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
-        Err(FetchError::new(code, format!("{origin} answered {status}")).after(wait))
+        let error = FetchError::new(code, format!("{origin} answered {status}")).after(wait);
+        Err(if code == ItemFailureCode::InvalidAnswer { error.lasting() } else { error })
+    }
+
+    /// Whether a status speaks of the host, and not of the file. A gateway's time-out speaks of what was asked for,
+    /// which a stranger may have made up.
+    fn blames_host(&self, status: StatusCode) -> bool {
+        let times_out_as_gateway = status == StatusCode::GATEWAY_TIMEOUT && self.gateway.is_some();
+        status == StatusCode::TOO_MANY_REQUESTS || (status.is_server_error() && !times_out_as_gateway)
     }
 }
 
@@ -130,18 +139,15 @@ impl HttpClient {
         let patience = Patience { idle: self.idle_timeout, deadline: request.deadline };
         let sent = self.send(url, request, standing, &host, patience).await;
         let response = sent.inspect_err(|error| host.failed(error))?;
-        if let Some(next) = redirect(url, &response, &origin)? {
-            host.succeeded();
-            return Ok(Hop::Redirected(next));
+        if let Some(next) = redirect(url, &response, &origin) {
+            host.answered();
+            return next.map(Hop::Redirected);
         }
         request.accepts(&response, &origin).inspect_err(|error| {
-            // A gateway's time-out speaks of what was asked for, which a stranger may have made up, not of the gateway.
-            if response.status() != StatusCode::GATEWAY_TIMEOUT {
-                host.failed(error);
-            }
+            if request.blames_host(response.status()) { host.failed(error) } else { host.answered() }
         })?;
         let answer = Answer::begin(response, Arc::clone(&host), patience, request.limit, turn);
-        answer.map(Hop::Arrived).inspect_err(|error| host.failed(error))
+        answer.map(Hop::Arrived).inspect_err(|_| host.answered())
     }
 
     async fn send(
@@ -182,17 +188,17 @@ fn client(names: impl reqwest::dns::Resolve + 'static, idle_timeout: Duration) -
         })
 }
 
-/// Where the answer sends on to.
-fn redirect(from: &Url, response: &Response, origin: &Origin) -> Result<Option<Url>, FetchError> {
+/// The target of a redirect; `None` where the answer is not one.
+fn redirect(from: &Url, response: &Response, origin: &Origin) -> Option<Result<Url, FetchError>> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return Ok(None);
+        return None;
     }
     let target = response.headers().get(LOCATION).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     let joined = target.and_then(|target| from.join(target).ok());
-    joined.map(Some).ok_or_else(|| {
-        let message = format!("{origin} redirects without saying where to");
-        FetchError::new(ItemFailureCode::InvalidAnswer, message)
-    })
+    Some(joined.ok_or_else(|| {
+        let message = format!("{origin} redirects without a target");
+        FetchError::new(ItemFailureCode::InvalidAnswer, message).lasting()
+    }))
 }
 
 /// Translates what the client says. `received` is how much of a body had come, where one had begun.
@@ -213,8 +219,16 @@ pub(super) fn transport_error(error: reqwest::Error, host: &Host, received: Opti
         None if error.is_timeout() => {
             FetchError::new(ItemFailureCode::TimedOut, format!("{origin} took no connection in time: {why}"))
         }
+        None if is_malformed(&error) => {
+            FetchError::new(ItemFailureCode::InvalidAnswer, format!("the answer of {origin} is not HTTP: {why}"))
+        }
         None => FetchError::new(ItemFailureCode::Unavailable, format!("{origin} could not be asked: {why}")),
     }
+}
+
+/// Whether the host answered, in a way that cannot be read: a length that is not a number, a header without a name.
+fn is_malformed(error: &reqwest::Error) -> bool {
+    sources(error).filter_map(|source| source.downcast_ref::<hyper::Error>()).any(hyper::Error::is_parse)
 }
 
 fn refused_name(error: &reqwest::Error) -> Option<&NameRefused> {
@@ -236,5 +250,6 @@ fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static
 
 fn lost(url: &Url, why: &str) -> FetchError {
     let host = url.host_str().unwrap_or_default();
-    FetchError::new(ItemFailureCode::InvalidAnswer, format!("the file's address at {host} leads nowhere: {why}"))
+    let message = format!("the file's address at {host} leads nowhere: {why}");
+    FetchError::new(ItemFailureCode::InvalidAnswer, message).lasting()
 }

@@ -80,19 +80,19 @@ impl Host {
         FetchError::new(ItemFailureCode::Unavailable, message).after(Some(wait)).unasked()
     }
 
-    pub(crate) fn succeeded(&self) {
+    /// The host answered, whatever it says of the file.
+    pub(crate) fn answered(&self) {
         locked(&self.breaker).succeeded();
     }
 
-    /// Records what came of a request.
+    /// Records what came of a request. Only a missing connection, silence, a fault of the server's own and a request to
+    /// wait count against the host. An answer that is wrong for one file says nothing of the next file.
     pub(crate) fn failed(&self, error: &FetchError) {
         let mut breaker = locked(&self.breaker);
         let now = Instant::now().into_std();
         match error.code {
             ItemFailureCode::Throttled => breaker.throttled(now, error.retry_after),
-            ItemFailureCode::Unavailable | ItemFailureCode::TimedOut | ItemFailureCode::InvalidAnswer => {
-                breaker.failed(now);
-            }
+            ItemFailureCode::Unavailable | ItemFailureCode::TimedOut => breaker.failed(now),
             _ => breaker.succeeded(),
         }
     }

@@ -4,6 +4,8 @@
 mod address;
 mod answer;
 mod client;
+mod coding;
+mod decoder;
 mod host;
 mod names;
 mod origin;

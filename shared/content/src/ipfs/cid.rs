@@ -52,14 +52,68 @@ pub(super) fn codec(cid: &Cid) -> Result<Codec, DagFault> {
 
 /// Whether a CID promises this block.
 pub(super) fn proves(cid: &Cid, block: &[u8]) -> Result<bool, DagFault> {
-    let digest = cid.hash().digest();
-    Ok(match hash(cid)? {
-        Hash::Identity => digest == block,
-        Hash::Sha2_256 => digest == Sha256::digest(block).as_slice(),
-        Hash::Sha2_512 => digest == Sha512::digest(block).as_slice(),
-        Hash::Blake2b256 => digest == Blake2b::<U32>::digest(block).as_slice(),
-        Hash::Blake3 => digest == blake3::hash(block).as_bytes(),
-    })
+    let mut proof = RawProof::begin(cid)?;
+    proof.update(block);
+    Ok(proof.holds())
+}
+
+/// Whether the block of this CID is the file itself.
+pub(crate) fn is_raw(cid: &Cid) -> bool {
+    cid.codec() == 0x55
+}
+
+/// The proof of a raw block, of any length, as its bytes come.
+pub(crate) struct RawProof {
+    cid: Cid,
+    hasher: Hasher,
+}
+
+enum Hasher {
+    /// An identity CID holds its bytes, at most 128 of them.
+    Identity(Vec<u8>),
+    Sha2_256(Sha256),
+    Sha2_512(Sha512),
+    Blake2b256(Blake2b<U32>),
+    Blake3(Box<blake3::Hasher>),
+}
+
+impl RawProof {
+    /// # Errors
+    /// [`DagFault::Hash`] where the CID's hash is not known here.
+    pub(crate) fn begin(cid: &Cid) -> Result<Self, DagFault> {
+        let hasher = match hash(cid)? {
+            Hash::Identity => Hasher::Identity(Vec::new()),
+            Hash::Sha2_256 => Hasher::Sha2_256(Sha256::new()),
+            Hash::Sha2_512 => Hasher::Sha2_512(Sha512::new()),
+            Hash::Blake2b256 => Hasher::Blake2b256(Blake2b::new()),
+            Hash::Blake3 => Hasher::Blake3(Box::default()),
+        };
+        Ok(Self { cid: *cid, hasher })
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match &mut self.hasher {
+            Hasher::Identity(held) => held.extend(bytes.iter().take(129_usize.saturating_sub(held.len()))),
+            Hasher::Sha2_256(hasher) => hasher.update(bytes),
+            Hasher::Sha2_512(hasher) => hasher.update(bytes),
+            Hasher::Blake2b256(hasher) => hasher.update(bytes),
+            Hasher::Blake3(hasher) => {
+                hasher.update(bytes);
+            }
+        }
+    }
+
+    /// Whether all bytes together are what the CID promises.
+    pub(crate) fn holds(self) -> bool {
+        let digest = self.cid.hash().digest();
+        match self.hasher {
+            Hasher::Identity(held) => digest == held,
+            Hasher::Sha2_256(hasher) => digest == hasher.finalize().as_slice(),
+            Hasher::Sha2_512(hasher) => digest == hasher.finalize().as_slice(),
+            Hasher::Blake2b256(hasher) => digest == hasher.finalize().as_slice(),
+            Hasher::Blake3(hasher) => digest == hasher.finalize().as_bytes(),
+        }
+    }
 }
 
 /// The block that an identity CID holds within itself.

@@ -1,7 +1,11 @@
 //! Fetching, against real gateways and origins on their good and on their bad days.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod codings;
+mod fairness;
 mod gaia;
 mod gateways;
+mod proved;
 mod redirects;
+mod spellings;
 mod support;

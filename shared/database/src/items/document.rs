@@ -1,7 +1,9 @@
 //! One document of the platform's as a content item. Users, scripts and years have written to it: a field may be missing,
 //! of any type, or of any length.
 
-use bson::{Bson, RawBsonRef, RawDocument};
+use std::collections::BTreeMap;
+
+use bson::{Bson, RawBsonRef, RawDocument, doc, spec::BinarySubtype};
 use holdfast_domain::{ContentItem, StorageType};
 use sha2::{Digest as _, Sha256};
 
@@ -19,8 +21,14 @@ const SHOWN_URL_CHARACTERS: usize = 200;
 /// A creator is a name or an id.
 const MAX_CREATOR_CHARACTERS: usize = 256;
 
-/// An id as text that is longer is told by its digest.
+/// The id of a document as text that is longer is told by its digest.
 const MAX_ID_BYTES: usize = 100;
+
+/// A longer content id is cut, and told apart by its digest. What names a row is bounded further by the catalogue.
+const MAX_CONTENT_ID_BYTES: usize = 1024;
+
+/// What is kept of a content id that is too long, to be read by people.
+const SHOWN_ID_CHARACTERS: usize = 100;
 
 /// What is asked of each document, beside `_id`.
 pub(super) const FIELDS: [&str; 5] = ["contentId", "title", "url", "storageType", "creator"];
@@ -29,7 +37,7 @@ pub(super) const FIELDS: [&str; 5] = ["contentId", "title", "url", "storageType"
 pub(super) fn read(document: &[u8], id: &Bson) -> Option<ListedItem> {
     let document = RawDocument::from_bytes(document).ok()?;
     let storage_type: StorageType = text(field(document, "storageType"))?.parse().ok()?;
-    let doc_id = bounded(id_text(id));
+    let doc_id = doc_id(id);
     let (url, problem) = url(field(document, "url"));
     let item = ContentItem {
         content_id: content_id(field(document, "contentId")).unwrap_or_else(|| doc_id.clone()),
@@ -37,8 +45,22 @@ pub(super) fn read(document: &[u8], id: &Bson) -> Option<ListedItem> {
         url,
         storage_type,
         creator: creator(field(document, "creator")),
+        cut: cut(document),
     };
     Some(ListedItem { item, doc_id, problem })
+}
+
+/// The texts that do not stand whole in the item, with their lengths in bytes.
+fn cut(document: &RawDocument) -> BTreeMap<String, u64> {
+    let is_cut = |name: &str, text: &str| match name {
+        "contentId" => text.len() > MAX_CONTENT_ID_BYTES,
+        "title" => text.chars().nth(MAX_TITLE_CHARACTERS).is_some(),
+        "url" => text.len() > MAX_URL_BYTES,
+        "creator" => text.chars().nth(MAX_CREATOR_CHARACTERS).is_some(),
+        _ => false,
+    };
+    let texts = FIELDS.into_iter().filter_map(|name| Some((name, text(field(document, name))?)));
+    texts.filter(|(name, text)| is_cut(name, text)).map(|(name, text)| (name.to_owned(), text.len() as u64)).collect()
 }
 
 /// A field that cannot be read counts as missing.
@@ -69,15 +91,30 @@ fn url(value: Option<RawBsonRef<'_>>) -> (String, Option<String>) {
 /// A content id as the platform writes it in its own URLs: a number, or whatever was migrated from elsewhere.
 fn content_id(value: Option<RawBsonRef<'_>>) -> Option<String> {
     match value? {
-        RawBsonRef::String("") | RawBsonRef::Null | RawBsonRef::Undefined => None,
-        RawBsonRef::String(text) => Some(text.to_owned()),
+        RawBsonRef::String("") => None,
+        RawBsonRef::String(text) => Some(bounded_content_id(text)),
         RawBsonRef::Int32(number) => Some(number.to_string()),
         RawBsonRef::Int64(number) => Some(number.to_string()),
         // A shell writes whole numbers as doubles; Rust writes those without a fraction.
         RawBsonRef::Double(number) if number.is_finite() => Some(bounded(number.to_string())),
+        RawBsonRef::Decimal128(number) => Some(number.to_string()),
         RawBsonRef::ObjectId(id) => Some(id.to_hex()),
+        RawBsonRef::Binary(binary) if binary.subtype == BinarySubtype::Uuid => uuid(binary.bytes),
         _ => None,
     }
+}
+
+/// A text that is too long goes by its start and its digest: the same one every night, and another's never.
+fn bounded_content_id(text: &str) -> String {
+    if text.len() <= MAX_CONTENT_ID_BYTES {
+        return text.to_owned();
+    }
+    format!("{}~{}", first_characters(text, SHOWN_ID_CHARACTERS), hex::encode(Sha256::digest(text)))
+}
+
+fn uuid(bytes: &[u8]) -> Option<String> {
+    let digits = hex::encode(<[u8; 16]>::try_from(bytes).ok()?);
+    Some([&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-"))
 }
 
 fn creator(value: Option<RawBsonRef<'_>>) -> Option<String> {
@@ -90,11 +127,15 @@ fn creator(value: Option<RawBsonRef<'_>>) -> Option<String> {
     }
 }
 
-/// Numbers that are equal are one `_id`, whatever their types; text stands in quotes.
-fn id_text(id: &Bson) -> String {
+/// The id of a document as text: another for each document. Numbers that are equal are one `_id`, whatever their types;
+/// text stands in quotes. Of other types the digest of the BSON is taken, since their texts may be alike.
+fn doc_id(id: &Bson) -> String {
     match id {
         Bson::ObjectId(id) => id.to_hex(),
-        other => other.to_string(),
+        Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::String(_) | Bson::Boolean(_) => {
+            bounded(id.to_string())
+        }
+        other => hex::encode(Sha256::digest(doc! { "": other.clone() }.to_vec().unwrap_or_default())),
     }
 }
 
@@ -122,6 +163,33 @@ mod tests {
         assert_eq!(of(7.0.into()), "7");
         assert_eq!(of("seven".into()), "seven");
         assert_eq!(of(Bson::Double(f64::MAX)).len(), 64);
+        assert_eq!(of(Bson::Decimal128("7.50".parse().unwrap())), "7.50");
+        assert_eq!(of(Bson::Double(-0.0)), "-0");
+        let bytes = (0..16).collect();
+        let uuid = Bson::Binary(bson::Binary { subtype: BinarySubtype::Uuid, bytes });
+        assert_eq!(of(uuid), "00010203-0405-0607-0809-0a0b0c0d0e0f");
+    }
+
+    #[test]
+    fn a_long_content_id_is_cut_the_same_way_each_time_and_stays_its_own() {
+        let of = |id: String| listed(doc! { "contentId": id }).item;
+        let (long, longer) = (of("ü".repeat(50_000)), of("ü".repeat(50_001)));
+        assert!(long.content_id.starts_with(&"ü".repeat(SHOWN_ID_CHARACTERS)) && long.content_id.len() < 300);
+        assert_ne!(long.content_id, longer.content_id);
+        assert_eq!(long, of("ü".repeat(50_000)));
+        assert_eq!(long.cut["contentId"], 100_000);
+        assert_eq!(of("x".repeat(MAX_CONTENT_ID_BYTES)).content_id.len(), MAX_CONTENT_ID_BYTES);
+    }
+
+    #[test]
+    fn what_is_cut_is_recorded_and_what_is_whole_is_not() {
+        let whole =
+            listed(doc! { "contentId": "1", "title": "x".repeat(4096), "url": "u", "creator": "ü".repeat(256) });
+        assert!(whole.item.cut.is_empty(), "{:?}", whole.item.cut);
+        let url = "x".repeat(MAX_URL_BYTES + 1);
+        let cut = listed(doc! { "title": "ü".repeat(4097), "url": url, "creator": "y".repeat(257) }).item.cut;
+        let expected = [("title", 8194), ("url", 8193), ("creator", 257)];
+        assert_eq!(cut, expected.map(|(name, bytes)| (name.to_owned(), bytes)).into());
     }
 
     #[test]
@@ -137,12 +205,26 @@ mod tests {
     #[test]
     fn ids_of_documents_differ_and_stay_short() {
         let doc_id = |id: Bson| listed(doc! { "_id": id }).doc_id;
-        let ids = [Bson::Int32(1), Bson::Double(1.5), "1".into(), Bson::Boolean(true), doc! { "a": 1 }.into()];
+        let ids = [
+            Bson::Int32(1),
+            Bson::Double(1.5),
+            "1".into(),
+            Bson::Boolean(true),
+            doc! { "a": "x", "b": "y" }.into(),
+            // Whose text is the one before's.
+            doc! { "a": "x\", \"b\": \"y" }.into(),
+            Bson::Binary(bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![0xff, 0xfe] }),
+            Bson::DateTime(bson::DateTime::from_millis(1)),
+            Bson::Timestamp(bson::Timestamp { time: 0, increment: 1 }),
+            Bson::MinKey,
+            Bson::Null,
+        ];
+        let count = ids.len();
         let mut texts: Vec<_> = ids.into_iter().map(doc_id).collect();
         texts.push(doc_id("x".repeat(1_000_000).into()));
         texts.sort();
         texts.dedup();
-        assert_eq!(texts.len(), 6);
+        assert_eq!(texts.len(), count + 1);
         assert!(texts.iter().all(|text| text.len() <= MAX_ID_BYTES));
     }
 

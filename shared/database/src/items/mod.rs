@@ -24,6 +24,9 @@ use crate::{
 /// Items asked for at once: with what is asked of each, about a megabyte.
 const BATCH_ITEMS: u32 = 1000;
 
+/// A longer position is not kept, in hex digits: it stands in a job's row. A later reader then goes over some items again.
+const MAX_POSITION: usize = 64 * 1024;
+
 /// A content item as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedItem {
@@ -43,7 +46,7 @@ pub struct ContentItems {
     /// Read and not handed out yet.
     ready: VecDeque<(Bson, ListedItem)>,
     last_read: Option<Bson>,
-    last_handed_out: Option<Bson>,
+    position: Option<String>,
     has_ended: bool,
 }
 
@@ -58,14 +61,14 @@ impl ContentItems {
         collection: &str,
         position: Option<&str>,
     ) -> Result<Self, DatabaseError> {
-        let last = position.map(decode).transpose()?;
+        let last_read = position.map(decode).transpose()?;
         Ok(Self {
             collection: connection.client().database(database).collection(collection),
             reading: connection.reading(),
             cursor: None,
             ready: VecDeque::new(),
-            last_read: last.clone(),
-            last_handed_out: last,
+            last_read,
+            position: position.map(str::to_owned),
             has_ended: false,
         })
     }
@@ -91,14 +94,14 @@ impl ContentItems {
         }
         let page = self.ready.drain(..limit.min(self.ready.len()));
         let (ids, items): (Vec<Bson>, Vec<ListedItem>) = page.unzip();
-        self.last_handed_out = ids.into_iter().next_back().or(self.last_handed_out.take());
+        self.position = last_kept(&ids).or(self.position.take());
         Ok(items)
     }
 
-    /// Where a later reader goes on, after the last item handed out.
+    /// Where a later reader goes on: after the last item handed out, or shortly before it where its id is very long.
     #[must_use]
     pub fn position(&self) -> Option<String> {
-        self.last_handed_out.as_ref().map(encode)
+        self.position.clone()
     }
 
     async fn read_batch(&mut self) -> Result<(), DatabaseError> {
@@ -144,6 +147,11 @@ fn projection() -> Document {
     document::FIELDS.into_iter().map(|field| (field.to_owned(), Bson::Int32(1))).collect()
 }
 
+/// The position after the last of these whose id is not too long to be kept.
+fn last_kept(ids: &[Bson]) -> Option<String> {
+    ids.iter().rev().map(encode).find(|position| position.len() <= MAX_POSITION)
+}
+
 /// A position is an `_id` of any type, so it is kept as the BSON that it was.
 fn encode(id: &Bson) -> String {
     doc! { "": id.clone() }.to_vec().map(hex::encode).unwrap_or_default()
@@ -179,6 +187,14 @@ mod tests {
         for id in ids {
             assert_eq!(decode(&encode(&id)).unwrap(), id);
         }
+    }
+
+    #[test]
+    fn a_very_long_id_is_no_position_and_the_one_before_it_is() {
+        let long = Bson::String("x".repeat(100_000));
+        let ids = [Bson::Int32(1), Bson::Int32(2), long.clone()];
+        assert_eq!(last_kept(&ids), Some(encode(&Bson::Int32(2))));
+        assert_eq!(last_kept(&[long]), None);
     }
 
     #[test]

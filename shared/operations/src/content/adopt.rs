@@ -54,6 +54,7 @@ pub(super) async fn settle_in_place(
         served_by: fetched.source,
         validator: fetched.validator,
         content_type: fetched.content_type,
+        content_encoding: fetched.content_encoding,
         fetched_at: Timestamp::now(),
     };
     let hold = HoldSource { storage_type: source.storage_type, locator: &source.locator, address: &address };

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use holdfast_catalog::Settled;
-use holdfast_content::{FetchError, Fetched, Fetcher};
+use holdfast_catalog::{HoldSource, Settled};
+use holdfast_content::{FetchError, Fetched, FetchedFile, Fetcher};
 use holdfast_domain::{ItemFailure, ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp, file_name};
 use holdfast_storage::StoreError;
 use jiff::SignedDuration;
@@ -15,7 +15,7 @@ use super::{
     download::DownloadOutcome,
     fail_item,
     held::{self, is_proved},
-    keep::{KeepError, Keeping, Naming},
+    keep::{KeepError, Keeping, Naming, Sent},
     source::ItemSource,
 };
 use crate::{Holdfast, OperationError, run::RunLimits, writing_key::WritingKey};
@@ -104,18 +104,15 @@ impl Attempt<'_> {
         let fetched = self.in_time(self.fetcher.fetch(&source.location, validator, &chunks)).await;
         drop(chunks);
         match (fetched, held) {
-            (Ok(Fetched::File(fetched)), _) => {
-                let sent = keeping.finish().await?;
-                Ok(settle_in_place(h, key, source, sent, *fetched).await?)
-            }
+            (Ok(Fetched::File(fetched)), _) => Ok(self.keep(source, keeping.finish().await?, *fetched).await?),
             (Ok(Fetched::NotModified), Some(held)) => {
                 keeping.give_up().await;
                 Ok(held.clone())
             }
             (Ok(Fetched::NotModified), None) => {
                 keeping.give_up().await;
-                let message = "the origin says that the file has not changed, which nobody asked".to_owned();
-                Err(Fault::Fetch(failed(ItemFailureCode::InvalidAnswer, message)))
+                let message = "the origin answered 304 to a request without a condition";
+                Err(Fault::Fetch(FetchError::new(ItemFailureCode::InvalidAnswer, message)))
             }
             (Err(error), _) => match keeping.give_up().await {
                 // The file was no longer wanted because the store no longer took it.
@@ -125,6 +122,20 @@ impl Attempt<'_> {
         }
     }
 
+    /// Puts a fetched file in its place, under the path that was served. A URL that may mean several paths is held under
+    /// its own text too, so that the next backup need not look for the longer names again.
+    async fn keep(&self, source: &ItemSource, sent: Sent, fetched: FetchedFile) -> Result<KeptFile, KeepError> {
+        let (h, key) = (self.h, self.key);
+        let Some(served) = source.served(fetched.path.as_ref()) else {
+            return settle_in_place(h, key, source, sent, fetched).await;
+        };
+        let address = sent.made.address;
+        let file = settle_in_place(h, key, &served, sent, fetched).await?;
+        let hold = HoldSource { storage_type: source.storage_type, locator: &source.locator, address: &address };
+        h.catalog.hold(&hold, &file, Timestamp::now()).await.map_err(OperationError::from)?;
+        Ok(file)
+    }
+
     /// No fetch outlives its function: it ends early enough to leave nothing behind.
     async fn in_time<T>(&self, fetch: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
         let Some(deadline) = self.limits.deadline else { return fetch.await };
@@ -132,7 +143,7 @@ impl Attempt<'_> {
         let left = Duration::try_from(left).unwrap_or_default();
         tokio::time::timeout(left, fetch).await.unwrap_or_else(|_| {
             let message = format!("the file did not come within the {} s that the function had left", left.as_secs());
-            Err(failed(ItemFailureCode::TimedOut, message))
+            Err(FetchError::new(ItemFailureCode::TimedOut, message))
         })
     }
 
@@ -212,11 +223,7 @@ impl Attempt<'_> {
 
 /// The store may be back at the next attempt, whatever it said now.
 fn of_store(error: &StoreError) -> FetchError {
-    failed(ItemFailureCode::Store, error.to_string())
-}
-
-const fn failed(code: ItemFailureCode, message: String) -> FetchError {
-    FetchError { code, message, retry_after: None, was_asked: true }
+    FetchError::new(ItemFailureCode::Store, error.to_string())
 }
 
 /// Longer after each attempt, and no shorter than the origin asked for.

@@ -116,6 +116,7 @@ mod tests {
             served_by: "https://x".to_owned(),
             validator: None,
             content_type: None,
+            content_encoding: None,
             fetched_at: Timestamp::UNIX_EPOCH,
         }
     }

@@ -110,6 +110,7 @@ mod tests {
             url: "https://gaia.example/hub/a.png".to_owned(),
             storage_type: StorageType::Gaia,
             creator: None,
+            cut: std::collections::BTreeMap::new(),
         };
         let file_name = Some(holdfast_domain::file_name(&item, None));
         ItemRecord { item, status: ItemStatus::Done, attempts: 1, file_name, file: None, error: None }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod objects;
+mod proofs;
 mod steps;
 
 use std::sync::{
@@ -13,8 +14,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, ObjectKey, VerificationLevel};
 use tokio::runtime::Handle;
 
-use self::objects::Objects;
 pub(super) use self::steps::read_items_on;
+use self::{objects::Objects, proofs::Proofs};
 use super::Findings;
 use crate::{
     OperationError, Repository,
@@ -62,8 +63,10 @@ pub(super) async fn look(
     let meter = Meter { read: Arc::default(), total, progress };
     found.problems.extend(missing_artifacts(repository, &backup).await?);
     if found.problems.is_empty() {
-        let problems = look_inside(repository, &backup, level, &meter).await?;
+        let mut proofs = Proofs::default();
+        let problems = look_inside(repository, &backup, (level, &meter), &mut proofs).await?;
         found.problems.extend(problems);
+        found.notes.extend(proofs.note());
     }
     found.bytes_read = meter.read.load(Ordering::Relaxed);
     shorten(&mut found.problems);
@@ -88,8 +91,8 @@ async fn missing_artifacts(repository: &Repository, backup: &StoredContent) -> R
 async fn look_inside(
     repository: &Repository,
     backup: &StoredContent,
-    level: VerificationLevel,
-    meter: &Meter<'_>,
+    (level, meter): (VerificationLevel, &Meter<'_>),
+    proofs: &mut Proofs,
 ) -> Result<Vec<String>, OperationError> {
     let mut problems = match level {
         VerificationLevel::Exists => Vec::new(),
@@ -111,6 +114,7 @@ async fn look_inside(
     let mut looked_at = Box::pin(items.map(look_at).buffer_unordered(at_a_time));
     while let Some((record, found)) = looked_at.try_next().await? {
         count(&mut counts, &record);
+        proofs.count(&record);
         problems.extend(found);
         if level != VerificationLevel::Exists {
             meter.add(record.file.as_ref().map_or(0, |file| file.size));

@@ -4,6 +4,7 @@
 
 mod discovery;
 mod downloads;
+mod fairness;
 mod finalize;
 mod finalize_killed;
 mod finished;
@@ -13,6 +14,7 @@ mod guide;
 mod here;
 mod killed;
 mod misbehaving;
+mod odd_items;
 mod restored;
 mod sweeping;
 mod verified;

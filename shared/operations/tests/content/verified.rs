@@ -1,7 +1,8 @@
 //! Verification of content backups: each rule is seen to fail, by a backup in which exactly that is broken.
 
-use holdfast_domain::{BackupId, ItemRecord, ObjectKey, Timestamp, VerificationLevel, VerificationStatus};
+use holdfast_domain::{BackupId, ItemRecord, ObjectKey, Timestamp, VerificationLevel, VerificationStatus, Verified};
 use holdfast_operations::{Verification, verify};
+use holdfast_testing::{Origin, origin::Answer};
 
 use crate::{
     finished::{PATIENT, artifact_of},
@@ -260,5 +261,27 @@ async fn a_manifest_that_names_what_it_does_not_describe_is_found() {
     manifest.artifacts[0].key = "content/content_1_aa/items.1.ndjson".parse().unwrap();
     f.forge_manifest(&manifest).await;
     found_from(&f, &id, VerificationLevel::Exists, "elsewhere").await;
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_no_cid_proved_are_counted_and_are_no_problem() {
+    let gateway = Origin::start().await;
+    let address = format!("plain+{}", gateway.address());
+    let f = Fixture::new(&[("BACKUP_IPFS_GATEWAYS", address.as_str())]).await;
+    let (small, large) = (noise(1000), noise(600_000));
+    for (number, file) in [(1, &small), (2, &large), (3, &large)] {
+        let cid = f.add_ipfs(number, file).await;
+        gateway.answer(&format!("/ipfs/{cid}"), [Answer::ok(file.clone())]);
+    }
+    f.add_gaia(4, "gaia").await;
+    let id = f.up_to_finalize().await;
+    f.finish(&id).await;
+    assert_eq!(f.item(&id, "1").await.file.unwrap().verified, Verified::Cid, "its CID proves it");
+    for level in LEVELS {
+        let verification = look(&f, &id, level).await;
+        assert_eq!((verification.status, verification.notes.len()), (VerificationStatus::Passed, 1), "{level:?}");
+        assert!(verification.notes[0].starts_with("2 of 3 IPFS files are unproved"), "{:?}", verification.notes);
+    }
     f.remove().await;
 }

@@ -55,6 +55,7 @@ fn record(number: u64) -> ItemRecord {
         served_by: "https://hub.example".to_owned(),
         validator: None,
         content_type: Some("image/png".to_owned()),
+        content_encoding: None,
         fetched_at: Timestamp::from_second(1_700_000_000).unwrap(),
     };
     let item = ContentItem {
@@ -63,6 +64,7 @@ fn record(number: u64) -> ItemRecord {
         url: format!("https://hub.example/{number}.png"),
         storage_type: StorageType::Gaia,
         creator: Some("ada".to_owned()),
+        cut: std::collections::BTreeMap::new(),
     };
     let file_name = Some(format!("{number}_Item.png"));
     ItemRecord { item, status: ItemStatus::Done, attempts: 1, file_name, file: Some(file), error: None }

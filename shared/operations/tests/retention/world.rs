@@ -281,6 +281,7 @@ impl World {
             served_by: "https://gaia.example".to_owned(),
             validator: None,
             content_type: None,
+            content_encoding: None,
             fetched_at: self.now(),
         };
         let hold = HoldSource { storage_type: StorageType::Gaia, locator: file, address: &address };
@@ -382,6 +383,7 @@ fn item(file: &str) -> ContentItem {
         url: format!("https://gaia.example/{file}"),
         storage_type: StorageType::Gaia,
         creator: None,
+        cut: std::collections::BTreeMap::new(),
     }
 }
 

@@ -206,6 +206,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
         served_by: "https://hub.example".to_owned(),
         validator: None,
         content_type: None,
+        content_encoding: None,
         fetched_at: fixture.now,
     };
     let source = HoldSource { storage_type: StorageType::Gaia, locator, address: &address };
