@@ -1,7 +1,7 @@
 //! What the verbs work with: the settings, read once, and from them the repository and the catalogue, each made only
 //! when a verb asks for it. What needs only the store never looks for MongoDB.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use holdfast_catalog::Catalog;
 use holdfast_codec::KeyEncryptionKey;
@@ -116,9 +116,8 @@ fn in_place_of_settings(mut store: StoreLocation, variables: &mut Vec<(String, S
     if let StoreLocation::Directory(directories) = &mut store
         && is_the_same
     {
-        let [database, content] = DIRECTORIES.map(|name| value(name).map(PathBuf::from));
-        directories.database = database.filter(|path| path.is_absolute());
-        directories.content = content.filter(|path| path.is_absolute());
+        let [database, content] = DIRECTORIES.map(|name| directories.resolve(Path::new(&value(name)?)));
+        (directories.database, directories.content) = (database, content);
     }
     variables.retain(|(name, _)| name != STORE && !DIRECTORIES.contains(&name.as_str()));
     store
@@ -126,6 +125,8 @@ fn in_place_of_settings(mut store: StoreLocation, variables: &mut Vec<(String, S
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -142,5 +143,6 @@ mod tests {
         assert_eq!(parts_with(&[("BACKUP_STORE", "file:///b/")]), Some(PathBuf::from("/d")));
         assert_eq!(parts_with(&[("BACKUP_STORE", "file:///other")]), None);
         assert_eq!(parts_with(&[("BACKUP_STORE", "s3://bucket")]), None);
+        assert_eq!(parts_with(&[("BACKUP_CONTENT_DIR", "./content")]), Some(PathBuf::from("/d")));
     }
 }

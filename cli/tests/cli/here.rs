@@ -81,7 +81,7 @@ pub(crate) async fn add_noise(place: &Place, mebibytes: usize) {
 }
 
 /// Backs up, verifies, restores and tidies up; the ids of the two backups.
-async fn there_and_back(files: &Files, folder: &Path) -> [String; 2] {
+pub(crate) async fn there_and_back(files: &Files, folder: &Path) -> [String; 2] {
     let place = &files.place;
     place.holdfast(&["run", "full"]).expect(0);
     let listed = place.json(&["list"]);

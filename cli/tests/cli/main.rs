@@ -12,6 +12,7 @@ mod encrypted;
 mod exit_codes;
 mod files;
 mod full;
+mod guide_block;
 mod here;
 mod here_bad_days;
 mod interrupts;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
 
 use bson::{Document, doc};
-use holdfast_domain::{Secret, settings::Settings};
+use holdfast_domain::{ConnectionString, Secret, settings::Settings};
 use mongodb::{
     Client, Collection, Database, IndexModel,
     options::{
@@ -177,7 +177,9 @@ async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {
                 .to_owned(),
         },
     };
-    let mut options = ClientOptions::parse(uri.expose()).await.map_err(unusable)?;
+    let read = ConnectionString::read(uri.expose())
+        .map_err(|problem| CatalogError::Invalid { what: name.to_owned(), problem })?;
+    let mut options = ClientOptions::parse(&read.usable).await.map_err(unusable)?;
     options.app_name.get_or_insert_with(|| "holdfast".to_owned());
     options.server_selection_timeout.get_or_insert(SELECTION_TIMEOUT);
     options.connect_timeout.get_or_insert(SELECTION_TIMEOUT);

@@ -1,13 +1,13 @@
 //! A connection to a server or replica set: opened with short time-outs and classified errors, described without its
 //! credentials.
 
-use std::time::Duration;
+use std::{net::Ipv6Addr, time::Duration};
 
 use bson::{Document, doc};
 use holdfast_domain::{Secret, Timestamp, settings};
 use mongodb::{
     Client,
-    options::{ClientOptions, ConnectionString, HostInfo, ReadPreference, SelectionCriteria},
+    options::{ClientOptions, ConnectionString, HostInfo, ReadPreference, SelectionCriteria, ServerAddress},
 };
 use tokio::time::timeout;
 
@@ -53,8 +53,11 @@ impl Connection {
         app_name: &str,
     ) -> Result<Self, DatabaseError> {
         let described = describe(uri.expose())?;
+        for warning in &described.ignored {
+            tracing::warn!(connection = described.redacted, "{warning}");
+        }
         let reading = SelectionCriteria::ReadPreference(driver_preference(read_preference));
-        let options = options(uri.expose(), &described.redacted, app_name, &reading).await?;
+        let options = options(&described.usable, &described.redacted, app_name, &reading).await?;
         let client = Client::with_options(options).map_err(|error| at_opening(&error, &described.redacted))?;
         let server_version = server_version(&client, &reading, &described.redacted).await?;
         Ok(Self {
@@ -174,6 +177,9 @@ pub fn redacted_uri(uri: &Secret) -> Option<String> {
 }
 
 struct Described {
+    /// Without the options that are ignored; it holds the credentials.
+    usable: String,
+    ignored: Vec<String>,
     redacted: String,
     default_database: Option<String>,
 }
@@ -181,17 +187,30 @@ struct Described {
 /// Only what the driver's own parser took apart is shown: cutting at `@` or `/` would show the tail of a password
 /// that was not escaped.
 fn describe(uri: &str) -> Result<Described, DatabaseError> {
-    let parsed = ConnectionString::parse(uri).map_err(|_| DatabaseError::Invalid(what_is_malformed(uri)))?;
+    let holdfast_domain::ConnectionString { usable, ignored } = holdfast_domain::ConnectionString::read(uri)
+        .map_err(|problem| DatabaseError::Invalid(format!("the connection string is malformed: {problem}")))?;
+    let parsed = ConnectionString::parse(&usable).map_err(|_| DatabaseError::Invalid(what_is_malformed(&usable)))?;
     let (scheme, hosts) = match &parsed.host_info {
-        HostInfo::HostIdentifiers(hosts) => {
-            ("mongodb", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-        }
+        HostInfo::HostIdentifiers(hosts) => ("mongodb", hosts.iter().map(shown_host).collect::<Vec<_>>().join(",")),
         HostInfo::DnsRecord(host) => ("mongodb+srv", host.clone()),
         _ => ("mongodb", String::new()),
     };
     let default_database = parsed.default_database.filter(|name| !name.is_empty());
     let path = default_database.as_deref().map(|name| format!("/{name}")).unwrap_or_default();
-    Ok(Described { redacted: format!("{scheme}://{hosts}{path}"), default_database })
+    Ok(Described { usable, ignored, redacted: format!("{scheme}://{hosts}{path}"), default_database })
+}
+
+/// A host as a connection string has it: an IPv6 address stands in brackets.
+fn shown_host(host: &ServerAddress) -> String {
+    match host {
+        ServerAddress::Tcp { host: address, port: Some(port) } if address.parse::<Ipv6Addr>().is_ok() => {
+            format!("[{address}]:{port}")
+        }
+        ServerAddress::Tcp { host: address, port: None } if address.parse::<Ipv6Addr>().is_ok() => {
+            format!("[{address}]:27017")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn what_is_malformed(uri: &str) -> String {
@@ -271,6 +290,32 @@ mod tests {
         assert_eq!(redacted_uri(&uri).as_deref(), Some("mongodb://a:1,b:2/shop"));
         let uri = Secret::new("mongodb+srv://ada:hunter2@c.example.net");
         assert_eq!(redacted_uri(&uri).as_deref(), Some("mongodb+srv://c.example.net"));
+    }
+
+    #[test]
+    fn an_ipv6_host_is_shown_in_brackets() {
+        let shown = |uri: &str| redacted_uri(&Secret::new(uri)).unwrap();
+        assert_eq!(shown("mongodb://u:p@[::1]:27018,[fe80::2],h/x"), "mongodb://[::1]:27018,[fe80::2]:27017,h:27017/x");
+        assert_eq!(shown("mongodb://127.0.0.1:1"), "mongodb://127.0.0.1:1");
+    }
+
+    #[tokio::test]
+    async fn what_drivers_of_other_languages_take_is_taken() {
+        for options in
+            ["useNewUrlParser=true&", "uuidRepresentation=standard", "compressors=zstd", "gssapiServiceName=x"]
+        {
+            let described = describe(&format!("mongodb://ada:hunter2@h/shop?{options}")).unwrap();
+            let reading = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+            options_of(&described, &reading).await;
+        }
+        let Err(DatabaseError::Invalid(text)) = describe("mongodb://ada:hunter2@h/shop?tls=hunter2") else {
+            panic!("a flag that is none was taken")
+        };
+        assert!(text.contains("option tls") && !text.contains("hunter2"), "{text}");
+    }
+
+    async fn options_of(described: &Described, reading: &SelectionCriteria) -> ClientOptions {
+        options(&described.usable, &described.redacted, "tests", reading).await.unwrap()
     }
 
     #[test]

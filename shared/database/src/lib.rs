@@ -22,7 +22,7 @@ pub use connection::{Connection, redacted_uri};
 pub use content::{CollectionContent, content_hash_of};
 pub use dump::{
     DumpError, DumpPlan, DumpReport, DumpSelection, DumpTrial, DumpedNamespace, Exclusion, Survey, dump, plan, survey,
-    try_dump,
+    try_dump, unmatched_exclusions,
 };
 pub use error::{DatabaseError, classify};
 pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};

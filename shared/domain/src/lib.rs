@@ -1,5 +1,6 @@
 //! The words Holdfast is spoken in: ids, store keys, settings, jobs, manifests. Pure: no I/O, no clock, no randomness.
 
+mod connection_string;
 mod content;
 mod copy;
 mod digest;
@@ -15,6 +16,7 @@ mod secret;
 pub mod settings;
 mod status;
 
+pub use connection_string::ConnectionString;
 pub use content::{ContentWordError, ItemFailureCode, StorageType, Validator, Verified};
 pub use copy::{CopyStatus, JobCopy};
 pub use digest::{HexError, Sha256Digest};

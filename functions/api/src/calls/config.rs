@@ -29,6 +29,8 @@ struct Validation {
     success: bool,
     /// Every fault.
     errors: Vec<Fault>,
+    /// What was given and has no effect.
+    warnings: Vec<Fault>,
 }
 
 /// One setting that is wrong.
@@ -36,7 +38,7 @@ struct Validation {
 struct Fault {
     /// The variable.
     name: String,
-    /// What is wrong with it, and what it takes.
+    /// What is wrong with it and what it takes, or what has no effect.
     message: String,
 }
 
@@ -56,12 +58,15 @@ pub(crate) async fn config(
 
 impl Configuration {
     fn of(reading: Reading) -> Self {
+        let warnings = reading.settings.as_ref().map_or(&[][..], |settings| &settings.warnings);
+        let warnings = warnings.iter().cloned().map(|warning| Fault { name: warning.name, message: warning.message });
+        let warnings = warnings.collect();
         let errors: Vec<Fault> = reading.settings.err().map_or_else(Vec::new, |faults| {
             faults.0.into_iter().map(|fault| Fault { name: fault.name, message: fault.problem }).collect()
         });
         Self {
             config: reading.shown.into_iter().collect(),
-            validation: Validation { success: errors.is_empty(), errors },
+            validation: Validation { success: errors.is_empty(), errors, warnings },
         }
     }
 }

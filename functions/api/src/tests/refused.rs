@@ -211,3 +211,18 @@ async fn every_answer_is_json_that_nobody_keeps() {
         assert_eq!(answered.headers["x-content-type-options"], "nosniff");
     }
 }
+
+#[tokio::test]
+async fn a_setting_without_effect_is_a_warning_that_config_shows() {
+    let uri = "mongodb://ada:hunter2@h/platform?useNewUrlParser=true";
+    let function =
+        alone(&[("MONGODB_URI", uri), ("BACKUP_STORE", "s3://backups"), ("BACKUP_CONTENT_DIR", "./content")]);
+    let answered = call(&function, &event("api-get-config")).await;
+    let validation = &answered.body["data"]["validation"];
+    assert_eq!(validation["success"], true, "{validation}");
+    let warnings = validation["warnings"].as_array().unwrap();
+    let names: Vec<_> = warnings.iter().map(|warning| warning["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["MONGODB_URI", "BACKUP_CONTENT_DIR"]);
+    assert!(warnings[0]["message"].as_str().unwrap().contains("useNewUrlParser"), "{validation}");
+    assert!(!answered.body.to_string().contains("hunter2"));
+}

@@ -6,6 +6,7 @@
 //! collection. Cursors live on through their own requests; none is kept idle for long.
 
 mod budget;
+mod exclusions;
 mod plan;
 pub(crate) mod reader;
 mod selection;
@@ -30,6 +31,7 @@ use self::{
     sink::{Message, SinkError, write_archive},
 };
 pub use self::{
+    exclusions::unmatched_exclusions,
     plan::{DumpPlan, plan},
     selection::{DumpSelection, Exclusion},
     survey::{Survey, survey},

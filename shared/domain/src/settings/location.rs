@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use url::Url;
@@ -51,6 +51,28 @@ pub struct Directories {
 }
 
 impl Directories {
+    /// A directory as it is given for a part: a relative one is below the repository's. `None` where it leads to the
+    /// repository's own, or out of the file system.
+    #[must_use]
+    pub fn resolve(&self, given: &Path) -> Option<PathBuf> {
+        if given.is_absolute() {
+            return Some(given.to_owned());
+        }
+        let mut resolved = self.root.clone();
+        for component in given.components() {
+            match component {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    if !resolved.pop() {
+                        return None;
+                    }
+                }
+                other => resolved.push(other),
+            }
+        }
+        (resolved != self.root).then_some(resolved)
+    }
+
     /// Where the object of this key lies, or the objects whose keys begin so.
     #[must_use]
     pub fn path(&self, key: &str) -> PathBuf {

@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 pub use cloud::{CloudKeys, CloudProvider, CloudSettings};
 pub use content::{ContentSettings, Gateway};
 pub use location::{Directories, StoreLocation};
-pub use reading::{Reading, SettingError, SettingsError};
+pub use reading::{Reading, SettingError, SettingWarning, SettingsError};
 
 use self::reader::Reader;
 use crate::{RetentionPolicy, Secret};
@@ -63,6 +63,8 @@ pub struct Settings {
     pub metrics_namespace: String,
     /// Memory of the Lambda function, in MiB, where this is one. Lambda's own variable: nothing to set or to show.
     pub function_memory_mib: Option<u32>,
+    /// What was given and has no effect.
+    pub warnings: Vec<SettingWarning>,
 }
 
 /// What is dumped and how.
@@ -249,6 +251,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         event_bus: reader.text_or("BACKUP_EVENT_BUS", "default"),
         metrics_namespace: reader.text_or("BACKUP_METRICS_NAMESPACE", "Holdfast"),
         function_memory_mib: reader.ambient("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+        warnings: Vec::new(),
     };
     if settings.cloud.enabled && settings.store.is_some() && settings.cloud.location == settings.store {
         reader.reject("BACKUP_CLOUD_BUCKET", "names the very place that BACKUP_STORE names: a copy needs another");
@@ -300,16 +303,23 @@ fn recipient(reader: &mut Reader) -> Option<String> {
     reader.text(NAME)
 }
 
-/// With the directories that stand in for parts of one.
+/// With the directories that stand in for parts of one. The platform's guide sets relative ones whatever the store is.
 fn store(reader: &mut Reader) -> Option<StoreLocation> {
     let mut store = reader.optional("BACKUP_STORE", StoreLocation::parse);
     for name in ["BACKUP_DATABASE_DIR", "BACKUP_CONTENT_DIR"] {
-        let Some(given) = reader.optional(name, absolute) else { continue };
+        let Some(given) = reader.optional(name, |text| Ok(PathBuf::from(text))) else { continue };
         match &mut store {
-            Some(StoreLocation::Directory(directories)) if name == "BACKUP_DATABASE_DIR" => {
-                directories.database = Some(given);
+            Some(StoreLocation::Directory(directories)) => match directories.resolve(&given) {
+                Some(directory) if name == "BACKUP_DATABASE_DIR" => directories.database = Some(directory),
+                Some(directory) => directories.content = Some(directory),
+                None => reader.reject(
+                    name,
+                    format!("{:?} was given, it takes a directory other than the repository's own", given.display()),
+                ),
+            },
+            _ if given.is_relative() => {
+                reader.warn(name, "has no effect, because BACKUP_STORE is not a directory (file:///…)");
             }
-            Some(StoreLocation::Directory(directories)) => directories.content = Some(given),
             _ => reader.reject(name, "is set, and BACKUP_STORE is not a directory (file:///…): unset it"),
         }
     }

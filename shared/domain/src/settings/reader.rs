@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use super::{Reading, SettingError, Settings, SettingsError};
-use crate::{Secret, secret::MASK};
+use super::{Reading, SettingError, SettingWarning, Settings, SettingsError};
+use crate::{ConnectionString, Secret, secret::MASK};
 
 pub(super) struct Reader {
     variables: BTreeMap<String, String>,
     shown: Vec<(&'static str, String)>,
     errors: Vec<SettingError>,
+    warnings: Vec<SettingWarning>,
 }
 
 /// What is read beside `BACKUP_*`.
@@ -22,7 +23,7 @@ impl Reader {
             .map(|(name, value)| (name, value.trim().to_owned()))
             .filter(|(name, value)| ours(name) && !value.is_empty())
             .collect();
-        Self { variables, shown: Vec::new(), errors: Vec::new() }
+        Self { variables, shown: Vec::new(), errors: Vec::new(), warnings: Vec::new() }
     }
 
     /// What was given, which is still to be read.
@@ -43,6 +44,10 @@ impl Reader {
 
     pub(super) fn reject(&mut self, name: &str, problem: impl Into<String>) {
         self.errors.push(SettingError::new(name, problem));
+    }
+
+    pub(super) fn warn(&mut self, name: &str, message: impl Into<String>) {
+        self.warnings.push(SettingWarning { name: name.to_owned(), message: message.into() });
     }
 
     /// The same, unless something else is wrong with it already.
@@ -137,14 +142,24 @@ impl Reader {
         Some(Secret::new(value))
     }
 
-    /// A connection string. Its details are the driver's to judge; what it is not is said here, without showing it.
+    /// A connection string. Hosts and credentials are the driver's to judge. Scheme and options are judged here, without
+    /// showing a value.
     pub(super) fn mongodb_uri(&mut self, name: &'static str) -> Option<Secret> {
         let uri = self.secret(name)?;
-        if uri.expose().starts_with("mongodb://") || uri.expose().starts_with("mongodb+srv://") {
-            return Some(uri);
+        if !uri.expose().starts_with("mongodb://") && !uri.expose().starts_with("mongodb+srv://") {
+            self.reject(name, "what was given does not begin with mongodb:// or mongodb+srv://");
+            return None;
         }
-        self.reject(name, "what was given does not begin with mongodb:// or mongodb+srv://");
-        None
+        match ConnectionString::read(uri.expose()) {
+            Ok(read) => {
+                read.ignored.into_iter().for_each(|ignored| self.warn(name, ignored));
+                Some(uri)
+            }
+            Err(problem) => {
+                self.reject(name, problem);
+                None
+            }
+        }
     }
 
     /// Comma-separated names of collections.
@@ -159,7 +174,8 @@ impl Reader {
     }
 
     /// What is left over is unknown.
-    pub(super) fn finish(mut self, settings: Settings) -> Reading {
+    pub(super) fn finish(mut self, mut settings: Settings) -> Reading {
+        settings.warnings = std::mem::take(&mut self.warnings);
         for name in std::mem::take(&mut self.variables).into_keys() {
             self.reject(&name, "is not a setting of Holdfast: unset it, or correct its name");
         }

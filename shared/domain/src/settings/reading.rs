@@ -29,6 +29,21 @@ impl fmt::Display for SettingError {
     }
 }
 
+/// A setting that is taken, and of which something has no effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingWarning {
+    /// The variable.
+    pub name: String,
+    /// What has no effect. Never a secret.
+    pub message: String,
+}
+
+impl fmt::Display for SettingWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.message)
+    }
+}
+
 /// Every setting that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError(pub Vec<SettingError>);

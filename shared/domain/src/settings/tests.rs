@@ -139,10 +139,94 @@ fn directories_stand_in_for_parts_of_a_directory_alone() {
         faults(&[("BACKUP_STORE", "s3://backups"), ("BACKUP_DATABASE_DIR", "/d")]),
         ["BACKUP_DATABASE_DIR: is set, and BACKUP_STORE is not a directory (file:///…): unset it"]
     );
-    assert_eq!(
-        faults(&[("BACKUP_STORE", "file:///b"), ("BACKUP_CONTENT_DIR", "./c")]),
-        ["BACKUP_CONTENT_DIR: \"./c\" was given, it takes an absolute path"]
-    );
+}
+
+#[test]
+fn a_relative_directory_is_below_the_repository() {
+    let content = |given: &str| {
+        let settings =
+            read_pairs(&[("BACKUP_STORE", "file:///srv/b"), ("BACKUP_CONTENT_DIR", given)]).settings.unwrap();
+        let Some(StoreLocation::Directory(directories)) = settings.store else { panic!("a directory") };
+        directories.content.unwrap().display().to_string()
+    };
+    for (given, expected) in [
+        ("./backups/content", "/srv/b/backups/content"),
+        ("content", "/srv/b/content"),
+        ("../c/./d", "/srv/c/d"),
+        ("/mnt/c", "/mnt/c"),
+    ] {
+        assert_eq!(content(given), expected);
+    }
+    for given in [".", "./", "../b", "x/.."] {
+        let fault = faults(&[("BACKUP_STORE", "file:///srv/b"), ("BACKUP_CONTENT_DIR", given)]).remove(0);
+        assert!(fault.contains("a directory other than the repository's own"), "{fault}");
+    }
+}
+
+/// The environment block of the platform's guide, with a key.
+const GUIDE: [(&str, &str); 27] = [
+    ("BACKUP_SYSTEM_ENABLED", "true"),
+    ("BACKUP_TIMEZONE", "UTC"),
+    ("BACKUP_LOG_LEVEL", "info"),
+    ("BACKUP_DATABASE_ENABLED", "true"),
+    ("BACKUP_DATABASE_INTERVAL_HOURS", "24"),
+    ("BACKUP_DATABASE_RETENTION_DAYS", "30"),
+    ("BACKUP_DATABASE_COMPRESSION", "true"),
+    ("BACKUP_DATABASE_ENCRYPTION", "false"),
+    ("BACKUP_ENCRYPTION_KEY", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+    ("BACKUP_DATABASE_DIR", "./backups/database"),
+    ("BACKUP_CONTENT_ENABLED", "true"),
+    ("BACKUP_CONTENT_INTERVAL_HOURS", "24"),
+    ("BACKUP_CONTENT_RETENTION_DAYS", "30"),
+    ("BACKUP_CONTENT_COMPRESSION", "true"),
+    ("BACKUP_CONTENT_ENCRYPTION", "false"),
+    ("BACKUP_CONTENT_DIR", "./backups/content"),
+    ("BACKUP_CONTENT_CONCURRENCY", "3"),
+    ("BACKUP_CONTENT_TIMEOUT_MS", "30000"),
+    ("BACKUP_CONTENT_RETRY_ATTEMPTS", "3"),
+    ("BACKUP_MAX_FILE_SIZE", "104857600"),
+    ("BACKUP_MAX_CONCURRENT", "2"),
+    ("BACKUP_CLOUD_ENABLED", "false"),
+    ("BACKUP_CLOUD_PROVIDER", "aws"),
+    ("BACKUP_CLOUD_BUCKET", ""),
+    ("BACKUP_CLOUD_REGION", "us-east-1"),
+    ("BACKUP_CLOUD_ACCESS_KEY", ""),
+    ("BACKUP_CLOUD_SECRET_KEY", ""),
+];
+
+#[test]
+fn the_guides_own_block_is_taken_as_it_stands() {
+    let with = |further: &[(&str, &str)]| {
+        let block = [GUIDE.as_slice(), &[("MONGODB_URI", "mongodb://localhost:27017/web3platform")], further].concat();
+        read_pairs(&block).settings.unwrap()
+    };
+    let settings = with(&[("BACKUP_STORE", "file:///srv/holdfast")]);
+    let directories = Directories {
+        root: "/srv/holdfast".into(),
+        database: Some("/srv/holdfast/backups/database".into()),
+        content: Some("/srv/holdfast/backups/content".into()),
+    };
+    assert_eq!(settings.store, Some(StoreLocation::Directory(directories)));
+    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+    for further in [&[][..], &[("BACKUP_STORE", "s3://backups")]] {
+        let warnings = with(further).warnings;
+        let names: Vec<&str> = warnings.iter().map(|warning| warning.name.as_str()).collect();
+        assert_eq!(names, ["BACKUP_DATABASE_DIR", "BACKUP_CONTENT_DIR"], "{further:?}");
+    }
+}
+
+#[test]
+fn an_unknown_option_of_a_connection_string_is_a_warning_and_a_wrong_one_a_fault() {
+    let uri = "mongodb://u:hunter2@h/db?useNewUrlParser=true&compressors=zstd&";
+    let reading = read_pairs(&[("MONGODB_URI", uri), ("BACKUP_DRILL_URI", uri)]);
+    assert!(!format!("{reading:?}").contains("hunter2"));
+    let warnings: Vec<String> = reading.settings.unwrap().warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 4);
+    assert!(warnings.contains(&"MONGODB_URI: the option useNewUrlParser is unknown and is ignored".to_owned()));
+    for name in ["MONGODB_URI", "BACKUP_CATALOG_URI", "BACKUP_DRILL_URI"] {
+        let faults = faults(&[(name, "mongodb://u:hunter2@h/db?tls=perhaps")]);
+        assert_eq!(faults, [format!("{name}: its option tls has an invalid value: expected true or false")]);
+    }
 }
 
 #[test]

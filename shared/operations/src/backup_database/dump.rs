@@ -8,6 +8,7 @@ use holdfast_storage::upload;
 
 use super::{
     engine::{Dumped, choose},
+    exclusions,
     pipeline::{Proof, Stages},
 };
 use crate::{
@@ -28,7 +29,7 @@ pub(super) struct StoredDump {
     /// Names of the indexes of each namespace.
     pub(super) indexes: Vec<Vec<String>>,
     pub(super) engine: EngineInfo,
-    /// What is worth telling of the choice of the engine.
+    /// What is worth telling of the choice of the engine, and of exclusions.
     pub(super) note: Option<String>,
     pub(super) source: Source,
 }
@@ -43,7 +44,8 @@ pub(super) async fn dump_to_store(
     let settings = &h.settings.database;
     let place = ObjectKey::database_dump(&run.job.backup_id, run.fence, settings.compression, settings.encryption);
     let connection = watch.guard(connect(h)).await?;
-    let (engine, note) = watch.guard(choose(h, &connection)).await?;
+    let (engine, of_engine) = watch.guard(choose(h, &connection)).await?;
+    let note = watch.guard(exclusions::noted(h, &connection, of_engine)).await?;
     let info = engine.info();
     meters.expected.store(engine.estimated_bytes(), Ordering::Relaxed);
     let part_bytes = upload::part_bytes_for(engine.estimated_bytes());

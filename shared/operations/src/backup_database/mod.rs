@@ -5,10 +5,12 @@
 mod commit;
 mod dump;
 pub(crate) mod engine;
+mod exclusions;
 mod pipeline;
 
 use holdfast_domain::{BackupType, Job, JobStatus};
 
+pub(crate) use self::exclusions::no_such_exclusion;
 use self::{commit::commit, dump::dump_to_store};
 use crate::{
     Holdfast, OperationError, StopReason,

@@ -2,14 +2,14 @@
 
 use holdfast_catalog::Catalog;
 use holdfast_codec::random_bytes;
-use holdfast_database::{Connection, DatabaseError, DumpSelection, DumpTrial, Tool, try_dump};
+use holdfast_database::{Connection, DatabaseError, DumpSelection, DumpTrial, Tool, try_dump, unmatched_exclusions};
 use holdfast_domain::{
     Timestamp,
     settings::{DumpEngine, Settings},
 };
 
 use super::{Finding, clock};
-use crate::{OperationError, own_collections, verify};
+use crate::{OperationError, backup_database::no_such_exclusion, own_collections, verify};
 
 const SOURCE: &str = "database";
 const CATALOGUE: &str = "catalogue";
@@ -37,6 +37,11 @@ pub(super) async fn source(settings: &Settings, catalog: Option<&Catalog>) -> Ve
         Ok(trial) => readable(&connection, trial),
         Err(error) => vec![of_source(error)],
     };
+    if let Ok(names) = unmatched_exclusions(&connection, &selection).await {
+        findings.extend(no_such_exclusion(&names).map(|found| {
+            Finding::warning(SOURCE, found, "correct the names: a collection that is to be left out is dumped")
+        }));
+    }
     findings.push(engine(settings).await);
     if let Ok(Some(theirs)) = theirs {
         findings.push(clock::judge("the MongoDB server's", theirs, before, after));

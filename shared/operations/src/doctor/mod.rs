@@ -8,7 +8,10 @@ mod keys;
 mod store;
 
 use holdfast_catalog::Catalog;
-use holdfast_domain::{Timestamp, settings::Settings};
+use holdfast_domain::{
+    Timestamp,
+    settings::{SettingWarning, Settings},
+};
 use serde::Serialize;
 
 use crate::{OperationError, Repository};
@@ -92,5 +95,12 @@ pub async fn examine(
         databases::drill_server(settings, now),
         content::examine(settings),
     );
-    [source, catalogue, kept, copied, drill, content].concat()
+    [without_effect(settings), source, catalogue, kept, copied, drill, content].concat()
+}
+
+/// Settings of which something has no effect.
+fn without_effect(settings: &Settings) -> Vec<Finding> {
+    let finding =
+        |warning: &SettingWarning| Finding::warning("settings", warning.to_string(), "remove it, or correct its name");
+    settings.warnings.iter().map(finding).collect()
 }

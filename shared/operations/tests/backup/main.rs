@@ -3,6 +3,7 @@
 
 mod corruption;
 mod engines;
+mod exclusions;
 mod failures;
 mod fixture;
 mod guide;

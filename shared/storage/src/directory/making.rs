@@ -25,7 +25,7 @@ pub(super) fn prepare(places: &Places) -> Result<(), StoreError> {
         check_aside(root, area)?;
     }
     for area in places.all() {
-        make(area)?;
+        make(root, area)?;
     }
     for area in places.aside() {
         note(root, area).map_err(|error| translate(KEY, "note the place in", root.directory, &error))?;
@@ -62,10 +62,10 @@ fn check_aside(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn make(area: Area<'_>) -> Result<(), StoreError> {
+fn make(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
     let directory = area.directory;
     let (shown, setting) = (directory.display(), area.setting);
-    match create_in_parent(directory) {
+    match create_between(root.directory, directory).and_then(|()| create_in_parent(directory)) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let parent = directory.parent().unwrap_or(directory).display();
@@ -81,6 +81,18 @@ fn make(area: Area<'_>) -> Result<(), StoreError> {
         }
         Err(error) => Err(translate(KEY, "make", directory, &error)),
     }
+}
+
+/// What is missing between the repository, whose disk is there, and a part below it.
+fn create_between(root: &Path, directory: &Path) -> io::Result<()> {
+    let between: Vec<&Path> = directory.ancestors().skip(1).take_while(|above| *above != root).collect();
+    if !directory.starts_with(root) {
+        return Ok(());
+    }
+    for missing in between.into_iter().rev().filter(|above| above.starts_with(root) && !above.is_dir()) {
+        create_directory(missing)?;
+    }
+    Ok(())
 }
 
 /// The last directory of the path, which may be a link to one; never those above it, which may be where a disk belongs.

@@ -56,6 +56,20 @@ async fn a_directory_that_is_away_is_no_empty_repository() {
 }
 
 #[tokio::test]
+async fn parts_may_lie_anywhere_below_the_repository() {
+    let below = |top: &std::path::Path, name: &str| Some(top.join("root/backups").join(name));
+    let folder = Folder::with(|top| (below(top, "database"), below(top, "content"))).await;
+    let names = ["content/a/x", "database/b/y", "exports/z"];
+    for name in names {
+        put(&folder.store, name, "body").await;
+        assert_eq!(read_all(&folder.store, &key(name), 10).await.unwrap(), BODY);
+    }
+    assert!(folder.path("root/backups/database/b/y").exists() && folder.path("root/backups/content/a/x").exists());
+    assert_eq!(keys(&folder.store, "").await, names, "each object once, under its key");
+    folder.store.prepare().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_part_that_is_away_is_not_made_a_second_time() {
     let folder = Folder::with(|top| (Some(top.join("database")), None)).await;
     fs::rename(folder.path("database"), folder.path("unmounted")).unwrap();
