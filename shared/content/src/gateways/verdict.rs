@@ -33,8 +33,8 @@ pub(super) fn verdict(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchE
     let is_passing = deciding.iter().any(FetchError::is_transient);
     // An answer that lasts says nothing where another gateway may answer tomorrow.
     let heard: Vec<&FetchError> = deciding.iter().filter(|error| error.is_transient() == is_passing).collect();
-    let told = |code: &ItemFailureCode| heard.iter().any(|error| error.code == *code);
-    let code = TELLING.into_iter().find(told).unwrap_or_else(|| {
+    let is_given = |code: &ItemFailureCode| heard.iter().any(|error| error.code == *code);
+    let code = TELLING.into_iter().find(is_given).unwrap_or_else(|| {
         let all_gone = heard.iter().all(|error| error.code == ItemFailureCode::Gone);
         if all_gone { ItemFailureCode::Gone } else { ItemFailureCode::NotFound }
     });

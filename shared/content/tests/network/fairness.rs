@@ -44,7 +44,7 @@ async fn attempt_all(fetcher: &Fetcher, url: &str) {
 }
 
 #[tokio::test]
-async fn healthy_files_are_fetched_at_once_beside_odd_ones_of_every_kind() {
+async fn odd_answers_of_every_kind_never_delay_healthy_files() {
     let origin = Origin::start().await;
     origin.answer("/good/", [Answer::ok("good")]);
     let fetcher = gaia_of(&[origin.address()]);

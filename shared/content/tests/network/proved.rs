@@ -18,7 +18,7 @@ fn plain(origin: &Origin) -> String {
 }
 
 #[tokio::test]
-async fn a_file_of_one_block_is_proved_whoever_served_it() {
+async fn a_file_of_one_block_is_proved_by_its_bytes_alone() {
     let node = parts().ipfs_node();
     let shapes = [
         FileShape::v0(),

@@ -21,10 +21,10 @@ const SHOWN_URL_CHARACTERS: usize = 200;
 /// A creator is a name or an id.
 const MAX_CREATOR_CHARACTERS: usize = 256;
 
-/// The id of a document as text that is longer is told by its digest.
+/// A longer id of a document is replaced by its digest.
 const MAX_ID_BYTES: usize = 100;
 
-/// A longer content id is cut, and told apart by its digest. What names a row is bounded further by the catalogue.
+/// A longer content id is cut, and its digest keeps it unique. The catalogue bounds the name of a row further.
 const MAX_CONTENT_ID_BYTES: usize = 1024;
 
 /// What is kept of a content id that is too long, to be read by people.

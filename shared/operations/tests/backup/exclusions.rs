@@ -1,4 +1,4 @@
-//! Exclusions that match nothing, and settings of which something has no effect: backups run, and somebody is told.
+//! Exclusions that match nothing, and settings without effect: backups run, and a warning names them.
 
 use holdfast_domain::{
     Secret,
