@@ -1,6 +1,7 @@
 //! Calls as API Gateway sends them, by the events in `events/`. Every answer is held against the contract.
 
 mod conformance;
+mod limits;
 mod refused;
 mod served;
 

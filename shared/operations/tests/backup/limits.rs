@@ -71,6 +71,24 @@ async fn a_backup_of_a_hundred_thousand_namespaces_is_settled_and_the_next_one_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_names_what_the_last_one_had_and_states_how_old_its_data_are() {
+    let f = Fixture::new(&[]).await;
+    f.fill(5).await;
+    assert_eq!(f.back_up().await.message, None);
+    f.client.database(&f.database).collection::<Document>("contents").drop().await.unwrap();
+    let job = f.back_up().await;
+    let message = job.message.unwrap();
+    assert!(message.contains(&format!("{}.contents", f.database)) && message.contains("missing since"), "{message}");
+    let source = f.holdfast.repository.manifest(&job.backup_id).await.unwrap().source;
+    let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
+    assert_eq!((ms(job.last_write_at), job.lag_seconds), (ms(source.last_write_at), source.lag_seconds));
+    let own = crate::fixture::connect().await.freshness().await.unwrap();
+    assert_eq!(own.last_write_at.is_some(), source.last_write_at.is_some());
+    assert!(source.lag_seconds.is_none_or(|lag| lag == 0), "the one member is a primary");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_an_earlier_version_that_lists_all_namespaces_agrees_with_its_manifest() {
     let f = Fixture::new(&[]).await;
     f.fill(5).await;
