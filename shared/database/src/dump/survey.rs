@@ -64,6 +64,12 @@ impl Survey {
         self.found.iter().map(|found| (found.lister.database.name(), found.collection.as_str()))
     }
 
+    /// `database.collection` of each of them.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.found.iter().map(Found::name).collect()
+    }
+
     /// The first collection that mongodump would pass over without a word, unless it is asked for by name: it takes a
     /// `$` in a name for what old servers called their indexes by.
     #[must_use]

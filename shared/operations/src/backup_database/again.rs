@@ -2,10 +2,12 @@
 //! what is there then is dumped, and nothing of the first attempt is used.
 
 use std::{
+    collections::{BTreeSet, HashSet},
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
+use holdfast_archive::NamespaceSummary;
 use holdfast_database::DatabaseError;
 use holdfast_domain::Timestamp;
 
@@ -24,6 +26,9 @@ const ATTEMPTS: u32 = 3;
 /// Waits before another attempt.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// Names in the job's message.
+const NAMES_LISTED: usize = 10;
+
 /// Dumps, up to three times as long as the failure is one of the source and there is time.
 ///
 /// # Errors
@@ -36,11 +41,11 @@ pub(super) async fn dump_until_unchanged(
     watch: &Watch,
     limits: RunLimits,
 ) -> Result<StoredDump, OperationError> {
-    let mut attempt = 1;
+    let (mut attempt, mut planned) = (1, BTreeSet::new());
     loop {
         let began = Instant::now();
-        let error = match dump_to_store(h, run, key, meters, watch).await {
-            Ok(dump) => return Ok(annotated(dump, attempt)),
+        let error = match dump_to_store(h, run, key, meters, watch, &mut planned).await {
+            Ok(dump) => return Ok(annotated(dump, attempt, planned)),
             Err(error) => error,
         };
         let has_begun = meters.read.load(Ordering::Relaxed) > 0;
@@ -75,12 +80,31 @@ fn has_time(limits: RunLimits, took: Duration) -> bool {
     Timestamp::now() + MARGIN + PAUSE + took < deadline
 }
 
-fn annotated(mut dump: StoredDump, attempt: u32) -> StoredDump {
+/// The dump, with a note of the attempts, and of what only an earlier one found.
+fn annotated(mut dump: StoredDump, attempt: u32, planned: BTreeSet<String>) -> StoredDump {
     if attempt > 1 {
-        let note = format!("the source changed or failed during the dump, which attempt {attempt} completed");
-        dump.note = Some(dump.note.map_or_else(|| note.clone(), |first| format!("{first}; {note}")));
+        let held: HashSet<String> = dump.proof.summary.namespaces.iter().map(full_name).collect();
+        let gone: Vec<String> = planned.into_iter().filter(|name| !held.contains(name)).collect();
+        dump.note = Some(dump.note.into_iter().chain([note(attempt, &gone)]).collect::<Vec<_>>().join("; "));
     }
     dump
+}
+
+fn full_name(namespace: &NamespaceSummary) -> String {
+    format!("{}.{}", namespace.db, namespace.collection)
+}
+
+fn note(attempt: u32, gone: &[String]) -> String {
+    let completed = format!("the source changed or failed during the dump, which attempt {attempt} completed");
+    if gone.is_empty() {
+        return completed;
+    }
+    let listed = gone.iter().take(NAMES_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match gone.len().saturating_sub(NAMES_LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{completed}; not in the dump, because they were gone at the last attempt: {listed}{more}")
 }
 
 #[cfg(test)]
@@ -97,6 +121,14 @@ mod tests {
         assert!(!is_of_the_source(&source(DatabaseError::Unreachable(text())), false));
         assert!(!is_of_the_source(&source(DatabaseError::Refused(text())), true));
         assert!(!is_of_the_source(&OperationError::DumpNotWhole(text()), true));
+    }
+
+    #[test]
+    fn what_only_an_earlier_attempt_found_is_named() {
+        assert!(!note(2, &[]).contains("gone"));
+        let text = note(3, &["shop.report".to_owned(), "shop.sums".to_owned()]);
+        assert!(text.contains("attempt 3") && text.ends_with("shop.report, shop.sums"), "{text}");
+        assert!(note(2, &vec!["shop.report".to_owned(); 12]).ends_with("shop.report and 2 more"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The dump on its way: engine → stages → upload, one stream, nothing on disk. It is proved before it is completed.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use holdfast_database::Connection;
 use holdfast_domain::{EngineInfo, ObjectKey, Source};
@@ -36,12 +36,14 @@ pub(super) struct StoredDump {
     pub(super) source: Source,
 }
 
+/// Dumps and stores. `planned` gets the names of all namespaces before the first byte is read.
 pub(super) async fn dump_to_store(
     h: &Holdfast,
     run: &Run,
     key: &WritingKey,
     meters: &Meters,
     watch: &Watch,
+    planned: &mut BTreeSet<String>,
 ) -> Result<StoredDump, OperationError> {
     let settings = &h.settings.database;
     let place = ObjectKey::database_dump(&run.job.backup_id, run.fence, settings.compression, settings.encryption);
@@ -49,6 +51,7 @@ pub(super) async fn dump_to_store(
     let freshness = watch.guard(async { Ok(connection.freshness().await?) }).await?;
     let (engine, of_engine) = watch.guard(choose(h, &connection)).await?;
     engine.confirm_fits()?;
+    planned.extend(engine.planned());
     let note = watch.guard(exclusions::noted(h, &connection, of_engine)).await?;
     let info = engine.info();
     meters.expected.store(engine.estimated_bytes(), Ordering::Relaxed);

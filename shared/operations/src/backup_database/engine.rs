@@ -142,6 +142,14 @@ impl Engine {
         }
     }
 
+    /// `database.collection` of each namespace that will be dumped.
+    pub(super) fn planned(&self) -> Vec<String> {
+        match self {
+            Self::Native(plan) => plan.prelude().namespaces.iter().map(ToString::to_string).collect(),
+            Self::Mongodump(official) => official.survey.names(),
+        }
+    }
+
     /// Its name and version.
     pub(super) fn info(&self) -> EngineInfo {
         let (name, version) = match self {

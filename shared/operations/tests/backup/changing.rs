@@ -21,14 +21,22 @@ fn slow(f: &Fixture, pause: Duration) -> Arc<FaultStore> {
 
 /// Replaces the large collection by a small one, in one step, once the dump has begun.
 async fn replace(f: &Fixture, faults: &FaultStore) {
-    while faults.calls(Operation::UploadPart) == 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    begun(faults).await;
     let database = f.client.database(&f.database);
     database.collection::<Document>("small").insert_one(doc! { "_id": 1 }).await.unwrap();
     let admin = f.client.database("admin");
     let (from, to) = (format!("{}.small", f.database), format!("{}.noise", f.database));
     admin.run_command(doc! { "renameCollection": from, "to": to, "dropTarget": true }).await.unwrap();
+}
+
+/// Waits for the first part. A run that is stopped before it has none.
+async fn begun(faults: &FaultStore) {
+    for _ in 0..400 {
+        if faults.calls(Operation::UploadPart) > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,11 +50,29 @@ async fn a_large_collection_that_is_replaced_during_the_dump_is_dumped_again() {
     let request = BackupRequest::Triggered { backup_id: backup_id.clone() };
     let (outcome, ()) = tokio::join!(back_up_database(&h, request, RunLimits::none()), replace(&f, &faults));
     let job = completed(outcome.unwrap());
-    assert!(job.message.as_deref().is_some_and(|message| message.contains("attempt 2")), "{job:?}");
+    let message = job.message.unwrap();
+    assert!(message.contains("attempt 2") && !message.contains("gone"), "{message}");
     let restored = f.restored(&backup_id).await;
     assert_eq!(f.contents(&restored).await, f.contents(&f.database).await);
     f.client.database(&restored).drop().await.unwrap();
     assert_eq!(f.store.unfinished_uploads().await, 0);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_only_the_first_attempt_found_is_named_in_the_job() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    f.fill_with_noise(80).await;
+    let faults = slow(&f, Duration::from_secs(4));
+    let h = f.over(faults.clone());
+    let request = BackupRequest::Triggered { backup_id: f.trigger().await };
+    let (outcome, ()) = tokio::join!(back_up_database(&h, request, RunLimits::none()), async {
+        begun(&faults).await;
+        f.client.database(&f.database).collection::<Document>("noise").drop().await.unwrap();
+    });
+    let message = completed(outcome.unwrap()).message.unwrap();
+    assert!(message.contains("attempt 2") && message.ends_with(&format!("{}.noise", f.database)), "{message}");
     f.remove().await;
 }
 
