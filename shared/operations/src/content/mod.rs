@@ -12,6 +12,7 @@ pub(crate) mod item_list;
 mod keep;
 pub(crate) mod kept_reader;
 pub(crate) mod proof;
+mod prove;
 pub(crate) mod queue;
 pub(crate) mod read;
 pub(crate) mod source;

@@ -4,9 +4,12 @@ use std::{io::Write as _, num::NonZeroUsize};
 
 use holdfast_codec::GzipWriter;
 use holdfast_domain::{ItemStatus, VerificationLevel, VerificationStatus};
-use holdfast_operations::verify;
+use holdfast_operations::{restore_content, verify};
 
-use crate::fixture::Fixture;
+use crate::{
+    finished::{files_in, folder},
+    fixture::{Fixture, noise},
+};
 
 fn text() -> Vec<u8> {
     (0_u64..)
@@ -17,8 +20,12 @@ fn text() -> Vec<u8> {
 
 /// The same file as another level of compression stores it.
 fn at_level(level: u8) -> Vec<u8> {
+    gzip(&text(), level)
+}
+
+fn gzip(file: &[u8], level: u8) -> Vec<u8> {
     let mut writer = GzipWriter::new(Vec::new(), level, NonZeroUsize::MIN).unwrap();
-    writer.write_all(&text()).unwrap();
+    writer.write_all(file).unwrap();
     writer.finish().unwrap().0
 }
 
@@ -74,5 +81,26 @@ async fn a_file_whose_source_is_gone_is_held_in_the_form_that_the_store_has() {
     assert_eq!(asked.car + asked.raw + asked.plain, 0, "it was not fetched again: {asked:?}");
     let stored = f.item(&id, "1").await.file.unwrap().object.artifact;
     assert_eq!(stored.size, again.len() as u64, "the new list has the digests of today");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_begins_like_the_recorded_one_is_restored_without_a_seam() {
+    let f = Fixture::new(&[]).await;
+    let file = hex::encode(noise(9 << 20)).into_bytes();
+    f.add_gaia(1, &file).await;
+    let id = f.back_up().await.backup_id;
+    let key = f.item(&id, "1").await.file.unwrap().object.artifact.key;
+    let before = f.object(&key).await;
+    // The first segment of 8 MiB is the same, so its content is released before the next one differs.
+    let (same, other) = file.split_at(16 << 20);
+    let again = [gzip(same, 6), gzip(other, 12)].concat();
+    assert!(again[..8 << 20] == before[..8 << 20] && again != before);
+    f.replace(&key, again).await;
+    let to = folder("seam");
+    let report = restore_content(&f.holdfast.repository, &id, &to, None, &|_| {}).await.unwrap();
+    assert!(report.is_faithful(), "{report:?}");
+    assert!(files_in(&to)["1_Item_1.bin"] == file);
+    std::fs::remove_dir_all(&to).unwrap();
     f.remove().await;
 }
