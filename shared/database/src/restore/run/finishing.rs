@@ -74,7 +74,9 @@ impl Run<'_> {
             match replaced {
                 Ok(failures) => {
                     self.states[at].is_touched = true;
-                    failures.into_iter().for_each(|failure| fail(&mut self.results[at], failure));
+                    for failure in failures {
+                        fail(&mut self.results[at], failure);
+                    }
                 }
                 Err(fault) => self.not_replaced(at, fault),
             }
