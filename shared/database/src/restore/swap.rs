@@ -18,7 +18,7 @@ use super::{
     probe::rename,
     scratch::drop_collection,
     target::{Target, lister},
-    views::create_again,
+    views::put_back,
 };
 use crate::{
     Connection, DatabaseError, classify,
@@ -43,11 +43,9 @@ pub(super) async fn swap(connection: &Connection, target: &Target, existing: &Li
         NamespaceKind::Collection => rename_over(connection, target).await,
         NamespaceKind::View => {
             drop_collection(&target.database, &target.collection).await.map_err(kept)?;
-            let renamed = rename_over(connection, target).await;
-            if renamed.is_err() {
-                create_again(&target.database, existing).await;
-            }
-            renamed
+            let Err(fault) = rename_over(connection, target).await else { return Ok(()) };
+            let is_back = put_back(&target.database, existing).await;
+            Err(if is_back { fault } else { SwapFault::Lost(fault.into_text()) })
         }
         _ => {
             drop_collection(&target.database, &target.collection).await.map_err(kept)?;
@@ -65,7 +63,7 @@ impl SwapFault {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
-fn kept(error: DatabaseError) -> SwapFault {
+pub(super) fn kept(error: DatabaseError) -> SwapFault {
     SwapFault::Kept(error.to_string())
 }
 
@@ -75,11 +73,15 @@ async fn rename_over(connection: &Connection, target: &Target) -> Result<(), Swa
     let from = format!("{}.{scratch}", target.database.name());
     let Err(error) = rename(connection.client().database("admin"), &from, &target.name()).await else { return Ok(()) };
     let error = classify(&error).during(format!("renaming to {}", target.name()));
+    if !error.is_transient() {
+        return Err(kept(error));
+    }
     // The answer can be lost after the rename.
-    let is_renamed = error.is_transient()
-        && before.is_some()
-        && uuid_of(target, &target.collection).await.is_ok_and(|now| now == before);
-    if is_renamed { Ok(()) } else { Err(kept(error)) }
+    match uuid_of(target, &target.collection).await {
+        Ok(now) if now.is_some() && now == before => Ok(()),
+        Ok(_) => Err(kept(error)),
+        Err(_) => Err(SwapFault::Incomplete(format!("{error}; it is the old or the new collection, as a whole"))),
+    }
 }
 
 async fn uuid_of(target: &Target, collection: &str) -> Result<Option<String>, DatabaseError> {

@@ -8,6 +8,7 @@ use super::{
     compare::option_differences,
     definition::{create, wanted_options},
     scratch::drop_collection,
+    swap::{SwapFault, kept},
     target::Target,
 };
 use crate::{DatabaseError, classify, listing::Listed};
@@ -37,30 +38,33 @@ fn reads(view: &Target, source: &Target) -> bool {
 }
 
 /// Creates a view, and reads it.
-pub(super) async fn create_and_read(target: &Target) -> Result<(), DatabaseError> {
-    create(target, &target.collection).await?;
-    read_once(target, &target.collection).await
+pub(super) async fn create_and_read(target: &Target) -> Result<(), SwapFault> {
+    create(target, &target.collection).await.map_err(kept)?;
+    let read = read_once(target, &target.collection).await;
+    read.map_err(|error| SwapFault::Incomplete(format!("{error}; the view is created all the same")))
 }
 
 /// Puts the archive's view in the place of what is there. A scratch view proves first that the server takes the
 /// definition, and that it can be read.
-pub(super) async fn replace(target: &Target, existing: &Listed) -> Result<(), DatabaseError> {
+pub(super) async fn replace(target: &Target, existing: &Listed) -> Result<(), SwapFault> {
+    prove(target).await.map_err(kept)?;
+    if existing.kind == NamespaceKind::View && has_same_collation(target, existing) {
+        return redefine(target).await.map_err(kept);
+    }
+    drop_collection(&target.database, &target.collection).await.map_err(kept)?;
+    let Err(error) = create(target, &target.collection).await else { return Ok(()) };
+    if existing.kind == NamespaceKind::View && put_back(&target.database, existing).await {
+        return Err(kept(error));
+    }
+    Err(SwapFault::Incomplete(format!("{error}; what was there before is dropped")))
+}
+
+async fn prove(target: &Target) -> Result<(), DatabaseError> {
     let scratch = target.filled();
     create(target, scratch).await?;
     let read = read_once(target, scratch).await;
     drop_collection(&target.database, scratch).await?;
-    read?;
-    if existing.kind == NamespaceKind::View && has_same_collation(target, existing) {
-        return redefine(target).await;
-    }
-    drop_collection(&target.database, &target.collection).await?;
-    if let Err(error) = create(target, &target.collection).await {
-        if existing.kind == NamespaceKind::View {
-            create_again(&target.database, existing).await;
-        }
-        return Err(error);
-    }
-    Ok(())
+    read
 }
 
 /// `collMod` replaces a view's definition in one step. It cannot change the collation.
@@ -80,13 +84,15 @@ fn has_same_collation(target: &Target, existing: &Listed) -> bool {
     option_differences(&collation(&wanted_options(target)), &collation(&existing.options)).is_empty()
 }
 
-/// Puts a view back that was dropped for another one.
-pub(super) async fn create_again(database: &Database, view: &Listed) {
+/// Puts a view back that was dropped for something else. Returns whether it is there again.
+pub(super) async fn put_back(database: &Database, view: &Listed) -> bool {
     let mut command = doc! { "create": &view.name };
     command.extend(view.options.clone());
-    if let Err(error) = database.run_command(command).await {
-        tracing::warn!(view = view.name, error = %classify(&error), "the view could not be put back");
+    let created = database.run_command(command).await;
+    if let Err(error) = &created {
+        tracing::warn!(view = view.name, error = %classify(error), "the view could not be put back");
     }
+    created.is_ok()
 }
 
 /// Reads one document of a view.

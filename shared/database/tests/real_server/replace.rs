@@ -146,7 +146,9 @@ async fn drop_first_restores_over_what_it_dropped_and_says_what_it_lost() {
 async fn a_refused_collection_does_not_stop_a_restore_into_an_empty_database() {
     let refused = Namespace::of_ids("refused", 0..5).with_options(doc! { "noSuchOption": true });
     let partly = Namespace::of_ids("partly", 0..5).with_document(doc! { "_id": [1] });
-    let archive = archive_of(&[refused, partly, Namespace::of_ids("good", 0..5)]);
+    let divides = vec![doc! { "$project": { "x": { "$divide": ["$_id", 0] } } }];
+    let view = Namespace::view("unreadable", "good", divides);
+    let archive = archive_of(&[refused, partly, Namespace::of_ids("good", 0..5), view]);
     let target = Scratch::new().await;
     let options = RestoreOptions { existing: Existing::Refuse, ..replacing(&target) };
     let report = restored(&target.connection, archive, &options).await.unwrap();
@@ -154,6 +156,9 @@ async fn a_refused_collection_does_not_stop_a_restore_into_an_empty_database() {
     let partly = result_of(&report, "partly");
     assert_eq!((partly.result, partly.inserted), (RestoreResult::Incomplete, 5), "{partly:#?}");
     assert_eq!(result_of(&report, "good").result, RestoreResult::Restored);
-    assert_eq!(names(&target).await, ["good", "partly"]);
+    let unreadable = result_of(&report, "unreadable");
+    assert_eq!(unreadable.result, RestoreResult::Incomplete, "{unreadable:#?}");
+    assert!(unreadable.failures[0].contains("reading the view"), "{unreadable:#?}");
+    assert_eq!(names(&target).await, ["good", "partly", "unreadable"]);
     target.drop().await;
 }

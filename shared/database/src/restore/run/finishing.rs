@@ -71,15 +71,26 @@ impl Run<'_> {
             } else {
                 swap(self.connection, target, existing).await.map(|()| Vec::new())
             };
-            self.states[at].is_touched = !matches!(replaced, Err(SwapFault::Kept(_)));
             match replaced {
-                Ok(failures) => failures.into_iter().for_each(|failure| fail(&mut self.results[at], failure)),
-                Err(SwapFault::Kept(failure) | SwapFault::Incomplete(failure)) => self.give_up(at, failure),
-                Err(SwapFault::Lost(failure)) => {
-                    let scratch = target.filled().to_owned();
-                    self.give_up(at, format!("{failure}; its documents are in the collection {scratch}: rename that"));
-                    self.needed.push(scratch);
+                Ok(failures) => {
+                    self.states[at].is_touched = true;
+                    for failure in failures {
+                        fail(&mut self.results[at], failure);
+                    }
                 }
+                Err(fault) => self.not_replaced(at, fault),
+            }
+        }
+    }
+
+    fn not_replaced(&mut self, at: usize, fault: SwapFault) {
+        self.states[at].is_touched |= !matches!(fault, SwapFault::Kept(_));
+        match fault {
+            SwapFault::Kept(failure) | SwapFault::Incomplete(failure) => self.give_up(at, failure),
+            SwapFault::Lost(failure) => {
+                let scratch = self.targets[at].filled().to_owned();
+                self.give_up(at, format!("{failure}; its documents are in the collection {scratch}: rename that"));
+                self.needed.push(scratch);
             }
         }
     }
@@ -96,7 +107,7 @@ impl Run<'_> {
             };
             match created {
                 Ok(()) => self.compare_view(at).await,
-                Err(error) => self.give_up(at, error.to_string()),
+                Err(fault) => self.not_replaced(at, fault),
             }
         }
     }
