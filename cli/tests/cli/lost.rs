@@ -15,7 +15,7 @@ use super::{
     place::Place,
 };
 
-const WEEK: Duration = Duration::from_secs(8 * 24 * 3600);
+const WEEK: Duration = Duration::from_hours(8 * 24);
 
 /// Every file of backups, and what it holds.
 fn stored(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
