@@ -148,7 +148,7 @@ fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
 /// What a person must decide, a line each.
 fn attention(plan: &TypePlan) -> Vec<String> {
     let suspended = plan.suspended.iter().map(|why| format!("  suspended: {why}"));
-    let lost = plan.lost.iter().map(|id| lost_line(id));
+    let lost = plan.lost.iter().map(lost_line);
     let returned = plan.returned.iter().map(|id| format!("  {id}: its manifest is back, and a run completes it again"));
     suspended.chain(lost).chain(returned).collect()
 }

@@ -78,7 +78,7 @@ fn list(lost: &LostBackups, settings: &Settings) -> String {
         vec![backup.backup_id.to_string(), text::time(backup.created_at, settings), found, manifest.to_owned(), copy]
     };
     let rows: Vec<_> = lost.backups.iter().map(row).collect();
-    let suspended = lost.suspended.iter().map(|why| format!("\n\n{why}")).collect::<String>();
+    let suspended = lost.suspended.as_ref().map(|why| format!("\n\n{why}")).unwrap_or_default();
     format!(
         "{}{suspended}\n\nTo keep a backup, restore its manifest and run `holdfast cleanup`. To give it up, run \
          `holdfast lost accept BACKUP_ID`",

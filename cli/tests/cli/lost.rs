@@ -15,7 +15,7 @@ use super::{
     place::Place,
 };
 
-const WEEK: Duration = Duration::from_secs(8 * 24 * 3600);
+const WEEK: Duration = Duration::from_hours(8 * 24);
 
 /// Every file of backups, and what it holds.
 fn stored(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -40,7 +40,9 @@ fn manifest(root: &Path, id: &str) -> PathBuf {
 fn lose(root: &Path, ids: &[&String]) -> Vec<(PathBuf, Vec<u8>)> {
     let lost: Vec<_> =
         ids.iter().map(|id| manifest(root, id)).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
-    lost.iter().for_each(|(path, _)| fs::remove_file(path).unwrap());
+    for (path, _) in &lost {
+        fs::remove_file(path).unwrap();
+    }
     make_old(root);
     lost
 }
@@ -79,7 +81,9 @@ async fn nothing_else_disappears(databases: usize, contents: usize) {
     let listed = place.json(&["lost", "list"]).remove(0);
     assert_eq!(listed["backups"].as_array().unwrap().len(), ids.len(), "{listed}");
 
-    lost.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    for (path, bytes) in &lost {
+        fs::write(path, bytes).unwrap();
+    }
     place.holdfast(&["cleanup", "--yes"]).expect(0);
     assert_eq!(place.json(&["lost", "list"])[0]["backups"], json!([]));
     for id in &all {

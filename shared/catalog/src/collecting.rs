@@ -110,7 +110,9 @@ fn backups(head: &Document) -> Option<Vec<BackupId>> {
 
 fn digest(objects: &[u64]) -> String {
     let mut digest = Sha256::new();
-    objects.iter().for_each(|hash| digest.update(hash.to_be_bytes()));
+    for hash in objects {
+        digest.update(hash.to_be_bytes());
+    }
     hex::encode(digest.finalize())
 }
 

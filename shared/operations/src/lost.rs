@@ -238,5 +238,5 @@ async fn whole_manifest(h: &Holdfast, job: &Job) -> Result<Found, OperationError
 /// Nothing authenticates the manifest of a backup that is not encrypted: it must agree with the row.
 fn is_of_another_run(job: &Job, manifest: &Manifest) -> bool {
     let Some(checksum) = job.checksum else { return false };
-    settle::as_told_by(manifest).map_or(true, |told| told.checksum != Some(checksum) || told.key != job.key)
+    !settle::as_told_by(manifest).is_ok_and(|told| told.checksum == Some(checksum) && told.key == job.key)
 }

@@ -150,8 +150,8 @@ pub(crate) fn wrong_store_reason(
     content: Option<&Expected>,
 ) -> Option<String> {
     let both = [database, content];
-    let of_types = RETAINED_TYPES.into_iter().zip(both);
-    of_types.filter_map(|(kind, of_type)| suspension(h, kind, of_type?, both)).next()
+    let mut of_types = RETAINED_TYPES.into_iter().zip(both);
+    of_types.find_map(|(kind, of_type)| suspension(h, kind, of_type?, both))
 }
 
 /// The same, by a look into the first store.

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use holdfast_domain::{BackupId, ItemRecord, ManifestFile, ObjectKey, Sha256Digest, Timestamp};
+use holdfast_domain::{
+    BackupId, BackupType, ItemRecord, ManifestFile, ObjectKey, RetentionPolicy, Sha256Digest, Timestamp,
+};
 use holdfast_operations::{RetentionReport, RunLimits, retain, sweep_within};
 use holdfast_storage::PutMode;
 use jiff::SignedDuration;
@@ -73,6 +75,7 @@ async fn a_million_lines_are_read_over_several_runs_that_each_end_in_time() {
         files.push(object_of(&file));
     }
     let stray = stray(&world, 7).await;
+    world.set_policy(BackupType::Content, RetentionPolicy { max_count: None, ..RetentionPolicy::of_days(9) }).await;
     world.pass_days(2);
     let (mut budget, mut read, mut runs) = (Duration::from_secs(1), 0, 0);
     loop {

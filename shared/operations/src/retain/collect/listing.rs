@@ -91,9 +91,10 @@ mod tests {
             assert_eq!(prefixes.len() as u64, PARTS * 2 - part);
             let byte = u8::try_from(part % PARTS).unwrap();
             let address = Sha256Digest::new([byte; 32]);
-            let key = match part < PARTS {
-                true => ObjectKey::content_object(&address, true, true),
-                false => ObjectKey::content_dag(&address, false),
+            let key = if part < PARTS {
+                ObjectKey::content_object(&address, true, true)
+            } else {
+                ObjectKey::content_dag(&address, false)
             };
             assert!(key.as_str().starts_with(&prefixes[0].1), "{key} is not in {}", prefixes[0].1);
             assert_eq!((part_of(&key), prefixes[0].0), (Some(part), part));

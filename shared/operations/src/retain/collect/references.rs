@@ -116,7 +116,7 @@ impl References {
 /// It is kept from run to run, and so must be the same in every version: the first 8 bytes of the key's SHA-256.
 fn hash(key: &ObjectKey) -> u64 {
     let digest = Sha256::digest(key.as_str());
-    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
 /// Whether its manifest is certain not to be there.
