@@ -17,10 +17,9 @@ fn rows(f: &Fixture) -> mongodb::Collection<Document> {
 
 /// Makes a completed job one that failed so, or was cancelled.
 async fn fail(f: &Fixture, id: &BackupId, code: Option<&str>) {
-    let set = match code {
-        Some(code) => doc! { "status": "failed", "error": { "code": code, "message": "it failed" } },
-        None => doc! { "status": "cancelled" },
-    };
+    let cancelled = doc! { "status": "cancelled" };
+    let failed = |code| doc! { "status": "failed", "error": { "code": code, "message": "it failed" } };
+    let set = code.map_or(cancelled, failed);
     rows(f).update_one(doc! { "_id": id.as_str() }, doc! { "$set": set }).await.unwrap();
 }
 
