@@ -1,6 +1,10 @@
 //! What watches a run from beside it: the heartbeat, the deadline, the progress. It says when the run has to stop.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use holdfast_catalog::{Catalog, CatalogError, Source};
 use holdfast_domain::{BackupId, JobStatus, Progress, Timestamp};
@@ -142,9 +146,11 @@ async fn until_deadline(
 impl Heart {
     /// Beats, and records the progress. It ends when a beat matches no lease, or when none was answered for too long.
     async fn beat_until_stopped(&self, progress: &impl Fn() -> Option<Progress>) -> StopReason {
+        // At the first beat there is no progress yet.
+        let is_first = AtomicBool::new(true);
         let beat = || async {
             let stopped = self.beat().await?;
-            if stopped.is_none() {
+            if stopped.is_none() && !is_first.swap(false, Ordering::Relaxed) {
                 self.record(progress()).await;
             }
             Ok(stopped)

@@ -41,7 +41,7 @@ pub(super) async fn dump_until_unchanged(
     watch: &Watch,
     limits: RunLimits,
 ) -> Result<StoredDump, OperationError> {
-    let (mut attempt, mut planned) = (1, BTreeSet::new());
+    let (mut attempt, mut planned, mut earlier) = (1, BTreeSet::new(), None);
     loop {
         let began = Instant::now();
         let error = match dump_to_store(h, run, key, meters, watch, &mut planned).await {
@@ -50,13 +50,17 @@ pub(super) async fn dump_until_unchanged(
         };
         let has_begun = meters.read.load(Ordering::Relaxed) > 0;
         if attempt == ATTEMPTS || !is_of_the_source(&error, has_begun) || !has_time(limits, began.elapsed()) {
-            return Err(error);
+            // A server that is not reached again was lost: the earlier failure is the cause.
+            return Err(match error {
+                OperationError::Source(_) if !has_begun => earlier.unwrap_or(error),
+                error => error,
+            });
         }
         tracing::warn!(backupId = %run.job.backup_id, attempt, %error, "the dump failed and begins again");
         for meter in [&meters.read, &meters.stored, &meters.expected] {
             meter.store(0, Ordering::Relaxed);
         }
-        attempt += 1;
+        (attempt, earlier) = (attempt + 1, Some(error));
         let pause = async {
             tokio::time::sleep(PAUSE).await;
             Ok(())
