@@ -336,10 +336,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_drivers_of_other_languages_take_is_taken() {
-        for options in
+        for given in
             ["useNewUrlParser=true&", "uuidRepresentation=standard", "compressors=zstd", "gssapiServiceName=x"]
         {
-            let described = describe(&format!("mongodb://ada:hunter2@h/shop?{options}")).unwrap();
+            let described = describe(&format!("mongodb://ada:hunter2@h/shop?{given}")).unwrap();
             options(&described.usable, &described.redacted, "tests", None).await.unwrap();
         }
         let Err(DatabaseError::Invalid(text)) = describe("mongodb://ada:hunter2@h/shop?tls=hunter2") else {

@@ -71,16 +71,13 @@ pub async fn restore<R: Read + Send + 'static>(
     if let Some(expected) = &expected {
         refuse_other_archive(&prelude, expected)?;
     }
-    let (targets, left_out) = choose(connection, &prelude, options)?;
-    let (mut targets, refused): (Vec<Target>, Vec<Target>) =
-        targets.into_iter().partition(|target| target.refusal.is_none());
-    let refused: Vec<RestoredNamespace> = refused.iter().map(untouched).collect();
+    let (mut targets, left_out) = choose(connection, &prelude, options)?;
     let decision = decide(&prelude, &targets, options)?;
     inspect(&mut targets, options).await?;
     refuse_what_cannot_be_replaced(connection, &targets).await?;
     if options.dry_run {
         refuse_without_privileges(connection, &mut targets, options.ttl_indexes).await?;
-        let namespaces = targets.iter().map(untouched).chain(refused).collect();
+        let namespaces = targets.iter().map(untouched).collect();
         let mut report =
             RestoreReport { dry_run: true, namespaces, left_out, removed_scratch: Vec::new(), anonymized: None };
         if decision.rules.is_some() {
@@ -94,8 +91,7 @@ pub async fn restore<R: Read + Send + 'static>(
     let ended = written(&mut run, &scratch, feed, decision, expected).await;
     scratch.remove(run.needed()).await;
     match ended {
-        Ok((mut namespaces, anonymized)) => {
-            namespaces.extend(refused);
+        Ok((namespaces, anonymized)) => {
             Ok(RestoreReport { dry_run: false, namespaces, left_out, removed_scratch, anonymized })
         }
         Err(cause) => Err(RestoreError { cause, incomplete: run.into_touched() }),
