@@ -336,8 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_drivers_of_other_languages_take_is_taken() {
-        for given in
-            ["useNewUrlParser=true&", "uuidRepresentation=standard", "compressors=zstd", "gssapiServiceName=x"]
+        for given in ["useNewUrlParser=true&", "uuidRepresentation=standard", "compressors=zstd", "gssapiServiceName=x"]
         {
             let described = describe(&format!("mongodb://ada:hunter2@h/shop?{given}")).unwrap();
             options(&described.usable, &described.redacted, "tests", None).await.unwrap();
