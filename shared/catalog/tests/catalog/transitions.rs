@@ -265,3 +265,27 @@ async fn unsuccessful_jobs_are_listed_by_state_time_and_page() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn unsuccessful_jobs_are_listed_by_the_time_of_their_end() {
+    on_catalog(async |fixture| {
+        let mut ended = Vec::new();
+        for (number, to, second) in [
+            (1, JobStatus::Failed, Some(9)),
+            (2, JobStatus::Failed, Some(10)),
+            (3, JobStatus::Cancelled, Some(11)),
+            (4, JobStatus::Failed, None),
+            (5, JobStatus::Running, Some(12)),
+        ] {
+            let id = fixture.pending(number).await;
+            let change = JobChange { completed_at: second.map(at), ..JobChange::default() };
+            fixture.catalog.transition(&id, to, change, None).await.unwrap();
+            ended.extend((2..=4).contains(&number).then_some(id));
+        }
+        let listed = fixture.catalog.unsuccessful_ended_since(BackupType::Database, at(10)).await.unwrap();
+        assert_eq!(listed.into_iter().map(|job| job.backup_id).collect::<Vec<_>>(), ended);
+        let content = fixture.catalog.unsuccessful_ended_since(BackupType::Content, at(10)).await.unwrap();
+        assert!(content.is_empty());
+    })
+    .await;
+}

@@ -5,6 +5,7 @@
 mod collection;
 mod deletion;
 mod histories;
+mod late_manifests;
 mod losses;
 mod lost;
 mod random;
