@@ -140,7 +140,7 @@ fn told(document: &Document<'_>) -> String {
     if !report.dry_run && !report.added.is_empty() {
         lines.push(String::new());
         lines.push(LIMITS.to_owned());
-        lines.push(retention(document.retention_deletes.unwrap_or_default()));
+        lines.push(retention(report, document.retention_deletes.unwrap_or_default()));
     }
     lines.join("\n")
 }
@@ -204,15 +204,24 @@ const LIMITS: &str = "No backup knows, and so the catalogue does not: backups th
                       verification, stored retention policies. The newest object under exports/, if `holdfast export` \
                       ever wrote one, has them for reading.";
 
-fn retention(deletes: u64) -> String {
-    if deletes == 0 {
-        return "By the policies that hold now, retention deletes none of them at its next daily run. If you had stored \
-                others, store them again: `holdfast policy set database`, `holdfast policy set content`."
-            .to_owned();
+fn retention(report: &RebuildReport, deletes: u64) -> String {
+    let deletes = match deletes {
+        0 => "By the policies that hold now, retention deletes none of them.".to_owned(),
+        _ => format!("By the policies that hold now, retention DELETES {}.", text::count(deletes, "backup")),
+    };
+    let commands = |verb| {
+        let commands = report.policies_unconfirmed.iter().map(|kind| format!("`holdfast policy {verb} {kind}`"));
+        commands.collect::<Vec<_>>().join(", ")
+    };
+    if report.policies_unconfirmed.is_empty() {
+        return format!("{deletes} See `holdfast cleanup --dry-run`.");
     }
+    let kinds: Vec<&str> = report.policies_unconfirmed.iter().map(|kind| kind.as_str()).collect();
     format!(
-        "By the policies that hold now, retention DELETES {} at its next daily run: see `holdfast cleanup --dry-run`. If \
-         you had stored others, store them before: `holdfast policy set database`, `holdfast policy set content`.",
-        text::count(deletes, "backup")
+        "Retention of {} backups is SUSPENDED. Store the policies that you had: {}. If you had none, confirm the \
+         settings: {}.\n{deletes} See `holdfast cleanup --dry-run`.",
+        kinds.join(" and "),
+        commands("set"),
+        commands("unset")
     )
 }

@@ -20,6 +20,7 @@ pub(crate) struct RetentionPlan {
 
 /// What becomes of the backups of one type.
 #[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct TypePlan {
     /// Where the policy comes from.
     origin: PolicyOrigin,
@@ -28,6 +29,9 @@ pub(crate) struct TypePlan {
     /// Why it cannot be read.
     #[schema(required = false)]
     problem: Option<String>,
+    /// When the catalogue was rebuilt, if nobody has confirmed the policy since.
+    #[schema(required = false, format = DateTime)]
+    unconfirmed_since: Option<String>,
     /// Backups that go.
     delete: u64,
     /// Backups that stay.
@@ -38,7 +42,8 @@ pub(crate) struct TypePlan {
     lost: Vec<String>,
     /// Lost backups whose manifest is back: a run completes them again.
     returned: Vec<String>,
-    /// Why a run changes nothing: the store holds fewer than half of the completed backups of the catalogue.
+    /// Why a run changes nothing: the store holds fewer than half of the completed backups of the catalogue, or the
+    /// policy is not confirmed since a rebuild. In the second case the plan is that of the settings.
     #[schema(required = false)]
     suspended: Option<String>,
     /// Every backup, newest first.
@@ -52,6 +57,7 @@ pub(crate) enum PolicyOrigin {
     Stored,
     Settings,
     Unreadable,
+    Unconfirmed,
 }
 
 /// What is past a limit goes, unless a rule keeps it.

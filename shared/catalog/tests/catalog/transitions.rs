@@ -208,6 +208,24 @@ async fn a_run_with_an_old_fencing_number_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_completed_job_has_no_progress_and_gets_none_later() {
+    on_catalog(async |fixture| {
+        let id = fixture.pending(1).await;
+        fixture.catalog.transition(&id, JobStatus::Running, JobChange::default(), None).await.unwrap();
+        let progress = Progress { bytes_read: 1, ..Progress::default() };
+        assert!(fixture.catalog.record_progress(&id, 0, progress).await.unwrap());
+        for to in [JobStatus::Committing, JobStatus::Completed] {
+            let change = JobChange { progress: Some(progress), ..JobChange::default() };
+            let job = fixture.catalog.transition(&id, to, change, None).await.unwrap();
+            assert_eq!(job.progress, (to != JobStatus::Completed).then_some(progress));
+        }
+        assert!(!fixture.catalog.record_progress(&id, 0, progress).await.unwrap());
+        assert_eq!(fixture.catalog.get(&id).await.unwrap().progress, None);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn progress_is_recorded_of_running_jobs_alone() {
     on_catalog(async |fixture| {
         let id = fixture.pending(1).await;

@@ -13,5 +13,6 @@ mod readers;
 mod real;
 mod scale;
 mod truth;
+mod unconfirmed;
 mod world;
 mod wrong_store;
