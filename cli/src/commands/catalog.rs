@@ -140,6 +140,8 @@ fn told(document: &Document<'_>) -> String {
     if !report.dry_run && !report.added.is_empty() {
         lines.push(String::new());
         lines.push(LIMITS.to_owned());
+    }
+    if !report.dry_run && !(report.added.is_empty() && report.policies_unconfirmed.is_empty()) {
         lines.push(retention(report, document.retention_deletes.unwrap_or_default()));
     }
     lines.join("\n")
