@@ -102,7 +102,9 @@ impl Delivery<'_> {
         let proof = is_raw(&self.path.cid).then(|| RawProof::begin(&self.path.cid).ok()).flatten();
         let (mut proof, mut size, mut next) = (proof, 0, Some(begin));
         while let Some(bytes) = next {
-            proof.iter_mut().for_each(|proof| proof.update(&bytes));
+            if let Some(proof) = &mut proof {
+                proof.update(&bytes);
+            }
             size += bytes.len() as u64;
             self.out.send(bytes).await.map_err(|_| FetchError::stopped())?;
             next = self.answer.next().await?;

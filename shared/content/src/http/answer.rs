@@ -62,7 +62,7 @@ pub(crate) struct Answer {
     patience: Patience,
     limit: u64,
     received: u64,
-    coded: Option<Coded>,
+    coded: Option<Box<Coded>>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -93,7 +93,7 @@ impl Answer {
         }
         let values = answer.response.headers().get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
         answer.coded = match Coding::read(values) {
-            Ok(coding) => coding.map(Coded::new),
+            Ok(coding) => coding.map(|coding| Box::new(Coded::new(coding))),
             Err(codings) => {
                 let what = format!("sent the content coding {codings:?}; gzip and deflate are decoded, one at a time");
                 return Err(answer.invalid(&what).lasting());

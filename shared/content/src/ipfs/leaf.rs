@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::varint;
 
-/// Types of UnixFS that hold a file's bytes: a file, and a raw leaf.
+/// Types of `UnixFS` that hold a file's bytes: a file, and a raw leaf.
 const TYPES: [u64; 2] = [2, 0];
 
 /// The blocks that a file of one leaf may have been imported as, without modes and times.
@@ -18,7 +18,7 @@ pub(crate) fn single_leaves(file: &[u8]) -> impl Iterator<Item = Bytes> {
     })
 }
 
-/// The message of UnixFS: type, data, size of the file.
+/// The message of `UnixFS`: type, data, size of the file.
 fn message(kind: u64, data: Option<&[u8]>) -> Vec<u8> {
     let mut message = vec![0x08];
     varint::write(&mut message, kind);

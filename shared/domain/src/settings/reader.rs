@@ -152,7 +152,9 @@ impl Reader {
         }
         match ConnectionString::read(uri.expose()) {
             Ok(read) => {
-                read.ignored.into_iter().for_each(|ignored| self.warn(name, ignored));
+                for ignored in read.ignored {
+                    self.warn(name, ignored);
+                }
                 Some(uri)
             }
             Err(problem) => {

@@ -1,5 +1,7 @@
 //! A message's body: JSON in ASCII alone. SQS takes the characters of XML 1.0, and an item's id may hold any other.
 
+use std::fmt::Write as _;
+
 use holdfast_domain::DownloadMessage;
 use holdfast_operations::{QueueError, RefusedMessage};
 
@@ -64,8 +66,10 @@ fn ascii(json: &str) -> String {
         if character.is_ascii() {
             text.push(character);
         } else {
-            let units = character.encode_utf16(&mut [0; 2]).to_vec();
-            units.iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
         }
     }
     text
