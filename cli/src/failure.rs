@@ -153,7 +153,7 @@ impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         let faults: Vec<String> = error.0.iter().map(|fault| format!("\n  {fault}")).collect();
         Self::new(Exit::Settings, format!("the settings are wrong:{}", faults.concat()))
-            .hint("correct the environment variables named above; the README lists them all")
+            .hint("correct the environment variables named above: docs/settings.md lists them all")
     }
 }
 

@@ -79,9 +79,10 @@ fn list(lost: &LostBackups, settings: &Settings) -> String {
     };
     let rows: Vec<_> = lost.backups.iter().map(row).collect();
     let suspended = lost.suspended.as_ref().map(|why| format!("\n\n{why}")).unwrap_or_default();
+    let id = lost.backups.first().map(|backup| backup.backup_id.to_string()).unwrap_or_default();
     format!(
         "{}{suspended}\n\nTo keep a backup, restore its manifest and run `holdfast cleanup`. To give it up, run \
-         `holdfast lost accept BACKUP_ID`",
+         `holdfast lost accept {id}`",
         text::table(&COLUMNS, &rows).trim_end()
     )
 }

@@ -204,7 +204,7 @@ const README: &str = include_str!("../../../README.md");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readmes_five_lines_back_up_and_restore_a_database_and_its_content() {
-    let (_, section) = README.split_once("\n## On one machine, without AWS\n").unwrap();
+    let (_, section) = README.split_once("\n### On one machine, without AWS\n").unwrap();
     let (_, block) = section.split_once("\n```sh\n").unwrap();
     let (lines, _) = block.split_once("\n```").unwrap();
     assert_eq!(lines.lines().count(), 5, "{lines}");

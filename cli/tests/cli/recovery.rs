@@ -1,5 +1,5 @@
-//! The README's chapter for the day when the database is gone: its commands are run as they stand there, on a server
-//! whose data were deleted, and everything is compared.
+//! Runs the commands of `docs/disaster-recovery.md` unchanged on a server whose data were deleted, and compares every
+//! document and every file.
 
 use std::{
     collections::BTreeMap,
@@ -18,18 +18,15 @@ use super::{
     place::{Ended, Place, end_of},
 };
 
-const README: &str = include_str!("../../../README.md");
-const CHAPTER: &str = "\n## When the database is gone\n";
+const PAGE: &str = include_str!("../../../docs/disaster-recovery.md");
 
-/// The chapter's commands: those that need no MongoDB, and those after them.
+/// The page's commands: the first block, which needs no MongoDB, and the blocks after it.
 fn commands() -> (&'static str, Vec<&'static str>) {
-    let (_, chapter) = README.split_once(CHAPTER).unwrap();
-    let chapter = chapter.split("\n## ").next().unwrap();
-    let mut blocks = chapter.split("\n```sh\n").skip(1).map(|block| block.split_once("\n```").unwrap().0);
+    let mut blocks = PAGE.split("\n```sh\n").skip(1).map(|block| block.split_once("\n```").unwrap().0);
     (blocks.next().unwrap(), blocks.collect())
 }
 
-/// What the operator has: the settings, the ids that the chapter says to set, a folder, the binary.
+/// What the operator has: the settings, the ids that the page says to set, a folder, the binary.
 struct Operator<'a> {
     place: &'a Place,
     backups: [(&'static str, String); 2],
@@ -128,12 +125,12 @@ async fn assert_rebuilt(place: &Place, jobs: &BTreeMap<BackupId, (Job, Vec<ItemR
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readmes_chapter_brings_everything_back() {
+async fn the_recovery_page_brings_everything_back() {
     everything_comes_back(&[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readmes_chapter_brings_everything_back_that_is_encrypted() {
+async fn the_recovery_page_brings_encrypted_backups_back() {
     let key = "07".repeat(32);
     everything_comes_back(&[
         ("BACKUP_DATABASE_ENCRYPTION", "true"),

@@ -135,8 +135,8 @@ impl fmt::Display for ForeignFile {
                  in: openssl enc -d -aes-256-cbc -pbkdf2 -in FILE -out dump.archive",
             ),
             Self::HoldfastEncrypted => f.write_str(
-                "it is an encrypted object of a Holdfast repository. Restore its backup with `holdfast restore database \
-                 BACKUP_ID`, or decrypt it with `holdfast decrypt FILE --key-of KEY --output dump.archive.gz`",
+                "it is an encrypted object of a Holdfast repository. Restore its backup, as `holdfast list` shows it, or \
+                 decrypt it with `holdfast decrypt FILE --key-of KEY --output dump.archive.gz`",
             ),
             Self::Encrypted(program) => write!(f, "it is encrypted by {program}. Decrypt it first, and pass the result"),
             Self::Bson => f.write_str(

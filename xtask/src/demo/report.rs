@@ -18,7 +18,7 @@ pub(super) fn tell(stack: &Stack, story: &Story) {
     line("Verified", "framing, every document's hash, every count; every file's SHA-256 and CID");
     line("Took", durations(story));
     line("Further", "cargo xtask demo --keep stays up, to look around by API and command line");
-    line("", "holdfast --help; README.md; docs/architecture.md");
+    line("", "holdfast --help; docs/README.md; docs/architecture.md");
 }
 
 fn of_the_database(stack: &Stack, story: &Story) {

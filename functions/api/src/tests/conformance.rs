@@ -1,9 +1,9 @@
 //! Holds what is really sent against the contract: what is not documented is a fault, as is what is documented wrongly.
 
 use holdfast_domain::{
-    BackupId, BackupType, Consistency, CopyStatus, EngineInfo, FailureCode, ItemCounts, Job, JobCopy, JobFailure,
-    JobStatus, JobVerification, NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp, Trigger, TriggerKind,
-    VerificationLevel, VerificationStatus,
+    BackupId, BackupType, Consistency, CopyStatus, DeletionCause, EngineInfo, FailureCode, ItemCounts, Job, JobCopy,
+    JobDeletion, JobFailure, JobStatus, JobVerification, NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp,
+    Trigger, TriggerKind, VerificationLevel, VerificationStatus,
 };
 use serde_json::{Value, json};
 
@@ -140,6 +140,8 @@ fn full_job() -> Job {
     let (store, error) = ("s3://second/".to_owned(), job.error.clone());
     job.copy = Some(JobCopy { status: CopyStatus::Failed, at, store, bytes: Some(1), error });
     job.message = Some("it is well".to_owned());
+    job.lost_at = Some(at);
+    job.deletion = Some(JobDeletion { cause: DeletionCause::AcceptedLoss, decided_at: at, by: Some("ada".to_owned()) });
     job
 }
 
@@ -211,7 +213,7 @@ async fn every_documented_call_is_there_and_no_other() {
     let function = alone(&AWAY);
     let document = document();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 13);
+    assert_eq!(paths.len(), 14);
     for (path, operations) in paths {
         let path = path.replace("{backupId}", "db_1_a");
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"] {

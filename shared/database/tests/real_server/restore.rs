@@ -292,7 +292,8 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_written() {
         RestoreOptions { map: target.map_from(&source.database), exclude: catalogue, ..base },
     ] {
         let error = restored(&target.connection, archive.clone(), &options).await.unwrap_err();
-        assert!(matches!(error.cause, RestoreFault::Invalid(_)) && error.incomplete.is_empty(), "{error}");
+        let is_refused = matches!(error.cause, RestoreFault::Invalid(_) | RestoreFault::Absent(_));
+        assert!(is_refused && error.incomplete.is_empty(), "{error}");
     }
     assert!(target.handle().list_collection_names().await.unwrap().is_empty());
     source.drop().await;

@@ -1,6 +1,6 @@
 //! Settings: read from name-value pairs once, into a validated whole; every fault is reported, all at once.
 //!
-//! Names, defaults and meaning are in the README. Nothing here reads the environment.
+//! `docs/settings.md` has names, defaults and meaning. Nothing here reads the environment.
 
 #[macro_use]
 mod choice;

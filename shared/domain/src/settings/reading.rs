@@ -70,7 +70,7 @@ impl SettingsError {
 pub struct Reading {
     /// The settings, or all that is wrong with them.
     pub settings: Result<Settings, SettingsError>,
-    /// Name and value of each setting in force, in the order of the README; secrets as `***`.
+    /// Name and value of each setting in force, with secrets as `***`.
     pub shown: Vec<(&'static str, String)>,
 }
 

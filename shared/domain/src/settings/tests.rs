@@ -319,11 +319,11 @@ fn a_previous_key_is_a_secret_and_not_enough_to_encrypt_with() {
     assert!(!format!("{reading:?}").contains("hunter2"), "{reading:?}");
 }
 
-/// Each setting that the README lists.
+/// The names in the table of `docs/settings.md`.
 fn names() -> Vec<String> {
-    let readme = include_str!("../../../../README.md");
+    let page = include_str!("../../../../docs/settings.md");
     let is_name = |word: &&str| word.starts_with("BACKUP_") || word.starts_with("MONGOD");
-    let cells = readme.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     let names: Vec<String> = cells.flat_map(|cell| cell.split('`').filter(is_name).map(str::to_owned)).collect();
     assert!(names.len() > 45, "{names:?}");
     names

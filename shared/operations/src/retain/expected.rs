@@ -129,9 +129,7 @@ fn wrong_store(h: &Holdfast, what: &str, expected: &Expected) -> String {
 /// Why content objects may not be collected while these manifests are missing.
 pub(super) fn collection_suspension<'a>(missing: impl IntoIterator<Item = &'a BackupId>) -> Option<String> {
     let missing: Vec<&str> = missing.into_iter().map(BackupId::as_str).collect();
-    if missing.is_empty() {
-        return None;
-    }
+    let id = missing.first()?;
     let named = missing[..missing.len().min(NAMED)].join(", ");
     let more = match missing.len().saturating_sub(NAMED) {
         0 => String::new(),
@@ -139,7 +137,7 @@ pub(super) fn collection_suspension<'a>(missing: impl IntoIterator<Item = &'a Ba
     };
     Some(format!(
         "no content object was deleted, because expected manifests are missing: {named}{more}. Restore them, or accept \
-         the loss with `holdfast lost accept`"
+         each loss with `holdfast lost accept {id}`"
     ))
 }
 

@@ -63,7 +63,7 @@ async fn a_file_that_openssl_encrypted_is_refused_with_the_command_that_decrypts
 #[tokio::test]
 async fn an_encrypted_object_of_a_repository_is_refused_with_the_commands_of_holdfast() {
     let object = b"HOLDFAST1\nsuite=aes-256-cbc+hmac-sha-256\nrepository=".to_vec();
-    refused_with(object, &["holdfast restore database", "holdfast decrypt FILE --key-of KEY"]).await;
+    refused_with(object, &["holdfast list", "holdfast decrypt FILE --key-of KEY"]).await;
 }
 
 #[tokio::test]
