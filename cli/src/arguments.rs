@@ -17,15 +17,15 @@ use crate::{
 };
 
 const ABOUT: &str =
-    "Backs up a MongoDB database, and the files that its content items name, to S3 or a directory, and restores them.";
+    "Backs up a MongoDB database and the files of its content items to S3 or a directory, and restores them.";
 
 const LONG_ABOUT: &str = "\
-Backs up a MongoDB database, and the files that its content items name, to S3 or a directory, and restores them.
+Backs up a MongoDB database and the files of its content items to S3 or a directory, and restores them.
 
-Settings are environment variables, the same as the functions': BACKUP_STORE (s3://bucket/prefix, or file:///directory) says where backups \
-are, MONGODB_URI what is backed up, BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID what opens them; AWS credentials and \
-region come from the environment or the AWS configuration. `list`, `verify`, `restore`, `decrypt` and `key` need only \
-the store: no catalogue.
+Settings are environment variables, the same as those of the functions. BACKUP_STORE (s3://bucket/prefix or \
+file:///directory) is the store of the backups. MONGODB_URI is the database to back up. BACKUP_ENCRYPTION_KEY or \
+BACKUP_KMS_KEY_ID opens encrypted backups. AWS credentials and region come from the environment or the AWS \
+configuration. `list`, `verify`, `restore`, `decrypt` and `key` need only the store, not the catalogue.
 
 Results go to stdout, progress and errors to stderr.";
 
@@ -40,13 +40,13 @@ pub(crate) struct Arguments {
     pub(crate) verb: Verb,
 }
 
-/// What holds for every verb.
+/// Arguments of every verb.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// One JSON document a line for each result on stdout; an error is one on stderr
+    /// Print one JSON document per line for each result on stdout, and errors as JSON on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Where backups are, in place of `BACKUP_STORE`
+    /// Use this store instead of `BACKUP_STORE`
     #[arg(long, global = true, value_name = "s3://BUCKET/PREFIX|file:///DIRECTORY|gs://…|az://…", value_parser = store)]
     pub(crate) store: Option<StoreLocation>,
 }
@@ -57,15 +57,15 @@ pub(crate) enum Verb {
     Init,
     /// Check everything that backups need, and report each problem with its remedy
     Doctor,
-    /// Back something up now
+    /// Run a backup now
     Run(run::Arguments),
-    /// Show what runs, and how backups did over time
+    /// Show running backups, and statistics of past backups
     Status,
-    /// Show what is in the store, newest first
+    /// List the backups in the store, newest first
     List,
-    /// Show one backup: what it holds, and its job
+    /// Show the contents and the job of one backup
     Show(show::Arguments),
-    /// Read a backup and compare it with what was written
+    /// Verify a backup against its manifest
     Verify(verify::Arguments),
     /// Copy backups to the second store now, and repair copies
     Copy(copy::Arguments),
@@ -77,15 +77,15 @@ pub(crate) enum Verb {
     Cleanup(cleanup::Arguments),
     /// Show backups whose manifest is missing, and accept their loss
     Lost(lost::Arguments),
-    /// Restore the catalogue of jobs from the store
+    /// Rebuild the catalogue of jobs from the store
     Catalog(catalog::Arguments),
-    /// Write all metadata into the store as one JSON object, and create a link to it
+    /// Write all metadata to the store as one JSON object, and create a link to it
     Export,
-    /// How long backups are kept, and how many
+    /// Show or change the retention policies
     Policy(policy::Arguments),
-    /// Decrypt one stored object, or a copy of one
+    /// Decrypt one stored object, or a local copy of one
     Decrypt(decrypt::Arguments),
-    /// What opens encrypted backups: show it, change it, keep it offline
+    /// Show, change, export and import the keys that open encrypted backups
     Key(key::Arguments),
     /// Dump a database to stdout or a file, in mongodump's archive format
     Dump(dump::Arguments),
@@ -94,7 +94,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// What opens encrypted backups beside the settings.
+    /// Keys given on the command line, in addition to the settings.
     pub(crate) const fn opening(&self) -> Option<&Opening> {
         match self {
             Self::Verify(what) => Some(&what.opening),
@@ -186,7 +186,7 @@ mod tests {
             }
             let help = verb.render_long_help().to_string();
             let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(help.contains("seen by every user of this machine"), "{path:?}: {help}");
+            assert!(help.contains("visible to every user of this machine"), "{path:?}: {help}");
         }
     }
 

@@ -12,23 +12,23 @@ use holdfast_storage::StoreError;
 /// The kinds of end, as [`TABLE`] documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// What was asked is done.
+    /// The command succeeded.
     Done = 0,
-    /// It was begun and failed.
+    /// The command started but did not succeed.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
     /// The settings are wrong.
     Settings = 3,
-    /// There is no such thing.
+    /// A named thing does not exist.
     NotFound = 4,
-    /// It was not begun, because of the state of things or because it was not confirmed.
+    /// Not started, because of the current state or because the command is not confirmed.
     Refused = 5,
-    /// What was read is damaged, or not authentic.
+    /// Stored data are damaged, or not authentic.
     Corrupt = 6,
-    /// Something needed did not answer.
+    /// A required server or store does not answer.
     Unreachable = 7,
-    /// Done in part: each part that is missing is named.
+    /// Done in part. The output names each missing part.
     Incomplete = 8,
     /// Done, and a person must decide something: a lost manifest, a new or suddenly empty source.
     Attention = 9,
@@ -36,18 +36,18 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
-/// Every exit code: its word in JSON, and what it means. `--help` and docs/operations.md show this table.
+/// Every exit code with its JSON word and its meaning. `--help` and docs/operations.md show this table.
 pub(crate) const TABLE: [(Exit, &str, &str); 11] = [
     (Exit::Done, "done", "done"),
-    (Exit::Failed, "failed", "failed: it was begun, and did not end well"),
-    (Exit::Usage, "usage", "the command line is wrong"),
-    (Exit::Settings, "settings", "the settings are wrong, or access is denied: a key, a password, a missing right"),
-    (Exit::NotFound, "not-found", "not found: the backup, the collection, the item, the file, the repository"),
-    (Exit::Refused, "refused", "refused: a backup is running, the target is not empty, not confirmed"),
-    (Exit::Corrupt, "corrupt", "corrupt or not authentic: what was read is not what was written"),
-    (Exit::Unreachable, "unreachable", "unreachable: the store is missing, or a server did not answer"),
-    (Exit::Incomplete, "incomplete", "incomplete: a part is done, and each part that is not is named"),
-    (Exit::Attention, "attention", "done, but a person must act: a lost manifest, a new or suddenly empty source"),
+    (Exit::Failed, "failed", "failed: the command started but did not succeed"),
+    (Exit::Usage, "usage", "invalid command line"),
+    (Exit::Settings, "settings", "invalid settings, or access denied: wrong key or password, or missing permission"),
+    (Exit::NotFound, "not-found", "not found: a backup, collection, item, file or repository"),
+    (Exit::Refused, "refused", "refused: a backup is running, the target is not empty, or confirmation is missing"),
+    (Exit::Corrupt, "corrupt", "corrupt or not authentic: stored data differ from the data written"),
+    (Exit::Unreachable, "unreachable", "unreachable: the store is missing, or a server does not answer"),
+    (Exit::Incomplete, "incomplete", "incomplete: some parts are done, and the output names each missing part"),
+    (Exit::Attention, "attention", "done, but a person must act: a lost manifest, or a new or suddenly empty source"),
     (Exit::Interrupted, "interrupted", "interrupted from the keyboard"),
 ];
 
@@ -61,7 +61,7 @@ pub(crate) fn help() -> String {
 }
 
 impl Exit {
-    /// The word that stands for it in JSON.
+    /// The code in JSON output.
     pub(crate) fn as_str(self) -> &'static str {
         TABLE.iter().find(|(exit, ..)| *exit == self).map_or("failed", |(_, word, _)| word)
     }

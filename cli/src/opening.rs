@@ -21,11 +21,11 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// The files, as they stand on the command line.
 #[derive(Debug, Default, Clone, Args)]
 pub(crate) struct Opening {
-    /// Open with this age identity file, whose recipient the master key is wrapped for: no key has to be set
+    /// Open with this age identity file. The master key must be wrapped for its recipient. No key setting is needed
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// Open with the master key in this file, which holds what `holdfast key export` printed: no key has to be set, and
-    /// repository.json may be lost
+    /// Open with the master key in this file, which holds the output of `holdfast key export`. No key setting is
+    /// needed, and repository.json may be missing
     #[arg(long, value_name = "FILE")]
     exported: Option<PathBuf>,
 }

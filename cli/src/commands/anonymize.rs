@@ -17,8 +17,9 @@ const SECRET: &str = "HOLDFAST_ANONYMIZE_SECRET";
 /// Whether personal data are replaced on the way.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Replace personal data by these rules (YAML; docs/privacy.md describes them), for a database for tests. The secret
-    /// that outcomes are drawn from is in `HOLDFAST_ANONYMIZE_SECRET`; --dry-run shows what each rule would do
+    /// Replace personal data by the rules in this YAML file, to create a database for tests. docs/privacy.md describes
+    /// the rules. Replacement values depend on the secret in `HOLDFAST_ANONYMIZE_SECRET`. --dry-run shows the effect of
+    /// each rule
     #[arg(long, value_name = "RULES", conflicts_with = "merge")]
     anonymize: Option<PathBuf>,
 }

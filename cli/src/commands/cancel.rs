@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The backup, as `holdfast run`, the API or the catalogue names it
+    /// The backup ID, as shown by `holdfast run`, the API or the catalogue
     #[arg(value_name = "BACKUP_ID")]
     id: BackupId,
 }

@@ -27,14 +27,14 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Write the jobs, and the items of content backups, that the store's manifests tell of and the catalogue has lost;
-    /// what the catalogue has is not changed
+    /// Add missing jobs, and missing items of content backups, to the catalogue from the manifests in the store.
+    /// Existing rows stay unchanged
     Rebuild(Rebuild),
 }
 
 #[derive(Debug, Args)]
 struct Rebuild {
-    /// Say what would be added, and write nothing
+    /// Show what would be added, and write nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

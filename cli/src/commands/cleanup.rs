@@ -24,10 +24,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Say what would go, and delete nothing
+    /// Show what would be deleted, and delete nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-    /// Delete without asking
+    /// Delete without confirmation
     #[arg(long)]
     yes: bool,
 }

@@ -11,7 +11,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The shell
+    /// The shell to complete commands for
     shell: Shell,
 }
 

@@ -27,14 +27,14 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The backups; of a full one its parts
+    /// The backups to copy. A full backup is copied as its parts
     #[arg(value_name = "BACKUP_ID", required_unless_present = "all")]
     ids: Vec<BackupId>,
-    /// Every backup that the store holds, newest first
+    /// Copy every backup in the store, newest first
     #[arg(long, conflicts_with = "ids")]
     all: bool,
-    /// Read every object of the copy, and replace what is altered by what the first store has, once that is seen to be
-    /// right
+    /// Read every object of the copy, and replace altered objects from the first store. The object in the first store
+    /// is verified before it replaces the copy
     #[arg(long)]
     repair: bool,
     #[command(flatten)]

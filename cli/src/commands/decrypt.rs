@@ -22,14 +22,14 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// A key in the store, as `database/<id>/dump.1.archive.gz.enc` or `content/<id>/items.1.ndjson.gz.enc`; or with
-    /// --key-of a file of this machine
+    /// A key in the store, for example `database/<id>/dump.1.archive.gz.enc` or `content/<id>/items.1.ndjson.gz.enc`.
+    /// With --key-of, a local file
     #[arg(value_name = "KEY or FILE")]
     what: String,
-    /// The file is a copy of this object: an artifact is bound to its place, and opens under no other
+    /// The key of the object that the local file is a copy of. An artifact is bound to its key and opens under no other
     #[arg(long, value_name = "KEY")]
     key_of: Option<ObjectKey>,
-    /// Where to write it; `-` is stdout, which must not be a terminal. What was .gz is still gzip
+    /// The output file. `-` is stdout, which must not be a terminal. A .gz object is still gzip after decryption
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]

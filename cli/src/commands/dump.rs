@@ -28,16 +28,16 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Where to write the archive; without a name, or as `-`, stdout, which must not be a terminal
+    /// The archive to write. Without a file name, or with `-`, it is stdout, which must not be a terminal
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_value = "-", default_missing_value = "-")]
     archive: PathBuf,
-    /// Compress it, as mongodump's --gzip does
+    /// Compress the archive, like mongodump --gzip
     #[arg(long)]
     gzip: bool,
-    /// Dump this collection; may be given several times
+    /// Dump only this collection. Can be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "exclude_collection")]
     collection: Vec<String>,
-    /// Leave this collection out; may be given several times
+    /// Exclude this collection. Can be repeated
     #[arg(long, value_name = "NAME")]
     exclude_collection: Vec<String>,
 }
@@ -46,11 +46,11 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct Source {
-    /// The server and database to dump [default: `MONGODB_URI`]. Arguments are seen by every user of this machine: where
-    /// there is a password in it, use --uri-env or --uri-file
+    /// The server and database to dump [default: `MONGODB_URI`]. Arguments are visible to every user of this machine.
+    /// If the URI contains a password, use --uri-env or --uri-file
     #[arg(long, value_name = "URI", value_parser = secret)]
     uri: Option<Secret>,
-    /// The environment variable that holds the connection string
+    /// The name of the environment variable that holds the connection string
     #[arg(long, value_name = "NAME")]
     uri_env: Option<String>,
     /// The file that holds the connection string

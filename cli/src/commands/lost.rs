@@ -25,21 +25,21 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show every backup that the catalogue expects and whose manifest is missing from the store
+    /// List every backup that the catalogue expects but whose manifest is missing from the store
     List,
-    /// Give lost backups up: the next cleanup deletes what is left of them, and their copies in the second store
+    /// Accept the loss of backups. The next cleanup deletes their remains, and their copies in the second store
     Accept(Accept),
 }
 
 #[derive(Debug, Args)]
 struct Accept {
-    /// The backups, as `holdfast lost list` names them
+    /// The lost backups, as listed by `holdfast lost list`
     #[arg(value_name = "BACKUP_ID", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<BackupId>,
-    /// Every backup that `holdfast lost list` shows with a missing manifest
+    /// Accept every backup that `holdfast lost list` shows with a missing manifest
     #[arg(long)]
     all: bool,
-    /// Accept without a question
+    /// Accept without confirmation
     #[arg(long)]
     yes: bool,
 }

@@ -23,11 +23,11 @@ pub(crate) struct Arguments {
 enum What {
     /// Show the policies in force
     Show,
-    /// Store a policy for one type. Options that are not given have their defaults
+    /// Store a policy for one type. Omitted options get their defaults
     Set(Set),
-    /// Remove a stored policy, or confirm the settings after a rebuild: the settings are in force again
+    /// Remove a stored policy, or confirm the settings after a rebuild. The settings apply again
     Unset {
-        /// What the backups hold
+        /// The type of the backups
         #[arg(value_name = "TYPE")]
         kind: Kind,
     },
@@ -51,31 +51,31 @@ impl From<Kind> for BackupType {
 
 #[derive(Debug, Args)]
 struct Set {
-    /// What the backups hold
+    /// The type of the backups
     #[arg(value_name = "TYPE")]
     kind: Kind,
-    /// Delete backups that are older
+    /// Delete backups that are older than this many days
     #[arg(long, value_name = "DAYS", conflicts_with = "keep_all")]
     max_age_days: Option<u32>,
-    /// Keep at most so many good backups
+    /// Keep at most this many good backups
     #[arg(long, value_name = "N", conflicts_with = "keep_all", default_value_t = DEFAULT_MAX_COUNT)]
     max_count: u32,
-    /// Always keep at least so many good backups
+    /// Always keep at least this many good backups
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MIN_COUNT)]
     min_count: u32,
-    /// Keep the newest of each day, of so many days
+    /// Keep the newest backup of each day, for this many days
     #[arg(long, value_name = "N")]
     keep_daily: Option<u32>,
-    /// Keep the newest of each ISO week, of so many weeks
+    /// Keep the newest backup of each ISO week, for this many weeks
     #[arg(long, value_name = "N")]
     keep_weekly: Option<u32>,
-    /// Keep the newest of each month, of so many months
+    /// Keep the newest backup of each month, for this many months
     #[arg(long, value_name = "N")]
     keep_monthly: Option<u32>,
-    /// Keep the newest of each year, of so many years
+    /// Keep the newest backup of each year, for this many years
     #[arg(long, value_name = "N")]
     keep_yearly: Option<u32>,
-    /// Delete none, by age or by number
+    /// Never delete backups, neither by age nor by number
     #[arg(long)]
     keep_all: bool,
 }

@@ -38,9 +38,9 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Bring a backup back, and compare what was restored with its manifest
+    /// Restore a database backup, and compare the restored data with its manifest
     Database {
-        /// The backup
+        /// The backup to restore
         #[arg(value_name = "BACKUP_ID")]
         id: BackupId,
         #[command(flatten)]
@@ -48,15 +48,15 @@ enum What {
         #[command(flatten)]
         opening: Opening,
     },
-    /// Restore a mongodump archive, plain or gzipped, whoever wrote it
+    /// Restore a mongodump archive from any source, plain or gzipped
     Archive {
-        /// The archive; `-` is stdin, and then nobody can be asked: pass --yes or --dry-run
+        /// The archive. `-` is stdin, which needs --yes or --dry-run because no confirmation is possible
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
         how: How,
     },
-    /// Bring the files of a content backup back, or their IPFS blocks
+    /// Restore the files of a content backup, or their IPFS blocks
     Content(restore_content::Arguments),
 }
 
@@ -65,37 +65,37 @@ enum What {
 struct How {
     #[command(flatten)]
     target: Target,
-    /// Restore namespaces that match this pattern (`db.collection`, `*` stands for anything, `\*` for an asterisk) under
-    /// the name that the --ns-to in the same position gives; may be given several times
+    /// Rename namespaces that match this pattern (`db.collection`) to the --ns-to in the same position. `*` matches any
+    /// text, and `\*` matches an asterisk. Can be repeated
     #[arg(long, value_name = "PATTERN")]
     ns_from: Vec<String>,
-    /// The name for what --ns-from matches; each `*` stands for what it matched
+    /// The new name for namespaces that match --ns-from. Each `*` inserts the text matched by the `*` in --ns-from
     #[arg(long, value_name = "PATTERN")]
     ns_to: Vec<String>,
-    /// Restore these namespaces alone (`db.collection` as in the backup); may be given several times
+    /// Restore only this namespace (`db.collection` as in the backup). Can be repeated
     #[arg(long, value_name = "NAMESPACE")]
     only: Vec<String>,
-    /// Replace each target that holds something, and no other. The copy is restored and compared first, then takes
-    /// its place. A target whose copy fails keeps what it holds. The server needs room for both
+    /// Replace target collections that are not empty. The restore writes a new collection, compares it with the backup
+    /// and then replaces the target. If that fails, the target keeps its data. The server needs space for both
     #[arg(long, conflicts_with_all = ["merge", "drop_first"])]
     drop: bool,
-    /// Drop each target first, then restore it: for sharded collections, and for users who may not rename. A restore
-    /// that fails leaves less than there was
+    /// Drop each target before its restore, for sharded collections and for users without the right to rename. A failed
+    /// restore loses the dropped data
     #[arg(long, conflicts_with = "merge")]
     drop_first: bool,
-    /// Restore into collections that are not empty: documents whose `_id` is there stay as they are, and are counted
+    /// Restore into collections that are not empty. Documents with an existing `_id` stay unchanged and are counted
     #[arg(long)]
     merge: bool,
-    /// Restore collections without the options that this version does not know. Otherwise they are passed to the server,
-    /// which may refuse the collection
+    /// Restore collections without options that this version does not know. By default they are passed to the server,
+    /// which may reject the collection
     #[arg(long)]
     skip_unknown_options: bool,
     #[command(flatten)]
     anonymize: anonymize::Arguments,
-    /// Show what would be done, and change nothing
+    /// Show what would be restored, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Restore without confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -104,11 +104,11 @@ struct How {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct Target {
-    /// The server to restore into [default: `MONGODB_URI`]. Arguments are seen by every user of this machine: where there
-    /// is a password in it, use --to-uri-env or --to-uri-file
+    /// The server to restore into [default: `MONGODB_URI`]. Arguments are visible to every user of this machine. If the
+    /// URI contains a password, use --to-uri-env or --to-uri-file
     #[arg(long = "to-uri", value_name = "URI", value_parser = secret)]
     uri: Option<Secret>,
-    /// The environment variable that holds the connection string
+    /// The name of the environment variable that holds the connection string
     #[arg(long = "to-uri-env", value_name = "NAME")]
     uri_env: Option<String>,
     /// The file that holds the connection string

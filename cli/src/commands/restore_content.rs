@@ -29,12 +29,12 @@ const FILES: &str = "--to restores files, whether or not their blocks are known"
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The backup
+    /// The backup to restore
     #[arg(value_name = "BACKUP_ID")]
     id: BackupId,
     #[command(flatten)]
     place: Place,
-    /// This item alone, by its content id
+    /// Restore only the item with this content ID
     #[arg(long, value_name = "ID")]
     content_id: Option<String>,
     #[command(flatten)]
@@ -45,12 +45,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Place {
-    /// Write the files into this directory, which is made where it is missing. Each is checked; one that is there
-    /// already and is the same is kept, so that the same command goes on with a restore that was interrupted
+    /// Write the files into this directory, which is created if it is missing. Every file is checked. An existing
+    /// identical file is kept, so the same command resumes an interrupted restore
     #[arg(long, value_name = "DIRECTORY")]
     to: Option<PathBuf>,
-    /// Write the IPFS blocks of the files, the very same under the very same CIDs, into this CAR file, for `ipfs dag
-    /// import`; `-` is stdout, which must not be a terminal
+    /// Write the original IPFS blocks of the files, with their original CIDs, into this CAR file for `ipfs dag import`.
+    /// `-` is stdout, which must not be a terminal
     #[arg(long, value_name = "FILE")]
     to_car: Option<PathBuf>,
 }

@@ -19,10 +19,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The backup
+    /// The backup to show
     #[arg(value_name = "BACKUP_ID")]
     id: BackupId,
-    /// Of a content backup: the items whose files could not be had, and why
+    /// For a content backup, list the items whose files could not be downloaded, with the reasons
     #[arg(long)]
     failed: bool,
     #[command(flatten)]

@@ -25,14 +25,14 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The backup
+    /// The backup to verify
     #[arg(value_name = "BACKUP_ID")]
     id: BackupId,
-    /// How deep to look
+    /// The level of verification
     #[arg(long, value_enum, default_value_t = Level::Checksum)]
     level: Level,
-    /// For a drill: the environment variable that holds the connection string of the server of the scratch databases
-    /// [default: `BACKUP_DRILL_URI`]
+    /// For a drill, the name of the environment variable that holds the connection string of the server for the scratch
+    /// databases [default: `BACKUP_DRILL_URI`]
     #[arg(long, value_name = "NAME")]
     drill_uri_env: Option<String>,
     #[command(flatten)]
@@ -48,14 +48,14 @@ impl Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Level {
-    /// The manifest, every artifact and every object of a file are there, with the right size
+    /// Check that the manifest, every artifact and every file object exist with the right size
     Exists,
-    /// And every byte is as it was written
+    /// In addition, compare every byte with the checksums
     Checksum,
-    /// And decrypted and unzipped it holds what the manifest says: of a database every namespace, its count and its
-    /// content hash; of content every file, by its own SHA-256 and its CID
+    /// In addition, decrypt, decompress and compare the contents with the manifest. For a database, that is the count
+    /// and content hash of every namespace. For content, that is the SHA-256 and the CID of every file
     Structure,
-    /// And restored into scratch databases of another server, compared there, and dropped again: database backups alone
+    /// In addition, restore into scratch databases of another server, compare, and drop them. Only for database backups
     Drill,
 }
 

@@ -23,7 +23,7 @@ medium of its own, and not beside the backups.";
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(super) opening: Opening,
-    /// Print them even where stdout is not a terminal
+    /// Print the keys even if stdout is not a terminal
     #[arg(long)]
     yes: bool,
 }

@@ -22,17 +22,17 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show the key epochs and what each master key is wrapped under; nothing secret, and no key is needed
+    /// Show the key epochs and the wrappings of each master key. Shows no secret and needs no key
     Show,
-    /// Print the repository's id and its master keys, plain and as they are wrapped, to be kept offline
+    /// Print the repository ID and the master keys, in plain and wrapped form, for safekeeping offline
     Export(export::Arguments),
-    /// Make lost repository files again from exported master keys, wrapped under the keys that are set now
+    /// Recreate lost repository files from exported master keys, wrapped under the current keys
     Import(import::Arguments),
-    /// Wrap the master keys under the keys that are set now, and under no others. No data are touched
+    /// Wrap the master keys under the current keys, and remove all other wrappings. Data stay unchanged
     Rotate(rewrap::Rotate),
-    /// Wrap the master keys for an age recipient too, whose identity is kept offline
+    /// Also wrap the master keys for an age recipient, whose identity is kept offline
     AddRecipient(rewrap::Recipient),
-    /// Wrap the master keys for an age recipient no longer
+    /// Remove the wrappings of the master keys for an age recipient
     RemoveRecipient(rewrap::Recipient),
 }
 

@@ -26,23 +26,23 @@ them then, until they expire or are deleted. Give the functions the keys of now 
 pub(crate) struct Rotate {
     #[command(flatten)]
     pub(super) opening: Opening,
-    /// The file that holds the key of before, in place of `BACKUP_ENCRYPTION_KEY_PREVIOUS`; `BACKUP_ENCRYPTION_KEY` is
-    /// the new one
+    /// The file that holds the previous key, instead of `BACKUP_ENCRYPTION_KEY_PREVIOUS`. `BACKUP_ENCRYPTION_KEY` is
+    /// the new key
     #[arg(long, value_name = "FILE")]
     old_key_file: Option<PathBuf>,
-    /// Do not ask
+    /// Change the keys without confirmation
     #[arg(long)]
     yes: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Recipient {
-    /// An age recipient, `age1…`, as `age-keygen` prints it: no secret
+    /// An age recipient, `age1…`, as printed by `age-keygen`. A recipient is not secret
     #[arg(value_name = "RECIPIENT", value_parser = secret)]
     text: Secret,
     #[command(flatten)]
     pub(super) opening: Opening,
-    /// Do not ask
+    /// Change the keys without confirmation
     #[arg(long)]
     yes: bool,
 }

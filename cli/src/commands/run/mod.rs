@@ -37,19 +37,18 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Back up the database of `MONGODB_URI` now, in this process, however long it takes
+    /// Back up the database of `MONGODB_URI` now, in this process and without a time limit
     Database(When),
-    /// Back up the files on IPFS and Gaia that the database's content items name now, in this process, however long it
-    /// takes
+    /// Back up the IPFS and Gaia files of the database's content items now, in this process and without a time limit
     Content(When),
-    /// Both of them, at once, as one backup; what `BACKUP_DATABASE_ENABLED` or `BACKUP_CONTENT_ENABLED` switches off is
-    /// left out
+    /// Back up database and content at the same time, as one backup. `BACKUP_DATABASE_ENABLED` and
+    /// `BACKUP_CONTENT_ENABLED` can switch off a part
     Full(When),
 }
 
 #[derive(Debug, Args)]
 struct When {
-    /// Where another backup is running, wait for its end instead of failing
+    /// If another backup is running, wait for its end instead of failing
     #[arg(long)]
     wait: bool,
 }
