@@ -169,7 +169,8 @@ async fn a_password_in_an_argument_is_warned_of() {
     let uri = "mongodb://ada:hunter2@127.0.0.1:9/x?serverSelectionTimeoutMS=100";
     let warned = place.holdfast(&["dump", "--uri", uri, "--archive"]).saying(&["every user", "--uri-file"]);
     assert!(!warned.stderr.contains("hunter2"), "{}", warned.stderr);
-    let quiet = place.holdfast(&["dump", "--uri", UNREACHABLE, "--archive"]);
+    let without = uri.replace("ada:hunter2@", "");
+    let quiet = place.holdfast(&["dump", "--uri", &without, "--archive"]);
     assert!(!quiet.stderr.contains("every user"), "{}", quiet.stderr);
     place.remove().await;
 }
