@@ -211,19 +211,18 @@ fn retention(report: &RebuildReport, deletes: u64) -> String {
         0 => "By the policies that hold now, retention deletes none of them.".to_owned(),
         _ => format!("By the policies that hold now, retention DELETES {}.", text::count(deletes, "backup")),
     };
-    let commands = |verb| {
-        let commands = report.policies_unconfirmed.iter().map(|kind| format!("`holdfast policy {verb} {kind}`"));
-        commands.collect::<Vec<_>>().join(", ")
-    };
-    if report.policies_unconfirmed.is_empty() {
+    let kinds = &report.policies_unconfirmed;
+    if kinds.is_empty() {
         return format!("{deletes} See `holdfast cleanup --dry-run`.");
     }
-    let kinds: Vec<&str> = report.policies_unconfirmed.iter().map(|kind| kind.as_str()).collect();
+    let set: Vec<String> = kinds.iter().map(|kind| format!("`holdfast policy set {kind}`")).collect();
+    let unset: Vec<String> = kinds.iter().map(|kind| format!("`holdfast policy unset {kind}`")).collect();
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     format!(
         "Retention of {} backups is SUSPENDED. Store the policies that you had: {}. If you had none, confirm the \
          settings: {}.\n{deletes} See `holdfast cleanup --dry-run`.",
         kinds.join(" and "),
-        commands("set"),
-        commands("unset")
+        set.join(", "),
+        unset.join(", ")
     )
 }

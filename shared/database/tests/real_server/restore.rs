@@ -121,6 +121,23 @@ async fn a_dry_run_tells_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_shows_its_plan_although_targets_are_in_the_way() {
+    let (source, archive) = source(&[("a", &[1]), ("b", &[1]), ("c", &[1])]).await;
+    let target = Scratch::new().await;
+    target.collection("b").insert_many([doc! { "_id": 7 }, doc! { "_id": 8 }]).await.unwrap();
+    target.handle().create_collection("c").capped(true).size(4096).await.unwrap();
+    let options = RestoreOptions { dry_run: true, ..into(&target, &source, Existing::Refuse) };
+    let report = restored(&target.connection, archive.clone(), &options).await.unwrap();
+    let found: Vec<_> = report.namespaces.iter().map(|namespace| namespace.target).collect();
+    assert_eq!(found, [TargetState::Absent, TargetState::InTheWay(2), TargetState::InTheWay(0)]);
+    let refused = restored(&target.connection, archive, &into(&target, &source, Existing::Refuse)).await.unwrap_err();
+    assert!(matches!(&refused.cause, RestoreFault::NotEmpty(names) if *names == report.in_the_way), "{refused}");
+    assert!(!report.is_faithful() && report.in_the_way[1].contains("other options"), "{report:#?}");
+    source.drop().await;
+    target.drop().await;
+}
+
+#[tokio::test]
 async fn views_on_views_come_back_after_their_sources() {
     let source = Scratch::new().await;
     source.collection("things").insert_one(doc! { "_id": 1, "n": 5 }).await.unwrap();

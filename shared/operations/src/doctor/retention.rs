@@ -56,8 +56,7 @@ fn of_lost(lost: &LostBackups) -> Vec<Finding> {
         more => format!(" and {more} more"),
     };
     let found = format!("lost backups, whose manifest is or was missing: {}{more}", named.join(", "));
-    let advice = "see `holdfast lost list`. Restore their manifests and run `holdfast cleanup`, or accept the loss with \
-                  `holdfast lost accept`";
+    let advice = "restore their manifests and run `holdfast cleanup`, or accept their loss: see `holdfast lost list`";
     vec![Finding::warning(PART, found, advice)]
 }
 
