@@ -16,13 +16,13 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// An answer to a call that went well.
+/// The answer to a successful call.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Answer<T> {
     /// Always `true`.
     #[schema(value_type = bool)]
     success: True,
-    /// What was asked for.
+    /// The result.
     data: T,
 }
 
@@ -48,7 +48,7 @@ impl<T: Serialize> IntoResponse for Answer<T> {
     }
 }
 
-/// A call that did not do what was asked.
+/// A failed call.
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: StatusCode,
