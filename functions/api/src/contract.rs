@@ -87,7 +87,7 @@ fn add_failures(operation: &mut Operation) {
     for (status, description, schema) in [
         (
             "400",
-            "A value is invalid (`data.field`), or the answer is too large (`ANSWER_TOO_LARGE`): request a smaller page",
+            "A value is invalid (`data.field`), or the answer is too large (`ANSWER_TOO_LARGE`): request smaller pages",
             own(),
         ),
         ("401", "The token is missing or invalid. API Gateway or the function answers", either()),
