@@ -288,7 +288,7 @@ impl OperationError {
             }
             Self::TooManyFailures { .. } => {
                 return Some(
-                    "list the failed items and their reasons by `holdfast show <id> --failed`. Downloaded files stay \
+                    "for the reason of each failed item, use holdfast show with --failed. Downloaded files stay \
                      stored, and the next run continues from there",
                 );
             }
