@@ -145,7 +145,7 @@ fn parse_from(words: Vec<OsString>) -> Result<Arguments, Exit> {
 }
 
 fn store(argument: &str) -> Result<StoreLocation, String> {
-    StoreLocation::parse(argument).map_err(|expected| format!("it takes {expected}"))
+    StoreLocation::parse(argument).map_err(|expected| format!("expected {expected}"))
 }
 
 /// The command line as completions describe it.

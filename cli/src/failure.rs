@@ -112,25 +112,25 @@ impl From<OperationError> for Failure {
 fn own_hint(error: &OperationError) -> Option<String> {
     let hint = match error {
         OperationError::AlreadyRunning { backup_id } => {
-            return Some(format!("`--wait` waits for its end, `holdfast cancel {backup_id}` stops it"));
+            return Some(format!("wait for its end by `--wait`, or stop it by `holdfast cancel {backup_id}`"));
         }
-        OperationError::NotFound(_) => "`holdfast list` shows every backup",
+        OperationError::NotFound(_) => "list all backups by `holdfast list`",
         OperationError::Stopped(StopReason::CatalogSilent) => {
-            "check that the catalogue's server is up and reachable, then run the command again: a content backup resumes, \
-             and a database backup begins from the start"
+            "check that the catalogue's server is running and reachable, then run the command again. A content backup \
+             resumes, and a database backup starts from the beginning"
         }
         OperationError::Source(DatabaseError::Unreachable(_)) => {
-            "check that the server is up, and that the connection string names it"
+            "check that the server is running, and that the connection string is correct"
         }
         OperationError::Store(StoreError::Denied { .. }) => {
-            "check which AWS credentials are in use here, and that they may read and write the bucket; of a directory, \
-             check its owner and whether its disk is read-only"
+            "check which AWS credentials are in use, and that they can read and write the bucket. For a directory, \
+             check its owner, and whether its disk is read-only"
         }
         OperationError::Store(StoreError::Missing { .. }) => {
-            "check BACKUP_STORE or --store, and the region; of a directory, check that its disk is mounted"
+            "check BACKUP_STORE or --store, and the region. For a directory, check that its disk is mounted"
         }
         OperationError::Store(StoreError::NotFound { .. } | StoreError::Unavailable { .. }) => {
-            "check that the bucket exists, its region, and that it can be reached from here; of a directory, check its disk"
+            "check the bucket, its region, and the network connection to it. For a directory, check its disk"
         }
         _ => return None,
     };

@@ -61,10 +61,10 @@ impl Access {
         let changes = !matches!(*method, Method::GET | Method::HEAD);
         let role = claims.get(&self.role_claim).and_then(role);
         match (role, self.creator) {
-            (None, _) => Err(Failure::forbidden("the token names neither the role admin nor creator")),
-            (Some(Role::Creator), CreatorAccess::None) => Err(Failure::forbidden("this is for the role admin alone")),
+            (None, _) => Err(Failure::forbidden("the token has neither the role admin nor the role creator")),
+            (Some(Role::Creator), CreatorAccess::None) => Err(Failure::forbidden("this call requires the role admin")),
             (Some(Role::Creator), CreatorAccess::Read) if changes => {
-                Err(Failure::forbidden("the role creator may look, and change nothing"))
+                Err(Failure::forbidden("the role creator has read-only access"))
             }
             _ => Ok(Caller { subject: subject(claims) }),
         }

@@ -16,13 +16,13 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// An answer to a call that went well.
+/// The answer to a successful call.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Answer<T> {
     /// Always `true`.
     #[schema(value_type = bool)]
     success: True,
-    /// What was asked for.
+    /// The result.
     data: T,
 }
 
@@ -48,7 +48,7 @@ impl<T: Serialize> IntoResponse for Answer<T> {
     }
 }
 
-/// A call that did not do what was asked.
+/// A failed call.
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: StatusCode,
@@ -82,7 +82,7 @@ impl Failure {
     }
 
     pub(crate) fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "the call carries no verified token")
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "the call has no verified token")
     }
 
     pub(crate) fn forbidden(why: &str) -> Self {
@@ -90,7 +90,7 @@ impl Failure {
     }
 
     pub(crate) fn unknown_path() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such call: GET /api/backups/openapi.json lists them")
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "unknown path: GET /api/backups/openapi.json lists all calls")
     }
 
     pub(crate) fn wrong_method() -> Self {
@@ -112,46 +112,50 @@ impl Failure {
     }
 
     pub(crate) fn wrong_media_type() -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "a body has to be application/json")
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "the content type of the body must be application/json",
+        )
     }
 
     /// A verification that no function will do.
     pub(crate) fn verification_not_handed_over(inner: &dyn Display) -> Self {
-        let outer = "the verification could not be handed over to its worker: try again";
+        let outer = "the verification could not be started: try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
     }
 
     /// As many verifications are on their way as are allowed.
     pub(crate) fn too_many_verifications(running: &[BackupId]) -> Self {
         let outer = format!(
-            "{} verifications run or were requested, which is the most that BACKUP_MAX_CONCURRENT allows: try again later",
+            "{} verifications are running or requested, the maximum that BACKUP_MAX_CONCURRENT allows: try again later",
             running.len()
         );
         Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", outer).with(json!({ "running": running }))
     }
 
     pub(crate) fn misconfigured() -> Self {
-        let outer = "the settings are wrong: GET /api/backups/config names each fault";
+        let outer = "the settings are wrong: GET /api/backups/config lists every fault";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "CONFIG_INVALID", outer)
     }
 
     pub(crate) fn not_handed_over(inner: &dyn Display) -> Self {
-        let outer = "the backup could not be handed over to its worker, and was given up: try again";
+        let outer = "the backup could not be started: try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
     }
 
     pub(crate) fn cleanup_not_handed_over(inner: &dyn Display) -> Self {
-        let outer = "the run of retention could not be handed over: try again, or wait for its schedule";
+        let outer = "the run of retention could not be started: try again, or wait for its schedule";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
     }
 
     pub(crate) fn timeout() -> Self {
-        let outer = "the call took longer than the function has: try again";
+        let outer = "the call exceeded the time limit of the function: try again";
         Self::new(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", outer).because(&"the function's time ran out")
     }
 
     pub(crate) fn internal(inner: &dyn Display) -> Self {
-        let outer = "something failed inside: the function's log says what";
+        let outer = "internal failure: the function's log contains the cause";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", outer).because(inner)
     }
 
@@ -161,7 +165,7 @@ impl Failure {
                 Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no backup {id}"))
             }
             CatalogError::Unavailable { .. } | CatalogError::Denied { .. } => {
-                let outer = "the catalogue in MongoDB cannot be reached: the function's log says why";
+                let outer = "the catalogue in MongoDB cannot be reached: the function's log contains the cause";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "CATALOG_UNAVAILABLE", outer).because(error)
             }
             _ => Self::internal(error),
@@ -191,7 +195,7 @@ impl From<OperationError> for Failure {
             }
             OperationError::NotVerifiable { .. } => Self::new(StatusCode::CONFLICT, "NOT_COMPLETED", error.to_string()),
             OperationError::Drill(..) => {
-                let outer = "restore drills take a server of their own: set BACKUP_DRILL_URI";
+                let outer = "restore drills need a separate server: set BACKUP_DRILL_URI";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "DISABLED", outer)
             }
             OperationError::Disabled(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "DISABLED", error.to_string()),
@@ -199,7 +203,7 @@ impl From<OperationError> for Failure {
             OperationError::Config(_) => Self::misconfigured().because(&error),
             OperationError::Catalog(inner) => Self::catalog(inner),
             OperationError::Store(_) => {
-                let outer = "the store cannot be reached: the function's log says why";
+                let outer = "the store cannot be reached: the function's log contains the cause";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE", outer).because(&error)
             }
             _ => Self::internal(&error),

@@ -16,8 +16,8 @@ use crate::{calls, schema};
 #[openapi(
     info(
         title = "Holdfast",
-        description = "Backups of a content platform. A call needs a JWT that API Gateway verifies, whose role claim \
-                       names `admin` or `creator`."
+        description = "Backups of a content platform. Each call needs a JWT that API Gateway verifies. The role claim \
+                       of the JWT must be `admin` or `creator`."
     ),
     paths(
         calls::status::status,
@@ -45,7 +45,7 @@ pub(crate) fn document() -> openapi::OpenApi {
     Contract::openapi()
 }
 
-/// Tokens, and the failures that any call may answer.
+/// Adds the security scheme, and the failures that every call can return.
 struct Common;
 
 impl Modify for Common {
@@ -63,7 +63,7 @@ impl Modify for Common {
     }
 }
 
-/// Each call by GET answers HEAD too: the same status and headers, and no body.
+/// Every GET call also answers HEAD with the same status and headers and without a body.
 fn without_bodies(get: &Operation) -> Operation {
     let mut head = get.clone();
     head.operation_id = head.operation_id.map(|id| format!("{id}Head"));
@@ -76,7 +76,7 @@ fn without_bodies(get: &Operation) -> Operation {
 }
 
 fn add_failures(operation: &mut Operation) {
-    // The module that a call stands in, which is nobody's tag.
+    // By default, the module of the call, which is not a useful tag.
     operation.tags = None;
     let own = || RefOr::Ref(Ref::from_schema_name("Failure"));
     let gateways = || RefOr::Ref(Ref::from_schema_name("GatewayFailure"));
@@ -87,15 +87,15 @@ fn add_failures(operation: &mut Operation) {
     for (status, description, schema) in [
         (
             "400",
-            "A value is out of form, and `data.field` names it; or `ANSWER_TOO_LARGE`: ask for a smaller page",
+            "A value is invalid (`data.field`), or the answer is too large (`ANSWER_TOO_LARGE`): request smaller pages",
             own(),
         ),
-        ("401", "No verified token: API Gateway's own answer, or the function's", either()),
-        ("403", "The role may not make this call", own()),
-        ("429", "Too many calls: API Gateway's own answer", gateways()),
-        ("500", "Something failed inside", either()),
-        ("503", "Switched off, misconfigured, or a part that it needs is away", either()),
-        ("504", "It took too long", own()),
+        ("401", "The token is missing or invalid. API Gateway or the function answers", either()),
+        ("403", "The role does not permit this call", own()),
+        ("429", "Too many calls. API Gateway answers", gateways()),
+        ("500", "Internal failure", either()),
+        ("503", "Backups are disabled, settings are invalid, or a required service is unavailable", either()),
+        ("504", "The call timed out", own()),
     ] {
         let response: Response = ResponseBuilder::new()
             .description(description)

@@ -46,19 +46,19 @@ pub(crate) struct PageQuery<const DEFAULT: u32, const MOST: u32> {
 #[derive(Debug)]
 pub(crate) struct BackupPath(pub(crate) BackupId);
 
-/// The body of a request for a cleanup: nothing, or a JSON object with `dryRun`.
+/// The body of a cleanup request: empty, or a JSON object with `dryRun`.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct CleanupRequest {
-    /// Whether only the plan is wanted; `false` by default.
+    /// Whether to return only the plan. Default `false`.
     pub(crate) dry_run: bool,
 }
 
-/// The body of a request for a verification: nothing, or a JSON object with `level`.
+/// The body of a verification request: empty, or a JSON object with `level`.
 #[derive(Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerifyRequest {
-    /// How deep to look; `checksum` by default. `drill` is for database backups alone.
+    /// Level of verification. Default `checksum`. `drill` is only for database backups.
     #[serde(default)]
     #[schema(value_type = Option<schema::VerificationLevel>)]
     level: Option<VerificationLevel>,

@@ -1,6 +1,6 @@
-//! Shapes for the contract alone, of what other crates serialize: they know nothing of OpenAPI.
+//! OpenAPI schemas of types that other crates serialize. Those crates do not depend on OpenAPI.
 //!
-//! Nothing is built of these. A test holds each against what is really serialized.
+//! The types are never instantiated. A test compares each with the serialized value.
 
 #![expect(dead_code, reason = "only their schemas are used")]
 
@@ -12,33 +12,33 @@ pub(crate) mod verification;
 
 use utoipa::ToSchema;
 
-/// A call that did not do what was asked.
+/// A failed call.
 #[derive(ToSchema)]
 pub(crate) struct Failure {
     /// Always `false`.
     success: bool,
-    /// What failed, and what to do.
+    /// What failed, and the remedy.
     error: String,
-    /// What a program tells failures apart by.
+    /// Machine-readable code of the failure.
     code: String,
-    /// What helps a program: `field`, `backupId`, `running`.
+    /// Machine-readable details: `field`, `backupId`, `running`.
     #[schema(required = false)]
     data: Option<FailureData>,
 }
 
-/// What helps a program to act on a failure.
+/// Machine-readable details of a failure.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct FailureData {
-    /// The value that is out of form.
+    /// Name of the invalid field.
     field: Option<String>,
-    /// The backup that runs already.
+    /// ID of the backup that is already running.
     backup_id: Option<String>,
-    /// The backups that run already.
+    /// IDs of the backups that are already running.
     running: Option<Vec<String>>,
 }
 
-/// What API Gateway answers by itself.
+/// An answer of API Gateway itself.
 #[derive(ToSchema)]
 pub(crate) struct GatewayFailure {
     /// What failed.
@@ -50,7 +50,7 @@ pub(crate) struct GatewayFailure {
 #[schema(max_properties = 0)]
 pub(crate) struct NoFields {}
 
-/// What a backup holds.
+/// Type of a backup.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum BackupType {
@@ -59,7 +59,7 @@ pub(crate) enum BackupType {
     Full,
 }
 
-/// Where a job stands.
+/// State of a job.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum JobStatus {
@@ -77,88 +77,88 @@ pub(crate) enum JobStatus {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Job {
-    /// The backup's id.
+    /// ID of the backup.
     #[schema(pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$")]
     backup_id: String,
-    /// What it holds.
+    /// Type of the backup.
     r#type: BackupType,
-    /// Where it stands.
+    /// State of the job.
     status: JobStatus,
-    /// Why it was begun.
+    /// What started the backup.
     trigger: Trigger,
-    /// The `full` backup it is part of.
+    /// ID of the `full` backup that contains this backup.
     parent_id: Option<String>,
-    /// Fencing number of the run that holds, or held, the lease: 0 before the first.
+    /// Fencing number of the current or last run that held the lease. 0 before the first run.
     fence: u64,
-    /// What wrote the dump.
+    /// The engine that wrote the dump.
     engine: Option<Engine>,
-    /// At which moment its documents stand.
+    /// Consistency of the documents in the dump.
     consistency: Option<Consistency>,
-    /// When it was triggered.
+    /// When the backup was triggered.
     #[schema(format = DateTime)]
     created_at: String,
-    /// When a run first took it over.
+    /// When the first run of the backup started.
     #[schema(format = DateTime)]
     started_at: Option<String>,
-    /// When it was settled, well or badly.
+    /// When the job reached a final state.
     #[schema(format = DateTime)]
     completed_at: Option<String>,
-    /// From `startedAt` to `completedAt`.
+    /// Milliseconds from `startedAt` to `completedAt`.
     duration_ms: Option<u64>,
     /// Bytes before compression and encryption.
     original_size: Option<u64>,
     /// Bytes stored.
     size: Option<u64>,
-    /// Whether it is compressed.
+    /// Whether the backup is compressed.
     compressed: bool,
-    /// Whether it is encrypted.
+    /// Whether the backup is encrypted.
     encrypted: bool,
     /// SHA-256 of the artifact as stored.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     checksum: Option<String>,
-    /// Where the artifact is in the store.
+    /// Key of the artifact in the store.
     key: Option<String>,
-    /// What is inside a database backup: at most 1,000 namespaces, those with the most documents. A list of jobs leaves
-    /// them out; `GET /jobs/{backupId}/namespaces` has all.
+    /// Namespaces of a database backup, at most the 1,000 with the most documents. Lists of jobs omit them.
+    /// `GET /jobs/{backupId}/namespaces` returns all namespaces.
     namespaces: Option<Vec<NamespaceCount>>,
-    /// How many namespaces a database backup holds.
+    /// Number of namespaces in a database backup.
     namespace_count: Option<u64>,
-    /// How many documents a database backup holds.
+    /// Number of documents in a database backup.
     document_count: Option<u64>,
-    /// The last write that the member read had applied when the dump began, if the server reports it.
+    /// Time of the last write that the source member had applied when the dump started, if the server reports it.
     #[schema(format = DateTime)]
     last_write_at: Option<String>,
-    /// Seconds that this member was behind at that moment: 0 for a primary.
+    /// Replication lag of the source member at that time, in seconds. 0 for a primary.
     lag_seconds: Option<u64>,
-    /// The items of a content backup.
+    /// Item counts of a content backup.
     items: Option<ItemCounts>,
-    /// How far a running backup is.
+    /// Progress of a running backup.
     progress: Option<Progress>,
-    /// Its newest verification.
+    /// The newest verification of the backup.
     verification: Option<JobVerification>,
-    /// Its copy in the second store. It never changes `status`.
+    /// The copy of the backup in the second store. It never affects `status`.
     copy: Option<copy::JobCopy>,
-    /// Why it failed, or that it is lost.
+    /// Why the job failed, or why the backup is lost.
     error: Option<JobFailure>,
-    /// When retention found that its manifest is missing.
+    /// When retention found that the manifest is missing.
     #[schema(format = DateTime)]
     lost_at: Option<String>,
-    /// The decision to delete it. A `deleted` job with the error `store-corrupt` and without this is lost.
+    /// The decision to delete the backup. Without it, a `deleted` job with the error `store-corrupt` is a lost backup.
     deletion: Option<JobDeletion>,
-    /// Said where nothing was wrong and something is worth knowing.
+    /// Informational note on a successful job.
     message: Option<String>,
 }
 
-/// Why a backup was begun.
+/// What started a backup.
 #[derive(ToSchema)]
 pub(crate) struct Trigger {
-    /// By the clock or by a person.
+    /// A schedule or a person.
     kind: TriggerKind,
-    /// Who: a token's subject, an operator's login, a schedule's name.
+    /// The subject of the token, the login of the operator, or the name of the schedule.
     by: Option<String>,
 }
 
-/// By the clock or by a person.
+/// A schedule or a person.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum TriggerKind {
@@ -166,75 +166,75 @@ pub(crate) enum TriggerKind {
     Manual,
 }
 
-/// What wrote a dump.
+/// The engine that wrote a dump.
 #[derive(ToSchema)]
 pub(crate) struct Engine {
-    /// Its name.
+    /// Name of the engine, `native` or `mongodump`.
     name: String,
-    /// Its version.
+    /// Version of the engine.
     version: String,
 }
 
-/// At which moment the documents of a dump stand.
+/// Consistency of the documents in a dump.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
 pub(crate) enum Consistency {
     PerCollection,
 }
 
-/// How many documents a collection has.
+/// Number of documents of a collection in the backup.
 #[derive(ToSchema)]
 pub(crate) struct NamespaceCount {
     /// `database.collection`.
     namespace: String,
-    /// Documents.
+    /// Number of documents.
     documents: u64,
 }
 
-/// How many items a content backup has, and how far they are.
+/// Item counts of a content backup.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct ItemCounts {
-    /// Items found.
+    /// Items that the discovery found.
     expected: u64,
-    /// Items whose file was fetched.
+    /// Items whose file was downloaded.
     done: u64,
-    /// Items whose file was held already.
+    /// Items whose file was already stored.
     unchanged: u64,
-    /// Items whose file could not be had.
+    /// Items whose file could not be downloaded.
     failed: u64,
-    /// Bytes of the files that are held.
+    /// Bytes of the stored files.
     bytes: u64,
-    /// Items settled a minute since the backup began, while it runs.
+    /// Items settled per minute since the start of a running backup.
     per_minute: Option<u64>,
 }
 
-/// How far a running backup is.
+/// Progress of a running backup.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub(crate) struct Progress {
-    /// Bytes read from the database.
+    /// Bytes read from the database so far.
     bytes_read: u64,
-    /// The server's own estimate of what there is to read.
+    /// The server's own estimate of the bytes to read.
     bytes_expected: u64,
-    /// Bytes handed to the store.
+    /// Bytes sent to the store.
     bytes_stored: u64,
 }
 
 /// The newest verification of a job.
 #[derive(ToSchema)]
 pub(crate) struct JobVerification {
-    /// How deep it went.
+    /// Level of the verification.
     level: VerificationLevel,
-    /// What it found.
+    /// Result of the verification.
     status: VerificationStatus,
-    /// When.
+    /// Time of the verification.
     #[schema(format = DateTime)]
     at: String,
 }
 
-/// How deep a verification went.
+/// Level of a verification.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum VerificationLevel {
@@ -244,7 +244,7 @@ pub(crate) enum VerificationLevel {
     Drill,
 }
 
-/// What a verification found.
+/// Result of a verification.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum VerificationStatus {
@@ -259,7 +259,7 @@ pub(crate) struct JobFailure {
     code: String,
     /// What failed, on what, and why.
     message: String,
-    /// What to do about it.
+    /// The remedy.
     hint: Option<String>,
 }
 
@@ -284,16 +284,16 @@ pub(crate) enum DeletionCause {
     AcceptedLoss,
 }
 
-/// How things stand.
+/// Status of the system.
 #[derive(ToSchema)]
 pub(crate) struct Status {
-    /// What runs, and what ran last.
+    /// Running and most recent backups.
     status: StatusOverview,
-    /// Sums over all jobs, and how each type did over time.
+    /// Totals over all jobs, and statistics of each type over time.
     statistics: statistics::Statistics,
 }
 
-/// What runs, and what ran last.
+/// Running and most recent backups.
 #[derive(ToSchema)]
 pub(crate) struct StatusOverview {
     /// Schedules and running backups.
@@ -308,11 +308,11 @@ pub(crate) struct StatusOverview {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct SchedulerStatus {
-    /// Whether schedules do anything.
+    /// Whether schedules are enabled.
     running: bool,
-    /// The backups that run.
+    /// IDs of the running backups.
     active_backups: Vec<String>,
-    /// How many may run at a time.
+    /// Number of backups that may run at the same time.
     max_concurrent: u32,
 }
 
@@ -320,16 +320,16 @@ pub(crate) struct SchedulerStatus {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct SourceStatus {
-    /// Whether it is backed up at all.
+    /// Whether backups of this source are enabled.
     enabled: bool,
     /// The newest completed job.
     last_backup: Option<Job>,
-    /// Jobs whose backups retention has not deleted.
+    /// Jobs whose backups are not deleted.
     total_backups: u64,
-    /// Jobs that failed.
+    /// Failed jobs.
     failed_backups: u64,
-    /// Backups whose manifest is missing though no deletion was decided.
+    /// Backups whose manifest is missing although no deletion was decided.
     lost_backups: u64,
-    /// Hours since a backup was due; 0 where none is.
+    /// Hours since the next backup was due. 0 if no backup is overdue.
     hours_overdue: f64,
 }

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BackupId, BackupType, ItemCounts, JobCopy, JobDeletion, JobStatus, ObjectKey, Sha256Digest};
 
-/// Why a backup was begun.
+/// What started a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
-    /// By the clock or by a person.
+    /// A schedule or a person.
     pub kind: TriggerKind,
-    /// Who: a token's subject, an operator's login, a schedule's name.
+    /// The subject of the token, the login of the operator, or the name of the schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
 
-/// By the clock or by a person.
+/// A schedule or a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TriggerKind {
@@ -27,37 +27,37 @@ pub enum TriggerKind {
     Manual,
 }
 
-/// What wrote the dump.
+/// The engine that wrote the dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineInfo {
     /// `native` or `mongodump`.
     pub name: String,
-    /// Its version.
+    /// Version of the engine.
     pub version: String,
 }
 
-/// At which moment the documents of a dump stand.
+/// Consistency of the documents in a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consistency {
-    /// Each collection was read by its own cursor; writes made meanwhile may be in one and not in another.
+    /// Each collection is read by its own cursor. Writes during the dump may be in one collection and not in another.
     PerCollection,
 }
 
-/// How many documents of a namespace a backup holds.
+/// Number of documents of a namespace in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamespaceCount {
     /// `database.collection`.
     pub namespace: String,
-    /// Documents.
+    /// Number of documents.
     pub documents: u64,
 }
 
 impl NamespaceCount {
-    /// The most namespaces that a job's row lists. The manifest lists all of them.
+    /// Maximum number of namespaces in a job's row. The manifest lists all namespaces.
     pub const MAX_LISTED: usize = 1000;
 
-    /// At most [`NamespaceCount::MAX_LISTED`] namespaces: those with the most documents, in their order.
+    /// The [`NamespaceCount::MAX_LISTED`] namespaces with the most documents, in their original order.
     #[must_use]
     pub fn listed(all: Vec<Self>) -> Vec<Self> {
         if all.len() <= Self::MAX_LISTED {
@@ -73,34 +73,34 @@ impl NamespaceCount {
     }
 }
 
-/// How far a running backup is. Overwritten at each beat.
+/// Progress of a running backup. Each heartbeat overwrites it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// Bytes of the archive that were read from the engine.
+    /// Bytes of the archive read from the engine.
     pub bytes_read: u64,
-    /// The server's own estimate of what there is to read.
+    /// The server's own estimate of the bytes to read.
     pub bytes_expected: u64,
-    /// Bytes handed to the store.
+    /// Bytes sent to the store.
     pub bytes_stored: u64,
 }
 
-/// How deep a verification went.
+/// Level of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VerificationLevel {
-    /// Manifest and every artifact there, with the right size.
+    /// The manifest and every artifact exist with the right size.
     Exists,
-    /// All bytes read, SHA-256 and MAC as in the manifest.
+    /// All bytes are read. SHA-256 and MAC equal the manifest.
     Checksum,
-    /// Decrypted, unzipped, walked: every namespace, count and content hash as in the manifest.
+    /// The backup is decrypted and decompressed. Every namespace, count and content hash equals the manifest.
     Structure,
-    /// Restored into scratch databases of a server, compared, and dropped again. Of database backups alone.
+    /// The backup is restored into scratch databases, compared, and dropped. Only for database backups.
     Drill,
 }
 
 impl VerificationLevel {
-    /// Every level, from the shallowest on.
+    /// All levels, from the least to the most thorough.
     pub const ALL: [Self; 4] = [Self::Exists, Self::Checksum, Self::Structure, Self::Drill];
 
     /// The word used on the command line and in the catalogue.
@@ -115,28 +115,28 @@ impl VerificationLevel {
     }
 }
 
-/// What a verification found.
+/// Result of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VerificationStatus {
-    /// Everything as it should be.
+    /// No problem was found.
     Passed,
-    /// Something is wrong.
+    /// At least one problem was found.
     Failed,
 }
 
 /// The newest verification of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobVerification {
-    /// How deep it went.
+    /// Level of the verification.
     pub level: VerificationLevel,
-    /// What it found.
+    /// Result of the verification.
     pub status: VerificationStatus,
-    /// When.
+    /// Time of the verification.
     pub at: Timestamp,
 }
 
-/// The kinds of failure, by what an operator can do about them.
+/// The kinds of failure, by their remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureCode {
@@ -144,27 +144,27 @@ pub enum FailureCode {
     ConfigInvalid,
     /// The database server could not be reached.
     SourceUnreachable,
-    /// The database server refused the login or the right to read.
+    /// The database server denied the login or the permission to read.
     SourceDenied,
-    /// The database server went away during the dump.
+    /// The connection to the database server was lost during the dump.
     SourceLost,
     /// The database could not be dumped faithfully.
     DumpRefused,
-    /// The store refused.
+    /// The store denied access.
     StoreDenied,
     /// The store could not be reached, or kept failing.
     StoreUnavailable,
-    /// There is no room left in the store.
+    /// The store is full.
     StoreFull,
-    /// What the store holds is not what was sent.
+    /// Stored data differ from the data sent.
     StoreCorrupt,
-    /// The repository's keys are missing, or open nothing.
+    /// The repository's keys are missing, or do not open it.
     Encryption,
     /// The function's time ran out.
     Deadline,
-    /// The run stopped beating.
+    /// The run stopped sending heartbeats.
     Stalled,
-    /// Nobody took the job over.
+    /// No run started the job.
     NotStarted,
     /// Another run holds the lease now.
     LeaseLost,
@@ -172,7 +172,7 @@ pub enum FailureCode {
     TooManyFailures,
     /// A part of a full backup failed.
     PartFailed,
-    /// A fault of Holdfast's own.
+    /// An internal fault of Holdfast.
     Internal,
 }
 
@@ -208,23 +208,23 @@ impl fmt::Display for FailureCode {
     }
 }
 
-/// Why a job failed. No secret is ever in it.
+/// Why a job failed. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFailure {
     /// The kind of failure.
     pub code: FailureCode,
     /// What failed, on what, and why.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
 impl JobFailure {
-    /// The longest message of a failure, in characters. Rows, events and answers hold many of them.
+    /// Maximum length of a message in characters. Rows, events and answers contain many messages.
     pub const MAX_MESSAGE: usize = 4000;
 
-    /// The failure, with the message cut to [`JobFailure::MAX_MESSAGE`].
+    /// Creates a failure and truncates the message to [`JobFailure::MAX_MESSAGE`].
     #[must_use]
     pub fn new(code: FailureCode, mut message: String, hint: Option<&str>) -> Self {
         if let Some((end, _)) = message.char_indices().nth(Self::MAX_MESSAGE) {
@@ -239,36 +239,36 @@ impl JobFailure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
-    /// The backup's id.
+    /// ID of the backup.
     pub backup_id: BackupId,
-    /// What it holds.
+    /// Type of the backup.
     #[serde(rename = "type")]
     pub backup_type: BackupType,
-    /// Where it stands.
+    /// State of the job.
     pub status: JobStatus,
-    /// Why it was begun.
+    /// What started the backup.
     pub trigger: Trigger,
-    /// The `full` backup it is part of.
+    /// ID of the `full` backup that contains this backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<BackupId>,
-    /// Fencing number of the run that holds, or held, the lease: 0 before the first.
+    /// Fencing number of the current or last run that held the lease. 0 before the first run.
     #[serde(default)]
     pub fence: u64,
-    /// What wrote the dump.
+    /// The engine that wrote the dump.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineInfo>,
-    /// At which moment its documents stand.
+    /// Consistency of the documents in the dump.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
-    /// When it was triggered.
+    /// When the backup was triggered.
     pub created_at: Timestamp,
-    /// When a run first took it over.
+    /// When the first run of the backup started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When it was settled, well or badly.
+    /// When the job reached a final state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// From `startedAt` to `completedAt`.
+    /// Milliseconds from `startedAt` to `completedAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// Bytes of the archive before compression and encryption.
@@ -277,59 +277,59 @@ pub struct Job {
     /// Bytes stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Whether it is compressed.
+    /// Whether the backup is compressed.
     pub compressed: bool,
-    /// Whether it is encrypted.
+    /// Whether the backup is encrypted.
     pub encrypted: bool,
     /// SHA-256 of the artifact as stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Sha256Digest>,
-    /// Where the artifact is.
+    /// Key of the artifact in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<ObjectKey>,
-    /// What is inside a database backup: at most [`NamespaceCount::MAX_LISTED`] namespaces. Lists of jobs leave it out.
+    /// Namespaces of a database backup, at most [`NamespaceCount::MAX_LISTED`]. Lists of jobs omit them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<NamespaceCount>>,
-    /// How many namespaces a database backup holds, listed or not.
+    /// Number of namespaces in a database backup, listed or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_count: Option<u64>,
-    /// How many documents a database backup holds.
+    /// Number of documents in a database backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_count: Option<u64>,
-    /// The last write that the member read had applied when the dump began, if the server reports it.
+    /// Time of the last write that the source member had applied when the dump started, if the server reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_write_at: Option<Timestamp>,
-    /// Seconds that this member was behind at that moment: 0 for a primary.
+    /// Replication lag of the source member at that time, in seconds. 0 for a primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<u64>,
-    /// The items of a content backup.
+    /// Item counts of a content backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemCounts>,
-    /// How far a running backup is.
+    /// Progress of a running backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// Its newest verification.
+    /// The newest verification of the backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<JobVerification>,
-    /// Its copy in the second store.
+    /// The copy of the backup in the second store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<JobCopy>,
-    /// Why it failed.
+    /// Why the job failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobFailure>,
-    /// When retention found that its manifest is missing.
+    /// When retention found that the manifest is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<Timestamp>,
-    /// The decision to delete it. A `deleted` job of an older version has none.
+    /// The decision to delete the backup. Absent in `deleted` jobs of an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<JobDeletion>,
-    /// Said where nothing was wrong and something is worth knowing.
+    /// Informational note on a successful job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
 impl Job {
-    /// A job that was just triggered.
+    /// Creates the job of a new trigger.
     #[must_use]
     pub fn pending(backup_id: BackupId, trigger: Trigger, created_at: Timestamp) -> Self {
         Self {
@@ -367,9 +367,10 @@ impl Job {
         }
     }
 
-    /// Whether its manifest is missing and no deletion was decided. Everything that it may name must stay.
+    /// Whether the manifest is missing although no deletion was decided. All objects that the backup may refer to must
+    /// stay.
     ///
-    /// An older version wrote no decision: there, the error `store-corrupt` means lost.
+    /// An older version recorded no decision. In its rows, the error `store-corrupt` means lost.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         let is_corrupt = self.error.as_ref().is_some_and(|error| error.code == FailureCode::StoreCorrupt);

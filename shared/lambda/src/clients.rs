@@ -184,9 +184,9 @@ fn parsed<S: ?Sized, T>(
     setting.map(parse).transpose().map_err(|error| fault(name, error.to_string()))
 }
 
-pub(crate) const NO_STORE: &str = "is not set, it takes s3://bucket/prefix, file:///directory, gs://… or az://…";
+pub(crate) const NO_STORE: &str = "is not set: expected s3://bucket/prefix, file:///directory, gs://… or az://…";
 
-const NO_QUEUE: &str = "is not set, it takes the URL of an SQS queue; the template sets it";
+const NO_QUEUE: &str = "is not set: expected the URL of an SQS queue, which the template sets";
 
 pub(crate) fn fault(name: &str, problem: impl Into<String>) -> OperationError {
     SettingsError(vec![SettingError::new(name, problem)]).into()

@@ -35,7 +35,7 @@ pub(crate) async fn read(aws: &SdkConfig, variable: &str, arn: &str) -> Result<S
     match answer.secret_string().map(str::trim) {
         Some(text) if !text.is_empty() => Ok(Secret::new(text)),
         Some(_) => Err(SettingError::new(variable, format!("the secret {arn} is empty"))),
-        None => Err(SettingError::new(variable, format!("the secret {arn} is binary, it takes plain text"))),
+        None => Err(SettingError::new(variable, format!("the secret {arn} is binary: expected plain text"))),
     }
 }
 

@@ -95,7 +95,7 @@ fn keys<'a>(
     };
     let problem = || {
         let problem =
-            format!("is not set, and opens {location}: it takes {access}, and BACKUP_CLOUD_SECRET_KEY {secret}");
+            format!("is not set, but {location} needs it: set it to {access}, and BACKUP_CLOUD_SECRET_KEY to {secret}");
         fault("BACKUP_CLOUD_ACCESS_KEY", problem)
     };
     cloud.keys.as_ref().ok_or_else(problem)

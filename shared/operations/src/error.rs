@@ -23,10 +23,10 @@ pub enum OperationError {
         backup_id: BackupId,
     },
     /// Retention holds the content lease.
-    #[error("retention removes content objects that no backup refers to: it takes two minutes at most, try again then")]
+    #[error("retention is deleting unreferenced content objects, which takes at most two minutes: try again later")]
     Collecting,
     /// As many backups run as are allowed.
-    #[error("{} backups run, which is the most that BACKUP_MAX_CONCURRENT allows: {}", running.len(), list(running))]
+    #[error("{} backups are running, the maximum that BACKUP_MAX_CONCURRENT allows: {}", running.len(), list(running))]
     ConcurrencyLimit {
         /// The backups that run.
         running: Vec<BackupId>,
@@ -36,7 +36,8 @@ pub enum OperationError {
     Disabled(&'static str),
     /// This machine's clock is wrong, or that of the catalogue's server.
     #[error(
-        "this machine's clock is {seconds} seconds {side} that of the catalogue's server: nothing was deleted; set the clocks by NTP"
+        "this machine's clock is {seconds} seconds {side} the clock of the catalogue's server, so nothing was deleted: \
+         set both clocks by NTP"
     )]
     Clock {
         /// By how much.
@@ -67,7 +68,7 @@ pub enum OperationError {
         status: JobStatus,
     },
     /// Another run is verifying it.
-    #[error("backup {0} is being verified already: its result will stand in its job")]
+    #[error("backup {0} is already being verified: its job will show the result")]
     AlreadyVerifying(BackupId),
     /// The server of restore drills.
     #[error("the server of restore drills (BACKUP_DRILL_URI): {0}")]
@@ -95,8 +96,8 @@ pub enum OperationError {
     DumpNotWhole(String),
     /// No reader would accept the manifest.
     #[error(
-        "the manifest would have {bytes} bytes or more, for {namespaces} namespaces and {segments} segments of stored data: \
-         {MAX_MANIFEST_BYTES} bytes are allowed"
+        "the manifest is too large: at least {bytes} bytes for {namespaces} namespaces and {segments} segments of \
+         stored data, and at most {MAX_MANIFEST_BYTES} bytes are allowed"
     )]
     ManifestTooLarge {
         /// Bytes, as far as they are known.
@@ -107,7 +108,7 @@ pub enum OperationError {
         segments: usize,
     },
     /// The digests of the archive do not fit into the job's row.
-    #[error("the archive has {segments} segments of 8 MiB, and {limit} are allowed")]
+    #[error("the archive is too large: {segments} segments of 8 MiB, and at most {limit} are allowed")]
     ArchiveTooLarge {
         /// Segments of all volumes.
         segments: usize,
@@ -144,7 +145,7 @@ pub enum OperationError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// The next step of a backup could not be handed on.
-    #[error("the backup could not be handed on: {0}")]
+    #[error("the next step of the backup could not be started: {0}")]
     HandOver(String),
     /// Too much of a content backup is missing for it to be one.
     #[error(
@@ -160,7 +161,7 @@ pub enum OperationError {
         percent: u32,
     },
     /// Two runs in a row had nothing to show for their time.
-    #[error("one run's time is not enough to write a single file of the archive, or the list of items")]
+    #[error("the time limit of a run is too short to write one file of the archive, or the list of items")]
     TooSlow,
     /// The run was stopped.
     #[error(transparent)]
@@ -182,11 +183,12 @@ pub enum StopReason {
     #[error("the function's time ran out before the dump was stored")]
     Deadline,
     /// The lease is no longer this run's.
-    #[error("the run lost its lease: another run took it over, or the lease was freed")]
+    #[error("the run lost its lease: another run took it over, or the lease was released")]
     LeaseLost,
     /// No beat was answered for so long that another run may take the lease over.
     #[error(
-        "the run stopped: the catalogue did not answer for 45 seconds, and after 60 another run may take the backup over"
+        "the run stopped: the catalogue did not answer for 45 seconds, and after 60 seconds another run may \
+         take over the backup"
     )]
     CatalogSilent,
     /// An operator cancelled it.
@@ -267,7 +269,7 @@ impl OperationError {
                 );
             }
             Self::Target(_) => {
-                return Some("check that the target's server is up, and that its connection string names it");
+                return Some("check that the target's server is running, and that the connection string is correct");
             }
             Self::ManifestTooLarge { namespaces: 0, .. } | Self::ArchiveTooLarge { .. } => {
                 return Some("set BACKUP_CONTENT_ARCHIVE=false");
@@ -276,17 +278,18 @@ impl OperationError {
             Self::Disabled(_) => return Some("set it to true"),
             Self::Stopped(StopReason::CatalogSilent) => {
                 return Some(
-                    "check that the catalogue's server is up and reachable; the next run of this backup takes it over",
+                    "check that the catalogue's server is running and reachable. The next run takes over this backup",
                 );
             }
             Self::TooSlow => {
                 return Some(
-                    "run `holdfast run content` from a machine, which has no deadline, or set BACKUP_CONTENT_ARCHIVE=false",
+                    "run `holdfast run content`, which has no time limit, or set BACKUP_CONTENT_ARCHIVE=false",
                 );
             }
             Self::TooManyFailures { .. } => {
                 return Some(
-                    "the items' rows say why each failed; what was fetched is kept, and the next run goes on from there",
+                    "for the reason of each failed item, use holdfast show with --failed. Downloaded files stay \
+                     stored, and the next run continues from there",
                 );
             }
             _ => {}
@@ -300,30 +303,32 @@ impl OperationError {
             _ => {}
         }
         Some(match self.code() {
-            FailureCode::ConfigInvalid => "correct the settings; GET /api/backups/config names each fault",
+            FailureCode::ConfigInvalid => "correct the settings: GET /api/backups/config lists every fault",
             FailureCode::SourceUnreachable => {
-                "check that the server is up, that MONGODB_URI names it, and that the function's subnets and security \
-                 groups reach it"
+                "check that the server is running, that MONGODB_URI is correct, and that the function's subnets and \
+                 security groups can reach it"
             }
             FailureCode::SourceDenied => {
                 "check user, password and authSource in MONGODB_URI, and that the user has the role `backup` (`read` \
-                 suffices where there are no time series)"
+                 is enough if there are no time series)"
             }
-            FailureCode::SourceLost => "the next scheduled run tries again; see the server's log for why it went away",
+            FailureCode::SourceLost => {
+                "the next scheduled run retries. For the cause of the lost connection, see the server's log"
+            }
             FailureCode::StoreDenied => {
-                "check the function's role and the bucket's policy; of a directory, whose it is and whether its disk is \
-                 read-only"
+                "check the function's role and the bucket's policy. For a directory, check its owner, and whether its \
+                 disk is read-only"
             }
             FailureCode::StoreFull => {
-                "free some space, or delete expired backups: `holdfast cleanup --dry-run` lists them. Files of a content \
-                 backup that are stored already stay for the next run"
+                "free some space, or delete expired backups: `holdfast cleanup --dry-run` lists them. The next run \
+                 reuses the files of a content backup that are already stored"
             }
             FailureCode::StoreUnavailable => {
-                "check that the bucket exists and its region, or that the directory's disk is there; the next run tries \
-                 again"
+                "check that the bucket exists and that its region is correct, or that the directory's disk is \
+                 mounted. The next run retries"
             }
             FailureCode::Deadline => {
-                "run `holdfast run database` from a machine, which has no deadline, or give the function more memory"
+                "run `holdfast run database`, which has no time limit, or give the function more memory"
             }
             _ => return None,
         })
@@ -338,13 +343,13 @@ const NO_CHECKSUMS: &str = "open the store by its S3 calls alone: BACKUP_STORE=g
 /// Of this machine.
 pub(crate) const WRONG_CLOCK: &str = "set this machine's clock, by NTP: `timedatectl set-ntp true`";
 
-const MANY_NAMESPACES: &str = "exclude collections by BACKUP_DATABASE_EXCLUDE_COLLECTIONS, or back up one database at a \
-                               time: name it in MONGODB_URI, with a repository of its own";
+const MANY_NAMESPACES: &str = "exclude collections by BACKUP_DATABASE_EXCLUDE_COLLECTIONS, or back up each database \
+                               separately: name the database in MONGODB_URI, and use one repository per database";
 
-const NO_TOOL: &str = "attach the mongodump layer of the function's architecture, or name the tool in MONGODUMP; or set \
-                       BACKUP_DUMP_ENGINE to auto or native";
+const NO_TOOL: &str = "attach the mongodump layer of the function's architecture, set MONGODUMP to the path of the \
+                       tool, or set BACKUP_DUMP_ENGINE to auto or native";
 
-const NOT_FOR_THE_TOOL: &str = "set BACKUP_DUMP_ENGINE to auto or native, or change what is to be dumped";
+const NOT_FOR_THE_TOOL: &str = "set BACKUP_DUMP_ENGINE to auto or native, or change the selection to dump";
 
 fn source_code(error: &DatabaseError) -> FailureCode {
     match error {

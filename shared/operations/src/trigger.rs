@@ -81,7 +81,7 @@ pub async fn record_misconfigured(
     let failure = JobFailure::new(
         FailureCode::ConfigInvalid,
         errors.to_string(),
-        Some("correct the settings; GET /api/backups/config names each fault"),
+        Some("correct the settings: GET /api/backups/config lists every fault"),
     );
     let change = JobChange { error: Some(failure), completed_at: Some(now), ..JobChange::default() };
     match catalog.transition(&id, JobStatus::Failed, change, Some(0)).await {

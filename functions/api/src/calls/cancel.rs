@@ -20,11 +20,11 @@ use crate::{
     schema,
 };
 
-/// A backup that is cancelled.
+/// A cancelled backup.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cancelled {
-    /// The backup.
+    /// ID of the backup.
     #[schema(value_type = String)]
     backup_id: BackupId,
     /// `cancelled`.
@@ -32,23 +32,23 @@ pub(crate) struct Cancelled {
     status: JobStatus,
 }
 
-/// Cancels a backup; of a full one its parts too. No body is needed.
+/// Cancels a backup. For a full backup, also cancels its parts. No body is needed.
 #[utoipa::path(
     post,
     path = "/api/backups/jobs/{backupId}/cancel",
     operation_id = "cancelBackup",
     params((
         "backupId" = String, Path, max_length = 64, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$",
-        description = "The backup's id"
+        description = "ID of the backup"
     )),
-    request_body(content = Option<schema::NoFields>, description = "Nothing, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
     responses(
         (
             status = 202, description = "The job is cancelled, and its run stops within 10 seconds",
             body = Answer<Cancelled>
         ),
-        (status = 404, description = "There is no such backup", body = schema::Failure),
-        (status = 409, description = "It is settled, or being committed", body = schema::Failure),
+        (status = 404, description = "The backup does not exist", body = schema::Failure),
+        (status = 409, description = "The backup is already settled, or is being committed", body = schema::Failure),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )

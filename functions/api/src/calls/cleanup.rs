@@ -23,17 +23,17 @@ use crate::{
     schema,
 };
 
-/// A run of retention, as it is planned.
+/// A planned run of retention.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cleanup {
-    /// Whether nothing is deleted.
+    /// Whether this is only a plan and nothing is deleted.
     dry_run: bool,
-    /// What it would do now. Each deletion is decided once more right before it is made.
+    /// The plan as of now. The run decides each deletion again immediately before the deletion.
     #[schema(value_type = schema::retention::RetentionPlan)]
     plan: RetentionPlan,
-    /// Backups that the plan counts and does not list, because the answer would be too large: those that stay, the oldest
-    /// first, then the newest of those that go.
+    /// Number of backups that the plan counts but does not list, because the answer would be too large. Kept backups
+    /// are omitted first, the oldest before newer ones. Then backups to delete are omitted, the newest first.
     omitted: u64,
 }
 
@@ -45,7 +45,7 @@ impl Cleanup {
     }
 }
 
-/// Those that go are listed before those that stay. The order stays newest first.
+/// Prefers backups to delete over kept backups. The list stays ordered, newest first.
 fn list_what_fits(plan: &mut TypePlan, budget: &mut Budget) -> u64 {
     let goes = |backup: &PlannedBackup| backup.decision.verdict == RetentionVerdict::Delete;
     let (mut going, mut staying): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.backups).into_iter().partition(goes);
@@ -56,15 +56,15 @@ fn list_what_fits(plan: &mut TypePlan, budget: &mut Budget) -> u64 {
     omitted
 }
 
-/// Asks for a run of retention, or with `dryRun` only for its plan. No body is needed.
+/// Starts a run of retention, or with `dryRun` returns only its plan. No body is needed.
 #[utoipa::path(
     post,
     path = "/api/backups/cleanup",
     operation_id = "cleanUp",
-    request_body(content = Option<CleanupRequest>, description = "Nothing, or whether it is a dry run"),
+    request_body(content = Option<CleanupRequest>, description = "Empty, or an object that can request a dry run"),
     responses(
-        (status = 200, description = "What would go; nothing is deleted", body = Answer<Cleanup>),
-        (status = 202, description = "The run is on its way", body = Answer<Cleanup>),
+        (status = 200, description = "The plan of a dry run. Nothing is deleted", body = Answer<Cleanup>),
+        (status = 202, description = "The run is requested", body = Answer<Cleanup>),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )

@@ -13,36 +13,36 @@ use crate::{
     request::NoQuery,
 };
 
-/// The settings, and whether they are right.
+/// The settings and their validation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Configuration {
-    /// Each setting in force; secrets as `***`.
+    /// The effective settings. Secrets are shown as `***`.
     config: BTreeMap<String, String>,
-    /// What is wrong.
+    /// Result of the validation.
     validation: Validation,
 }
 
-/// What is wrong with the settings.
+/// Result of the validation of the settings.
 #[derive(Debug, Serialize, ToSchema)]
 struct Validation {
-    /// Whether nothing is.
+    /// Whether all settings are valid.
     success: bool,
-    /// Every fault.
+    /// All invalid settings.
     errors: Vec<Fault>,
-    /// What was given and has no effect.
+    /// Settings without an effect.
     warnings: Vec<Fault>,
 }
 
-/// One setting that is wrong.
+/// A setting that is invalid or has no effect.
 #[derive(Debug, Serialize, ToSchema)]
 struct Fault {
-    /// The variable.
+    /// Name of the environment variable.
     name: String,
-    /// What is wrong with it and what it takes, or what has no effect.
+    /// The problem and the expected value, or why the setting has no effect.
     message: String,
 }
 
-/// The settings in force and what is wrong with them. Where something is, every other call answers 503.
+/// Returns the effective settings and their validation. If a setting is invalid, every other call answers 503.
 #[utoipa::path(
     get,
     path = "/api/backups/config",

@@ -14,14 +14,15 @@ use crate::{
     schema,
 };
 
-/// Writes all metadata into the store: jobs, verifications, policies, statistics, which repository it is. No body is needed.
+/// Writes all metadata to the store: jobs, verifications, policies, statistics and the repository's identity. No body
+/// is needed.
 #[utoipa::path(
     post,
     path = "/api/backups/export",
     operation_id = "exportMetadata",
-    request_body(content = Option<schema::NoFields>, description = "Nothing, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
     responses(
-        (status = 200, description = "The export is in the store", body = Answer<schema::export::Export>),
+        (status = 200, description = "The export is stored", body = Answer<schema::export::Export>),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )

@@ -19,23 +19,26 @@ use crate::{
 /// One page of jobs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobsPage {
-    /// Newest first. Their `namespaces` are left out: `GET /jobs/{backupId}` and its `/namespaces` have them.
+    /// Jobs, newest first, without `namespaces`. `GET /jobs/{backupId}` and its `/namespaces` return those.
     #[schema(value_type = Vec<schema::Job>)]
     jobs: Vec<Job>,
-    /// Which page it is.
+    /// Position of this page.
     pagination: Pagination,
 }
 
-/// Jobs, newest first.
+/// Lists jobs, newest first.
 #[utoipa::path(
     get,
     path = "/api/backups/jobs",
     operation_id = "listJobs",
     params(
-        ("page" = Option<u32>, Query, minimum = 1, maximum = 2_147_483_647, description = "Counted from 1, which is the default"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Jobs on a page; 20 by default"),
-        ("type" = Option<schema::BackupType>, Query, description = "Jobs of this type alone"),
-        ("status" = Option<schema::JobStatus>, Query, description = "Jobs that stand here alone")
+        (
+            "page" = Option<u32>, Query, minimum = 1, maximum = 2_147_483_647,
+            description = "Page number, counted from 1. Default 1"
+        ),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Jobs per page. Default 20"),
+        ("type" = Option<schema::BackupType>, Query, description = "Only jobs of this type"),
+        ("status" = Option<schema::JobStatus>, Query, description = "Only jobs in this state")
     ),
     responses((status = 200, description = "One page of jobs", body = Answer<JobsPage>))
 )]
@@ -46,18 +49,18 @@ pub(crate) async fn list(State(function): State<Arc<Function>>, query: JobsQuery
     Ok(Answer::new(JobsPage { jobs, pagination: Pagination::new(page, limit, total) }))
 }
 
-/// One job; of a content backup that runs, with the count of its items so far.
+/// Returns one job. For a running content backup, includes its item counts so far.
 #[utoipa::path(
     get,
     path = "/api/backups/jobs/{backupId}",
     operation_id = "showJob",
     params((
         "backupId" = String, Path, max_length = 64, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$",
-        description = "The backup's id"
+        description = "ID of the backup"
     )),
     responses(
         (status = 200, description = "The job", body = Answer<schema::Job>),
-        (status = 404, description = "There is no such backup", body = schema::Failure)
+        (status = 404, description = "The backup does not exist", body = schema::Failure)
     )
 )]
 pub(crate) async fn show(

@@ -16,27 +16,27 @@ use crate::{
     schema,
 };
 
-/// What is in the store, newest first.
+/// Backups in the store, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Listing {
-    /// Database backups, an entry an artifact.
+    /// Database backups, one entry per artifact.
     database: Vec<Entry>,
-    /// Content backups, an entry an artifact.
+    /// Content backups, one entry per artifact.
     content: Vec<Entry>,
-    /// Which page of the backups it is, database and content together.
+    /// Position of this page among all backups, database and content together.
     pagination: Pagination,
 }
 
-/// One stored artifact, or a manifest that cannot be read.
+/// A stored artifact, or an unreadable manifest.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
-    /// The backup it belongs to.
+    /// ID of the backup.
     #[schema(value_type = String)]
     backup_id: BackupId,
-    /// The key's last part.
+    /// Last segment of the key.
     filename: String,
-    /// Where it is in the store.
+    /// Key in the store.
     #[schema(value_type = String)]
     key: ObjectKey,
     #[serde(flatten)]
@@ -50,7 +50,7 @@ enum Content {
     Unreadable(Unreadable),
 }
 
-/// What the manifest says of an artifact.
+/// Facts about an artifact, from the manifest.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Readable {
@@ -61,53 +61,54 @@ struct Readable {
     /// When the backup was triggered.
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
-    /// SHA-256 of the bytes stored.
+    /// SHA-256 of the stored bytes.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     checksum: Sha256Digest,
-    /// Whether it is compressed.
+    /// Whether the artifact is compressed.
     compressed: bool,
-    /// Whether it is encrypted.
+    /// Whether the artifact is encrypted.
     encrypted: bool,
-    /// What was backed up: the connection string without credentials and options.
+    /// The source of the backup: the connection string without credentials and options.
     source: String,
     #[serde(flatten)]
     inside: Inside,
 }
 
-/// What is inside a backup.
+/// Contents of a backup.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Inside {
     Database {
-        /// Collections, views and time series in the backup.
+        /// Number of collections, views and time series in the backup.
         namespaces: usize,
-        /// Documents in the backup.
+        /// Number of documents in the backup.
         documents: u64,
     },
     Content {
-        /// Items in the backup.
+        /// Item counts of the backup.
         #[schema(value_type = schema::ItemCounts)]
         items: ItemCounts,
     },
 }
 
-/// A backup whose manifest is there and cannot be read.
+/// A backup with an unreadable manifest.
 #[derive(Debug, Serialize, ToSchema)]
 struct Unreadable {
-    /// Why it cannot be read.
+    /// Why the manifest cannot be read.
     error: String,
 }
 
-/// What is in the store, by its manifests. Their authenticity is checked when a backup is verified or restored.
+/// Lists the backups in the store from their manifests. This call does not check the authenticity of manifests, which
+/// verification and restore do.
 #[utoipa::path(
     get,
     path = "/api/backups/list",
     operation_id = "listStored",
     params(
-        ("page" = Option<u32>, Query, minimum = 1, description = "Counted from 1, which is the default"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Backups on a page; 500 by default")
+        ("page" = Option<u32>, Query, minimum = 1, description = "Page number, counted from 1. Default 1"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Backups per page. Default 500")
     ),
-    responses((status = 200, description = "What is in the store", body = Answer<Listing>))
+    responses((status = 200, description = "One page of backups", body = Answer<Listing>))
 )]
 pub(crate) async fn list(
     State(function): State<Arc<Function>>,

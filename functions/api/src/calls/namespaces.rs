@@ -17,9 +17,9 @@ use crate::{
 /// One page of the namespaces of a backup.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NamespacesPage {
-    /// In the order of the dump.
+    /// Namespaces in the order of the dump.
     namespaces: Vec<ListedNamespace>,
-    /// Which page it is.
+    /// Position of this page.
     pagination: Pagination,
 }
 
@@ -30,15 +30,16 @@ struct ListedNamespace {
     namespace: String,
     /// `collection`, `view` or `timeseries`.
     kind: String,
-    /// Documents; of a time series, its buckets.
+    /// Number of documents. For a time series, the number of buckets.
     documents: u64,
     /// Bytes of BSON.
     bytes: u64,
-    /// How many indexes it has.
+    /// Number of indexes.
     indexes: usize,
 }
 
-/// The namespaces of a database backup. The manifest's authenticity is checked when the backup is verified or restored.
+/// Lists the namespaces of a database backup from its manifest. This call does not check the authenticity of the
+/// manifest, which verification and restore do.
 #[utoipa::path(
     get,
     path = "/api/backups/jobs/{backupId}/namespaces",
@@ -46,14 +47,14 @@ struct ListedNamespace {
     params(
         (
             "backupId" = String, Path, max_length = 64, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$",
-            description = "The backup's id"
+            description = "ID of the backup"
         ),
-        ("page" = Option<u32>, Query, minimum = 1, description = "Counted from 1, which is the default"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Namespaces on a page; 100 by default")
+        ("page" = Option<u32>, Query, minimum = 1, description = "Page number, counted from 1. Default 1"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Namespaces per page. Default 100")
     ),
     responses(
         (status = 200, description = "One page of namespaces", body = Answer<NamespacesPage>),
-        (status = 404, description = "The store has no such backup", body = crate::schema::Failure)
+        (status = 404, description = "The store does not contain the backup", body = crate::schema::Failure)
     )
 )]
 pub(crate) async fn list(

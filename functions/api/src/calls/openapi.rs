@@ -5,7 +5,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::{answer::Failure, contract, request::NoQuery};
 
-/// This contract. The one answer without an envelope: tools read it as it is.
+/// Returns this contract. It is the only answer without an envelope, so that tools can read it directly.
 #[utoipa::path(
     get,
     path = "/api/backups/openapi.json",

@@ -3,16 +3,16 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Which page of how many.
+/// Position of a page.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Pagination {
-    /// This page, counted from 1.
+    /// Number of this page, counted from 1.
     page: u32,
-    /// Entries on a page.
+    /// Maximum number of entries per page.
     limit: u32,
-    /// Entries on all pages.
+    /// Total number of entries.
     total: u64,
-    /// Pages.
+    /// Total number of pages.
     pages: u64,
 }
 

@@ -13,12 +13,12 @@ use crate::{
     schema,
 };
 
-/// How things stand: schedules, running backups, the newest backup of each source, and statistics.
+/// Returns the status: schedules, running backups, the newest backup of each source, and statistics.
 #[utoipa::path(
     get,
     path = "/api/backups/status",
     operation_id = "status",
-    responses((status = 200, description = "How things stand", body = Answer<schema::Status>))
+    responses((status = 200, description = "The status", body = Answer<schema::Status>))
 )]
 pub(crate) async fn status(State(function): State<Arc<Function>>, _: NoQuery) -> Result<Answer<Status>, Failure> {
     Ok(Answer::new(look(function.holdfast().await?, Timestamp::now()).await?))

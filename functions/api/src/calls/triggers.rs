@@ -22,11 +22,11 @@ use crate::{
     schema,
 };
 
-/// A backup that was asked for.
+/// A requested backup.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Requested {
-    /// Its id: `GET /jobs/{backupId}` follows it.
+    /// ID of the backup. `GET /jobs/{backupId}` returns its progress.
     #[schema(value_type = String)]
     backup_id: BackupId,
     /// `pending`.
@@ -40,26 +40,29 @@ impl Requested {
     }
 }
 
-/// A full backup that was asked for.
+/// A requested full backup.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BothRequested {
     #[serde(flatten)]
     requested: Requested,
-    /// The backups that it is made of.
+    /// The parts of the full backup.
     parts: Vec<Requested>,
-    /// The settings by which one of the two is switched off, and left out.
+    /// Settings that switch off one of the two parts. The full backup omits that part.
     skipped: Vec<&'static str>,
 }
 
-/// Asks for a database backup. No body is needed.
+/// Starts a database backup. No body is needed.
 #[utoipa::path(
     post,
     path = "/api/backups/database",
     operation_id = "backUpDatabase",
-    request_body(content = Option<schema::NoFields>, description = "Nothing, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
     responses(
-        (status = 202, description = "The backup is on its way", body = Answer<Requested>),
-        (status = 409, description = "One runs already, or as many as are allowed", body = schema::Failure),
+        (status = 202, description = "The backup is requested", body = Answer<Requested>),
+        (
+            status = 409, description = "Such a backup is already running, or the limit of running backups is reached",
+            body = schema::Failure
+        ),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )
@@ -73,15 +76,18 @@ pub(crate) async fn database(
     back_up(&function, BackupType::Database, caller).await
 }
 
-/// Asks for a content backup. No body is needed.
+/// Starts a content backup. No body is needed.
 #[utoipa::path(
     post,
     path = "/api/backups/content",
     operation_id = "backUpContent",
-    request_body(content = Option<schema::NoFields>, description = "Nothing, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
     responses(
-        (status = 202, description = "The backup is on its way", body = Answer<Requested>),
-        (status = 409, description = "One runs already, or as many as are allowed", body = schema::Failure),
+        (status = 202, description = "The backup is requested", body = Answer<Requested>),
+        (
+            status = 409, description = "Such a backup is already running, or the limit of running backups is reached",
+            body = schema::Failure
+        ),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )
@@ -95,15 +101,19 @@ pub(crate) async fn content(
     back_up(&function, BackupType::Content, caller).await
 }
 
-/// Asks for a backup of both. No body is needed.
+/// Starts a full backup of database and content. No body is needed.
 #[utoipa::path(
     post,
     path = "/api/backups/full",
     operation_id = "backUpBoth",
-    request_body(content = Option<schema::NoFields>, description = "Nothing, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
     responses(
-        (status = 202, description = "The backups are on their way", body = Answer<BothRequested>),
-        (status = 409, description = "One of the two runs already, or as many as are allowed", body = schema::Failure),
+        (status = 202, description = "The backups are requested", body = Answer<BothRequested>),
+        (
+            status = 409,
+            description = "A database or content backup is already running, or the limit of running backups is reached",
+            body = schema::Failure
+        ),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )
@@ -134,8 +144,8 @@ async fn back_up(function: &Function, kind: BackupType, caller: Caller) -> Resul
     Ok((StatusCode::ACCEPTED, Answer::new(Requested::of(job))).into_response())
 }
 
-/// Hands jobs over to their workers. Where one cannot be, nobody will run it: it is settled now, so that the next trigger
-/// is not refused; and none after it is begun. Where that fails too, the sweep settles it.
+/// Dispatches jobs to their workers. If a dispatch fails, no worker runs the job. It is therefore settled here, so that
+/// the next trigger is not refused, and the remaining jobs are not started. If that fails, the sweep settles the job.
 async fn hand_over(holdfast: &Holdfast, events: &Events, jobs: &[Job]) -> Result<(), Failure> {
     let mut refused: Option<EventError> = None;
     for job in jobs {

@@ -26,20 +26,20 @@ use crate::{
     schema,
 };
 
-/// How long a caller is kept waiting for a result. API Gateway gives up after 30 seconds.
+/// Maximum time that a caller waits for a result. API Gateway times out after 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a function that verifies lives.
+/// Timeout of the verification function.
 const FUNCTION_TIME: Duration = Duration::from_mins(15);
 
-/// A verification that was asked for.
+/// A requested verification.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Asked {
-    /// The backup; `GET /jobs/{backupId}` has the result in `verification`.
+    /// ID of the backup. `GET /jobs/{backupId}` returns the result in `verification`.
     #[schema(value_type = String)]
     backup_id: BackupId,
-    /// How deep it goes.
+    /// Level of the verification.
     #[schema(value_type = schema::VerificationLevel)]
     level: VerificationLevel,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Verified {
     #[serde(flatten)]
     #[schema(value_type = schema::verification::Verification)]
     verification: Verification,
-    /// Problems, notes and namespaces that are left out, because the answer would be too large.
+    /// Number of problems, notes and namespaces that are omitted because the answer would be too large.
     omitted: u64,
 }
 
@@ -72,14 +72,19 @@ impl Verified {
     operation_id = "verifyBackup",
     params((
         "backupId" = String, Path, max_length = 64, pattern = "^(db|content)_[0-9]+_[0-9a-z]+$",
-        description = "The backup's id; of a full backup those of its parts"
+        description = "ID of the backup. A full backup is verified by the IDs of its parts"
     )),
-    request_body(content = Option<VerifyRequest>, description = "Nothing, or how deep to look"),
+    request_body(content = Option<VerifyRequest>, description = "Empty, or an object with the level of verification"),
     responses(
-        (status = 200, description = "The result: the backup is small", body = Answer<Verified>),
-        (status = 202, description = "It is on its way", body = Answer<Asked>),
-        (status = 404, description = "There is no such backup", body = schema::Failure),
-        (status = 409, description = "It is not completed, or is being verified, or as many verifications run as are allowed", body = schema::Failure),
+        (status = 200, description = "The result, for a small backup", body = Answer<Verified>),
+        (status = 202, description = "The verification is requested", body = Answer<Asked>),
+        (status = 404, description = "The backup does not exist", body = schema::Failure),
+        (
+            status = 409,
+            description = "The backup is not completed or is already being verified, or the limit of running \
+                           verifications is reached",
+            body = schema::Failure
+        ),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )
@@ -112,8 +117,8 @@ pub(crate) async fn verify(
     Ok((StatusCode::ACCEPTED, Answer::new(Asked { backup_id, level })).into_response())
 }
 
-/// Refuses more verifications at a time than backups may run: each takes a function of the account's concurrency, which
-/// backups need.
+/// Limits running verifications to the number of backups that may run. Each verification uses the account's function
+/// concurrency, which backups need.
 async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), Failure> {
     let busy = holdfast.catalog.busy_verifications(now - FUNCTION_TIME).await.map_err(OperationError::from)?;
     if busy.len() < holdfast.settings.max_concurrent as usize || busy.contains(id) {
@@ -122,7 +127,7 @@ async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(),
     Err(Failure::too_many_verifications(&busy))
 }
 
-/// None where it takes longer than a caller can wait.
+/// Returns `None` if the verification takes longer than a caller can wait.
 async fn at_once(
     function: &Function,
     id: &BackupId,
@@ -138,7 +143,7 @@ async fn at_once(
     }
 }
 
-/// A level that this backup does not have is a wrong value; so is a full backup.
+/// Rejects a level that the type of the backup does not support, and a full backup.
 fn refused(error: OperationError, level: VerificationLevel) -> Failure {
     match error {
         OperationError::Invalid(problem) if level == VerificationLevel::Drill => Failure::invalid("level", problem),

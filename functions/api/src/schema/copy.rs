@@ -7,20 +7,20 @@ use super::JobFailure;
 /// The second copy of a backup.
 #[derive(ToSchema)]
 pub(crate) struct JobCopy {
-    /// Where it stands.
+    /// State of the copy.
     status: CopyStatus,
-    /// Since when.
+    /// Time of the last state change.
     #[schema(format = DateTime)]
     at: String,
-    /// Which store it is in.
+    /// The store that contains the copy.
     store: String,
-    /// Bytes that were sent for it.
+    /// Bytes sent to make the copy.
     bytes: Option<u64>,
-    /// Why it failed.
+    /// Why the copy failed.
     error: Option<JobFailure>,
 }
 
-/// Where a copy stands.
+/// State of a copy.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum CopyStatus {

@@ -1,41 +1,41 @@
-//! The shape of an export's answer.
+//! The schema of the answer to an export.
 
 use utoipa::ToSchema;
 
-/// An export that is in the store.
+/// A stored export.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Export {
-    /// Where it is in the store: `exports/backup_metadata_<unix ms>.json`.
+    /// Key in the store: `exports/backup_metadata_<unix ms>.json`.
     key: String,
-    /// Its bytes.
+    /// Size in bytes.
     size: u64,
-    /// SHA-256 of them.
+    /// SHA-256 of the export.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     checksum: String,
-    /// When it was begun.
+    /// When the export started.
     #[schema(format = DateTime)]
     created_at: String,
-    /// Jobs in it.
+    /// Number of exported jobs.
     jobs: u64,
-    /// Verifications in it.
+    /// Number of exported verifications.
     verifications: u64,
-    /// Rows of the catalogue that could not be read: it names them.
+    /// Number of unreadable catalogue rows. The export names them.
     unreadable: u64,
-    /// Where it can be fetched without a token; none where the store makes no links.
+    /// Link that needs no token. Null if the store supports no links.
     link: Option<ExportLink>,
     /// Why there is no link.
     #[schema(required = false)]
     reason: Option<String>,
 }
 
-/// Where an export can be fetched without a token, for a quarter of an hour.
+/// Link to an export that needs no token and is valid for at most 15 minutes.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct ExportLink {
-    /// The address: whoever has it reads the export.
+    /// The URL. Anyone with this URL can read the export.
     url: String,
-    /// When it ends, at the latest: it ends with the credentials of the function that signed it, where those end sooner.
+    /// When the link expires at the latest. It expires earlier if the credentials of the signing function do.
     #[schema(format = DateTime)]
     expires_at: String,
 }

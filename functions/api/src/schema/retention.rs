@@ -1,15 +1,15 @@
-//! The shapes of retention.
+//! The schemas of retention.
 
 use utoipa::ToSchema;
 
-/// What a run of retention decides, backup by backup.
+/// The decisions of a run of retention for each backup.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct RetentionPlan {
-    /// For which moment.
+    /// Time for which the decisions hold.
     #[schema(format = DateTime)]
     at: String,
-    /// Why a run collects no content object: expected manifests are missing.
+    /// Why the run deletes no content object. Present if expected manifests are missing.
     #[schema(required = false)]
     collection_suspended: Option<String>,
     /// Database backups.
@@ -18,39 +18,39 @@ pub(crate) struct RetentionPlan {
     content: TypePlan,
 }
 
-/// What becomes of the backups of one type.
+/// The decisions for the backups of one type.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct TypePlan {
-    /// Where the policy comes from.
+    /// Origin of the policy.
     origin: PolicyOrigin,
-    /// The policy; none keeps all.
+    /// The policy. Null keeps all backups.
     policy: Option<RetentionPolicy>,
-    /// Why it cannot be read.
+    /// Why the policy cannot be read.
     #[schema(required = false)]
     problem: Option<String>,
-    /// When the catalogue was rebuilt, if nobody has confirmed the policy since.
+    /// Time of a catalogue rebuild. Present until an operator confirms the policy.
     #[schema(required = false, format = DateTime)]
     unconfirmed_since: Option<String>,
-    /// Backups that go.
+    /// Number of backups to delete.
     delete: u64,
-    /// Backups that stay.
+    /// Number of backups to keep.
     keep: u64,
-    /// Bytes of those that go.
+    /// Bytes of the backups to delete.
     bytes: u64,
-    /// Backups whose manifest is missing though no deletion was decided. Nothing of them is deleted.
+    /// Backups whose manifest is missing although no deletion was decided. Retention deletes nothing of them.
     lost: Vec<String>,
-    /// Lost backups whose manifest is back: a run completes them again.
+    /// Lost backups whose manifest exists again. The run sets them back to `completed`.
     returned: Vec<String>,
-    /// Why a run changes nothing: the store holds fewer than half of the completed backups of the catalogue, or the
-    /// policy is not confirmed since a rebuild. In the second case the plan is that of the settings.
+    /// Why the run changes nothing. Present if the store holds fewer than half of the catalogue's completed backups, or
+    /// if the policy is not confirmed since a rebuild. In the second case the plan follows the settings.
     #[schema(required = false)]
     suspended: Option<String>,
     /// Every backup, newest first.
     backups: Vec<PlannedBackup>,
 }
 
-/// Where a policy comes from.
+/// Origin of a policy.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum PolicyOrigin {
@@ -60,46 +60,46 @@ pub(crate) enum PolicyOrigin {
     Unconfirmed,
 }
 
-/// What is past a limit goes, unless a rule keeps it.
+/// Backups past a limit are deleted, unless a rule keeps them.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct RetentionPolicy {
-    /// Days since a backup was triggered.
+    /// Maximum age in days, counted from the trigger of the backup.
     max_age_days: Option<u32>,
-    /// The newest good ones.
+    /// Maximum number of good backups, the newest first.
     max_count: Option<u32>,
-    /// Good ones that are always left.
+    /// Minimum number of good backups that always stay.
     min_count: u32,
-    /// The newest of each day, of so many days that have one.
+    /// Keeps the newest backup of each day, for this many days that have a backup.
     keep_daily: Option<u32>,
-    /// The newest of each ISO week.
+    /// Keeps the newest backup of each ISO week, for this many weeks that have a backup.
     keep_weekly: Option<u32>,
-    /// The newest of each month.
+    /// Keeps the newest backup of each month, for this many months that have a backup.
     keep_monthly: Option<u32>,
-    /// The newest of each year.
+    /// Keeps the newest backup of each year, for this many years that have a backup.
     keep_yearly: Option<u32>,
 }
 
-/// A backup, and what becomes of it.
+/// A backup and the decision about it.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct PlannedBackup {
-    /// The backup.
+    /// ID of the backup.
     backup_id: String,
-    /// When it was triggered.
+    /// When the backup was triggered.
     #[schema(format = DateTime)]
     created_at: String,
-    /// Whether it is completed, and no verification of it failed.
+    /// Whether the backup is completed and no verification of it failed.
     is_good: bool,
-    /// What becomes of it.
+    /// The decision.
     verdict: Verdict,
-    /// Why, a sentence each.
+    /// The reasons, one sentence each.
     reasons: Vec<String>,
-    /// Bytes of its objects.
+    /// Bytes of the backup's objects.
     size: u64,
 }
 
-/// What becomes of a backup.
+/// A decision about a backup.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum Verdict {

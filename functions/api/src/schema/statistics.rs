@@ -1,30 +1,31 @@
-//! The shapes of statistics.
+//! The schemas of statistics.
 
 use utoipa::ToSchema;
 
 use super::{BackupType, JobStatus, VerificationLevel, VerificationStatus};
 
-/// Sums over all jobs, and how each type did over time. A figure that there is nothing to make of is null.
+/// Totals over all jobs, and statistics of each type over time. A figure without data is null.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Statistics {
-    /// Jobs of each type in each state.
+    /// Jobs by type and state.
     jobs: Vec<JobStatistics>,
-    /// Backups, deleted since or not, of all that were completed or failed, 0–100; none before the first.
+    /// Percentage (0–100) of completed backups among completed and failed ones, including backups deleted since then.
+    /// Null before the first.
     success_rate_percent: Option<f64>,
-    /// Bytes stored by completed jobs; a full backup's parts stand for it, here and below.
+    /// Bytes stored by completed jobs. Here and below, a full backup counts as its parts.
     stored_bytes: u64,
-    /// Bytes that they hold before compression and encryption.
+    /// Bytes of completed jobs before compression and encryption.
     original_bytes: u64,
-    /// Mean duration of a completed job; none before the first.
+    /// Mean duration of a completed job. Null before the first.
     mean_duration_ms: Option<u64>,
-    /// Backups that retention has deleted.
+    /// Number of backups that retention deleted.
     deleted_backups: u64,
     /// Verifications by level and result.
     verifications: Vec<VerificationStatistics>,
     /// The newest restore drill.
     last_drill: Option<DrillStatistics>,
-    /// What retention deleted and left.
+    /// Deleted and kept backups.
     retention: RetentionStatistics,
     /// Database backups.
     database: TypeStatistics,
@@ -36,24 +37,24 @@ pub(crate) struct Statistics {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct JobStatistics {
-    /// Their type.
+    /// Type of the jobs.
     r#type: BackupType,
-    /// Their state.
+    /// State of the jobs.
     status: JobStatus,
-    /// How many they are.
+    /// Number of entries.
     count: u64,
-    /// Bytes stored by all of them.
+    /// Bytes stored by these jobs.
     stored_bytes: u64,
 }
 
 /// The verifications of one level with one result.
 #[derive(ToSchema)]
 pub(crate) struct VerificationStatistics {
-    /// How deep they went.
+    /// Level of the verifications.
     level: VerificationLevel,
-    /// What they found.
+    /// Result of the verifications.
     status: VerificationStatus,
-    /// How many they are.
+    /// Number of entries.
     count: u64,
 }
 
@@ -61,114 +62,116 @@ pub(crate) struct VerificationStatistics {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct DrillStatistics {
-    /// Of which backup.
+    /// ID of the backup.
     backup_id: String,
-    /// What it found.
+    /// Result of the drill.
     status: VerificationStatus,
-    /// When.
+    /// Time of the drill.
     #[schema(format = DateTime)]
     at: String,
 }
 
-/// What retention deleted and left, by the jobs' rows: of content without the objects, which backups share.
+/// Deleted and kept backups, according to the jobs. Shared content objects are not included.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct RetentionStatistics {
-    /// Backups that were deleted.
+    /// Number of deleted backups.
     deleted_backups: u64,
-    /// Bytes that those had stored.
+    /// Bytes that the deleted backups had stored.
     deleted_bytes: u64,
-    /// Backups that are there.
+    /// Number of existing backups.
     kept_backups: u64,
-    /// Bytes that those store.
+    /// Bytes stored by the existing backups.
     kept_bytes: u64,
 }
 
-/// How the backups of one type did.
+/// Statistics of the backups of one type.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct TypeStatistics {
-    /// The newest backup that no verification found damaged.
+    /// The newest backup without a failed verification.
     last_good_backup: Option<GoodBackup>,
-    /// When the next one is due, by the interval of the settings; none if it is switched off, or before the first good backup.
+    /// When the next backup is due, according to the configured interval. Null if backups of this type are disabled, or
+    /// before the first good backup.
     #[schema(format = DateTime)]
     next_due_at: Option<String>,
-    /// How many of the jobs became a backup.
+    /// Success rates of the jobs.
     success_rate: SuccessRates,
-    /// How long backups take.
+    /// Durations of the backups.
     durations: Durations,
-    /// What is stored, by the catalogue.
+    /// Stored data, according to the catalogue.
     stored: Stored,
-    /// Bytes of the backups that are there, before compression and encryption.
+    /// Bytes of the existing backups before compression and encryption.
     original_bytes: u64,
-    /// Bytes stored by those of what they hold, in percent: of content without the objects.
+    /// Stored bytes as a percentage of the original bytes. Shared content objects are not included.
     stored_percent: Option<f64>,
-    /// By how many percent the newest backup is larger than those of the week before it; none before there are enough.
+    /// Percentage by which the newest backup is larger than the backups of the week before it. Null if there are too
+    /// few backups.
     growth_percent: Option<f64>,
 }
 
-/// A backup that can be relied on.
+/// A backup without a failed verification.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct GoodBackup {
-    /// Which.
+    /// ID of the backup.
     backup_id: String,
-    /// When it was triggered: what was written later is not in it.
+    /// When the backup was triggered. It may lack writes after this time.
     #[schema(format = DateTime)]
     created_at: String,
-    /// Seconds since then.
+    /// Seconds since `createdAt`.
     age_seconds: u64,
 }
 
-/// How many jobs became a backup, over three spans.
+/// Success rates over three periods.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct SuccessRates {
-    /// Triggered in the last 7 days.
+    /// Jobs triggered in the last 7 days.
     #[schema(rename = "last7Days")]
     last_7_days: SuccessRate,
-    /// Triggered in the last 30 days.
+    /// Jobs triggered in the last 30 days.
     #[schema(rename = "last30Days")]
     last_30_days: SuccessRate,
-    /// All that the catalogue knows.
+    /// All jobs in the catalogue.
     all: SuccessRate,
 }
 
-/// How many jobs became a backup.
+/// Success rate of jobs.
 #[derive(ToSchema)]
 pub(crate) struct SuccessRate {
-    /// Those that did, deleted since or not.
+    /// Number of completed backups, including backups deleted since then.
     completed: u64,
-    /// Those that failed.
+    /// Number of failed jobs.
     failed: u64,
-    /// The first of both, 0–100.
+    /// Percentage of completed backups among both, 0–100.
     percent: Option<f64>,
 }
 
-/// How long the backups took that were triggered in the last 30 days.
+/// Durations of the backups triggered in the last 30 days.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Durations {
-    /// How many they are: the newest 10,000 at most.
+    /// Number of backups included, at most the newest 10,000.
     count: u64,
-    /// The newest.
+    /// Duration of the newest backup.
     last_ms: Option<u64>,
-    /// Half took no longer.
+    /// Median duration.
     median_ms: Option<u64>,
-    /// Nineteen in twenty took no longer.
+    /// 95th percentile of the duration.
     p95_ms: Option<u64>,
 }
 
-/// What is stored of one type, by the rows of jobs and of the sources whose files are held.
+/// Stored data of one type, according to the rows of jobs and of sources with stored files.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Stored {
-    /// Backups that are there.
+    /// Number of existing backups.
     backups: u64,
-    /// Bytes of their own artifacts: dumps, or lists and archives.
+    /// Bytes of the backups' own artifacts: dumps, or item lists and archives.
     backup_bytes: u64,
-    /// Content objects, which backups share; null where there are too many to be counted in time.
+    /// Number of content objects, which backups share. Null if there are too many to count in time.
     objects: Option<u64>,
-    /// Bytes of those.
+    /// Bytes of the content objects.
     object_bytes: Option<u64>,
 }

@@ -4,30 +4,30 @@ use utoipa::ToSchema;
 
 use super::{ItemCounts, VerificationLevel, VerificationStatus};
 
-/// What a verification found.
+/// Result of a verification.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Verification {
-    /// The backup.
+    /// ID of the backup.
     backup_id: String,
-    /// How deep it went.
+    /// Level of the verification.
     level: VerificationLevel,
-    /// What it found.
+    /// Whether the verification passed.
     status: VerificationStatus,
-    /// What exactly was wrong. Empty where nothing was.
+    /// The problems found. Empty if there are none.
     problems: Vec<String>,
-    /// What is worth knowing, and wrong with nothing that was stored.
+    /// Informational notes. They are not problems of the stored data.
     notes: Option<Vec<String>>,
     /// Bytes read from the store.
     bytes_read: u64,
-    /// What a database backup holds, by its manifest.
+    /// Namespaces of a database backup, from its manifest.
     namespaces: Vec<Namespace>,
-    /// What a content backup holds, by its manifest.
+    /// Item counts of a content backup, from its manifest.
     items: Option<ItemCounts>,
-    /// When it began.
+    /// When the verification started.
     #[schema(format = DateTime)]
     started_at: String,
-    /// How long it took.
+    /// Duration of the verification in milliseconds.
     duration_ms: u64,
 }
 
@@ -35,18 +35,18 @@ pub(crate) struct Verification {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Namespace {
-    /// The database.
+    /// Name of the database.
     db: String,
-    /// The collection.
+    /// Name of the collection.
     collection: String,
     /// `collection`, `view` or `timeseries`.
     kind: String,
-    /// Documents; of a time series, its buckets.
+    /// Number of documents. For a time series, the number of buckets.
     documents: u64,
     /// Bytes of BSON.
     bytes: u64,
-    /// Sum modulo 2²⁵⁶ of its documents' SHA-256; where the backup is encrypted, the HMAC of that sum.
+    /// Sum modulo 2²⁵⁶ of the SHA-256 of all documents. If the backup is encrypted, the HMAC of that sum.
     content_hash: String,
-    /// Names of its indexes.
+    /// Names of the indexes.
     indexes: Vec<String>,
 }

@@ -37,7 +37,7 @@ pub struct RetentionPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// A number out of its range.
-    #[error("{field} is {value}: it takes a whole number from 1 to {maximum}")]
+    #[error("{field} is {value}: expected a whole number from 1 to {maximum}")]
     OutOfRange {
         /// Which.
         field: &'static str,
@@ -47,7 +47,7 @@ pub enum PolicyError {
         maximum: u32,
     },
     /// More are always left than are kept at most.
-    #[error("minCount is {min_count} and maxCount {max_count}: more cannot always be left than are kept")]
+    #[error("minCount ({min_count}) must not exceed maxCount ({max_count})")]
     Crossed {
         /// The one.
         min_count: u32,

@@ -62,7 +62,8 @@ pub(super) fn read(reader: &mut Reader) -> CloudSettings {
             reader.reject_once("BACKUP_CLOUD_BUCKET", "is not set, and BACKUP_CLOUD_ENABLED is true: set it");
         }
         if settings.keys.is_none() && provider != CloudProvider::Aws {
-            let problem = format!("is not set, and BACKUP_CLOUD_PROVIDER is {provider}, which knows no role: set it");
+            let problem =
+                format!("is not set, and BACKUP_CLOUD_PROVIDER is {provider}, which does not support roles: set it");
             reader.reject_once("BACKUP_CLOUD_ACCESS_KEY", problem);
         }
     }
@@ -92,16 +93,15 @@ fn location(provider: CloudProvider, bucket: &str, keys: Option<&CloudKeys>) -> 
         (CloudProvider::Gcp, _) => format!("gs://{bucket}"),
         (CloudProvider::Azure, Some(keys)) => format!("az://{}/{bucket}", keys.access.expose()),
         (CloudProvider::Azure, None) => {
-            return Err(
-                "the name of a container, of the account that BACKUP_CLOUD_ACCESS_KEY names: set that".to_owned()
-            );
+            return Err("the name of a container, and BACKUP_CLOUD_ACCESS_KEY set to the name of its storage account"
+                .to_owned());
         }
     };
     StoreLocation::parse(&address).map_err(|_| match provider {
-        CloudProvider::Azure => "the name of a container, with a prefix behind a slash if there is one; \
-                                 BACKUP_CLOUD_ACCESS_KEY is the storage account's name"
+        CloudProvider::Azure => "the name of a container, optionally with a slash and a prefix, and \
+                                 BACKUP_CLOUD_ACCESS_KEY set to the name of its storage account"
             .to_owned(),
-        _ => "the name of a bucket, with a prefix behind a slash if there is one".to_owned(),
+        _ => "the name of a bucket, optionally with a slash and a prefix".to_owned(),
     })
 }
 
@@ -110,5 +110,5 @@ fn endpoint(text: &str) -> Result<Url, String> {
         let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
         matches!(url.scheme(), "http" | "https") && url.has_host() && is_plain
     });
-    url.ok_or_else(|| "an address, as https://storage.example".to_owned())
+    url.ok_or_else(|| "a URL, for example https://storage.example".to_owned())
 }

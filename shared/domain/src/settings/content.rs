@@ -95,12 +95,14 @@ fn parse_gateways(text: &str) -> Result<Vec<Gateway>, String> {
         origin(address).map(|url| Gateway { url, trustless })
     };
     text.split(',').map(|text| gateway(text.trim())).collect::<Option<_>>().ok_or_else(|| {
-        format!("origins separated by commas, as https://gateway.example; {PLAIN} before one that serves no blocks")
+        format!(
+            "origins separated by commas, for example https://gateway.example, with {PLAIN} before one without blocks"
+        )
     })
 }
 
 fn origins(text: &str) -> Result<Vec<Url>, String> {
-    let expected = || "origins separated by commas, as https://hub.example or http://10.0.0.7:8080".to_owned();
+    let expected = || "origins separated by commas, for example https://hub.example or http://10.0.0.7:8080".to_owned();
     text.split(',').map(|text| origin(text.trim())).collect::<Option<_>>().ok_or_else(expected)
 }
 

@@ -145,8 +145,8 @@ impl StoreLocation {
     }
 }
 
-const EXPECTED: &str = "s3://bucket/prefix, file:///directory, gs://bucket/prefix or az://account/container/prefix; \
-                        a prefix may be left out";
+const EXPECTED: &str = "s3://bucket/prefix, file:///directory, gs://bucket/prefix or az://account/container/prefix, \
+                        where /prefix is optional";
 
 /// As one word of a shell.
 fn quoted(text: &str) -> String {

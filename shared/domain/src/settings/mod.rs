@@ -251,7 +251,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         warnings: Vec::new(),
     };
     if settings.cloud.enabled && settings.store.is_some() && settings.cloud.location == settings.store {
-        reader.reject("BACKUP_CLOUD_BUCKET", "names the very place that BACKUP_STORE names: a copy needs another");
+        reader.reject("BACKUP_CLOUD_BUCKET", "is the same place as BACKUP_STORE: set it to another bucket or prefix");
     }
     let encrypting = [
         ("BACKUP_DATABASE_ENCRYPTION", settings.database.encryption),
@@ -262,7 +262,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         && settings.encryption_key.is_none()
         && settings.kms_key_id.is_none()
     {
-        let problem = format!("is not set, and {name} is true: set it, or BACKUP_KMS_KEY_ID");
+        let problem = format!("is not set, but {name} is true: set it, or set BACKUP_KMS_KEY_ID");
         reader.reject("BACKUP_ENCRYPTION_KEY", problem);
     }
     if settings.database.engine == DumpEngine::Mongodump
@@ -270,8 +270,8 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
     {
         reader.reject(
             "BACKUP_DATABASE_COLLECTIONS",
-            "names several collections, and BACKUP_DUMP_ENGINE is mongodump, which takes one: set it to auto or \
-             native, or name those to leave out in BACKUP_DATABASE_EXCLUDE_COLLECTIONS",
+            "names several collections, but BACKUP_DUMP_ENGINE is mongodump, which accepts one: set the engine to auto \
+             or native, or list the collections to exclude in BACKUP_DATABASE_EXCLUDE_COLLECTIONS",
         );
     }
     reader.finish(settings)
@@ -281,7 +281,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
 fn read_preference(reader: &mut Reader) -> Option<ReadPreference> {
     const NAME: &str = "BACKUP_DATABASE_READ_PREFERENCE";
     let given = reader.optional_choice(NAME, ReadPreference::WORDS);
-    reader.show_default(NAME, "that of MONGODB_URI, or secondaryPreferred");
+    reader.show_default(NAME, "as in MONGODB_URI, or secondaryPreferred");
     given
 }
 
@@ -302,7 +302,7 @@ fn recipient(reader: &mut Reader) -> Option<String> {
     const NAME: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
     if reader.peek(NAME)?.to_ascii_lowercase().contains("age-secret-key-") {
         reader.secret(NAME);
-        reader.reject(NAME, "invalid value: it is an age identity, which is secret: expected the recipient, age1…");
+        reader.reject(NAME, "invalid value: this is an age identity, which is secret. Expected its recipient, age1…");
         return None;
     }
     reader.text(NAME)
@@ -319,7 +319,10 @@ fn store(reader: &mut Reader) -> Option<StoreLocation> {
                 Some(directory) => directories.content = Some(directory),
                 None => reader.reject(
                     name,
-                    format!("{:?} was given, it takes a directory other than the repository's own", given.display()),
+                    format!(
+                        "invalid value {:?}: expected a directory other than the repository's own",
+                        given.display()
+                    ),
                 ),
             },
             _ if given.is_relative() => {
@@ -336,7 +339,7 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
 }
 
 fn timezone(reader: &mut Reader) -> TimeZone {
-    let parse = |name: &str| TimeZone::get(name).map_err(|_| "an IANA time zone, as Europe/Zurich".to_owned());
+    let parse = |name: &str| TimeZone::get(name).map_err(|_| "an IANA time zone, for example Europe/Zurich".to_owned());
     reader.optional("BACKUP_TIMEZONE", parse).unwrap_or_else(|| {
         reader.show_default("BACKUP_TIMEZONE", "UTC");
         TimeZone::UTC
@@ -353,7 +356,7 @@ fn collections(reader: &mut Reader) -> CollectionFilter {
         (Some(_), Some(_)) => {
             reader.reject(
                 "BACKUP_DATABASE_EXCLUDE_COLLECTIONS",
-                "is set beside BACKUP_DATABASE_COLLECTIONS: set one or neither",
+                "cannot be combined with BACKUP_DATABASE_COLLECTIONS: set at most one of them",
             );
             CollectionFilter::All
         }

@@ -176,7 +176,7 @@ impl Reader {
         self.optional(name, |text| {
             let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
             if names.iter().any(String::is_empty) {
-                return Err("names separated by commas, none of them empty".to_owned());
+                return Err("non-empty names separated by commas".to_owned());
             }
             Ok(names)
         })

@@ -296,7 +296,7 @@ fn encryption_of_content_needs_a_key_too() {
     let faults = faults(&[("BACKUP_CONTENT_ENCRYPTION", "true")]);
     assert_eq!(
         faults,
-        ["BACKUP_ENCRYPTION_KEY: is not set, and BACKUP_CONTENT_ENCRYPTION is true: set it, or BACKUP_KMS_KEY_ID"]
+        ["BACKUP_ENCRYPTION_KEY: is not set, but BACKUP_CONTENT_ENCRYPTION is true: set it, or set BACKUP_KMS_KEY_ID"]
     );
 }
 
