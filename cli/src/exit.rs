@@ -30,7 +30,8 @@ pub(crate) enum Exit {
     Unreachable = 7,
     /// Done in part: each part that is missing is named.
     Incomplete = 8,
-    /// Done, and a person must decide something: a lost manifest, a new or suddenly empty source.
+    /// Done, and a person must decide something: a lost manifest, a faulty repository file, a new or suddenly empty
+    /// source, a warning in the backup's message.
     Attention = 9,
     /// Stopped from the keyboard.
     Interrupted = 130,
@@ -47,7 +48,11 @@ pub(crate) const TABLE: [(Exit, &str, &str); 11] = [
     (Exit::Corrupt, "corrupt", "corrupt or not authentic: what was read is not what was written"),
     (Exit::Unreachable, "unreachable", "unreachable: the store is missing, or a server did not answer"),
     (Exit::Incomplete, "incomplete", "incomplete: a part is done, and each part that is not is named"),
-    (Exit::Attention, "attention", "done, but a person must act: a lost manifest, a new or suddenly empty source"),
+    (
+        Exit::Attention,
+        "attention",
+        "done, but a person must act: a lost manifest, a faulty repository file, a new or suddenly empty source, a warning in the backup's message",
+    ),
     (Exit::Interrupted, "interrupted", "interrupted from the keyboard"),
 ];
 

@@ -16,6 +16,8 @@ pub(crate) struct Verification {
     status: VerificationStatus,
     /// What exactly was wrong. Empty where nothing was.
     problems: Vec<String>,
+    /// What is wrong with the repository's own files. The status of the backup does not depend on it.
+    repository_problems: Option<Vec<String>>,
     /// What is worth knowing, and wrong with nothing that was stored.
     notes: Option<Vec<String>>,
     /// Bytes read from the store.
