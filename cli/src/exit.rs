@@ -30,7 +30,8 @@ pub(crate) enum Exit {
     Unreachable = 7,
     /// Done in part. The output names each missing part.
     Incomplete = 8,
-    /// Done, and a person must decide something: a lost manifest, a new or suddenly empty source.
+    /// Done, and a person must decide something: a lost manifest, a faulty repository file, a new or suddenly empty
+    /// source, a warning in the backup's message.
     Attention = 9,
     /// Stopped from the keyboard.
     Interrupted = 130,
@@ -47,7 +48,11 @@ pub(crate) const TABLE: [(Exit, &str, &str); 11] = [
     (Exit::Corrupt, "corrupt", "corrupt or not authentic: stored data differ from the data written"),
     (Exit::Unreachable, "unreachable", "unreachable: the store is missing, or a server does not answer"),
     (Exit::Incomplete, "incomplete", "incomplete: some parts are done, and the output names each missing part"),
-    (Exit::Attention, "attention", "done, but a person must act: a lost manifest, or a new or suddenly empty source"),
+    (
+        Exit::Attention,
+        "attention",
+        "done, but a person must act: a lost manifest, a faulty repository file, a new or suddenly empty source, or a warning in the backup's message",
+    ),
     (Exit::Interrupted, "interrupted", "interrupted from the keyboard"),
 ];
 

@@ -100,10 +100,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let problem = recorded.as_ref().err().map(Failure::message);
     let document = Document { verification: &found, recorded: recorded.is_ok(), catalog_problem: problem };
     output.result(&document, || text(&document))?;
-    match found.status {
-        VerificationStatus::Passed => Ok(Exit::Done),
-        VerificationStatus::Failed => Ok(Exit::Corrupt),
-    }
+    Ok(match found.status {
+        VerificationStatus::Failed => Exit::Corrupt,
+        VerificationStatus::Passed if found.repository_problems.is_empty() => Exit::Done,
+        VerificationStatus::Passed => Exit::Attention,
+    })
 }
 
 async fn read(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -> Result<Verification, Failure> {
@@ -154,6 +155,7 @@ fn text(document: &Document<'_>) -> String {
     };
     lines.extend(found.collections.iter().map(collection));
     lines.extend(found.problems.iter().map(|problem| format!("  {problem}")));
+    lines.extend(found.repository_problems.iter().map(|problem| format!("  repository: {problem}")));
     lines.extend(found.notes.iter().map(|note| format!("  note: {note}")));
     if let Some(problem) = document.catalog_problem {
         lines.push(format!("not recorded: {problem}"));

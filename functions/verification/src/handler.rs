@@ -64,7 +64,7 @@ async fn answer_request(
     match Box::pin(verify_on_request(holdfast, id, level, limits, Timestamp::now())).await? {
         VerifyOutcome::Done(verification) => {
             tell(&verification);
-            function.metrics().emit(id.backup_type(), &[(metric_of(&verification), 1.0)]);
+            function.metrics().emit(id.backup_type(), &metrics_of(&verification));
             Ok(brief(&verification))
         }
         VerifyOutcome::HandOn => {
@@ -92,19 +92,28 @@ fn is_of_the_backup(error: &OperationError) -> bool {
     matches!(error, OperationError::Key(_) | OperationError::Repository(_))
 }
 
-fn metric_of(verification: &Verification) -> Metric {
-    match verification.status {
-        VerificationStatus::Passed => Metric::VerificationPassed,
-        VerificationStatus::Failed => Metric::VerificationFailed,
-    }
+fn metrics_of(verification: &Verification) -> Vec<(Metric, f64)> {
+    let result = if is_well(verification) { Metric::VerificationPassed } else { Metric::VerificationFailed };
+    let has_faults = !verification.repository_problems.is_empty();
+    std::iter::once(result).chain(has_faults.then_some(Metric::RepositoryFaults)).map(|metric| (metric, 1.0)).collect()
+}
+
+/// Whether a person has nothing to do, neither for the backup nor for the repository's files.
+fn is_well(verification: &Verification) -> bool {
+    verification.status == VerificationStatus::Passed && verification.repository_problems.is_empty()
 }
 
 /// Hours of drills are told at every run, 0 too: where they are missing, nobody holds any.
 fn values(report: &DueReport, kind: BackupType) -> Vec<(Metric, f64)> {
     let of_kind = report.verified.iter().filter(|done| done.backup_id.backup_type() == kind);
-    let (passed, failed): (Vec<_>, Vec<_>) = of_kind.partition(|done| done.status == VerificationStatus::Passed);
+    let (passed, failed): (Vec<_>, Vec<_>) = of_kind.partition(|done| is_well(done));
+    let faults = failed.iter().filter(|done| !done.repository_problems.is_empty()).count();
     let unjudged = report.unjudged.iter().filter(|(id, _)| id.backup_type() == kind).count();
-    let counted = [(Metric::VerificationPassed, passed.len()), (Metric::VerificationFailed, failed.len() + unjudged)];
+    let counted = [
+        (Metric::VerificationPassed, passed.len()),
+        (Metric::VerificationFailed, failed.len() + unjudged),
+        (Metric::RepositoryFaults, faults),
+    ];
     let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     let counted = counted.into_iter().filter(|(_, count)| *count > 0).map(|(metric, count)| (metric, number(count)));
     let drills =
@@ -120,6 +129,7 @@ fn brief(verification: &Verification) -> Value {
         "level": verification.level,
         "status": verification.status,
         "problems": verification.problems,
+        "repositoryProblems": verification.repository_problems,
         "bytesRead": verification.bytes_read,
         "durationMs": verification.duration_ms,
     })
@@ -137,6 +147,9 @@ fn tell(verification: &Verification) {
                 tracing::error!(backupId = %backup_id, level, problem, "the backup FAILED verification");
             }
         }
+    }
+    for problem in &verification.repository_problems {
+        tracing::error!(backupId = %backup_id, level, problem, "the repository's files FAILED verification");
     }
     for note in &verification.notes {
         tracing::info!(backupId = %backup_id, level, note, "worth knowing of the verification");

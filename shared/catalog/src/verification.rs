@@ -27,6 +27,9 @@ pub struct VerificationRecord {
     /// What exactly is wrong, a sentence each.
     #[serde(default)]
     pub problems: Vec<String>,
+    /// What is wrong with the repository's own files. The status does not depend on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repository_problems: Vec<String>,
     /// When.
     pub at: Timestamp,
     /// How long it took.

@@ -24,6 +24,10 @@ pub enum DatabaseError {
     /// A collection was dropped, renamed or created anew while it was dumped. Transient.
     #[error("{0}")]
     Changed(String),
+    /// The server's disk is full, or its quota is used up. It says nothing about what is written. Permanent until a person
+    /// makes room.
+    #[error("{0}")]
+    NoRoom(String),
     /// The server, or a rule of Holdfast, said no. Permanent.
     #[error("{0}")]
     Refused(String),
@@ -36,6 +40,12 @@ impl DatabaseError {
         matches!(self, Self::Unreachable(_) | Self::Lost(_) | Self::Changed(_))
     }
 
+    /// Whether it concerns the server as a whole, so that every further call would fail too.
+    #[must_use]
+    pub fn is_of_the_server(&self) -> bool {
+        self.is_transient() || matches!(self, Self::NoRoom(_))
+    }
+
     /// The same failure, with what was being done before its text.
     pub(crate) fn during(self, what: impl std::fmt::Display) -> Self {
         let with = |text: String| format!("{what}: {text}");
@@ -45,6 +55,7 @@ impl DatabaseError {
             Self::Denied(text) => Self::Denied(with(text)),
             Self::Lost(text) => Self::Lost(with(text)),
             Self::Changed(text) => Self::Changed(with(text)),
+            Self::NoRoom(text) => Self::NoRoom(with(text)),
             Self::Refused(text) => Self::Refused(with(text)),
         }
     }
@@ -84,8 +95,10 @@ const MESSAGE_CHARACTERS: usize = 300;
 
 fn by_code(error: &CommandError) -> DatabaseError {
     match error.code {
-        // AuthenticationFailed, UserNotFound, Atlas' own.
-        11 | 18 | 8000 => DatabaseError::Denied(WRONG_PASSWORD.to_owned()),
+        // AuthenticationFailed, UserNotFound.
+        11 | 18 => DatabaseError::Denied(WRONG_PASSWORD.to_owned()),
+        code if code == ATLAS && is_of_credentials(&error.message) => DatabaseError::Denied(WRONG_PASSWORD.to_owned()),
+        code if has_no_room(code, &error.message) => no_room(&error.message),
         // Unauthorized.
         13 => DatabaseError::Denied(
             "the user is not authorized: it takes the role `backup`, or `read` on each database, to dump, and \
@@ -101,6 +114,27 @@ fn by_code(error: &CommandError) -> DatabaseError {
             shortened(&error.message)
         )),
     }
+}
+
+/// What Atlas answers for itself: wrong credentials, a quota that is used up, commands that its tiers do not have.
+const ATLAS: i32 = 8000;
+const OUT_OF_DISK_SPACE: i32 = 14031;
+
+fn is_of_credentials(message: &str) -> bool {
+    message.to_lowercase().contains("auth")
+}
+
+/// Whether a code, with the server's message, says that the disk is full or a quota is used up.
+pub(crate) fn has_no_room(code: i32, message: &str) -> bool {
+    code == OUT_OF_DISK_SPACE || (code == ATLAS && message.to_lowercase().contains("quota"))
+}
+
+/// The error of a server that has no room.
+pub(crate) fn no_room(message: &str) -> DatabaseError {
+    DatabaseError::NoRoom(format!(
+        "the server's disk is full, or its quota is used up: make room there, or take another server: {}",
+        shortened(message)
+    ))
 }
 
 /// Codes of a server that is stopping, stepping down, starting or unreachable through a router, and of a cursor that
@@ -144,9 +178,29 @@ mod tests {
         let text = || "x".to_owned();
         let transient =
             [DatabaseError::Unreachable(text()), DatabaseError::Lost(text()), DatabaseError::Changed(text())];
-        let permanent = [DatabaseError::Invalid(text()), DatabaseError::Denied(text()), DatabaseError::Refused(text())];
+        let permanent = [
+            DatabaseError::Invalid(text()),
+            DatabaseError::Denied(text()),
+            DatabaseError::NoRoom(text()),
+            DatabaseError::Refused(text()),
+        ];
         assert!(transient.iter().all(DatabaseError::is_transient));
         assert!(!permanent.iter().any(DatabaseError::is_transient));
+        assert_eq!(permanent.map(|error| error.is_of_the_server()), [false, false, true, false]);
+    }
+
+    fn classified(code: i32, message: &str) -> DatabaseError {
+        let command = bson::doc! { "code": code, "codeName": "x", "errmsg": message };
+        by_code(&bson::deserialize_from_document(command).unwrap())
+    }
+
+    #[test]
+    fn a_full_disk_and_a_used_up_quota_are_no_wrong_password_and_no_refusal() {
+        let quota = "you are over your space quota, using 513 MB of 512 MB";
+        assert!(matches!(classified(14031, "available disk space is less than required"), DatabaseError::NoRoom(_)));
+        assert!(matches!(classified(8000, quota), DatabaseError::NoRoom(text) if text.contains("513 MB")));
+        assert_eq!(classified(8000, "bad auth : Authentication failed."), classified(18, "Authentication failed."));
+        assert!(matches!(classified(8000, "(CMD_NOT_ALLOWED): setParameter"), DatabaseError::Refused(_)));
     }
 
     #[test]

@@ -74,8 +74,11 @@ metrics! {
     OrphansRemoved: "Count",
     /// Verifications that found everything as it should be.
     VerificationPassed: "Count",
-    /// Verifications that found something wrong, and backups that no key or repository file at hand opens.
+    /// Verifications that found something wrong, in the backup or in the repository's files, and backups that no key or
+    /// repository file at hand opens.
     VerificationFailed: "Count",
+    /// Verifications that found the repository's files faulty.
+    RepositoryFaults: "Count",
     /// Hours since the last restore drill.
     HoursSinceDrill: "None",
     /// Hours past due of the next restore drill; 0 where none is overdue.

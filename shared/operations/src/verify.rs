@@ -22,6 +22,7 @@ use holdfast_domain::{
 use holdfast_storage::StoreError;
 use serde::Serialize;
 
+use self::repository_files::Faults;
 pub(crate) use self::{database::walk, scratch::try_server as try_drill_server};
 pub use self::{
     drill::drill,
@@ -30,7 +31,7 @@ pub use self::{
     on_request::{VerifyOutcome, expect_level, expect_verifiable, is_small, verify_on_request, verify_while_waiting},
     scratch::remove_dead_scratch,
 };
-use crate::{OperationError, Repository};
+use crate::{OperationError, Repository, RepositoryError};
 
 /// What a verification found.
 #[derive(Debug, Clone, Serialize)]
@@ -44,6 +45,10 @@ pub struct Verification {
     pub status: VerificationStatus,
     /// What exactly was wrong. Empty where nothing was.
     pub problems: Vec<String>,
+    /// What is wrong with the repository's own files. They are the same for every backup, so the status of the backup does
+    /// not depend on them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repository_problems: Vec<String>,
     /// What is worth knowing, and wrong with nothing that was stored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -80,7 +85,8 @@ fn status_of(problems: &[String]) -> VerificationStatus {
 ///
 /// # Errors
 /// Where it could not be judged: the store is away, no key at hand opens it, there is no such backup. Damage is not an
-/// error of this function: it is what it looks for, and is told in the report.
+/// error of this function: it is what it looks for, and is told in the report. Faults of the repository's files are told
+/// there too, apart from the backup's: they are an error if the backup cannot be read without them.
 pub async fn verify(
     repository: &Repository,
     id: &BackupId,
@@ -108,6 +114,7 @@ pub async fn record_verification(catalog: &Catalog, verification: &Verification)
         level: verification.level,
         status: verification.status,
         problems: problems_in_a_row(&verification.problems),
+        repository_problems: problems_in_a_row(&verification.repository_problems),
         at: verification.started_at,
         duration_ms: verification.duration_ms,
         collections: in_a_row(&verification.collections),
@@ -158,7 +165,7 @@ struct Judgement {
     level: VerificationLevel,
     started_at: Timestamp,
     clock: Instant,
-    repository_problems: Vec<String>,
+    repository: Faults,
 }
 
 impl Judgement {
@@ -169,32 +176,28 @@ impl Judgement {
         now: Timestamp,
     ) -> Result<Self, OperationError> {
         let clock = Instant::now();
-        let repository_problems = repository_files::problems(repository, id).await?;
-        Ok(Self { backup_id: id.clone(), level, started_at: now, clock, repository_problems })
+        let faults = repository_files::faults(repository, id).await?;
+        Ok(Self { backup_id: id.clone(), level, started_at: now, clock, repository: faults })
     }
 
     /// With what a look into the backup found, or why it ended.
     fn end(self, mut found: Findings, looked: Result<(), OperationError>) -> Result<Verification, OperationError> {
         match looked {
             Ok(()) => {}
-            Err(OperationError::Corrupt { problem, .. }) => found.problems.push(problem),
+            Err(OperationError::Corrupt { problem, .. }) if !self.repository.has_suspect_keys => {
+                found.problems.push(problem)
+            }
             Err(OperationError::Store(StoreError::NotFound { key, .. })) => {
                 found.problems.push(format!("{key} is missing"));
             }
-            // The keys that it takes are, or were, in the repository's files.
-            Err(error @ OperationError::Key(_)) if !self.repository_problems.is_empty() => {
-                found.problems.push(error.to_string());
-            }
-            // The very fault that is told below.
-            Err(OperationError::Repository(_)) if !self.repository_problems.is_empty() => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(of_repository(error, &self.repository.problems)),
         }
-        found.problems.extend(self.repository_problems);
         Ok(Verification {
             backup_id: self.backup_id,
             level: self.level,
             status: status_of(&found.problems),
             problems: found.problems,
+            repository_problems: self.repository.problems,
             notes: found.notes,
             bytes_read: found.bytes_read,
             namespaces: found.namespaces,
@@ -203,6 +206,20 @@ impl Judgement {
             started_at: self.started_at,
             duration_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+/// Without the repository's files the backup cannot be judged. That says nothing against the backup.
+fn of_repository(error: OperationError, problems: &[String]) -> OperationError {
+    match error {
+        OperationError::Key(_) | OperationError::Repository(_) | OperationError::Corrupt { .. }
+            if !problems.is_empty() =>
+        {
+            let cause = error.to_string();
+            let others = problems.iter().filter(|problem| **problem != cause).cloned();
+            RepositoryError::Faulty(others.chain([cause.clone()]).collect::<Vec<_>>().join("; ")).into()
+        }
+        error => error,
     }
 }
 

@@ -58,6 +58,7 @@ impl Verified {
     fn new(mut verification: Verification) -> Self {
         let mut budget = Budget::new();
         let omitted = budget.fit(&mut verification.problems)
+            + budget.fit(&mut verification.repository_problems)
             + budget.fit(&mut verification.notes)
             + budget.fit(&mut verification.collections)
             + budget.fit(&mut verification.namespaces);

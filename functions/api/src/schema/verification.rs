@@ -16,6 +16,8 @@ pub(crate) struct Verification {
     status: VerificationStatus,
     /// The problems found. Empty if there are none.
     problems: Vec<String>,
+    /// Problems of the repository's own files. The status of the backup does not depend on them.
+    repository_problems: Option<Vec<String>>,
     /// Informational notes. They are not problems of the stored data.
     notes: Option<Vec<String>>,
     /// Bytes read from the store.

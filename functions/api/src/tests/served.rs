@@ -334,6 +334,7 @@ async fn statistics_are_told_as_the_contract_says_of_nothing_and_of_a_drilled_ba
         status: VerificationStatus::Passed,
         problems: Vec::new(),
         at: Timestamp::now(),
+        repository_problems: Vec::new(),
         duration_ms: 1,
         collections: Vec::new(),
     };

@@ -16,6 +16,7 @@ async fn verified(fixture: &Fixture, id: &BackupId, second: i64, level: Verifica
         status,
         problems,
         at,
+        repository_problems: Vec::new(),
         duration_ms: 1,
         collections: Vec::new(),
     };

@@ -39,6 +39,7 @@ async fn every_verification_is_kept_and_counted() {
             status,
             problems,
             at: at(second),
+            repository_problems: Vec::new(),
             duration_ms: 1234,
             collections: Vec::new(),
         };

@@ -40,6 +40,7 @@ async fn verifications_come_in_the_order_of_their_writing() {
                 status: VerificationStatus::Passed,
                 problems: Vec::new(),
                 at: at(second),
+                repository_problems: Vec::new(),
                 duration_ms: 1,
                 collections: Vec::new(),
             };

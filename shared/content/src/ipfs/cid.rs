@@ -62,6 +62,13 @@ pub(crate) fn is_raw(cid: &Cid) -> bool {
     cid.codec() == 0x55
 }
 
+/// Whether this is a raw CID with no path under it. The file is its one block, of any length, so its hash proves it whole
+/// and nothing else is needed to rebuild the block.
+#[must_use]
+pub fn is_raw_file(path: &str) -> bool {
+    path.parse().is_ok_and(|cid: Cid| is_raw(&cid))
+}
+
 /// The proof of a raw block, of any length, as its bytes come.
 pub(crate) struct RawProof {
     cid: Cid,

@@ -19,7 +19,7 @@ mod varint;
 mod walk;
 
 pub use car::{CarBlock, CarFault, CarReader, CarWriter};
-pub use cid::{Cid, check_supported};
+pub use cid::{Cid, check_supported, is_raw_file};
 pub(crate) use cid::{RawProof, is_raw};
 pub use fault::{DagFault, DagFaultKind, WalkError};
 pub(crate) use leaf::single_leaves;

@@ -70,7 +70,7 @@ pub(super) async fn set_expiry(target: &Target, name: &str, seconds: Bson) -> Re
 /// Returns the failures.
 ///
 /// # Errors
-/// The server went away.
+/// The server went away, or has no room.
 pub(super) async fn create_indexes(
     target: &Target,
     collection: &str,
@@ -83,7 +83,7 @@ pub(super) async fn create_indexes(
     for index in indexes {
         let Err(error) = run_create(target, collection, std::slice::from_ref(index)).await else { continue };
         let error = classify(&error);
-        if error.is_transient() {
+        if error.is_of_the_server() {
             return Err(error.during(format!("creating the indexes of {}", target.name())));
         }
         let name = index.get_str("name").unwrap_or("without a name");

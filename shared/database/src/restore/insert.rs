@@ -9,7 +9,10 @@ use super::{
     measurements::{in_name_order, unpack},
     target::Target,
 };
-use crate::{CollectionContent, DatabaseError, classify, error::shortened};
+use crate::{
+    CollectionContent, DatabaseError, classify,
+    error::{has_no_room, no_room, shortened},
+};
 
 /// How many refused documents of a batch are described; the others are counted.
 const FAILURES_TOLD: usize = 5;
@@ -37,7 +40,20 @@ pub(super) async fn insert(target: &Target, collection: &str, batch: &Batch) -> 
         target.note_that_it_takes_measurements();
         return insert_measurements(target, collection, batch).await;
     }
+    expect_room(&answer).map_err(|error| error.during(format!("writing to {}", target.name())))?;
     Ok(outcome(&answer, target.is_merged()))
+}
+
+/// A document that a full server did not take is not a document that it refuses.
+fn expect_room(answer: &Document) -> Result<(), DatabaseError> {
+    let errors = answer.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document);
+    for error in errors.chain(answer.get_document("writeConcernError").ok()) {
+        let message = error.get_str("errmsg").unwrap_or_default();
+        if has_no_room(error.get_i32("code").unwrap_or_default(), message) {
+            return Err(no_room(message));
+        }
+    }
+    Ok(())
 }
 
 /// Takes the measurements out of buckets that the server does not take.
@@ -59,6 +75,7 @@ async fn insert_measurements(target: &Target, collection: &str, batch: &Batch) -
             done.measurements.add_document(&in_name_order(measurement));
         }
         let answer = command(target, collection, &measurements, false).await?;
+        expect_room(&answer).map_err(|error| error.during(format!("writing to {}", target.name())))?;
         let inserted = outcome(&answer, false);
         done.inserted += u64::from(inserted.failures.is_empty());
         done.failures.extend(inserted.failures);
@@ -182,6 +199,18 @@ mod tests {
         assert_eq!((merged.inserted, merged.skipped, merged.failures.len()), (3, 1, 1));
         let fresh = outcome(&answer, false);
         assert_eq!((fresh.inserted, fresh.skipped, fresh.failures.len()), (3, 0, 2));
+    }
+
+    #[test]
+    fn a_full_server_is_no_refusal_of_the_document() {
+        let full = doc! { "code": 14031, "errmsg": "available disk space of 1 bytes is less than required" };
+        let refused = doc! { "code": 121, "errmsg": "no" };
+        assert_eq!(expect_room(&doc! { "n": 0, "writeErrors": [refused.clone()] }), Ok(()));
+        for answer in
+            [doc! { "n": 0, "writeErrors": [refused, full.clone()] }, doc! { "n": 1, "writeConcernError": full }]
+        {
+            assert!(matches!(expect_room(&answer), Err(DatabaseError::NoRoom(_))), "{answer}");
+        }
     }
 
     #[test]

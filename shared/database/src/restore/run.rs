@@ -132,9 +132,9 @@ impl<'a> Run<'a> {
     /// Gives up the namespace that the server refused.
     ///
     /// # Errors
-    /// The server went away: then the restore ends.
+    /// The server went away, or has no room: then the restore ends.
     fn give_up_or_end(&mut self, at: usize, error: DatabaseError) -> Result<(), DatabaseError> {
-        if error.is_transient() {
+        if error.is_of_the_server() {
             return Err(error);
         }
         self.give_up(at, error.to_string());

@@ -24,9 +24,10 @@ pub(super) fn is_good_enough(storage_type: StorageType, file: &KeptFile, encrypt
     is_proved(storage_type, file) && is_encrypted_as_asked(file, encrypt)
 }
 
-/// Whether no gateway could prove more of it.
+/// Whether no gateway could prove more of it. A file under a raw CID is one block, which its bytes rebuild.
 pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
-    storage_type == StorageType::Gaia || (file.verified == Verified::Cid && file.dag.is_some())
+    let is_whole = || file.dag.is_some() || file.cid.as_deref().is_some_and(holdfast_content::ipfs::is_raw_file);
+    storage_type == StorageType::Gaia || (file.verified == Verified::Cid && is_whole())
 }
 
 fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
@@ -173,6 +174,17 @@ mod tests {
     fn an_ipfs_file_that_no_cid_vouches_for_is_fetched_again() {
         assert!(!is_good_enough(StorageType::Ipfs, &file(Verified::Transport, false, None), false));
         assert!(!is_good_enough(StorageType::Ipfs, &file(Verified::Cid, false, None), false));
+        let raw = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+        for (cid, is_good) in [
+            (raw, true),
+            (&*format!("{raw}/a"), false),
+            ("bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", false),
+        ] {
+            let large = KeptFile { cid: Some(cid.to_owned()), ..file(Verified::Cid, false, None) };
+            assert_eq!(is_good_enough(StorageType::Ipfs, &large, false), is_good, "{cid}");
+            let large = KeptFile { verified: Verified::Transport, ..large };
+            assert!(!is_good_enough(StorageType::Ipfs, &large, false), "{cid}");
+        }
         assert!(is_good_enough(StorageType::Gaia, &file(Verified::Transport, false, None), false));
     }
 }

@@ -103,6 +103,9 @@ pub enum RepositoryError {
         /// Which.
         epoch: u32,
     },
+    /// The repository's files are faulty, and a backup cannot be judged without them.
+    #[error("the backup cannot be judged, because the repository's files are faulty: {0}")]
+    Faulty(String),
     /// Somebody else was quicker.
     #[error("repository.json in {0} was changed by somebody else meanwhile: nothing was written; run it again")]
     Changed(StoreLocation),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use holdfast_archive::NamespaceKind;
 use holdfast_database::{
-    Comparison, Existing, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport,
+    Comparison, DatabaseError, Existing, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport,
     RestoredNamespace, TtlIndexes,
 };
 use holdfast_domain::{
@@ -103,8 +103,8 @@ fn problem(error: OperationError) -> Result<String, OperationError> {
         }
         OperationError::Restore(RestoreError { cause: RestoreFault::Database(fault), incomplete }) => {
             match scratch::of_server(&fault) {
-                OperationError::Drill(fault, false) if !incomplete.is_empty() => {
-                    Ok(format!("the server does not take it: {fault}"))
+                OperationError::Drill(text, false) if !incomplete.is_empty() && is_refusal(&fault) => {
+                    Ok(format!("the server does not take it: {text}"))
                 }
                 error => Err(error),
             }
@@ -112,6 +112,11 @@ fn problem(error: OperationError) -> Result<String, OperationError> {
         OperationError::Target(fault) => Err(scratch::of_server(&fault)),
         error => Err(error),
     }
+}
+
+/// Whether the server said no to what it was sent. A missing right or a full disk says nothing about the backup.
+const fn is_refusal(fault: &DatabaseError) -> bool {
+    matches!(fault, DatabaseError::Refused(_))
 }
 
 /// The report, collection by collection, in the order of the manifest.
@@ -161,5 +166,23 @@ fn drilled(
         same_content,
         indexes: restored.indexes,
         failures,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_server_is_no_fault_of_the_backup() {
+        let broken = |fault: DatabaseError| {
+            let incomplete = vec!["shop.orders".to_owned()];
+            problem(OperationError::Restore(RestoreError { cause: RestoreFault::Database(fault), incomplete }))
+        };
+        assert!(broken(DatabaseError::Refused("no such collation".to_owned())).is_ok());
+        let text = || "x".to_owned();
+        for fault in [DatabaseError::NoRoom(text()), DatabaseError::Denied(text()), DatabaseError::Lost(text())] {
+            assert!(matches!(broken(fault), Err(OperationError::Drill(..))));
+        }
     }
 }

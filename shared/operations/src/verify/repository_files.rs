@@ -6,36 +6,46 @@ use holdfast_domain::{BackupId, RepositoryFile};
 use crate::{OperationError, Repository, RepositoryError};
 
 /// What is wrong with `repository.json` and its copy.
-pub(super) async fn problems(repository: &Repository, id: &BackupId) -> Result<Vec<String>, OperationError> {
-    let mut problems = Vec::new();
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    pub(super) problems: Vec<String>,
+    /// The keys may be those of another repository. Then no backup can be called altered because of them.
+    pub(super) has_suspect_keys: bool,
+}
+
+pub(super) async fn faults(repository: &Repository, id: &BackupId) -> Result<Faults, OperationError> {
+    let (mut problems, mut has_suspect_keys) = (Vec::new(), false);
     let file = faults_of(repository.open().await, &mut problems)?;
     let copy = match repository.copy().await {
         Err(OperationError::Repository(RepositoryError::Malformed { cause, .. })) => {
             problems.push(format!("repository.copy.json is not readable: {cause}"));
-            return Ok(problems);
+            return Ok(Faults { problems, has_suspect_keys });
         }
         copy => faults_of(copy, &mut problems)?.flatten(),
     };
     if let Some(file) = &file {
         match &copy {
             None => problems.push("repository.copy.json is missing: `holdfast init` writes it again".to_owned()),
-            Some(copy) if differs(file, copy) => problems.push(
-                "repository.json and repository.copy.json differ in what neither may lose: one of them was altered"
-                    .to_owned(),
-            ),
+            Some(copy) if differs(file, copy) => {
+                has_suspect_keys = true;
+                let problem =
+                    "repository.json and repository.copy.json differ in what neither may lose: one of them was altered";
+                problems.push(problem.to_owned());
+            }
             Some(_) => {}
         }
         // Not authenticated: where it is altered, that is found by whoever reads it in earnest.
         if let Ok(manifest) = repository.unauthenticated(id).await
             && manifest.repository != file.id
         {
+            has_suspect_keys = true;
             problems.push(format!(
                 "its manifest names the repository {}, repository.json says {}",
                 manifest.repository, file.id
             ));
         }
     }
-    Ok(problems)
+    Ok(Faults { problems, has_suspect_keys })
 }
 
 /// A copy may be behind the file, and never the other way round.

@@ -12,7 +12,7 @@ use holdfast_storage::Store as _;
 use crate::{
     fixture::KEY,
     platform::Fixture,
-    second::{Second, copied, step, told},
+    second::{Second, copied, read, step, told},
 };
 
 const ENCRYPTED: &[(&str, &str)] = &[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)];
@@ -108,5 +108,23 @@ async fn only_what_exists_is_copied() {
         copy_without_catalogue(&f.holdfast.repository, &second.repository, &unknown, CopyMode::Missing, &|_, _| ());
     assert!(matches!(by_hand.await, Err(OperationError::NotFound(_))));
     assert!(second.memory.keys().is_empty());
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dump_of_another_backup_is_not_taken_for_another_form_of_a_dump() {
+    let settings = [ENCRYPTED, &[("BACKUP_DATABASE_COMPRESSION", "false")]].concat();
+    let f = Fixture::new(&settings).await;
+    f.fill(50).await;
+    let (one, other) = (f.back_up().await, f.back_up().await);
+    let second = Second::new();
+    copied(&f.holdfast, &second.repository, &one.backup_id).await;
+    let key = one.key.unwrap();
+    // The same size, and a header that a holder of the key wrote: only the salt and what follows from it differ.
+    let foreign = read(f.store.store.as_ref(), &other.key.unwrap()).await;
+    assert_eq!(foreign.len(), second.object(&key).await.len());
+    second.replace(&key, foreign).await;
+    let refused = step(&f.holdfast, &second.repository, &one.backup_id).await.unwrap_err();
+    assert!(refused.to_string().contains(key.as_str()) && refused.to_string().contains("--repair"), "{refused}");
     f.remove().await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_domain::{BackupId, ObjectKey, Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{Holdfast, RunLimits, Verification, VerifyOutcome, verify_on_request};
+use holdfast_operations::{Holdfast, OperationError, RunLimits, Verification, VerifyOutcome, verify_on_request};
 use holdfast_storage::{PutMode, Store, read_all};
 
 /// What is done to an object.
@@ -37,7 +37,7 @@ impl Way {
         ways
     }
 
-    fn applied(&self, whole: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn applied(&self, whole: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = whole.to_vec();
         match self {
             Self::Flip(at) => bytes[*at] ^= 1,
@@ -100,10 +100,37 @@ pub(crate) async fn is_named(h: &Holdfast, id: &BackupId, level: VerificationLev
     }
 }
 
+/// That a verification names one of these as a fault of the repository, and that the backup is not failed for it.
+pub(crate) async fn is_of_the_repository(
+    h: &Holdfast,
+    id: &BackupId,
+    level: VerificationLevel,
+    names: &[&str],
+    what: &str,
+) {
+    for limits in [RunLimits::none(), in_steps()] {
+        let told = match Box::pin(verify_on_request(h, id, level, limits, Timestamp::now())).await {
+            Ok(VerifyOutcome::Done(found)) => {
+                assert_eq!((found.status, &found.problems), (VerificationStatus::Passed, &Vec::new()), "{what}");
+                let rows = h.catalog.verifications(id).await.unwrap();
+                assert_eq!(rows[0].repository_problems, found.repository_problems, "{what}");
+                found.repository_problems.join("; ")
+            }
+            // Without the repository's files nobody can say anything about the backup.
+            Err(error @ OperationError::Repository(_)) => error.to_string(),
+            other => panic!("{what}: {other:?}"),
+        };
+        assert!(names.iter().any(|name| told.contains(name)), "{what}, {limits:?}: {told:?} names none of {names:?}");
+        let failed =
+            h.catalog.get(id).await.unwrap().verification.is_some_and(|v| v.status == VerificationStatus::Failed);
+        assert!(!failed, "{what}: the backup is failed");
+    }
+}
+
 pub(crate) async fn passes(h: &Holdfast, id: &BackupId, level: VerificationLevel) {
     for limits in [RunLimits::none(), in_steps()] {
         let found = looked(h, id, level, limits).await;
-        assert_eq!(found.problems, [""; 0], "{limits:?}");
+        assert_eq!((&found.problems, &found.repository_problems), (&Vec::new(), &Vec::new()), "{limits:?}");
     }
 }
 

@@ -1,9 +1,10 @@
 //! Every part of a database backup, broken in every way.
 
 use holdfast_domain::{Job, Manifest, ManifestFile, ObjectKey, VerificationLevel};
+use holdfast_operations::RunLimits;
 
 use crate::{
-    breaking::{Way, each_way_is_named, is_named, object, passes, put},
+    breaking::{Way, each_way_is_named, is_named, looked, object, passes, put},
     platform::{Fixture, KEY},
 };
 
@@ -83,7 +84,12 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
     alter(exists, &["its manifest says"], &|m| m.artifacts[0].size += 1).await;
     alter(exists, &["elsewhere"], &|m| m.artifacts[0].key = elsewhere.clone()).await;
     alter(exists, &["0 artifacts"], &|m| m.artifacts.clear()).await;
-    alter(exists, &["repository"], &|m| m.repository = "ab".repeat(16).parse().unwrap()).await;
+    let mut of_another = f.holdfast.repository.manifest(id).await.unwrap();
+    of_another.repository = "ab".repeat(16).parse().unwrap();
+    put(store, &key, ManifestFile::seal(&of_another, |_| None).unwrap()).await;
+    let found = looked(&f.holdfast, id, exists, RunLimits::none()).await;
+    assert!(found.repository_problems[0].contains("its manifest names the repository abab"), "{found:?}");
+    put(store, &key, whole.clone()).await;
     alter(exists, &["originalSize"], &|m| m.original_size += 1).await;
     alter(exists, &["checksum"], &|m| m.artifacts[0].sha256 = m.artifacts[0].segments[0].flipped()).await;
     alter(checksum, &["digest", "segment"], &|m| m.artifacts[0].segments[0] = m.artifacts[0].segments[0].flipped())

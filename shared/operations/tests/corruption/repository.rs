@@ -1,9 +1,9 @@
-//! The repository's own files, broken in every way: named by the verification of any backup.
+//! The repository's own files, broken in every way: named by the verification of any backup, and no fault of the backup.
 
 use holdfast_domain::{ObjectKey, RepositoryFile, VerificationLevel};
 
 use crate::{
-    breaking::{Way, each_way_is_named, is_named, object, passes, put},
+    breaking::{Way, is_of_the_repository, object, passes, put},
     database::ENCRYPTED,
     platform::Fixture,
 };
@@ -30,7 +30,16 @@ async fn either_file(settings: &[(&str, &str)]) {
             Way::Another(another.clone()),
             Way::Delete,
         ];
-        each_way_is_named(&f.holdfast, &id, LEVEL, &key, &ways, &["repository.json", "repository.copy.json"]).await;
+        for way in &ways {
+            match way.applied(&whole) {
+                Some(bytes) => put(f.holdfast.repository.store(), &key, bytes).await,
+                None => f.holdfast.repository.store().delete(&key).await.unwrap(),
+            }
+            let names = ["repository.json", "repository.copy.json"];
+            is_of_the_repository(&f.holdfast, &id, LEVEL, &names, &format!("{key}: {way:?}")).await;
+        }
+        put(f.holdfast.repository.store(), &key, whole).await;
+        passes(&f.holdfast, &id, LEVEL).await;
     }
     stranger.remove().await;
     f.remove().await;
@@ -64,7 +73,8 @@ async fn a_wrapped_key_that_was_altered_is_named() {
         put(store, &key, altered.into_bytes()).await;
         // Nobody has it open already.
         let fresh = f.with(|_| {});
-        is_named(&fresh, &id, LEVEL, &["repository.json and repository.copy.json differ"], key.as_str()).await;
+        let names = ["repository.json and repository.copy.json differ"];
+        is_of_the_repository(&fresh, &id, LEVEL, &names, key.as_str()).await;
         put(store, &key, whole).await;
     }
     passes(&f.with(|_| {}), &id, LEVEL).await;

@@ -207,6 +207,7 @@ impl World {
             status,
             problems: Vec::new(),
             at: self.now(),
+            repository_problems: Vec::new(),
             duration_ms: 1,
             collections: Vec::new(),
         };

@@ -105,8 +105,16 @@ impl Fixture {
 
     pub(crate) async fn verified(&self, id: &BackupId, level: VerificationLevel, status: VerificationStatus) {
         let (problems, collections, at) = (vec!["a part is missing".to_owned()], Vec::new(), self.now);
-        let record =
-            VerificationRecord { backup_id: id.clone(), level, status, problems, at, duration_ms: 7, collections };
+        let record = VerificationRecord {
+            backup_id: id.clone(),
+            level,
+            status,
+            problems,
+            at,
+            repository_problems: Vec::new(),
+            duration_ms: 7,
+            collections,
+        };
         self.h.catalog.insert_verification(&record).await.unwrap();
         self.h.catalog.set_verification(id, JobVerification { level, status, at }).await.unwrap();
     }
