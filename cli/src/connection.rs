@@ -7,6 +7,7 @@ use holdfast_domain::Secret;
 use crate::{
     environment,
     failure::{Exit, Failure},
+    output::Output,
 };
 
 /// The three ways to give a connection string; at most one is used.
@@ -20,6 +21,28 @@ pub(crate) struct Given<'a> {
 }
 
 impl Given<'_> {
+    /// Whether one of the three was used.
+    pub(crate) const fn is_some(&self) -> bool {
+        self.plainly.is_some() || self.variable.is_some() || self.file.is_some()
+    }
+
+    /// Warns if the option itself contains a secret.
+    pub(crate) fn warn(&self, output: Output) {
+        if let Some(warning) = self.warning() {
+            output.note(&warning);
+        }
+    }
+
+    fn warning(&self) -> Option<String> {
+        let option = self.option;
+        self.plainly.filter(|uri| has_secret(uri)).map(|_| {
+            format!(
+                "warning: {option} contains a password, and every user of this machine can see arguments. Use \
+                 {option}-env or {option}-file"
+            )
+        })
+    }
+
     /// The connection string, or the settings' one if none was given.
     pub(crate) fn or_else<'s>(&self, default: impl FnOnce() -> Result<&'s Secret, Failure>) -> Result<Secret, Failure> {
         let (from, uri) = match (self.plainly, self.variable, self.file) {
@@ -33,6 +56,16 @@ impl Given<'_> {
         }
         Err(Failure::usage(format!("what {from} gives does not begin with mongodb:// or mongodb+srv://")))
     }
+}
+
+/// A password before the hosts, or a secret among the options.
+fn has_secret(uri: &Secret) -> bool {
+    const OPTIONS: [&str; 2] = ["tlscertificatekeyfilepassword=", "aws_session_token:"];
+    let Some((_, rest)) = uri.expose().split_once("://") else { return false };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let has_password = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    let options = rest.to_ascii_lowercase();
+    has_password || OPTIONS.iter().any(|option| options.contains(option))
 }
 
 fn of_variable(name: &str) -> Result<Secret, Failure> {
@@ -68,6 +101,28 @@ mod tests {
         fs::write(&file, "mongodb://u:p@h/db\n").unwrap();
         let given = Given { option: "--uri", plainly: None, variable: None, file: Some(&file) };
         assert_eq!(given.or_else(none).unwrap().expose(), "mongodb://u:p@h/db");
+    }
+
+    #[test]
+    fn only_an_argument_that_contains_a_secret_is_warned_of() {
+        for (uri, is_secret) in [
+            ("mongodb://u:hunter2@h/db", true),
+            ("mongodb+srv://u:hunter2@h", true),
+            ("mongodb://h/?tlsCertificateKeyFilePassword=hunter2", true),
+            ("mongodb://u@h/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:hunter2", true),
+            ("mongodb://u@h/db", false),
+            ("mongodb://h:27017,i:27018/db", false),
+            ("hunter2:postgres", false),
+        ] {
+            let secret = Secret::new(uri);
+            let given = Given { option: "--to-uri", plainly: Some(&secret), variable: None, file: None };
+            let warning = given.warning();
+            assert_eq!(warning.is_some(), is_secret, "{uri}");
+            let text = warning.unwrap_or_default();
+            assert!(!text.contains("hunter2") && text.contains("--to-uri-env") == is_secret, "{text}");
+            let given = Given { option: "--to-uri", plainly: None, variable: Some("NAME"), file: None };
+            assert_eq!(given.warning(), None);
+        }
     }
 
     #[test]

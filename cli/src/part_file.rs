@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::output::Output;
+
 /// The name of a file that is being written.
 #[derive(Debug)]
 pub(crate) struct PartFile {
@@ -29,12 +31,22 @@ impl PartFile {
         Ok((Self { part, place: place.to_owned(), kept: false }, file))
     }
 
-    /// The file is whole and on the disk: it gets its name.
-    pub(crate) fn keep(mut self) -> io::Result<()> {
+    /// The file is whole and on the disk: it gets its name. A file that it replaces is reported.
+    pub(crate) fn keep(self, output: Output) -> io::Result<()> {
+        let place = self.place.clone();
+        if self.replace()? {
+            output.note(&format!("{} existed, and was replaced", place.display()));
+        }
+        Ok(())
+    }
+
+    /// Returns whether a file was replaced.
+    fn replace(mut self) -> io::Result<bool> {
         File::open(&self.part)?.sync_all()?;
+        let existed = self.place.exists();
         fs::rename(&self.part, &self.place)?;
         self.kept = true;
-        Ok(())
+        Ok(existed)
     }
 }
 
@@ -82,11 +94,13 @@ mod tests {
     fn a_file_that_was_finished_replaces_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("dump");
+        let (part, _) = PartFile::create(&place).unwrap();
+        assert!(!part.replace().unwrap());
         fs::write(&place, "old").unwrap();
         let (part, mut file) = PartFile::create(&place).unwrap();
         file.write_all(b"new").unwrap();
         assert_eq!(fs::read(&place).unwrap(), b"old");
-        part.keep().unwrap();
+        assert!(part.replace().unwrap());
         assert_eq!(fs::read(&place).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -140,7 +140,9 @@ fn told(document: &Document<'_>) -> String {
     if !report.dry_run && !report.added.is_empty() {
         lines.push(String::new());
         lines.push(LIMITS.to_owned());
-        lines.push(retention(document.retention_deletes.unwrap_or_default()));
+    }
+    if !report.dry_run && !(report.added.is_empty() && report.policies_unconfirmed.is_empty()) {
+        lines.push(retention(report, document.retention_deletes.unwrap_or_default()));
     }
     lines.join("\n")
 }
@@ -204,15 +206,23 @@ const LIMITS: &str = "No backup knows, and so the catalogue does not: backups th
                       verification, stored retention policies. The newest object under exports/, if `holdfast export` \
                       ever wrote one, has them for reading.";
 
-fn retention(deletes: u64) -> String {
-    if deletes == 0 {
-        return "By the policies that hold now, retention deletes none of them at its next daily run. If you had stored \
-                others, store them again: `holdfast policy set database`, `holdfast policy set content`."
-            .to_owned();
+fn retention(report: &RebuildReport, deletes: u64) -> String {
+    let deletes = match deletes {
+        0 => "By the policies that hold now, retention deletes none of them.".to_owned(),
+        _ => format!("By the policies that hold now, retention DELETES {}.", text::count(deletes, "backup")),
+    };
+    let kinds = &report.policies_unconfirmed;
+    if kinds.is_empty() {
+        return format!("{deletes} See `holdfast cleanup --dry-run`.");
     }
+    let set: Vec<String> = kinds.iter().map(|kind| format!("`holdfast policy set {kind}`")).collect();
+    let unset: Vec<String> = kinds.iter().map(|kind| format!("`holdfast policy unset {kind}`")).collect();
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     format!(
-        "By the policies that hold now, retention DELETES {} at its next daily run: see `holdfast cleanup --dry-run`. If \
-         you had stored others, store them before: `holdfast policy set database`, `holdfast policy set content`.",
-        text::count(deletes, "backup")
+        "Retention of {} backups is SUSPENDED. Store the policies that you had: {}. If you had none, confirm the \
+         settings: {}.\n{deletes} See `holdfast cleanup --dry-run`.",
+        kinds.join(" and "),
+        set.join(", "),
+        unset.join(", ")
     )
 }

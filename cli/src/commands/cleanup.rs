@@ -111,6 +111,7 @@ fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
     let by = match plan.policy.origin {
         PolicyOrigin::Stored => "by the stored policy".to_owned(),
         PolicyOrigin::Settings => "by the settings".to_owned(),
+        PolicyOrigin::Unconfirmed => "by the settings, once they are confirmed".to_owned(),
         PolicyOrigin::Unreadable => {
             format!("because the stored policy cannot be read: {}", plan.policy.problem.as_deref().unwrap_or_default())
         }

@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let place = &arguments.output;
     let (part, file) = PartFile::create(place).map_err(|error| Failure::file("write", place, &error))?;
     let bytes = decrypt(arguments, session, file).await?;
-    part.keep().map_err(|error| Failure::file("write", place, &error))?;
+    part.keep(output).map_err(|error| Failure::file("write", place, &error))?;
     let document = json!({ "file": place, "bytes": bytes });
     output.result(&document, || format!("{} decrypted to {}", text::size(bytes), place.display()))?;
     Ok(Exit::Done)

@@ -58,7 +58,15 @@ struct Source {
     uri_file: Option<PathBuf>,
 }
 
+impl Source {
+    fn given(&self) -> Given<'_> {
+        let Self { uri, uri_env, uri_file } = self;
+        Given { option: "--uri", plainly: uri.as_ref(), variable: uri_env.as_deref(), file: uri_file.as_deref() }
+    }
+}
+
 pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+    arguments.source.given().warn(output);
     if arguments.archive == Path::new("-") {
         let report = write(arguments, session, stdout_for_data()?).await?;
         output.note(&summary(&report, "stdout"));
@@ -68,16 +76,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let unwritable = |error: io::Error| Failure::file("write", place, &error);
     let (part, file) = PartFile::create(place).map_err(unwritable)?;
     let report = write(arguments, session, file).await?;
-    part.keep().map_err(unwritable)?;
+    part.keep(output).map_err(unwritable)?;
     output.result(&document(&report, place), || summary(&report, &place.display().to_string()))?;
     Ok(Exit::Done)
 }
 
 async fn write(arguments: &Arguments, session: &Session, file: File) -> Result<DumpReport, Failure> {
-    let Source { uri, uri_env, uri_file } = &arguments.source;
-    let given =
-        Given { option: "--uri", plainly: uri.as_ref(), variable: uri_env.as_deref(), file: uri_file.as_deref() };
-    let uri = given.or_else(|| session.source())?;
+    let uri = arguments.source.given().or_else(|| session.source())?;
     let database = &session.settings.database;
     let connection = Connection::open(&uri, database.read_preference, "holdfast-dump").await?;
     let selection = DumpSelection { collections: filter(arguments), exclude: vec![session.own_catalogue().await] };

@@ -1,6 +1,7 @@
 //! The verbs, a file each.
 
 mod anonymize;
+mod archive_file;
 pub(crate) mod cancel;
 pub(crate) mod catalog;
 pub(crate) mod cleanup;

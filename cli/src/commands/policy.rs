@@ -25,7 +25,7 @@ enum What {
     Show,
     /// Store a policy for one type. Omitted options get their defaults
     Set(Set),
-    /// Remove a stored policy. The settings apply again
+    /// Remove a stored policy, or confirm the settings after a rebuild. The settings apply again
     Unset {
         /// The type of the backups
         #[arg(value_name = "TYPE")]
@@ -90,6 +90,9 @@ struct Document {
     updated_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<Timestamp>,
+    /// When the catalogue was rebuilt, if the policy is not confirmed: retention is suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unconfirmed_since: Option<Timestamp>,
     policy: RetentionPolicy,
 }
 
@@ -139,12 +142,14 @@ const fn days(kind: BackupType, session: &Session) -> u32 {
 }
 
 async fn show(kind: BackupType, session: &Session, output: Output) -> Result<(), Failure> {
-    let stored = session.catalog().await?.policy(kind).await?;
+    let catalog = session.catalog().await?;
+    let unconfirmed_since = catalog.policy_unconfirmed_since(kind).await?;
+    let stored = if unconfirmed_since.is_none() { catalog.policy(kind).await? } else { None };
     let document = if let Some(StoredPolicy { policy, updated_by, updated_at }) = stored {
-        Document { kind, stored: true, updated_by, updated_at: Some(updated_at), policy }
+        Document { kind, stored: true, updated_by, updated_at: Some(updated_at), unconfirmed_since, policy }
     } else {
         let policy = RetentionPolicy::of_days(days(kind, session));
-        Document { kind, stored: false, updated_by: None, updated_at: None, policy }
+        Document { kind, stored: false, updated_by: None, updated_at: None, unconfirmed_since, policy }
     };
     output.result(&document, || told(&document, session))
 }
@@ -152,6 +157,10 @@ async fn show(kind: BackupType, session: &Session, output: Output) -> Result<(),
 fn told(document: &Document, session: &Session) -> String {
     let Document { kind, policy, .. } = document;
     let origin = match (&document.updated_at, &document.updated_by) {
+        (None, _) if document.unconfirmed_since.is_some() => format!(
+            "from the settings and the defaults, and suspended until `holdfast policy set {kind}` or `holdfast policy \
+             unset {kind}`: the catalogue was rebuilt"
+        ),
         (Some(at), Some(by)) => format!("stored by {by}, {}", text::time(*at, &session.settings)),
         (Some(at), None) => format!("stored {}", text::time(*at, &session.settings)),
         (None, _) => "from the settings and the defaults".to_owned(),

@@ -2,23 +2,22 @@
 //! happen and asks; elsewhere `--yes` has to be said. Files of content replace nothing, and need no question.
 
 use std::{
-    fs::File,
-    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use clap::{Args, Subcommand};
 use holdfast_database::{
-    AnonymizeReport, Existing, NamespaceMap, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, TtlIndexes,
-    UnknownOptions, redacted_uri,
+    AnonymizeReport, Existing, NamespaceMap, RestoreError, RestoreFault, RestoreOptions, RestoreProgress,
+    RestoreReport, RestoreStep, TtlIndexes, UnknownOptions, redacted_uri,
 };
 use holdfast_domain::{BackupId, BackupType, Secret};
 use holdfast_operations::{
-    Purpose, ReaderLease, RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database,
+    OperationError, Purpose, ReaderLease, RestoreTarget, prove_archive, rehearse_archive, restore_archive,
+    restore_database,
 };
 
-use super::{anonymize, kind, restore_content, restored};
+use super::{anonymize, archive_file::opened, kind, restore_content, restored};
 use crate::{
     confirm,
     connection::{Given, secret},
@@ -125,6 +124,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
         }
         What::Archive { file, how } => (Source::Archive(file), how),
     };
+    how.target.given().warn(output);
     let target = how.target(session).await?;
     // From before the plan is shown to the end of the restore.
     let lease = source.protect(session, output).await?;
@@ -170,15 +170,16 @@ impl Arguments {
     }
 }
 
+impl Target {
+    fn given(&self) -> Given<'_> {
+        let Self { uri, uri_env, uri_file } = self;
+        Given { option: "--to-uri", plainly: uri.as_ref(), variable: uri_env.as_deref(), file: uri_file.as_deref() }
+    }
+}
+
 impl How {
     async fn target(&self, session: &Session) -> Result<RestoreTarget, Failure> {
-        let Target { uri, uri_env, uri_file } = &self.target;
-        let given = Given {
-            option: "--to-uri",
-            plainly: uri.as_ref(),
-            variable: uri_env.as_deref(),
-            file: uri_file.as_deref(),
-        };
+        let given = self.target.given();
         let options = RestoreOptions {
             map: NamespaceMap::parse(&self.ns_from, &self.ns_to).map_err(|error| Failure::usage(error.to_string()))?,
             existing: self.existing(),
@@ -190,7 +191,7 @@ impl How {
             exclude: vec![session.own_catalogue().await],
             anonymizer: self.anonymize.anonymizer()?,
         };
-        let is_given = uri.is_some() || uri_env.is_some() || uri_file.is_some();
+        let is_given = given.is_some();
         if self.anonymize.is_asked_for() && !is_given && self.ns_from.is_empty() {
             return Err(Failure::usage("an anonymised restore would go where the originals are")
                 .hint("name another server (--to-uri-env, --to-uri-file), or rename by --ns-from and --ns-to"));
@@ -224,6 +225,7 @@ async fn preview_and_ask(source: &Source, session: &Session, target: &RestoreTar
     dry.options.dry_run = true;
     let report = source.restore(session, &dry).await?;
     Output::question(&restored::text(&source.to_string(), &shown(&dry), &report));
+    refuse_in_the_way(&report)?;
     confirm::ask("Restore this?").await
 }
 
@@ -233,6 +235,7 @@ fn finish(source: &Source, target: &RestoreTarget, report: &RestoreReport, outpu
         let text = restored::text(&source, &target, report);
         if report.dry_run { format!("{text}\nnothing was changed") } else { text }
     })?;
+    refuse_in_the_way(report)?;
     let misfits = report.anonymized.as_ref().map(AnonymizeReport::problems).unwrap_or_default();
     if !misfits.is_empty() {
         return Err(Failure::refused(format!("the rules do not fit: {}", misfits.join("; ")))
@@ -242,6 +245,14 @@ fn finish(source: &Source, target: &RestoreTarget, report: &RestoreReport, outpu
         return Ok(Exit::Done);
     }
     Err(incomplete(report))
+}
+
+/// The plan was shown, and the restore itself would be refused.
+fn refuse_in_the_way(report: &RestoreReport) -> Result<(), Failure> {
+    if report.in_the_way.is_empty() {
+        return Ok(());
+    }
+    Err(OperationError::from(RestoreError::from(RestoreFault::NotEmpty(report.in_the_way.clone()))).into())
 }
 
 /// A part is restored, or would be. The report names each namespace that is not, and why.
@@ -362,16 +373,6 @@ fn reads_twice(options: &RestoreOptions) -> Option<&'static str> {
     }
 }
 
-fn opened(file: &Path, is_stdin: bool, meter: &Arc<Meter>) -> Result<Box<dyn Read + Send>, Failure> {
-    if is_stdin {
-        return Ok(Box::new(Metered { inner: io::stdin(), meter: Arc::clone(meter), read: 0, expected: 0 }));
-    }
-    let unreadable = |error: io::Error| Failure::file("read", file, &error);
-    let inner = File::open(file).map_err(unreadable)?;
-    let expected = inner.metadata().map_err(unreadable)?.len();
-    Ok(Box::new(Metered { inner, meter: Arc::clone(meter), read: 0, expected }))
-}
-
 fn doing(progress: &RestoreProgress) -> String {
     let step = match progress.step {
         RestoreStep::Authenticating => "checking",
@@ -380,21 +381,4 @@ fn doing(progress: &RestoreProgress) -> String {
         RestoreStep::Indexing => "building indexes",
     };
     format!("{step}, {} documents", progress.documents)
-}
-
-/// Shows how much of a file was read.
-struct Metered<R> {
-    inner: R,
-    meter: Arc<Meter>,
-    read: u64,
-    expected: u64,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.read += count as u64;
-        self.meter.set(self.read, self.expected);
-        Ok(count)
-    }
 }

@@ -118,7 +118,7 @@ async fn to_car(what: &Arguments, place: &Path, session: &Session, output: Outpu
     let unwritable = |error: io::Error| Failure::file("write", place, &error);
     let (part, file) = PartFile::create(place).map_err(unwritable)?;
     let report = export(what, session, file).await?;
-    part.keep().map_err(unwritable)?;
+    part.keep(output).map_err(unwritable)?;
     let shown = place.display().to_string();
     output.result(&restored_content::car_document(place, &report), || {
         format!("{}\n`ipfs dag import {shown}` brings them into a node", restored_content::of_car(&shown, &report))

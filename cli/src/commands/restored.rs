@@ -115,6 +115,8 @@ fn there_before(namespace: &RestoredNamespace, dry_run: bool) -> String {
         }
         TargetState::Replaced(number) => documents(number),
         TargetState::Merged(number) => format!("{}, kept", documents(number)),
+        TargetState::InTheWay(0) => "in the way".to_owned(),
+        TargetState::InTheWay(number) => format!("{}, in the way", documents(number)),
     }
 }
 
@@ -173,6 +175,7 @@ mod tests {
         RestoreReport {
             dry_run,
             namespaces: vec![namespace],
+            in_the_way: Vec::new(),
             left_out: vec![left_out],
             removed_scratch: vec!["b.holdfast_restore_0a1b2c3d_0123456789ab".to_owned()],
             anonymized: None,

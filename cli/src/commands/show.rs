@@ -167,7 +167,8 @@ fn namespaces(manifest: &Manifest) -> String {
                 namespace.kind.clone(),
                 namespace.documents.to_string(),
                 text::size(namespace.bytes),
-                namespace.indexes.len().to_string(),
+                // As a restore counts them: the index on _id comes with the collection.
+                namespace.indexes.iter().filter(|name| *name != "_id_").count().to_string(),
             ]
         })
         .collect();

@@ -35,7 +35,8 @@ async fn a_dump_to_a_file_takes_the_collections_that_were_asked_for() {
     let dumped = &place.json(&["dump", "--archive", name, "--exclude-collection", "contents"])[0];
     let namespaces = dumped["namespaces"].as_array().unwrap();
     assert_eq!(namespaces.len(), 3, "{dumped}");
-    place.holdfast(&["dump", "--archive", name, "--collection", "users"]).expect(0);
+    let replaced = format!("{name} existed, and was replaced");
+    place.holdfast(&["dump", "--archive", name, "--collection", "users"]).expect(0).saying(&[&replaced]);
     let (copy, [from, to]) = renamed(&place);
     place.holdfast(&["restore", "archive", name, "--ns-from", &from, "--ns-to", &to, "--yes"]).expect(0);
     assert_eq!(place.content(&copy).await.keys().collect::<Vec<_>>(), ["users"]);
@@ -139,5 +140,37 @@ async fn a_file_that_is_no_archive_is_refused_with_what_to_do() {
         let ended = place.holdfast(&["restore", "archive", file.to_str().unwrap(), "--yes"]);
         ended.expect(6).saying(&[remedy, "nothing was written"]);
     }
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_into_targets_that_hold_something_shows_its_plan_and_the_refusal() {
+    let place = Place::initialised().await;
+    let id = place.back_up();
+    let ended = place.holdfast(&["restore", "database", &id, "--dry-run"]).expect(5).saying(&["not empty", "--merge"]);
+    let told = ended.text();
+    assert!(told.contains("would be restored into") && told.contains("in the way"), "{told}");
+    let cell = |text: &str, name: &str, from_the_end: usize| {
+        let line = text.lines().find(|line| line.contains(&format!("{}.{name} ", place.database))).unwrap().to_owned();
+        let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        cells[cells.len() - 1 - from_the_end].to_owned()
+    };
+    let shown = place.holdfast(&["show", &id]).expect(0).text();
+    assert_eq!(cell(&shown, "users", 0), cell(&told, "users", 1), "as many indexes: {shown}{told}");
+    let plan = place.holdfast(&["restore", "database", &id, "--dry-run", "--json"]).expect(5).text();
+    let plan: serde_json::Value = serde_json::from_str(plan.lines().next().unwrap()).unwrap();
+    assert!(!plan["inTheWay"].as_array().unwrap().is_empty() && plan["faithful"] == false, "{plan}");
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_in_an_argument_is_warned_of() {
+    let place = Place::new().await;
+    let uri = "mongodb://ada:hunter2@127.0.0.1:9/x?serverSelectionTimeoutMS=100";
+    let warned = place.holdfast(&["dump", "--uri", uri, "--archive"]).saying(&["every user", "--uri-file"]);
+    assert!(!warned.stderr.contains("hunter2"), "{}", warned.stderr);
+    let without = uri.replace("ada:hunter2@", "");
+    let quiet = place.holdfast(&["dump", "--uri", &without, "--archive"]);
+    assert!(!quiet.stderr.contains("every user"), "{}", quiet.stderr);
     place.remove().await;
 }

@@ -122,6 +122,8 @@ async fn an_accepted_loss_is_deleted_by_the_next_cleanup() {
     let text = place.holdfast(&["cleanup", "--yes"]).expect(9).text();
     assert!(text.contains(&format!("holdfast lost accept {}", ids[0])), "{text}");
     assert_eq!(place.json(&["status"])[0]["status"]["database"]["lostBackups"], json!(1));
+    let examined = place.holdfast(&["doctor"]).text();
+    assert!(examined.contains(&ids[0]) && examined.contains("holdfast lost list"), "{examined}");
     let listed = place.holdfast(&["lost", "list"]).expect(0).text();
     assert!(listed.contains(&ids[0]) && listed.contains("missing") && !listed.contains(&ids[1]), "{listed}");
 

@@ -28,6 +28,9 @@ async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
         "0 stood",
         "  added full_",
         "stored retention policies",
+        "Retention of database and content backups is SUSPENDED",
+        "`holdfast policy set database`, `holdfast policy set content`",
+        "`holdfast policy unset database`, `holdfast policy unset content`",
         "retention deletes none",
     ] {
         assert!(told.contains(expected), "{expected}: {told}");
@@ -37,10 +40,38 @@ async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
     assert_eq!((&again["added"], &again["stood"], &again["unread"]), (&json!([]), &json!(2), &json!([])), "{again}");
     assert_eq!((&again["dryRun"], &again["retentionDeletes"]), (&json!(false), &json!(0)), "{again}");
     let told = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
+    assert!(told.contains("0 backups added") && told.contains("SUSPENDED"), "{told}");
+    for kind in ["database", "content"] {
+        place.holdfast(&["policy", "unset", kind]).expect(0);
+    }
+    let told = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
     assert!(told.contains("0 backups added") && told.lines().count() == 1, "{told}");
     let plan = place.holdfast(&["cleanup", "--dry-run"]).expect(0).text();
     assert!(!plan.contains("the catalogue has no job"), "{plan}");
     files.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_is_suspended_after_a_rebuild_until_the_settings_are_confirmed() {
+    let place = Place::initialised().await;
+    for _ in 0..2 {
+        place.back_up();
+    }
+    place.lose_the_catalogue().await;
+    place.holdfast(&["catalog", "rebuild"]).expect(0);
+    let remedy = "holdfast policy unset database";
+    for words in [["cleanup", "--dry-run"], ["cleanup", "--yes"]] {
+        let told = place.holdfast(&words).expect(9).text();
+        assert!(told.contains("suspended") && told.contains(remedy), "{told}");
+    }
+    let told = place.holdfast(&["policy", "show"]).expect(0).text();
+    assert!(told.contains(remedy) && !told.contains("holdfast policy unset content"), "{told}");
+    assert!(place.holdfast(&["doctor"]).text().contains(remedy));
+    let shown = &place.json(&["policy", "unset", "database"])[0];
+    assert_eq!((&shown["stored"], &shown["unconfirmedSince"]), (&json!(false), &json!(null)), "{shown}");
+    place.holdfast(&["cleanup", "--yes"]).expect(0);
+    assert!(!place.holdfast(&["doctor"]).text().contains("suspended"));
+    place.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +83,7 @@ async fn what_retention_would_delete_then_is_said_before_it_does() {
     place.lose_the_catalogue().await;
     place.holdfast(&["policy", "set", "database", "--max-count", "1", "--min-count", "1"]).expect(0);
     let told = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
-    assert!(told.contains("DELETES 2 backups") && told.contains("holdfast policy set"), "{told}");
+    assert!(told.contains("DELETES 2 backups") && !told.contains("SUSPENDED"), "{told}");
     place.remove().await;
 }
 

@@ -1,11 +1,16 @@
 //! Retention policies: a row for each type of backup, where somebody stored one. It beats the settings.
+//!
+//! A rebuilt catalogue does not know whether there was one. The row then says so, until a policy is stored in its place
+//! or the row is removed. A version that does not know such a row cannot read it as a policy, and deletes nothing.
 
+use bson::doc;
 use holdfast_domain::{BackupType, RetentionPolicy, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Catalog, CatalogError,
-    catalog::{POLICIES, call},
+    catalog::{POLICIES, attempt, call},
+    error::is_duplicate,
     row,
 };
 
@@ -22,12 +27,50 @@ pub struct StoredPolicy {
     pub updated_at: Timestamp,
 }
 
+const UNCONFIRMED_SINCE: &str = "unconfirmedSince";
+
 impl Catalog {
+    /// Records that no policy is known for backups of this type, and that an operator must confirm the settings. A row
+    /// that is there is not changed.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn await_confirmation_of_policy(&self, kind: BackupType, since: Timestamp) -> Result<(), CatalogError> {
+        const DOING: &str = "record that a policy is not confirmed";
+        let collection = self.collection(POLICIES);
+        let insert = doc! { "$setOnInsert": { UNCONFIRMED_SINCE: row::date(since) } };
+        let update = collection.update_one(row::by_id(kind.as_str()), insert).upsert(true);
+        match attempt(DOING, update).await? {
+            // Another run inserted it at the same moment.
+            Err(error) if is_duplicate(&error) => Ok(()),
+            done => done.map(drop).map_err(|error| CatalogError::of_driver(DOING, &error)),
+        }
+    }
+
+    /// Since when the policy of this type waits for confirmation. `None` if it does not.
+    ///
+    /// # Errors
+    /// [`CatalogError::Corrupt`] if the row has no time.
+    pub async fn policy_unconfirmed_since(&self, kind: BackupType) -> Result<Option<Timestamp>, CatalogError> {
+        let mut filter = row::by_id(kind.as_str());
+        filter.insert(UNCONFIRMED_SINCE, doc! { "$exists": true });
+        let Some(row) = call("read a policy", self.collection(POLICIES).find_one(filter)).await? else {
+            return Ok(None);
+        };
+        let since = row.get_datetime(UNCONFIRMED_SINCE).ok();
+        let since = since.and_then(|since| Timestamp::from_millisecond(since.timestamp_millis()).ok());
+        since.map(Some).ok_or_else(|| CatalogError::Corrupt {
+            collection: POLICIES,
+            id: kind.to_string(),
+            problem: format!("{UNCONFIRMED_SINCE} is not a time"),
+        })
+    }
+
     /// The stored policy for backups of this type.
     ///
     /// # Errors
     /// [`CatalogError::Corrupt`] where the row is not a policy, or one that cannot be meant: then none is known, and
-    /// nothing may be deleted by another.
+    /// nothing may be deleted by another. A row that waits for confirmation is none.
     pub async fn policy(&self, kind: BackupType) -> Result<Option<StoredPolicy>, CatalogError> {
         let found = call("read a policy", self.collection(POLICIES).find_one(row::by_id(kind.as_str()))).await?;
         let Some(stored) = found.map(|found| row::read::<StoredPolicy>(POLICIES, found)).transpose()? else {

@@ -46,6 +46,16 @@ impl Catalog {
         self.unsuccessful(filter, limit).await
     }
 
+    /// Every `failed` or `cancelled` job of this type that ended at `since` or later, or without a recorded time.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn unsuccessful_ended_since(&self, kind: BackupType, since: Timestamp) -> Result<Vec<Job>, CatalogError> {
+        // A comparison that is negated also matches a row without the field.
+        let ended = doc! { "$not": { "$lt": row::date(since) } };
+        self.unsuccessful(doc! { "type": kind.as_str(), "completedAt": ended }, 0).await
+    }
+
     async fn unsuccessful(&self, mut filter: Document, limit: u32) -> Result<Vec<Job>, CatalogError> {
         filter.insert("status", doc! { "$in": words(UNSUCCESSFUL) });
         let collection = self.collection(JOBS);

@@ -7,8 +7,12 @@ use holdfast_domain::{
     Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount,
     NamespaceManifest, Source, Timestamp,
 };
+use jiff::SignedDuration;
 
 use crate::{Holdfast, OperationError, artifact::dump_of, full, lease, presence::missing_artifacts, run::Run};
+
+/// A run that was paused may write its manifest within this time after its job ended, and complete the job.
+pub(crate) const LATE_MANIFEST_GRACE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Settles a job as `failed`. With a fencing number, only if that run still has it.
 pub(crate) async fn fail(

@@ -113,7 +113,8 @@ mod tests {
                 size: 5,
             }
         };
-        let policy = PolicyInForce { origin: PolicyOrigin::Settings, policy: None, problem: None };
+        let policy =
+            PolicyInForce { origin: PolicyOrigin::Settings, policy: None, problem: None, unconfirmed_since: None };
         let (delete, keep) = (going.into(), (backups - going).into());
         let backups = (0..backups).map(planned).collect();
         TypePlan { policy, delete, keep, bytes: 0, lost: Vec::new(), returned: Vec::new(), suspended: None, backups }

@@ -20,6 +20,7 @@ pub(crate) struct RetentionPlan {
 
 /// The decisions for the backups of one type.
 #[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct TypePlan {
     /// Origin of the policy.
     origin: PolicyOrigin,
@@ -28,6 +29,9 @@ pub(crate) struct TypePlan {
     /// Why the policy cannot be read.
     #[schema(required = false)]
     problem: Option<String>,
+    /// Time of a catalogue rebuild. Present until an operator confirms the policy.
+    #[schema(required = false, format = DateTime)]
+    unconfirmed_since: Option<String>,
     /// Number of backups to delete.
     delete: u64,
     /// Number of backups to keep.
@@ -38,7 +42,8 @@ pub(crate) struct TypePlan {
     lost: Vec<String>,
     /// Lost backups whose manifest exists again. The run sets them back to `completed`.
     returned: Vec<String>,
-    /// Why the run changes nothing. Present if the store holds fewer than half of the catalogue's completed backups.
+    /// Why the run changes nothing. Present if the store holds fewer than half of the catalogue's completed backups, or
+    /// if the policy is not confirmed since a rebuild. In the second case the plan follows the settings.
     #[schema(required = false)]
     suspended: Option<String>,
     /// Every backup, newest first.
@@ -52,6 +57,7 @@ pub(crate) enum PolicyOrigin {
     Stored,
     Settings,
     Unreadable,
+    Unconfirmed,
 }
 
 /// Backups past a limit are deleted, unless a rule keeps them.

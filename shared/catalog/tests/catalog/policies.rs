@@ -66,3 +66,33 @@ async fn a_policy_that_somebody_broke_by_hand_is_none_to_go_by() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_unconfirmed_policy_is_none_until_one_is_stored_or_the_settings_are_confirmed() {
+    on_catalog(async |fixture| {
+        let (catalog, kind) = (&fixture.catalog, BackupType::Content);
+        assert_eq!(catalog.policy_unconfirmed_since(kind).await.unwrap(), None);
+        for is_set in [true, false] {
+            catalog.await_confirmation_of_policy(kind, at(7)).await.unwrap();
+            catalog.await_confirmation_of_policy(kind, at(8)).await.unwrap();
+            assert_eq!(catalog.policy_unconfirmed_since(kind).await.unwrap(), Some(at(7)));
+            let read = catalog.policy(kind).await;
+            assert!(matches!(read, Err(CatalogError::Corrupt { .. })), "an older version deletes nothing: {read:?}");
+            assert_eq!(catalog.policy_unconfirmed_since(BackupType::Database).await.unwrap(), None);
+            if is_set {
+                catalog.set_policy(kind, &stored(every_rule())).await.unwrap();
+                catalog.await_confirmation_of_policy(kind, at(9)).await.unwrap();
+                assert_eq!(catalog.policy(kind).await.unwrap(), Some(stored(every_rule())), "it is not replaced");
+            }
+            assert!(catalog.remove_policy(kind).await.unwrap());
+            assert_eq!(catalog.policy_unconfirmed_since(kind).await.unwrap(), None);
+            assert_eq!(catalog.policy(kind).await.unwrap(), None);
+        }
+        catalog.await_confirmation_of_policy(kind, at(7)).await.unwrap();
+        let rows = fixture.collection("backup_retention_policies");
+        rows.update_one(doc! {}, doc! { "$set": { "unconfirmedSince": "yesterday" } }).await.unwrap();
+        let read = catalog.policy_unconfirmed_since(kind).await;
+        assert!(matches!(read, Err(CatalogError::Corrupt { .. })), "{read:?}");
+    })
+    .await;
+}

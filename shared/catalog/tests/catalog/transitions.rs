@@ -208,6 +208,24 @@ async fn a_run_with_an_old_fencing_number_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_completed_job_has_no_progress_and_gets_none_later() {
+    on_catalog(async |fixture| {
+        let id = fixture.pending(1).await;
+        fixture.catalog.transition(&id, JobStatus::Running, JobChange::default(), None).await.unwrap();
+        let progress = Progress { bytes_read: 1, ..Progress::default() };
+        assert!(fixture.catalog.record_progress(&id, 0, progress).await.unwrap());
+        for to in [JobStatus::Committing, JobStatus::Completed] {
+            let change = JobChange { progress: Some(progress), ..JobChange::default() };
+            let job = fixture.catalog.transition(&id, to, change, None).await.unwrap();
+            assert_eq!(job.progress, (to != JobStatus::Completed).then_some(progress));
+        }
+        assert!(!fixture.catalog.record_progress(&id, 0, progress).await.unwrap());
+        assert_eq!(fixture.catalog.get(&id).await.unwrap().progress, None);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn progress_is_recorded_of_running_jobs_alone() {
     on_catalog(async |fixture| {
         let id = fixture.pending(1).await;
@@ -262,6 +280,30 @@ async fn unsuccessful_jobs_are_listed_by_state_time_and_page() {
         assert_eq!(ids(none), []);
         assert_eq!(ids(catalog.unsuccessful_among(&unsuccessful[1..]).await.unwrap()), unsuccessful[1..]);
         assert_eq!(ids(catalog.unsuccessful_among(&[]).await.unwrap()), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn unsuccessful_jobs_are_listed_by_the_time_of_their_end() {
+    on_catalog(async |fixture| {
+        let mut ended = Vec::new();
+        for (number, to, second) in [
+            (1, JobStatus::Failed, Some(9)),
+            (2, JobStatus::Failed, Some(10)),
+            (3, JobStatus::Cancelled, Some(11)),
+            (4, JobStatus::Failed, None),
+            (5, JobStatus::Running, Some(12)),
+        ] {
+            let id = fixture.pending(number).await;
+            let change = JobChange { completed_at: second.map(at), ..JobChange::default() };
+            fixture.catalog.transition(&id, to, change, None).await.unwrap();
+            ended.extend((2..=4).contains(&number).then_some(id));
+        }
+        let listed = fixture.catalog.unsuccessful_ended_since(BackupType::Database, at(10)).await.unwrap();
+        assert_eq!(listed.into_iter().map(|job| job.backup_id).collect::<Vec<_>>(), ended);
+        let content = fixture.catalog.unsuccessful_ended_since(BackupType::Content, at(10)).await.unwrap();
+        assert!(content.is_empty());
     })
     .await;
 }

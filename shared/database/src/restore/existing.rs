@@ -12,8 +12,11 @@ use crate::{
     listing::{BUCKETS_PREFIX, Listed},
 };
 
-/// Finds out what stands where each target goes, and refuses what must not be overwritten.
-pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) -> Result<(), RestoreFault> {
+/// Finds out what stands where each target goes. Returns what must not be overwritten, which a dry run shows in its plan.
+///
+/// # Errors
+/// [`RestoreFault::NotEmpty`] if something must not be overwritten and this is no dry run.
+pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) -> Result<Vec<String>, RestoreFault> {
     let mut listings: HashMap<String, Result<Vec<Listed>, DatabaseError>> = HashMap::new();
     let mut conflicts = Vec::new();
     for target in targets {
@@ -24,12 +27,15 @@ pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) ->
         match place_of(target, &listings[database], options.existing).await {
             Ok(Place::Free) => {}
             Ok(Place::Taken(existing, state)) => take_note(target, existing, state),
-            Ok(Place::InTheWay(conflict)) => conflicts.push(format!("{} ({conflict})", target.name())),
+            Ok(Place::InTheWay(Conflict { documents, what })) => {
+                target.state = TargetState::InTheWay(documents);
+                conflicts.push(format!("{} ({what})", target.name()));
+            }
             Err(error) if error.is_transient() => return Err(error.into()),
             Err(error) => refuse(target, error.to_string()),
         }
     }
-    if conflicts.is_empty() { Ok(()) } else { Err(RestoreFault::NotEmpty(conflicts)) }
+    if conflicts.is_empty() || options.dry_run { Ok(conflicts) } else { Err(RestoreFault::NotEmpty(conflicts)) }
 }
 
 /// What is found where a target goes.
@@ -37,7 +43,19 @@ enum Place<'l> {
     Free,
     Taken(&'l Listed, TargetState),
     /// It must stay as it is.
-    InTheWay(String),
+    InTheWay(Conflict),
+}
+
+/// What must stay as it is.
+struct Conflict {
+    documents: u64,
+    what: String,
+}
+
+impl Conflict {
+    fn new(documents: u64, what: impl Into<String>) -> Self {
+        Self { documents, what: what.into() }
+    }
 }
 
 async fn place_of<'l>(
@@ -77,26 +95,28 @@ async fn look_at(
     target: &Target,
     existing: &Listed,
     policy: Existing,
-) -> Result<Result<TargetState, String>, DatabaseError> {
+) -> Result<Result<TargetState, Conflict>, DatabaseError> {
     if existing.kind == NamespaceKind::View {
         let is_same = target.is_view() && same_options(&existing.options, &target.metadata.options);
         return Ok(match policy {
             _ if is_same => Ok(TargetState::Empty),
             Existing::Drop => Ok(TargetState::Replaced(0)),
             Existing::DropFirst => Ok(TargetState::Dropped(0)),
-            Existing::Refuse | Existing::Merge if target.is_view() => Err("another view".to_owned()),
-            Existing::Refuse | Existing::Merge => Err("a view".to_owned()),
+            Existing::Refuse | Existing::Merge if target.is_view() => Err(Conflict::new(0, "another view")),
+            Existing::Refuse | Existing::Merge => Err(Conflict::new(0, "a view")),
         });
     }
     let documents = count(target, existing).await?;
     Ok(match policy {
         Existing::Drop => Ok(TargetState::Replaced(documents)),
         Existing::DropFirst => Ok(TargetState::Dropped(documents)),
-        _ if existing.kind != target.metadata.kind => Err(format!("a {} of {documents} documents", existing.kind)),
+        _ if existing.kind != target.metadata.kind => {
+            Err(Conflict::new(documents, format!("a {} of {documents} documents", existing.kind)))
+        }
         Existing::Merge => Ok(TargetState::Merged(documents)),
-        Existing::Refuse if documents > 0 => Err(format!("{documents} documents")),
+        Existing::Refuse if documents > 0 => Err(Conflict::new(documents, format!("{documents} documents"))),
         Existing::Refuse => match difference(target, existing).await? {
-            Some(difference) => Err(format!("empty, but with other {difference}")),
+            Some(difference) => Err(Conflict::new(0, format!("empty, but with other {difference}"))),
             None => Ok(TargetState::Empty),
         },
     })

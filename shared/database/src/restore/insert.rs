@@ -88,7 +88,7 @@ async fn command(
         Err(error) if has_zero_timestamp && is_unknown_field(&error) => {
             run(target, collection, documents, false).await.map_err(|error| failed(&error))
         }
-        // Its text can hold keys that look like extended JSON. That is a fault of this answer, not of the connection.
+        // It quotes values that may not be UTF-8. That is a fault of this answer, not of the connection.
         Err(error) if matches!(error.kind.as_ref(), ErrorKind::InvalidResponse { .. } | ErrorKind::Bson(_)) => {
             let what = format!("writing to {}: the server's answer could not be read", target.name());
             Err(DatabaseError::Refused(what))

@@ -73,13 +73,12 @@ pub async fn restore<R: Read + Send + 'static>(
     }
     let (mut targets, left_out) = choose(connection, &prelude, options)?;
     let decision = decide(&prelude, &targets, options)?;
-    inspect(&mut targets, options).await?;
+    let in_the_way = inspect(&mut targets, options).await?;
     refuse_what_cannot_be_replaced(connection, &targets).await?;
     if options.dry_run {
         refuse_without_privileges(connection, &mut targets, options.ttl_indexes).await?;
         let namespaces = targets.iter().map(untouched).collect();
-        let mut report =
-            RestoreReport { dry_run: true, namespaces, left_out, removed_scratch: Vec::new(), anonymized: None };
+        let mut report = RestoreReport { dry_run: true, namespaces, in_the_way, left_out, ..RestoreReport::default() };
         if decision.rules.is_some() {
             rehearse(feed, decision, &targets, &mut report, progress).await?;
         }
@@ -92,7 +91,7 @@ pub async fn restore<R: Read + Send + 'static>(
     scratch.remove(run.needed()).await;
     match ended {
         Ok((namespaces, anonymized)) => {
-            Ok(RestoreReport { dry_run: false, namespaces, left_out, removed_scratch, anonymized })
+            Ok(RestoreReport { namespaces, left_out, removed_scratch, anonymized, ..RestoreReport::default() })
         }
         Err(cause) => Err(RestoreError { cause, incomplete: run.into_touched() }),
     }

@@ -9,13 +9,16 @@ use super::Adjustment;
 use crate::{AnonymizeReport, DatabaseError};
 
 /// What a restore did; of a dry run, what it would do.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreReport {
     /// Nothing was written.
     pub dry_run: bool,
     /// In the archive's order.
     pub namespaces: Vec<RestoredNamespace>,
+    /// Of a dry run: targets that hold something, for which the restore would be refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_the_way: Vec<String>,
     /// What of the archive was not to be restored.
     pub left_out: Vec<LeftOut>,
     /// Scratch collections of earlier restores that were killed. They were dropped.
@@ -101,6 +104,8 @@ pub enum TargetState {
     Replaced(u64),
     /// So many documents, which stay.
     Merged(u64),
+    /// So many documents, or none and another definition. A restore is refused because of them.
+    InTheWay(u64),
 }
 
 /// The outcome of comparing.
@@ -157,7 +162,7 @@ impl RestoreReport {
     /// Whether everything worked, and nothing that was compared differs.
     #[must_use]
     pub fn is_faithful(&self) -> bool {
-        self.namespaces.iter().all(RestoredNamespace::is_faithful)
+        self.in_the_way.is_empty() && self.namespaces.iter().all(RestoredNamespace::is_faithful)
     }
 
     /// Documents written.

@@ -121,6 +121,23 @@ async fn a_dry_run_tells_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_shows_its_plan_although_targets_are_in_the_way() {
+    let (source, archive) = source(&[("a", &[1]), ("b", &[1]), ("c", &[1])]).await;
+    let target = Scratch::new().await;
+    target.collection("b").insert_many([doc! { "_id": 7 }, doc! { "_id": 8 }]).await.unwrap();
+    target.handle().create_collection("c").capped(true).size(4096).await.unwrap();
+    let options = RestoreOptions { dry_run: true, ..into(&target, &source, Existing::Refuse) };
+    let report = restored(&target.connection, archive.clone(), &options).await.unwrap();
+    let found: Vec<_> = report.namespaces.iter().map(|namespace| namespace.target).collect();
+    assert_eq!(found, [TargetState::Absent, TargetState::InTheWay(2), TargetState::InTheWay(0)]);
+    let refused = restored(&target.connection, archive, &into(&target, &source, Existing::Refuse)).await.unwrap_err();
+    assert!(matches!(&refused.cause, RestoreFault::NotEmpty(names) if *names == report.in_the_way), "{refused}");
+    assert!(!report.is_faithful() && report.in_the_way[1].contains("other options"), "{report:#?}");
+    source.drop().await;
+    target.drop().await;
+}
+
+#[tokio::test]
 async fn views_on_views_come_back_after_their_sources() {
     let source = Scratch::new().await;
     source.collection("things").insert_one(doc! { "_id": 1, "n": 5 }).await.unwrap();
@@ -359,4 +376,28 @@ async fn a_time_series_comes_back_with_every_measurement() {
     }
     source.drop().await;
     target.drop().await;
+}
+
+/// The server quotes the key of a duplicate. Keys that look like extended JSON are data.
+#[tokio::test]
+async fn a_duplicate_key_that_looks_like_extended_json_is_named_and_its_batch_is_restored() {
+    let wrappers = [doc! { "$oid": "x" }, doc! { "$date": "never" }, doc! { "$numberLong": "one" }];
+    for wrapper in wrappers {
+        let (source, target) = (Scratch::new().await, Scratch::new().await);
+        let there = doc! { "_id": 9, "owner": wrapper.clone() };
+        let more = [doc! { "_id": 1, "owner": wrapper }, doc! { "_id": 2, "owner": 2 }, doc! { "_id": 9, "owner": 9 }];
+        for (scratch, documents) in [(&source, more.to_vec()), (&target, vec![there])] {
+            let inserted = scratch.handle().run_command(doc! { "insert": "odd", "documents": documents }).await;
+            assert!(inserted.unwrap().get("writeErrors").is_none());
+        }
+        let index = doc! { "key": { "owner": 1 }, "name": "one", "unique": true };
+        target.handle().run_command(doc! { "createIndexes": "odd", "indexes": [index] }).await.unwrap();
+        let archive = dumped(&source.connection).await.0;
+        let report = restored(&target.connection, archive, &into(&target, &source, Existing::Merge)).await.unwrap();
+        let odd = &report.namespaces[0];
+        assert_eq!((odd.inserted, odd.skipped, odd.failures.len()), (1, 1, 1), "{report:#?}");
+        assert!(odd.failures[0].contains("E11000"), "{report:#?}");
+        source.drop().await;
+        target.drop().await;
+    }
 }

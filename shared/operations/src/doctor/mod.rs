@@ -6,6 +6,7 @@ mod content;
 mod databases;
 mod keys;
 mod last_backup;
+mod retention;
 mod store;
 
 use holdfast_catalog::Catalog;
@@ -88,15 +89,16 @@ pub async fn examine(
             None => Vec::new(),
         }
     };
-    let (source, catalogue, kept, copied, drill, content) = tokio::join!(
+    let (source, catalogue, kept, retained, copied, drill, content) = tokio::join!(
         databases::source(settings, catalog.as_ref().ok(), repository.as_ref().ok()),
         databases::catalogue(&catalog),
         kept,
+        retention::examine(settings, catalog.as_ref().ok(), repository.as_ref().ok()),
         copied,
         databases::drill_server(settings, now),
         content::examine(settings),
     );
-    [without_effect(settings), source, catalogue, kept, copied, drill, content].concat()
+    [without_effect(settings), source, catalogue, kept, retained, copied, drill, content].concat()
 }
 
 /// Settings of which something has no effect.

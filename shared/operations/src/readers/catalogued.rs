@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use holdfast_catalog::{Catalog, CatalogError, ReaderRow};
-use holdfast_domain::{BackupId, CopyStatus, FailureCode, Job, JobStatus, Timestamp};
+use holdfast_domain::{BackupId, CopyStatus, Job, JobStatus, Timestamp};
 use jiff::SignedDuration;
 
 use super::{Protection, Purpose, Reader, ReaderLease, ReaderLeases};
@@ -37,9 +37,8 @@ impl CatalogLeases {
 
     fn judge(&self, reader: &Reader, job: &Job) -> Protection {
         // A lost backup whose manifest is back is kept.
-        let is_lost = job.error.as_ref().is_some_and(|error| error.code == FailureCode::StoreCorrupt);
         let is_deleted = if reader.store == self.first {
-            job.status == JobStatus::Deleted && !is_lost
+            job.status == JobStatus::Deleted && !job.is_lost()
         } else {
             job.copy.as_ref().is_some_and(|copy| copy.status == CopyStatus::Deleted)
         };

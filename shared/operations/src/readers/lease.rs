@@ -1,7 +1,7 @@
 //! A reader's lease: recorded before the backup is read, renewed beside the work, and released at its end, however the
 //! work ends. A process that is killed releases nothing, and its lease dies with its beat.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use holdfast_domain::{BackupId, Timestamp};
 use tokio::{
@@ -11,11 +11,10 @@ use tokio::{
 };
 
 use super::{NoLeases, Protection, Purpose, Reader, ReaderLeases};
-use crate::Repository;
-
-const BEAT_EVERY: Duration = Duration::from_secs(10);
-/// After so long without a beat others take the reader for dead soon: the log says so before.
-const SILENCE_LIMIT: Duration = Duration::from_secs(45);
+use crate::{
+    Repository,
+    heartbeat::{BEAT_EVERY, SILENCE_LIMIT},
+};
 
 /// A lease that lives until it is dropped.
 pub struct ReaderLease {
@@ -95,6 +94,7 @@ async fn beat(leases: Arc<dyn ReaderLeases>, reader: Reader) {
         beats.tick().await;
         match leases.beat(&reader).await {
             Ok(()) => (last_beat, is_silent) = (Instant::now(), false),
+            // Other runs take the reader for dead soon: the log says so before.
             Err(error) if last_beat.elapsed() > SILENCE_LIMIT && !is_silent => {
                 is_silent = true;
                 tracing::warn!(backupId = %reader.backup_id, %error, "nothing protects the backup while it is read: its lease cannot be renewed");

@@ -25,10 +25,11 @@ use holdfast_storage::StoreError;
 use self::content::Filled;
 pub use self::report::{DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause};
 use crate::{
-    Holdfast, OperationError, RepositoryError,
+    Holdfast, OperationError, RETAINED_TYPES, RepositoryError,
     content::stored::StoredContent,
     lost::{self, Return},
     presence::missing_artifacts,
+    retain::policy_in_force,
     settle,
 };
 
@@ -99,6 +100,7 @@ impl<'a> Rebuild<'a> {
         }
         self.parents().await?;
         self.tell_without_manifest(found.without_manifest).await?;
+        self.report_held_retention().await?;
         Ok(self.report)
     }
 
@@ -160,6 +162,7 @@ impl<'a> Rebuild<'a> {
     /// A backup that the catalogue does not know.
     async fn add(&mut self, id: &BackupId) -> Result<(), OperationError> {
         let Some((manifest, mut job)) = self.believed(id).await? else { return Ok(()) };
+        self.hold_retention(id.backup_type()).await?;
         let mut filled = Filled::default();
         if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
             self.damaged(&mut job, VerificationLevel::Exists, problem);
@@ -186,6 +189,23 @@ impl<'a> Rebuild<'a> {
         self.report.added.push(RebuiltBackup { backup_id: id.clone(), items: filled.items });
         if job.parent_id.is_some() {
             self.parts.push(job);
+        }
+        Ok(())
+    }
+
+    /// Before the first job: retention must not delete by the settings what a policy kept that is lost now.
+    async fn hold_retention(&self, kind: BackupType) -> Result<(), OperationError> {
+        if self.mode == Mode::Plan {
+            return Ok(());
+        }
+        Ok(self.h.catalog.await_confirmation_of_policy(kind, Timestamp::now()).await?)
+    }
+
+    async fn report_held_retention(&mut self) -> Result<(), OperationError> {
+        for kind in RETAINED_TYPES {
+            if policy_in_force(self.h, kind).await?.unconfirmed_since.is_some() {
+                self.report.policies_unconfirmed.push(kind);
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What a rebuild did, or would do.
 
-use holdfast_domain::BackupId;
+use holdfast_domain::{BackupId, BackupType};
 use serde::Serialize;
 
 /// How far a rebuild is.
@@ -42,6 +42,8 @@ pub struct RebuildReport {
     pub without_manifest: Vec<BackupId>,
     /// Full backups that got no job: the bucket does not have both of their parts.
     pub parents_unknown: Vec<BackupId>,
+    /// Types whose retention is suspended until an operator stores a policy or confirms the settings.
+    pub policies_unconfirmed: Vec<BackupType>,
     /// What is wrong with the repository's own file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository_problem: Option<String>,

@@ -78,7 +78,7 @@ async fn plan_of(
 ) -> Result<TypePlan, OperationError> {
     let mut plan = match suspension(h, inventory.kind, expected, both) {
         Some(why) => plan::suspended(h, inventory, why, now).await?,
-        None => plan::of_type(h, inventory, now).await?,
+        None => plan::for_display(h, inventory, now).await?,
     };
     plan.lost = expected.unresolved().cloned().collect();
     plan.returned.clone_from(&expected.returned);
@@ -132,18 +132,32 @@ async fn retain_types(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &
     let expected = |kind| taken.iter().find(|one| one.inventory.kind == kind).map(|one| &one.expected);
     let both = RETAINED_TYPES.map(expected);
     let why: Vec<_> = taken.iter().map(|one| suspension(h, one.inventory.kind, &one.expected, both)).collect();
-    let is_suspended = why.iter().any(Option::is_some);
     for (one, why) in taken.into_iter().zip(why) {
         let kind = one.inventory.kind;
-        let done = match why {
-            Some(why) => Box::pin(backups::leave(h, one, why, now, report.of_mut(kind))).await,
-            None => Box::pin(backups::retain(h, one, limits, now, report.of_mut(kind))).await,
-        };
-        if let Err(error) = done {
+        if let Err(error) = Box::pin(retain_type(h, one, why, (limits, now), report.of_mut(kind))).await {
             report.of_mut(kind).problems.push(error.to_string());
         }
     }
-    is_suspended
+    RETAINED_TYPES.into_iter().any(|kind| report.of(kind).suspended.is_some())
+}
+
+/// Retention of one type, unless the store is another one or the policy is not confirmed.
+async fn retain_type(
+    h: &Holdfast,
+    one: Taken,
+    wrong_store: Option<String>,
+    (limits, now): (RunLimits, Timestamp),
+    report: &mut TypeReport,
+) -> Result<(), OperationError> {
+    let kind = one.inventory.kind;
+    let why = match wrong_store {
+        Some(why) => Some(why),
+        None => policy_in_force(h, kind).await?.suspension(kind),
+    };
+    match why {
+        Some(why) => backups::leave(h, one, why, now, report).await,
+        None => backups::retain(h, one, limits, now, report).await,
+    }
 }
 
 async fn tidy_rows(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut RetentionReport) {

@@ -24,6 +24,8 @@ pub enum PolicyOrigin {
     Settings,
     /// What is stored cannot be read, so that none holds and all are kept.
     Unreadable,
+    /// The catalogue was rebuilt, and an operator has not confirmed the settings. All are kept.
+    Unconfirmed,
 }
 
 /// The policy for one type.
@@ -36,6 +38,21 @@ pub struct PolicyInForce {
     /// Why it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// When the catalogue was rebuilt, if an operator has not confirmed the policy since.
+    #[serde(rename = "unconfirmedSince", skip_serializing_if = "Option::is_none")]
+    pub unconfirmed_since: Option<Timestamp>,
+}
+
+impl PolicyInForce {
+    /// Why retention of these backups is suspended, if their policy is not confirmed.
+    pub(super) fn suspension(&self, kind: BackupType) -> Option<String> {
+        let since = self.unconfirmed_since?;
+        Some(format!(
+            "the catalogue was rebuilt at {since}, and a policy that was stored for {kind} backups before is unknown. \
+             Nothing was deleted. Store it again with `holdfast policy set {kind}`, or confirm the settings with \
+             `holdfast policy unset {kind}`"
+        ))
+    }
 }
 
 /// A backup, and what becomes of it.
@@ -66,7 +83,8 @@ pub struct TypePlan {
     pub lost: Vec<BackupId>,
     /// Lost backups whose manifest is back: a run completes them again.
     pub returned: Vec<BackupId>,
-    /// Why a run changes nothing: the store holds fewer than half of the completed backups of the catalogue.
+    /// Why a run changes nothing: the store holds fewer than half of the completed backups of the catalogue, or the
+    /// policy is not confirmed since a rebuild. In the second case the plan is that of the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
     /// Every backup, newest first.
@@ -115,7 +133,22 @@ impl TypePlan {
 /// Decides about all that an inventory has, by what the policy and the catalogue say at this moment.
 pub(super) async fn of_type(h: &Holdfast, inventory: &Inventory, now: Timestamp) -> Result<TypePlan, OperationError> {
     let candidates = candidates(h, inventory).await?;
-    decide(h, inventory, &candidates, now).await
+    Ok(decide(h, inventory, &candidates, policy(h, inventory.kind).await?, now))
+}
+
+/// The plan that an operator sees. If the policy is not confirmed, it shows what the settings would delete.
+pub(super) async fn for_display(
+    h: &Holdfast,
+    inventory: &Inventory,
+    now: Timestamp,
+) -> Result<TypePlan, OperationError> {
+    let mut in_force = policy(h, inventory.kind).await?;
+    let suspended = in_force.suspension(inventory.kind);
+    if suspended.is_some() {
+        in_force.policy = Some(of_settings(h, inventory.kind));
+    }
+    let candidates = candidates(h, inventory).await?;
+    Ok(TypePlan { suspended, ..decide(h, inventory, &candidates, in_force, now) })
 }
 
 /// The plan where nothing may be changed: every backup stays.
@@ -129,16 +162,17 @@ pub(super) async fn suspended(
     for candidate in &mut candidates {
         candidate.standing = Standing::Unsure("retention is suspended".to_owned());
     }
-    Ok(TypePlan { suspended: Some(why), ..decide(h, inventory, &candidates, now).await? })
+    let policy = policy(h, inventory.kind).await?;
+    Ok(TypePlan { suspended: Some(why), ..decide(h, inventory, &candidates, policy, now) })
 }
 
-async fn decide(
+fn decide(
     h: &Holdfast,
     inventory: &Inventory,
     candidates: &[RetentionCandidate],
+    policy: PolicyInForce,
     now: Timestamp,
-) -> Result<TypePlan, OperationError> {
-    let policy = policy(h, inventory.kind).await?;
+) -> TypePlan {
     let decisions = holdfast_domain::plan_retention(candidates, policy.policy.as_ref(), now, &h.settings.timezone);
     let size = |id: &BackupId| inventory.backups.get(id).map_or(0, |stored| stored.size_bytes);
     let backups: Vec<_> =
@@ -156,22 +190,33 @@ async fn decide(
     plan.delete = plan.deletions().count() as u64;
     plan.keep = plan.backups.len() as u64 - plan.delete;
     plan.bytes = plan.deletions().map(|backup| backup.size).sum();
-    Ok(plan)
+    plan
 }
 
 /// The policy that holds for this type.
 pub(crate) async fn policy(h: &Holdfast, kind: BackupType) -> Result<PolicyInForce, OperationError> {
-    let days = match kind {
-        BackupType::Database => h.settings.database.retention_days,
-        BackupType::Content | BackupType::Full => h.settings.content.retention_days,
+    let unreadable = |error: CatalogError| match error {
+        CatalogError::Corrupt { .. } => Ok((PolicyOrigin::Unreadable, None, Some(error.to_string()))),
+        error => Err(OperationError::from(error)),
+    };
+    let unconfirmed_since = match h.catalog.policy_unconfirmed_since(kind).await {
+        Err(CatalogError::Corrupt { .. }) => None,
+        since => since?,
     };
     let (origin, policy, problem) = match h.catalog.policy(kind).await {
+        _ if unconfirmed_since.is_some() => (PolicyOrigin::Unconfirmed, None, None),
         Ok(Some(stored)) => (PolicyOrigin::Stored, Some(stored.policy), None),
-        Ok(None) => (PolicyOrigin::Settings, Some(RetentionPolicy::of_days(days)), None),
-        Err(error @ CatalogError::Corrupt { .. }) => (PolicyOrigin::Unreadable, None, Some(error.to_string())),
-        Err(error) => return Err(error.into()),
+        Ok(None) => (PolicyOrigin::Settings, Some(of_settings(h, kind)), None),
+        Err(error) => unreadable(error)?,
     };
-    Ok(PolicyInForce { origin, policy, problem })
+    Ok(PolicyInForce { origin, policy, problem, unconfirmed_since })
+}
+
+fn of_settings(h: &Holdfast, kind: BackupType) -> RetentionPolicy {
+    RetentionPolicy::of_days(match kind {
+        BackupType::Database => h.settings.database.retention_days,
+        BackupType::Content | BackupType::Full => h.settings.content.retention_days,
+    })
 }
 
 async fn candidates(h: &Holdfast, inventory: &Inventory) -> Result<Vec<RetentionCandidate>, OperationError> {

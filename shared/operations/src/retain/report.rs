@@ -49,7 +49,8 @@ pub struct TypeReport {
     pub lost: Vec<BackupId>,
     /// Lost backups that this run completed again, because their manifest is back.
     pub returned: Vec<BackupId>,
-    /// Why nothing was changed: the store holds fewer than half of the completed backups of the catalogue.
+    /// Why nothing was changed: the store holds fewer than half of the completed backups of the catalogue, or the policy
+    /// is not confirmed since a rebuild.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
     /// Objects removed that an earlier, killed run had left.

@@ -139,7 +139,7 @@ async fn tidy(h: &Holdfast, folder: &[ObjectInfo], check: &mut StoreCheck, now: 
     if is_as_it_should_be(&id, folder) || !folder.iter().any(|object| old(&object)) {
         return;
     }
-    let kept = match kept_objects(h, &id).await {
+    let kept = match kept_objects(h, &id, now).await {
         Ok(Some(kept)) => kept,
         Ok(None) => return,
         Err(error) => return report.problems.push(format!("the objects of {id}: {error}")),
@@ -176,9 +176,9 @@ fn is_as_it_should_be(id: &BackupId, folder: &[ObjectInfo]) -> bool {
 }
 
 /// The objects of a backup that must stay; `None` where all of them must.
-async fn kept_objects(h: &Holdfast, id: &BackupId) -> Result<Option<Vec<ObjectKey>>, OperationError> {
-    let status = match h.catalog.get(id).await {
-        Ok(job) => job.status,
+async fn kept_objects(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<Vec<ObjectKey>>, OperationError> {
+    let (status, ended_at) = match h.catalog.get(id).await {
+        Ok(job) => (job.status, job.completed_at),
         // Another catalogue may know it.
         Err(CatalogError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -190,7 +190,9 @@ async fn kept_objects(h: &Holdfast, id: &BackupId) -> Result<Option<Vec<ObjectKe
             Ok(Some(artifacts.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect()))
         }
         Err(OperationError::NotFound(_)) if matches!(status, JobStatus::Failed | JobStatus::Cancelled) => {
-            Ok(Some(vec![]))
+            // Old objects can belong to a job that ended just now.
+            let is_settled = ended_at.is_some_and(|at| now.duration_since(at) >= settle::LATE_MANIFEST_GRACE);
+            Ok(is_settled.then(Vec::new))
         }
         Err(OperationError::NotFound(_)) if status == JobStatus::Completed => Err(OperationError::corrupt(
             id,

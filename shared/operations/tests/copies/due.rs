@@ -1,6 +1,6 @@
 //! What is to be copied, and when.
 
-use holdfast_domain::{CopyStatus, JobStatus, Timestamp};
+use holdfast_domain::{BackupType, CopyStatus, JobStatus, Timestamp};
 use holdfast_operations::{Repository, copies_due, expect_copies};
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
@@ -23,7 +23,7 @@ async fn every_completed_backup_is_due_until_it_is_copied() {
     let database = world.back_up().await;
     world.pass(SignedDuration::from_secs(5));
     let content = world.back_up_content(&["a"]).await.unwrap();
-    let full = world.begin_full().await;
+    let full = world.begin(BackupType::Full).await;
     world.step(&full, JobStatus::Committing).await;
     world.step(&full, JobStatus::Completed).await;
     world.fail().await;

@@ -4,9 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::{Source, source_id};
-use holdfast_domain::{
-    BackupType, FailureCode, ItemStatus, JobFailure, JobStatus, ObjectKey, RetentionPolicy, StorageType, Timestamp,
-};
+use holdfast_domain::{BackupType, ItemStatus, JobStatus, ObjectKey, RetentionPolicy, StorageType, Timestamp};
 use holdfast_operations::{OperationError, RunLimits, Trust, plan_collection, plan_retention, retain, trigger};
 use holdfast_storage::{Lock, PutMode};
 use holdfast_testing::{Fault, FaultStore, Operation, TestStore};
@@ -18,7 +16,7 @@ use crate::{
 };
 
 /// Two backups, of which the first goes: `a` is its alone.
-async fn with_a_file_that_nobody_needs(world: &World) {
+pub(crate) async fn with_a_file_that_nobody_needs(world: &World) {
     world.back_up_content(&["a", "b"]).await.unwrap();
     world.pass_days(1);
     world.back_up_content(&["b", "c"]).await.unwrap();
@@ -201,20 +199,6 @@ async fn an_object_that_the_store_retains_is_told_and_keeps_its_row() {
     assert_eq!(report.all_problems().count(), 0, "{report:?}");
     assert_eq!((report.collection.blocked, report.collection.deleted), (1, 1));
     assert!(world.has(&object_of("a")).await);
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_run_that_may_only_have_been_paused_is_waited_for() {
-    let world = World::new().await;
-    with_a_file_that_nobody_needs(&world).await;
-    let on_its_way = world.begin_content(&["a"]).await.unwrap();
-    let stalled = JobFailure { code: FailureCode::Stalled, message: "x".to_owned(), hint: None };
-    let id = world.give_up_content(on_its_way, Some(stalled)).await;
-    let report = world.retain().await;
-    assert!(report.collection.skipped.unwrap().contains(id.as_str()));
-    world.pass(SignedDuration::from_hours(2));
-    assert_eq!(world.retain().await.collection.deleted, 2);
     world.remove().await;
 }
 

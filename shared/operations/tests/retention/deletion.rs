@@ -227,7 +227,7 @@ async fn fewer_good_ones_than_are_wanted_is_a_violation_once_there_were_enough()
 #[tokio::test]
 async fn a_full_backup_goes_with_its_last_part() {
     let world = World::new().await;
-    let full = world.begin_full().await;
+    let full = world.begin(BackupType::Full).await;
     let parts = [world.back_up_under(Some(&full)).await, world.back_up_under(Some(&full)).await];
     world.step(&full, JobStatus::Completed).await;
     world.back_up_daily(1).await;

@@ -142,7 +142,7 @@ async fn an_accepted_loss_makes_the_rest_collectable() {
 async fn only_a_lost_backup_can_be_accepted() {
     let world = World::new().await;
     let ids = world.back_up_daily(4).await;
-    let (full, failed) = (world.begin_full().await, world.fail().await);
+    let (full, failed) = (world.begin(BackupType::Full).await, world.fail().await);
     let unknown: BackupId = "db_1_a".parse().unwrap();
     let mut losses = lose(&world, &[&ids[0]]).await;
     world.retain().await;
@@ -237,7 +237,7 @@ async fn a_failed_backup_that_retention_deletes_is_not_lost() {
 #[tokio::test]
 async fn a_full_backup_stays_while_a_lost_part_may_come_back() {
     let world = World::new().await;
-    let full = world.begin_full().await;
+    let full = world.begin(BackupType::Full).await;
     let parts = [world.back_up_under(Some(&full)).await, world.back_up_under(Some(&full)).await];
     world.step(&full, JobStatus::Completed).await;
     world.back_up_daily(2).await;

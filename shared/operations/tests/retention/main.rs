@@ -5,6 +5,7 @@
 mod collection;
 mod deletion;
 mod histories;
+mod late_manifests;
 mod losses;
 mod lost;
 mod random;
@@ -12,5 +13,6 @@ mod readers;
 mod real;
 mod scale;
 mod truth;
+mod unconfirmed;
 mod world;
 mod wrong_store;

@@ -41,7 +41,7 @@ pub(crate) struct World {
 /// A content backup on its way: it holds the lease, and refers to what its rows say.
 pub(crate) struct OnItsWay {
     pub(crate) id: BackupId,
-    created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
 }
 
 impl World {
@@ -193,9 +193,9 @@ impl World {
         id
     }
 
-    /// A running job of a full backup.
-    pub(crate) async fn begin_full(&self) -> BackupId {
-        let id = self.new_id(BackupType::Full);
+    /// A running job.
+    pub(crate) async fn begin(&self, kind: BackupType) -> BackupId {
+        let id = self.new_id(kind);
         self.insert(&id, None).await;
         id
     }
@@ -323,7 +323,7 @@ impl World {
 
     // Objects --------------------------------------------------------------------------------------------------------
 
-    async fn put(&self, key: &ObjectKey, body: &[u8]) -> Artifact {
+    pub(crate) async fn put(&self, key: &ObjectKey, body: &[u8]) -> Artifact {
         self.store.put(key, Bytes::copy_from_slice(body), PutMode::IfAbsent).await.unwrap();
         artifact_of(key, body)
     }

@@ -7,18 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use holdfast_catalog::{JobFilter, Source};
+use holdfast_catalog::Source;
 use holdfast_codec::random_bytes;
-use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobStatus, Timestamp, Trigger, TriggerKind};
-use jiff::SignedDuration;
+use holdfast_domain::{BackupId, BackupType, Job, Timestamp, Trigger, TriggerKind};
 
 use super::{Of, mark::Mark};
 use crate::{Holdfast, OperationError, RunLimits, lease, run::Run, watch::Watch};
 
 /// The longest that a scheduled backup is kept waiting: its event comes again after one minute, and after two more.
 const AT_MOST: Duration = Duration::from_mins(2);
-/// A run that stalled may have been paused, and write its manifest yet: for so long it counts as on its way.
-const MAY_WAKE_UP: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether it was had.
 pub(super) enum Held {
@@ -40,14 +37,9 @@ enum Holding {
 
 impl Hold {
     /// Takes the lease, if no content backup is on its way; of the second store the mark, if no content is copied.
-    pub(super) async fn take(
-        h: &Holdfast,
-        of: Of<'_>,
-        limits: RunLimits,
-        now: Timestamp,
-    ) -> Result<Held, OperationError> {
+    pub(super) async fn take(h: &Holdfast, of: Of<'_>, limits: RunLimits) -> Result<Held, OperationError> {
         match of {
-            Of::First => Self::lease(h, limits, now).await,
+            Of::First => Self::lease(h, limits).await,
             Of::Second(_) => Ok(match Mark::take(h).await? {
                 Ok(mark) => Held::Ours(Self { held: Holding::Copies(mark), since: Instant::now() }),
                 Err(why) => Held::Busy(why),
@@ -55,7 +47,7 @@ impl Hold {
         }
     }
 
-    async fn lease(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<Held, OperationError> {
+    async fn lease(h: &Holdfast, limits: RunLimits) -> Result<Held, OperationError> {
         let at = Timestamp::now();
         let holder = BackupId::of_collection(at, random_bytes()?);
         match lease::lease(h, &holder, at).await {
@@ -71,7 +63,7 @@ impl Hold {
                 return Err(error);
             }
         }
-        match Self::begin(h, &holder, limits, now).await {
+        match Self::begin(h, &holder, limits).await {
             Ok(Held::Ours(hold)) => Ok(Held::Ours(hold)),
             otherwise => {
                 lease::release(h, &holder).await;
@@ -80,8 +72,8 @@ impl Hold {
         }
     }
 
-    async fn begin(h: &Holdfast, holder: &BackupId, limits: RunLimits, now: Timestamp) -> Result<Held, OperationError> {
-        if let Some(why) = on_its_way(h, now).await? {
+    async fn begin(h: &Holdfast, holder: &BackupId, limits: RunLimits) -> Result<Held, OperationError> {
+        if let Some(why) = on_its_way(h).await? {
             return Ok(Held::Busy(why));
         }
         let at = Timestamp::now();
@@ -131,18 +123,8 @@ impl Hold {
     }
 }
 
-/// A backup that may yet refer to what nobody refers to now, though it does not hold the lease.
-async fn on_its_way(h: &Holdfast, now: Timestamp) -> Result<Option<String>, OperationError> {
-    const LOOK_AT: u32 = 50;
-    if let Some(job) = h.catalog.active(Some(BackupType::Content)).await?.first() {
-        return Ok(Some(format!("backup {} is {}", job.backup_id, job.status)));
-    }
-    let failed = JobFilter { backup_type: Some(BackupType::Content), status: Some(JobStatus::Failed) };
-    let (failed, _) = h.catalog.list(failed, 1, LOOK_AT).await?;
-    let may_wake_up = |job: &&Job| {
-        let stalled = job.error.as_ref().is_some_and(|error| error.code == FailureCode::Stalled);
-        stalled && job.completed_at.is_none_or(|at| now.duration_since(at) < MAY_WAKE_UP)
-    };
-    let stalled = failed.iter().find(may_wake_up);
-    Ok(stalled.map(|job| format!("backup {} stalled, and its run may only have been paused", job.backup_id)))
+/// An active content backup, though it does not hold the lease. The items of jobs that ended count as references.
+async fn on_its_way(h: &Holdfast) -> Result<Option<String>, OperationError> {
+    let active = h.catalog.active(Some(BackupType::Content)).await?;
+    Ok(active.first().map(|job| format!("backup {} is {}", job.backup_id, job.status)))
 }

@@ -61,14 +61,19 @@ impl Kept {
     }
 
     /// Reads what was not read yet.
-    pub(super) async fn read(&mut self, h: &Holdfast, of: Of<'_>, limits: RunLimits) -> Result<Known, OperationError> {
+    pub(super) async fn read(
+        &mut self,
+        h: &Holdfast,
+        of: Of<'_>,
+        (limits, now): (RunLimits, Timestamp),
+    ) -> Result<Known, OperationError> {
         match of {
-            Of::First => read_expected(h, &mut self.there, &BTreeSet::new(), limits).await,
+            Of::First => read_expected(h, &mut self.there, &BTreeSet::new(), (limits, now)).await,
             Of::Second(second) => {
                 if self.there.read(second, &BTreeSet::new(), limits).await? == Reading::OutOfTime {
                     return Ok(Known::OutOfTime);
                 }
-                read_expected(h, &mut self.first, &BTreeSet::new(), limits).await
+                read_expected(h, &mut self.first, &BTreeSet::new(), (limits, now)).await
             }
         }
     }
@@ -121,14 +126,18 @@ async fn keep(h: &Holdfast, name: &str, progress: CollectingProgress) -> Result<
     Ok(h.catalog.keep_collecting_progress(name, &run, &progress, Timestamp::now()).await?)
 }
 
-/// Reads the backups in the first store, and then looks for every manifest that the catalogue expects there: a missing
-/// one may name any object.
+/// Reads the jobs that ended a short time ago and the backups in the first store. Then looks for every manifest that the
+/// catalogue expects there: a missing one may name any object.
 pub(super) async fn read_expected(
     h: &Holdfast,
     references: &mut References,
     gone: &BTreeSet<BackupId>,
-    limits: RunLimits,
+    (limits, now): (RunLimits, Timestamp),
 ) -> Result<Known, OperationError> {
+    // First the jobs: a manifest that is written after this is found among the backups, or its items are known.
+    if references.read_ended_jobs(h, limits, now).await? == Reading::OutOfTime {
+        return Ok(Known::OutOfTime);
+    }
     for _ in 0..READINGS {
         if references.read(&h.repository, gone, limits).await? == Reading::OutOfTime {
             return Ok(Known::OutOfTime);

@@ -95,7 +95,7 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let (mut references, limits) = (References::default(), RunLimits::none());
-    if let Known::Suspended(why) = kept::read_expected(h, &mut references, gone, limits).await? {
+    if let Known::Suspended(why) = kept::read_expected(h, &mut references, gone, (limits, now)).await? {
         return Ok(CollectionReport { suspended: Some(why), ..CollectionReport::default() });
     }
     let found = listing::list(&h.repository, 0, |key| references.contains(key), limits, now).await?;
@@ -110,7 +110,7 @@ pub(super) async fn collect(
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let mut kept = Kept::resume(h, of).await?;
-    match kept.read(h, of, limits).await? {
+    match kept.read(h, of, (limits, now)).await? {
         Known::All => {}
         Known::Suspended(why) => return Ok(CollectionReport { suspended: Some(why), ..CollectionReport::default() }),
         Known::OutOfTime => {
@@ -162,7 +162,7 @@ async fn take_and_remove(
     now: Timestamp,
     report: &mut CollectionReport,
 ) -> Result<bool, OperationError> {
-    let hold = match Box::pin(Hold::take(h, of, limits, now)).await? {
+    let hold = match Box::pin(Hold::take(h, of, limits)).await? {
         Held::Ours(hold) => hold,
         Held::Busy(why) => {
             report.skipped = Some(why);
@@ -188,7 +188,7 @@ async fn remove(
 ) -> Result<bool, OperationError> {
     let repository = of.repository(h);
     // Committed, or lost, between the long look and the lease.
-    match Box::pin(hold.guard(kept.read(h, of, limits))).await? {
+    match Box::pin(hold.guard(kept.read(h, of, (limits, now)))).await? {
         Known::All => {}
         Known::OutOfTime => return Ok(false),
         Known::Suspended(why) => {

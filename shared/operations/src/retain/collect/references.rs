@@ -1,18 +1,24 @@
-//! Which content objects the backups in the bucket refer to: every manifest, every line of its list of items.
+//! Which content objects the backups in the bucket refer to: every manifest, every line of its list of items. A job that
+//! failed or was cancelled a short time ago may get a late manifest, so its items count too.
 //!
 //! Memory: 8 bytes and the table's overhead for each distinct object. Two keys that share a hash keep one object more.
 
 use std::collections::{BTreeSet, HashSet};
 
 use holdfast_catalog::CollectingProgress;
-use holdfast_domain::{BackupId, BackupType, ItemRecord, ObjectKey};
+use holdfast_domain::{BackupId, BackupType, ItemRecord, ObjectKey, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::super::{backups::is_late, inventory::manifests};
-use crate::{OperationError, Repository, RunLimits, content::stored::StoredContent};
+use crate::{
+    Holdfast, OperationError, Repository, RunLimits, content::stored::StoredContent, settle::LATE_MANIFEST_GRACE,
+};
 
 /// Items read between two looks at the clock.
 const ITEMS_PER_LOOK: u64 = 4096;
+
+/// Rows of items read in one call.
+const ROWS_PER_PAGE: u32 = 1000;
 
 /// How a reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +34,18 @@ pub(super) enum Reading {
 pub(super) struct References {
     objects: HashSet<u64>,
     read: BTreeSet<BackupId>,
+    /// Jobs whose rows of items were read. They are read again by the next run.
+    jobs: BTreeSet<BackupId>,
 }
 
 impl References {
     /// The references that an earlier run read.
     pub(super) fn from_progress(progress: CollectingProgress) -> Self {
-        Self { objects: progress.objects.into_iter().collect(), read: progress.backups.into_iter().collect() }
+        Self {
+            objects: progress.objects.into_iter().collect(),
+            read: progress.backups.into_iter().collect(),
+            jobs: BTreeSet::new(),
+        }
     }
 
     /// What the next run continues with.
@@ -93,6 +105,40 @@ impl References {
         }
         let problem = format!("its list has {count} items, its manifest says {expected}");
         Err(OperationError::corrupt(id, problem))
+    }
+
+    /// Reads the items of every content job that failed or was cancelled within [`LATE_MANIFEST_GRACE`].
+    pub(super) async fn read_ended_jobs(
+        &mut self,
+        h: &Holdfast,
+        limits: RunLimits,
+        now: Timestamp,
+    ) -> Result<Reading, OperationError> {
+        let ended = h.catalog.unsuccessful_ended_since(BackupType::Content, now - LATE_MANIFEST_GRACE).await?;
+        for job in ended.into_iter().map(|job| job.backup_id) {
+            if !self.jobs.contains(&job) {
+                if self.read_rows(h, &job, limits).await? == Reading::OutOfTime {
+                    return Ok(Reading::OutOfTime);
+                }
+                self.jobs.insert(job);
+            }
+        }
+        Ok(Reading::Whole)
+    }
+
+    async fn read_rows(&mut self, h: &Holdfast, job: &BackupId, limits: RunLimits) -> Result<Reading, OperationError> {
+        let mut after: Option<String> = None;
+        loop {
+            if is_late(limits) {
+                return Ok(Reading::OutOfTime);
+            }
+            let page = h.catalog.items_after(job, after.as_deref(), ROWS_PER_PAGE).await?;
+            page.iter().for_each(|item| self.add(item));
+            match page.into_iter().next_back() {
+                Some(last) => after = Some(last.item.content_id),
+                None => return Ok(Reading::Whole),
+            }
+        }
     }
 
     fn add(&mut self, item: &ItemRecord) {

@@ -1,0 +1,76 @@
+//! What keeps retention from its work: lost backups, a store that is another one, policies that are not confirmed.
+
+use std::sync::Arc;
+
+use holdfast_catalog::Catalog;
+use holdfast_domain::settings::Settings;
+
+use super::Finding;
+use crate::{
+    Holdfast, LostBackups, OperationError, Preflight, RETAINED_TYPES, Repository, Silent, lost_backups,
+    retain::policy_in_force,
+};
+
+const PART: &str = "retention";
+/// Lost backups that are named.
+const NAMED: usize = 5;
+
+/// Nothing without a catalogue and a store: that they are away is a finding of their own.
+pub(super) async fn examine(
+    settings: &Settings,
+    catalog: Option<&Catalog>,
+    repository: Option<&Repository>,
+) -> Vec<Finding> {
+    let (Some(catalog), Some(repository)) = (catalog, repository) else { return Vec::new() };
+    let h = Holdfast {
+        settings: Arc::new(settings.clone()),
+        repository: repository.clone(),
+        catalog: catalog.clone(),
+        observer: Arc::new(Silent),
+        preflight: Preflight::default(),
+    };
+    let (lost, unconfirmed) = tokio::join!(lost_backups(&h), unconfirmed(&h));
+    let mut findings = match lost {
+        Ok(lost) => of_lost(&lost),
+        Err(error) => failed(&error),
+    };
+    findings.extend(unconfirmed.unwrap_or_else(|error| failed(&error)));
+    findings
+}
+
+/// A catalogue or a store that does not answer is found by others.
+fn failed(error: &OperationError) -> Vec<Finding> {
+    if error.is_transient() { Vec::new() } else { vec![Finding::failed(PART, error)] }
+}
+
+fn of_lost(lost: &LostBackups) -> Vec<Finding> {
+    if let Some(why) = &lost.suspended {
+        return vec![Finding::bad(PART, format!("suspended: {why}"), None)];
+    }
+    if lost.backups.is_empty() {
+        return vec![Finding::good(PART, "every manifest that the catalogue expects is in the store")];
+    }
+    let named: Vec<&str> = lost.backups.iter().take(NAMED).map(|backup| backup.backup_id.as_str()).collect();
+    let more = match lost.backups.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let found = format!("lost backups, whose manifest is or was missing: {}{more}", named.join(", "));
+    let advice = "restore their manifests and run `holdfast cleanup`, or accept their loss: see `holdfast lost list`";
+    vec![Finding::warning(PART, found, advice)]
+}
+
+async fn unconfirmed(h: &Holdfast) -> Result<Vec<Finding>, OperationError> {
+    let mut findings = Vec::new();
+    for kind in RETAINED_TYPES {
+        if let Some(since) = policy_in_force(h, kind).await?.unconfirmed_since {
+            let found = format!("{kind} backups: suspended, because the catalogue was rebuilt at {since}");
+            let advice = format!(
+                "store the policy again with `holdfast policy set {kind}`, or confirm the settings with `holdfast policy \
+                 unset {kind}`"
+            );
+            findings.push(Finding::warning(PART, found, advice));
+        }
+    }
+    Ok(findings)
+}
