@@ -1,4 +1,4 @@
-//! The command line as it is written: verbs, their arguments, and what holds for all of them.
+//! The command line: verbs, their arguments, and global arguments.
 
 use std::ffi::OsString;
 
@@ -110,12 +110,12 @@ impl Verb {
 }
 
 impl Verb {
-    /// Which keys it needs from the settings.
+    /// The keys that the verb needs from the settings.
     pub(crate) fn keys_needed(&self) -> KeysNeeded {
         match self {
             Self::Init | Self::Doctor | Self::Run(_) => KeysNeeded::ForWriting,
             Self::Key(what) if what.wraps_anew() => KeysNeeded::ForWriting,
-            // They open nothing.
+            // These verbs decrypt nothing.
             Self::List | Self::Show(_) | Self::Dump(_) => KeysNeeded::Optional,
             Self::Key(what) if what.opening().is_none() => KeysNeeded::Optional,
             _ if self.opening().is_some_and(Opening::is_given) => KeysNeeded::Optional,
@@ -124,7 +124,7 @@ impl Verb {
     }
 }
 
-/// Reads the command line. Help and version are printed; what is wrong is said, in JSON where that was asked for.
+/// Parses the command line. Prints help and version. Reports errors, as JSON if `--json` is given.
 pub(crate) fn parse() -> Result<Arguments, Exit> {
     parse_from(std::env::args_os().collect())
 }
@@ -138,7 +138,7 @@ fn parse_from(words: Vec<OsString>) -> Result<Arguments, Exit> {
             Output::new(json).failure(&Failure::usage(text));
             return Exit::Usage;
         }
-        // Help that nobody reads is no failure.
+        // Ignore a closed stdout.
         let _ = error.print();
         Exit::Done
     })
@@ -148,7 +148,7 @@ fn store(argument: &str) -> Result<StoreLocation, String> {
     StoreLocation::parse(argument).map_err(|expected| format!("expected {expected}"))
 }
 
-/// The command line as completions describe it.
+/// The command line, for completions.
 pub(crate) fn command() -> clap::Command {
     Arguments::command()
 }

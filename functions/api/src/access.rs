@@ -1,4 +1,4 @@
-//! Who may call what. Trusted is only what API Gateway's authorizer verified: no header, no query, no body.
+//! Permissions of callers. Only claims verified by API Gateway's authorizer are trusted, never headers, query or body.
 
 use axum::http::Method;
 use holdfast_domain::settings::{CreatorAccess, Reading};
@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 
 use crate::answer::Failure;
 
-/// The longest subject that is recorded, in characters.
+/// Maximum length of a recorded subject in characters.
 const MAX_SUBJECT: usize = 200;
 
-/// The verified claims of a call's token, if there was one.
+/// The verified claims of the call's token, if any.
 #[derive(Debug, Clone)]
 pub(crate) struct Claims(Option<Map<String, Value>>);
 
 impl Claims {
-    /// The claims in API Gateway's event.
+    /// Reads the claims in API Gateway's event.
     pub(crate) fn of(event: &Value) -> Self {
         Self(event.pointer("/requestContext/authorizer/jwt/claims").and_then(Value::as_object).cloned())
     }
@@ -26,14 +26,14 @@ enum Role {
     Admin,
 }
 
-/// Whoever may make this call.
+/// A caller with permission for this call.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// The token's subject.
     pub(crate) subject: Option<String>,
 }
 
-/// The rules in force.
+/// The effective permissions.
 #[derive(Debug)]
 pub(crate) struct Access {
     role_claim: String,
@@ -41,8 +41,8 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// The rules that the settings name. Where they are wrong only `/config` answers, and what they show is enough to
-    /// say to whom.
+    /// Reads the permissions from the settings. If the settings are invalid, only `/config` answers, and the shown
+    /// values are enough to check its callers.
     pub(crate) fn of(reading: &Reading) -> Self {
         if let Ok(settings) = &reading.settings {
             return Self { role_claim: settings.access.role_claim.clone(), creator: settings.access.creator };
@@ -55,7 +55,7 @@ impl Access {
         Self { role_claim: shown("BACKUP_ROLE_CLAIM").unwrap_or_default(), creator }
     }
 
-    /// The caller, if the call is theirs to make.
+    /// Returns the caller if the role permits the call.
     pub(crate) fn check(&self, claims: Option<&Claims>, method: &Method) -> Result<Caller, Failure> {
         let claims = claims.and_then(|claims| claims.0.as_ref()).ok_or_else(Failure::unauthorized)?;
         let changes = !matches!(*method, Method::GET | Method::HEAD);
@@ -76,7 +76,7 @@ fn subject(claims: &Map<String, Value>) -> Option<String> {
     Some(subject.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT).collect())
 }
 
-/// The strongest role that a claim names: one value, or many, as a JSON array or as HTTP APIs write one: `[a b]`.
+/// The strongest role in a claim. A claim is one value, a JSON array, or an array in the form of HTTP APIs: `[a b]`.
 fn role(claim: &Value) -> Option<Role> {
     match claim {
         Value::Array(values) => values.iter().filter_map(Value::as_str).filter_map(word).max(),

@@ -1,6 +1,6 @@
 //! The shape of every answer: `{"success": true, "data": …}` or `{"success": false, "error": "…", "code": "…"}`.
 //!
-//! A failure has an outer text, which is sent, and may have an inner one, which is logged here and not sent.
+//! A failure has an outer text, which is sent. It may have an inner text, which is only logged.
 
 use std::fmt::Display;
 
@@ -53,9 +53,9 @@ impl<T: Serialize> IntoResponse for Answer<T> {
 pub(crate) struct Failure {
     status: StatusCode,
     code: &'static str,
-    /// What is sent.
+    /// The text in the answer.
     outer: String,
-    /// What helps a program: the field that is wrong, the backup that runs.
+    /// Machine-readable details: the invalid field or the running backup.
     data: Option<Value>,
 }
 
@@ -69,13 +69,13 @@ impl Failure {
         self
     }
 
-    /// Logs what is not sent.
+    /// Logs the inner text, which is not sent.
     fn because(self, inner: &dyn Display) -> Self {
         tracing::error!(error = %inner, code = self.code, "a call of the API failed");
         self
     }
 
-    /// A value out of form.
+    /// An invalid value.
     pub(crate) fn invalid(field: &str, problem: impl Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", format!("{field}: {problem}"))
             .with(json!({ "field": field }))
@@ -102,11 +102,11 @@ impl Failure {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", outer)
     }
 
-    /// An answer that Lambda would not pass on.
+    /// An answer above Lambda's size limit.
     pub(crate) fn answer_too_large(bytes: usize, limit_bytes: usize) -> Self {
         let outer = format!(
-            "the answer has {bytes} bytes, and {limit_bytes} are allowed: ask for a smaller page by `limit`, or use the \
-             command line"
+            "the answer has {bytes} bytes, and {limit_bytes} are allowed: request a smaller page by `limit`, or use \
+             the command line"
         );
         Self::new(StatusCode::BAD_REQUEST, "ANSWER_TOO_LARGE", outer)
     }
@@ -119,13 +119,13 @@ impl Failure {
         )
     }
 
-    /// A verification that no function will do.
+    /// A verification that could not be dispatched.
     pub(crate) fn verification_not_handed_over(inner: &dyn Display) -> Self {
         let outer = "the verification could not be started: try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
     }
 
-    /// As many verifications are on their way as are allowed.
+    /// The limit of running verifications is reached.
     pub(crate) fn too_many_verifications(running: &[BackupId]) -> Self {
         let outer = format!(
             "{} verifications are running or requested, the maximum that BACKUP_MAX_CONCURRENT allows: try again later",

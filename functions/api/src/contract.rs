@@ -1,4 +1,4 @@
-//! The OpenAPI document: made of the calls' own annotations, and of what all calls have in common.
+//! The OpenAPI document, generated from the annotations of the calls and the parts common to all calls.
 
 use utoipa::{
     Modify, OpenApi,

@@ -1,4 +1,4 @@
-//! What a caller may send: query, path and body, each checked for form before anything is done with it.
+//! Requests: query, path and body. Each is validated before use.
 
 use axum::{
     body::{self, Body},
@@ -17,17 +17,17 @@ use crate::{
     schema,
 };
 
-/// The largest body that is read.
+/// Maximum size of a body.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// The last page that can be named: the largest number of the contract's type.
+/// Maximum page number: the maximum of the contract's type.
 pub(crate) const MAX_PAGE: u32 = 2_147_483_647;
 
-/// The query of a call that takes none.
+/// The query of a call without parameters.
 #[derive(Debug)]
 pub(crate) struct NoQuery;
 
-/// Which page of which jobs.
+/// Query for a page of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct JobsQuery {
     pub(crate) page: u32,
@@ -35,14 +35,14 @@ pub(crate) struct JobsQuery {
     pub(crate) filter: JobFilter,
 }
 
-/// Which page of a list, of `DEFAULT` entries where the query does not say, and of `MOST` at most.
+/// Query for a page of a list, with `DEFAULT` entries unless the query sets `limit`, and at most `MOST` entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageQuery<const DEFAULT: u32, const MOST: u32> {
     pub(crate) page: u32,
     pub(crate) limit: u32,
 }
 
-/// The backup that the path names.
+/// The backup ID in the path.
 #[derive(Debug)]
 pub(crate) struct BackupPath(pub(crate) BackupId);
 
@@ -71,7 +71,7 @@ impl VerifyRequest {
     }
 }
 
-/// The body of a call that takes no fields: nothing, or an empty JSON object.
+/// The body of a call without fields: empty, or an empty JSON object.
 #[derive(Debug)]
 pub(crate) struct NoFields;
 
@@ -142,7 +142,7 @@ impl JobsQuery {
     }
 }
 
-/// Digits alone: `parse` would take a `+` too.
+/// Accepts only digits. `parse` would also accept a `+`.
 fn number(name: &str, value: &str, maximum: u32) -> Result<u32, Failure> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     let number = value.parse().ok().filter(|number| digits && (1..=maximum).contains(number));
@@ -153,7 +153,7 @@ fn unknown(name: &str) -> Failure {
     Failure::invalid(&shown(name), "unknown parameter")
 }
 
-/// A field's name as it is repeated to the caller, who may have sent anything.
+/// A field name that is safe to return to the caller, who can send any text.
 fn shown(name: &str) -> String {
     name.chars().take(80).collect()
 }
@@ -229,7 +229,7 @@ impl<S: Send + Sync> FromRequest<S> for VerifyRequest {
     }
 }
 
-/// The body as JSON; `None` where there is none.
+/// The body as JSON, or `None` if it is empty.
 async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Failure> {
     let bytes = body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Failure::too_large(MAX_BODY_BYTES))?;
     if bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! What can go wrong with a use case, and what a job's row says of it: a code, a message, and what to do.
+//! Errors of use cases. Each becomes a code, a message and a remedy in the job's row.
 
 use holdfast_catalog::CatalogError;
 use holdfast_codec::{ArtifactError, KeyError};
@@ -13,94 +13,94 @@ use crate::{
     repository::{KeyringError, RepositoryError},
 };
 
-/// A use case that did not do what was asked. No text of it holds a secret.
+/// Error of a use case. Its texts contain no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
-    /// The source is being backed up already.
+    /// A backup of the source is already running.
     #[error("backup {backup_id} is running: wait for it, or cancel it")]
     AlreadyRunning {
-        /// The backup that runs.
+        /// The running backup.
         backup_id: BackupId,
     },
     /// Retention holds the content lease.
     #[error("retention is deleting unreferenced content objects, which takes at most two minutes: try again later")]
     Collecting,
-    /// As many backups run as are allowed.
+    /// The limit of running backups is reached.
     #[error("{} backups are running, the maximum that BACKUP_MAX_CONCURRENT allows: {}", running.len(), list(running))]
     ConcurrencyLimit {
-        /// The backups that run.
+        /// The running backups.
         running: Vec<BackupId>,
     },
     /// A switch is off.
     #[error("backups are switched off by {0}=false")]
     Disabled(&'static str),
-    /// This machine's clock is wrong, or that of the catalogue's server.
+    /// The clock of this machine or of the catalogue's server is wrong.
     #[error(
         "this machine's clock is {seconds} seconds {side} the clock of the catalogue's server, so nothing was deleted: \
          set both clocks by NTP"
     )]
     Clock {
-        /// By how much.
+        /// Difference of the clocks.
         seconds: u64,
         /// `ahead of` or `behind`.
         side: &'static str,
     },
-    /// There is no such backup.
+    /// The backup does not exist.
     #[error("there is no backup {0}")]
     NotFound(BackupId),
-    /// The backup has no such item, or not what was asked for of it.
+    /// The backup has no such item, or the item lacks the requested data.
     #[error("{0}")]
     NoItem(String),
-    /// It is too late, or too early, for this change.
+    /// The backup cannot be cancelled in its state.
     #[error("backup {backup_id} is {status} and cannot be cancelled")]
     NotCancellable {
         /// The backup.
         backup_id: BackupId,
-        /// Where it stands.
+        /// State of the job.
         status: JobStatus,
     },
-    /// There is no finished backup to be verified.
+    /// The backup is not finished and cannot be verified.
     #[error("backup {backup_id} is {status}: there is nothing to verify")]
     NotVerifiable {
         /// The backup.
         backup_id: BackupId,
-        /// Where it stands.
+        /// State of the job.
         status: JobStatus,
     },
-    /// Another run is verifying it.
+    /// Another run is verifying the backup.
     #[error("backup {0} is already being verified: its job will show the result")]
     AlreadyVerifying(BackupId),
-    /// The server of restore drills.
+    /// The server of restore drills failed. The flag marks a transient failure.
     #[error("the server of restore drills (BACKUP_DRILL_URI): {0}")]
     Drill(String, bool),
-    /// It was stopped before its end, and has no result.
+    /// The operation was stopped early and has no result.
     #[error("{0}")]
     Unfinished(String),
-    /// What was asked cannot be done with this backup or file.
+    /// The requested operation is not possible with this backup or file.
     #[error("{0}")]
     Invalid(String),
     /// Settings are wrong.
     #[error(transparent)]
     Config(#[from] SettingsError),
-    /// The engine that the settings insist on cannot dump.
+    /// The engine that the settings require cannot dump.
     #[error("BACKUP_DUMP_ENGINE is mongodump: {0}")]
     Engine(#[from] EngineFault),
     /// The database.
     #[error(transparent)]
     Source(#[from] DatabaseError),
-    /// The server that a restore goes to.
+    /// The target server of a restore.
     #[error("the target of the restore: {0}")]
     Target(DatabaseError),
-    /// The database answered with fewer documents than its dump holds, or the reverse.
+    /// The number of documents in the database differs from the dump.
     #[error("the dump is not whole: {0}")]
     DumpNotWhole(String),
-    /// No reader would accept the manifest.
+    /// The manifest exceeds the limit of readers.
     #[error(
         "the manifest is too large: at least {bytes} bytes for {namespaces} namespaces and {segments} segments of \
          stored data, and at most {MAX_MANIFEST_BYTES} bytes are allowed"
     )]
     ManifestTooLarge {
-        /// Bytes, as far as they are known.
+        /// Bytes known so far.
         bytes: u64,
         /// Namespaces of the dump.
         namespaces: usize,
@@ -121,7 +121,7 @@ pub enum OperationError {
     /// The catalogue.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The second store, or what is in it.
+    /// The second store, or a copy in it.
     #[error(transparent)]
     Copy(#[from] CopyFault),
     /// The repository.
@@ -130,24 +130,24 @@ pub enum OperationError {
     /// The keys.
     #[error(transparent)]
     Key(#[from] KeyringError),
-    /// What is stored is not what was written.
+    /// Stored data differ from the data written.
     #[error("backup {backup_id} is damaged: {problem}")]
     Corrupt {
         /// The backup.
         backup_id: BackupId,
-        /// What is wrong with it.
+        /// The damage.
         problem: String,
     },
-    /// A restore did not end well.
+    /// A restore failed.
     #[error(transparent)]
     Restore(#[from] RestoreError),
     /// The queue of downloads.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The next step of a backup could not be handed on.
+    /// The next step of a backup could not be dispatched.
     #[error("the next step of the backup could not be started: {0}")]
     HandOver(String),
-    /// Too much of a content backup is missing for it to be one.
+    /// Too many items of a content backup failed.
     #[error(
         "{failed} of {expected} items could not be backed up, more than the {percent}% that \
          BACKUP_CONTENT_MAX_FAILURE_PERCENT allows"
@@ -160,18 +160,18 @@ pub enum OperationError {
         /// The limit.
         percent: u32,
     },
-    /// Two runs in a row had nothing to show for their time.
+    /// Two consecutive runs made no progress.
     #[error("the time limit of a run is too short to write one file of the archive, or the list of items")]
     TooSlow,
     /// The run was stopped.
     #[error(transparent)]
     Stopped(#[from] StopReason),
-    /// A fault of Holdfast's own.
+    /// An internal fault of Holdfast.
     #[error("could not {doing}: {cause}")]
     Internal {
-        /// What it was about.
+        /// The operation, after "could not".
         doing: &'static str,
-        /// What happened.
+        /// The cause.
         cause: String,
     },
 }
@@ -182,10 +182,10 @@ pub enum StopReason {
     /// The function's time ran out.
     #[error("the function's time ran out before the dump was stored")]
     Deadline,
-    /// The lease is no longer this run's.
+    /// This run no longer holds the lease.
     #[error("the run lost its lease: another run took it over, or the lease was released")]
     LeaseLost,
-    /// No beat was answered for so long that another run may take the lease over.
+    /// Heartbeats got no answer for so long that another run may take over the lease.
     #[error(
         "the run stopped: the catalogue did not answer for 45 seconds, and after 60 seconds another run may \
          take over the backup"
@@ -205,7 +205,7 @@ impl OperationError {
         Self::Internal { doing, cause: cause.to_string() }
     }
 
-    /// Whether the catalogue did not answer: what became of the job is not known, and the call is to be repeated.
+    /// Whether the catalogue did not answer. The state of the job is then unknown, and the caller must retry.
     #[must_use]
     pub fn is_catalog_away(&self) -> bool {
         match self {
@@ -215,7 +215,7 @@ impl OperationError {
         }
     }
 
-    /// Whether the same call may succeed later, with nothing changed.
+    /// Whether a retry of the same call may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -231,7 +231,7 @@ impl OperationError {
         }
     }
 
-    /// What the job's row says.
+    /// The failure for the job's row.
     #[must_use]
     pub fn failure(&self) -> JobFailure {
         JobFailure::new(self.code(), self.to_string(), self.hint())
@@ -335,12 +335,12 @@ impl OperationError {
     }
 }
 
-/// Opens a store that has S3's calls and not its checksums.
+/// Remedy for a store with the S3 API but without its checksums.
 const NO_CHECKSUMS: &str = "open the store by its S3 calls alone: BACKUP_STORE=gs://bucket/prefix with \
                             BACKUP_CLOUD_PROVIDER=gcp, BACKUP_CLOUD_ENDPOINT, BACKUP_CLOUD_ACCESS_KEY and \
                             BACKUP_CLOUD_SECRET_KEY";
 
-/// Of this machine.
+/// Remedy for a wrong clock of this machine.
 pub(crate) const WRONG_CLOCK: &str = "set this machine's clock, by NTP: `timedatectl set-ntp true`";
 
 const MANY_NAMESPACES: &str = "exclude collections by BACKUP_DATABASE_EXCLUDE_COLLECTIONS, or back up each database \
@@ -367,12 +367,12 @@ impl From<KeyError> for OperationError {
     }
 }
 
-/// What lies under an `io::Error` of the reading stages: the store's fault, or the artifact's.
+/// Converts an `io::Error` of the reading stages to the underlying error of the store or the artifact.
 pub(crate) fn of_reading(backup_id: &BackupId, error: &std::io::Error) -> OperationError {
     let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
     match (ArtifactError::of(error), store) {
         (None, Some(store)) => store.clone().into(),
-        // Not of the bytes: the disk or the pipe that they were being written to.
+        // The fault is in the target disk or pipe, not in the bytes read.
         (None, None) if error.kind() != std::io::ErrorKind::InvalidData => {
             OperationError::internal("read the backup or hand it on", error)
         }
@@ -380,7 +380,7 @@ pub(crate) fn of_reading(backup_id: &BackupId, error: &std::io::Error) -> Operat
     }
 }
 
-/// As [`of_reading`], for a restore whose archive could not be read.
+/// Like [`of_reading`], for a restore whose archive could not be read.
 pub(crate) fn of_restore(backup_id: &BackupId, error: RestoreError) -> OperationError {
     match &error.cause {
         RestoreFault::Source(source) if error.incomplete.is_empty() => of_reading(backup_id, source),

@@ -1,4 +1,4 @@
-//! `POST /jobs/{backupId}/cancel`: stops a backup. The job is settled at once, and its run stops at its next beat.
+//! `POST /jobs/{backupId}/cancel`: stops a backup. The call settles the job, and its run stops at the next heartbeat.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(crate) struct Cancelled {
         "backupId" = String, Path, max_length = 64, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$",
         description = "ID of the backup"
     )),
-    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
     responses(
         (
             status = 202, description = "The job is cancelled, and its run stops within 10 seconds",

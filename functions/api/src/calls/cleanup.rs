@@ -1,5 +1,5 @@
-//! `POST /cleanup`: asks for a run of retention. What would go is told at once; the run is another function's, which has
-//! the time and the right to delete.
+//! `POST /cleanup`: requests a run of retention. The answer contains the plan. Another function with enough time and
+//! the permission to delete executes the run.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ fn list_what_fits(plan: &mut TypePlan, budget: &mut Budget) -> u64 {
     post,
     path = "/api/backups/cleanup",
     operation_id = "cleanUp",
-    request_body(content = Option<CleanupRequest>, description = "Empty, or an object that can request a dry run"),
+    request_body(content = Option<CleanupRequest>, description = "No body, or an object that can request a dry run"),
     responses(
         (status = 200, description = "The plan of a dry run. Nothing is deleted", body = Answer<Cleanup>),
         (status = 202, description = "The run is requested", body = Answer<Cleanup>),
@@ -86,7 +86,7 @@ pub(crate) async fn clean_up(
     }
     let asked = function.events().await?.request_cleanup(caller.subject.as_deref()).await;
     asked.map_err(|error| Failure::cleanup_not_handed_over(&error))?;
-    tracing::info!(by = caller.subject, "a run of retention was asked for");
+    tracing::info!(by = caller.subject, "a run of retention was requested");
     Ok((StatusCode::ACCEPTED, answer).into_response())
 }
 

@@ -1,4 +1,4 @@
-//! `GET /config`: the settings in force, and all that is wrong with them. It answers where nothing else does.
+//! `GET /config`: the effective settings and all their faults. This call answers even if all others fail.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -57,7 +57,7 @@ pub(crate) async fn config(
 }
 
 impl Configuration {
-    /// The stack's settings take the place of this function's own: it may not need, or not be allowed, what others have.
+    /// The stack's settings replace the settings of this function, which does not need or may not have all of them.
     fn of(reading: Reading, of_the_stack: Vec<(String, String)>) -> Self {
         let warnings = reading.settings.as_ref().map_or(&[][..], |settings| &settings.warnings);
         let warnings = warnings.iter().cloned().map(|warning| Fault { name: warning.name, message: warning.message });

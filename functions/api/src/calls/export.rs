@@ -1,4 +1,4 @@
-//! `POST /export`: all metadata as one JSON object in the store, and a link to it that ends soon.
+//! `POST /export`: writes all metadata as one JSON object to the store, and returns a short-lived link to it.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     post,
     path = "/api/backups/export",
     operation_id = "exportMetadata",
-    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
     responses(
         (status = 200, description = "The export is stored", body = Answer<schema::export::Export>),
         (status = 413, description = "The body is too large", body = schema::Failure),
@@ -33,9 +33,9 @@ pub(crate) async fn export(
     _: NoQuery,
     _: NoFields,
 ) -> Result<Answer<Export>, Failure> {
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the type of the use case's future is too deep for the compiler's layout computation.
     let export = Box::pin(export_metadata(function.holdfast().await?, Timestamp::now())).await?;
-    // Never the link: whoever reads the log would have it.
+    // Do not log the link: it gives every reader of the log access to the export.
     tracing::info!(
         by = caller.subject,
         key = %export.key,

@@ -1,4 +1,4 @@
-//! `GET /jobs`, `GET /jobs/{backupId}`: jobs, as the catalogue has them.
+//! `GET /jobs`, `GET /jobs/{backupId}`: jobs from the catalogue.
 
 use std::sync::Arc;
 

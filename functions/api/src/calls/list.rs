@@ -1,4 +1,4 @@
-//! `GET /list`: what is in the store, by its manifests alone: it answers without MongoDB, which may be what was lost.
+//! `GET /list`: backups in the store, from the manifests only. It works without MongoDB, which may be lost.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The calls, and what comes before each: who may make it, and whether the settings are right.
+//! The calls, and the checks before each call: permission, and valid settings.
 
 pub(crate) mod cancel;
 pub(crate) mod cleanup;
@@ -29,9 +29,9 @@ use crate::{
     answer::{Failure, with_headers},
 };
 
-/// What every path begins with.
+/// Prefix of every path.
 const BASE: &str = "/api/backups";
-/// The call that answers even where the settings are wrong.
+/// The call that answers even with wrong settings.
 const CONFIG: &str = "/api/backups/config";
 
 /// All calls.

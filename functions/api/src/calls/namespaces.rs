@@ -1,4 +1,4 @@
-//! `GET /jobs/{backupId}/namespaces`: what a database backup holds, page by page, from its manifest in the store.
+//! `GET /jobs/{backupId}/namespaces`: namespaces of a database backup, in pages, from its manifest in the store.
 
 use std::sync::Arc;
 

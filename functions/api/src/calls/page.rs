@@ -22,7 +22,7 @@ impl Pagination {
     }
 }
 
-/// One page of a list. Pages behind the last are empty.
+/// One page of a list. Pages after the last page are empty.
 pub(crate) fn page_of<T>(all: Vec<T>, page: u32, limit: u32) -> (Vec<T>, Pagination) {
     let pagination = Pagination::new(page, limit, all.len() as u64);
     let skipped = usize::try_from(u64::from(page - 1) * u64::from(limit)).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! `GET /status`: how things stand.
+//! `GET /status`: status of the system.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! `POST /database`, `/content`, `/full`: ask for a backup. The job is written, then handed over by EventBridge, so that
-//! manual and scheduled runs take one path.
+//! `POST /database`, `/content`, `/full`: starts a backup. The call writes the job and dispatches it by EventBridge, so
+//! that manual and scheduled runs share one path.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ pub(crate) struct BothRequested {
     post,
     path = "/api/backups/database",
     operation_id = "backUpDatabase",
-    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
     responses(
         (status = 202, description = "The backup is requested", body = Answer<Requested>),
         (
@@ -81,7 +81,7 @@ pub(crate) async fn database(
     post,
     path = "/api/backups/content",
     operation_id = "backUpContent",
-    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
     responses(
         (status = 202, description = "The backup is requested", body = Answer<Requested>),
         (
@@ -106,7 +106,7 @@ pub(crate) async fn content(
     post,
     path = "/api/backups/full",
     operation_id = "backUpBoth",
-    request_body(content = Option<schema::NoFields>, description = "Empty, or an empty object"),
+    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
     responses(
         (status = 202, description = "The backups are requested", body = Answer<BothRequested>),
         (
@@ -129,7 +129,7 @@ pub(crate) async fn full(
     let FullTrigger { job, children, skipped } =
         Box::pin(trigger_full(holdfast, caller.subject, Timestamp::now())).await?;
     hand_over(holdfast, &events, &children).await?;
-    tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a full backup was asked for");
+    tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a full backup was requested");
     let parts = children.into_iter().map(Requested::of).collect();
     let both = BothRequested { requested: Requested::of(job), parts, skipped };
     Ok((StatusCode::ACCEPTED, Answer::new(both)).into_response())
@@ -140,7 +140,7 @@ async fn back_up(function: &Function, kind: BackupType, caller: Caller) -> Resul
     let events = function.events().await?;
     let job = Box::pin(trigger(holdfast, kind, caller.subject, Timestamp::now())).await?;
     hand_over(holdfast, &events, std::slice::from_ref(&job)).await?;
-    tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a {kind} backup was asked for");
+    tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a {kind} backup was requested");
     Ok((StatusCode::ACCEPTED, Answer::new(Requested::of(job))).into_response())
 }
 

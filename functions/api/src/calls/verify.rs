@@ -1,5 +1,5 @@
-//! `POST /jobs/{backupId}/verify`: a small backup is verified at once; a large one, and every drill, is another function's,
-//! which has the time.
+//! `POST /jobs/{backupId}/verify`: verifies a small backup during the call. Another function with enough time verifies
+//! a large backup, and runs every drill.
 
 use std::{sync::Arc, time::Duration};
 
@@ -75,7 +75,7 @@ impl Verified {
         "backupId" = String, Path, max_length = 64, pattern = "^(db|content)_[0-9]+_[0-9a-z]+$",
         description = "ID of the backup. A full backup is verified by the IDs of its parts"
     )),
-    request_body(content = Option<VerifyRequest>, description = "Empty, or an object with the level of verification"),
+    request_body(content = Option<VerifyRequest>, description = "No body, or an object with the level of verification"),
     responses(
         (status = 200, description = "The result, for a small backup", body = Answer<Verified>),
         (status = 202, description = "The verification is requested", body = Answer<Asked>),
@@ -101,7 +101,7 @@ pub(crate) async fn verify(
     expect_level(&backup_id, level).map_err(|error| refused(error, level))?;
     let holdfast = function.holdfast().await?;
     expect_verifiable(holdfast, &backup_id, level).await?;
-    tracing::info!(backupId = %backup_id, level = level.as_str(), by = caller.subject, "a verification was asked for");
+    tracing::info!(backupId = %backup_id, level = level.as_str(), by = caller.subject, "a verification was requested");
     if is_small(&holdfast.repository, &backup_id, level).await
         && let Some(verification) = at_once(&function, &backup_id, level).await?
     {

@@ -1,4 +1,4 @@
-//! Settings that take one of a few words.
+//! Settings with a fixed set of words.
 
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {

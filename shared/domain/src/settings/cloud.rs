@@ -1,44 +1,45 @@
-//! The second copy: `BACKUP_CLOUD_*`.
+//! Settings of the second store: `BACKUP_CLOUD_*`.
 
 use url::Url;
 
 use super::{StoreLocation, reader::Reader};
 use crate::Secret;
 
-/// Where a second copy of every backup is kept, and what opens that store.
+/// Settings of the second store and its access keys.
 #[derive(Debug, Clone)]
 pub struct CloudSettings {
-    /// `BACKUP_CLOUD_ENABLED`: what is committed is copied. Off, the rest still opens a store that is named by hand.
+    /// `BACKUP_CLOUD_ENABLED`: copy every committed backup. If `false`, the other settings still open a store that a
+    /// command names.
     pub enabled: bool,
     /// `BACKUP_CLOUD_PROVIDER`.
     pub provider: CloudProvider,
-    /// `BACKUP_CLOUD_BUCKET`, with the account that Azure's access key names: the second store.
+    /// `BACKUP_CLOUD_BUCKET`: the second store. For Azure, the access key names the account.
     pub location: Option<StoreLocation>,
-    /// `BACKUP_CLOUD_REGION`, of AWS.
+    /// `BACKUP_CLOUD_REGION`: for AWS only.
     pub region: String,
-    /// `BACKUP_CLOUD_ACCESS_KEY` and `BACKUP_CLOUD_SECRET_KEY`; AWS goes by the role where there are none.
+    /// `BACKUP_CLOUD_ACCESS_KEY` and `BACKUP_CLOUD_SECRET_KEY`. Without them, AWS uses the role.
     pub keys: Option<CloudKeys>,
-    /// `BACKUP_CLOUD_ENDPOINT`: where the store answers, where that is not the provider's own address.
+    /// `BACKUP_CLOUD_ENDPOINT`: endpoint of the store, if it is not the provider's own.
     pub endpoint: Option<Url>,
     /// `BACKUP_CLOUD_QUEUE`: the SQS queue of copies to make.
     pub queue: Option<String>,
 }
 
-/// What proves who asks.
+/// Access keys of a store.
 #[derive(Debug, Clone)]
 pub struct CloudKeys {
-    /// The access key's id; the storage account of Azure.
+    /// The access key ID. For Azure, the name of the storage account.
     pub access: Secret,
-    /// The secret key; the account's key of Azure.
+    /// The secret access key. For Azure, the key of the storage account.
     pub secret: Secret,
 }
 
 choice!(
-    /// Whose store the second one is.
+    /// Provider of the second store.
     CloudProvider {
-        /// S3, or what speaks its protocol with checksums.
+        /// S3, or a compatible store with checksums.
         Aws = "aws",
-        /// Google Cloud Storage by its S3-compatible interface, or another store that has S3's calls and not its checksums.
+        /// Google Cloud Storage by its S3-compatible interface, or another compatible store without checksums.
         Gcp = "gcp",
         /// Azure Blob Storage.
         Azure = "azure",
@@ -86,7 +87,7 @@ fn keys(reader: &mut Reader) -> Option<CloudKeys> {
     }
 }
 
-/// By the names that each provider gives; the address is read as one that is written by hand.
+/// Builds the store's URL from the names of each provider, and parses it like a URL written by an operator.
 fn location(provider: CloudProvider, bucket: &str, keys: Option<&CloudKeys>) -> Result<StoreLocation, String> {
     let address = match (provider, keys) {
         (CloudProvider::Aws, _) => format!("s3://{bucket}"),

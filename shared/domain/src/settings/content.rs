@@ -1,4 +1,4 @@
-//! The settings of content backups.
+//! Settings of content backups.
 
 use std::time::Duration;
 
@@ -7,58 +7,59 @@ use url::Url;
 use super::reader::Reader;
 use crate::RetentionPolicy;
 
-/// Which files are fetched, whence and how.
+/// Settings of content backups.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, named after its variable")]
 pub struct ContentSettings {
     /// `BACKUP_CONTENT_ENABLED`.
     pub enabled: bool,
-    /// `BACKUP_CONTENT_INTERVAL_HOURS`: a backup is due this long after the last good one.
+    /// `BACKUP_CONTENT_INTERVAL_HOURS`: a backup is due this long after the last good backup.
     pub interval_hours: u32,
-    /// `BACKUP_CONTENT_RETENTION_DAYS`: age limit of the policy where none is stored.
+    /// `BACKUP_CONTENT_RETENTION_DAYS`: age limit of retention if no policy is stored.
     pub retention_days: u32,
-    /// `BACKUP_CONTENT_COMPRESSION`: gzip, where it helps.
+    /// `BACKUP_CONTENT_COMPRESSION`: gzip, if that makes the file smaller.
     pub compression: bool,
     /// `BACKUP_CONTENT_ENCRYPTION`.
     pub encryption: bool,
-    /// `BACKUP_CONTENT_CONCURRENCY`: downloads at a time.
+    /// `BACKUP_CONTENT_CONCURRENCY`: number of simultaneous downloads.
     pub concurrency: u32,
-    /// `BACKUP_CONTENT_TIMEOUT_MS`: how long a request may go without progress.
+    /// `BACKUP_CONTENT_TIMEOUT_MS`: time without progress after which a request fails.
     pub timeout: Duration,
-    /// `BACKUP_CONTENT_RETRY_ATTEMPTS`: downloads begun for one item, in all.
+    /// `BACKUP_CONTENT_RETRY_ATTEMPTS`: total number of download attempts per item.
     pub retry_attempts: u32,
-    /// `BACKUP_MAX_FILE_SIZE`: bytes of the largest file that is kept.
+    /// `BACKUP_MAX_FILE_SIZE`: maximum size of a backed-up file in bytes.
     pub max_file_size: u64,
-    /// `BACKUP_CONTENT_ARCHIVE`: also the whole backup as one archive.
+    /// `BACKUP_CONTENT_ARCHIVE`: also store each backup as one archive.
     pub archive: bool,
-    /// `BACKUP_CONTENT_MAX_FAILURE_PERCENT`: a backup of which more fails is none.
+    /// `BACKUP_CONTENT_MAX_FAILURE_PERCENT`: percentage of failed items above which a backup fails.
     pub max_failure_percent: u32,
-    /// `BACKUP_CONTENT_ALLOWED_ORIGINS`: exempt from the rules on addresses; no path, query or user.
+    /// `BACKUP_CONTENT_ALLOWED_ORIGINS`: origins that are exempt from the address rules, without path, query or user.
     pub allowed_origins: Vec<Url>,
-    /// `BACKUP_CONTENT_COLLECTION`: where the content items are found.
+    /// `BACKUP_CONTENT_COLLECTION`: the collection of the content items.
     pub collection: String,
-    /// `BACKUP_CONTENT_QUEUE`: URL of the SQS queue of files to fetch. The template sets it; the command line needs none.
+    /// `BACKUP_CONTENT_QUEUE`: URL of the SQS queue of files to download. The template sets it. The command line needs
+    /// no queue.
     pub queue: Option<String>,
-    /// `BACKUP_IPFS_GATEWAYS`: in the order in which they are asked.
+    /// `BACKUP_IPFS_GATEWAYS`: gateways in the order in which they are tried.
     pub gateways: Vec<Gateway>,
 }
 
 /// An IPFS gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
-    /// Its origin: no path, query or user.
+    /// The origin, without path, query or user.
     pub url: Url,
-    /// Whether it serves blocks, which prove themselves. One that does not serves plain files, and is asked last.
+    /// Whether the gateway serves self-verifying blocks. A gateway without blocks serves plain files and is tried last.
     pub trustless: bool,
 }
 
 /// Public gateways that serve blocks.
 const DEFAULT_GATEWAYS: &str = "https://trustless-gateway.link,https://ipfs.io,https://dweb.link";
 
-/// What one copy inside S3 takes, less room for an encrypted file's header, padding and trailer.
+/// Maximum size of one S3 copy, minus the header, padding and trailer of an encrypted file.
 const LARGEST_FILE_BYTES: u64 = 4 << 30;
 
-/// Before the address of a gateway that serves plain files only.
+/// Prefix of a gateway that serves only plain files.
 const PLAIN: &str = "plain+";
 
 pub(super) fn read(reader: &mut Reader) -> ContentSettings {
@@ -106,7 +107,7 @@ fn origins(text: &str) -> Result<Vec<Url>, String> {
     text.split(',').map(|text| origin(text.trim())).collect::<Option<_>>().ok_or_else(expected)
 }
 
-/// Scheme, host and port, and nothing else.
+/// Parses an origin: scheme, host and port only.
 fn origin(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let bare = matches!(url.scheme(), "http" | "https")

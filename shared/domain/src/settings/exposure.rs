@@ -1,11 +1,11 @@
-//! Secrets in settings that are shown. A setting that is no secret stands in `GET /config`, logs, job rows, events and
-//! exports. A value that appears to hold a secret is therefore refused, and no part of it is shown.
+//! Secrets in public settings. A public setting appears in `GET /config`, logs, job rows, events and exports. A value
+//! that appears to contain a secret is therefore rejected, and no part of it is shown.
 //!
-//! The rules are deliberately coarse: a refused value costs an operator a minute, an exposed one costs a key.
+//! The rules are deliberately coarse. A rejected value costs an operator a minute. An exposed value costs a key.
 
 use percent_encoding::percent_decode_str;
 
-/// What a value appears to hold, if it holds a secret.
+/// Kind of secret that a value appears to contain.
 pub(super) fn secret_in(value: &str) -> Option<&'static str> {
     let decoded = percent_decode_str(value).decode_utf8_lossy();
     [value, &decoded].into_iter().find_map(|text| {
@@ -17,7 +17,7 @@ pub(super) fn secret_in(value: &str) -> Option<&'static str> {
     })
 }
 
-/// Forms that no setting but a secret one takes.
+/// Forms that only secret settings have.
 fn marked(text: &str) -> Option<&'static str> {
     const MARKS: [(&str, &str); 8] = [
         ("mongodb://", "a MongoDB connection string"),
@@ -39,8 +39,8 @@ fn is_jwt(text: &str) -> bool {
     text.find("eyJ").is_some_and(|at| text.len() - at > 30 && text[at..].contains('.'))
 }
 
-/// `scheme://user:password@host`, `scheme://token@host`, `user:password@host`; also where the password holds characters
-/// that end a URL's authority.
+/// `scheme://user:password@host`, `scheme://token@host` or `user:password@host`, even if the password contains
+/// characters that end a URL's authority.
 fn has_user_info(text: &str) -> bool {
     text.match_indices("://").any(|(at, separator)| authority_has_user_info(&text[at + separator.len()..]))
         || (!text.contains("://") && has_bare_user_info(text))
@@ -51,7 +51,7 @@ fn authority_has_user_info(rest: &str) -> bool {
     authority.contains('@') || has_port_that_is_no_number(authority)
 }
 
-/// A password, where a port is expected.
+/// A password in the place of a port.
 fn has_port_that_is_no_number(authority: &str) -> bool {
     let behind_address = authority.rsplit(']').next().unwrap_or_default();
     behind_address.split_once(':').is_some_and(|(_, port)| !port.bytes().all(|byte| byte.is_ascii_digit()))
@@ -62,7 +62,7 @@ fn has_bare_user_info(text: &str) -> bool {
     text.rsplit_once('@').is_some_and(|(before, _)| before.split('/').next().unwrap_or_default().contains(':'))
 }
 
-/// `name=value`, where the name is one that credentials have: in a query, in Azure's connection strings, in options.
+/// `name=value` with a typical name of credentials, as in queries, Azure connection strings and options.
 fn has_credential_parameter(text: &str) -> bool {
     text.split(['?', '&', ';', ',', '#', ' '])
         .any(|part| part.split_once('=').is_some_and(|(name, value)| !value.is_empty() && is_credential_name(name)))
@@ -91,7 +91,7 @@ fn is_credential_name(name: &str) -> bool {
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>, and Google's HMAC keys.
 fn has_access_key_id(text: &str) -> bool {
     const PREFIXES: [&str; 7] = ["AKIA", "ASIA", "ABIA", "ACCA", "AIDA", "AROA", "GOOG"];
-    /// Characters behind the prefix.
+    /// Number of characters after the prefix.
     const LEAST: usize = 12;
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
     words

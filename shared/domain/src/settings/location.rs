@@ -1,4 +1,4 @@
-//! Where a repository is: in S3, in a directory, in Google Cloud Storage, in Azure Blob Storage.
+//! Location of a repository: S3, a directory, Google Cloud Storage or Azure Blob Storage.
 
 use std::{
     fmt,
@@ -9,21 +9,21 @@ use url::Url;
 
 use crate::ObjectKey;
 
-/// A repository's place.
+/// Location of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreLocation {
-    /// `s3://bucket/prefix`: S3, or what speaks its protocol.
+    /// `s3://bucket/prefix`: S3, or a compatible store.
     S3 {
         /// The bucket's name.
         bucket: String,
-        /// What every key starts with: empty, or ending in `/`.
+        /// Prefix of every key. Empty, or ends in `/`.
         prefix: String,
     },
     /// `gs://bucket/prefix`: Google Cloud Storage, by its S3-compatible interface.
     Gcs {
         /// The bucket's name.
         bucket: String,
-        /// As of S3.
+        /// Prefix of every key, as for S3.
         prefix: String,
     },
     /// `az://account/container/prefix`: Azure Blob Storage.
@@ -32,27 +32,27 @@ pub enum StoreLocation {
         account: String,
         /// The container's name.
         container: String,
-        /// As of S3.
+        /// Prefix of every key, as for S3.
         prefix: String,
     },
-    /// `file:///dir`: a directory of this machine.
+    /// `file:///dir`: a local directory.
     Directory(Directories),
 }
 
-/// The directories of a repository that is on this machine.
+/// Directories of a local repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directories {
-    /// The repository.
+    /// The repository's directory.
     pub root: PathBuf,
-    /// `BACKUP_DATABASE_DIR`: takes the place of its `database/`.
+    /// `BACKUP_DATABASE_DIR`: replaces `database/`.
     pub database: Option<PathBuf>,
-    /// `BACKUP_CONTENT_DIR`: takes the place of its `content/`.
+    /// `BACKUP_CONTENT_DIR`: replaces `content/`.
     pub content: Option<PathBuf>,
 }
 
 impl Directories {
-    /// A directory as it is given for a part: a relative one is below the repository's. `None` where it leads to the
-    /// repository's own, or out of the file system.
+    /// Resolves a directory of a part. A relative path starts at the repository's directory. Returns `None` if the
+    /// result is the repository's directory itself, or is outside the file system.
     #[must_use]
     pub fn resolve(&self, given: &Path) -> Option<PathBuf> {
         if given.is_absolute() {
@@ -73,7 +73,7 @@ impl Directories {
         (resolved != self.root).then_some(resolved)
     }
 
-    /// Where the object of this key lies, or the objects whose keys begin so.
+    /// Path of the object with this key, or of the objects with this key prefix.
     #[must_use]
     pub fn path(&self, key: &str) -> PathBuf {
         let aside = |name: &str, directory: &Option<PathBuf>| {
@@ -87,10 +87,10 @@ impl Directories {
 }
 
 impl StoreLocation {
-    /// Reads the address of a repository.
+    /// Parses the URL of a repository.
     ///
     /// # Errors
-    /// What is expected instead, as the second half of a sentence.
+    /// The expected forms, to follow the word "expected".
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once("://") else { return Err(EXPECTED.to_owned()) };
         match scheme {
@@ -103,19 +103,19 @@ impl StoreLocation {
         .ok_or_else(|| EXPECTED.to_owned())
     }
 
-    /// The shell command that fetches an object into `file`, by the tool of the store's own maker.
+    /// Shell command that downloads an object into `file` with the provider's own tool.
     #[must_use]
     pub fn fetching(&self, key: &ObjectKey, file: &str) -> String {
         self.copying(key.as_str(), "", file)
     }
 
-    /// The same for the object whose key, which begins with `content/`, is in a variable of the shell.
+    /// Like `fetching`, for an object whose key is in a shell variable. The key begins with `content/`.
     #[must_use]
     pub fn fetching_content(&self, variable: &str, file: &str) -> String {
         self.copying("content/", &format!("\"${{{variable}#content/}}\""), file)
     }
 
-    /// The key is `begin`, and what the shell makes of `rest`.
+    /// The key is `begin`, followed by the shell expansion of `rest`.
     fn copying(&self, begin: &str, rest: &str, file: &str) -> String {
         let file = quoted(file);
         match self {
@@ -133,7 +133,7 @@ impl StoreLocation {
         }
     }
 
-    /// The program that [`StoreLocation::fetching`] needs, for people.
+    /// Display name of the program that [`StoreLocation::fetching`] needs.
     #[must_use]
     pub const fn tool(&self) -> &'static str {
         match self {
@@ -148,7 +148,7 @@ impl StoreLocation {
 const EXPECTED: &str = "s3://bucket/prefix, file:///directory, gs://bucket/prefix or az://account/container/prefix, \
                         where /prefix is optional";
 
-/// As one word of a shell.
+/// Quotes the text as one shell word.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -180,8 +180,8 @@ fn root(prefix: &str) -> Option<String> {
     is_fine.then(|| if prefix.is_empty() { String::new() } else { format!("{prefix}/") })
 }
 
-/// What the buckets of S3 and of Google and the containers of Azure may be called, as far as a typing error is likely:
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>; dots are for buckets alone.
+/// Checks the naming rules of S3 and Google buckets and of Azure containers, as far as typing errors are likely. Dots
+/// are valid only in bucket names. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 fn is_container_name(name: &str) -> bool {
     (3..=63).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -189,7 +189,7 @@ fn is_container_name(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-/// An absolute path, written as it is or as a URL has it.
+/// Parses an absolute path, plain or URL-encoded.
 fn directory(text: &str) -> Option<StoreLocation> {
     let url = Url::parse(text).ok()?;
     let is_plain = url.query().is_none() && url.fragment().is_none();

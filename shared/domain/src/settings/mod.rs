@@ -1,6 +1,6 @@
-//! Settings: read from name-value pairs once, into a validated whole; every fault is reported, all at once.
+//! Settings, parsed once from name-value pairs and validated as a whole. All faults are reported at the same time.
 //!
-//! `docs/settings.md` has names, defaults and meaning. Nothing here reads the environment.
+//! `docs/settings.md` describes names, defaults and meaning. This module does not read the environment.
 
 #[macro_use]
 mod choice;
@@ -23,59 +23,59 @@ pub use reading::{Reading, SettingError, SettingWarning, SettingsError};
 use self::reader::Reader;
 use crate::{RetentionPolicy, Secret};
 
-/// Every setting, validated.
+/// All settings, validated.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `BACKUP_SYSTEM_ENABLED`: off, schedules do nothing and triggers answer 503.
+    /// `BACKUP_SYSTEM_ENABLED`: if `false`, schedules do nothing and triggers answer 503.
     pub enabled: bool,
-    /// `BACKUP_TIMEZONE`: IANA zone of the dates shown to people.
+    /// `BACKUP_TIMEZONE`: IANA time zone of displayed dates.
     pub timezone: TimeZone,
     /// `BACKUP_LOG_LEVEL`.
     pub log_level: LogLevel,
-    /// `BACKUP_MAX_CONCURRENT`: backups at a time.
+    /// `BACKUP_MAX_CONCURRENT`: number of backups that may run at the same time.
     pub max_concurrent: u32,
-    /// What is dumped and how.
+    /// Settings of database backups.
     pub database: DatabaseSettings,
-    /// Which files are fetched, whence and how.
+    /// Settings of content backups.
     pub content: ContentSettings,
     /// `BACKUP_ENCRYPTION_KEY`.
     pub encryption_key: Option<Secret>,
-    /// `BACKUP_ENCRYPTION_KEY_PREVIOUS`: opens what is not wrapped under the key above yet, and wraps nothing.
+    /// `BACKUP_ENCRYPTION_KEY_PREVIOUS`: opens master keys that are not wrapped under the current key. Wraps nothing.
     pub encryption_key_previous: Option<Secret>,
     /// `BACKUP_KMS_KEY_ID`.
     pub kms_key_id: Option<String>,
     /// `BACKUP_BREAK_GLASS_RECIPIENT`: the age recipient whose identity is kept offline.
     pub break_glass_recipient: Option<String>,
-    /// Where backups are restored to be seen to be restorable.
+    /// Settings of restore drills.
     pub drill: DrillSettings,
-    /// `MONGODB_URI`: what is backed up.
+    /// `MONGODB_URI`: the database to back up.
     pub mongodb_uri: Secret,
-    /// `BACKUP_CATALOG_URI`: where job rows live, where that is not the server that is backed up.
+    /// `BACKUP_CATALOG_URI`: the catalogue of job rows, if it is not on the server that is backed up.
     pub catalog_uri: Option<Secret>,
-    /// `BACKUP_STORE`: where backups go.
+    /// `BACKUP_STORE`: the store of the backups.
     pub store: Option<StoreLocation>,
-    /// Where their second copies go.
+    /// Settings of the second store.
     pub cloud: CloudSettings,
-    /// Who may call the API.
+    /// Settings of API access.
     pub access: AccessSettings,
     /// `BACKUP_EVENT_BUS`: the EventBridge bus of triggers and state changes.
     pub event_bus: String,
     /// `BACKUP_METRICS_NAMESPACE`: the CloudWatch namespace of Holdfast's metrics.
     pub metrics_namespace: String,
-    /// Memory of the Lambda function, in MiB, where this is one. Lambda's own variable: nothing to set or to show.
+    /// Memory in MiB, inside a Lambda function. Lambda sets the variable, so it is neither documented nor shown.
     pub function_memory_mib: Option<u32>,
-    /// What was given and has no effect.
+    /// Settings that have no effect.
     pub warnings: Vec<SettingWarning>,
 }
 
-/// What is dumped and how.
+/// Settings of database backups.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
     /// `BACKUP_DATABASE_ENABLED`.
     pub enabled: bool,
-    /// `BACKUP_DATABASE_INTERVAL_HOURS`: a backup is due this long after the last good one.
+    /// `BACKUP_DATABASE_INTERVAL_HOURS`: a backup is due this long after the last good backup.
     pub interval_hours: u32,
-    /// `BACKUP_DATABASE_RETENTION_DAYS`: age limit of the policy where none is stored.
+    /// `BACKUP_DATABASE_RETENTION_DAYS`: age limit of retention if no policy is stored.
     pub retention_days: u32,
     /// `BACKUP_DATABASE_COMPRESSION`: gzip.
     pub compression: bool,
@@ -85,47 +85,47 @@ pub struct DatabaseSettings {
     pub encryption: bool,
     /// `BACKUP_DUMP_ENGINE`.
     pub engine: DumpEngine,
-    /// `MONGODUMP`: where the official tool is.
+    /// `MONGODUMP`: path of the official tool.
     pub mongodump: PathBuf,
     /// `BACKUP_DATABASE_COLLECTIONS` or `BACKUP_DATABASE_EXCLUDE_COLLECTIONS`.
     pub collections: CollectionFilter,
     /// `BACKUP_DATABASE_PARALLEL_COLLECTIONS`, 1–32.
     pub parallel_collections: u32,
-    /// `BACKUP_DATABASE_READ_PREFERENCE`: none leaves it to `MONGODB_URI`.
+    /// `BACKUP_DATABASE_READ_PREFERENCE`: if unset, the read preference of `MONGODB_URI` applies.
     pub read_preference: Option<ReadPreference>,
 }
 
-/// Restore drills.
+/// Settings of restore drills.
 #[derive(Debug, Clone)]
 pub struct DrillSettings {
-    /// `BACKUP_DRILL_URI`: the server of the scratch databases. Without one there are no drills on schedule.
+    /// `BACKUP_DRILL_URI`: the server of the scratch databases. If unset, no scheduled drills run.
     pub uri: Option<Secret>,
-    /// `BACKUP_DRILL_INTERVAL_HOURS`: a drill is due this long after the last one.
+    /// `BACKUP_DRILL_INTERVAL_HOURS`: a drill is due this long after the last drill.
     pub interval_hours: u32,
 }
 
-/// Who may call the API.
+/// Settings of API access.
 #[derive(Debug, Clone)]
 pub struct AccessSettings {
-    /// `BACKUP_ROLE_CLAIM`: the token's claim that names the role.
+    /// `BACKUP_ROLE_CLAIM`: the token's claim that contains the role.
     pub role_claim: String,
-    /// `BACKUP_CREATOR_ACCESS`: what the creator role may do.
+    /// `BACKUP_CREATOR_ACCESS`: permissions of the role creator.
     pub creator: CreatorAccess,
 }
 
-/// Which collections are dumped.
+/// The collections to dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CollectionFilter {
-    /// Every one.
+    /// All collections.
     All,
-    /// These alone.
+    /// Only these collections.
     Only(Vec<String>),
-    /// Every one but these.
+    /// All collections except these.
     Except(Vec<String>),
 }
 
 impl CollectionFilter {
-    /// Whether the collection of this name is dumped.
+    /// Whether to dump the collection with this name.
     #[must_use]
     pub fn takes(&self, collection: &str) -> bool {
         match self {
@@ -137,15 +137,15 @@ impl CollectionFilter {
 }
 
 choice!(
-    /// How much is logged.
+    /// Log level.
     LogLevel {
         /// Failures only.
         Error = "error",
-        /// And what went on in spite of a fault.
+        /// In addition, faults that did not stop an operation.
         Warn = "warn",
-        /// And one line for each thing done.
+        /// In addition, one line per operation.
         Info = "info",
-        /// And each step.
+        /// In addition, each step.
         Debug = "debug",
         /// Everything.
         Trace = "trace",
@@ -153,46 +153,46 @@ choice!(
 );
 
 choice!(
-    /// Which engine dumps the database.
+    /// Engine that dumps the database.
     DumpEngine {
-        /// The official tool where it is there, runs, and can do what the settings ask for; else the native engine.
+        /// The official tool if it is installed, runs, and supports the settings. Otherwise the native engine.
         Auto = "auto",
-        /// The official tool, or none.
+        /// Only the official tool.
         Mongodump = "mongodump",
-        /// Holdfast's own.
+        /// Holdfast's own engine.
         Native = "native",
     }
 );
 
 choice!(
-    /// Which members of a replica set are read, as the MongoDB connection string names them.
+    /// Read preference, with the names of MongoDB connection strings.
     ReadPreference {
-        /// The primary alone.
+        /// Only the primary.
         Primary = "primary",
-        /// The primary, a secondary where there is none.
+        /// The primary, or a secondary if there is no primary.
         PrimaryPreferred = "primaryPreferred",
-        /// Secondaries alone.
+        /// Only secondaries.
         Secondary = "secondary",
-        /// A secondary, the primary where there is none.
+        /// A secondary, or the primary if there is no secondary.
         SecondaryPreferred = "secondaryPreferred",
-        /// Whichever answers soonest.
+        /// The member with the lowest latency.
         Nearest = "nearest",
     }
 );
 
 choice!(
-    /// What the creator role may do.
+    /// Permissions of the role creator.
     CreatorAccess {
-        /// The same as an admin.
+        /// All permissions of the role admin.
         Full = "full",
-        /// Look, but trigger nothing.
+        /// Read-only access.
         Read = "read",
-        /// Nothing.
+        /// No access.
         None = "none",
     }
 );
 
-/// Variables whose values are secret, and may hold the ARN of a Secrets Manager secret instead.
+/// Variables with secret values. Each may contain the ARN of a Secrets Manager secret instead.
 pub const SECRET_VARIABLES: [&str; 7] = [
     "BACKUP_CLOUD_ACCESS_KEY",
     "BACKUP_CLOUD_SECRET_KEY",
@@ -203,7 +203,7 @@ pub const SECRET_VARIABLES: [&str; 7] = [
     "MONGODB_URI",
 ];
 
-/// Reads the settings from variables. Those that are not Holdfast's are ignored; an empty value counts as unset.
+/// Reads the settings from variables. Variables of other programs are ignored. An empty value counts as unset.
 #[must_use]
 pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
     let mut reader = Reader::new(variables);
@@ -277,7 +277,7 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
     reader.finish(settings)
 }
 
-/// Where it is not set, the connection string may say it, which is not shown.
+/// If unset, the connection string may contain a read preference. The connection string is not shown.
 fn read_preference(reader: &mut Reader) -> Option<ReadPreference> {
     const NAME: &str = "BACKUP_DATABASE_READ_PREFERENCE";
     let given = reader.optional_choice(NAME, ReadPreference::WORDS);
@@ -287,7 +287,7 @@ fn read_preference(reader: &mut Reader) -> Option<ReadPreference> {
 
 const DEFAULT_MONGODB_URI: &str = "mongodb://localhost:27017/web3platform";
 
-/// Where a Lambda layer puts it.
+/// The path at which the Lambda layer installs mongodump.
 const DEFAULT_MONGODUMP: &str = "/opt/bin/mongodump";
 
 fn mongodump(reader: &mut Reader) -> PathBuf {
@@ -297,7 +297,8 @@ fn mongodump(reader: &mut Reader) -> PathBuf {
     })
 }
 
-/// No secret, so that it is shown; an identity given in its place is one, and is not. The rest is for who knows age.
+/// A recipient is public and shown. An identity passed by mistake is secret and masked. The codec crate validates the
+/// rest.
 fn recipient(reader: &mut Reader) -> Option<String> {
     const NAME: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
     if reader.peek(NAME)?.to_ascii_lowercase().contains("age-secret-key-") {
@@ -308,7 +309,8 @@ fn recipient(reader: &mut Reader) -> Option<String> {
     reader.text(NAME)
 }
 
-/// With the directories that stand in for parts of one. The platform's guide sets relative ones whatever the store is.
+/// Reads the store, and the directories that replace parts of a directory store. The platform's guide sets relative
+/// directories for every kind of store.
 fn store(reader: &mut Reader) -> Option<StoreLocation> {
     let mut store = reader.optional("BACKUP_STORE", StoreLocation::parse);
     for name in ["BACKUP_DATABASE_DIR", "BACKUP_CONTENT_DIR"] {

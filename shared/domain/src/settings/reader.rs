@@ -1,4 +1,4 @@
-//! Takes variables one by one, remembering what was shown, what was wrong and what nobody asked for.
+//! Reads variables one by one, and collects shown values, faults and unknown variables.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -12,7 +12,7 @@ pub(super) struct Reader {
     warnings: Vec<SettingWarning>,
 }
 
-/// What is read beside `BACKUP_*`.
+/// Variables without the prefix `BACKUP_`.
 const NOT_PREFIXED: [&str; 3] = ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "MONGODB_URI", "MONGODUMP"];
 
 impl Reader {
@@ -26,7 +26,7 @@ impl Reader {
         Self { variables, shown: Vec::new(), errors: Vec::new(), warnings: Vec::new() }
     }
 
-    /// What was given, which is still to be read.
+    /// Variables that are not read yet.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
@@ -35,7 +35,7 @@ impl Reader {
         self.shown.push((name, value.into()));
     }
 
-    /// Shows a default, unless what was given is shown, as of a value that was rejected.
+    /// Shows a default, unless a value is already shown. A rejected value can be shown.
     pub(super) fn show_default(&mut self, name: &'static str, value: &str) {
         if self.shown.iter().all(|(shown, _)| *shown != name) {
             self.show(name, value);
@@ -50,7 +50,7 @@ impl Reader {
         self.warnings.push(SettingWarning { name: name.to_owned(), message: message.into() });
     }
 
-    /// The same, unless something else is wrong with it already.
+    /// Like `reject`, unless the variable already has a fault.
     pub(super) fn reject_once(&mut self, name: &str, problem: impl Into<String>) {
         if self.errors.iter().all(|error| error.name != name) {
             self.reject(name, problem);
@@ -68,8 +68,8 @@ impl Reader {
         self.text(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// A value that `parse` makes of the text; its error says what the variable takes. A value that appears to hold a
-    /// secret is refused and not shown, even if `parse` accepts it.
+    /// Parses an optional value with `parse`, whose error is the expected form. A value that appears to contain a
+    /// secret is rejected and not shown, even if `parse` accepts it.
     pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
@@ -92,7 +92,7 @@ impl Reader {
         }
     }
 
-    /// What the platform sets, and nobody else: not shown, and without meaning where it cannot be read.
+    /// Reads a variable that only the platform sets. It is not shown, and an invalid value is ignored.
     pub(super) fn ambient<T: std::str::FromStr>(&mut self, name: &str) -> Option<T> {
         self.variables.remove(name)?.parse().ok()
     }
@@ -126,7 +126,7 @@ impl Reader {
         self.or_default(name, default, |text| one_of(text, words))
     }
 
-    /// The same without a default.
+    /// Like `choice`, without a default.
     pub(super) fn optional_choice<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
         self.optional(name, |text| one_of(text, words))
     }
@@ -149,8 +149,8 @@ impl Reader {
         Some(Secret::new(value))
     }
 
-    /// A connection string. Hosts and credentials are the driver's to judge. Scheme and options are judged here, without
-    /// showing a value.
+    /// Reads a connection string. The driver validates hosts and credentials. This method validates scheme and options,
+    /// and never shows a value.
     pub(super) fn mongodb_uri(&mut self, name: &'static str) -> Option<Secret> {
         let uri = self.secret(name)?;
         if !uri.expose().starts_with("mongodb://") && !uri.expose().starts_with("mongodb+srv://") {
@@ -182,7 +182,7 @@ impl Reader {
         })
     }
 
-    /// What is left over is unknown.
+    /// Rejects the remaining, unknown variables.
     pub(super) fn finish(mut self, mut settings: Settings) -> Reading {
         settings.warnings = std::mem::take(&mut self.warnings);
         for name in std::mem::take(&mut self.variables).into_keys() {
@@ -201,7 +201,7 @@ fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     })
 }
 
-/// The problem of a value that appears to hold a secret.
+/// Describes a value that appears to contain a secret.
 fn exposed(kind: &str, expected: Option<&str>) -> String {
     let expected = expected.map(|expected| format!(". Expected {expected}")).unwrap_or_default();
     format!(
@@ -210,7 +210,7 @@ fn exposed(kind: &str, expected: Option<&str>) -> String {
     )
 }
 
-/// The value, cut to what fits into a job row, an event and a log line.
+/// Truncates the value to fit into a job row, an event and a log line.
 fn beginning(value: &str) -> String {
     const MOST: usize = 300;
     match value.char_indices().nth(MOST) {

@@ -1,22 +1,22 @@
-//! What came of reading: the settings, or everything that is wrong with them.
+//! Result of reading the settings: valid settings, or all faults.
 
 use std::fmt;
 
 use super::Settings;
 
-/// One setting that is wrong.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingError {
-    /// The variable.
+    /// Name of the variable.
     pub name: String,
-    /// What was given (never of a secret), and what it takes.
+    /// The given value, except of a secret, and the expected form.
     pub problem: String,
-    /// Whether it may be right in a moment, as it stands: what it names could not be asked for.
+    /// Whether the unchanged setting may become valid. True if its secret could not be read at this time.
     pub is_transient: bool,
 }
 
 impl SettingError {
-    /// A fault that stays until the setting is corrected.
+    /// Creates a permanent fault, which needs a correction of the setting.
     #[must_use]
     pub fn new(name: &str, problem: impl Into<String>) -> Self {
         Self { name: name.to_owned(), problem: problem.into(), is_transient: false }
@@ -29,12 +29,12 @@ impl fmt::Display for SettingError {
     }
 }
 
-/// A setting that is taken, and of which something has no effect.
+/// A valid setting with a part that has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingWarning {
-    /// The variable.
+    /// Name of the variable.
     pub name: String,
-    /// What has no effect. Never a secret.
+    /// The part without effect. Never a secret.
     pub message: String,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for SettingWarning {
     }
 }
 
-/// Every setting that is wrong.
+/// All invalid settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError(pub Vec<SettingError>);
 
@@ -58,24 +58,24 @@ impl fmt::Display for SettingsError {
 impl std::error::Error for SettingsError {}
 
 impl SettingsError {
-    /// Whether nothing is wrong but what may be right in a moment.
+    /// Whether all faults are transient.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.iter().all(|fault| fault.is_transient)
     }
 }
 
-/// What was read: the settings or their faults, and in either case what to show of them.
+/// The settings or their faults, and the values to show in either case.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// The settings, or all that is wrong with them.
+    /// The settings, or all faults.
     pub settings: Result<Settings, SettingsError>,
-    /// Name and value of each setting in force, with secrets as `***`.
+    /// Name and value of each effective setting. Secrets are shown as `***`.
     pub shown: Vec<(&'static str, String)>,
 }
 
 impl Reading {
-    /// Adds a fault that only a check outside this crate can find.
+    /// Adds a fault that a check in another crate found.
     pub fn reject(&mut self, fault: SettingError) {
         match &mut self.settings {
             Ok(_) => self.settings = Err(SettingsError(vec![fault])),
