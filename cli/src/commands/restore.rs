@@ -13,7 +13,7 @@ use holdfast_database::{
 };
 use holdfast_domain::{BackupId, BackupType, Secret};
 use holdfast_operations::{
-    OperationError, Purpose, ReaderLease, RestoreTarget, prove_archive, rehearse_archive, restore_archive,
+    OperationError, Protection, Purpose, ReaderLease, RestoreTarget, prove_archive, rehearse_archive, restore_archive,
     restore_database,
 };
 
@@ -127,7 +127,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
     how.target.given().warn(output);
     let target = how.target(session).await?;
     // From before the plan is shown to the end of the restore.
-    let lease = source.protect(session, output).await?;
+    let lease = source.protect(session, &target.options, output).await?;
     if !how.dry_run && !how.yes {
         preview_and_ask(&source, session, &target).await?;
     }
@@ -303,9 +303,15 @@ impl Source {
     }
 
     /// Keeps retention from deleting the backup, or says why nothing does.
-    async fn protect(&self, session: &Session, output: Output) -> Result<Option<ReaderLease>, Failure> {
+    async fn protect(
+        &self,
+        session: &Session,
+        options: &RestoreOptions,
+        output: Output,
+    ) -> Result<Option<ReaderLease>, Failure> {
         let Self::Backup(id) = self else { return Ok(None) };
         let lease = reading::protect(session, id, Purpose::Restore).await?;
+        refuse_to_drop_first(id, lease.protection(), options)?;
         if let Some(warning) = lease.protection().warning(id) {
             output.note(&warning);
         }
@@ -319,6 +325,17 @@ impl Source {
             Self::Archive(file) => of_archive(file, self.is_stdin(), target, &meter).await,
         }
     }
+}
+
+/// `--drop-first` needs the whole backup after it dropped the targets. The other ways keep what a target holds.
+fn refuse_to_drop_first(id: &BackupId, protection: &Protection, options: &RestoreOptions) -> Result<(), Failure> {
+    let drops = options.existing == Existing::DropFirst && !options.dry_run;
+    if !drops || *protection != Protection::BeingDeleted {
+        return Ok(());
+    }
+    let message =
+        format!("retention has begun to delete backup {id}: --drop-first could drop targets without a backup");
+    Err(Failure::refused(message).hint("pass --drop, which replaces a target only by a compared copy"))
 }
 
 async fn of_backup(

@@ -100,3 +100,22 @@ async fn the_doctor_lists_what_a_killed_restore_left() {
     assert!(!shown.contains("holdfast_restore_"), "{shown}");
     place.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_retention_deletes_drops_no_target_first() {
+    let place = Place::initialised().await;
+    let id = place.back_up();
+    let catalog = place.client.database(&place.catalog().await.location().database);
+    let jobs = catalog.collection::<bson::Document>("backup_jobs");
+    let marked = jobs.update_one(bson::doc! {}, bson::doc! { "$set": { "status": "deleted" } }).await.unwrap();
+    assert_eq!(marked.modified_count, 1);
+    let before = place.content(&place.database).await;
+    let restore = ["restore", "database", &id, "--yes", "--drop-first"];
+    place.holdfast(&restore).expect(5).saying(&["retention has begun to delete", "pass --drop"]);
+    assert_eq!(place.content(&place.database).await, before);
+    let dry = ["restore", "database", &id, "--drop-first", "--dry-run"];
+    place.holdfast(&dry).expect(0).saying(&["nothing protects backup"]);
+    let drop = ["restore", "database", &id, "--yes", "--drop"];
+    place.holdfast(&drop).expect(0).saying(&["nothing protects backup"]);
+    place.remove().await;
+}

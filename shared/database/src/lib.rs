@@ -33,7 +33,7 @@ pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
 pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
 pub use restore::{
     AdjustedPart, Adjustment, Change, Comparison, Existing, Expected, ExpectedNamespace, LeftOut, MapError,
-    NamespaceMap, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport, RestoreResult,
-    RestoreStep, RestoredNamespace, ScratchCollection, TargetState, TtlIndexes, UnknownOptions, restore,
+    NamespaceMap, OnlyCopy, Remedy, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport,
+    RestoreResult, RestoreStep, RestoredNamespace, ScratchCollection, TargetState, TtlIndexes, UnknownOptions, restore,
     scratch_collections,
 };

@@ -79,6 +79,8 @@ impl Reader {
 pub enum Protection {
     /// Retention and the collection of content objects leave it alone.
     Held,
+    /// Retention has begun to delete it, and does not stop.
+    BeingDeleted,
     /// Nothing protects it, for this reason.
     Unprotected(String),
 }
@@ -87,12 +89,12 @@ impl Protection {
     /// A sentence for the plan of a restore, if nothing protects the backup.
     #[must_use]
     pub fn warning(&self, id: &BackupId) -> Option<String> {
-        match self {
-            Self::Held => None,
-            Self::Unprotected(reason) => {
-                Some(format!("nothing protects backup {id} from retention while it is read: {reason}"))
-            }
-        }
+        let reason = match self {
+            Self::Held => return None,
+            Self::BeingDeleted => "retention has begun to delete it",
+            Self::Unprotected(reason) => reason,
+        };
+        Some(format!("nothing protects backup {id} from retention while it is read: {reason}"))
     }
 }
 

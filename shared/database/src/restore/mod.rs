@@ -18,6 +18,7 @@ mod name;
 mod options;
 mod privileges;
 mod probe;
+mod proof;
 mod rehearsal;
 mod report;
 mod run;
@@ -29,8 +30,8 @@ mod views;
 
 use std::io::Read;
 
+pub use self::scratch::{OnlyCopy, Remedy, ScratchCollection, scratch_collections};
 pub(crate) use self::scratch::{PREFIX as SCRATCH_PREFIX, is_scratch};
-pub use self::scratch::{ScratchCollection, scratch_collections};
 pub use self::{
     adjust::{AdjustedPart, Adjustment, Change},
     map::{MapError, NamespaceMap},
@@ -86,9 +87,9 @@ pub async fn restore<R: Read + Send + 'static>(
     }
     let removed_scratch = remove_dead(connection, &targets).await?;
     let scratch = Scratch::begin(connection, &mut targets).await?;
-    let mut run = Run::new(connection, &targets, options.ttl_indexes, progress);
+    let mut run = Run::new(connection, &targets, &scratch, options.ttl_indexes, progress);
     let ended = written(&mut run, &scratch, feed, decision, expected).await;
-    scratch.remove(run.needed()).await;
+    scratch.remove().await;
     match ended {
         Ok((namespaces, anonymized)) => {
             Ok(RestoreReport { namespaces, left_out, removed_scratch, anonymized, ..RestoreReport::default() })

@@ -11,7 +11,8 @@ use super::{
     definition::create,
     feed::{Batch, Decision, Feed},
     insert::{Outcome, insert},
-    scratch::drop_collection,
+    proof::Proof,
+    scratch::{Scratch, drop_collection},
     target::Target,
     untouched,
 };
@@ -30,6 +31,7 @@ const FAILURES_KEPT: usize = 20;
 pub(super) struct Run<'a> {
     connection: &'a Connection,
     targets: &'a [Target],
+    scratch: &'a Scratch,
     ttl: TtlIndexes,
     progress: &'a (dyn Fn(&RestoreProgress) + Sync),
     /// What there is to report, target by target.
@@ -38,8 +40,8 @@ pub(super) struct Run<'a> {
     states: Vec<State>,
     /// What was taken out of buckets, target by target.
     measurements: Vec<CollectionContent>,
-    /// Scratch collections that hold what a target has lost.
-    needed: Vec<String>,
+    /// What identifies the scratch collections, target by target.
+    proofs: Vec<Proof>,
     documents: u64,
     bytes: u64,
 }
@@ -57,6 +59,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         connection: &'a Connection,
         targets: &'a [Target],
+        scratch: &'a Scratch,
         ttl: TtlIndexes,
         progress: &'a (dyn Fn(&RestoreProgress) + Sync),
     ) -> Self {
@@ -64,13 +67,9 @@ impl<'a> Run<'a> {
         let states = targets.iter().map(|target| State { is_given_up: target.refusal.is_some(), is_touched: false });
         let measurements = vec![CollectionContent::default(); targets.len()];
         let states = states.collect();
-        let needed = Vec::new();
-        Self { connection, targets, ttl, progress, results, states, measurements, needed, documents: 0, bytes: 0 }
-    }
-
-    /// The scratch collections that must stay.
-    pub(super) fn needed(&self) -> &[String] {
-        &self.needed
+        let proofs = vec![Proof::default(); targets.len()];
+        let (documents, bytes) = (0, 0);
+        Self { connection, targets, scratch, ttl, progress, results, states, measurements, proofs, documents, bytes }
     }
 
     /// The names of the targets that were written to.
@@ -120,6 +119,9 @@ impl<'a> Run<'a> {
         if !target.is_view() {
             create(target, target.filled()).await?;
             self.states[at].is_touched |= target.scratch.is_none();
+            if target.scratch.is_some() {
+                self.proofs[at] = Proof::begin(target).await?;
+            }
         }
         Ok(())
     }

@@ -16,8 +16,9 @@ use super::{
     handed_on::HandedOn,
     insert::insert,
     probe::rename,
-    scratch::drop_collection,
-    target::{Target, lister},
+    proof::{Proof, uuid_of},
+    scratch::{Scratch, drop_collection},
+    target::Target,
     views::put_back,
 };
 use crate::{
@@ -33,31 +34,22 @@ pub(super) enum SwapFault {
     Kept(String),
     /// The target is gone or incomplete.
     Incomplete(String),
-    /// The target is gone. The scratch collection holds what it was to hold, and must stay.
+    /// The target is gone or incomplete. The scratch collection holds the only complete copy, and must stay.
     Lost(String),
-}
-
-/// Puts the scratch collection in the place of the target.
-pub(super) async fn swap(connection: &Connection, target: &Target, existing: &Listed) -> Result<(), SwapFault> {
-    match existing.kind {
-        NamespaceKind::Collection => rename_over(connection, target).await,
-        NamespaceKind::View => {
-            drop_collection(&target.database, &target.collection).await.map_err(kept)?;
-            let Err(fault) = rename_over(connection, target).await else { return Ok(()) };
-            let is_back = put_back(&target.database, existing).await;
-            Err(if is_back { fault } else { SwapFault::Lost(fault.into_text()) })
-        }
-        _ => {
-            drop_collection(&target.database, &target.collection).await.map_err(kept)?;
-            rename_over(connection, target).await.map_err(|fault| SwapFault::Lost(fault.into_text()))
-        }
-    }
 }
 
 impl SwapFault {
     fn into_text(self) -> String {
         match self {
             Self::Kept(text) | Self::Incomplete(text) | Self::Lost(text) => text,
+        }
+    }
+
+    /// The fault of a target without a scratch collection.
+    pub(super) fn without_copy(self) -> Self {
+        match self {
+            Self::Lost(text) => Self::Incomplete(text),
+            other => other,
         }
     }
 }
@@ -67,49 +59,128 @@ pub(super) fn kept(error: DatabaseError) -> SwapFault {
     SwapFault::Kept(error.to_string())
 }
 
-async fn rename_over(connection: &Connection, target: &Target) -> Result<(), SwapFault> {
-    let scratch = target.filled();
-    let before = uuid_of(target, scratch).await.map_err(kept)?;
-    let from = format!("{}.{scratch}", target.database.name());
-    let Err(error) = rename(connection.client().database("admin"), &from, &target.name()).await else { return Ok(()) };
-    let error = classify(&error).during(format!("renaming to {}", target.name()));
+/// Drops what a replacement cannot be renamed over.
+pub(super) async fn drop_existing(target: &Target) -> Result<(), SwapFault> {
+    let Err(error) = drop_collection(&target.database, &target.collection).await else { return Ok(()) };
     if !error.is_transient() {
         return Err(kept(error));
     }
-    // The answer can be lost after the rename.
-    match uuid_of(target, &target.collection).await {
-        Ok(now) if now.is_some() && now == before => Ok(()),
-        Ok(_) => Err(kept(error)),
-        Err(_) => Err(SwapFault::Incomplete(format!("{error}; it is the old or the new collection, as a whole"))),
+    // The answer can be lost after the drop.
+    match target.lister().collection(&target.collection).await {
+        Ok(Some(_)) => Err(kept(error)),
+        Ok(None) => Ok(()),
+        Err(_) => Err(SwapFault::Lost(format!("{error}; the target may be dropped"))),
     }
 }
 
-async fn uuid_of(target: &Target, collection: &str) -> Result<Option<String>, DatabaseError> {
-    let listed = lister(target.database.clone()).collection(collection).await?;
-    Ok(listed.and_then(|listed| listed.uuid))
+/// A proved scratch collection, and the target that it replaces.
+pub(super) struct Replacement<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) scratch: &'a Scratch,
+    pub(super) proof: &'a Proof,
+    pub(super) target: &'a Target,
 }
 
-/// Puts a time series in the place of what is there: drops that, and copies the proved measurements.
-pub(super) async fn replace_series(
-    connection: &Connection,
-    target: &Target,
-    ttl: TtlIndexes,
-) -> Result<Vec<String>, SwapFault> {
-    let incomplete = |error: DatabaseError| {
-        SwapFault::Incomplete(format!("{error}; the backup still holds it: restore it again with --drop"))
-    };
-    drop_collection(&target.database, &target.collection).await.map_err(kept)?;
-    create(target, &target.collection).await.map_err(incomplete)?;
-    let mut failures = copy(connection, target).await.map_err(incomplete)?;
-    failures.extend(difference_of_copies(connection, target).await.map_err(incomplete)?);
-    let indexes = indexes_of(target, ttl);
-    for wanted in [indexes.lasting, indexes.expiring] {
-        failures.extend(create_indexes(target, &target.collection, &wanted).await.map_err(incomplete)?);
+impl Replacement<'_> {
+    /// Puts the scratch collection in the place of the target. Returns what the server refused of a complete copy.
+    pub(super) async fn swap(&self, existing: &Listed, ttl: TtlIndexes) -> Result<Vec<String>, SwapFault> {
+        self.scratch.confirm(self.target).await.map_err(kept)?;
+        if self.target.is_series() {
+            return self.replace_by_series(ttl).await;
+        }
+        match existing.kind {
+            NamespaceKind::Collection => {
+                self.proof.require_proved(self.connection, self.target).await.map_err(kept)?;
+                self.rename_over().await?;
+            }
+            _ => self.drop_then_rename(existing).await?,
+        }
+        Ok(Vec::new())
     }
-    if let Some(seconds) = expire_after(target, ttl) {
-        failures.extend(set_expiry(target, &target.collection, seconds).await.map_err(incomplete)?);
+
+    async fn drop_then_rename(&self, existing: &Listed) -> Result<(), SwapFault> {
+        self.drop_target().await?;
+        let renamed = match self.rename_over().await {
+            Err(fault) if existing.kind == NamespaceKind::View && put_back(&self.target.database, existing).await => {
+                Err(fault)
+            }
+            renamed => renamed.map_err(|fault| SwapFault::Lost(fault.into_text())),
+        };
+        self.release_unless_lost(renamed).await
     }
-    Ok(failures)
+
+    /// Drops the target. Until it is complete, no restore drops its scratch collection.
+    async fn drop_target(&self) -> Result<(), SwapFault> {
+        self.scratch.hold(self.target).await.map_err(kept)?;
+        let dropped = match self.proof.require_proved(self.connection, self.target).await {
+            Ok(()) => drop_existing(self.target).await,
+            Err(error) => Err(kept(error)),
+        };
+        if dropped.is_err() { self.release_unless_lost(dropped).await } else { dropped }
+    }
+
+    async fn release_unless_lost<T>(&self, result: Result<T, SwapFault>) -> Result<T, SwapFault> {
+        if !matches!(result, Err(SwapFault::Lost(_))) {
+            self.scratch.release(self.target).await;
+        }
+        result
+    }
+
+    async fn rename_over(&self) -> Result<(), SwapFault> {
+        let target = self.target;
+        let from = format!("{}.{}", target.database.name(), target.filled());
+        let admin = self.connection.client().database("admin");
+        let Err(error) = rename(admin, &from, &target.name()).await else { return Ok(()) };
+        let error = classify(&error).during(format!("renaming to {}", target.name()));
+        if !error.is_transient() {
+            return Err(kept(error));
+        }
+        // The answer can be lost after the rename.
+        match uuid_of(target, &target.collection).await {
+            Ok(now) if self.proof.has_uuid(now.as_ref().and_then(Option::as_ref)) => Ok(()),
+            Ok(_) => Err(kept(error)),
+            Err(_) => Err(SwapFault::Incomplete(format!("{error}; it is the old or the new collection, as a whole"))),
+        }
+    }
+
+    /// Drops the target, and copies the proved measurements to a new one.
+    async fn replace_by_series(&self, ttl: TtlIndexes) -> Result<Vec<String>, SwapFault> {
+        self.drop_target().await?;
+        let copied = self.copy_and_compare().await;
+        self.release_unless_lost(copied).await?;
+        let unfinished = |error: DatabaseError| {
+            SwapFault::Incomplete(format!("{error}; its documents are restored, and its indexes are not"))
+        };
+        self.finish_series(ttl).await.map_err(unfinished)
+    }
+
+    async fn copy_and_compare(&self) -> Result<(), SwapFault> {
+        let lost = |error: DatabaseError| SwapFault::Lost(error.to_string());
+        create(self.target, &self.target.collection).await.map_err(lost)?;
+        let mut failures = copy(self.connection, self.target).await.map_err(lost)?;
+        failures.extend(self.difference_of_copy().await.map_err(lost)?);
+        if failures.is_empty() { Ok(()) } else { Err(SwapFault::Lost(failures.join("; "))) }
+    }
+
+    async fn difference_of_copy(&self) -> Result<Option<String>, DatabaseError> {
+        let Some(content) = self.proof.content else { return Ok(Some("no copy was compared".to_owned())) };
+        let copied = found_in(self.connection, self.target, &self.target.collection).await?;
+        let wanted = Wanted { content, handed_on: &HandedOn::default(), is_anonymized: false };
+        Ok(content_difference(self.target, &wanted, &copied))
+    }
+
+    async fn finish_series(&self, ttl: TtlIndexes) -> Result<Vec<String>, DatabaseError> {
+        let target = self.target;
+        let indexes = indexes_of(target, ttl);
+        let mut failures = Vec::new();
+        for wanted in [indexes.lasting, indexes.expiring] {
+            failures.extend(create_indexes(target, &target.collection, &wanted).await?);
+        }
+        if let Some(seconds) = expire_after(target, ttl) {
+            failures.extend(set_expiry(target, &target.collection, seconds).await?);
+        }
+        Ok(failures)
+    }
 }
 
 async fn copy(connection: &Connection, target: &Target) -> Result<Vec<String>, DatabaseError> {
@@ -133,11 +204,4 @@ async fn copy(connection: &Connection, target: &Target) -> Result<Vec<String>, D
         failures.extend(insert(target, &target.collection, &batch).await?.failures);
     }
     Ok(failures)
-}
-
-async fn difference_of_copies(connection: &Connection, target: &Target) -> Result<Option<String>, DatabaseError> {
-    let proved = found_in(connection, target, target.filled()).await?;
-    let copied = found_in(connection, target, &target.collection).await?;
-    let wanted = Wanted { content: proved.content, handed_on: &HandedOn::default(), is_anonymized: false };
-    Ok(content_difference(target, &wanted, &copied))
 }

@@ -8,7 +8,7 @@ use super::{
     compare::option_differences,
     definition::{create, wanted_options},
     scratch::drop_collection,
-    swap::{SwapFault, kept},
+    swap::{SwapFault, drop_existing, kept},
     target::Target,
 };
 use crate::{DatabaseError, classify, listing::Listed};
@@ -49,9 +49,12 @@ pub(super) async fn create_and_read(target: &Target) -> Result<(), SwapFault> {
 pub(super) async fn replace(target: &Target, existing: &Listed) -> Result<(), SwapFault> {
     prove(target).await.map_err(kept)?;
     if existing.kind == NamespaceKind::View && has_same_collation(target, existing) {
-        return redefine(target).await.map_err(kept);
+        return match redefine(target).await {
+            Err(error) if error.is_transient() => is_redefined(target, error).await,
+            redefined => redefined.map_err(kept),
+        };
     }
-    drop_collection(&target.database, &target.collection).await.map_err(kept)?;
+    drop_existing(target).await.map_err(SwapFault::without_copy)?;
     let Err(error) = create(target, &target.collection).await else { return Ok(()) };
     if existing.kind == NamespaceKind::View && put_back(&target.database, existing).await {
         return Err(kept(error));
@@ -75,6 +78,15 @@ async fn redefine(target: &Target) -> Result<(), DatabaseError> {
     let command = doc! { "collMod": &target.collection, "viewOn": source, "pipeline": pipeline };
     let changed = target.database.run_command(command).await;
     changed.map(drop).map_err(|error| classify(&error).during(format!("redefining the view {}", target.name())))
+}
+
+/// The answer can be lost after the change.
+async fn is_redefined(target: &Target, error: DatabaseError) -> Result<(), SwapFault> {
+    match target.lister().collection(&target.collection).await {
+        Ok(Some(found)) if option_differences(&wanted_options(target), &found.options).is_empty() => Ok(()),
+        Ok(_) => Err(kept(error)),
+        Err(_) => Err(SwapFault::Incomplete(format!("{error}; it is the old or the new view"))),
+    }
 }
 
 fn has_same_collation(target: &Target, existing: &Listed) -> bool {

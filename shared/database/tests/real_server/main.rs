@@ -17,3 +17,4 @@ mod restore;
 mod resume;
 mod scratch;
 mod support;
+mod swap;

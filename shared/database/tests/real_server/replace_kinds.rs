@@ -125,7 +125,7 @@ async fn a_target_of_another_kind_is_named_and_replaced() {
 }
 
 /// A time series of one measurement a minute.
-async fn series(target: &Scratch, name: &str, minutes: std::ops::Range<i64>) {
+pub(crate) async fn series(target: &Scratch, name: &str, minutes: std::ops::Range<i64>) {
     let options = doc! { "timeField": "at", "metaField": "s" };
     target.handle().run_command(doc! { "create": name, "timeseries": options }).await.unwrap();
     let measurements = minutes.map(|minute| {
@@ -135,7 +135,7 @@ async fn series(target: &Scratch, name: &str, minutes: std::ops::Range<i64>) {
     target.collection(name).insert_many(measurements).await.unwrap();
 }
 
-async fn count(target: &Scratch, name: &str) -> u64 {
+pub(crate) async fn count(target: &Scratch, name: &str) -> u64 {
     target.collection(name).count_documents(Document::new()).await.unwrap()
 }
 

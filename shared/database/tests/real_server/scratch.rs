@@ -101,7 +101,7 @@ async fn a_restore_killed_anywhere_leaves_each_target_whole_and_can_be_repeated(
 }
 
 /// As if a minute had passed since the last beat of every restore.
-async fn age_beats(target: &Scratch) {
+pub(crate) async fn age_beats(target: &Scratch) {
     for name in names(target).await.iter().filter(|name| name.ends_with("_beat")) {
         let old = bson::DateTime::from_millis(1_700_000_000_000);
         target.collection(name).update_many(doc! {}, doc! { "$set": { "at": old } }).await.unwrap();

@@ -3,8 +3,8 @@
 use holdfast_catalog::Catalog;
 use holdfast_codec::random_bytes;
 use holdfast_database::{
-    Connection, DatabaseError, DumpSelection, DumpTrial, ScratchCollection, Tool, scratch_collections, try_dump,
-    unmatched_exclusions,
+    Connection, DatabaseError, DumpSelection, DumpTrial, OnlyCopy, Remedy, ScratchCollection, Tool,
+    scratch_collections, try_dump, unmatched_exclusions,
 };
 use holdfast_domain::{
     Timestamp,
@@ -105,9 +105,16 @@ fn readable(connection: &Connection, trial: DumpTrial) -> Vec<Finding> {
 /// A scratch collection of a restore takes space, and is in no backup.
 fn left_by_restore(scratch: ScratchCollection) -> Finding {
     const PART: &str = "restores";
-    let ScratchCollection { namespace, is_live } = scratch;
+    let ScratchCollection { namespace, is_live, only_copy_of } = scratch;
     if is_live {
         return Finding::good(PART, format!("{namespace} is being filled by a restore"));
+    }
+    if let Some(OnlyCopy { target, remedy }) = only_copy_of {
+        let advice = match remedy {
+            Remedy::Rename => format!("rename it to {target}"),
+            Remedy::Copy => format!("copy it to {target}, then drop it: the server does not rename a time series"),
+        };
+        return Finding::bad(PART, format!("{namespace} holds the only copy of {target}"), Some(advice));
     }
     let advice = "the next restore into this database removes it, if its restore beat once; else drop it by hand";
     Finding::warning(PART, format!("{namespace} was left by a restore that was killed"), advice)
@@ -158,4 +165,20 @@ pub(super) async fn drill_server(settings: &Settings, now: Timestamp) -> Vec<Fin
             Finding::bad(DRILL, error.to_string(), Some(advice.to_owned()))
         }
     }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_only_copy_of_a_target_is_a_problem_with_its_remedy() {
+        for (remedy, advice) in [(Remedy::Rename, "rename it to shop.a"), (Remedy::Copy, "copy it to shop.a")] {
+            let only_copy_of = Some(OnlyCopy { target: "shop.a".to_owned(), remedy });
+            let namespace = "shop.holdfast_restore_0a1b2c3d_0123456789ab".to_owned();
+            let finding = left_by_restore(ScratchCollection { namespace, is_live: false, only_copy_of });
+            assert!(finding.found.ends_with("holds the only copy of shop.a"), "{finding:?}");
+            assert!(finding.advice.unwrap().starts_with(advice));
+        }
+    }
 }

@@ -43,7 +43,7 @@ impl CatalogLeases {
             job.copy.as_ref().is_some_and(|copy| copy.status == CopyStatus::Deleted)
         };
         if is_deleted {
-            return Protection::Unprotected("retention has begun to delete it".to_owned());
+            return Protection::BeingDeleted;
         }
         Protection::Held
     }

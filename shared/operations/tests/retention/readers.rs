@@ -119,6 +119,7 @@ async fn a_reader_that_began_while_retention_decided_is_seen_before_anything_goe
     assert!(world.exists(&ids[0]).await, "it is marked, and everything is there");
     // Who comes later finds the mark.
     let late = reading(&world, &ids[0]).await;
+    assert_eq!(*late.protection(), Protection::BeingDeleted);
     let warning = late.protection().warning(&ids[0]).unwrap();
     assert!(warning.contains("nothing protects") && warning.contains("has begun to delete"), "{warning}");
     late.release().await;

@@ -57,6 +57,7 @@ impl Run<'_> {
                     continue;
                 }
             };
+            self.proofs[at].content = Some(found.content);
             let (wanted, is_anonymized) = self.wanted_of(at, walked);
             let result = &mut self.results[at];
             if let Some(difference) = content_difference(&targets[at], &wanted, &found) {

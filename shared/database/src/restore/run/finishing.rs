@@ -7,7 +7,7 @@ use crate::{
         RestoreResult, TtlIndexes,
         compare::option_differences,
         definition::{create_indexes, expire_after, has_expiry, index_names, indexes_of, set_expiry, wanted_options},
-        swap::{SwapFault, replace_series, swap},
+        swap::{Replacement, SwapFault},
         views,
     },
 };
@@ -15,10 +15,20 @@ use crate::{
 impl Run<'_> {
     pub(super) async fn create_indexes(&mut self) -> Result<(), DatabaseError> {
         for at in self.worth_indexes() {
+            if let Err(error) = self.require_scratch(at).await {
+                self.give_up_or_end(at, error)?;
+                continue;
+            }
             let wanted = indexes_of(&self.targets[at], self.ttl).lasting;
             self.create_these(at, &wanted).await?;
         }
         Ok(())
+    }
+
+    /// `createIndexes` would create a scratch collection that is missing.
+    async fn require_scratch(&self, at: usize) -> Result<(), DatabaseError> {
+        let target = &self.targets[at];
+        if target.is_replaced() { self.proofs[at].require_same(target).await } else { Ok(()) }
     }
 
     /// All but copies that do not take their target's place anyway.
@@ -66,12 +76,9 @@ impl Run<'_> {
                 continue;
             }
             let Some(existing) = &target.existing else { continue };
-            let replaced = if target.is_series() {
-                replace_series(self.connection, target, self.ttl).await
-            } else {
-                swap(self.connection, target, existing).await.map(|()| Vec::new())
-            };
-            match replaced {
+            let (connection, scratch, proof) = (self.connection, self.scratch, &self.proofs[at]);
+            let replacement = Replacement { connection, scratch, proof, target };
+            match replacement.swap(existing, self.ttl).await {
                 Ok(failures) => {
                     self.states[at].is_touched = true;
                     for failure in failures {
@@ -88,9 +95,12 @@ impl Run<'_> {
         match fault {
             SwapFault::Kept(failure) | SwapFault::Incomplete(failure) => self.give_up(at, failure),
             SwapFault::Lost(failure) => {
-                let scratch = self.targets[at].filled().to_owned();
-                self.give_up(at, format!("{failure}; its documents are in the collection {scratch}: rename that"));
-                self.needed.push(scratch);
+                let target = &self.targets[at];
+                let (scratch, name) = (target.filled(), target.name());
+                let remedy = if target.is_series() { "copy" } else { "rename" };
+                let failure =
+                    format!("{failure}; its documents are in the collection {scratch}: {remedy} it to {name}");
+                self.give_up(at, failure);
             }
         }
     }

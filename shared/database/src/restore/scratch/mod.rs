@@ -1,31 +1,34 @@
 //! Scratch collections: a restore over live data fills one for each target, until the copy is proved. A beat in each
 //! database shows that the restore is at work. A later restore removes the scratch collections of a killed one.
 
+mod beat;
 mod name;
 
-use std::{collections::BTreeSet, convert::Infallible, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    time::Duration,
+};
 
-use bson::{Document, doc};
+use bson::Document;
 use holdfast_domain::Timestamp;
-use jiff::SignedDuration;
 use mongodb::Database;
 use serde::Serialize;
 
+use self::beat::{Beat, Record};
+pub use self::beat::{OnlyCopy, Remedy};
 pub(crate) use self::name::{PREFIX, is_scratch};
 use super::target::{Target, lister};
 use crate::{Connection, DatabaseError, classify, listing::Lister};
 
 const BEAT_EVERY: Duration = Duration::from_secs(10);
 
-/// A restore whose beat is older is dead. Clocks do not matter: both times are the server's.
-const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
-
 /// The scratch collections of one restore.
 pub(super) struct Scratch {
     connection: Connection,
     run: String,
-    /// The databases with a beat.
-    databases: Vec<Database>,
+    /// One in each database.
+    beats: Vec<Beat>,
     /// The scratch collections, by database and name.
     collections: Vec<(Database, String)>,
 }
@@ -38,6 +41,8 @@ pub struct ScratchCollection {
     pub namespace: String,
     /// Its restore is at work.
     pub is_live: bool,
+    /// The target whose only copy it holds. No restore drops it.
+    pub only_copy_of: Option<OnlyCopy>,
 }
 
 impl Scratch {
@@ -47,16 +52,12 @@ impl Scratch {
     /// # Errors
     /// The server went away.
     pub(super) async fn begin(connection: &Connection, targets: &mut [Target]) -> Result<Self, DatabaseError> {
-        let mut scratch = Self {
-            connection: connection.clone(),
-            run: name::new_run(),
-            databases: Vec::new(),
-            collections: Vec::new(),
-        };
+        let mut scratch =
+            Self { connection: connection.clone(), run: name::new_run(), beats: Vec::new(), collections: Vec::new() };
         for target in targets.iter_mut().filter(|target| target.is_replaced() && target.refusal.is_none()) {
             if let Err(error) = scratch.beat_first_in(&target.database).await {
                 if error.is_transient() {
-                    scratch.remove(&[]).await;
+                    scratch.remove().await;
                     return Err(error);
                 }
                 target.refusal = Some(error.to_string());
@@ -70,11 +71,10 @@ impl Scratch {
     }
 
     async fn beat_first_in(&mut self, database: &Database) -> Result<(), DatabaseError> {
-        if self.databases.iter().any(|known| known.name() == database.name()) {
+        if self.beats.iter().any(|known| known.database.name() == database.name()) {
             return Ok(());
         }
-        write_beat(database, &self.run, server_time(&self.connection).await?).await?;
-        self.databases.push(database.clone());
+        self.beats.push(Beat::begin(database, &self.run, server_time(&self.connection).await?).await?);
         Ok(())
     }
 
@@ -89,20 +89,43 @@ impl Scratch {
     }
 
     async fn beat(&self) -> Result<(), DatabaseError> {
-        if self.databases.is_empty() {
+        if self.beats.is_empty() {
             return Ok(());
         }
         let now = server_time(&self.connection).await?;
-        for database in &self.databases {
-            write_beat(database, &self.run, now).await?;
+        for beat in &self.beats {
+            beat.beat(now).await?;
         }
         Ok(())
     }
 
-    /// Drops what is left of them, the beat last. A later restore drops what this one cannot. One that holds what its
-    /// target has lost stays, without a beat: no restore drops it.
-    pub(super) async fn remove(&self, needed: &[String]) {
-        for (database, name) in self.collections.iter().filter(|(_, name)| !needed.contains(name)) {
+    /// Refuses if another restore may have removed the scratch collections in the database of this target.
+    pub(super) async fn confirm(&self, target: &Target) -> Result<(), DatabaseError> {
+        self.beat_of(target)?.confirm(server_time(&self.connection).await?).await
+    }
+
+    /// Records that the target is about to be dropped. From then on no restore drops its scratch collection.
+    pub(super) async fn hold(&self, target: &Target) -> Result<(), DatabaseError> {
+        self.beat_of(target)?.hold(target).await
+    }
+
+    /// Records that the target is complete or unchanged.
+    pub(super) async fn release(&self, target: &Target) {
+        if let Ok(beat) = self.beat_of(target) {
+            beat.release(target).await;
+        }
+    }
+
+    fn beat_of(&self, target: &Target) -> Result<&Beat, DatabaseError> {
+        let beat = self.beats.iter().find(|beat| beat.database.name() == target.database.name());
+        beat.ok_or_else(|| DatabaseError::Refused(format!("the restore has no beat in {}", target.database.name())))
+    }
+
+    /// Drops what is left of them, the beat last. A later restore drops what this one cannot. A scratch collection that
+    /// holds the only copy of its target stays, with the beat that records it.
+    pub(super) async fn remove(&self) {
+        let is_held = |name: &String| self.beats.iter().any(|beat| beat.holds(name));
+        for (database, name) in self.collections.iter().filter(|(_, name)| !is_held(name)) {
             if let Err(error) = drop_collection(database, name).await {
                 tracing::warn!(database = database.name(), collection = name, %error, "a scratch collection stays");
                 if error.is_transient() {
@@ -110,8 +133,8 @@ impl Scratch {
                 }
             }
         }
-        for database in &self.databases {
-            let _ = drop_collection(database, &name::of_beat(&self.run)).await;
+        for beat in self.beats.iter().filter(|beat| !beat.holds_any()) {
+            let _ = drop_collection(&beat.database, &name::of_beat(&self.run)).await;
         }
     }
 }
@@ -157,19 +180,23 @@ pub async fn scratch_collections(connection: &Connection) -> Result<Vec<ScratchC
         for (name, verdict) in judged(connection, &lister).await? {
             if !name::is_beat(&name) {
                 let namespace = format!("{database}.{name}");
-                found.push(ScratchCollection { namespace, is_live: verdict == Verdict::Live });
+                let is_live = verdict == Verdict::Live;
+                let only_copy_of = if let Verdict::Needed(copy) = verdict { Some(copy) } else { None };
+                found.push(ScratchCollection { namespace, is_live, only_copy_of });
             }
         }
     }
     Ok(found)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
     Live,
     Dead,
-    /// No beat: not known to be of a restore. It is listed, and never dropped.
-    Unknown,
+    /// Its restore ended and left the only copy of this target. It is never dropped.
+    Needed(OnlyCopy),
+    /// No beat: not known to be of a restore. Or the beat that records an only copy. It is never dropped.
+    Kept,
 }
 
 async fn judged(connection: &Connection, lister: &Lister) -> Result<Vec<(String, Verdict)>, DatabaseError> {
@@ -179,36 +206,30 @@ async fn judged(connection: &Connection, lister: &Lister) -> Result<Vec<(String,
         return Ok(Vec::new());
     }
     let now = server_time(connection).await?;
-    let mut judged = Vec::new();
-    for name in scratch {
-        let run = name::run_of(&name).unwrap_or_default();
-        let verdict = match last_beat(&lister.database, run).await? {
-            Some(beat) if now.duration_since(beat) > DEAD_AFTER => Verdict::Dead,
-            Some(_) => Verdict::Live,
-            None => Verdict::Unknown,
-        };
-        judged.push((name, verdict));
+    let mut records = BTreeMap::new();
+    for run in scratch.iter().filter_map(|name| name::run_of(name)) {
+        if !records.contains_key(run) {
+            records.insert(run, Record::read(&lister.database, run).await?);
+        }
     }
-    Ok(judged)
+    let record_of = |name: &str| name::run_of(name).and_then(|run| records.get(run));
+    let verdict_of = |name: &String| record_of(name).map_or(Verdict::Kept, |record| judge(name, record, &scratch, now));
+    Ok(scratch.iter().map(|name| (name.clone(), verdict_of(name))).collect())
+}
+
+fn judge(name: &str, record: &Record, present: &[String], now: Timestamp) -> Verdict {
+    if record.last.is_some() && !record.is_dead(now) {
+        return Verdict::Live;
+    }
+    match record.only_copy(name) {
+        Some(copy) => Verdict::Needed(copy.clone()),
+        None if record.last.is_none() || (name::is_beat(name) && record.needs_any(present)) => Verdict::Kept,
+        None => Verdict::Dead,
+    }
 }
 
 async fn server_time(connection: &Connection) -> Result<Timestamp, DatabaseError> {
     Ok(connection.time().await?.unwrap_or_else(Timestamp::now))
-}
-
-async fn write_beat(database: &Database, run: &str, at: Timestamp) -> Result<(), DatabaseError> {
-    // Inserted each time: the server's role `restore` may insert, and may not update.
-    let beats = database.collection::<Document>(&name::of_beat(run));
-    let written = beats.insert_one(doc! { "at": bson::DateTime::from_millis(at.as_millisecond()) }).await;
-    written.map(drop).map_err(|error| classify(&error).during(format!("writing to {}", database.name())))
-}
-
-async fn last_beat(database: &Database, run: &str) -> Result<Option<Timestamp>, DatabaseError> {
-    let beats = database.collection::<Document>(&name::of_beat(run));
-    let found = beats.find_one(doc! {}).sort(doc! { "at": -1 }).await;
-    let found = found.map_err(|error| classify(&error).during(format!("reading from {}", database.name())))?;
-    let at = found.and_then(|beat| beat.get_datetime("at").ok().copied());
-    Ok(at.and_then(|at| Timestamp::from_millisecond(at.timestamp_millis()).ok()))
 }
 
 pub(super) async fn drop_collection(database: &Database, name: &str) -> Result<(), DatabaseError> {

@@ -1,13 +1,15 @@
 //! A proxy between driver and server that cuts connections: every one after so many bytes of answers, or all for good.
+//! It also traps one command: it holds the command, or loses its answer.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinHandle,
 };
 
@@ -25,6 +27,39 @@ struct Rules {
     /// How many are to be cut so.
     cuts_left: AtomicU64,
     is_dead: AtomicBool,
+    trap: Mutex<Option<(Vec<u8>, Then)>>,
+}
+
+/// What becomes of a trapped command.
+enum Then {
+    /// The server executes it, and its answer is lost.
+    LoseAnswer,
+    /// Its answer is lost, and nothing gets through any more.
+    Die,
+    Hold(Arc<Gate>),
+}
+
+/// A command that the proxy holds until the test opens the gate.
+#[derive(Default)]
+pub(crate) struct Gate {
+    reached: Notify,
+    open: Notify,
+}
+
+impl Gate {
+    pub(crate) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.notify_one();
+    }
+}
+
+/// How a command on a collection begins in BSON.
+fn command(name: &str, collection: &str) -> Vec<u8> {
+    let length = i32::try_from(collection.len() + 1).expect("a short name").to_le_bytes();
+    [b"\x02", name.as_bytes(), b"\0", &length, collection.as_bytes(), b"\0"].concat()
 }
 
 impl Proxy {
@@ -58,6 +93,36 @@ impl Proxy {
         self.rules.cuts_left.load(Ordering::SeqCst)
     }
 
+    /// The next such command is executed, and its answer is lost.
+    pub(crate) fn lose_answer(&self, name: &str, collection: &str) {
+        self.set_trap(command(name, collection), Then::LoseAnswer);
+    }
+
+    /// The next such command is executed, and then the server is gone.
+    pub(crate) fn die_after(&self, name: &str, collection: &str) {
+        self.set_trap(command(name, collection), Then::Die);
+    }
+
+    /// Holds the next command of this name.
+    pub(crate) fn hold(&self, name: &str) -> Arc<Gate> {
+        self.hold_bytes([b"\x02", name.as_bytes(), b"\0"].concat())
+    }
+
+    /// Holds the next such command.
+    pub(crate) fn hold_on(&self, name: &str, collection: &str) -> Arc<Gate> {
+        self.hold_bytes(command(name, collection))
+    }
+
+    fn hold_bytes(&self, needle: Vec<u8>) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        self.set_trap(needle, Then::Hold(Arc::clone(&gate)));
+        gate
+    }
+
+    fn set_trap(&self, needle: Vec<u8>, then: Then) {
+        *self.rules.trap.lock().unwrap() = Some((needle, then));
+    }
+
     /// From now on nothing gets through, on connections that are open neither.
     pub(crate) fn die(&self) {
         self.rules.is_dead.store(true, Ordering::SeqCst);
@@ -77,13 +142,35 @@ async fn serve(client: TcpStream, upstream: &str, rules: &Rules) {
     let Ok(server) = TcpStream::connect(upstream).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let asking = async { tokio::io::copy(&mut from_client, &mut to_server).await.map(drop) };
+    let is_caught = AtomicBool::new(false);
+    let asking = async {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let count = from_client.read(&mut buffer).await?;
+            if count == 0 {
+                return Ok::<_, std::io::Error>(());
+            }
+            match trapped(rules, &buffer[..count]) {
+                Some(Then::Hold(gate)) => {
+                    gate.reached.notify_one();
+                    gate.open.notified().await;
+                }
+                Some(then) => {
+                    is_caught.store(true, Ordering::SeqCst);
+                    rules.is_dead.store(matches!(then, Then::Die), Ordering::SeqCst);
+                }
+                None => {}
+            }
+            to_server.write_all(&buffer[..count]).await?;
+        }
+    };
     let answering = async {
         let (mut buffer, mut answered) = (vec![0; 16 * 1024], 0);
         loop {
             let count = from_server.read(&mut buffer).await?;
             answered += count as u64;
-            if count == 0 || rules.is_dead.load(Ordering::SeqCst) || is_cut(rules, answered) {
+            let is_caught = is_caught.load(Ordering::SeqCst);
+            if count == 0 || is_caught || rules.is_dead.load(Ordering::SeqCst) || is_cut(rules, answered) {
                 return Ok::<_, std::io::Error>(());
             }
             to_client.write_all(&buffer[..count]).await?;
@@ -99,4 +186,10 @@ fn is_cut(rules: &Rules, answered: u64) -> bool {
     let limit = rules.cut_after.load(Ordering::SeqCst);
     let take_one = |left: u64| left.checked_sub(1);
     limit > 0 && answered > limit && rules.cuts_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one).is_ok()
+}
+
+fn trapped(rules: &Rules, asked: &[u8]) -> Option<Then> {
+    let mut trap = rules.trap.lock().unwrap();
+    let is_there = |(needle, _): &mut (Vec<u8>, Then)| asked.windows(needle.len()).any(|window| window == &needle[..]);
+    trap.take_if(is_there).map(|(_, then)| then)
 }

@@ -1,0 +1,65 @@
+//! Between its comparison and its swap, something else can drop a scratch collection: an operator, or another restore
+//! if this one was paused. `createIndexes` would then create an empty one. So the restore requires the collection that it
+//! created and compared.
+
+use super::{compare::found_in, target::Target};
+use crate::{CollectionContent, Connection, DatabaseError};
+
+/// What identifies the scratch collection of a target.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Proof {
+    /// Since its creation, if the server lists one.
+    uuid: Option<String>,
+    /// What the restore compared with the archive.
+    pub(super) content: Option<CollectionContent>,
+}
+
+impl Proof {
+    /// Of a scratch collection that was just created.
+    pub(super) async fn begin(target: &Target) -> Result<Self, DatabaseError> {
+        Ok(Self { uuid: uuid_of(target, target.filled()).await?.flatten(), content: None })
+    }
+
+    /// Refuses a scratch collection that is missing or another one.
+    pub(super) async fn require_same(&self, target: &Target) -> Result<(), DatabaseError> {
+        match uuid_of(target, target.filled()).await? {
+            Some(found) if self.uuid.is_none() || found == self.uuid => Ok(()),
+            Some(_) => Err(refused(target, "is not the one that the restore created")),
+            None => Err(refused(target, "is missing")),
+        }
+    }
+
+    /// Also refuses other documents, if the server lists no UUID.
+    pub(super) async fn require_proved(&self, connection: &Connection, target: &Target) -> Result<(), DatabaseError> {
+        self.require_same(target).await?;
+        if self.uuid.is_some() {
+            return Ok(());
+        }
+        let found = found_in(connection, target, target.filled()).await?;
+        if Some(found.content) == self.content {
+            return Ok(());
+        }
+        Err(refused(target, "does not hold the documents that the restore compared"))
+    }
+
+    /// The same collection under another name.
+    pub(super) fn has_uuid(&self, uuid: Option<&String>) -> bool {
+        self.uuid.is_some() && self.uuid.as_ref() == uuid
+    }
+}
+
+fn refused(target: &Target, what: &str) -> DatabaseError {
+    let scratch = target.filled();
+    DatabaseError::Refused(format!("the scratch collection {scratch} {what}: something else dropped it. Restore again"))
+}
+
+/// The UUID of a collection that exists. Of a time series, its buckets have it.
+pub(super) async fn uuid_of(target: &Target, collection: &str) -> Result<Option<Option<String>>, DatabaseError> {
+    let lister = target.lister();
+    let data = lister.collection(&target.data_collection(collection)).await?;
+    let listed = match data {
+        None if target.is_series() => lister.collection(collection).await?,
+        data => data,
+    };
+    Ok(listed.map(|listed| listed.uuid))
+}
