@@ -21,6 +21,7 @@ mod full;
 mod guide;
 mod heartbeat;
 mod here;
+mod late;
 mod lease;
 mod lost;
 mod lost_lease;
