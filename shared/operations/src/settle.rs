@@ -1,14 +1,14 @@
 //! How a job ends: each ending is one conditional change of its row, told to the observer, then the lease is freed.
 
-use std::time::Duration;
-
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
     Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount,
     NamespaceManifest, Source, Timestamp,
 };
 
-use crate::{Holdfast, OperationError, artifact::dump_of, full, lease, presence::missing_artifacts, run::Run};
+use crate::{
+    Holdfast, OperationError, artifact::dump_of, full, heartbeat::persist, lease, presence::missing_artifacts, run::Run,
+};
 
 /// Settles a job as `failed`. With a fencing number, only if that run still has it.
 pub(crate) async fn fail(
@@ -22,8 +22,8 @@ pub(crate) async fn fail(
     settle(h, &job.backup_id, JobStatus::Failed, change, fence).await
 }
 
-/// Settles a run's own job as `failed`. What took its source away may have taken the catalogue too: it is given a moment
-/// to come back.
+/// Settles a run's own job as `failed`. What took its source away may have taken the catalogue too: the call is repeated as
+/// long as every other call of a run.
 pub(crate) async fn fail_run(h: &Holdfast, run: &Run, failure: JobFailure) -> Result<Job, OperationError> {
     fail_counted_run(h, run, failure, None).await
 }
@@ -35,18 +35,11 @@ pub(crate) async fn fail_counted_run(
     failure: JobFailure,
     items: Option<ItemCounts>,
 ) -> Result<Job, OperationError> {
-    const WAITS_S: [u64; 3] = [1, 3, 6];
     let fail = || {
         let change = JobChange { error: Some(failure.clone()), items, ..ended(&run.job, Timestamp::now()) };
         settle(h, &run.job.backup_id, JobStatus::Failed, change, Some(run.fence))
     };
-    for wait in WAITS_S {
-        match fail().await {
-            Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_secs(wait)).await,
-            settled => return settled,
-        }
-    }
-    fail().await
+    persist(fail).await
 }
 
 /// Settles a job as `completed`, by what its manifest says.
