@@ -104,6 +104,7 @@ pub(crate) fn exit_of(error: &OperationError) -> Exit {
         | OperationError::NotVerifiable { .. }
         | OperationError::AlreadyVerifying(_)
         | OperationError::Invalid(_)
+        | OperationError::WrongStore(_)
         | OperationError::Copy(CopyFault::AnotherRepository { .. }) => Exit::Refused,
         OperationError::NotFound(_) | OperationError::NoItem(_) => Exit::NotFound,
         OperationError::Config(_) | OperationError::Key(_) => Exit::Settings,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use holdfast_domain::{BackupId, CopyStatus, Job, Timestamp, settings::Settings};
 use holdfast_operations::{
-    Holdfast, LostBackup, LostBackups, ManifestPresence, Silent, accept_loss, expect_lost, lost_backups,
+    Holdfast, LostBackup, LostBackups, ManifestPresence, Silent, accept_loss, expect_fitting_store, expect_lost,
+    lost_backups,
 };
 
 use crate::{
@@ -58,6 +59,9 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         What::List => {
             let lost = lost_backups(&holdfast).await?;
             output.result(&lost, || list(&lost, &session.settings))?;
+            if !lost.backups.is_empty() {
+                return Ok(Exit::Attention);
+            }
         }
         What::Accept(what) => accept(what, &holdfast, output).await?,
     }
@@ -78,16 +82,18 @@ fn list(lost: &LostBackups, settings: &Settings) -> String {
         vec![backup.backup_id.to_string(), text::time(backup.created_at, settings), found, manifest.to_owned(), copy]
     };
     let rows: Vec<_> = lost.backups.iter().map(row).collect();
-    let suspended = lost.suspended.as_ref().map(|why| format!("\n\n{why}")).unwrap_or_default();
     let id = lost.backups.first().map(|backup| backup.backup_id.to_string()).unwrap_or_default();
-    format!(
-        "{}{suspended}\n\nTo keep a backup, restore its manifest and run `holdfast cleanup`. To give it up, run \
-         `holdfast lost accept {id}`",
-        text::table(&COLUMNS, &rows).trim_end()
-    )
+    let advice = lost.suspended.clone().unwrap_or_else(|| {
+        format!(
+            "To keep a backup, restore its manifest and run `holdfast cleanup`. To give it up, run `holdfast lost accept \
+             {id}`"
+        )
+    });
+    format!("{}\n\n{advice}", text::table(&COLUMNS, &rows).trim_end())
 }
 
 async fn accept(what: &Accept, holdfast: &Holdfast, output: Output) -> Result<(), Failure> {
+    let store = expect_fitting_store(holdfast).await?;
     let ids = if what.all { missing(holdfast).await? } else { what.ids.clone() };
     let mut jobs = Vec::new();
     for id in &ids {
@@ -102,7 +108,7 @@ async fn accept(what: &Accept, holdfast: &Holdfast, output: Output) -> Result<()
         confirm::ask("Accept the loss of these backups?").await?;
     }
     for job in &jobs {
-        let accepted = accept_loss(holdfast, &job.backup_id, environment::operator(), Timestamp::now()).await?;
+        let accepted = accept_loss(holdfast, store, &job.backup_id, environment::operator(), Timestamp::now()).await?;
         output.result(&accepted, || {
             format!("{}: the loss is accepted, and `holdfast cleanup` deletes the rest", accepted.backup_id)
         })?;

@@ -12,6 +12,7 @@ pub(crate) mod doctor;
 pub(crate) mod dump;
 pub(crate) mod export;
 mod failed_items;
+mod gone;
 pub(crate) mod init;
 mod items;
 pub(crate) mod key;

@@ -8,7 +8,7 @@ use holdfast_domain::{
 use holdfast_operations::{OperationError, job_in_detail};
 use serde::Serialize;
 
-use super::{failed_items, items, list, show_full};
+use super::{failed_items, gone, items, list, show_full};
 use crate::{
     failure::{Exit, Failure},
     opening::Opening,
@@ -97,7 +97,7 @@ fn text(document: &Document<'_>, settings: &Settings) -> String {
             parts.push(namespaces(manifest));
         }
     } else {
-        parts.push(format!("{} was never completed: no manifest in the store", document.backup_id));
+        parts.push(gone::why_no_manifest(document.backup_id, document.job, settings));
     }
     if let Some(reason) = &document.not_authenticated {
         parts.push(format!("the manifest was not authenticated: {reason}\n"));
@@ -204,6 +204,7 @@ pub(super) fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, Strin
         fields.push(("verified", format!("{what} at level {level}, {at}")));
     }
     fields.extend(job.copy.as_ref().map(|copy| ("copy", of_copy(copy, settings))));
+    fields.extend(gone::fields(job, settings));
     if let Some(error) = &job.error {
         fields.push(("error", format!("{} ({})", error.message, error.code)));
         fields.extend(error.hint.clone().map(|hint| ("what to do", hint)));

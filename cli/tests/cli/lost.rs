@@ -78,7 +78,7 @@ async fn nothing_else_disappears(databases: usize, contents: usize) {
         assert_eq!(told.len(), ids.len(), "{report}");
         assert!(stored(&root) == before, "a file disappeared, or was changed: {report}");
     }
-    let listed = place.json(&["lost", "list"]).remove(0);
+    let listed: Value = serde_json::from_str(&place.holdfast(&["lost", "list", "--json"]).expect(9).text()).unwrap();
     assert_eq!(listed["backups"].as_array().unwrap().len(), ids.len(), "{listed}");
 
     for (path, bytes) in &lost {
@@ -124,7 +124,10 @@ async fn an_accepted_loss_is_deleted_by_the_next_cleanup() {
     assert_eq!(place.json(&["status"])[0]["status"]["database"]["lostBackups"], json!(1));
     let examined = place.holdfast(&["doctor"]).text();
     assert!(examined.contains(&ids[0]) && examined.contains("holdfast lost list"), "{examined}");
-    let listed = place.holdfast(&["lost", "list"]).expect(0).text();
+    let listed = place.holdfast(&["lost", "list"]).expect(9).text();
+    let shown = place.holdfast(&["show", &ids[0]]).expect(0).text();
+    assert!(shown.contains("is lost: its manifest is missing") && shown.contains("found lost"), "{shown}");
+    assert!(shown.contains("holdfast lost accept") && !shown.contains("never completed"), "{shown}");
     assert!(listed.contains(&ids[0]) && listed.contains("missing") && !listed.contains(&ids[1]), "{listed}");
 
     place.holdfast(&["lost", "accept", &ids[0]]).expect(5).saying(&["--yes", "lost list"]);
@@ -138,6 +141,8 @@ async fn an_accepted_loss_is_deleted_by_the_next_cleanup() {
     assert!(root.join("database").join(&ids[0]).exists());
     place.holdfast(&["cleanup", "--yes"]).expect(0);
     assert!(!root.join("database").join(&ids[0]).exists());
+    let shown = place.holdfast(&["show", &ids[0]]).expect(0).text();
+    assert!(shown.contains("was deleted: its loss was accepted by ada, "), "{shown}");
     let listed = place.json(&["list"]);
     assert_eq!(ids_of(&listed, "database"), [&ids[1]]);
     place.remove().await;
@@ -148,11 +153,17 @@ async fn all_losses_are_accepted_together_and_only_those() {
     let folder = tempfile::tempdir().unwrap();
     let place = initialised_in(folder.path()).await;
     let root = folder.path().join(NAME);
-    let ids = [place.back_up(), place.back_up(), place.back_up()];
+    let mut ids = vec![place.back_up(), place.back_up(), place.back_up()];
     lose(&root, &[&ids[0], &ids[2]]);
     let report = clean_up(&place, &["--yes"]);
     let why = report["database"]["suspended"].as_str().unwrap();
     assert!(why.contains("1 of the 3") && why.contains("BACKUP_STORE") && why.contains("lost list"), "{why}");
+    let before = stored(&root);
+    for words in [&["lost", "accept", "--all", "--yes"][..], &["lost", "accept", &ids[0], "--yes"]] {
+        place.holdfast(words).expect(5).saying(&["no loss was accepted", "1 of the 3", "BACKUP_STORE"]);
+    }
+    assert!(stored(&root) == before && place.json(&["show", &ids[0]])[0]["job"]["status"] == "completed");
+    ids.push(place.back_up());
     let accepted = place.json(&["lost", "accept", "--all", "--yes"]);
     assert_eq!(accepted.len(), 2, "{accepted:?}");
     place.holdfast(&["cleanup", "--yes"]).expect(0);

@@ -282,6 +282,7 @@ pub(crate) struct JobDeletion {
 pub(crate) enum DeletionCause {
     Retention,
     AcceptedLoss,
+    AcceptedDamage,
 }
 
 /// Status of the system.

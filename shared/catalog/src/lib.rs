@@ -40,7 +40,7 @@ pub use lease::{
     Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason, Slot, Source, UNKNOWN_HOLDER_GRACE,
     UNSTARTED_GRACE,
 };
-pub use lost::ExpectedBackup;
+pub use lost::{Expectation, ExpectedBackup};
 pub use object::{HeldSource, HoldSource, SourceId, source_id};
 pub use policies::StoredPolicy;
 pub use reader::ReaderRow;

@@ -2,40 +2,53 @@
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
-use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobDeletion, JobStatus, VerificationStatus};
+use holdfast_domain::{
+    BackupId, BackupType, DeletionCause, FailureCode, Job, JobDeletion, JobStatus, VerificationStatus,
+};
 use mongodb::options::ReturnDocument;
 
 use crate::{
     Catalog, CatalogError,
     catalog::{JOBS, call},
-    job::{read, readable, without_work},
+    job::{listed, read, readable, without_work},
     row,
 };
 
-/// A backup whose manifest the catalogue expects in the store.
+/// What the catalogue expects of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectation {
+    /// The job is completed: the manifest is in the store.
+    Present,
+    /// The job is lost: the manifest is missing, and may come back.
+    Lost,
+    /// An operator accepted the loss: the manifest is missing, and everything else may be deleted.
+    AcceptedLoss,
+}
+
+/// A backup whose manifest is in the store, or comes back to be judged again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedBackup {
     /// The backup.
     pub backup_id: BackupId,
-    /// Whether its job is lost. Otherwise its job is completed.
-    pub is_lost: bool,
+    /// What its job says of the manifest.
+    pub expectation: Expectation,
 }
 
 impl Catalog {
-    /// The backups of this type that are completed or lost, by id. Rows that cannot be read count too.
+    /// The backups of this type that are completed or lost, by id, also those whose loss was accepted. Rows that cannot
+    /// be read count too.
     ///
     /// # Errors
     /// Those of the server.
     pub async fn expected(&self, kind: BackupType) -> Result<Vec<ExpectedBackup>, CatalogError> {
         let completed = doc! { "status": JobStatus::Completed.as_str() };
-        let filter = doc! { "type": kind.as_str(), "$or": [completed, lost()] };
+        let filter = doc! { "type": kind.as_str(), "$or": [completed, lost(), accepted_loss()] };
         let collection = self.collection(JOBS);
-        let find = collection.find(filter).sort(doc! { "_id": 1 }).projection(doc! { "status": 1 });
+        let find = collection.find(filter).sort(doc! { "_id": 1 }).projection(doc! { "status": 1, "deletion": 1 });
         let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
         let expected = |row: &Document| {
             let backup_id = row::id_of(row).parse().ok()?;
-            let is_lost = row.get_str("status").is_ok_and(|status| status == JobStatus::Deleted.as_str());
-            Some(ExpectedBackup { backup_id, is_lost })
+            Some(ExpectedBackup { backup_id, expectation: expectation(row) })
         };
         Ok(rows.iter().filter_map(expected).collect())
     }
@@ -47,36 +60,47 @@ impl Catalog {
     pub async fn lost_jobs(&self) -> Result<Vec<Job>, CatalogError> {
         let collection = self.collection(JOBS);
         let newest_first = doc! { "createdAt": -1, "_id": -1 };
-        let find = collection.find(lost()).sort(newest_first).projection(without_work());
+        let find = collection.find(lost()).sort(newest_first).projection(listed());
         let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
         Ok(readable(rows.into_iter().map(read)))
     }
 
-    /// Makes a lost backup `completed` again, because its manifest is back. A verification that passed before the loss
-    /// is forgotten, so that the backup is verified again.
+    /// Makes a lost backup `completed` again, because its manifest is back. An accepted loss is reversed by it too. A
+    /// verification that passed before the loss is forgotten, so that the backup is verified again.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] if it is not lost.
     pub async fn bring_back(&self, job: &Job) -> Result<Job, CatalogError> {
-        let mut unset = doc! { "error": "", "lostAt": "" };
+        let mut unset = doc! { "error": "", "lostAt": "", "deletion": "" };
         if job.verification.as_ref().is_some_and(|newest| newest.status == VerificationStatus::Passed) {
             unset.insert("verification", "");
         }
         let update = doc! { "$set": { "status": JobStatus::Completed.as_str() }, "$unset": unset };
-        self.change_lost(&job.backup_id, JobStatus::Completed, update).await
+        let reversible = doc! { "$or": [lost(), accepted_loss()] };
+        self.change_lost(&job.backup_id, reversible, JobStatus::Completed, update).await
     }
 
-    /// Decides to delete a lost backup: what is left of it may be removed from now on.
+    /// Decides to delete a lost backup: what is left of it may be removed from now on. A loss that was accepted before
+    /// can be decided again because the manifest is back and the backup is damaged.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] if it is not lost.
     pub async fn accept_loss(&self, id: &BackupId, deletion: &JobDeletion) -> Result<Job, CatalogError> {
         let update = doc! { "$set": { "deletion": row::of(deletion)? } };
-        self.change_lost(id, JobStatus::Deleted, update).await
+        let open = match deletion.cause {
+            DeletionCause::AcceptedDamage => doc! { "$or": [lost(), accepted_loss()] },
+            DeletionCause::AcceptedLoss | DeletionCause::Retention => lost(),
+        };
+        self.change_lost(id, open, JobStatus::Deleted, update).await
     }
 
-    async fn change_lost(&self, id: &BackupId, to: JobStatus, update: Document) -> Result<Job, CatalogError> {
-        let mut filter = lost();
+    async fn change_lost(
+        &self,
+        id: &BackupId,
+        mut filter: Document,
+        to: JobStatus,
+        update: Document,
+    ) -> Result<Job, CatalogError> {
         filter.insert("_id", id.as_str());
         let collection = self.collection(JOBS);
         let change = collection
@@ -98,4 +122,16 @@ fn lost() -> Document {
         "deletion": Bson::Null,
         "error.code": FailureCode::StoreCorrupt.as_str(),
     }
+}
+
+/// The filter of [`Job::is_accepted_loss`].
+fn accepted_loss() -> Document {
+    doc! { "status": JobStatus::Deleted.as_str(), "deletion.cause": DeletionCause::AcceptedLoss.as_str() }
+}
+
+fn expectation(row: &Document) -> Expectation {
+    if !row.get_str("status").is_ok_and(|status| status == JobStatus::Deleted.as_str()) {
+        return Expectation::Present;
+    }
+    if row.get_document("deletion").is_ok() { Expectation::AcceptedLoss } else { Expectation::Lost }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use holdfast_domain::{
-    BackupId, FailureCode, JobDeletion, JobFailure, JobStatus, JobVerification, VerificationLevel, VerificationStatus,
+    BackupId, DeletionCause, FailureCode, JobDeletion, JobFailure, JobStatus, JobVerification, VerificationLevel,
+    VerificationStatus,
 };
 use serde::Deserialize;
 
@@ -25,6 +26,8 @@ pub struct JobStanding {
     pub error: Option<FailureCode>,
     /// Whether its manifest is missing and no deletion was decided; see [`holdfast_domain::Job::is_lost`].
     pub is_lost: bool,
+    /// Whether an operator accepted its loss; see [`holdfast_domain::Job::is_accepted_loss`].
+    pub is_accepted_loss: bool,
     /// Whether a verification failed, and no later one that went as deep has passed.
     pub verification_failed: bool,
     /// Whether its row says that nothing is in it: no document, or no content item.
@@ -114,5 +117,7 @@ fn standing(row: Row, verified: &BTreeMap<BackupId, Option<VerificationLevel>>) 
     let error = row.error.map(|error| error.code);
     let is_corrupt = error == Some(FailureCode::StoreCorrupt);
     let is_lost = row.status == JobStatus::Deleted && row.deletion.is_none() && is_corrupt;
-    JobStanding { status: row.status, error, is_lost, verification_failed, is_empty }
+    let is_accepted = row.deletion.is_some_and(|deletion| deletion.cause == DeletionCause::AcceptedLoss);
+    let is_accepted_loss = row.status == JobStatus::Deleted && is_accepted;
+    JobStanding { status: row.status, error, is_lost, is_accepted_loss, verification_failed, is_empty }
 }

@@ -11,6 +11,8 @@ pub enum DeletionCause {
     Retention,
     /// An operator accepted that the manifest is lost.
     AcceptedLoss,
+    /// An operator gave a lost backup up although its manifest was back: the backup was damaged.
+    AcceptedDamage,
 }
 
 impl DeletionCause {
@@ -20,6 +22,7 @@ impl DeletionCause {
         match self {
             Self::Retention => "retention",
             Self::AcceptedLoss => "accepted-loss",
+            Self::AcceptedDamage => "accepted-damage",
         }
     }
 }

@@ -366,16 +366,6 @@ impl Job {
             message: None,
         }
     }
-
-    /// Whether the manifest is missing although no deletion was decided. All objects that the backup may refer to must
-    /// stay.
-    ///
-    /// An older version recorded no decision. In its rows, the error `store-corrupt` means lost.
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        let is_corrupt = self.error.as_ref().is_some_and(|error| error.code == FailureCode::StoreCorrupt);
-        self.status == JobStatus::Deleted && self.deletion.is_none() && is_corrupt
-    }
 }
 
 #[cfg(test)]
@@ -412,29 +402,5 @@ mod tests {
             "{text}"
         );
         assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
-    }
-
-    #[test]
-    fn a_deleted_job_is_lost_if_it_is_store_corrupt_and_no_deletion_was_decided() {
-        use crate::DeletionCause::{AcceptedLoss, Retention};
-        let at = Timestamp::UNIX_EPOCH;
-        let id = BackupId::new(BackupType::Database, at, [0; 4]);
-        let pending = Job::pending(id, Trigger { kind: TriggerKind::Manual, by: None }, at);
-        let decided = |cause| Some(JobDeletion { cause, decided_at: at, by: None });
-        let corrupt = Some(FailureCode::StoreCorrupt);
-        for (status, code, deletion, is_lost) in [
-            (JobStatus::Deleted, corrupt, None, true),
-            (JobStatus::Deleted, corrupt, decided(Retention), false),
-            (JobStatus::Deleted, corrupt, decided(AcceptedLoss), false),
-            (JobStatus::Deleted, None, None, false),
-            (JobStatus::Deleted, None, decided(Retention), false),
-            (JobStatus::Deleted, Some(FailureCode::Stalled), None, false),
-            (JobStatus::Failed, corrupt, None, false),
-            (JobStatus::Completed, None, None, false),
-        ] {
-            let error = code.map(|code| JobFailure { code, message: String::new(), hint: None });
-            let job = Job { status, error, deletion, ..pending.clone() };
-            assert_eq!(job.is_lost(), is_lost, "{job:?}");
-        }
     }
 }

@@ -146,6 +146,14 @@ impl ObjectKey {
         address.parse().ok().filter(|_| is_its_folder)
     }
 
+    /// The fencing number of the run that wrote this artifact of a backup: of a dump, a list of items, a volume. Manifests
+    /// and guides have none.
+    #[must_use]
+    pub fn fence(&self) -> Option<u64> {
+        self.backup()?;
+        self.file_name().split('.').nth(1)?.parse().ok()
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -207,6 +215,22 @@ impl<'de> Deserialize<'de> for ObjectKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_artifact_of_a_backup_names_the_run_that_wrote_it() {
+        let (database, content): (BackupId, BackupId) = ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
+        for (key, fence) in [
+            (ObjectKey::database_dump(&database, 7, true, true), Some(7)),
+            (ObjectKey::content_items(&content, 12, true, false), Some(12)),
+            (ObjectKey::content_archive(&content, 3, 0, false, true), Some(3)),
+            (ObjectKey::content_archive(&content, 3, 2, true, true), Some(3)),
+            (ObjectKey::manifest(&content), None),
+            (ObjectKey::restore_guide(&database), None),
+            (ObjectKey::repository(), None),
+        ] {
+            assert_eq!(key.fence(), fence, "{key}");
+        }
+    }
 
     #[test]
     fn what_is_shared_by_backups_belongs_to_none() {

@@ -10,6 +10,7 @@ mod id;
 mod item;
 mod job;
 mod key;
+mod loss;
 mod manifest;
 mod repository;
 mod retention;

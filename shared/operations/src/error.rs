@@ -79,6 +79,9 @@ pub enum OperationError {
     /// The requested operation is not possible with this backup or file.
     #[error("{0}")]
     Invalid(String),
+    /// The store holds so few of the catalogue's backups that it is probably another one.
+    #[error("no loss was accepted: {0}")]
+    WrongStore(String),
     /// Settings are wrong.
     #[error(transparent)]
     Config(#[from] SettingsError),
@@ -276,6 +279,7 @@ impl OperationError {
             }
             Self::ManifestTooLarge { .. } => return Some(MANY_NAMESPACES),
             Self::Disabled(_) => return Some("set it to true"),
+            Self::WrongStore(_) => return Some(WRONG_STORE),
             Self::Stopped(StopReason::CatalogSilent) => {
                 return Some(
                     "check that the catalogue's server is running and reachable. The next run takes over this backup",
@@ -342,6 +346,9 @@ const NO_CHECKSUMS: &str = "open the store by its S3 calls alone: BACKUP_STORE=g
 
 /// Remedy for a wrong clock of this machine.
 pub(crate) const WRONG_CLOCK: &str = "set this machine's clock, by NTP: `timedatectl set-ntp true`";
+
+const WRONG_STORE: &str = "correct BACKUP_STORE, its prefix or the disk. If the store was emptied or replaced on purpose, \
+                           give it a catalogue of its own, and run `holdfast catalog rebuild`";
 
 const MANY_NAMESPACES: &str = "exclude collections by BACKUP_DATABASE_EXCLUDE_COLLECTIONS, or back up each database \
                                separately: name the database in MONGODB_URI, and use one repository per database";

@@ -140,7 +140,8 @@ pub(crate) async fn settle_if_through(
     let parent = h.catalog.get(id).await?;
     let children = h.catalog.children(id).await?;
     let unsuccessful: Vec<&Job> = children.iter().filter(|child| child.status != JobStatus::Completed).collect();
-    let is_whole = !children.is_empty() && unsuccessful.is_empty();
+    // A parent that never started may have fewer parts than it was meant to have: its trigger was killed.
+    let is_whole = parent.started_at.is_some() && !children.is_empty() && unsuccessful.is_empty();
     match parent.status {
         JobStatus::Running if children.iter().any(|child| child.status.is_active()) => Ok(None),
         JobStatus::Running if !is_whole => {

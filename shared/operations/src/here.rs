@@ -204,7 +204,7 @@ async fn conclude(
     };
     match error {
         OperationError::Stopped(StopReason::Cancelled) => {
-            clean_up_cancelled(h, id).await;
+            clean_up_cancelled(h, run).await;
             let reason = SkipReason::AlreadySettled(JobStatus::Cancelled);
             Ok(BackupOutcome::Skipped { backup_id: id.clone(), reason })
         }

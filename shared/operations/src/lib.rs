@@ -21,6 +21,7 @@ mod full;
 mod guide;
 mod heartbeat;
 mod here;
+mod late;
 mod lease;
 mod lost;
 mod lost_lease;
@@ -74,7 +75,10 @@ pub use self::{
     export::{Export, ExportLink, export_metadata},
     full::{FullTrigger, trigger_full},
     here::back_up_content_here,
-    lost::{LostBackup, LostBackups, ManifestPresence, accept_loss, expect_lost, lost_backups},
+    lost::{
+        FittingStore, LostBackup, LostBackups, ManifestPresence, accept_loss, expect_fitting_store, expect_lost,
+        lost_backups,
+    },
     measure::{Measured, Stored},
     observer::{Observer, Silent},
     preflight::Preflight,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     Holdfast, OperationError, RETAINED_TYPES,
     presence::missing_artifacts,
-    retain::{Expected, manifests, wrong_store_reason},
+    retain::{Expected, manifests, wrong_first_store, wrong_store_reason},
     settle,
 };
 
@@ -118,10 +118,11 @@ pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationEr
     };
     let problem = match job.status {
         _ if id.backup_type() == BackupType::Full => "is a full backup: name its parts".to_owned(),
-        _ if job.is_lost() => match whole_manifest(h, &job).await? {
+        _ if job.is_lost() || job.is_accepted_loss() => match whole_manifest(h, &job).await? {
             Found::Whole => "is not lost any more: its manifest is back. Run `holdfast cleanup` to make it completed \
                              again"
                 .to_owned(),
+            Found::Missing if job.is_accepted_loss() => "is not lost: its deletion was decided before".to_owned(),
             Found::Damaged(_) | Found::Missing => return Ok(job),
         },
         JobStatus::Completed => match h.repository.manifest_bytes(id).await {
@@ -137,6 +138,21 @@ pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationEr
     Err(OperationError::Invalid(format!("backup {id} {problem}")))
 }
 
+/// The proof that the store fits the catalogue. In the wrong store every manifest is missing, and no loss is real.
+#[derive(Debug, Clone, Copy)]
+pub struct FittingStore(());
+
+/// Compares the store with the catalogue, before losses are accepted.
+///
+/// # Errors
+/// [`OperationError::WrongStore`] if it holds fewer than half of the completed backups. If it cannot be asked.
+pub async fn expect_fitting_store(h: &Holdfast) -> Result<FittingStore, OperationError> {
+    match wrong_first_store(h).await? {
+        Some(why) => Err(OperationError::WrongStore(why)),
+        None => Ok(FittingStore(())),
+    }
+}
+
 /// Accepts that a backup is lost. The next run of retention deletes the rest of it, its copy in the second store too,
 /// and content objects that no other backup refers to.
 ///
@@ -144,6 +160,7 @@ pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationEr
 /// As [`expect_lost`].
 pub async fn accept_loss(
     h: &Holdfast,
+    _: FittingStore,
     id: &BackupId,
     by: Option<String>,
     now: Timestamp,
@@ -152,7 +169,12 @@ pub async fn accept_loss(
     if job.status == JobStatus::Completed {
         mark(h, id, now).await?;
     }
-    let deletion = JobDeletion { cause: DeletionCause::AcceptedLoss, decided_at: now, by };
+    // Only the second decision holds for a manifest that is in the store.
+    let cause = match h.repository.manifest_bytes(id).await {
+        Err(OperationError::NotFound(_)) => DeletionCause::AcceptedLoss,
+        found => found.map(|_| DeletionCause::AcceptedDamage)?,
+    };
+    let deletion = JobDeletion { cause, decided_at: now, by };
     let job = h.catalog.accept_loss(id, &deletion).await?;
     tracing::info!(backupId = %id, by = deletion.by, "the loss of a backup was accepted");
     Ok(job)
@@ -194,10 +216,11 @@ pub(crate) enum Return {
     Nothing,
 }
 
-/// Completes a lost backup again, if its manifest is back and all of its artifacts are in the store.
+/// Completes a lost backup again, if its manifest is back and all of its artifacts are in the store. That its loss was
+/// accepted does not matter then: the operator decided about a backup that was missing.
 pub(crate) async fn bring_back(h: &Holdfast, id: &BackupId) -> Result<Return, OperationError> {
     let job = h.catalog.get(id).await?;
-    if !job.is_lost() {
+    if !job.is_lost() && !job.is_accepted_loss() {
         return Ok(Return::Nothing);
     }
     match whole_manifest(h, &job).await? {

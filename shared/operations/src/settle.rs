@@ -1,7 +1,5 @@
 //! How a job ends: each ending is one conditional change of its row, told to the observer, then the lease is freed.
 
-use std::time::Duration;
-
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
     Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount,
@@ -9,7 +7,9 @@ use holdfast_domain::{
 };
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError, artifact::dump_of, full, lease, presence::missing_artifacts, run::Run};
+use crate::{
+    Holdfast, OperationError, artifact::dump_of, full, heartbeat::persist, lease, presence::missing_artifacts, run::Run,
+};
 
 /// A run that was paused may write its manifest within this time after its job ended, and complete the job.
 pub(crate) const LATE_MANIFEST_GRACE: SignedDuration = SignedDuration::from_hours(1);
@@ -26,8 +26,8 @@ pub(crate) async fn fail(
     settle(h, &job.backup_id, JobStatus::Failed, change, fence).await
 }
 
-/// Settles a run's own job as `failed`. What took its source away may have taken the catalogue too: it is given a moment
-/// to come back.
+/// Settles a run's own job as `failed`. What took its source away may have taken the catalogue too: the call is repeated as
+/// long as every other call of a run.
 pub(crate) async fn fail_run(h: &Holdfast, run: &Run, failure: JobFailure) -> Result<Job, OperationError> {
     fail_counted_run(h, run, failure, None).await
 }
@@ -39,18 +39,11 @@ pub(crate) async fn fail_counted_run(
     failure: JobFailure,
     items: Option<ItemCounts>,
 ) -> Result<Job, OperationError> {
-    const WAITS_S: [u64; 3] = [1, 3, 6];
     let fail = || {
         let change = JobChange { error: Some(failure.clone()), items, ..ended(&run.job, Timestamp::now()) };
         settle(h, &run.job.backup_id, JobStatus::Failed, change, Some(run.fence))
     };
-    for wait in WAITS_S {
-        match fail().await {
-            Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_secs(wait)).await,
-            settled => return settled,
-        }
-    }
-    fail().await
+    persist(fail).await
 }
 
 /// Settles a job as `completed`, by what its manifest says.

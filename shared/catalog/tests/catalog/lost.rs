@@ -1,7 +1,7 @@
 //! Lost backups: which are expected in the store, which are lost, and the two ends of a loss.
 
 use bson::doc;
-use holdfast_catalog::{CatalogError, ExpectedBackup, JobChange};
+use holdfast_catalog::{CatalogError, Expectation, ExpectedBackup, JobChange};
 use holdfast_domain::{
     BackupId, BackupType, DeletionCause, FailureCode, JobDeletion, JobStatus, JobVerification, VerificationLevel,
     VerificationStatus,
@@ -35,11 +35,16 @@ async fn a_backup_is_expected_if_it_is_completed_or_lost() {
         deleted(fixture, 3, corrupt, Some(JobDeletion::by_retention(at(1)))).await;
         deleted(fixture, 4, None, None).await;
         fixture.pending(5).await;
+        let given_up = deleted(fixture, 6, corrupt, Some(accepted())).await;
         let expected = fixture.catalog.expected(BackupType::Database).await.unwrap();
-        let one = |backup_id: &BackupId, is_lost| ExpectedBackup { backup_id: backup_id.clone(), is_lost };
-        assert_eq!(expected, [one(&there, false), one(&lost, true)]);
+        let one = |backup_id: &BackupId, expectation| ExpectedBackup { backup_id: backup_id.clone(), expectation };
+        let (there_one, lost_one) = (one(&there, Expectation::Present), one(&lost, Expectation::Lost));
+        assert_eq!(expected, [there_one, lost_one, one(&given_up, Expectation::AcceptedLoss)]);
         assert_eq!(fixture.catalog.expected(BackupType::Content).await.unwrap(), []);
+        let many = doc! { "$set": { "namespaces": [{ "namespace": "a.b", "documents": 1_i64 }] } };
+        fixture.collection("backup_jobs").update_one(doc! { "_id": lost.as_str() }, many).await.unwrap();
         let jobs = fixture.catalog.lost_jobs().await.unwrap();
+        assert_eq!(jobs[0].namespaces, None, "a list of jobs leaves them out");
         assert_eq!(jobs.iter().map(|job| (&job.backup_id, job.lost_at)).collect::<Vec<_>>(), [(&lost, Some(at(9)))]);
         let standings = fixture.catalog.standings(&[there.clone(), lost.clone()]).await.unwrap();
         assert!(standings[&lost].as_ref().unwrap().is_lost && !standings[&there].as_ref().unwrap().is_lost);
@@ -59,7 +64,7 @@ async fn a_completed_job_whose_row_is_broken_is_expected_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_lost_backup_is_completed_again_or_its_loss_is_accepted_and_never_both() {
+async fn a_lost_backup_is_completed_again_although_its_loss_was_accepted() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         let corrupt = Some(FailureCode::StoreCorrupt);
@@ -68,10 +73,17 @@ async fn a_lost_backup_is_completed_again_or_its_loss_is_accepted_and_never_both
         assert_eq!((job.status, &job.error, job.lost_at), (JobStatus::Completed, &None, None));
         let job = catalog.accept_loss(&given_up, &accepted()).await.unwrap();
         assert_eq!((job.status, job.is_lost(), job.deletion), (JobStatus::Deleted, false, Some(accepted())));
-        let job = catalog.get(&given_up).await.unwrap();
-        assert!(matches!(catalog.bring_back(&job).await, Err(CatalogError::Conflict { .. })));
+        assert!(matches!(catalog.accept_loss(&given_up, &accepted()).await, Err(CatalogError::Conflict { .. })));
+        let job = catalog.bring_back(&catalog.get(&given_up).await.unwrap()).await.unwrap();
+        assert_eq!((job.status, job.deletion), (JobStatus::Completed, None));
         assert!(matches!(catalog.accept_loss(&back, &accepted()).await, Err(CatalogError::Conflict { .. })));
+        let damaged = JobDeletion { cause: DeletionCause::AcceptedDamage, ..accepted() };
+        let broken = deleted(fixture, 4, corrupt, Some(accepted())).await;
+        assert_eq!(catalog.accept_loss(&broken, &damaged).await.unwrap().deletion, Some(damaged.clone()));
+        let job = catalog.get(&broken).await.unwrap();
+        assert!(matches!(catalog.bring_back(&job).await, Err(CatalogError::Conflict { .. })));
         let retained = deleted(fixture, 3, None, Some(JobDeletion::by_retention(at(1)))).await;
+        assert!(matches!(catalog.accept_loss(&retained, &damaged).await, Err(CatalogError::Conflict { .. })));
         assert!(matches!(catalog.accept_loss(&retained, &accepted()).await, Err(CatalogError::Conflict { .. })));
     })
     .await;

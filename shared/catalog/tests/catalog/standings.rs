@@ -38,6 +38,7 @@ async fn what_is_known_is_told_and_what_is_not_is_missing() {
             status: JobStatus::Failed,
             error: None,
             is_lost: false,
+            is_accepted_loss: false,
             verification_failed: false,
             is_empty: false,
         };

@@ -125,7 +125,9 @@ impl<'a> Rebuild<'a> {
     ) -> Result<(), OperationError> {
         match standing {
             None => self.add(id).await,
-            Some(Ok(JobStanding { is_lost: true, .. })) => self.returned(id).await,
+            Some(Ok(JobStanding { is_lost: true, .. } | JobStanding { is_accepted_loss: true, .. })) => {
+                self.returned(id).await
+            }
             Some(Ok(JobStanding { status: JobStatus::Failed | JobStatus::Cancelled, .. })) => self.complete(id).await,
             Some(Ok(JobStanding { status, .. })) => {
                 self.report.stood += 1;
@@ -210,7 +212,7 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// A lost backup whose manifest is back.
+    /// A lost backup whose manifest is back, or one whose loss was accepted.
     async fn returned(&mut self, id: &BackupId) -> Result<(), OperationError> {
         self.report.stood += 1;
         if self.believed(id).await?.is_none() {

@@ -17,7 +17,7 @@ use super::{
     report::{BlockedBackup, DeletedBackup, TypeReport},
 };
 use crate::{
-    Holdfast, OperationError, RunLimits,
+    Holdfast, OperationError, RunLimits, late,
     lost::{self, Return},
 };
 
@@ -34,6 +34,7 @@ pub(super) async fn retain(
     now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
+    complete_late(h, &inventory, report).await?;
     let mut settled = settle_lost(h, &expected, limits, now, report).await;
     finish_killed_deletions(h, &inventory, limits, now, report).await?;
     let plan = loop {
@@ -50,6 +51,15 @@ pub(super) async fn retain(
     count(&plan, report);
     report.problems.extend(plan.policy.problem.clone());
     report.too_few = too_few(h, inventory.kind, &plan).await?;
+    Ok(())
+}
+
+/// Completes jobs that failed or were cancelled although their manifests are in the store: where no sweep runs, retention
+/// would delete good backups otherwise.
+async fn complete_late(h: &Holdfast, inventory: &Inventory, report: &mut TypeReport) -> Result<(), OperationError> {
+    let readable = inventory.backups.iter().filter(|(_, stored)| stored.created_at.is_ok());
+    let ids: Vec<BackupId> = readable.map(|(id, _)| id.clone()).collect();
+    report.problems.extend(late::complete_committed(h, &ids).await?.problems);
     Ok(())
 }
 

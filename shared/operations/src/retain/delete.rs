@@ -41,8 +41,10 @@ pub(super) async fn backup(
     match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
         Ok(job) => h.observer.job_changed(&job).await,
         Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {
-            // A lost backup is `deleted` too, and nobody decided to delete it.
-            if h.catalog.get(id).await?.is_lost() {
+            // A lost backup is `deleted` too, without a decision. An accepted loss does not hold for a manifest that is
+            // in the store.
+            let job = h.catalog.get(id).await?;
+            if job.is_lost() || job.is_accepted_loss() {
                 return Ok(Deletion::InUse(JobStatus::Deleted));
             }
         }
@@ -94,6 +96,9 @@ pub(super) async fn leftovers(
     }
     if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
+    }
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
     }
     remove_rest(&h.repository, objects).await?;
     forget_items(h, id, limits).await?;

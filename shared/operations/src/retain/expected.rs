@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use holdfast_catalog::Expectation;
 use holdfast_domain::{BackupId, BackupType, ObjectKey};
 use holdfast_storage::StoreError;
 
@@ -24,7 +25,7 @@ pub(crate) struct Expected {
     pub(crate) missing: Vec<BackupId>,
     /// Lost backups whose manifest is still missing.
     pub(crate) lost: Vec<BackupId>,
-    /// Lost backups whose manifest is back.
+    /// Lost backups whose manifest is back, also those whose loss was accepted.
     pub(crate) returned: Vec<BackupId>,
     /// Backups whose manifest was written after the store was listed.
     pub(crate) unseen: u64,
@@ -40,12 +41,12 @@ impl Expected {
         let mut found = Self::default();
         let (mut absent, mut absent_lost) = (Vec::new(), Vec::new());
         for one in h.catalog.expected(kind).await? {
-            found.completed += u64::from(!one.is_lost);
-            match (one.is_lost, seen(&one.backup_id)) {
-                (false, true) => {}
-                (false, false) => absent.push(one.backup_id),
-                (true, true) => found.returned.push(one.backup_id),
-                (true, false) => absent_lost.push(one.backup_id),
+            found.completed += u64::from(one.expectation == Expectation::Present);
+            match (one.expectation, seen(&one.backup_id)) {
+                (Expectation::Present, true) | (Expectation::AcceptedLoss, false) => {}
+                (Expectation::Present, false) => absent.push(one.backup_id),
+                (Expectation::Lost | Expectation::AcceptedLoss, true) => found.returned.push(one.backup_id),
+                (Expectation::Lost, false) => absent_lost.push(one.backup_id),
             }
         }
         let (missing, lost) = (without_manifest(h, kind, absent).await?, without_manifest(h, kind, absent_lost).await?);
@@ -90,7 +91,8 @@ async fn without_manifest(h: &Holdfast, kind: BackupType, ids: Vec<BackupId>) ->
     let mut gone: Vec<BackupId> = looked.into_iter().flatten().collect();
     if !gone.is_empty() {
         let expected = h.catalog.expected(kind).await?;
-        let expected: BTreeSet<BackupId> = expected.into_iter().map(|one| one.backup_id).collect();
+        let expected = expected.into_iter().filter(|one| one.expectation != Expectation::AcceptedLoss);
+        let expected: BTreeSet<BackupId> = expected.map(|one| one.backup_id).collect();
         gone.retain(|id| expected.contains(id));
     }
     Ok(Absent { gone, unseen })

@@ -256,9 +256,13 @@ const UNKNOWN: &str = "the catalogue has no job of it, and another catalogue may
 
 const CAME_BACK: &str = "its manifest was lost and is back: a run of retention makes it completed again";
 
+const CAME_BACK_ACCEPTED: &str = "its loss was accepted and its manifest is back: a run of retention makes it completed \
+                                  again, if all of it is there";
+
 fn standing(job: &JobStanding) -> Standing {
     match job.status {
         JobStatus::Deleted if job.is_lost => Standing::Unsure(CAME_BACK.to_owned()),
+        JobStatus::Deleted if job.is_accepted_loss => Standing::Unsure(CAME_BACK_ACCEPTED.to_owned()),
         JobStatus::Deleted => Standing::Deleting,
         status if status.is_active() => Standing::InUse(status),
         JobStatus::Completed if job.verification_failed => Standing::VerificationFailed,

@@ -10,9 +10,8 @@ use jiff::SignedDuration;
 
 use super::SweepReport;
 use crate::{
-    Holdfast, OperationError, RunLimits,
+    Holdfast, OperationError, RunLimits, late,
     retain::{is_late, wrong_first_store},
-    settle,
 };
 
 /// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
@@ -112,20 +111,15 @@ async fn look_after_type(
     Ok(None)
 }
 
-/// Completes the jobs among these that failed or were cancelled: their manifests are in the store. A run that was paused
-/// past its lease wrote them.
+/// Completes the jobs among these that failed or were cancelled.
 async fn complete_committed(
     h: &Holdfast,
     committed: &[BackupId],
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
-    for job in h.catalog.unsuccessful_among(committed).await? {
-        match settle::complete_if_committed(h, &job).await {
-            Ok(true) => report.completed.push(job.backup_id),
-            Ok(false) => {}
-            Err(error) => report.problems.push(format!("job {}: {error}", job.backup_id)),
-        }
-    }
+    let late = late::complete_committed(h, committed).await?;
+    report.completed.extend(late.completed);
+    report.problems.extend(late.problems);
     Ok(())
 }
 

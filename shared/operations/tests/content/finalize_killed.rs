@@ -152,3 +152,33 @@ async fn a_broken_read_is_the_stores_fault_and_no_items() {
     assert!(broken >= 2, "{broken}");
     f.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_fails_leaves_what_a_paused_run_is_about_to_name() {
+    let f = Fixture::new(&[]).await;
+    f.fill(2).await;
+    let id = f.up_to_finalize().await;
+    let faults = FaultStore::new(Arc::clone(&f.store.store));
+    faults.on(Operation::Put, 4, Fault::Late(Duration::from_secs(8)));
+    let h = f.over(faults.clone());
+    let paused = tokio::spawn({
+        let id = id.clone();
+        async move { finalize_content(&h, &id, RunLimits::none()).await }
+    });
+    reached(&faults, Operation::Put, 4).await;
+    let stored = f.keys_under(&ObjectKey::backup_prefix(&id)).await;
+    f.age_lease(DEAD).await;
+    let refused = FaultStore::new(Arc::clone(&f.store.store));
+    refused.on_every(Operation::Put, Fault::Denied);
+    let job = failed(finalize(&f.over(refused), &id).await);
+    assert_eq!(job.error.unwrap().code, FailureCode::StoreDenied);
+    let left = f.keys_under(&ObjectKey::backup_prefix(&id)).await;
+    for key in stored.iter().filter(|key| !key.ends_with("RESTORE.md")) {
+        assert!(left.contains(key), "{key} was removed");
+    }
+    paused.await.unwrap().unwrap();
+    let manifest = f.manifest(&id).await;
+    assert_eq!(f.archived(&manifest).await.len(), 2, "the paused run committed a whole backup");
+    assert_eq!(f.listed(&manifest).await.len(), 2);
+    f.remove().await;
+}

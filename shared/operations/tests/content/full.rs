@@ -6,6 +6,7 @@ use holdfast_operations::{
     trigger, trigger_full,
 };
 use jiff::SignedDuration;
+use mongodb::bson::{Document, doc};
 
 use crate::fixture::Fixture;
 
@@ -136,5 +137,25 @@ async fn a_full_backup_whose_last_part_died_is_settled_by_the_sweep() {
     assert_eq!(f.job(&full.backup_id).await.error.unwrap().code, FailureCode::PartFailed);
     f.rewind(&full.backup_id, "running").await;
     assert_eq!(sweep_in(SignedDuration::ZERO).await.full_settled, [full.backup_id]);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_backup_whose_trigger_died_between_its_parts_is_never_completed_by_one_part() {
+    let f = Fixture::new(&[]).await;
+    f.fill(1).await;
+    let (full, database, content) = trigger_both(&f).await;
+    // The trigger was killed before it inserted the second part and before it started the whole.
+    let rows = f.client.database(&f.catalog_database).collection::<Document>("backup_jobs");
+    rows.delete_one(doc! { "_id": content.backup_id.as_str() }).await.unwrap();
+    let pending = doc! { "$set": { "status": "pending" }, "$unset": { "startedAt": "" } };
+    rows.update_one(doc! { "_id": full.backup_id.as_str() }, pending).await.unwrap();
+    run_database(&f, &database).await;
+    assert_eq!(f.job(&database.backup_id).await.status, JobStatus::Completed);
+    for _ in 0..2 {
+        sweep(&f.holdfast, None, Timestamp::now() + SignedDuration::from_mins(11)).await.unwrap();
+        let job = f.job(&full.backup_id).await;
+        assert_eq!((job.status, job.error.map(|it| it.code)), (JobStatus::Failed, Some(FailureCode::NotStarted)));
+    }
     f.remove().await;
 }

@@ -1,7 +1,7 @@
 //! A manifest that is missing from the first store protects everything in the second store too.
 
 use holdfast_domain::{BackupType, CopyStatus, JobStatus, ObjectKey};
-use holdfast_operations::{OperationError, accept_loss};
+use holdfast_operations::OperationError;
 use holdfast_storage::{PutMode, Store as _};
 
 use crate::{
@@ -37,7 +37,7 @@ async fn nothing_is_collected_in_the_second_store_while_a_manifest_is_missing_in
         assert!(copies.second.has(&object_of("a")).await && copies.second.has(&stray).await);
         assert!(copies.world.retain().await.needs_attention());
     }
-    accept_loss(&copies.world.h, &first, None, copies.world.now()).await.unwrap();
+    copies.world.accept(&first).await.unwrap();
     assert!(!copies.world.retain().await.needs_attention());
     let report = copies.remove_copies().await;
     assert_eq!((report.deleted.len(), report.collection.deleted), (1, 3), "file, blocks, stray object: {report:?}");
@@ -82,5 +82,21 @@ async fn the_copy_of_a_lost_backup_is_not_discarded_and_is_made_once_it_is_back(
     let job = copies.world.h.catalog.get(&ids[0]).await.unwrap();
     assert_eq!((job.status, job.copy.unwrap().status), (JobStatus::Completed, CopyStatus::Completed));
     copies.second.assert_whole(&ids[0]).await;
+    copies.world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_that_was_accepted_in_the_wrong_store_costs_no_copy() {
+    let (copies, ids, _) = copied().await;
+    for id in &ids {
+        copies.world.accept_elsewhere(id).await;
+    }
+    assert_eq!(copies.remove_copies().await.deleted.len(), 0);
+    assert_eq!(copies.world.retain().await.content.returned.len(), 2);
+    assert_eq!(copies.remove_copies().await.deleted.len(), 0);
+    for id in &ids {
+        copies.second.assert_whole(id).await;
+        assert_eq!(copies.world.status(id).await, JobStatus::Completed);
+    }
     copies.world.remove().await;
 }

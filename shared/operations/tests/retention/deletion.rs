@@ -292,3 +292,23 @@ async fn nothing_goes_where_all_is_switched_off() {
     assert_eq!(truth::no_live_backup_lost_anything(&world).await, 5);
     world.remove().await;
 }
+
+#[tokio::test]
+async fn a_good_backup_whose_job_failed_is_completed_before_the_plan() {
+    for set in [
+        doc! { "status": "cancelled" },
+        doc! { "status": "failed", "error": { "code": "stalled", "message": "it stalled" } },
+    ] {
+        let world = World::new().await;
+        let ids = world.back_up_daily(3).await;
+        world.rows("backup_jobs").update_one(doc! { "_id": ids[1].as_str() }, doc! { "$set": set }).await.unwrap();
+        world.set_policy(BackupType::Database, RetentionPolicy { min_count: 3, ..RetentionPolicy::of_days(1) }).await;
+        world.pass_days(40);
+        let report = world.retain().await;
+        assert_eq!((report.database.deleted.len(), report.database.retained), (0, 3), "{report:?}");
+        let job = world.h.catalog.get(&ids[1]).await.unwrap();
+        assert_eq!((job.status, job.error), (JobStatus::Completed, None));
+        assert_eq!(truth::no_live_backup_lost_anything(&world).await, 3);
+        world.remove().await;
+    }
+}

@@ -5,7 +5,7 @@ use holdfast_domain::{
     VerificationLevel, VerificationStatus,
 };
 use holdfast_operations::{
-    ManifestPresence, OperationError, Trust, accept_loss, expect_lost, lost_backups, plan_collection, plan_retention,
+    ManifestPresence, OperationError, Trust, expect_lost, lost_backups, plan_collection, plan_retention,
     rebuild_catalog,
 };
 use holdfast_storage::PutMode;
@@ -122,7 +122,7 @@ async fn an_accepted_loss_makes_the_rest_collectable() {
     world.pass_days(2);
     lose(&world, &[&first]).await;
     world.retain().await;
-    let job = accept_loss(&world.h, &first, Some("ada".to_owned()), world.now()).await.unwrap();
+    let job = world.accept(&first).await.unwrap();
     let deletion = job.deletion.clone().unwrap();
     assert_eq!((deletion.cause, deletion.by.as_deref()), (DeletionCause::AcceptedLoss, Some("ada")));
     assert!(!job.is_lost() && world.has(&object_of("a")).await, "only the decision is recorded");
@@ -157,7 +157,7 @@ async fn only_a_lost_backup_can_be_accepted() {
     losses.restore_all(&world).await;
     assert!(refused(&ids[0]).await.contains("its manifest is back"));
     losses.lose(&world, &ids[0]).await;
-    accept_loss(&world.h, &ids[0], None, world.now()).await.unwrap();
+    world.accept(&ids[0]).await.unwrap();
     assert!(refused(&ids[0]).await.contains("its deletion was decided before"));
     world.remove().await;
 }
@@ -165,14 +165,16 @@ async fn only_a_lost_backup_can_be_accepted() {
 #[tokio::test]
 async fn a_completed_backup_that_retention_has_not_seen_as_lost_can_be_accepted() {
     let world = World::new().await;
-    let ids = world.back_up_daily(1).await;
+    let mut ids = world.back_up_daily(1).await;
     lose(&world, &[&ids[0]]).await;
     assert!(world.retain().await.database.suspended.is_some(), "none of one is fewer than half");
     let lost = lost_backups(&world.h).await.unwrap();
     let told: Vec<_> = lost.backups.iter().map(|it| (&it.backup_id, it.manifest, it.lost_at)).collect();
     assert_eq!(told, [(&ids[0], ManifestPresence::Missing, None)]);
     assert!(lost.suspended.is_some());
-    accept_loss(&world.h, &ids[0], None, world.now()).await.unwrap();
+    assert!(matches!(world.accept(&ids[0]).await, Err(OperationError::WrongStore(_))));
+    ids.push(world.back_up().await);
+    world.accept(&ids[0]).await.unwrap();
     let report = world.retain().await;
     assert_eq!((report.needs_attention(), report.database.leftovers), (false, 2), "{report:?}");
     assert_eq!(lost_backups(&world.h).await.unwrap().backups, []);
@@ -196,6 +198,38 @@ async fn a_manifest_that_is_back_without_its_artifacts_leaves_the_backup_lost() 
     assert!(expect_lost(&world.h, &ids[0]).await.is_ok(), "its loss can be accepted all the same");
     world.store.put(&dump, bytes, PutMode::IfAbsent).await.unwrap();
     assert_eq!(world.retain().await.database.returned, ids[..1]);
+    world.remove().await;
+}
+
+#[tokio::test]
+async fn a_damaged_backup_whose_loss_was_accepted_is_kept_until_it_is_decided_again() {
+    let world = World::new().await;
+    let ids = world.back_up_daily(4).await;
+    world.accept_elsewhere(&ids[0]).await;
+    world.store.delete(&ObjectKey::database_dump(&ids[0], 1, false, false)).await.unwrap();
+    for _ in 0..2 {
+        let report = world.retain().await;
+        assert_eq!((report.database.lost.as_slice(), report.database.deleted.len()), (&ids[..1], 0), "{report:?}");
+        assert!(world.exists(&ids[0]).await);
+    }
+    assert_eq!(lost_backups(&world.h).await.unwrap().backups[0].manifest, ManifestPresence::Present);
+    let job = world.accept(&ids[0]).await.unwrap();
+    assert_eq!(job.deletion.map(|it| it.cause), Some(DeletionCause::AcceptedDamage));
+    let report = world.retain().await;
+    assert_eq!((report.needs_attention(), report.database.deleted.len()), (false, 1), "{report:?}");
+    truth::what_is_deleted_is_gone(&world, &[]).await;
+    world.remove().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_completes_a_backup_whose_loss_was_accepted_although_it_is_there() {
+    let world = World::new().await;
+    let ids = world.back_up_daily(2).await;
+    world.accept_elsewhere(&ids[0]).await;
+    let report = rebuild_catalog(&world.h, &|_| ()).await.unwrap();
+    assert_eq!(report.returned, ids[..1], "{report:?}");
+    let job = world.h.catalog.get(&ids[0]).await.unwrap();
+    assert_eq!((job.status, job.deletion, job.lost_at), (JobStatus::Completed, None, None));
     world.remove().await;
 }
 
@@ -224,6 +258,7 @@ async fn a_failed_backup_that_retention_deletes_is_not_lost() {
     let failure = JobFailure { code: FailureCode::StoreCorrupt, message: "x".to_owned(), hint: None };
     let failed = mongodb::bson::serialize_to_document(&failure).unwrap();
     let failed = doc! { "$set": { "status": "failed", "error": failed } };
+    world.store.delete(&ObjectKey::database_dump(&ids[0], 1, false, false)).await.unwrap();
     world.rows("backup_jobs").update_one(doc! { "_id": ids[0].as_str() }, failed).await.unwrap();
     world.pass_days(40);
     let report = world.retain().await;
@@ -246,7 +281,7 @@ async fn a_full_backup_stays_while_a_lost_part_may_come_back() {
     world.set_policy(BackupType::Database, RetentionPolicy { min_count: 1, ..policy }).await;
     let report = world.retain().await;
     assert_eq!((report.database.deleted.len(), report.full_deleted.len()), (1, 0), "{report:?}");
-    accept_loss(&world.h, &parts[1], None, world.now()).await.unwrap();
+    world.accept(&parts[1]).await.unwrap();
     assert_eq!(world.retain().await.full_deleted, [full]);
     world.remove().await;
 }

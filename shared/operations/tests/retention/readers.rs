@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_catalog::{Catalog, ReaderRow};
-use holdfast_domain::{BackupId, BackupType, JobStatus, RetentionPolicy, Secret, Timestamp, VerificationLevel};
+use holdfast_domain::{
+    BackupId, BackupType, JobStatus, ObjectKey, RetentionPolicy, Secret, Timestamp, VerificationLevel,
+};
 use holdfast_operations::{
     CatalogLeases, NoLeases, Protection, Purpose, ReaderLease, ReaderLeases, RunLimits, verify_on_request,
 };
@@ -166,5 +168,23 @@ async fn a_verification_keeps_its_backup_and_lets_it_go_at_its_end() {
     // One that comes to its end leaves nobody behind.
     verify_on_request(&world.h, &ids[2], level, RunLimits::none(), now).await.ok();
     assert!(readers(&world, &ids[2]).await.is_empty());
+    world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_a_backup_without_a_manifest_stays_while_it_is_read() {
+    let world = World::new().await;
+    let ids = world.back_up_daily(3).await;
+    world.accept_elsewhere(&ids[0]).await;
+    world.store.delete(&ObjectKey::manifest(&ids[0])).await.unwrap();
+    let dump = ObjectKey::database_dump(&ids[0], 1, false, false);
+    let reader = reading(&world, &ids[0]).await;
+    let report = world.retain().await;
+    assert!(report.database.blocked[0].lock.contains("a run reads it"), "{report:?}");
+    assert!(world.has(&dump).await && report.database.leftovers == 0, "{report:?}");
+    reader.release().await;
+    let report = world.retain().await;
+    assert_eq!((report.database.leftovers, report.database.blocked.len()), (2, 0), "{report:?}");
+    assert!(!world.has(&dump).await);
     world.remove().await;
 }

@@ -14,12 +14,15 @@ use bytes::Bytes;
 use holdfast_catalog::{Catalog, FoundItem, HoldSource, JobChange, Settled, Source, source_id};
 use holdfast_codec::{ArtifactDigest, DigestWriter, SegmentHasher};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, ContentItem, ContentManifest, FORMAT_VERSION, ItemFailure, ItemFailureCode,
-    ItemStatus, Job, JobFailure, JobStatus, KeptFile, Manifest, ManifestFile, ObjectKey, RetentionPolicy,
-    SEGMENT_BYTES, Sha256Digest, StorageType, StoredObject, Timestamp, Trigger, TriggerKind, VerificationLevel,
-    VerificationStatus, Verified, settings::StoreLocation,
+    Artifact, BackupId, BackupType, ContentItem, ContentManifest, DeletionCause, FORMAT_VERSION, FailureCode,
+    ItemFailure, ItemFailureCode, ItemStatus, Job, JobDeletion, JobFailure, JobStatus, KeptFile, Manifest,
+    ManifestFile, ObjectKey, RetentionPolicy, SEGMENT_BYTES, Sha256Digest, StorageType, StoredObject, Timestamp,
+    Trigger, TriggerKind, VerificationLevel, VerificationStatus, Verified, settings::StoreLocation,
 };
-use holdfast_operations::{Holdfast, Keyring, Preflight, Repository, RetentionReport, RunLimits, Silent, retain};
+use holdfast_operations::{
+    Holdfast, Keyring, OperationError, Preflight, Repository, RetentionReport, RunLimits, Silent, accept_loss,
+    expect_fitting_store, retain,
+};
 use holdfast_storage::{PutMode, Store, StoreError};
 use holdfast_testing::{MemoryStore, TestStore, parts, unique};
 use jiff::SignedDuration;
@@ -101,6 +104,21 @@ impl World {
 
     pub(crate) async fn retain(&self) -> RetentionReport {
         retain(&self.h, RunLimits::none(), self.now()).await.unwrap()
+    }
+
+    /// An operator accepts the loss of a backup.
+    pub(crate) async fn accept(&self, id: &BackupId) -> Result<Job, OperationError> {
+        let store = expect_fitting_store(&self.h).await?;
+        accept_loss(&self.h, store, id, Some("ada".to_owned()), self.now()).await
+    }
+
+    /// The row of a backup whose loss was accepted by a look into another store: an older version did not refuse it.
+    pub(crate) async fn accept_elsewhere(&self, id: &BackupId) {
+        let error = JobFailure { code: FailureCode::StoreCorrupt, message: "missing".to_owned(), hint: None };
+        let change = JobChange { error: Some(error), lost_at: Some(self.now()), ..JobChange::default() };
+        self.h.catalog.transition(id, JobStatus::Deleted, change, None).await.unwrap();
+        let deletion = JobDeletion { cause: DeletionCause::AcceptedLoss, decided_at: self.now(), by: None };
+        self.h.catalog.accept_loss(id, &deletion).await.unwrap();
     }
 
     pub(crate) async fn set_policy(&self, kind: BackupType, policy: RetentionPolicy) {

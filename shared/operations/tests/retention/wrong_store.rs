@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{BackupType, JobStatus, ObjectKey, RetentionPolicy};
-use holdfast_operations::{RunLimits, Trust, plan_retention, retain};
+use holdfast_operations::{
+    ManifestPresence, OperationError, RunLimits, Trust, expect_fitting_store, expect_lost, lost_backups,
+    plan_retention, retain,
+};
 use holdfast_storage::{PutMode, Store};
 use holdfast_testing::MemoryStore;
 use mongodb::bson::{Document, doc};
@@ -126,5 +129,46 @@ async fn a_move_into_a_new_store_loses_nothing_whenever_retention_runs() {
         assert_eq!(world.status(&id).await, JobStatus::Completed);
     }
     assert_eq!(world.h.catalog.lost_jobs().await.unwrap(), []);
+    world.remove().await;
+}
+
+#[tokio::test]
+async fn no_loss_is_accepted_in_the_wrong_store() {
+    let world = filled().await;
+    let before = rows(&world).await;
+    let refused = expect_fitting_store(&world.through(MemoryStore::new())).await.unwrap_err();
+    assert!(matches!(refused, OperationError::WrongStore(_)), "{refused}");
+    let (why, hint) = (refused.to_string(), refused.failure().hint.unwrap());
+    assert!(why.contains("no loss was accepted") && why.contains("holds 0 of the 4"), "{why}");
+    assert!(hint.contains("BACKUP_STORE") && hint.contains("catalog rebuild"), "{hint}");
+    assert_eq!(rows(&world).await, before);
+    assert!(expect_fitting_store(&world.h).await.is_ok());
+    world.remove().await;
+}
+
+#[tokio::test]
+async fn losses_that_were_accepted_in_the_wrong_store_cost_nothing_in_the_right_one() {
+    let world = filled().await;
+    let mut ids = Vec::from_iter(truth::good(&world, BackupType::Database).await);
+    ids.extend(truth::good(&world, BackupType::Content).await);
+    let keys = world.memory.clone().unwrap().keys();
+    for id in &ids {
+        world.accept_elsewhere(id).await;
+    }
+    let lost = lost_backups(&world.h).await.unwrap();
+    assert_eq!(lost.backups.len(), 6, "{lost:?}");
+    assert!(lost.backups.iter().all(|it| it.manifest == ManifestPresence::Present), "{lost:?}");
+    let refused = expect_lost(&world.h, &ids[0]).await.unwrap_err().to_string();
+    assert!(refused.contains("its manifest is back"), "{refused}");
+    let plan = plan_retention(&world.h, Trust::AsListed, world.now()).await.unwrap();
+    assert_eq!((plan.database.delete, plan.content.delete), (0, 0), "{plan:?}");
+    let report = world.retain().await;
+    assert_eq!((report.database.returned.len(), report.content.returned.len()), (4, 2), "{report:?}");
+    assert_eq!((report.all_problems().count(), report.needs_attention()), (0, false), "{report:?}");
+    assert_eq!(world.memory.clone().unwrap().keys(), keys);
+    for id in &ids {
+        assert_eq!(world.status(id).await, JobStatus::Completed);
+    }
+    assert_eq!(truth::no_live_backup_lost_anything(&world).await, 6);
     world.remove().await;
 }

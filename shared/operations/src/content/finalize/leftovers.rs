@@ -16,29 +16,40 @@ pub(super) async fn remove_unnamed(h: &Holdfast, manifest: &Manifest) {
     let id = &manifest.backup_id;
     let named = manifest.artifacts.iter().map(|artifact| artifact.key.clone());
     let kept: Vec<ObjectKey> = named.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect();
-    log(id, remove_but(h, id, &kept).await);
+    log(id, remove_those(h, id, |key| !kept.contains(key)).await);
 }
 
-/// Of a job that was settled without a backup: everything, once it is certain that there is no manifest.
-pub(super) async fn remove_all(h: &Holdfast, id: &BackupId) {
+/// Of a job that was settled without a backup: what the run with this fencing number stored, once it is certain that
+/// there is no manifest. An earlier run may be paused, and may still write a manifest that names what it stored.
+pub(super) async fn remove_own(h: &Holdfast, id: &BackupId, fence: u64) {
     match h.repository.manifest(id).await {
-        Err(OperationError::NotFound(_)) => log(id, remove_but(h, id, &[]).await),
+        Err(OperationError::NotFound(_)) => {
+            log(id, remove_those(h, id, |key| key.fence() == Some(fence)).await);
+        }
         Ok(_) => {}
         Err(error) => log(id, Err(error)),
     }
 }
 
 /// The run may have little time left, and nothing depends on this.
-async fn remove_but(h: &Holdfast, id: &BackupId, kept: &[ObjectKey]) -> Result<(), OperationError> {
-    let removed = tokio::time::timeout(TIME, remove_each(h, id, kept)).await;
+async fn remove_those(
+    h: &Holdfast,
+    id: &BackupId,
+    is_unnamed: impl Fn(&ObjectKey) -> bool,
+) -> Result<(), OperationError> {
+    let removed = tokio::time::timeout(TIME, remove_each(h, id, is_unnamed)).await;
     removed.unwrap_or_else(|_| Err(OperationError::internal("remove artifacts", &"it took too long")))
 }
 
-async fn remove_each(h: &Holdfast, id: &BackupId, kept: &[ObjectKey]) -> Result<(), OperationError> {
+async fn remove_each(
+    h: &Holdfast,
+    id: &BackupId,
+    is_unnamed: impl Fn(&ObjectKey) -> bool,
+) -> Result<(), OperationError> {
     let store = h.repository.store();
     let mut objects = store.list(&ObjectKey::backup_prefix(id));
     while let Some(object) = objects.try_next().await? {
-        if !kept.contains(&object.key) {
+        if is_unnamed(&object.key) {
             store.delete(&object.key).await?;
             tracing::info!(backupId = %id, key = %object.key, "an artifact that no manifest names was removed");
         }

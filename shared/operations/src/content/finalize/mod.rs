@@ -264,7 +264,7 @@ async fn conclude(
                 // The next run goes on after the last volume: the event's source tries again.
                 StopReason::CatalogSilent => Err(reason.into()),
                 StopReason::Cancelled => {
-                    clean_up_cancelled(h, &backup_id).await;
+                    clean_up_cancelled(h, run).await;
                     skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
                 }
             }
@@ -286,20 +286,20 @@ async fn fail(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Finaliz
     Ok(FinalizeOutcome::Failed(Box::new(fail_held(h, run, error).await?)))
 }
 
-/// Settles the job as failed, and removes what was stored of its archive.
+/// Settles the job as failed, and removes what this run stored of its archive. The sweep removes what earlier runs stored.
 pub(crate) async fn fail_held(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Job, OperationError> {
     let id = &run.job.backup_id;
     tracing::error!(backupId = %id, code = %error.code(), %error, "the backup failed");
     let items = h.catalog.item_counts(id).await.ok();
     let job = settle::fail_counted_run(h, run, error.failure(), items).await?;
-    // Settled under this run's number: no other will name what it leaves.
-    leftovers::remove_all(h, id).await;
+    // Settled under this run's number: no other run will name what this one stored.
+    leftovers::remove_own(h, id, run.fence).await;
     Ok(job)
 }
 
 /// Removes what a run that was cancelled has stored of its archive.
-pub(crate) async fn clean_up_cancelled(h: &Holdfast, id: &BackupId) {
-    leftovers::remove_all(h, id).await;
+pub(crate) async fn clean_up_cancelled(h: &Holdfast, run: &Run) {
+    leftovers::remove_own(h, &run.job.backup_id, run.fence).await;
 }
 
 /// Removes what runs that were killed before `begun_before` have left of a backup that is completed.
