@@ -133,7 +133,9 @@ impl References {
                 return Ok(Reading::OutOfTime);
             }
             let page = h.catalog.items_after(job, after.as_deref(), ROWS_PER_PAGE).await?;
-            page.iter().for_each(|item| self.add(item));
+            for item in &page {
+                self.add(item);
+            }
             match page.into_iter().next_back() {
                 Some(last) => after = Some(last.item.content_id),
                 None => return Ok(Reading::Whole),
