@@ -185,7 +185,7 @@ async fn kept_objects(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Opt
         }
         Err(OperationError::NotFound(_)) if matches!(status, JobStatus::Failed | JobStatus::Cancelled) => {
             // Old objects can belong to a job that ended just now.
-            let is_settled = ended_at.is_some_and(|at| now.duration_since(at) >= settle::LATE_MANIFEST_GRACE);
+            let is_settled = ended_at.is_some_and(|at| now.duration_since(at) >= crate::settle::LATE_MANIFEST_GRACE);
             Ok(is_settled.then(Vec::new))
         }
         Err(OperationError::NotFound(_)) if status == JobStatus::Completed => Err(OperationError::corrupt(

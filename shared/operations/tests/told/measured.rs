@@ -16,7 +16,8 @@ async fn put(fixture: &Fixture, key: &ObjectKey, length: usize) {
 async fn the_sweep_measures_what_is_stored_and_what_belonged_to_nothing() {
     on_catalog(&[], async |fixture| {
         for hours in 1..=8 {
-            fixture.backed_up(Database, 24 * hours, if hours == 1 { 300 * MIB } else { 200 * MIB }).await;
+            let id = fixture.backed_up(Database, 24 * hours, if hours == 1 { 300 * MIB } else { 200 * MIB }).await;
+            put(fixture, &ObjectKey::manifest(&id), 1).await;
         }
         let failed = fixture.failed(Database, 30).await;
         fixture.memory.set_clock(fixture.hours_ago(48));
