@@ -141,7 +141,8 @@ fn told(document: &Document<'_>) -> String {
         lines.push(String::new());
         lines.push(LIMITS.to_owned());
     }
-    if !report.dry_run && !(report.added.is_empty() && report.policies_unconfirmed.is_empty()) {
+    let concerns_retention = !report.added.is_empty() || !report.policies_unconfirmed.is_empty();
+    if !report.dry_run && concerns_retention {
         lines.push(retention(report, document.retention_deletes.unwrap_or_default()));
     }
     lines.join("\n")

@@ -148,7 +148,7 @@ async fn to_their_ends(
 async fn to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
     let mut waits = RETRY_AFTER.into_iter();
     loop {
-        let end = once_to_its_end(h, job, screen).await;
+        let end = Box::pin(once_to_its_end(h, job, screen)).await;
         match (&end, waits.next()) {
             (Err(error), Some(wait)) if error.is_catalog_away() => {
                 let seconds = wait.as_secs();

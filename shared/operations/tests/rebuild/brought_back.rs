@@ -31,7 +31,7 @@ async fn an_empty_bucket_has_nothing_to_tell() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_row_of_a_good_backup_comes_back_as_it_was() {
     for settings in [&[][..], &ENCRYPTED] {
-        rows_come_back(settings).await;
+        Box::pin(rows_come_back(settings)).await;
     }
 }
 
