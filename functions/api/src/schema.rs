@@ -147,6 +147,8 @@ pub(crate) struct Job {
     deletion: Option<JobDeletion>,
     /// Said where nothing was wrong and something is worth knowing.
     message: Option<String>,
+    /// What a person must look at though the backup is complete. `message` says it too.
+    warnings: Option<Vec<String>>,
 }
 
 /// Why a backup was begun.
