@@ -35,7 +35,7 @@ pub(crate) async fn artifact_problems(
 ///
 /// # Errors
 /// Those of the store.
-pub(crate) async fn object_problem(
+async fn object_problem(
     repository: &Repository,
     key: &ObjectKey,
     size: u64,
