@@ -39,7 +39,7 @@ async fn what_needs_a_database_does_not_guess_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_of_another_source_is_made_and_warned_about_once() {
+async fn a_backup_of_another_source_is_made_and_warned_about_three_times() {
     let mut place = Place::initialised().await;
     place.back_up();
     let other = holdfast_testing::unique("misspelt");
@@ -47,11 +47,13 @@ async fn a_backup_of_another_source_is_made_and_warned_about_once() {
     place.env.insert("MONGODB_URI", uri_of(&other));
     let warned = place.holdfast(&["run", "database"]).expect(9).saying(&["warning: ", "first backup of", &other]);
     assert!(warned.text().contains("1 document"), "the backup is made: {}", warned.text());
+    place.holdfast(&["run", "database"]).expect(9).saying(&["second backup of"]);
+    place.holdfast(&["run", "database"]).expect(9).saying(&["third backup of"]);
     place.holdfast(&["run", "database"]).expect(0);
     let listed = place.json(&["list"]);
-    assert_eq!(listed.len(), 3);
+    assert_eq!(listed.len(), 5);
     let of = |index: usize| listed[index]["source"]["uri"].as_str().unwrap();
-    assert!(of(0).ends_with(&format!("/{other}")) && of(2).ends_with(&format!("/{}", place.database)), "{listed:?}");
+    assert!(of(0).ends_with(&format!("/{other}")) && of(4).ends_with(&format!("/{}", place.database)), "{listed:?}");
     let table = place.holdfast(&["list"]).expect(0).text();
     assert!(table.contains("SOURCE") && table.contains(&format!("/{other}\n")), "{table}");
     place.client.database(&other).drop().await.unwrap();

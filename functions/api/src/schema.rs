@@ -147,6 +147,8 @@ pub(crate) struct Job {
     deletion: Option<JobDeletion>,
     /// Informational note on a successful job.
     message: Option<String>,
+    /// What a person must look at though the backup is complete. `message` says it too.
+    warnings: Option<Vec<String>>,
 }
 
 /// What started a backup.

@@ -79,4 +79,7 @@ pub struct JobChange {
     /// Said where nothing was wrong and something is worth knowing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What a person must look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
 }

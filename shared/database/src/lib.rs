@@ -25,7 +25,7 @@ pub use connection::{Connection, redacted_uri};
 pub use content::{CollectionContent, content_hash_of};
 pub use dump::{
     DumpError, DumpPlan, DumpReport, DumpSelection, DumpTrial, DumpedNamespace, Exclusion, Survey, dump, plan, survey,
-    try_dump, unmatched_exclusions,
+    temporary_collections, try_dump, unmatched_exclusions,
 };
 pub use error::{DatabaseError, classify};
 pub use freshness::Freshness;

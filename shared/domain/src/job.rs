@@ -326,6 +326,9 @@ pub struct Job {
     /// Informational note on a successful job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What a person must look at though the backup is complete. The message says it too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl Job {
@@ -364,6 +367,7 @@ impl Job {
             lost_at: None,
             deletion: None,
             message: None,
+            warnings: Vec::new(),
         }
     }
 }

@@ -46,6 +46,8 @@ metrics! {
     SourceLagSeconds: "Seconds",
     /// Content backups completed without some of their items.
     BackupPartial: "Count",
+    /// Warnings of a completed backup: an old source, a new or suddenly empty one, missing collections.
+    BackupWarnings: "Count",
     /// Items of a content backup whose file could not be had.
     ItemsFailed: "Count",
     /// Items that no download settled, and that were given up.

@@ -74,6 +74,7 @@ fn completed(job: &Job) -> Vec<(Metric, f64)> {
         (Metric::SourceLagSeconds, job.lag_seconds),
         (Metric::BackupPartial, failed.map(|_| 1)),
         (Metric::ItemsFailed, failed),
+        (Metric::BackupWarnings, Some(job.warnings.len() as u64).filter(|warnings| *warnings > 0)),
     ];
     let known = known.into_iter().filter_map(|(metric, value)| Some((metric, value? as f64)));
     std::iter::once((Metric::BackupSuccess, 1.0)).chain(known).collect()

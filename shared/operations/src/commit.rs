@@ -40,6 +40,27 @@ pub(crate) async fn refuse_to_repeat(h: &Holdfast, run: &Run, watch: &Watch) -> 
     }
 }
 
+/// What a run noted of its backup.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Worth knowing.
+    pub(crate) notes: Vec<String>,
+    /// For a person to look at.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Notes {
+    /// All of it, for the row.
+    fn change(&self) -> JobChange {
+        let said: Vec<&str> = self.notes.iter().chain(&self.warnings).map(String::as_str).collect();
+        JobChange {
+            message: (!said.is_empty()).then(|| said.join(". ")),
+            warnings: (!self.warnings.is_empty()).then(|| self.warnings.clone()),
+            ..JobChange::default()
+        }
+    }
+}
+
 /// A backup whose every byte is stored, about to be one.
 pub(crate) struct Commit<'a> {
     pub(crate) h: &'a Holdfast,
@@ -68,12 +89,12 @@ fn sealed(manifest: &Manifest, key: &WritingKey) -> Result<Bytes, OperationError
 }
 
 impl Commit<'_> {
-    /// Writes guide and manifest, and settles the job; its row has `note` as its message. If it fails before the manifest
+    /// Writes guide and manifest, and settles the job; its row has `notes` as its message. If it fails before the manifest
     /// is written, or no reader would accept the manifest, this run's artifacts are removed.
-    pub(crate) async fn make(self, manifest: &Manifest, note: Option<String>) -> Result<Job, RunFault> {
+    pub(crate) async fn make(self, manifest: &Manifest, notes: &Notes) -> Result<Job, RunFault> {
         let prepared = async {
             let file = sealed(manifest, self.key)?;
-            self.prepare(manifest, note).await.map(|job| (file, job))
+            self.prepare(manifest, notes).await.map(|job| (file, job))
         };
         let (file, job) = match self.watch.guard(prepared).await {
             Ok(prepared) => prepared,
@@ -92,9 +113,9 @@ impl Commit<'_> {
         self.watch.persist(complete).await.map_err(RunFault::Unknown)
     }
 
-    async fn prepare(&self, manifest: &Manifest, note: Option<String>) -> Result<Job, OperationError> {
+    async fn prepare(&self, manifest: &Manifest, notes: &Notes) -> Result<Job, OperationError> {
         self.watch.confirm().await?;
-        let change = JobChange { engine: manifest.engine.clone(), message: note, ..JobChange::default() };
+        let change = JobChange { engine: manifest.engine.clone(), ..notes.change() };
         let job = self.watch.persist(|| self.begin_committing(change.clone())).await?;
         self.h.observer.job_changed(&job).await;
         self.put_guide_unless_taken_over(manifest).await?;

@@ -51,7 +51,10 @@ pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Re
     let JobChange { completed_at, duration_ms, .. } = ended(job, manifest.completed_at);
     let told = as_told_by(manifest)?;
     let message = joined(job.message.as_deref(), told.message.as_deref());
-    let change = JobChange { completed_at, duration_ms, message, ..told };
+    let mut warnings = job.warnings.clone();
+    warnings.extend(told.warnings.into_iter().flatten().filter(|told| !job.warnings.contains(told)));
+    let warnings = (!warnings.is_empty()).then_some(warnings);
+    let change = JobChange { completed_at, duration_ms, message, warnings, ..told };
     settle(h, &job.backup_id, JobStatus::Completed, change, None).await
 }
 
@@ -115,6 +118,7 @@ pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationErro
         lag_seconds: manifest.source.lag_seconds,
         items: manifest.content.as_ref().map(|content| content.items),
         message: message(manifest),
+        warnings: stale(&manifest.source).map(|warning| vec![warning]),
         ..JobChange::default()
     })
 }

@@ -1,7 +1,7 @@
 //! What is said of a run's end: a result for each backup that came to be, the reason for each that did not.
 
 use holdfast_domain::{BackupId, BackupType, FailureCode, ItemCounts, Job, JobStatus, settings::Settings};
-use holdfast_operations::{BackupOutcome, Holdfast, SkipReason, StoredBackup, source_warnings};
+use holdfast_operations::{BackupOutcome, Holdfast, SkipReason};
 use serde::Serialize;
 
 use super::{Begun, End};
@@ -14,10 +14,9 @@ use crate::{
 
 /// The exit is that of what failed, or else that of what is remarkable.
 pub(super) async fn tell(h: &Holdfast, begun: &Begun, ends: Vec<End>, output: Output) -> Result<Exit, Failure> {
-    let compared = Compared::with_the_store(h, &ends, output).await;
     let (mut failures, mut exit) = (Vec::new(), Exit::Done);
     for (job, end) in begun.parts.iter().zip(ends) {
-        match end.map_err(Failure::from).and_then(|outcome| tell_one(outcome, &compared, &h.settings, output)) {
+        match end.map_err(Failure::from).and_then(|outcome| tell_one(outcome, &h.settings, output)) {
             Ok(told) => {
                 exit = if told == Exit::Done { exit } else { told };
                 if begun.is_full() {
@@ -32,38 +31,6 @@ pub(super) async fn tell(h: &Holdfast, begun: &Begun, ends: Vec<End>, output: Ou
         return Failure::of_parts(failures).map_or(Ok(exit), Err);
     }
     failures.pop().map_or(Ok(exit), |(_, failure)| Err(failure))
-}
-
-/// What the store had before, for a look at the sources.
-struct Compared(Vec<StoredBackup>);
-
-impl Compared {
-    /// A backup is not lost because the look at its source fails.
-    async fn with_the_store(h: &Holdfast, ends: &[End], output: Output) -> Self {
-        if !ends.iter().any(|end| matches!(end, Ok(BackupOutcome::Completed(_)))) {
-            return Self(Vec::new());
-        }
-        match h.repository.list().await {
-            Ok(stored) => Self(stored),
-            Err(error) => {
-                output.note(&format!("warning: the source was not compared with earlier backups: {error}"));
-                Self(Vec::new())
-            }
-        }
-    }
-
-    fn warnings(&self, id: &BackupId) -> Vec<String> {
-        source_warnings(&self.0, id).iter().map(ToString::to_string).collect()
-    }
-}
-
-/// A job, and what is remarkable about its source.
-#[derive(Serialize)]
-struct Made<'a> {
-    #[serde(flatten)]
-    job: &'a Job,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    warnings: &'a [String],
 }
 
 impl Begun {
@@ -96,18 +63,17 @@ async fn tell_whole(h: &Holdfast, begun: &Begun, output: Output) -> Result<(), F
     })
 }
 
-fn tell_one(outcome: BackupOutcome, compared: &Compared, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+fn tell_one(outcome: BackupOutcome, settings: &Settings, output: Output) -> Result<Exit, Failure> {
     match outcome {
         BackupOutcome::Completed(job) => {
-            let warnings = compared.warnings(&job.backup_id);
-            output.result(&Made { job: &job, warnings: &warnings }, || completed(&job, settings))?;
-            for warning in &warnings {
+            output.result(&job, || completed(&job, settings))?;
+            for warning in &job.warnings {
                 output.note(&format!("warning: {warning}"));
             }
             if let Some(items) = job.items.filter(|items| items.failed > 0) {
                 output.note(&format!("warning: {}", missing(&job.backup_id, &items)));
             }
-            Ok(if warnings.is_empty() { Exit::Done } else { Exit::Attention })
+            Ok(if job.warnings.is_empty() { Exit::Done } else { Exit::Attention })
         }
         BackupOutcome::Failed(job) => {
             output.json(|| &job)?;

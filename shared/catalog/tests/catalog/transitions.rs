@@ -119,6 +119,7 @@ fn everything() -> JobChange {
         lost_at: Some(at(17)),
         deletion: Some(JobDeletion::by_retention(at(18))),
         message: Some("so".to_owned()),
+        warnings: Some(vec!["look".to_owned()]),
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod reader;
 mod selection;
 mod sink;
 mod survey;
+mod temporary;
 mod trial;
 
 use std::{
@@ -42,6 +43,7 @@ pub use self::{
     plan::{DumpPlan, plan},
     selection::{DumpSelection, Exclusion},
     survey::{Survey, survey},
+    temporary::temporary_collections,
     trial::{DumpTrial, try_dump},
 };
 use crate::{Connection, DatabaseError};

@@ -9,8 +9,9 @@ use super::{dump::StoredDump, missing};
 use crate::{
     Holdfast,
     artifact::content_digest,
-    commit::{Commit, RunFault},
+    commit::{Commit, Notes, RunFault},
     guide::database_guide,
+    repository::source_warnings_before,
     run::Run,
     watch::Watch,
     writing_key::WritingKey,
@@ -24,29 +25,29 @@ pub(super) async fn commit(
     dump: StoredDump,
     watch: &Watch,
 ) -> Result<Job, RunFault> {
-    let (own, note) = ([dump.key.clone()], note(&dump));
+    let (own, mut notes) = ([dump.key.clone()], notes(&dump));
     let manifest = manifest(h, run, key, dump);
-    let notes: Vec<String> = note.into_iter().chain(missing::since_last_backup(h, &manifest).await).collect();
-    let note = (!notes.is_empty()).then(|| notes.join(". "));
+    notes.warnings.extend(missing::since_last_backup(h, &manifest).await);
+    notes.warnings.extend(source_warnings_before(&h.repository, &manifest).await);
     let guide = |manifest: &Manifest| {
         let of = |artifact| database_guide(manifest, artifact, &key.wrapped, h.repository.location());
         manifest.artifacts.iter().map(of).collect()
     };
-    Commit { h, run, key, watch, guide: &guide, own: &own }.make(&manifest, note).await
+    Commit { h, run, key, watch, guide: &guide, own: &own }.make(&manifest, &notes).await
 }
 
 /// What the job reports of the dump.
-fn note(dump: &StoredDump) -> Option<String> {
+fn notes(dump: &StoredDump) -> Notes {
     let names: Vec<String> = dump.rolled_over.iter().map(|(db, collection)| format!("{db}.{collection}")).collect();
     let rolled_over = (!names.is_empty()).then(|| {
         format!("the server overwrote documents of these capped collections while they were read: {}", names.join(", "))
     });
-    let notes: Vec<String> = dump.note.iter().cloned().chain(rolled_over).collect();
-    (!notes.is_empty()).then(|| notes.join("; "))
+    let warnings = dump.warnings.iter().cloned().chain(rolled_over).collect();
+    Notes { notes: dump.note.iter().cloned().collect(), warnings }
 }
 
 fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump) -> Manifest {
-    let StoredDump { key: dump_key, proof, indexes, rolled_over, engine, note: _, source } = dump;
+    let StoredDump { key: dump_key, proof, indexes, rolled_over, engine, note: _, warnings: _, source } = dump;
     let namespace = |(found, indexes): (&NamespaceSummary, Vec<String>)| NamespaceManifest {
         db: found.db.clone(),
         collection: found.collection.clone(),

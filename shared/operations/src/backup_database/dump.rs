@@ -8,7 +8,7 @@ use holdfast_storage::upload;
 
 use super::{
     engine::{Dumped, choose},
-    exclusions,
+    exclusions, left_out,
     pipeline::{Proof, Stages},
 };
 use crate::{
@@ -31,8 +31,10 @@ pub(super) struct StoredDump {
     /// Capped collections that the server overwrote while they were read, as database and collection.
     pub(super) rolled_over: Vec<(String, String)>,
     pub(super) engine: EngineInfo,
-    /// What is worth telling of the choice of the engine, and of exclusions.
+    /// What is worth knowing of the choice of the engine, and of attempts.
     pub(super) note: Option<String>,
+    /// Exclusions that match nothing, and collections that were left out.
+    pub(super) warnings: Vec<String>,
     pub(super) source: Source,
 }
 
@@ -49,10 +51,11 @@ pub(super) async fn dump_to_store(
     let place = ObjectKey::database_dump(&run.job.backup_id, run.fence, settings.compression, settings.encryption);
     let connection = watch.guard(connect(h)).await?;
     let freshness = watch.guard(async { Ok(connection.freshness().await?) }).await?;
-    let (engine, of_engine) = watch.guard(choose(h, &connection)).await?;
+    let mut temporary = watch.guard(left_out::temporary(h, &connection)).await?;
+    let (engine, note) = watch.guard(choose(h, &connection)).await?;
     engine.confirm_fits()?;
     planned.extend(engine.planned());
-    let note = watch.guard(exclusions::noted(h, &connection, of_engine)).await?;
+    let mut warnings: Vec<String> = watch.guard(exclusions::unmatched(h, &connection)).await?.into_iter().collect();
     let info = engine.info();
     meters.expected.store(engine.estimated_bytes(), Ordering::Relaxed);
     let part_bytes = upload::part_bytes_for(engine.estimated_bytes());
@@ -65,13 +68,18 @@ pub(super) async fn dump_to_store(
     let dumped = engine.run(h, &connection, stages, watch).await;
     let (pending, Dumped { proof, indexes, rolled_over }) = uploading.join(dumped, watch).await?;
     complete(h, &place, pending, &proof.artifact, watch).await?;
+    // mongodump takes some of them.
+    for held in &proof.summary.namespaces {
+        temporary.remove(&format!("{}.{}", held.db, held.collection));
+    }
+    warnings.extend(watch.guard(left_out::still_there(h, &connection, &temporary)).await?);
     let source = Source {
         uri: connection.redacted_uri().to_owned(),
         server_version: connection.server_version().to_owned(),
         last_write_at: freshness.last_write_at,
         lag_seconds: freshness.lag_seconds,
     };
-    Ok(StoredDump { key: place, proof, indexes, rolled_over, engine: info, note, source })
+    Ok(StoredDump { key: place, proof, indexes, rolled_over, engine: info, note, warnings, source })
 }
 
 async fn connect(h: &Holdfast) -> Result<Connection, OperationError> {

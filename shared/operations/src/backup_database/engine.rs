@@ -74,7 +74,7 @@ pub(super) async fn choose(h: &Holdfast, connection: &Connection) -> Result<(Eng
 }
 
 /// Everything but the catalogue's own collections.
-fn selection(h: &Holdfast) -> DumpSelection {
+pub(super) fn selection(h: &Holdfast) -> DumpSelection {
     let own = crate::own_collections(&h.catalog.location());
     DumpSelection { collections: h.settings.database.collections.clone(), exclude: vec![own] }
 }

@@ -7,19 +7,14 @@ use crate::{Holdfast, OperationError};
 /// Names in one message, at most.
 const MOST_NAMED: usize = 10;
 
-/// The note of a job, with the exclusions that match no collection.
-pub(super) async fn noted(
-    h: &Holdfast,
-    connection: &Connection,
-    note: Option<String>,
-) -> Result<Option<String>, OperationError> {
+/// A warning that names the exclusions that match no collection.
+pub(super) async fn unmatched(h: &Holdfast, connection: &Connection) -> Result<Option<String>, OperationError> {
     let selection = DumpSelection { collections: h.settings.database.collections.clone(), exclude: Vec::new() };
     let warning = no_such_exclusion(&unmatched_exclusions(connection, &selection).await?);
     if let Some(warning) = &warning {
         tracing::warn!("{warning}");
     }
-    let notes: Vec<String> = note.into_iter().chain(warning).collect();
-    Ok((!notes.is_empty()).then(|| notes.join("; ")))
+    Ok(warning)
 }
 
 /// What to say of exclusions that match nothing.

@@ -8,6 +8,7 @@ mod dump;
 pub(crate) mod engine;
 mod exclusions;
 mod fit;
+mod left_out;
 mod missing;
 mod pipeline;
 

@@ -41,6 +41,7 @@ pub(super) fn completed(job: Job, told: JobChange) -> Job {
         lag_seconds: told.lag_seconds,
         items: told.items,
         message: told.message,
+        warnings: told.warnings.unwrap_or_default(),
         ..job
     }
 }

@@ -19,6 +19,7 @@ use holdfast_domain::{
 use holdfast_storage::{Store, StoreError, read_all};
 use tokio::sync::Mutex;
 
+pub(crate) use self::sources::source_warnings_before;
 pub use self::{
     create::InitReport,
     keyring::{Keyring, KeyringError, Openers},

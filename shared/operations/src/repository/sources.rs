@@ -3,9 +3,16 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use holdfast_domain::{BackupId, Manifest};
+use holdfast_domain::{BackupId, BackupType, Manifest};
 
-use super::StoredBackup;
+use super::{Repository, StoredBackup};
+use crate::OperationError;
+
+/// A source is new for so many backups: one warning is easily overlooked.
+const NEW_FOR: usize = 3;
+
+/// Earlier backups of a type that a backup is compared with when it is written.
+const LOOKED_AT: usize = 20;
 
 /// A source without credentials: its hosts and its database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,12 +56,14 @@ impl fmt::Display for SourceName {
 /// What a person should know about the source of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceWarning {
-    /// The repository has backups, and none of this source.
+    /// The repository has backups of other sources, and hardly any of this one.
     New {
         /// The backup.
         backup_id: BackupId,
         /// Its source.
         source: SourceName,
+        /// How many earlier backups are of this source.
+        earlier: usize,
         /// The sources of the other backups of its type.
         known: Vec<SourceName>,
     },
@@ -76,11 +85,12 @@ pub enum SourceWarning {
 impl fmt::Display for SourceWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::New { backup_id, source, known } => {
+            Self::New { backup_id, source, earlier, known } => {
                 let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+                let place = ["first", "second", "third"].get(*earlier).unwrap_or(&"latest");
                 write!(
                     f,
-                    "{backup_id} is the first backup of {source} in this repository, which has backups of {}: check \
+                    "{backup_id} is the {place} backup of {source} in this repository, which has backups of {}: check \
                      MONGODB_URI",
                     known.join(", ")
                 )
@@ -105,14 +115,14 @@ pub fn amount_held(manifest: &Manifest) -> (u64, &'static str) {
 
 /// The newest readable backup of a type that holds something, of all that the store has, newest first.
 #[must_use]
-pub fn newest_filled(stored: &[StoredBackup], kind: holdfast_domain::BackupType) -> Option<&Manifest> {
+pub fn newest_filled(stored: &[StoredBackup], kind: BackupType) -> Option<&Manifest> {
     let readable = stored.iter().filter_map(|backup| backup.manifest.as_ref().ok());
     readable.filter(|manifest| manifest.backup_type == kind).find(|manifest| amount_held(manifest).0 > 0)
 }
 
 /// The sources of all readable backups of a type, each once.
 #[must_use]
-pub fn sources_of(stored: &[StoredBackup], kind: holdfast_domain::BackupType) -> Vec<SourceName> {
+pub fn sources_of(stored: &[StoredBackup], kind: BackupType) -> Vec<SourceName> {
     let readable = stored.iter().filter_map(|backup| backup.manifest.as_ref().ok());
     let of_kind = readable.filter(|manifest| manifest.backup_type == kind && !manifest.source.uri.is_empty());
     let names: BTreeSet<SourceName> = of_kind.map(|manifest| SourceName::from_uri(&manifest.source.uri)).collect();
@@ -126,10 +136,13 @@ pub fn source_warnings(stored: &[StoredBackup], id: &BackupId) -> Vec<SourceWarn
     let Ok(manifest) = &stored[at].manifest else { return Vec::new() };
     let (kind, earlier) = (manifest.backup_type, &stored[at + 1..]);
     let source = SourceName::from_uri(&manifest.source.uri);
-    let known = sources_of(earlier, kind);
+    // Of what is older than its own first backup.
+    let first = earlier.iter().rposition(|backup| is_of(backup, kind, &source));
+    let known = sources_of(&earlier[first.map_or(0, |first| first + 1)..], kind);
+    let of_it = earlier.iter().filter(|backup| is_of(backup, kind, &source)).count();
     let mut warnings = Vec::new();
-    if !known.is_empty() && !known.iter().any(|name| name.is_same(&source)) {
-        warnings.push(SourceWarning::New { backup_id: id.clone(), source: source.clone(), known });
+    if !known.is_empty() && of_it < NEW_FOR {
+        warnings.push(SourceWarning::New { backup_id: id.clone(), source: source.clone(), earlier: of_it, known });
     }
     let (held, unit) = amount_held(manifest);
     if held == 0
@@ -141,11 +154,56 @@ pub fn source_warnings(stored: &[StoredBackup], id: &BackupId) -> Vec<SourceWarn
     warnings
 }
 
+fn is_of(backup: &StoredBackup, kind: BackupType, source: &SourceName) -> bool {
+    backup.manifest.as_ref().is_ok_and(|manifest| {
+        let uri = &manifest.source.uri;
+        manifest.backup_type == kind && !uri.is_empty() && SourceName::from_uri(uri).is_same(source)
+    })
+}
+
+/// What is remarkable about the source of a backup that is about to be written, beside the newest that are there. A store
+/// that cannot be asked fails no backup.
+pub(crate) async fn source_warnings_before(repository: &Repository, manifest: &Manifest) -> Vec<String> {
+    let warnings = match newest(repository, manifest.backup_type).await {
+        Ok(earlier) => {
+            let own = light(StoredBackup { backup_id: manifest.backup_id.clone(), manifest: Ok(manifest.clone()) });
+            let stored: Vec<StoredBackup> = std::iter::once(own)
+                .chain(earlier.into_iter().filter(|one| one.backup_id != manifest.backup_id))
+                .collect();
+            source_warnings(&stored, &manifest.backup_id).iter().map(ToString::to_string).collect()
+        }
+        Err(error) => vec![format!("the source was not compared with earlier backups: {error}")],
+    };
+    for warning in &warnings {
+        tracing::warn!(backupId = %manifest.backup_id, warning, "the source of the backup is remarkable");
+    }
+    warnings
+}
+
+async fn newest(repository: &Repository, kind: BackupType) -> Result<Vec<StoredBackup>, OperationError> {
+    let ids = repository.backup_ids().await?;
+    let newest = ids.into_iter().filter(|id| id.backup_type() == kind).take(LOOKED_AT).collect();
+    Ok(repository.read_each(newest, light).await)
+}
+
+/// Without the names of its namespaces, which may be many. One stands for all of them.
+fn light(mut backup: StoredBackup) -> StoredBackup {
+    if let Ok(manifest) = &mut backup.manifest {
+        let documents = manifest.namespaces.iter().map(|namespace| namespace.documents).sum();
+        manifest.namespaces.truncate(1);
+        manifest.namespaces.shrink_to_fit();
+        if let Some(first) = manifest.namespaces.first_mut() {
+            first.documents = documents;
+        }
+        manifest.artifacts = Vec::new();
+    }
+    backup
+}
+
 #[cfg(test)]
 mod tests {
     use holdfast_domain::{
-        BackupType, FORMAT_VERSION, NamespaceManifest, RepositoryId, Sha256Digest, Source, Timestamp, Trigger,
-        TriggerKind,
+        FORMAT_VERSION, NamespaceManifest, RepositoryId, Sha256Digest, Source, Timestamp, Trigger, TriggerKind,
     };
 
     use super::*;
@@ -214,6 +272,20 @@ mod tests {
                 panic!("{other}")
             };
             assert_eq!(known.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1/shop"], "each once");
+        }
+    }
+
+    #[test]
+    fn a_new_source_is_named_for_three_backups() {
+        let other = "mongodb://b:1/shop";
+        for (count, place) in [(1, Some("first")), (2, Some("second")), (3, Some("third")), (4, None)] {
+            let backups: Vec<(&str, u64)> = std::iter::repeat_n((other, 1), count).chain([(SHOP, 1)]).collect();
+            let told: Vec<String> = warned(&backups).iter().map(ToString::to_string).collect();
+            assert_eq!(told.len(), usize::from(place.is_some()), "{told:?}");
+            assert!(
+                place.is_none_or(|place| told[0].contains(&format!("is the {place} backup of b:1/shop"))),
+                "{told:?}"
+            );
         }
     }
 

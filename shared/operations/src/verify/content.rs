@@ -26,6 +26,7 @@ use crate::{
         read::{ReadFault, blocking, digest_of},
         stored::StoredContent,
     },
+    presence::artifact_problems,
 };
 
 /// Objects looked at, without being read, at a time.
@@ -62,7 +63,7 @@ pub(super) async fn look(
     let backup = StoredContent::of(repository, manifest)?;
     found.items = Some(backup.content.items);
     let meter = Meter { read: Arc::default(), total, progress };
-    found.problems.extend(missing_artifacts(repository, &backup).await?);
+    found.problems.extend(unsound_artifacts(repository, &backup).await?);
     if found.problems.is_empty() {
         let mut proofs = Proofs::default();
         let problems = look_inside(repository, &backup, (level, &meter), &mut proofs).await?;
@@ -76,12 +77,8 @@ pub(super) async fn look(
 }
 
 /// Artifacts that are not there, or not of their size; keys that the manifest names and does not describe.
-async fn missing_artifacts(repository: &Repository, backup: &StoredContent) -> Result<Vec<String>, OperationError> {
-    let mut problems = Vec::new();
-    for artifact in &backup.manifest.artifacts {
-        let (key, size) = (&artifact.key, artifact.size);
-        problems.extend(objects::problem_by_head(repository, key, size).await?);
-    }
+async fn unsound_artifacts(repository: &Repository, backup: &StoredContent) -> Result<Vec<String>, OperationError> {
+    let mut problems = artifact_problems(repository, &backup.manifest).await?;
     for key in backup.content.archive.iter().chain([&backup.content.item_list]) {
         if backup.manifest.artifacts.iter().all(|artifact| artifact.key != *key) {
             problems.push(format!("its manifest names {key} and does not say what it is"));

@@ -38,7 +38,8 @@ pub(super) async fn faults(repository: &Repository, id: &BackupId) -> Result<Fau
         if let Ok(manifest) = repository.unauthenticated(id).await
             && manifest.repository != file.id
         {
-            has_suspect_keys = true;
+            // With a copy that agrees, the manifest is what was altered.
+            has_suspect_keys |= copy.is_none();
             problems.push(format!(
                 "its manifest names the repository {}, repository.json says {}",
                 manifest.repository, file.id

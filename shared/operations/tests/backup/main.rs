@@ -19,3 +19,4 @@ mod outages;
 mod read;
 mod repository;
 mod round_trip;
+mod warnings;

@@ -5,8 +5,9 @@ use holdfast_domain::{Compression, ContentManifest, FORMAT_VERSION, Job, Manifes
 use super::{Finalizing, leftovers};
 use crate::{
     OperationError,
-    commit::{Commit, RunFault},
+    commit::{Commit, Notes, RunFault},
     guide::content_guide,
+    repository::source_warnings_before,
 };
 
 impl Finalizing<'_> {
@@ -20,7 +21,9 @@ impl Finalizing<'_> {
             manifest.content.as_ref().map(of).unwrap_or_default()
         };
         let commit = Commit { h: self.h, run: self.run, key: &self.key, watch: self.watch, guide: &guide, own: &[] };
-        let job = commit.make(&manifest, self.unencrypted()).await?;
+        let warnings = source_warnings_before(&self.h.repository, &manifest).await;
+        let notes = Notes { notes: self.unencrypted().into_iter().collect(), warnings };
+        let job = commit.make(&manifest, &notes).await?;
         leftovers::remove_unnamed(self.h, &manifest).await;
         Ok(job)
     }

@@ -1,7 +1,7 @@
 //! The objects of one item: there; their bytes authentic; and what they hold the file of the list, under its CID.
 
 use holdfast_content::ipfs::RebuildError;
-use holdfast_domain::{ItemRecord, KeptFile, ObjectKey, VerificationLevel};
+use holdfast_domain::{ItemRecord, KeptFile, VerificationLevel};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -98,20 +98,6 @@ fn read_whole(backup: &StoredContent, handle: &Handle, file: &KeptFile) -> Resul
             let cid = file.cid.as_deref().unwrap_or("its CID");
             Err(ReadFault::Damaged(format!("{key} does not come out under {cid}: {fault}")))
         }
-    }
-}
-
-/// What is wrong with an object, as far as looking at it tells.
-pub(super) async fn problem_by_head(
-    repository: &Repository,
-    key: &ObjectKey,
-    size: u64,
-) -> Result<Option<String>, OperationError> {
-    match repository.store().head(key).await {
-        Ok(found) if found.size_bytes == size => Ok(None),
-        Ok(found) => Ok(Some(format!("{key} has {} bytes, {size} were stored", found.size_bytes))),
-        Err(error) if error.is_not_found() => Ok(Some(format!("{key} is missing"))),
-        Err(error) => Err(error.into()),
     }
 }
 
