@@ -11,7 +11,7 @@ use super::{
     plan::{Candidate, QUESTIONS_AT_A_TIME, candidates, patiently},
     selection::DumpSelection,
 };
-use crate::{Connection, DatabaseError, listing::Lister};
+use crate::{Connection, DatabaseError, listing::Lister, restore::SCRATCH_PREFIX};
 
 /// What is to be dumped, by whatever engine.
 #[derive(Debug)]
@@ -70,8 +70,8 @@ impl Survey {
         self.found.iter().map(Found::name).collect()
     }
 
-    /// The first collection that mongodump would pass over without a word, unless it is asked for by name: it takes a
-    /// `$` in a name for what old servers called their indexes by.
+    /// The first collection that mongodump would pass over without a word, unless it is asked for by name. It takes a
+    /// `$` in a name for an index of an old server, and excludes every collection with the prefix of scratch collections.
     #[must_use]
     pub fn passed_over_by_mongodump(&self) -> Option<String> {
         let by_name = matches!(self.selection.collections, CollectionFilter::Only(_));
@@ -109,7 +109,7 @@ impl Survey {
 }
 
 fn passes_over(collection: &str) -> bool {
-    collection.contains('$') && !collection.contains(".oplog.$")
+    collection.starts_with(SCRATCH_PREFIX) || (collection.contains('$') && !collection.contains(".oplog.$"))
 }
 
 impl Found {
@@ -125,6 +125,9 @@ mod tests {
     #[test]
     fn a_name_with_a_dollar_sign_is_known_to_be_passed_over() {
         assert!(passes_over("prices_in_$") && passes_over("$x"));
-        assert!(!passes_over("prices") && !passes_over("local.oplog.$main"));
+        assert!(passes_over("holdfast_restore_notes"), "the scratch collections of restores are excluded by prefix");
+        assert!(
+            !passes_over("prices") && !passes_over("my_holdfast_restore_notes") && !passes_over("local.oplog.$main")
+        );
     }
 }

@@ -32,7 +32,10 @@ pub enum Unfit {
     )]
     ManyCollections,
     /// This collection would be passed over.
-    #[error("mongodump passes over collections with $ in their names, as {0}, unless one is asked for by name")]
+    #[error(
+        "mongodump would skip the collection {0}: it skips names with $, and Holdfast excludes names that begin with \
+         {SCRATCH_PREFIX}. Rename it, or name it alone in BACKUP_DATABASE_COLLECTIONS"
+    )]
     PassedOver(String),
 }
 

@@ -6,7 +6,7 @@ use bson::{Bson, Document};
 use holdfast_archive::NamespaceKind;
 use mongodb::options::ReadPreference;
 
-use super::{Existing, RestoreFault, RestoreOptions, TargetState, target::Target};
+use super::{Existing, RestoreFault, RestoreOptions, TargetState, adjust::number, target::Target};
 use crate::{
     DatabaseError, classify,
     listing::{BUCKETS_PREFIX, Listed},
@@ -165,13 +165,6 @@ pub(super) fn same_options(a: &Document, b: &Document) -> bool {
 }
 
 pub(super) fn same_value(a: &Bson, b: &Bson) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "options are small numbers")]
-    let number = |value: &Bson| match value {
-        Bson::Int32(number) => Some(f64::from(*number)),
-        Bson::Int64(number) => Some(*number as f64),
-        Bson::Double(number) => Some(*number),
-        _ => None,
-    };
     match (a, b) {
         (Bson::Document(a), Bson::Document(b)) => same_options(a, b),
         _ => a == b || number(a).is_some_and(|value| Some(value) == number(b)),

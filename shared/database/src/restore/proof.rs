@@ -56,10 +56,9 @@ fn refused(target: &Target, what: &str) -> DatabaseError {
 /// The UUID of a collection that exists. Of a time series, its buckets have it.
 pub(super) async fn uuid_of(target: &Target, collection: &str) -> Result<Option<Option<String>>, DatabaseError> {
     let lister = target.lister();
-    let data = lister.collection(&target.data_collection(collection)).await?;
-    let listed = match data {
-        None if target.is_series() => lister.collection(collection).await?,
-        data => data,
-    };
-    Ok(listed.map(|listed| listed.uuid))
+    let mut found = lister.collection(&target.data_collection(collection)).await?;
+    if found.is_none() && target.is_series() {
+        found = lister.collection(collection).await?;
+    }
+    Ok(found.map(|collection| collection.uuid))
 }

@@ -1,20 +1,16 @@
-//! From the metadata of an archive to what a server takes: options of `create`, specifications of indexes.
+//! Options of `create` and specifications of indexes, from an adjusted definition.
 
-use bson::{Bson, Document, doc};
+use bson::{Document, doc};
 
-use super::target::Target;
+use super::{adjust::comes_with_the_collection, target::Target};
 
-/// The options as `create` takes them.
+/// The options as `create` takes them. The metadata keep the others, to be compared with those of an existing target.
 pub(super) fn creation_options(listed: &Document) -> Document {
     let mut options = listed.clone();
-    // The server deletes temporary collections when it starts.
-    options.remove("temp");
-    // It would take the place of the name.
-    options.remove("create");
     if let Ok(timeseries) = options.get_document_mut("timeseries")
         && timeseries.contains_key("granularity")
     {
-        // They follow from the granularity, and are only told; not every server takes them beside it.
+        // They follow from the granularity. Some servers refuse them together with it.
         timeseries.remove("bucketMaxSpanSeconds");
         timeseries.remove("bucketRoundingSeconds");
     }
@@ -24,33 +20,14 @@ pub(super) fn creation_options(listed: &Document) -> Document {
 /// A collection's indexes to be made: those that only speed reads up, or constrain writes; and those that delete.
 pub(super) fn lasting_and_expiring(target: &Target) -> (Vec<Document>, Vec<Document>) {
     let has_collation = target.metadata.options.contains_key("collation");
-    let wanted = target.metadata.indexes.iter().filter(|index| !comes_with_the_collection(index));
-    let specified = wanted.map(|index| specification(index, has_collation));
+    let wanted = target.metadata.indexes.iter().filter(|index| !comes_with_the_collection(index)).cloned();
+    let specified = wanted.map(|index| if has_collation { with_collation_of_its_own(index) } else { index });
     specified.partition(|index: &Document| !index.contains_key("expireAfterSeconds"))
 }
 
-/// The index on `_id`, and that of a clustered collection.
-pub(super) fn comes_with_the_collection(index: &Document) -> bool {
-    let is_id =
-        index.get_document("key").is_ok_and(|key| key.len() == 1 && key.get("_id").and_then(as_number) == Some(1));
-    is_id || index.get_bool("clustered").unwrap_or(false)
-}
-
-fn as_number(value: &Bson) -> Option<i64> {
-    match value {
-        Bson::Int32(number) => Some(i64::from(*number)),
-        Bson::Int64(number) => Some(*number),
-        #[expect(clippy::cast_possible_truncation, reason = "an index's direction")]
-        Bson::Double(number) => Some(*number as i64),
-        _ => None,
-    }
-}
-
-/// What makes the index again. One without a collation must say so where the collection has one, or it would take that.
-fn specification(index: &Document, has_collation: bool) -> Document {
-    let mut index = index.clone();
-    index.remove("ns");
-    if has_collation && !index.contains_key("collation") {
+/// An index without a collation would take that of the collection.
+fn with_collation_of_its_own(mut index: Document) -> Document {
+    if !index.contains_key("collation") {
         index.insert("collation", doc! { "locale": "simple" });
     }
     index
@@ -61,19 +38,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_without_a_collation_stays_without_one() {
-        let index = doc! { "v": 2, "key": { "a": 1 }, "name": "a_1", "ns": "shop.things" };
-        assert_eq!(specification(&index, false), doc! { "v": 2, "key": { "a": 1 }, "name": "a_1" });
-        assert_eq!(specification(&index, true).get_document("collation").unwrap(), &doc! { "locale": "simple" });
+    fn an_index_does_not_take_the_collation_of_its_collection() {
+        let index = doc! { "v": 2, "key": { "a": 1 }, "name": "a_1" };
+        let simple = doc! { "v": 2, "key": { "a": 1 }, "name": "a_1", "collation": { "locale": "simple" } };
+        assert_eq!(with_collation_of_its_own(index), simple);
         let own = doc! { "key": { "a": 1 }, "name": "a_1", "collation": { "locale": "de" } };
-        assert_eq!(specification(&own, true), own);
-    }
-
-    #[test]
-    fn the_index_on_id_comes_with_the_collection() {
-        assert!(comes_with_the_collection(&doc! { "key": { "_id": 1_i64 }, "name": "_id_" }));
-        assert!(comes_with_the_collection(&doc! { "key": { "_id": 1 }, "name": "cl", "clustered": true }));
-        assert!(!comes_with_the_collection(&doc! { "key": { "_id": "hashed" }, "name": "_id_hashed" }));
-        assert!(!comes_with_the_collection(&doc! { "key": { "_id": 1, "a": 1 }, "name": "both" }));
+        assert_eq!(with_collation_of_its_own(own.clone()), own);
     }
 }

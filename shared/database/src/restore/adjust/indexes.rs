@@ -85,14 +85,20 @@ enum Place {
     OfItsOwn,
 }
 
+/// Servers take `{_id: 1}` and `{_id: -1}` for their own index, and create any other one.
 fn place_of(index: &Document) -> Place {
     let direction = index.get_document("key").ok().filter(|key| key.len() == 1).and_then(|key| number(key.get("_id")?));
     match direction {
         _ if index.get("clustered").is_some_and(is_true) => Place::WithCollection,
-        Some(direction) if direction > 0.0 => Place::WithCollection,
-        Some(_) => Place::BesideIdIndex,
-        None => Place::OfItsOwn,
+        Some(1.0) => Place::WithCollection,
+        Some(-1.0) => Place::BesideIdIndex,
+        _ => Place::OfItsOwn,
     }
+}
+
+/// Whether the server creates it together with the collection: the index on `_id`, or that of a clustered collection.
+pub(in crate::restore) fn comes_with_the_collection(index: &Document) -> bool {
+    matches!(place_of(index), Place::WithCollection)
 }
 
 fn name_of(index: &Document) -> String {
@@ -225,6 +231,17 @@ mod tests {
         let (kept, changes) = adjusted_to(doc! { "key": { "_id": -1 }, "name": "back" });
         assert_eq!((kept.len(), changes.len()), (0, 1));
         assert_eq!(adjusted_to(doc! { "key": { "_id": "hashed" }, "name": "h" }).0.len(), 1);
+        let second = doc! { "key": { "_id": 2 }, "name": "second", "unique": true };
+        assert_eq!(adjusted_to(second.clone()), (vec![second], vec![]));
+    }
+
+    #[test]
+    fn the_index_on_id_comes_with_the_collection() {
+        assert!(comes_with_the_collection(&doc! { "key": { "_id": 1_i64 }, "name": "_id_" }));
+        assert!(comes_with_the_collection(&doc! { "key": { "_id": 1 }, "name": "cl", "clustered": true }));
+        for key in [doc! { "_id": 1.5 }, doc! { "_id": 2 }, doc! { "_id": "hashed" }, doc! { "_id": 1, "a": 1 }] {
+            assert!(!comes_with_the_collection(&doc! { "key": key.clone(), "name": "other" }), "{key}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use bson::Bson;
 use holdfast_archive::Metadata;
 use serde::Serialize;
 
+pub(super) use self::indexes::comes_with_the_collection;
 use super::UnknownOptions;
 
 /// One difference between a definition in the archive and the one that is restored.
@@ -127,8 +128,8 @@ fn is_true(value: &Bson) -> bool {
 }
 
 /// The value of a number of any type.
-#[expect(clippy::cast_precision_loss, reason = "only its sign, and whether it is whole or zero, are of interest")]
-fn number(value: &Bson) -> Option<f64> {
+#[expect(clippy::cast_precision_loss, reason = "options and directions are small numbers")]
+pub(super) fn number(value: &Bson) -> Option<f64> {
     match value {
         Bson::Int32(number) => Some(f64::from(*number)),
         Bson::Int64(number) => Some(*number as f64),

@@ -70,7 +70,7 @@ pub(super) fn adjusted(options: Document, unknown: UnknownOptions, report: &mut 
             "recordPreImages" => pre_images(&mut kept, &value, report),
             "storageEngine" | "indexOptionDefaults" => engines(&mut kept, &name, value, report),
             known if KNOWN.contains(&known) => _ = kept.insert(name, value),
-            other => match reason_to_leave_out(other, is_of_old_server) {
+            other => match reason_to_leave_out(other).or_else(|| is_of_old_server.then_some(OLD_COMMAND)) {
                 Some(reason) => report.option(&name, Change::LeftOut, reason),
                 None => not_known(&mut kept, name, value, unknown, report),
             },
@@ -79,9 +79,10 @@ pub(super) fn adjusted(options: Document, unknown: UnknownOptions, report: &mut 
     kept
 }
 
-fn reason_to_leave_out(name: &str, is_of_old_server: bool) -> Option<&'static str> {
+/// On a server of any version.
+fn reason_to_leave_out(name: &str) -> Option<&'static str> {
     let listed = LEFT_OUT.iter().find(|(known, _)| *known == name).map(|(_, reason)| *reason);
-    listed.or_else(|| name.starts_with('$').then_some(ARGUMENT)).or_else(|| is_of_old_server.then_some(OLD_COMMAND))
+    listed.or_else(|| name.starts_with('$').then_some(ARGUMENT))
 }
 
 fn capped(kept: &mut Document, value: &Bson, report: &mut Report) {

@@ -3,7 +3,7 @@
 
 use bson::{Bson, Document};
 
-use crate::restore::existing::same_value;
+use crate::restore::{adjust::number, existing::same_value};
 
 /// Options that change the behaviour of a collection. One that the archive does not have is a difference.
 const SIGNIFICANT: [&str; 9] = [
@@ -138,16 +138,6 @@ fn is_absent(name: &str, value: Option<&Bson>) -> bool {
 
 fn is_not_a_number(value: &Bson) -> bool {
     matches!(value, Bson::Double(number) if number.is_nan())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "options are small numbers")]
-fn number(value: &Bson) -> Option<f64> {
-    match value {
-        Bson::Int32(number) => Some(f64::from(*number)),
-        Bson::Int64(number) => Some(*number as f64),
-        Bson::Double(number) => Some(*number),
-        _ => None,
-    }
 }
 
 fn difference(name: &str, wanted: Option<&Bson>, found: Option<&Bson>) -> String {

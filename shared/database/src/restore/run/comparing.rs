@@ -8,10 +8,10 @@ use crate::{
     CollectionContent, DatabaseError,
     restore::{
         Comparison, Expected, RestoreStep, TtlIndexes,
+        adjust::comes_with_the_collection,
         compare::{Wanted, content_difference, found_in, index_differences, manifest_difference, option_differences},
         definition::{indexes_of, wanted_options},
         feed::Walked,
-        structure::comes_with_the_collection,
         target::Target,
     },
 };
