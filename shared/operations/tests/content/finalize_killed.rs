@@ -178,7 +178,7 @@ async fn a_run_that_fails_leaves_what_a_paused_run_is_about_to_name() {
     }
     paused.await.unwrap().unwrap();
     let manifest = f.manifest(&id).await;
-    assert_eq!(f.archived(&manifest).await.len(), 2, "the paused run committed a whole backup");
+    assert_eq!(f.archived(&manifest).await.len(), 3, "the paused run committed a whole backup");
     assert_eq!(f.listed(&manifest).await.len(), 2);
     f.remove().await;
 }
