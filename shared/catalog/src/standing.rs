@@ -19,6 +19,7 @@ use crate::{
 
 /// What the catalogue knows of one backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact about a row")]
 pub struct JobStanding {
     /// Where its job stands.
     pub status: JobStatus,

@@ -35,11 +35,7 @@ pub(crate) async fn artifact_problems(
 ///
 /// # Errors
 /// Those of the store.
-async fn object_problem(
-    repository: &Repository,
-    key: &ObjectKey,
-    size: u64,
-) -> Result<Option<String>, OperationError> {
+async fn object_problem(repository: &Repository, key: &ObjectKey, size: u64) -> Result<Option<String>, OperationError> {
     match repository.store().head(key).await {
         Ok(found) if found.size_bytes == size => Ok(None),
         Ok(found) => Ok(Some(format!("{key} has {} bytes, {size} were stored", found.size_bytes))),

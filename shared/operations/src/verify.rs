@@ -185,7 +185,7 @@ impl Judgement {
         match looked {
             Ok(()) => {}
             Err(OperationError::Corrupt { problem, .. }) if !self.repository.has_suspect_keys => {
-                found.problems.push(problem)
+                found.problems.push(problem);
             }
             Err(OperationError::Store(StoreError::NotFound { key, .. })) => {
                 found.problems.push(format!("{key} is missing"));

@@ -59,7 +59,7 @@ async fn a_scratch_collection_that_was_dropped_and_created_again_replaces_no_tar
         live(&target, "other", 100..108).await;
         match kind {
             "collection" => live(&target, "a", 100..108).await,
-            "view" => drop(target.handle().create_collection("a").view_on("other").await.unwrap()),
+            "view" => target.handle().create_collection("a").view_on("other").await.unwrap(),
             _ => series(&target, "a", 0..8).await,
         }
         let report = restored_without(&target, |name| !name.ends_with("_beat")).await;

@@ -245,8 +245,7 @@ impl<'a> Copier<'a> {
             Ok(first) if matches!(wanted, Wanted::Content(..)) => {
                 self.checker.is_another_form(&first, &second, object).await
             }
-            Ok(_) => Ok(false),
-            Err(Unreadable::Damaged(_)) => Ok(false),
+            Ok(_) | Err(Unreadable::Damaged(_)) => Ok(false),
             Err(fault) => Err(self.first(fault)),
         }
     }

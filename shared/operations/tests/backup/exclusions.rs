@@ -20,7 +20,8 @@ async fn an_exclusion_that_matches_nothing_is_named_in_the_job_and_by_the_doctor
         let (name, message) = ("MONGODB_URI".to_owned(), "the option x is unknown and is ignored".to_owned());
         settings.warnings = vec![SettingWarning { name, message }];
     });
-    let findings = examine(&h.settings, Ok(h.repository.clone()), None, holdfast_domain::Timestamp::now()).await;
+    let now = holdfast_domain::Timestamp::now();
+    let findings = Box::pin(examine(&h.settings, Ok(h.repository.clone()), None, now)).await;
     let warnings: Vec<_> = findings.iter().filter(|finding| finding.health == Health::Warning).collect();
     let says = |words: &str| warnings.iter().any(|finding| finding.found.contains(words) && finding.advice.is_some());
     assert!(says("contnets") && says("the option x is unknown"), "{findings:?}");

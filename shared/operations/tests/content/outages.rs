@@ -41,9 +41,9 @@ async fn a_discovery_goes_on_after_30_seconds_without_the_catalogue() {
                 sleep(Duration::from_millis(5)).await;
             }
             if is_silent {
-                relay.silence()
+                relay.silence();
             } else {
-                relay.cut()
+                relay.cut();
             }
             let found = f.holdfast.catalog.content_work(&id).await.unwrap().found;
             assert!(found < 20_000, "the discovery ended before the outage");

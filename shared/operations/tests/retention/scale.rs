@@ -19,7 +19,7 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(40);
 fn lines(template: &ItemRecord, count: usize) -> String {
     let line = serde_json::to_string(template).unwrap();
     let (before, after) = line.split_once("NUMBER").unwrap();
-    (0..count).map(|number| format!("{before}{number}{after}\n")).collect()
+    (0..count).fold(String::new(), |lines, number| lines + before + &number.to_string() + after + "\n")
 }
 
 /// Adds lines to the list of a backup.
@@ -116,7 +116,7 @@ async fn a_listing_that_stops_is_continued_where_it_stopped() {
     let (mut deleted, mut runs) = (0, 0);
     while deleted < 2_500 {
         // There is time to remove what was listed, and none to list more than a thousand objects.
-        let report = retain_within(&world, Duration::from_secs(60)).await;
+        let report = retain_within(&world, Duration::from_mins(1)).await;
         assert_eq!(report.all_problems().count(), 0, "{report:?}");
         assert!(report.collection.deleted > 0, "run {runs} made no progress: {report:?}");
         deleted += report.collection.deleted;
@@ -134,7 +134,7 @@ async fn a_sweep_whose_time_ends_reports_and_the_next_one_continues_with_the_nex
     let world = World::new().await;
     for _ in 0..FAILED {
         world.fail().await;
-        world.pass(SignedDuration::from_secs(60));
+        world.pass(SignedDuration::from_mins(1));
     }
     world.back_up().await;
     world.pass_days(2);
