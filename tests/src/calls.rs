@@ -153,6 +153,10 @@ async fn the_list_is_what_s3_has(variant: &Variant, job: &Value) {
 }
 
 async fn the_job_is_in_lists_and_status(api: &Api, job: &Value) {
+    // Lists leave the namespaces out. The job itself and its own call have them.
+    let mut listed = job.clone();
+    assert!(listed.as_object_mut().unwrap().remove("namespaces").is_some(), "{job}");
+    let job = &listed;
     for query in ["", "?type=database", "?status=completed&limit=1", "?page=1&limit=100"] {
         let page = api.get(&format!("/api/backups/jobs{query}")).await.expect(200).data().clone();
         assert_eq!((&page["jobs"], &page["pagination"]["total"]), (&json!([job]), &json!(1)), "{query}: {page}");

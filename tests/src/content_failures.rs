@@ -56,7 +56,8 @@ async fn where_a_fifth_cannot_be_had_there_is_no_backup() {
     assert_eq!(of_it, [""; 0], "neither a manifest nor anything else of it");
     assert_eq!(variant.leases().await, 0);
     variant.sweep().await;
-    alarms::raised_by_what_was_emitted(&variant, &["ContentFailedAlarm"]).await;
+    // Until the first good backup one is overdue.
+    alarms::raised_by_what_was_emitted(&variant, &["ContentFailedAlarm", "ContentOverdueAlarm"]).await;
 
     what_was_fetched_serves_the_next(&variant, &node).await;
     variant.finish(id).await;

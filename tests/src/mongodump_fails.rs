@@ -15,7 +15,7 @@ async fn an_archive_that_looks_whole_is_no_backup_if_mongodump_failed() {
     let message = job["error"]["message"].as_str().unwrap();
     assert!(message.contains("exited with code 1: Failed: error writing data for collection"), "{message}");
     variant.sweep().await;
-    alarms::raised_by_what_was_emitted(&variant, &["BackupFailedAlarm"]).await;
+    alarms::raised_by_what_was_emitted(&variant, &["BackupFailedAlarm", "BackupOverdueAlarm"]).await;
     variant.finish(job["backupId"].as_str().unwrap()).await;
 }
 

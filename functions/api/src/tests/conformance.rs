@@ -140,6 +140,7 @@ fn full_job() -> Job {
     let (store, error) = ("s3://second/".to_owned(), job.error.clone());
     job.copy = Some(JobCopy { status: CopyStatus::Failed, at, store, bytes: Some(1), error });
     job.message = Some("it is well".to_owned());
+    job.warnings = vec!["the data are old".to_owned()];
     job.lost_at = Some(at);
     job.deletion = Some(JobDeletion { cause: DeletionCause::AcceptedLoss, decided_at: at, by: Some("ada".to_owned()) });
     job

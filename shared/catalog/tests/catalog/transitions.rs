@@ -153,6 +153,7 @@ async fn every_field_of_a_change_is_written_and_none_is_lost_by_the_next() {
             lost_at: change.lost_at,
             deletion: change.deletion.clone(),
             message: change.message.clone(),
+            warnings: change.warnings.clone().unwrap_or_default(),
             ..job(BackupType::Database, 1)
         };
         let changed = fixture.catalog.transition(&id, JobStatus::Running, change, Some(0)).await.unwrap();

@@ -106,7 +106,7 @@ fn where_all_are_damaged_the_newest_are_better_than_none() {
 fn a_policy_that_cannot_be_meant_is_refused() {
     for (wrong, said) in [
         (policy(0), "minCount is 0"),
-        (RetentionPolicy { max_count: Some(2), ..policy(3) }, "minCount is 3 and maxCount 2"),
+        (RetentionPolicy { max_count: Some(2), ..policy(3) }, "minCount (3) must not exceed maxCount (2)"),
         (RetentionPolicy { max_age_days: Some(0), ..policy(1) }, "maxAgeDays is 0"),
         (RetentionPolicy { keep_weekly: Some(u32::MAX), ..policy(1) }, "keepWeekly is 4294967295"),
     ] {
