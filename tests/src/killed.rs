@@ -52,7 +52,8 @@ async fn a_killed_backup_that_nobody_takes_over_is_settled_by_the_sweep() {
     assert_eq!((&job["status"], &job["error"]["code"]), (&json!("failed"), &json!("stalled")), "{job}");
     assert_eq!(manifests(&variant).await, 0);
     what_was_left_is_swept(&variant, 0).await;
-    alarms::raised_by_what_was_emitted(&variant, &["BackupFailedAlarm", "BackupOverdueAlarm", "BackupStalledAlarm"]).await;
+    alarms::raised_by_what_was_emitted(&variant, &["BackupFailedAlarm", "BackupOverdueAlarm", "BackupStalledAlarm"])
+        .await;
     variant.finish(&id).await;
 }
 
