@@ -71,8 +71,9 @@ async fn a_source_that_is_suddenly_empty_is_warned_about_every_time() {
         let words = ["run", "database", "--json"];
         let ended = place.holdfast(&words).expect(9);
         let job: serde_json::Value = serde_json::from_str(ended.text().trim()).unwrap();
-        let warning = job["warnings"][0].as_str().unwrap();
-        assert!(warning.contains("holds no documents") && warning.contains(&id) && warning.contains("800"), "{job}");
+        let warnings = job["warnings"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str);
+        let is_told = |text: &str| text.contains("holds no documents") && text.contains(&id) && text.contains("800");
+        assert!(warnings.into_iter().any(is_told), "{job}");
     }
     place.holdfast(&["run", "full"]).expect(9).saying(&["holds no documents"]);
     let told = place.holdfast(&["doctor"]).expect(1).text();
