@@ -185,10 +185,15 @@ async fn every_path_of_the_contract_answers(variant: &Variant, id: &str) {
         for (method, operation) in operations.as_object().unwrap() {
             let called = path.replace("{backupId}", id);
             let method: Method = method.to_uppercase().parse().unwrap();
+            if method == Method::HEAD {
+                // It has no body, and no schema of one.
+                continue;
+            }
             let Answer { status, body } = variant.api.call(Caller::Admin, method.clone(), &called).await;
             let documented = &operation["responses"][status.to_string()];
             assert!(documented["content"]["application/json"]["schema"].is_object(), "{method} {path}: {status}");
-            assert!(status < 300, "{method} {path}: {status} {body}");
+            let is_as_expected = if path.ends_with("/cancel") { status == 409 } else { status < 300 };
+            assert!(is_as_expected, "{method} {path}: {status} {body}");
             // A cleanup is of no one backup, and a verification changes no job's status.
             if let Some(backup) = body["data"]["backupId"].as_str().filter(|_| status == 202) {
                 variant.api.settled(backup).await;
@@ -196,5 +201,5 @@ async fn every_path_of_the_contract_answers(variant: &Variant, id: &str) {
             calls += 1;
         }
     }
-    assert_eq!(calls, 12, "{:?}", contract["paths"].as_object().unwrap().keys());
+    assert_eq!(calls, 14, "{:?}", contract["paths"].as_object().unwrap().keys());
 }
