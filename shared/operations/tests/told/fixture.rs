@@ -95,7 +95,8 @@ impl Fixture {
     pub(crate) async fn failed(&self, kind: BackupType, hours: i64) -> BackupId {
         let id = self.begun(kind, hours).await;
         let error = JobFailure { code: FailureCode::Stalled, message: "it died".to_owned(), hint: None };
-        self.step(&id, JobStatus::Failed, JobChange { error: Some(error), ..JobChange::default() }).await;
+        let completed_at = Some(self.hours_ago(hours));
+        self.step(&id, JobStatus::Failed, JobChange { error: Some(error), completed_at, ..JobChange::default() }).await;
         id
     }
 
