@@ -5,12 +5,11 @@ use futures_util::TryStreamExt;
 use holdfast_domain::{
     BackupId, BackupType, DeletionCause, FailureCode, Job, JobDeletion, JobStatus, VerificationStatus,
 };
-use mongodb::options::ReturnDocument;
 
 use crate::{
     Catalog, CatalogError,
     catalog::{JOBS, call},
-    job::{listed, read, readable, without_work},
+    job::{listed, read, readable},
     row,
 };
 
@@ -102,16 +101,7 @@ impl Catalog {
         update: Document,
     ) -> Result<Job, CatalogError> {
         filter.insert("_id", id.as_str());
-        let collection = self.collection(JOBS);
-        let change = collection
-            .find_one_and_update(filter, update)
-            .projection(without_work())
-            .return_document(ReturnDocument::After);
-        if let Some(row) = call("change a job's state", change).await? {
-            return read(row);
-        }
-        let Job { status, fence, .. } = self.get(id).await?;
-        Err(CatalogError::Conflict { id: id.to_string(), to, status, fence })
+        self.change_job(id, to, filter, update).await
     }
 }
 

@@ -49,7 +49,8 @@ impl Catalog {
         self.change_job(id, to, filter, update).await
     }
 
-    async fn change_job(
+    /// Changes the one row that the filter finds, and returns it; a conflict names the state that was found instead.
+    pub(crate) async fn change_job(
         &self,
         id: &BackupId,
         to: JobStatus,
