@@ -51,7 +51,7 @@ fn sentences(text: &str) -> Vec<String> {
     while let Some(character) = characters.next() {
         let ends = match character {
             '|' => true,
-            '.' | ':' | '?' | '!' => characters.peek().is_none_or(|next| next.is_whitespace()),
+            '.' | ':' | '?' | '!' => characters.peek().is_none_or(|next| next.is_whitespace() || *next == '.'),
             _ => false,
         };
         if ends {
