@@ -14,7 +14,7 @@ mod stack;
 mod suite;
 mod tools;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -41,9 +41,9 @@ enum Command {
     Test(suite::Options),
     /// Memory, speed and compression of the release build, measured.
     Bench(bench::Options),
-    /// What can be told without running anything: format, lints, the template, prose.
+    /// Check format, lints, the template and prose. Runs no test.
     Check,
-    /// Measure the prose of documents and comments.
+    /// Measure the prose of documents, comments and messages.
     Prose(ProseOptions),
 }
 
@@ -53,6 +53,9 @@ struct ProseOptions {
     /// Accept the figures as they are: later ones must not be worse.
     #[arg(long)]
     accept: bool,
+    /// Print the hard sentences of the documents and sources in this folder or file instead.
+    #[arg(long, value_name = "PATH", conflicts_with = "accept")]
+    hard: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -110,6 +113,10 @@ async fn carry_out(command: Command) -> Result<Outcome> {
             Ok(Outcome::Done(checks::run(&environment, &supervisor, &tools).await?))
         }
         Command::Prose(options) => {
+            if let Some(path) = options.hard {
+                prose::print_hard(&path)?;
+                return Ok(Outcome::Done(ExitCode::SUCCESS));
+            }
             let purpose = if options.accept { prose::Purpose::Accept } else { prose::Purpose::Print };
             let is_good = prose::run(purpose)?;
             Ok(Outcome::Done(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }))

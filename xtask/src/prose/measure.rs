@@ -80,6 +80,15 @@ impl Figures {
     }
 }
 
+/// Whether a sentence raises a figure above the goal: long, or with a relative word, a semicolon or a banned phrase.
+pub(super) fn is_hard(sentence: &str) -> bool {
+    let words = words(sentence);
+    words.len() > 25
+        || sentence.contains(';')
+        || words.iter().any(|word| RELATIVE.contains(&word.as_str()))
+        || count_banned(&words) > 0
+}
+
 fn words(sentence: &str) -> Vec<String> {
     let words = sentence.split(|letter: char| !letter.is_alphanumeric() && letter != '\'' && letter != '-');
     words.filter(|word| word.chars().any(char::is_alphabetic)).map(str::to_lowercase).collect()

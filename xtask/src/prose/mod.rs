@@ -1,7 +1,8 @@
-//! Measures the prose of documents and comments, and refuses a text that becomes harder to read. The accepted figures are
-//! in `xtask/prose.json`, one line for each document and for the comments of each crate.
+//! Measures the prose of documents, comments and messages, and refuses a text that becomes harder to read. The accepted figures are
+//! in `xtask/prose.json`, one line for each document, and two for each crate.
 
 mod measure;
+mod messages;
 mod text;
 
 use std::{
@@ -46,6 +47,26 @@ pub(crate) fn run(purpose: Purpose) -> Result<bool> {
     Ok(is_good)
 }
 
+/// Prints the sentences that make the figures of a file or folder worse.
+pub(crate) fn print_hard(path: &Path) -> Result<()> {
+    let files = if path.is_dir() { [found(path, "md")?, found(path, "rs")?].concat() } else { vec![path.to_owned()] };
+    for file in files {
+        for sentence in sentences(&file)?.iter().filter(|sentence| measure::is_hard(sentence)) {
+            println!("{}: {}", file.display(), sentence.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+    }
+    Ok(())
+}
+
+fn sentences(file: &Path) -> Result<Vec<String>> {
+    let text = read(file)?;
+    if has_extension(file, "md") {
+        return Ok(text::of_markdown(&text));
+    }
+    let messages = if is_product(file) { messages::of_rust(&text)? } else { Vec::new() };
+    Ok([text::of_rust(&text), messages].concat())
+}
+
 /// What to do with the figures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -72,11 +93,17 @@ fn measure() -> Result<BTreeMap<String, Figures>> {
         measured.insert(name(&root, &document), Figures::of(&text::of_markdown(&text)));
     }
     for folder in crates(&root)? {
-        let mut sentences = Vec::new();
-        for source in found(&folder, "rs")? {
-            sentences.extend(text::of_rust(&read(&source)?));
+        let (mut comments, mut messages) = (Vec::new(), Vec::new());
+        for file in found(&folder, "rs")? {
+            let source = read(&file)?;
+            comments.extend(text::of_rust(&source));
+            if is_product(&file) {
+                messages.extend(messages::of_rust(&source).with_context(|| file.display().to_string())?);
+            }
         }
-        measured.insert(format!("comments of {}", name(&root, &folder)), Figures::of(&sentences));
+        let name = name(&root, &folder);
+        measured.insert(format!("comments of {name}"), Figures::of(&comments));
+        measured.insert(format!("messages of {name}"), Figures::of(&messages));
     }
     Ok(measured)
 }
@@ -95,6 +122,12 @@ fn crates(root: &Path) -> Result<Vec<PathBuf>> {
         crates.extend(folders.into_iter().filter(|folder| folder.join("Cargo.toml").is_file()));
     }
     Ok(crates)
+}
+
+/// Whether a file of a crate is no test.
+fn is_product(file: &Path) -> bool {
+    let is_test = |part: &std::ffi::OsStr| matches!(part.to_str(), Some("tests" | "tests.rs" | "benches"));
+    !file.iter().any(is_test)
 }
 
 /// The files of a folder and its folders.

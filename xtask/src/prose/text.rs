@@ -44,7 +44,7 @@ fn starts_with_number(line: &str) -> bool {
 }
 
 /// Splits where a sentence ends: at a full stop, a colon, a question mark or a cell of a table.
-fn sentences(text: &str) -> Vec<String> {
+pub(super) fn sentences(text: &str) -> Vec<String> {
     let text = without_inline_code(text);
     let mut sentences = vec![String::new()];
     let mut characters = text.chars().peekable();
