@@ -157,6 +157,18 @@ pub struct ItemCounts {
 }
 
 impl ItemCounts {
+    /// Counts an item, and the bytes of its file.
+    pub fn add(&mut self, record: &ItemRecord) {
+        self.expected += 1;
+        match record.status {
+            ItemStatus::Done => self.done += 1,
+            ItemStatus::Unchanged => self.unchanged += 1,
+            ItemStatus::Failed => self.failed += 1,
+            ItemStatus::Pending => {}
+        }
+        self.bytes += record.file.as_ref().map_or(0, |file| file.size);
+    }
+
     /// Items that are settled.
     #[must_use]
     pub const fn settled(&self) -> u64 {

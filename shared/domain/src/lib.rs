@@ -6,6 +6,7 @@ mod copy;
 mod deletion;
 mod digest;
 mod drill;
+pub mod heartbeat;
 mod id;
 mod item;
 mod job;

@@ -8,8 +8,7 @@ use holdfast_storage::StoreError;
 
 use crate::{
     CopyFault,
-    backup_database::engine::EngineFault,
-    content::queue::QueueError,
+    backup::{content::queue::QueueError, database::engine::EngineFault},
     repository::{KeyringError, RepositoryError},
 };
 

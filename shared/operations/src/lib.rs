@@ -3,48 +3,24 @@
 //! They know every crate below and nothing of Lambda, HTTP or terminals: what starts them passes in the settings, the
 //! clients and an [`Observer`].
 
-mod artifact;
-mod artifact_writer;
-mod backup_database;
-mod cancel;
-mod claim;
-mod commit;
-mod content;
-mod content_items;
-mod copy;
-mod decrypt;
-mod detail;
+mod backup;
 mod doctor;
 mod error;
 mod export;
-mod full;
-mod guide;
-mod heartbeat;
-mod here;
-mod late;
-mod lease;
+mod gc;
+mod job;
 mod lost;
-mod lost_lease;
 mod measure;
 mod observer;
-mod preflight;
-mod presence;
 mod readers;
+mod reaper;
 mod rebuild;
+mod recovery;
+mod replica;
 mod repository;
-mod restore;
-mod restore_content;
-mod resume;
-mod retain;
-mod run;
-mod settle;
+mod retention;
 mod status;
-mod storing;
-mod sweep;
-mod trigger;
-mod verify;
-mod watch;
-mod writing_key;
+mod verification;
 
 use std::sync::Arc;
 
@@ -53,64 +29,72 @@ use holdfast_database::Exclusion;
 use holdfast_domain::settings::Settings;
 
 pub use self::{
-    backup_database::{back_up_database, engine::EngineFault},
-    cancel::cancel,
-    content::{
-        HandOn,
-        discover::{DiscoveryOutcome, discover_content},
-        download::{DownloadOutcome, Downloader, download_item},
-        fan_in::{finalize_if_settled, settle_undelivered},
-        finalize::{FinalizeOutcome, finalize_content},
-        queue::{DownloadQueue, LocalQueue, QueueError, RefusedMessage},
+    backup::{
+        content::{
+            HandOn,
+            discover::{DiscoveryOutcome, discover_content},
+            download::{DownloadOutcome, Downloader, download_item},
+            fan_in::{finalize_if_settled, settle_undelivered},
+            finalize::{FinalizeOutcome, finalize_content},
+            in_process::back_up_content_here,
+            queue::{DownloadQueue, LocalQueue, QueueError, RefusedMessage},
+        },
+        database::{back_up_database, engine::EngineFault, preflight::Preflight},
     },
-    content_items::content_items,
-    copy::{
-        CopyFault, CopyMode, CopyReport, CopyStep, DueCopies, RemovedCopies, copies_due, copy_backup,
-        copy_without_catalogue, expect_copies, is_copied, remove_copies,
-    },
-    decrypt::{ExportedKey, decrypt_artifact, decrypt_file, export_keys},
-    detail::job_in_detail,
     doctor::{Finding, Health, examine},
     error::{OperationError, StopReason},
     export::{Export, ExportLink, export_metadata},
-    full::{FullTrigger, trigger_full},
-    here::back_up_content_here,
+    job::{
+        cancel::cancel,
+        detail::job_in_detail,
+        full::{FullTrigger, trigger_full},
+        resume::is_interrupted,
+        run::{BackupOutcome, BackupRequest, RunLimits, SkipReason, Step},
+        trigger::{abandon, record_misconfigured, trigger},
+    },
     lost::{
         FittingStore, LostBackup, LostBackups, ManifestPresence, accept_loss, expect_fitting_store, expect_lost,
         lost_backups,
     },
     measure::{Measured, Stored},
     observer::{Observer, Silent},
-    preflight::Preflight,
-    readers::{CatalogLeases, NoLeases, Protection, Purpose, Reader, ReaderLease, ReaderLeases},
+    readers::CatalogLeases,
+    reaper::{SweepReport, sweep, sweep_within},
     rebuild::{
         DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause, plan_rebuild,
         rebuild_catalog,
     },
+    recovery::{
+        content::{CarReport, ContentRestoreProgress, ContentRestoreReport, NotRestored, export_car, restore_content},
+        content_items::content_items,
+        readers::{NoLeases, Protection, Purpose, Reader, ReaderLease, ReaderLeases},
+        restore::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database},
+        verification::{Verification, drill, remove_dead_scratch, verify},
+    },
+    replica::{
+        CopyFault, CopyMode, CopyReport, CopyStep, DueCopies, RemovedCopies, copies_due, copy_backup,
+        copy_without_catalogue, expect_copies, is_copied, remove_copies,
+    },
     repository::{
-        InitReport, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, Rewrap, RewrapReport,
-        RewrappedEpoch, SourceName, SourceWarning, StoredBackup, WrappedUnder, amount_held, newest_filled,
-        source_warnings, sources_of,
+        ExportedKey, InitReport, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, Rewrap,
+        RewrapReport, RewrappedEpoch, SourceName, SourceWarning, StoredBackup, WrappedUnder, amount_held,
+        decrypt_artifact, decrypt_file, export_keys, newest_filled, source_warnings, sources_of,
     },
-    restore::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database},
-    restore_content::{
-        CarReport, ContentRestoreProgress, ContentRestoreReport, NotRestored, export_car, restore_content,
-    },
-    resume::is_interrupted,
-    retain::{
+    retention::{
         BlockedBackup, CollectionReport, DeletedBackup, PlannedBackup, PolicyInForce, PolicyOrigin, RETAINED_TYPES,
         RetentionPlan, RetentionReport, Trust, TypePlan, TypeReport, plan_collection, plan_retention, retain,
     },
-    run::{BackupOutcome, BackupRequest, RunLimits, SkipReason, Step},
     status::{
         DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, SchedulerStatus, SourceStatus,
         Statistics, Status, StatusOverview, SuccessRate, SuccessRates, TypeStatistics, VerificationStatistics, status,
     },
-    sweep::{SweepReport, sweep, sweep_within},
-    trigger::{abandon, record_misconfigured, trigger},
-    verify::{
-        DueReport, Verification, VerifyOutcome, compare_with_job, drill, expect_level, expect_verifiable, is_small,
-        record_verification, remove_dead_scratch, verify, verify_due, verify_on_request, verify_while_waiting,
+    verification::{
+        due::{DueReport, verify_due},
+        job_row::compare_with_job,
+        on_request::{
+            VerifyOutcome, expect_level, expect_verifiable, is_small, verify_on_request, verify_while_waiting,
+        },
+        record::record_verification,
     },
 };
 

@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use crate::{
     Holdfast, OperationError, RETAINED_TYPES,
-    presence::missing_artifacts,
-    retain::{Expected, manifests, wrong_first_store, wrong_store_reason},
-    settle,
+    job::settle,
+    repository::presence::missing_artifacts,
+    retention::{Expected, manifests, wrong_first_store, wrong_store_reason},
 };
 
 /// Whether the manifest of a lost backup is in the store.

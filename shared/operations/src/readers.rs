@@ -1,131 +1,100 @@
-//! Reader leases: while a backup is restored, verified or copied, nothing deletes it. What reads knows this trait and no
-//! catalogue. Reading never waits for a lease: if there is none, the reader is warned and goes on.
+//! Readers in the catalogue, and what retention asks about them. Retention marks a job as deleted and then looks for
+//! readers. A reader records itself and then looks at the job. Of the two, the later one sees the other.
 
-mod catalogued;
-mod lease;
-
-use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use holdfast_codec::random_bytes;
-use holdfast_domain::{BackupId, Timestamp};
+use holdfast_catalog::{Catalog, CatalogError, ReaderRow};
+use holdfast_domain::heartbeat::DEAD_AFTER;
+use holdfast_domain::{BackupId, CopyStatus, Job, JobStatus, Timestamp};
+use jiff::SignedDuration;
 
-pub(crate) use self::catalogued::{first_reader, protect};
-pub use self::{catalogued::CatalogLeases, lease::ReaderLease};
-use crate::{OperationError, Repository};
+use crate::{
+    Holdfast, OperationError, Repository,
+    recovery::readers::{Protection, Purpose, Reader, ReaderLease, ReaderLeases},
+};
 
-/// What a backup is read for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Its data are brought back.
-    Restore,
-    /// It is verified, by a drill too.
-    Verify,
-    /// It is copied to the second store.
-    Copy,
+/// Rows of readers that died are removed after this time.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// Leases in the catalogue of a store.
+#[derive(Debug, Clone)]
+pub struct CatalogLeases {
+    catalog: Catalog,
+    /// The first store, whose backups the jobs are.
+    first: String,
 }
 
-impl Purpose {
-    /// The word in the catalogue.
+impl CatalogLeases {
+    /// For the catalogue of this first store.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Restore => "restore",
-            Self::Verify => "verify",
-            Self::Copy => "copy",
+    pub fn new(catalog: Catalog, first: String) -> Self {
+        Self { catalog, first }
+    }
+
+    async fn record(&self, reader: &Reader, beat_at: Timestamp) -> Result<(), CatalogError> {
+        let Reader { id, backup_id, purpose, store, started_at } = reader.clone();
+        let purpose = purpose.as_str().to_owned();
+        self.catalog.record_reader(&ReaderRow { id, backup_id, purpose, store, started_at, beat_at }).await
+    }
+
+    fn judge(&self, reader: &Reader, job: &Job) -> Protection {
+        // A lost backup whose manifest is back is kept.
+        let is_deleted = if reader.store == self.first {
+            job.status == JobStatus::Deleted && !job.is_lost()
+        } else {
+            job.copy.as_ref().is_some_and(|copy| copy.status == CopyStatus::Deleted)
+        };
+        if is_deleted {
+            return Protection::BeingDeleted;
+        }
+        Protection::Held
+    }
+}
+
+#[async_trait]
+impl ReaderLeases for CatalogLeases {
+    async fn acquire(&self, reader: &Reader) -> Result<Protection, OperationError> {
+        let now = time_of(&self.catalog).await?;
+        self.record(reader, now).await?;
+        self.catalog.forget_readers(now - FORGOTTEN_AFTER).await?;
+        match self.catalog.get(&reader.backup_id).await {
+            Ok(job) => Ok(self.judge(reader, &job)),
+            // Retention deletes nothing that has no row, or an unreadable one.
+            Err(CatalogError::NotFound { .. } | CatalogError::Corrupt { .. }) => Ok(Protection::Held),
+            Err(error) => Err(error.into()),
         }
     }
-}
 
-impl fmt::Display for Purpose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    async fn beat(&self, reader: &Reader) -> Result<(), OperationError> {
+        Ok(self.record(reader, time_of(&self.catalog).await?).await?)
+    }
+
+    async fn release(&self, reader: &Reader) -> Result<(), OperationError> {
+        Ok(self.catalog.remove_reader(&reader.id).await?)
     }
 }
 
-/// A run that reads a backup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reader {
-    /// Its own id.
-    pub id: String,
-    /// The backup.
-    pub backup_id: BackupId,
-    /// What for.
-    pub purpose: Purpose,
-    /// The store that it reads from.
-    pub store: String,
-    /// When it began.
-    pub started_at: Timestamp,
+/// The time of the catalogue's server. Readers and retention run on different machines: a reader whose own clock is a minute
+/// behind must not look dead.
+async fn time_of(catalog: &Catalog) -> Result<Timestamp, CatalogError> {
+    Ok(catalog.server_time().await?.unwrap_or_else(Timestamp::now))
 }
 
-impl Reader {
-    /// A reader of a backup in this repository.
-    ///
-    /// # Errors
-    /// If the system has no randomness.
-    pub fn new(
-        repository: &Repository,
-        backup_id: &BackupId,
-        purpose: Purpose,
-        started_at: Timestamp,
-    ) -> Result<Self, OperationError> {
-        let (id, store) = (hex::encode(random_bytes::<16>()?), repository.location().to_string());
-        Ok(Self { id, backup_id: backup_id.clone(), purpose, store, started_at })
-    }
+/// The first of the living readers of a backup, as a reason why it is kept. A reader counts whichever store it reads.
+pub(crate) async fn first_reader(h: &Holdfast, id: &BackupId) -> Result<Option<String>, OperationError> {
+    let readers = h.catalog.readers(id, time_of(&h.catalog).await? - DEAD_AFTER).await?;
+    Ok(readers.first().map(|ReaderRow { purpose, store, started_at, .. }| {
+        format!("a run reads it from {store} ({purpose}, since {started_at})")
+    }))
 }
 
-/// Whether a backup is protected while it is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Protection {
-    /// Retention and the collection of content objects leave it alone.
-    Held,
-    /// Retention has begun to delete it, and does not stop.
-    BeingDeleted,
-    /// Nothing protects it, for this reason.
-    Unprotected(String),
-}
-
-impl Protection {
-    /// A sentence for the plan of a restore, if nothing protects the backup.
-    #[must_use]
-    pub fn warning(&self, id: &BackupId) -> Option<String> {
-        let reason = match self {
-            Self::Held => return None,
-            Self::BeingDeleted => "retention has begun to delete it",
-            Self::Unprotected(reason) => reason,
-        };
-        Some(format!("nothing protects backup {id} from retention while it is read: {reason}"))
+/// A lease for a run that has the catalogue.
+pub(crate) async fn protect(h: &Holdfast, repository: &Repository, id: &BackupId, purpose: Purpose) -> ReaderLease {
+    let leases = CatalogLeases::new(h.catalog.clone(), h.repository.location().to_string());
+    let lease = ReaderLease::acquire(Arc::new(leases), repository, id, purpose).await;
+    if let Some(warning) = lease.protection().warning(id) {
+        tracing::warn!(backupId = %id, %purpose, "{warning}");
     }
-}
-
-/// Where readers are recorded.
-#[async_trait]
-pub trait ReaderLeases: Send + Sync {
-    /// Records a reader before it reads the manifest.
-    async fn acquire(&self, reader: &Reader) -> Result<Protection, OperationError>;
-
-    /// Records that the reader still reads.
-    async fn beat(&self, reader: &Reader) -> Result<(), OperationError>;
-
-    /// Removes the reader.
-    async fn release(&self, reader: &Reader) -> Result<(), OperationError>;
-}
-
-/// No place to record readers, for this reason.
-#[derive(Debug, Clone)]
-pub struct NoLeases(pub String);
-
-#[async_trait]
-impl ReaderLeases for NoLeases {
-    async fn acquire(&self, _reader: &Reader) -> Result<Protection, OperationError> {
-        Ok(Protection::Unprotected(self.0.clone()))
-    }
-
-    async fn beat(&self, _reader: &Reader) -> Result<(), OperationError> {
-        Ok(())
-    }
-
-    async fn release(&self, _reader: &Reader) -> Result<(), OperationError> {
-        Ok(())
-    }
+    lease
 }

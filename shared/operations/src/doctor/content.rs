@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use holdfast_domain::settings::Settings;
 
 use super::{Finding, Health};
-use crate::content::download::{Downloader, gateways};
+use crate::backup::content::download::{Downloader, gateways};
 
 const GATEWAY: &str = "IPFS gateway";
 const ORIGIN: &str = "origin";

@@ -15,7 +15,7 @@ use super::{
     Finding, clock,
     last_backup::{self, Holds},
 };
-use crate::{OperationError, Repository, backup_database::no_such_exclusion, own_collections, verify};
+use crate::{OperationError, Repository, backup::database::no_such_exclusion, own_collections, recovery::verification};
 
 const SOURCE: &str = "database";
 const CATALOGUE: &str = "catalogue";
@@ -158,7 +158,7 @@ pub(super) async fn drill_server(settings: &Settings, now: Timestamp) -> Vec<Fin
     let Some(server) = &settings.drill.uri else {
         return vec![Finding::good(DRILL, "none: backups are not restored on a schedule (BACKUP_DRILL_URI)")];
     };
-    vec![match verify::try_drill_server(server, now).await {
+    vec![match verification::try_drill_server(server, now).await {
         Ok(()) => Finding::good(DRILL, "scratch databases can be made and dropped"),
         Err(error) => {
             let advice = "check that it is up, and that its user may create and drop databases holdfast_drill_*";

@@ -8,7 +8,7 @@ use holdfast_domain::settings::Settings;
 use super::Finding;
 use crate::{
     Holdfast, LostBackups, OperationError, Preflight, RETAINED_TYPES, Repository, Silent, lost_backups,
-    retain::policy_in_force,
+    retention::policy_in_force,
 };
 
 const PART: &str = "retention";

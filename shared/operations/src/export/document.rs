@@ -6,7 +6,7 @@ use holdfast_domain::{FORMAT_VERSION, KeyEpoch, RepositoryFile, RepositoryId, Sh
 use serde::Serialize;
 
 use super::text::Text;
-use crate::{Holdfast, OperationError, RETAINED_TYPES, RepositoryError, retain::policy_in_force, status};
+use crate::{Holdfast, OperationError, RETAINED_TYPES, RepositoryError, retention::policy_in_force, status};
 
 /// The version of this form.
 const VERSION: u32 = 1;

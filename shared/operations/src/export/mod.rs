@@ -18,7 +18,7 @@ use tokio::task;
 
 use crate::{
     Holdfast, OperationError,
-    artifact_writer::{ArtifactWriter, Meters, Recipe},
+    repository::artifact_writer::{ArtifactWriter, Meters, Recipe},
 };
 
 /// How long a link works: enough for a person to follow it, and little for whoever finds it later.

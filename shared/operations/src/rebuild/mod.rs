@@ -26,11 +26,10 @@ use self::content::Filled;
 pub use self::report::{DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause};
 use crate::{
     Holdfast, OperationError, RETAINED_TYPES, RepositoryError,
-    content::stored::StoredContent,
+    job::settle,
     lost::{self, Return},
-    presence::missing_artifacts,
-    retain::policy_in_force,
-    settle,
+    repository::{content::stored::StoredContent, presence::missing_artifacts},
+    retention::policy_in_force,
 };
 
 /// Backups that the catalogue is asked about in one call.

@@ -7,7 +7,7 @@ use holdfast_catalog::CatalogError;
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 
 use super::{Mode, Rebuild, RebuiltBackup, UnreadCause, row};
-use crate::{OperationError, full};
+use crate::{OperationError, job::full};
 
 impl Rebuild<'_> {
     /// Adds the full backups that jobs name, those of this run and of one that was killed before it came here.

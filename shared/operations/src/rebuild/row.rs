@@ -6,7 +6,7 @@ use holdfast_domain::{
     BackupId, Job, JobStatus, JobVerification, Manifest, Timestamp, VerificationLevel, VerificationStatus,
 };
 
-use crate::{OperationError, settle};
+use crate::{OperationError, job::settle};
 
 pub(super) fn of(manifest: &Manifest) -> Result<Job, OperationError> {
     let told = settle::as_told_by(manifest)?;

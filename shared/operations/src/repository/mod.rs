@@ -1,14 +1,20 @@
 //! A repository: a place in a store, and the keys that open it. The store is the truth; nothing here asks MongoDB.
 
-mod copy;
+pub(crate) mod artifact_reader;
+pub(crate) mod artifact_writer;
+pub(crate) mod content;
 mod create;
+mod decrypt;
+mod file_copy;
+pub(crate) mod guide;
 mod import;
 mod keyring;
 mod kms;
 mod manifests;
+pub(crate) mod presence;
 mod rewrap;
-mod second;
 mod sources;
+pub(crate) mod writing_key;
 
 use std::sync::Arc;
 
@@ -22,6 +28,7 @@ use tokio::sync::Mutex;
 pub(crate) use self::sources::source_warnings_before;
 pub use self::{
     create::InitReport,
+    decrypt::{ExportedKey, decrypt_artifact, decrypt_file, export_keys},
     keyring::{Keyring, KeyringError, Openers},
     manifests::StoredBackup,
     rewrap::{KeyChange, Rewrap, RewrapReport, RewrappedEpoch, WrappedUnder},
@@ -30,7 +37,7 @@ pub use self::{
 use crate::OperationError;
 
 /// A `repository.json` larger than this is not one.
-const MAX_FILE_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 /// A repository. Cheap to clone.
 #[derive(Clone)]

@@ -1,0 +1,32 @@
+//! The times of every heartbeat: of backups, garbage collections, copies and readers. A run stops before another run
+//! may regard it as dead.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+/// How often a run beats.
+pub const BEAT_EVERY: Duration = Duration::from_secs(10);
+/// How long one beat may take. A beat that hangs is given up, and repeated on another connection.
+pub const BEAT_TIMEOUT: Duration = Duration::from_secs(8);
+/// How soon a beat, or another call of the catalogue, is repeated after it failed.
+pub const REPEAT_AFTER: Duration = Duration::from_secs(3);
+/// A run whose last beat is older than this stops. Until then no other run can hold its lease.
+pub const SILENCE_LIMIT: Duration = Duration::from_secs(45);
+/// A run whose last beat is older than this is dead: another run may take its lease over.
+pub const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_beats_often_and_stops_before_it_counts_as_dead() {
+        let dead_after = Duration::try_from(DEAD_AFTER).unwrap();
+        assert!(BEAT_EVERY < SILENCE_LIMIT && SILENCE_LIMIT < dead_after);
+        // A beat that fails leaves time for two more before the run stops.
+        assert!(BEAT_EVERY + 3 * (BEAT_TIMEOUT + REPEAT_AFTER) <= SILENCE_LIMIT);
+        // The clocks of two machines may differ by this much.
+        assert!(dead_after >= SILENCE_LIMIT + Duration::from_secs(15));
+    }
+}

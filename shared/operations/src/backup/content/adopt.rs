@@ -1,0 +1,132 @@
+//! Brings what was sent to its place, once. An object that is there and proves itself is reused. Objects are never
+//! overwritten.
+
+use bytes::Bytes;
+use holdfast_catalog::HoldSource;
+use holdfast_content::{FetchedFile, ipfs::DagRecord};
+use holdfast_domain::{Artifact, Compression, KeptFile, SEGMENT_BYTES, StorageType, StoredObject, Timestamp};
+use holdfast_storage::StoreError;
+
+use super::{
+    dag_address,
+    held::in_store,
+    keep::{self, KeepError, Made, Naming, Sent},
+    source::ItemSource,
+};
+use crate::{
+    Holdfast, OperationError,
+    repository::{
+        content::{
+            proof::{ContentObject, Holds},
+            read::{ObjectSource, Plain, ReadFault},
+        },
+        writing_key::WritingKey,
+    },
+};
+
+/// Puts a file that was sent, and before it what rebuilds its blocks, where they belong; then writes what is held of the
+/// source.
+pub(super) async fn settle_in_place(
+    h: &Holdfast,
+    key: &WritingKey,
+    source: &ItemSource,
+    sent: Sent,
+    fetched: FetchedFile,
+) -> Result<KeptFile, KeepError> {
+    if sent.made.size != fetched.size {
+        let cause = format!("{} bytes came of {}", sent.made.size, fetched.size);
+        sent.pending.abort().await;
+        return Err(OperationError::internal("keep a file", &cause).into());
+    }
+    let dag = match &fetched.dag {
+        None => None,
+        Some(record) => Some(keep_dag(h, key, source, record).await?),
+    };
+    let (size, file_sha256, address) = (sent.made.size, sent.made.sha256, sent.made.address);
+    let object = place_file(h, key, sent).await?;
+    let file = KeptFile {
+        size,
+        file_sha256,
+        object,
+        dag,
+        cid: (source.storage_type == StorageType::Ipfs).then(|| source.locator.clone()),
+        verified: fetched.verified,
+        served_by: fetched.source,
+        validator: fetched.validator,
+        content_type: fetched.content_type,
+        content_encoding: fetched.content_encoding,
+        fetched_at: Timestamp::now(),
+    };
+    let hold = HoldSource { storage_type: source.storage_type, locator: &source.locator, address: &address };
+    h.catalog.hold(&hold, &file, Timestamp::now()).await.map_err(OperationError::from)?;
+    Ok(file)
+}
+
+async fn place_file(h: &Holdfast, key: &WritingKey, sent: Sent) -> Result<StoredObject, KeepError> {
+    if let Some(object) = held_already(h, &sent.made).await? {
+        sent.pending.abort().await;
+        return Ok(object);
+    }
+    let made = sent.made;
+    match sent.pending.complete_as(&made.key).await {
+        Ok(_) => Ok(stored_object(key, &made)),
+        Err(StoreError::AlreadyExists { .. }) => {
+            let holds = Holds::File(Plain { size: made.size, sha256: made.sha256 });
+            adopt(h, key, ContentObject { stored: stored_object(key, &made), holds }).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The object of another source, or of an earlier time, that holds this very file.
+async fn held_already(h: &Holdfast, made: &Made) -> Result<Option<StoredObject>, KeepError> {
+    let held = h.catalog.held_by_address(&made.address).await.map_err(OperationError::from)?;
+    let Some(held) = held.filter(|held| held.file_sha256 == made.sha256) else { return Ok(None) };
+    let found = in_store(h, &KeptFile { dag: None, ..held }).await?;
+    Ok(found.map(|file| file.object))
+}
+
+/// Keeps what rebuilds the blocks; its place follows from the CID and the path, so another item may have kept it.
+async fn keep_dag(
+    h: &Holdfast,
+    key: &WritingKey,
+    source: &ItemSource,
+    record: &DagRecord,
+) -> Result<StoredObject, KeepError> {
+    let address = dag_address(key.master.as_deref(), &source.locator);
+    let sent = keep::send(h, key, Naming::Dag(address), Bytes::from(record.to_bytes())).await?;
+    let made = sent.made;
+    match sent.pending.complete_as(&made.key).await {
+        Ok(_) => Ok(stored_object(key, &made)),
+        Err(StoreError::AlreadyExists { .. }) => {
+            let holds = Holds::Blocks { path: Some(record.path().to_string()), file_size: record.size() };
+            adopt(h, key, ContentObject { stored: stored_object(key, &made), holds }).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns the form of the object that is in the place of the one that was sent.
+async fn adopt(h: &Holdfast, key: &WritingKey, sent: ContentObject) -> Result<StoredObject, KeepError> {
+    match ObjectSource::new(&h.repository, &key.repository.id).prove(&sent).await {
+        Ok(form) => Ok(form),
+        Err(ReadFault::Damaged(problem)) => Err(KeepError::Damaged(format!(
+            "{} is damaged ({problem}). It was left as it is. Examine it, then delete it: the next backup stores the \
+             file again",
+            sent.key()
+        ))),
+        Err(ReadFault::Other(error)) => Err(error.into()),
+    }
+}
+
+fn stored_object(key: &WritingKey, made: &Made) -> StoredObject {
+    let artifact = Artifact {
+        key: made.key.clone(),
+        size: made.artifact.size_bytes,
+        sha256: made.artifact.sha256,
+        segment_bytes: SEGMENT_BYTES,
+        segments: made.artifact.segments.clone(),
+    };
+    let compression = made.compressed.then_some(Compression::Gzip);
+    StoredObject { artifact, compression, encryption: key.encryption.clone() }
+}

@@ -1,0 +1,420 @@
+//! Discovery: a row for each content item of the platform's; what is held already is settled, what can be known to fail
+//! has failed, the rest goes to the queue. A page at a time, so that a run which ends early, or dies, is gone on with at
+//! the last page by the next: every step may be made twice.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use holdfast_catalog::{AddedItem, ContentWork, FoundItem, MAX_ADDED, Settled};
+use holdfast_content::Unsupported;
+use holdfast_database::{Connection, ContentItems, ListedItem};
+use holdfast_domain::heartbeat::REPEAT_AFTER;
+use holdfast_domain::{
+    BackupId, BackupType, DownloadMessage, ItemCounts, ItemFailureCode, ItemStatus, Job, JobStatus, KeptFile,
+    StorageType, Timestamp, file_name,
+    settings::{SettingError, SettingsError},
+};
+use jiff::SignedDuration;
+
+use super::{
+    DOWNLOADS_END_AFTER, HANDED_ON_FOR, fail_item,
+    fan_in::finalize_if_settled,
+    held::{self, Openings},
+    queue::{DownloadQueue, RefusedMessage},
+    source::ItemSource,
+    wait,
+};
+use crate::{
+    Holdfast, OperationError, StopReason,
+    job::{
+        claim::{Claim, claim},
+        commit::{RunFault, refuse_to_repeat},
+        heartbeat::persist,
+        lost_lease,
+        run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
+        settle, trigger,
+        watch::Watch,
+    },
+    repository::writing_key::writing_key,
+};
+
+const APP_NAME: &str = "holdfast-content";
+/// Before the function's end, for the page that is begun, and for handing on.
+const TIME_TO_HAND_ON: SignedDuration = SignedDuration::from_secs(60);
+/// Runs of one discovery: many times what a million items take.
+const MAX_ROUNDS: u32 = 100;
+/// Objects looked for, and items settled, at a time.
+const CONCURRENCY: usize = 32;
+
+/// How a run of discovery ended.
+#[derive(Debug, Clone)]
+pub enum DiscoveryOutcome {
+    /// Its time ran out: hand on to the next.
+    HandOn {
+        /// The backup.
+        backup_id: BackupId,
+    },
+    /// Every item was found, and downloads are under way: the last of them hands on.
+    Queued {
+        /// The backup.
+        backup_id: BackupId,
+        /// How many items, and how far they are.
+        counts: ItemCounts,
+    },
+    /// Nothing is to be waited for: hand on to finalize.
+    Finalize {
+        /// The backup.
+        backup_id: BackupId,
+    },
+    /// The backup failed, and the job says why.
+    Failed(Box<Job>),
+    /// This run had nothing to do.
+    Skipped {
+        /// The backup.
+        backup_id: BackupId,
+        /// Why.
+        reason: SkipReason,
+    },
+}
+
+/// Finds what is to be backed up, from the beginning or from where an earlier run stopped.
+///
+/// # Errors
+/// Where it could not begin or not be recorded: the event's source should try again.
+pub async fn discover_content(
+    h: &Holdfast,
+    queue: &dyn DownloadQueue,
+    request: BackupRequest,
+    limits: RunLimits,
+) -> Result<DiscoveryOutcome, OperationError> {
+    let backup_id = request.backup_id();
+    if backup_id.backup_type() != BackupType::Content {
+        return Err(OperationError::Invalid(format!("{backup_id} is not a content backup")));
+    }
+    if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h, BackupType::Content).is_some() {
+        return Ok(DiscoveryOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
+    }
+    let run = match claim(h, &request, limits).await? {
+        Claim::Run(run) => run,
+        Claim::Skip(reason) => return Ok(DiscoveryOutcome::Skipped { backup_id, reason }),
+    };
+    let watch = Watch::begin(h, &run, limits, || None);
+    let result = discover(h, queue, &run, limits, &watch).await;
+    drop(watch);
+    conclude(h, &run, result).await
+}
+
+/// Finds what is to be backed up, for a run that holds the lease.
+pub(crate) async fn discover(
+    h: &Holdfast,
+    queue: &dyn DownloadQueue,
+    run: &Run,
+    limits: RunLimits,
+    watch: &Watch,
+) -> Result<Reached, RunFault> {
+    let discovery = Discovery { h, queue, run, limits, watch };
+    // Boxed: the whole discovery is inside, and callers embed this future in their own.
+    Box::pin(discovery.run()).await
+}
+
+/// How far a run came.
+pub(crate) enum Reached {
+    TheEnd,
+    ItsTime,
+}
+
+struct Discovery<'a> {
+    h: &'a Holdfast,
+    queue: &'a dyn DownloadQueue,
+    run: &'a Run,
+    limits: RunLimits,
+    watch: &'a Watch,
+}
+
+impl Discovery<'_> {
+    /// Goes on at the last page that was recorded, after each failure of the catalogue that may pass.
+    async fn run(&self) -> Result<Reached, RunFault> {
+        const TRIES_WITHOUT_A_PAGE: u32 = 6;
+        let (mut found, mut tries) = (0, 0);
+        loop {
+            let before = found;
+            let result = Box::pin(self.attempt(&mut found)).await;
+            tries = if found > before { 0 } else { tries + 1 };
+            match result {
+                Err(RunFault::Failed(OperationError::Catalog(error)))
+                    if error.is_transient() && tries < TRIES_WITHOUT_A_PAGE =>
+                {
+                    tracing::warn!(backupId = %self.id(), %error, "discovery resumes at its last page");
+                    self.watch.guard(pause()).await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn attempt(&self, found: &mut u64) -> Result<Reached, RunFault> {
+        let (h, watch) = (self.h, self.watch);
+        if let Some(switch) = trigger::switched_off(h, BackupType::Content) {
+            return Err(OperationError::Disabled(switch).into());
+        }
+        refuse_to_repeat(h, self.run, watch).await?;
+        let mut work = watch.guard(async { Ok(h.catalog.content_work(self.id()).await?) }).await?;
+        if work.discovered_at.is_some() {
+            return Ok(Reached::TheEnd);
+        }
+        work.rounds += 1;
+        if work.rounds > MAX_ROUNDS {
+            return Err(too_many_rounds(&work).into());
+        }
+        self.record(&work).await?;
+        // Encryption that was asked for and is not possible is found now, not by every worker.
+        watch.guard(writing_key(h, h.settings.content.encryption)).await?;
+        let mut items = watch.guard(self.open(&mut work)).await?;
+        Ok(self.pages(&mut items, &mut work, found).await?)
+    }
+
+    fn id(&self) -> &BackupId {
+        &self.run.job.backup_id
+    }
+
+    async fn open(&self, work: &mut ContentWork) -> Result<ContentItems, OperationError> {
+        let settings = &self.h.settings;
+        let preference = settings.database.read_preference;
+        let connection = Connection::open(&settings.mongodb_uri, preference, APP_NAME).await?;
+        let Some(database) = connection.default_database().map(str::to_owned) else {
+            let problem = "names no database: the one with the content items has to stand behind the host, as in \
+                           mongodb://host/platform";
+            return Err(SettingsError(vec![SettingError::new("MONGODB_URI", problem)]).into());
+        };
+        connection.server_version().clone_into(&mut work.server_version);
+        let collection = &settings.content.collection;
+        Ok(ContentItems::new(&connection, &database, collection, work.cursor.as_deref())?)
+    }
+
+    async fn pages(
+        &self,
+        items: &mut ContentItems,
+        work: &mut ContentWork,
+        recorded: &mut u64,
+    ) -> Result<Reached, OperationError> {
+        let mut openings = Openings::default();
+        loop {
+            let page = self.watch.guard(async { Ok(items.next_page(MAX_ADDED).await?) }).await?;
+            if page.is_empty() {
+                work.discovered_at = Some(Timestamp::now());
+                self.record(work).await?;
+                return Ok(Reached::TheEnd);
+            }
+            let found = page.len() as u64;
+            self.watch.guard(self.take_in(page, &mut openings)).await?;
+            work.cursor = items.position();
+            work.found += found;
+            self.record(work).await?;
+            *recorded = work.found;
+            tracing::debug!(backupId = %self.id(), found = work.found, "a page of items was discovered");
+            if self.time_is_up() {
+                return Ok(Reached::ItsTime);
+            }
+        }
+    }
+
+    fn time_is_up(&self) -> bool {
+        self.limits.deadline.is_some_and(|deadline| Timestamp::now() + TIME_TO_HAND_ON >= deadline)
+    }
+
+    /// Writes how far it came; only the newest run may.
+    async fn record(&self, work: &ContentWork) -> Result<(), OperationError> {
+        let recording = || async { Ok(self.h.catalog.record_work(self.id(), self.run.fence, work).await?) };
+        if self.watch.persist(recording).await? {
+            return Ok(());
+        }
+        // Not this run's any more, or settled: a beat tells which.
+        self.watch.confirm().await?;
+        Err(StopReason::LeaseLost.into())
+    }
+
+    async fn take_in(&self, page: Vec<ListedItem>, openings: &mut Openings) -> Result<(), OperationError> {
+        let (found, problems): (Vec<FoundItem>, Vec<Option<String>>) =
+            page.into_iter().map(|ListedItem { item, doc_id, problem }| (FoundItem { item, doc_id }, problem)).unzip();
+        let added = self.h.catalog.add_items(self.id(), &found).await?;
+        let (mut wanted, mut faulty) = (Vec::new(), Vec::new());
+        for (added, problem) in added.into_iter().zip(problems) {
+            // What an earlier run has settled stays so.
+            if added.status != ItemStatus::Pending {
+                continue;
+            }
+            match source_of(&added, problem) {
+                Ok(source) => wanted.push(Wanted { added, source }),
+                Err(why) => faulty.push((added.item.content_id, why)),
+            }
+        }
+        self.fail(faulty).await?;
+        let unheld = self.settle_held(wanted, openings).await?;
+        send(self.h, self.queue, self.id(), &unheld).await
+    }
+
+    async fn fail(&self, faulty: Vec<(String, Unsupported)>) -> Result<(), OperationError> {
+        let failing = faulty.into_iter().map(|(content_id, why)| async move {
+            fail_item(self.h, self.id(), &content_id, why.code, why.reason).await
+        });
+        concurrently(failing).await.map(drop)
+    }
+
+    /// Settles the IPFS items whose file is held, and answers the others. Gaia's are asked for by whoever has the mark of
+    /// what is held: a URL does not say what it stands for today.
+    async fn settle_held(&self, wanted: Vec<Wanted>, openings: &mut Openings) -> Result<Vec<String>, OperationError> {
+        let held = self.held(&wanted, openings).await?;
+        let settling = wanted.into_iter().map(|wanted| {
+            let file = held.get(wanted.source.id.as_str()).cloned();
+            async move {
+                let content_id = wanted.added.item.content_id.clone();
+                let is_settled = match file {
+                    Some(file) => self.settle_if_there(&wanted, file).await?,
+                    None => false,
+                };
+                Ok((!is_settled).then_some(content_id))
+            }
+        });
+        Ok(concurrently(settling).await?.into_iter().flatten().collect())
+    }
+
+    /// What the catalogue says is held of these, and would do today.
+    async fn held(
+        &self,
+        wanted: &[Wanted],
+        openings: &mut Openings,
+    ) -> Result<HashMap<String, KeptFile>, OperationError> {
+        let of_ipfs = wanted.iter().filter(|wanted| wanted.source.storage_type == StorageType::Ipfs);
+        let ids: Vec<_> = of_ipfs.map(|wanted| wanted.source.id.clone()).collect();
+        let encrypt = self.h.settings.content.encryption;
+        let mut held = HashMap::new();
+        for found in self.h.catalog.held(&ids).await? {
+            if held::is_good_enough(StorageType::Ipfs, &found.file, encrypt)
+                && openings.open(self.h, &found.file).await?
+            {
+                held.insert(found.id.as_str().to_owned(), found.file);
+            }
+        }
+        Ok(held)
+    }
+
+    async fn settle_if_there(&self, wanted: &Wanted, file: KeptFile) -> Result<bool, OperationError> {
+        let Some(file) = held::found_again(self.h, &wanted.source, file).await? else { return Ok(false) };
+        let (added, file) = (&wanted.added, &file);
+        let file_name = file_name(&added.item, file.content_type.as_deref());
+        // Fetched by this very backup, before a run of its discovery that died.
+        let settled = if file.fetched_at >= self.run.job.created_at {
+            Settled::Done { file_name: &file_name, file }
+        } else {
+            Settled::Unchanged { file_name: &file_name, file }
+        };
+        self.h.catalog.settle_item(self.id(), &added.item.content_id, settled, Timestamp::now()).await?;
+        Ok(true)
+    }
+}
+
+/// Sends items to the workers, and says so in their rows. An item whose message the queue refuses has failed.
+pub(crate) async fn send(
+    h: &Holdfast,
+    queue: &dyn DownloadQueue,
+    backup_id: &BackupId,
+    content_ids: &[String],
+) -> Result<(), OperationError> {
+    let message =
+        |content_id: &String| DownloadMessage { backup_id: backup_id.clone(), content_id: content_id.clone() };
+    let messages: Vec<_> = content_ids.iter().map(message).collect();
+    let refused = queue.send(&messages).await?;
+    for RefusedMessage { content_id, reason } in &refused {
+        let message = format!("the download queue refused the item's message: {reason}");
+        fail_item(h, backup_id, content_id, ItemFailureCode::NotDelivered, message).await?;
+    }
+    let content_ids: Vec<&str> = content_ids.iter().map(String::as_str).collect();
+    Ok(h.catalog.mark_sent(backup_id, &content_ids, Timestamp::now()).await?)
+}
+
+/// A pending item whose file is to be had somewhere.
+struct Wanted {
+    added: AddedItem,
+    source: ItemSource,
+}
+
+fn source_of(added: &AddedItem, problem: Option<String>) -> Result<ItemSource, Unsupported> {
+    match problem {
+        Some(reason) => Err(Unsupported { code: ItemFailureCode::Unsupported, reason }),
+        None => ItemSource::of(&added.item),
+    }
+}
+
+async fn concurrently<T>(
+    steps: impl Iterator<Item = impl Future<Output = Result<T, OperationError>>>,
+) -> Result<Vec<T>, OperationError> {
+    futures_util::stream::iter(steps).buffer_unordered(CONCURRENCY).try_collect().await
+}
+
+async fn pause() -> Result<(), OperationError> {
+    tokio::time::sleep(REPEAT_AFTER).await;
+    Ok(())
+}
+
+fn too_many_rounds(work: &ContentWork) -> OperationError {
+    OperationError::Invalid(format!(
+        "discovery was begun {MAX_ROUNDS} times and found {} items without coming to an end; back up by `holdfast run \
+         content` from a machine, which has no time limit",
+        work.found
+    ))
+}
+
+async fn conclude(
+    h: &Holdfast,
+    run: &Run,
+    result: Result<Reached, RunFault>,
+) -> Result<DiscoveryOutcome, OperationError> {
+    let backup_id = run.job.backup_id.clone();
+    let skipped = |reason| Ok(DiscoveryOutcome::Skipped { backup_id: backup_id.clone(), reason });
+    match result {
+        Ok(Reached::TheEnd) => {
+            persist(|| wait(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
+            if finalize_if_settled(h, &backup_id, Timestamp::now()).await? {
+                return Ok(DiscoveryOutcome::Finalize { backup_id });
+            }
+            let counts = persist(|| async { Ok(h.catalog.item_counts(&backup_id).await?) }).await?;
+            tracing::info!(backupId = %backup_id, items = counts.expected, unchanged = counts.unchanged, "every item was found");
+            Ok(DiscoveryOutcome::Queued { backup_id, counts })
+        }
+        Ok(Reached::ItsTime) | Err(RunFault::Failed(OperationError::Stopped(StopReason::Deadline))) => {
+            if wait(h, run, Timestamp::now() + HANDED_ON_FOR).await? {
+                return Ok(DiscoveryOutcome::HandOn { backup_id });
+            }
+            of_lost(h, run).await
+        }
+        Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
+        Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
+            skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
+        }
+        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => of_lost(h, run).await,
+        // The next run resumes at the cursor: the event's source tries again, and after it the sweep hands the step on.
+        Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
+        Err(RunFault::Failed(error)) => {
+            if error.is_transient() && is_to_go_on(h, run).await {
+                return Err(error);
+            }
+            tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the discovery failed");
+            Ok(DiscoveryOutcome::Failed(Box::new(settle::fail_run(h, run, error.failure()).await?)))
+        }
+        Err(RunFault::Unknown(error)) => Err(error),
+    }
+}
+
+async fn of_lost(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
+    Ok(match lost_lease::what_became_of(h, run).await?.outcome(run) {
+        BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => DiscoveryOutcome::Failed(job),
+        BackupOutcome::Skipped { backup_id, reason } => DiscoveryOutcome::Skipped { backup_id, reason },
+    })
+}
+
+/// Whether a fault that may pass leaves this discovery to another run: where there is a cursor to go on from, the event's
+/// source tries again, and after it the sweep. One that has found nothing yet fails at once, and says why.
+async fn is_to_go_on(h: &Holdfast, run: &Run) -> bool {
+    let found = h.catalog.content_work(&run.job.backup_id).await.is_ok_and(|work| work.found > 0);
+    found && wait(h, run, Timestamp::now() + HANDED_ON_FOR).await.unwrap_or(false)
+}

@@ -1,0 +1,105 @@
+//! Fan-in: who finds that every item is settled takes the backup on, once. It counts a set of settled items, never
+//! messages.
+
+use holdfast_catalog::{CatalogError, JobChange, Settled, Source};
+use holdfast_domain::{
+    BackupId, ContentItem, DownloadMessage, ItemFailure, ItemFailureCode, Job, JobStatus, Timestamp, file_name,
+};
+
+use super::{HANDED_ON_FOR, fail_item, held, source::ItemSource};
+use crate::{Holdfast, OperationError, StopReason, job::run::Run};
+
+/// The job, where its downloads go on.
+pub(super) async fn running(h: &Holdfast, id: &BackupId) -> Result<Option<Job>, OperationError> {
+    match h.catalog.get(id).await {
+        Ok(job) => Ok((job.status == JobStatus::Running).then_some(job)),
+        Err(CatalogError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where every item of a backup was found and is settled, takes the backup to `finalizing`. `true` for the one caller
+/// that did: it has to hand the backup on to [`crate::finalize_content`].
+///
+/// # Errors
+/// Those of the catalogue. The sweep asks again.
+pub async fn finalize_if_settled(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<bool, OperationError> {
+    if running(h, id).await?.is_none()
+        || h.catalog.content_work(id).await?.discovered_at.is_none()
+        || h.catalog.any_pending(id).await?
+    {
+        return Ok(false);
+    }
+    let job = match h.catalog.transition(id, JobStatus::Finalizing, JobChange::default(), None).await {
+        Ok(job) => job,
+        Err(CatalogError::Conflict { .. }) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    h.observer.job_changed(&job).await;
+    // Where the lease is another run's by now, that one is the finalizer.
+    let waits = h.catalog.wait(Source::Content, id, job.fence, now + HANDED_ON_FOR, now).await;
+    if let Err(error) = waits {
+        tracing::warn!(backupId = %id, %error, "the lease was not told whom it waits for; the sweep looks after it");
+    }
+    Ok(true)
+}
+
+/// The same for the run that holds the lease and finalizes the backup itself: its lease does not wait. `false` while items
+/// are pending.
+pub(crate) async fn finalize_held_if_settled(h: &Holdfast, run: &Run) -> Result<bool, OperationError> {
+    let id = &run.job.backup_id;
+    if h.catalog.any_pending(id).await? {
+        return Ok(false);
+    }
+    match h.catalog.transition(id, JobStatus::Finalizing, JobChange::default(), Some(run.fence)).await {
+        Ok(job) => h.observer.job_changed(&job).await,
+        // The answer of an earlier call was lost.
+        Err(CatalogError::Conflict { status: JobStatus::Finalizing, fence, .. }) if fence == run.fence => {}
+        Err(CatalogError::Conflict { status: JobStatus::Cancelled, .. }) => return Err(StopReason::Cancelled.into()),
+        Err(CatalogError::Conflict { .. }) => return Err(StopReason::LeaseLost.into()),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(true)
+}
+
+/// Settles an item that the queue gave up on; `true` where this call did it. Ask [`finalize_if_settled`] then.
+///
+/// # Errors
+/// Those of the catalogue: the dead letter has to come again.
+pub async fn settle_undelivered(
+    h: &Holdfast,
+    message: &DownloadMessage,
+    now: Timestamp,
+) -> Result<bool, OperationError> {
+    let DownloadMessage { backup_id, content_id } = message;
+    if running(h, backup_id).await?.is_none() {
+        return Ok(false);
+    }
+    let Some(record) = h.catalog.get_item(backup_id, content_id).await? else { return Ok(false) };
+    tracing::warn!(backupId = %backup_id, contentId = content_id, at = %now, "the queue gave an item up");
+    let reason = format!(
+        "the queue delivered it as often as it may, {} downloads were begun, and none came to an end; see the \
+         workers' log",
+        record.attempts
+    );
+    give_item_up(h, backup_id, &record.item, reason).await
+}
+
+/// Settles an item that no download settled; `true` where this call did it. What is held of its source stands in, so that
+/// the only copy of a file keeps being referred to, and the list says so; without any it has failed.
+pub(crate) async fn give_item_up(
+    h: &Holdfast,
+    backup_id: &BackupId,
+    item: &ContentItem,
+    message: String,
+) -> Result<bool, OperationError> {
+    let code = ItemFailureCode::NotDelivered;
+    let held = match ItemSource::of(item) {
+        Ok(source) => held::of_source(h, &source).await?,
+        Err(_) => None,
+    };
+    let Some(file) = held else { return fail_item(h, backup_id, &item.content_id, code, message).await };
+    let (file_name, failure) = (file_name(item, file.content_type.as_deref()), ItemFailure { code, message });
+    let settled = Settled::Stale { file_name: &file_name, file: &file, failure: &failure };
+    Ok(h.catalog.settle_item(backup_id, &item.content_id, settled, Timestamp::now()).await?)
+}

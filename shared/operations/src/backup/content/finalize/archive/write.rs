@@ -1,0 +1,261 @@
+//! Writes a volume on a blocking thread: entry by entry, until there are no more or there is no time for the next.
+
+use std::{
+    io::{self, Read as _, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use holdfast_domain::{ItemRecord, Job, KeptFile};
+use tokio::runtime::Handle;
+
+use super::{
+    VolumeFault,
+    entries::{Entries, Next},
+};
+use crate::{
+    Holdfast, OperationError,
+    backup::content::finalize::{
+        damage::fail_item,
+        rows::Rows,
+        tar::{TarWriter, read_up_to},
+        time::RunTime,
+    },
+    repository::content::{
+        item_list::{DOCUMENT_NAME, Document, line_of},
+        proof::ContentObject,
+        read::{Hashing, ObjectSource, Plain, ReadFault},
+    },
+};
+
+/// What is read of a large file before its entry begins: all that can be wrong with the first segment shows there.
+const FIRST_BYTES: usize = 8 * 1024 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A volume being written.
+pub(super) struct Volume {
+    pub(super) h: Holdfast,
+    pub(super) job: Job,
+    pub(super) source: ObjectSource,
+    pub(super) handle: Handle,
+    pub(super) time: RunTime,
+    pub(super) entries_written: Arc<AtomicU64>,
+    pub(super) bytes_read: Arc<AtomicU64>,
+    pub(super) prove_first: bool,
+    /// The last item dealt with.
+    pub(super) after: Option<String>,
+}
+
+impl Volume {
+    /// Writes it; `false` where time ran out before the archive's end. It has an entry at least.
+    pub(super) fn write(&mut self, out: &mut impl Write, mut entries: Entries) -> Result<bool, VolumeFault> {
+        let mut tar = TarWriter::new(out, self.job.created_at);
+        let (began, mut written, mut done) = (Instant::now(), false, 0);
+        loop {
+            let next = entries.next()?;
+            let size = match &next {
+                Next::End => break,
+                Next::Passed(_) => 0,
+                Next::Small(record, _) | Next::Large(record) => record.file.as_ref().map_or(0, |file| file.size),
+            };
+            if written && !self.time.is_enough_for(size, done, began) {
+                return Ok(false);
+            }
+            self.after = Some(self.entry(&mut tar, next, &mut written)?);
+            done += size;
+            self.bytes_read.fetch_add(size, Ordering::Relaxed);
+        }
+        if written && !self.time.is_left() {
+            return Ok(false);
+        }
+        self.document(&mut tar)?;
+        tar.finish().map_err(of_writing)?;
+        Ok(true)
+    }
+
+    /// Writes an entry, where its item has one; answers the item's content id.
+    fn entry<W: Write>(&self, tar: &mut TarWriter<W>, next: Next, written: &mut bool) -> Result<String, VolumeFault> {
+        let record = match next {
+            Next::Small(record, bytes) => {
+                let (name, record) = self.name(record)?;
+                tar.entry(&name, &bytes).map_err(of_writing)?;
+                self.count(written);
+                record
+            }
+            Next::Large(record) => {
+                let (name, record) = self.name(record)?;
+                match self.large(tar, &name, &record)? {
+                    None => self.count(written),
+                    Some(problem) => self.fail(&record, &problem)?,
+                }
+                record
+            }
+            Next::Passed(record) => record,
+            Next::End => return Ok(String::new()),
+        };
+        Ok(record.item.content_id)
+    }
+
+    fn count(&self, written: &mut bool) {
+        *written = true;
+        self.entries_written.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn name(&self, record: ItemRecord) -> Result<(String, ItemRecord), VolumeFault> {
+        let (_, record) = line_of(record)?;
+        if let Some(name) = &record.file_name {
+            return Ok((format!("{}/{name}", self.job.backup_id), record));
+        }
+        let cause = format!("item {} has a file and no name for it", record.item.content_id);
+        Err(OperationError::internal("write the archive", &cause).into())
+    }
+
+    /// Streams a large file. What is found damaged before its entry begins is told, and costs nothing else.
+    fn large<W: Write>(
+        &self,
+        tar: &mut TarWriter<W>,
+        name: &str,
+        record: &ItemRecord,
+    ) -> Result<Option<String>, VolumeFault> {
+        let Some(file) = &record.file else { return Ok(None) };
+        if self.prove_first
+            && let Err(problem) = told(self.handle.block_on(self.source.prove(&ContentObject::file(file))))?
+        {
+            return Ok(Some(problem));
+        }
+        let key = &file.object.artifact.key;
+        let of_read = |error: io::Error| ReadFault::of(&error, key);
+        let opened = told(self.handle.block_on(self.source.open_kept(ContentObject::file(file))))?;
+        let mut reader = match opened {
+            Ok(reader) => Hashing::new(reader),
+            Err(problem) => return Ok(Some(problem)),
+        };
+        let (first, more) = match told(read_up_to(&mut reader, FIRST_BYTES).map_err(of_read))? {
+            Ok(first) => first,
+            Err(problem) => return Ok(Some(problem)),
+        };
+        if !more {
+            if let Some(problem) = differs(file, reader.finish()) {
+                return Ok(Some(problem));
+            }
+            tar.entry(name, &first).map_err(of_writing)?;
+            return Ok(None);
+        }
+        tar.begin_entry(name, file.size).map_err(of_writing)?;
+        tar.data(&first).map_err(of_writing)?;
+        drop(first);
+        let damaged = |problem| VolumeFault::Damaged(Box::new(record.clone()), problem);
+        match told(copy_rest(tar, &mut reader, file))? {
+            Ok(()) => tar.end_entry(file.size).map_err(of_writing)?,
+            Err(problem) => return Err(damaged(problem)),
+        }
+        differs(file, reader.finish()).map_or(Ok(None), |problem| Err(damaged(problem)))
+    }
+
+    fn fail(&self, record: &ItemRecord, problem: &str) -> Result<(), VolumeFault> {
+        let Some(file) = &record.file else { return Ok(()) };
+        let failing = fail_item(&self.h, &self.job.backup_id, record, &file.object, problem);
+        Ok(self.handle.block_on(failing)?)
+    }
+
+    /// The document of all items: counted first, because its size stands before it.
+    fn document<W: Write>(&self, tar: &mut TarWriter<W>) -> Result<(), VolumeFault> {
+        let size = self.write_document(Counter(0))?.0;
+        let name = format!("{}/{DOCUMENT_NAME}", self.job.backup_id);
+        tar.begin_entry(&name, size).map_err(of_writing)?;
+        let Counted { written, .. } = self.write_document(Counted { tar: &mut *tar, written: 0 })?;
+        if written != size {
+            let cause = format!("the items changed meanwhile: {size} bytes of them were {written}");
+            return Err(OperationError::internal("write the archive", &cause).into());
+        }
+        tar.end_entry(size).map_err(of_writing)
+    }
+
+    fn write_document<W: Write>(&self, out: W) -> Result<W, VolumeFault> {
+        let mut document = Document::begin(out, &self.job.backup_id, self.job.created_at).map_err(of_writing)?;
+        let mut rows = Rows::new(&self.h.catalog, &self.job.backup_id, None);
+        while let Some(record) = self.handle.block_on(rows.next())? {
+            document.item(&line_of(record)?.0).map_err(of_writing)?;
+        }
+        document.finish().map_err(of_writing)
+    }
+}
+
+fn copy_rest<W: Write, R: io::Read>(
+    tar: &mut TarWriter<W>,
+    reader: &mut Hashing<R>,
+    file: &KeptFile,
+) -> Result<(), ReadFault> {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        let read = reader.read(&mut buffer);
+        let count = read.map_err(|error| ReadFault::of(&error, &file.object.artifact.key))?;
+        if count == 0 {
+            return Ok(());
+        }
+        tar.data(&buffer[..count]).map_err(|error| ReadFault::Other(writing(&error)))?;
+    }
+}
+
+/// What is wrong with a file as it was read, if anything is.
+pub(super) fn differs(file: &KeptFile, read: Plain) -> Option<String> {
+    let key = &file.object.artifact.key;
+    if read.size != file.size {
+        return Some(format!("{key} holds a file of {} bytes, {} were kept", read.size, file.size));
+    }
+    // The hash of a file is not told where the file is secret: this goes to logs.
+    (read.sha256 != file.file_sha256).then(|| format!("{key} holds another file: the SHA-256 differs"))
+}
+
+/// Tells damage, which concerns one item, from what ends the volume.
+fn told<T>(read: Result<T, ReadFault>) -> Result<Result<T, String>, VolumeFault> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(ReadFault::Damaged(problem)) => Ok(Err(problem)),
+        Err(ReadFault::Other(error)) => Err(error.into()),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn of_writing(error: io::Error) -> VolumeFault {
+    writing(&error).into()
+}
+
+fn writing(error: &io::Error) -> OperationError {
+    OperationError::internal("write the archive", error)
+}
+
+/// Counts bytes and keeps none.
+struct Counter(u64);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An entry's bytes on their way, counted.
+struct Counted<'a, W> {
+    tar: &'a mut TarWriter<W>,
+    written: u64,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tar.data(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! Looks for every object that an item refers to: the rows in the order of their objects' keys beside the store's own
+//! listing, one pass for the files and one for the records of their blocks. An object of another size than the row has is
+//! read: it may have been stored again since the item was settled.
+
+use futures_util::TryStreamExt as _;
+use holdfast_catalog::Kept;
+use holdfast_domain::{BackupId, ItemRecord, ObjectKey, RepositoryId};
+use holdfast_storage::{ObjectInfo, ObjectStream};
+
+use super::damage::fail_item;
+use crate::{
+    Holdfast, OperationError,
+    job::heartbeat::persist,
+    repository::content::{proof::ContentObject, read::ObjectSource},
+};
+
+const PAGE: u32 = 500;
+
+/// Fails every item whose object is missing, or has another size and does not prove itself.
+pub(super) async fn look_for_objects(
+    h: &Holdfast,
+    repository: &RepositoryId,
+    id: &BackupId,
+) -> Result<(), OperationError> {
+    let source = ObjectSource::new(&h.repository, repository);
+    for (kept, folder) in [(Kept::File, ObjectKey::OBJECTS), (Kept::Dag, ObjectKey::DAGS)] {
+        let mut listing = Listing { objects: h.repository.store().list(folder), at: None };
+        let mut after: Option<(ObjectKey, String)> = None;
+        loop {
+            let from = after.as_ref().map(|(key, content_id)| (key, content_id.as_str()));
+            let page = persist(|| async { Ok(h.catalog.items_by_object(id, kept, from, PAGE).await?) }).await?;
+            for record in &page {
+                let Some(object) = object_of(record, kept) else { continue };
+                if let Some(problem) = listing.problem_of(&object, &source).await? {
+                    fail_item(h, id, record, &object.stored, &problem).await?;
+                }
+                after = Some((object.key().clone(), record.item.content_id.clone()));
+            }
+            if page.len() < PAGE as usize {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn object_of(record: &ItemRecord, kept: Kept) -> Option<ContentObject> {
+    let file = record.file.as_ref()?;
+    match kept {
+        Kept::File => Some(ContentObject::file(file)),
+        Kept::Dag => ContentObject::blocks(file),
+    }
+}
+
+/// The store's listing, read as far as it was asked for.
+struct Listing {
+    objects: ObjectStream,
+    at: Option<ObjectInfo>,
+}
+
+impl Listing {
+    /// What is wrong with an object. Objects are asked for in the order of their keys.
+    async fn problem_of(
+        &mut self,
+        object: &ContentObject,
+        source: &ObjectSource,
+    ) -> Result<Option<String>, OperationError> {
+        let key = object.key();
+        while self.at.as_ref().is_none_or(|at| at.key < *key) {
+            let Some(next) = self.objects.try_next().await? else { break };
+            self.at = Some(next);
+        }
+        match &self.at {
+            Some(at) if at.key == *key => source.problem_of_size(object, at.size_bytes).await,
+            _ => Ok(Some(format!("{key} is missing"))),
+        }
+    }
+}

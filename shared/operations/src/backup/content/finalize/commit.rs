@@ -1,0 +1,79 @@
+//! What a content backup says of itself when it is committed.
+
+use holdfast_domain::{Compression, ContentManifest, FORMAT_VERSION, Job, Manifest, ObjectKey, Source, Timestamp};
+
+use super::{Finalizing, leftovers};
+use crate::{
+    OperationError,
+    job::commit::{Commit, Notes, RunFault},
+    repository::{guide::content_guide, source_warnings_before},
+};
+
+impl Finalizing<'_> {
+    /// Writes guide and manifest, and settles the job. Artifacts stay where it comes to nothing: the run that takes
+    /// over may name them.
+    pub(super) async fn commit(&self) -> Result<Job, RunFault> {
+        let manifest = self.manifest()?;
+        let at = self.h.repository.location();
+        let guide = |manifest: &Manifest| {
+            let of = |content| content_guide(manifest, content, &self.key.wrapped, at);
+            manifest.content.as_ref().map(of).unwrap_or_default()
+        };
+        let commit = Commit { h: self.h, run: self.run, key: &self.key, watch: self.watch, guide: &guide, own: &[] };
+        let warnings = source_warnings_before(&self.h.repository, &manifest).await;
+        let notes = Notes { notes: self.unencrypted().into_iter().collect(), warnings };
+        let job = commit.make(&manifest, &notes).await?;
+        leftovers::remove_unnamed(self.h, &manifest).await;
+        Ok(job)
+    }
+
+    /// Says how many files the switch to encryption came too late for.
+    fn unencrypted(&self) -> Option<String> {
+        let list = self.work.item_list.as_ref().filter(|list| list.unencrypted > 0)?;
+        Some(format!(
+            "{} of {} files are not encrypted: they were stored before BACKUP_CONTENT_ENCRYPTION was true",
+            list.unencrypted,
+            list.items.expected - list.items.failed
+        ))
+    }
+
+    fn manifest(&self) -> Result<Manifest, OperationError> {
+        let (run, work) = (self.run, &self.work);
+        let list = work.item_list.as_ref();
+        let list = list.ok_or_else(|| OperationError::internal("commit the backup", &"its list is not stored"))?;
+        // The switch may have been turned off half-way.
+        let volumes = if work.archive_done { work.volumes.as_slice() } else { &[] };
+        let archive: Vec<ObjectKey> = volumes.iter().map(|volume| volume.key.clone()).collect();
+        Ok(Manifest {
+            format_version: FORMAT_VERSION,
+            backup_id: run.job.backup_id.clone(),
+            backup_type: run.job.backup_type,
+            repository: self.key.repository.id.clone(),
+            trigger: run.job.trigger.clone(),
+            parent_id: run.job.parent_id.clone(),
+            fence: run.fence,
+            created_at: run.job.created_at,
+            started_at: run.job.started_at.unwrap_or(run.job.created_at),
+            completed_at: Timestamp::now(),
+            holdfast_version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: None,
+            consistency: None,
+            source: Source {
+                uri: holdfast_database::redacted_uri(&self.h.settings.mongodb_uri).unwrap_or_default(),
+                server_version: work.server_version.clone(),
+                ..Source::default()
+            },
+            namespaces: Vec::new(),
+            content: Some(ContentManifest { items: list.items, item_list: list.artifact.key.clone(), archive }),
+            original_size: list.items.bytes,
+            compression: run.job.compressed.then_some(Compression::Gzip),
+            encryption: self.key.encryption.clone(),
+            artifacts: std::iter::once(&list.artifact).chain(volumes).cloned().collect(),
+        })
+    }
+
+    /// The level that artifacts are compressed at, where they are.
+    pub(super) fn compression_level(&self) -> Option<u8> {
+        self.run.job.compressed.then_some(self.h.settings.database.compression_level)
+    }
+}

@@ -1,0 +1,327 @@
+//! The end of a content backup: every referenced object looked for, the archive, the list of items, the manifest.
+//!
+//! What a run has stored stands in the job's row, under the fencing number, so that a run which is handed on to, or
+//! takes over from one that was killed, goes on there. Memory does not grow with the number of items, or their size.
+
+mod archive;
+mod check;
+mod commit;
+mod damage;
+mod leftovers;
+mod list;
+mod rows;
+mod tar;
+mod time;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use holdfast_catalog::ContentWork;
+use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
+
+use self::time::RunTime;
+use super::{HANDED_ON_FOR, wait};
+use crate::{
+    Holdfast, OperationError, StopReason,
+    job::{
+        claim::{Claim, claim_finalizing},
+        commit::{RunFault, refuse_to_repeat},
+        lost_lease,
+        run::{BackupOutcome, Run, RunLimits, SkipReason},
+        settle,
+        watch::Watch,
+    },
+    repository::{
+        artifact_writer::Meters,
+        writing_key::{WritingKey, writing_key},
+    },
+};
+
+/// How a finalizing run ended.
+#[derive(Debug, Clone)]
+pub enum FinalizeOutcome {
+    /// The backup exists.
+    Completed(Box<Job>),
+    /// It does not, and the job says why.
+    Failed(Box<Job>),
+    /// Time ran out with more to do: another run has to be asked to go on.
+    HandOn {
+        /// The backup.
+        backup_id: BackupId,
+    },
+    /// This run had nothing to do.
+    Skipped {
+        /// The backup.
+        backup_id: BackupId,
+        /// Why.
+        reason: SkipReason,
+    },
+}
+
+/// Makes a backup of a job whose items are all settled.
+///
+/// # Errors
+/// Where it could not begin or not be recorded: the event's source should try again. A backup that cannot be made is
+/// [`FinalizeOutcome::Failed`]: its job says why.
+pub async fn finalize_content(
+    h: &Holdfast,
+    backup_id: &BackupId,
+    limits: RunLimits,
+) -> Result<FinalizeOutcome, OperationError> {
+    let run = match claim_finalizing(h, backup_id, limits).await? {
+        Claim::Run(run) => run,
+        Claim::Skip(reason) => return Ok(FinalizeOutcome::Skipped { backup_id: backup_id.clone(), reason }),
+    };
+    let (meters, gain) = (Meters::default(), Gain::default());
+    let watch = Watch::begin(h, &run, limits, meters.progress());
+    let result = finish(h, &run, (&watch, limits), &meters, &gain).await;
+    drop(watch);
+    conclude(h, &run, result, &gain).await
+}
+
+/// Finalizes the backup of a run that holds the lease and has no deadline.
+pub(crate) async fn finalize_held(
+    h: &Holdfast,
+    run: &Run,
+    (watch, limits): (&Watch, RunLimits),
+    meters: &Meters,
+) -> Result<Box<Job>, RunFault> {
+    let gain = Gain::default();
+    loop {
+        // An archive of several volumes takes several rounds.
+        if let Ending::Committed(job) = finish(h, run, (watch, limits), meters, &gain).await? {
+            return Ok(job);
+        }
+    }
+}
+
+/// How far a run came that did not fail.
+enum Ending {
+    Committed(Box<Job>),
+    OutOfTime,
+}
+
+/// From here on a run takes on a single entry.
+const MOST_FRUITLESS: u64 = 16;
+
+/// What there is to show for a run's time.
+#[derive(Default)]
+struct Gain {
+    /// Runs before this one, since the last that stored anything.
+    fruitless: AtomicU64,
+    /// Entries that it wrote to the archive.
+    entries: Arc<AtomicU64>,
+}
+
+impl Gain {
+    /// Whether this run and the one before it came to nothing, not even an entry of the archive; or whether entries were
+    /// written by many runs, the last of them of one entry each, and none of them could store its volume.
+    fn is_nothing_again(&self) -> bool {
+        let fruitless = self.fruitless.load(Ordering::Relaxed);
+        (fruitless > 0 && self.entries.load(Ordering::Relaxed) == 0) || fruitless > MOST_FRUITLESS
+    }
+}
+
+/// What the steps of one run share.
+struct Finalizing<'a> {
+    h: &'a Holdfast,
+    run: &'a Run,
+    watch: &'a Watch,
+    key: WritingKey,
+    meters: &'a Meters,
+    gain: &'a Gain,
+    time: RunTime,
+    work: ContentWork,
+}
+
+/// Boxed: callers embed this future in their own.
+fn finish<'a>(
+    h: &'a Holdfast,
+    run: &'a Run,
+    watched: (&'a Watch, RunLimits),
+    meters: &'a Meters,
+    gain: &'a Gain,
+) -> BoxFuture<'a, Result<Ending, RunFault>> {
+    finish_steps(h, run, watched, meters, gain).boxed()
+}
+
+async fn finish_steps(
+    h: &Holdfast,
+    run: &Run,
+    (watch, limits): (&Watch, RunLimits),
+    meters: &Meters,
+    gain: &Gain,
+) -> Result<Ending, RunFault> {
+    refuse_to_repeat(h, run, watch).await?;
+    let key = watch.guard(writing_key(h, run.job.encrypted)).await?;
+    let mut work = watch.persist(|| async { Ok(h.catalog.content_work(&run.job.backup_id).await?) }).await?;
+    let time = RunTime::new(limits, work.fruitless, Timestamp::now());
+    gain.fruitless.store(work.fruitless.into(), Ordering::Relaxed);
+    work.fruitless += 1;
+    let mut finalizing = Finalizing { h, run, watch, key, meters, gain, time, work };
+    finalizing.begin().await?;
+    if finalizing.check().await? && finalizing.archive().await? && finalizing.list().await? {
+        let job = finalizing.commit().await?;
+        return Ok(Ending::Committed(Box::new(job)));
+    }
+    Ok(Ending::OutOfTime)
+}
+
+/// Each step says whether there is time for the next.
+impl Finalizing<'_> {
+    fn id(&self) -> &BackupId {
+        &self.run.job.backup_id
+    }
+
+    /// Takes the work up as it stands. A manifest names one key for all of its artifacts: what was stored under another
+    /// is made anew.
+    async fn begin(&mut self) -> Result<(), OperationError> {
+        let epoch = self.key.encryption.as_ref().map(|encryption| encryption.key_epoch);
+        if self.work.key_epoch != epoch {
+            let work = &mut self.work;
+            (work.item_list, work.archived_after, work.archive_done) = (None, None, false);
+            work.volumes.clear();
+            work.key_epoch = epoch;
+        }
+        self.record().await
+    }
+
+    /// Sees that every referenced object is there; an item whose object is not has failed.
+    async fn check(&mut self) -> Result<bool, OperationError> {
+        if !self.work.checked {
+            let repository = &self.key.repository.id;
+            self.watch.guard(check::look_for_objects(self.h, repository, self.id())).await?;
+            self.work.checked = true;
+            self.record_gain().await?;
+        }
+        self.refuse_too_many_failures().await?;
+        Ok(true)
+    }
+
+    /// Stores what is not yet stored of the archive.
+    async fn archive(&mut self) -> Result<bool, OperationError> {
+        if !self.h.settings.content.archive || self.work.archive_done {
+            return Ok(true);
+        }
+        let volume = archive::store_volume(self).await?;
+        self.work.volumes.push(volume.artifact);
+        self.work.archived_after = volume.after;
+        self.work.archive_done = volume.is_last;
+        self.record_gain().await?;
+        Ok(self.work.archive_done && self.time.is_left())
+    }
+
+    /// Stores the list of items. Nothing changes a row any more: what an archive's document says is said here too.
+    async fn list(&mut self) -> Result<bool, OperationError> {
+        if self.work.item_list.is_none() {
+            self.work.item_list = Some(list::store_list(self).await?);
+            self.record_gain().await?;
+        }
+        Ok(true)
+    }
+
+    /// More than `BACKUP_CONTENT_MAX_FAILURE_PERCENT` of the items have failed: that is no backup.
+    async fn refuse_too_many_failures(&self) -> Result<(), OperationError> {
+        let counts = self.watch.persist(|| async { Ok(self.h.catalog.item_counts(self.id()).await?) }).await?;
+        self.meters.expected.store(counts.bytes, Ordering::Relaxed);
+        let percent = self.h.settings.content.max_failure_percent;
+        if counts.fails(percent) {
+            return Err(OperationError::TooManyFailures { failed: counts.failed, expected: counts.expected, percent });
+        }
+        Ok(())
+    }
+
+    async fn record_gain(&mut self) -> Result<(), OperationError> {
+        self.work.fruitless = 0;
+        self.record().await
+    }
+
+    /// Writes how far the work is; a run that may not has lost its job to another.
+    async fn record(&self) -> Result<(), OperationError> {
+        let record = || async { Ok(self.h.catalog.record_work(self.id(), self.run.fence, &self.work).await?) };
+        let is_ours = self.watch.persist(record).await?;
+        if is_ours { Ok(()) } else { Err(StopReason::LeaseLost.into()) }
+    }
+}
+
+async fn conclude(
+    h: &Holdfast,
+    run: &Run,
+    result: Result<Ending, RunFault>,
+    gain: &Gain,
+) -> Result<FinalizeOutcome, OperationError> {
+    let backup_id = run.job.backup_id.clone();
+    let skipped = |reason| Ok(FinalizeOutcome::Skipped { backup_id: backup_id.clone(), reason });
+    match result {
+        Ok(Ending::Committed(job)) => Ok(FinalizeOutcome::Completed(job)),
+        Ok(Ending::OutOfTime) => hand_on(h, run).await,
+        Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
+        Err(RunFault::Failed(OperationError::Stopped(reason)) | RunFault::Unknown(OperationError::Stopped(reason))) => {
+            match reason {
+                StopReason::Deadline if gain.is_nothing_again() => fail(h, run, &OperationError::TooSlow).await,
+                StopReason::Deadline => hand_on(h, run).await,
+                StopReason::LeaseLost => of_lost(h, run).await,
+                // The next run goes on after the last volume: the event's source tries again.
+                StopReason::CatalogSilent => Err(reason.into()),
+                StopReason::Cancelled => {
+                    clean_up_cancelled(h, run).await;
+                    skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
+                }
+            }
+        }
+        Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
+        Err(RunFault::Failed(error)) => fail(h, run, &error).await,
+        Err(RunFault::Unknown(error)) => Err(error),
+    }
+}
+
+async fn of_lost(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
+    Ok(match lost_lease::what_became_of(h, run).await?.outcome(run) {
+        BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => FinalizeOutcome::Failed(job),
+        BackupOutcome::Skipped { backup_id, reason } => FinalizeOutcome::Skipped { backup_id, reason },
+    })
+}
+
+async fn fail(h: &Holdfast, run: &Run, error: &OperationError) -> Result<FinalizeOutcome, OperationError> {
+    Ok(FinalizeOutcome::Failed(Box::new(fail_held(h, run, error).await?)))
+}
+
+/// Settles the job as failed, and removes what this run stored of its archive. The sweep removes what earlier runs stored.
+pub(crate) async fn fail_held(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Job, OperationError> {
+    let id = &run.job.backup_id;
+    tracing::error!(backupId = %id, code = %error.code(), %error, "the backup failed");
+    let items = h.catalog.item_counts(id).await.ok();
+    let job = settle::fail_counted_run(h, run, error.failure(), items).await?;
+    // Settled under this run's number: no other run will name what this one stored.
+    leftovers::remove_own(h, id, run.fence).await;
+    Ok(job)
+}
+
+/// Removes what a run that was cancelled has stored of its archive.
+pub(crate) async fn clean_up_cancelled(h: &Holdfast, run: &Run) {
+    leftovers::remove_own(h, &run.job.backup_id, run.fence).await;
+}
+
+/// Removes what runs that were killed before `begun_before` have left of a backup that is completed.
+pub(crate) async fn clean_up_completed(
+    h: &Holdfast,
+    id: &BackupId,
+    begun_before: Timestamp,
+) -> Result<(), OperationError> {
+    let manifest = h.repository.manifest(id).await?;
+    leftovers::remove_unnamed(h, &manifest).await;
+    leftovers::remove_unfinished(h, id, begun_before).await;
+    Ok(())
+}
+
+async fn hand_on(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
+    let backup_id = run.job.backup_id.clone();
+    if wait(h, run, Timestamp::now() + HANDED_ON_FOR).await? {
+        tracing::info!(backupId = %backup_id, "the run's time is over; another goes on");
+        return Ok(FinalizeOutcome::HandOn { backup_id });
+    }
+    of_lost(h, run).await
+}

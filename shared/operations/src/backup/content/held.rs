@@ -1,0 +1,192 @@
+//! The files that are held already, and whether they are good enough today: verified, encrypted if that is asked for now,
+//! readable, and in the store.
+
+use std::collections::HashMap;
+
+use holdfast_catalog::HoldSource;
+use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Timestamp, Verified};
+
+use super::source::ItemSource;
+use crate::{
+    Holdfast, OperationError,
+    repository::content::{
+        proof::ContentObject,
+        read::{ObjectSource, ReadFault},
+    },
+};
+
+/// The objects of a file.
+pub(super) fn objects(file: &KeptFile) -> impl Iterator<Item = &StoredObject> {
+    std::iter::once(&file.object).chain(&file.dag)
+}
+
+/// Whether what is held of a source is as good as what would be kept of it today. An IPFS file that no CID vouches for
+/// is fetched again: a gateway that proves it may be up by now.
+pub(super) fn is_good_enough(storage_type: StorageType, file: &KeptFile, encrypt: bool) -> bool {
+    is_proved(storage_type, file) && is_encrypted_as_asked(file, encrypt)
+}
+
+/// Whether no gateway could prove more of it. A file under a raw CID is one block, which its bytes rebuild.
+pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
+    let is_whole = || file.dag.is_some() || file.cid.as_deref().is_some_and(holdfast_content::ipfs::is_raw_file);
+    storage_type == StorageType::Gaia || (file.verified == Verified::Cid && is_whole())
+}
+
+fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
+    !encrypt || objects(file).all(|object| object.encryption.is_some())
+}
+
+/// What is held of a source and may be referred to today: encrypted where that is asked for, readable, and there. It may
+/// be no more proved than it was when it was fetched.
+pub(super) async fn of_source(h: &Holdfast, source: &ItemSource) -> Result<Option<KeptFile>, OperationError> {
+    let found = h.catalog.held(std::slice::from_ref(&source.id)).await?;
+    let Some(held) = found.into_iter().next().map(|held| held.file) else { return Ok(None) };
+    let is_usable =
+        is_encrypted_as_asked(&held, h.settings.content.encryption) && Openings::default().open(h, &held).await?;
+    if is_usable { found_again(h, source, held).await } else { Ok(None) }
+}
+
+/// What is held of a source, if its objects are in the store. Objects that were stored again in another form are held in
+/// that form from now on.
+pub(super) async fn found_again(
+    h: &Holdfast,
+    source: &ItemSource,
+    held: KeptFile,
+) -> Result<Option<KeptFile>, OperationError> {
+    let Some(found) = in_store(h, &held).await? else { return Ok(None) };
+    let address = found.object.artifact.key.content_address();
+    if let (Some(address), true) = (&address, found != held) {
+        let of = HoldSource { storage_type: source.storage_type, locator: &source.locator, address };
+        h.catalog.hold(&of, &found, Timestamp::now()).await?;
+    }
+    Ok(Some(found))
+}
+
+/// Which key epochs open, each tried once.
+#[derive(Default)]
+pub(super) struct Openings(HashMap<u32, bool>);
+
+impl Openings {
+    /// Whether a file's objects can be read with the keys at hand. A file whose key is gone is one to fetch again.
+    pub(super) async fn open(&mut self, h: &Holdfast, file: &KeptFile) -> Result<bool, OperationError> {
+        let epochs: Vec<u32> = objects(file).filter_map(|object| object.encryption.as_ref().map(epoch)).collect();
+        for epoch in epochs {
+            let opens = match self.0.get(&epoch) {
+                Some(opens) => *opens,
+                None => self.try_epoch(h, epoch).await?,
+            };
+            if !opens {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn try_epoch(&mut self, h: &Holdfast, epoch: u32) -> Result<bool, OperationError> {
+        let opens = match h.repository.master_key(epoch).await {
+            Ok(_) => true,
+            Err(error @ (OperationError::Key(_) | OperationError::Repository(_))) => {
+                tracing::warn!(epoch, %error, "files under a key that is not at hand are fetched again");
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        self.0.insert(epoch, opens);
+        Ok(opens)
+    }
+}
+
+const fn epoch(encryption: &Encryption) -> u32 {
+    encryption.key_epoch
+}
+
+/// A file with its objects as the store has them, or nothing if one is missing or damaged. An object of the recorded size
+/// is not read.
+pub(super) async fn in_store(h: &Holdfast, file: &KeptFile) -> Result<Option<KeptFile>, OperationError> {
+    let Some(object) = form_in_store(h, ContentObject::file(file)).await? else { return Ok(None) };
+    let dag = match ContentObject::blocks(file) {
+        None => None,
+        Some(blocks) => match form_in_store(h, blocks).await? {
+            None => return Ok(None),
+            form => form,
+        },
+    };
+    Ok(Some(KeptFile { object, dag, ..file.clone() }))
+}
+
+async fn form_in_store(h: &Holdfast, object: ContentObject) -> Result<Option<StoredObject>, OperationError> {
+    let found = match h.repository.store().head(object.key()).await {
+        Ok(found) => found,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if found.size_bytes == object.stored.artifact.size {
+        return Ok(Some(object.stored));
+    }
+    let source = ObjectSource::new(&h.repository, &h.repository.open().await?.id);
+    let problem = format!("{} has another size than it was stored with", object.key());
+    match source.prove_or(&object, problem).await {
+        Ok(form) => Ok(Some(form)),
+        Err(ReadFault::Damaged(_)) => Ok(None),
+        Err(ReadFault::Other(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{Artifact, ObjectKey, Sha256Digest, Timestamp};
+
+    use super::*;
+
+    fn object(encrypted: bool) -> StoredObject {
+        let sha256 = Sha256Digest::new([1; 32]);
+        let key = ObjectKey::content_object(&sha256, false, encrypted);
+        let encryption = encrypted.then(|| Encryption { suite: "x".to_owned(), key_epoch: 1 });
+        let artifact = Artifact { key, size: 1, sha256, segment_bytes: 1, segments: vec![] };
+        StoredObject { artifact, compression: None, encryption }
+    }
+
+    fn file(verified: Verified, file_encrypted: bool, dag: Option<bool>) -> KeptFile {
+        KeptFile {
+            size: 1,
+            file_sha256: Sha256Digest::new([1; 32]),
+            object: object(file_encrypted),
+            dag: dag.map(object),
+            cid: None,
+            verified,
+            served_by: "https://x".to_owned(),
+            validator: None,
+            content_type: None,
+            content_encoding: None,
+            fetched_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn plain_files_do_not_do_once_encryption_is_asked_for() {
+        let good = |file: &KeptFile, encrypt| is_good_enough(StorageType::Ipfs, file, encrypt);
+        assert!(good(&file(Verified::Cid, false, Some(false)), false));
+        assert!(!good(&file(Verified::Cid, false, Some(false)), true));
+        assert!(!good(&file(Verified::Cid, true, Some(false)), true), "the blocks say what the file is");
+        assert!(good(&file(Verified::Cid, true, Some(true)), true));
+        assert!(good(&file(Verified::Cid, true, Some(true)), false), "better than asked");
+    }
+
+    #[test]
+    fn an_ipfs_file_that_no_cid_vouches_for_is_fetched_again() {
+        assert!(!is_good_enough(StorageType::Ipfs, &file(Verified::Transport, false, None), false));
+        assert!(!is_good_enough(StorageType::Ipfs, &file(Verified::Cid, false, None), false));
+        let raw = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+        for (cid, is_good) in [
+            (raw, true),
+            (&*format!("{raw}/a"), false),
+            ("bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", false),
+        ] {
+            let large = KeptFile { cid: Some(cid.to_owned()), ..file(Verified::Cid, false, None) };
+            assert_eq!(is_good_enough(StorageType::Ipfs, &large, false), is_good, "{cid}");
+            let large = KeptFile { verified: Verified::Transport, ..large };
+            assert!(!is_good_enough(StorageType::Ipfs, &large, false), "{cid}");
+        }
+        assert!(is_good_enough(StorageType::Gaia, &file(Verified::Transport, false, None), false));
+    }
+}

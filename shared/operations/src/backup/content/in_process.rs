@@ -1,0 +1,270 @@
+//! A content backup in this process, from discovery to manifest: for an operator's machine, which has no deadline and
+//! needs no queue but its own. One run does all steps under one fencing number and beats from the first to the last, so
+//! that a run that was killed is known to be dead a minute later. The next run resumes at the step that it reached.
+//!
+//! Memory does not grow with the number of items: the queue is bounded, and what failed for the moment is not kept in
+//! it but found again by its row.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use holdfast_domain::{BackupType, Job, JobStatus, Timestamp};
+use tokio::task::JoinSet;
+
+use super::{
+    discover::{Reached, discover, send},
+    download::{DownloadOutcome, Downloader, download_item},
+    fan_in::finalize_held_if_settled,
+    finalize::{clean_up_cancelled, clean_up_completed, fail_held, finalize_held},
+    queue::LocalQueue,
+};
+use crate::{
+    Holdfast, OperationError, StopReason,
+    job::{
+        claim::{Claim, claim_all_steps, is_finalized},
+        commit::RunFault,
+        heartbeat::persist,
+        lost_lease,
+        run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
+        trigger,
+        watch::Watch,
+    },
+    repository::artifact_writer::Meters,
+};
+
+/// Each needs a blocking thread of the runtime's, and so do the store's checksums.
+const MOST_WORKERS: usize = 128;
+/// Messages that wait for a worker, each.
+const QUEUED_PER_WORKER: usize = 4;
+/// After a fault of the catalogue that may pass, and at least before what failed is tried again.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How often it is looked whether the backup was cancelled.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Items looked up in one call.
+const PAGE: u32 = 1000;
+/// Up to this run of a backup, an attempt that a kill interrupted is no attempt. After it an item may be what kills runs.
+const MOST_BLAMELESS: u64 = 4;
+
+/// Backs up the content, all of it here. A backup that an earlier run began is resumed.
+///
+/// # Errors
+/// Where it could not begin or not be recorded. A later call with the same request resumes it.
+pub async fn back_up_content_here(
+    h: &Holdfast,
+    request: BackupRequest,
+    limits: RunLimits,
+) -> Result<BackupOutcome, OperationError> {
+    let backup_id = request.backup_id();
+    if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h, BackupType::Content).is_some() {
+        return Ok(BackupOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
+    }
+    let (downloader, begun_at) = (Downloader::new(&h.settings)?, Timestamp::now());
+    let run = match claim_all_steps(h, &request, limits).await? {
+        Claim::Run(run) => run,
+        Claim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
+    };
+    let (meters, is_finalizing) = (Meters::default(), Arc::new(AtomicBool::new(false)));
+    let progress = {
+        let (progress, is_finalizing) = (meters.progress(), Arc::clone(&is_finalizing));
+        // Before that items are counted, and bytes are not.
+        move || is_finalizing.load(Ordering::Relaxed).then(&progress).flatten()
+    };
+    let watch = Watch::begin(h, &run, limits, progress);
+    let here = Here { h, downloader: &downloader, run: &run, watch: &watch, limits, meters: &meters, is_finalizing };
+    // Boxed: downloads and discovery are inside, and callers embed this future in their own.
+    let result = Box::pin(here.all_steps()).await;
+    drop(watch);
+    let outcome = conclude(h, &run, result).await?;
+    if let BackupOutcome::Completed(job) = &outcome
+        && run.fence > 1
+        && let Err(error) = clean_up_completed(h, &job.backup_id, begun_at).await
+    {
+        tracing::warn!(backupId = %job.backup_id, %error, "what killed runs left is left to the sweep");
+    }
+    Ok(outcome)
+}
+
+struct Here<'a> {
+    h: &'a Holdfast,
+    downloader: &'a Downloader,
+    run: &'a Run,
+    watch: &'a Watch,
+    limits: RunLimits,
+    meters: &'a Meters,
+    is_finalizing: Arc<AtomicBool>,
+}
+
+impl Here<'_> {
+    async fn all_steps(&self) -> Result<Box<Job>, RunFault> {
+        if !is_finalized(self.run.job.status) {
+            tokio::select! {
+                brought_in = self.bring_in() => brought_in?,
+                () = self.cancelled() => return Err(OperationError::from(StopReason::Cancelled).into()),
+            }
+        }
+        self.is_finalizing.store(true, Ordering::Relaxed);
+        finalize_held(self.h, self.run, (self.watch, self.limits), self.meters).await
+    }
+
+    /// Discovery and downloads.
+    async fn bring_in(&self) -> Result<(), RunFault> {
+        if (2..=MOST_BLAMELESS).contains(&self.run.fence) {
+            let (id, most) = (&self.run.job.backup_id, self.h.settings.content.retry_attempts);
+            let give_back = || async { Ok(self.h.catalog.give_interrupted_attempts_back(id, most).await?) };
+            self.watch.persist(give_back).await?;
+        }
+        let mut workers = self.workers();
+        let queue = Arc::clone(&workers.queue);
+        let reached = tokio::select! {
+            reached = discover(self.h, queue.as_ref(), self.run, self.limits, self.watch) => reached?,
+            error = workers.failed() => return Err(error.into()),
+        };
+        if matches!(reached, Reached::ItsTime) {
+            return Err(OperationError::from(StopReason::Deadline).into());
+        }
+        Ok(self.watch.guard(self.download(workers)).await?)
+    }
+
+    /// What was sent, and then what failed for the moment, again and again until nothing is left: each time after the
+    /// longest wait that was asked for.
+    async fn download(&self, mut workers: Workers) -> Result<(), OperationError> {
+        let mut wait = workers.drain().await?;
+        loop {
+            if persist(|| finalize_held_if_settled(self.h, self.run)).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(wait.max(PAUSE)).await;
+            wait = self.round().await?;
+        }
+    }
+
+    /// Sends every pending item to workers once; the longest wait that one of them asks for.
+    async fn round(&self) -> Result<Duration, OperationError> {
+        let mut workers = self.workers();
+        let queue = Arc::clone(&workers.queue);
+        tokio::select! {
+            sent = self.send_pending(&queue) => sent?,
+            error = workers.failed() => return Err(error),
+        }
+        workers.drain().await
+    }
+
+    async fn send_pending(&self, queue: &LocalQueue) -> Result<(), OperationError> {
+        let (id, mut after): (_, Option<String>) = (&self.run.job.backup_id, None);
+        loop {
+            let next = || async { Ok(self.h.catalog.pending_since(id, Timestamp::MAX, after.as_deref(), PAGE).await?) };
+            let page = persist(next).await?;
+            let Some(last) = page.last().cloned() else { return Ok(()) };
+            persist(|| send(self.h, queue, id, &page)).await?;
+            after = Some(last);
+        }
+    }
+
+    fn workers(&self) -> Workers {
+        let count = usize::try_from(self.h.settings.content.concurrency).unwrap_or(usize::MAX).min(MOST_WORKERS);
+        let queue = Arc::new(LocalQueue::new(count * QUEUED_PER_WORKER));
+        let mut tasks = JoinSet::new();
+        for _ in 0..count {
+            let (h, downloader, limits) = (self.h.clone(), self.downloader.clone(), self.limits);
+            let queue = Arc::clone(&queue);
+            tasks.spawn(async move { work(&h, &downloader, &queue, limits).await });
+        }
+        Workers { queue, tasks }
+    }
+
+    /// Waits until the job is cancelled. A beat finds that out too, and later.
+    async fn cancelled(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let job = self.h.catalog.get(&self.run.job.backup_id).await;
+            if job.is_ok_and(|job| job.status == JobStatus::Cancelled) {
+                return;
+            }
+        }
+    }
+}
+
+async fn conclude(
+    h: &Holdfast,
+    run: &Run,
+    result: Result<Box<Job>, RunFault>,
+) -> Result<BackupOutcome, OperationError> {
+    let id = &run.job.backup_id;
+    let error = match result {
+        Ok(job) => return Ok(BackupOutcome::Completed(job)),
+        Err(RunFault::CommittedBefore) => {
+            let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;
+            return Ok(BackupOutcome::Completed(Box::new(job)));
+        }
+        Err(RunFault::Unknown(error)) => return Err(error),
+        Err(RunFault::Failed(error)) => error,
+    };
+    match error {
+        OperationError::Stopped(StopReason::Cancelled) => {
+            clean_up_cancelled(h, run).await;
+            let reason = SkipReason::AlreadySettled(JobStatus::Cancelled);
+            Ok(BackupOutcome::Skipped { backup_id: id.clone(), reason })
+        }
+        OperationError::Stopped(StopReason::LeaseLost) => Ok(lost_lease::what_became_of(h, run).await?.outcome(run)),
+        // The next run resumes it.
+        error if error.is_catalog_away() => Err(error),
+        error => Ok(BackupOutcome::Failed(Box::new(fail_held(h, run, &error).await?))),
+    }
+}
+
+/// Downloads beside each other. Dropped, they stop, and what they had begun to upload is aborted.
+struct Workers {
+    queue: Arc<LocalQueue>,
+    tasks: JoinSet<Result<Duration, OperationError>>,
+}
+
+impl Workers {
+    /// The first error of a worker; while none has one it waits.
+    async fn failed(&mut self) -> OperationError {
+        while let Some(ended) = self.tasks.join_next().await {
+            match ended {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return error,
+                Err(error) => return OperationError::internal("download", &error),
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Waits until everything sent was tried; the longest wait that was asked for.
+    async fn drain(&mut self) -> Result<Duration, OperationError> {
+        self.queue.close().await;
+        let mut longest = Duration::ZERO;
+        while let Some(ended) = self.tasks.join_next().await {
+            let ended = ended.map_err(|error| OperationError::internal("download", &error))?;
+            longest = longest.max(ended?);
+        }
+        Ok(longest)
+    }
+}
+
+async fn work(
+    h: &Holdfast,
+    downloader: &Downloader,
+    queue: &LocalQueue,
+    limits: RunLimits,
+) -> Result<Duration, OperationError> {
+    let mut longest = Duration::ZERO;
+    while let Some(message) = queue.recv().await {
+        match download_item(h, downloader, &message, limits).await {
+            Ok(DownloadOutcome::Retry { after, .. }) => longest = longest.max(after),
+            Ok(DownloadOutcome::Settled | DownloadOutcome::AlreadySettled | DownloadOutcome::NoTime) => {}
+            Err(error) if error.is_transient() => {
+                tracing::warn!(contentId = message.content_id, %error, "a download could not be recorded and is tried again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(longest)
+}

@@ -1,0 +1,266 @@
+//! A file on its way into the store while it is fetched: `chunks → [SHA-256, gzip where it helps, encrypt, digest,
+//! parts] → upload`, one blocking thread a file, bounded channels at both ends.
+//!
+//! Its address is its content's, so the upload goes to a place of its own first, and only what fits one part waits in
+//! memory. Memory a file: `CHUNKS_WAITING` chunks of the fetcher's, three parts of 8 MiB (grown with the file), the gzip
+//! stage's members. A file counts as whole only when its fetcher has said so: chunks that stop coming are no end.
+
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use holdfast_codec::{ArtifactDigest, ArtifactPlace, MasterKey, is_worthwhile, random_bytes};
+use holdfast_domain::{ObjectKey, Sha256Digest};
+use holdfast_storage::{
+    StoreError,
+    upload::{self, PartSink, PendingUpload, UploadError},
+};
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::file_address;
+use crate::{
+    Holdfast, OperationError,
+    repository::{
+        artifact_writer::{ArtifactWriter, Meters, Recipe},
+        content::read::ReadFault,
+        writing_key::WritingKey,
+    },
+};
+
+/// Chunks that may wait between the network and the stages. One is a block of IPFS at most: 4 MiB.
+const CHUNKS_WAITING: usize = 4;
+
+/// As much of a file shows whether compressing it helps.
+const FIRST_LOOK_BYTES: usize = 64 * 1024;
+
+/// Why something was not kept.
+#[derive(Debug)]
+pub(super) enum KeepError {
+    /// The store did not take it.
+    Store(StoreError),
+    /// What stands in its place is not it.
+    Damaged(String),
+    /// A fault of our own, of the catalogue or of the keys.
+    Own(OperationError),
+}
+
+impl From<StoreError> for KeepError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<OperationError> for KeepError {
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::Store(error) => Self::Store(error),
+            error => Self::Own(error),
+        }
+    }
+}
+
+impl From<ReadFault> for KeepError {
+    fn from(fault: ReadFault) -> Self {
+        match fault {
+            ReadFault::Damaged(problem) => Self::Damaged(problem),
+            ReadFault::Other(error) => error.into(),
+        }
+    }
+}
+
+/// What is made of the bytes, and where they belong.
+#[derive(Clone)]
+pub(super) enum Naming {
+    /// A file: its place follows from its content.
+    File {
+        /// Of gzip, where files are compressed.
+        compression_level: Option<u8>,
+    },
+    /// What rebuilds a file's blocks, at this address.
+    Dag(Sha256Digest),
+}
+
+impl Naming {
+    fn compresses(&self, first: &[u8]) -> Option<u8> {
+        match self {
+            Self::File { compression_level } => compression_level.filter(|_| is_worthwhile(first)),
+            Self::Dag(_) => None,
+        }
+    }
+
+    /// Address and key of these bytes.
+    fn place(&self, sha256: &Sha256Digest, compressed: bool, master: Option<&MasterKey>) -> (Sha256Digest, ObjectKey) {
+        match self {
+            Self::File { .. } => {
+                let address = file_address(master, sha256);
+                (address, ObjectKey::content_object(&address, compressed, master.is_some()))
+            }
+            Self::Dag(address) => (*address, ObjectKey::content_dag(address, master.is_some())),
+        }
+    }
+}
+
+/// Bytes that are being kept.
+pub(super) struct Keeping {
+    whole: oneshot::Sender<()>,
+    making: JoinHandle<io::Result<Made>>,
+    uploading: Uploading,
+}
+
+/// All of the bytes, sent to the store and not yet in their place.
+pub(super) struct Sent {
+    pub(super) made: Made,
+    pub(super) pending: PendingUpload,
+}
+
+/// What the bytes were and became.
+pub(super) struct Made {
+    pub(super) size: u64,
+    pub(super) sha256: Sha256Digest,
+    pub(super) compressed: bool,
+    pub(super) address: Sha256Digest,
+    pub(super) key: ObjectKey,
+    pub(super) artifact: ArtifactDigest,
+}
+
+impl Keeping {
+    /// Begins; the chunks are to be sent in order.
+    pub(super) fn begin(
+        h: &Holdfast,
+        key: &WritingKey,
+        naming: Naming,
+    ) -> Result<(Self, mpsc::Sender<Bytes>), KeepError> {
+        let incoming = ObjectKey::content_incoming(random_bytes().map_err(OperationError::from)?);
+        let (sink, source) = upload::channel(upload::part_bytes_for(h.settings.content.max_file_size));
+        let (chunks, received) = mpsc::channel(CHUNKS_WAITING);
+        let (whole, is_whole) = oneshot::channel();
+        let uploading = tokio::spawn({
+            let (store, incoming) = (Arc::clone(h.repository.store()), incoming.clone());
+            async move { upload::send_all(&store, &incoming, source).await }
+        });
+        let stages = Stages { naming, encryption: encryption(key, incoming) };
+        let making = tokio::task::spawn_blocking(move || stages.run(received, is_whole, sink));
+        Ok((Self { whole, making, uploading: Uploading(uploading) }, chunks))
+    }
+
+    /// Says that all was sent, and waits until the store has it.
+    pub(super) async fn finish(self) -> Result<Sent, KeepError> {
+        let Self { whole, making, uploading } = self;
+        let _ = whole.send(());
+        match ended(making, uploading).await {
+            (Ok(made), Ok(pending)) => Ok(Sent { made, pending }),
+            (Err(error), Ok(pending)) => {
+                pending.abort().await;
+                Err(error)
+            }
+            (_, Err(UploadError::Store(error))) => Err(error.into()),
+            (Err(error), Err(UploadError::SourceDied { .. })) => Err(error),
+            (Ok(_), Err(error)) => Err(internal(&error)),
+        }
+    }
+
+    /// Throws away what was sent. Where the store had failed by itself, says so.
+    pub(super) async fn give_up(self) -> Option<StoreError> {
+        let Self { whole, making, uploading } = self;
+        drop(whole);
+        match ended(making, uploading).await.1 {
+            Ok(pending) => {
+                pending.abort().await;
+                None
+            }
+            Err(UploadError::Store(error)) => Some(error),
+            Err(UploadError::SourceDied { .. }) => None,
+        }
+    }
+}
+
+/// Keeps bytes that are all here.
+pub(super) async fn send(h: &Holdfast, key: &WritingKey, naming: Naming, bytes: Bytes) -> Result<Sent, KeepError> {
+    let (keeping, chunks) = Keeping::begin(h, key, naming)?;
+    // Where nobody takes them, the end says why.
+    let _ = chunks.send(bytes).await;
+    drop(chunks);
+    keeping.finish().await
+}
+
+async fn ended(
+    making: JoinHandle<io::Result<Made>>,
+    mut uploading: Uploading,
+) -> (Result<Made, KeepError>, Result<PendingUpload, UploadError>) {
+    let (made, uploaded) = tokio::join!(making, &mut uploading.0);
+    let made = made.map_err(|error| internal(&error)).and_then(|made| made.map_err(|error| internal(&error)));
+    let uploaded = uploaded.unwrap_or_else(|error| {
+        let (key, cause) = (ObjectKey::INCOMING.to_owned(), format!("the upload was lost: {error}"));
+        Err(StoreError::Unavailable { key, cause }.into())
+    });
+    (made, uploaded)
+}
+
+fn internal(error: &dyn std::fmt::Display) -> KeepError {
+    KeepError::Own(OperationError::internal("keep a file", error))
+}
+
+fn encryption(key: &WritingKey, incoming: ObjectKey) -> Option<(Arc<MasterKey>, ArtifactPlace)> {
+    let (master, encryption) = key.master.as_ref().zip(key.encryption.as_ref())?;
+    let (repository, key_epoch) = (key.repository.id.clone(), encryption.key_epoch);
+    Some((Arc::clone(master), ArtifactPlace { repository, key_epoch, object_key: incoming }))
+}
+
+/// Ends with its owner: what was uploaded is aborted then.
+struct Uploading(JoinHandle<Result<PendingUpload, UploadError>>);
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The blocking end.
+struct Stages {
+    naming: Naming,
+    encryption: Option<(Arc<MasterKey>, ArtifactPlace)>,
+}
+
+impl Stages {
+    fn run(
+        self,
+        mut chunks: mpsc::Receiver<Bytes>,
+        is_whole: oneshot::Receiver<()>,
+        sink: PartSink,
+    ) -> io::Result<Made> {
+        let first = first_look(&mut chunks);
+        let sample: Vec<u8> = first.iter().flatten().copied().take(FIRST_LOOK_BYTES).collect();
+        let compression_level = self.naming.compresses(&sample);
+        let recipe = Recipe { compression_level, encryption: self.encryption };
+        let mut writer = ArtifactWriter::new(&recipe, &Meters::default(), sink)?;
+        let (mut hash, mut size) = (Sha256::new(), 0);
+        for chunk in first.into_iter().chain(std::iter::from_fn(|| chunks.blocking_recv())) {
+            hash.update(&chunk);
+            size += chunk.len() as u64;
+            writer.write_all(&chunk)?;
+        }
+        is_whole.blocking_recv().map_err(|_| io::Error::other("the file did not come whole"))?;
+        let sha256 = Sha256Digest::new(hash.finalize().into());
+        let compressed = compression_level.is_some();
+        let master = recipe.encryption.as_ref().map(|(master, _)| master.as_ref());
+        let (address, key) = self.naming.place(&sha256, compressed, master);
+        let artifact = writer.finish_as(&key)?;
+        Ok(Made { size, sha256, compressed, address, key, artifact })
+    }
+}
+
+fn first_look(chunks: &mut mpsc::Receiver<Bytes>) -> Vec<Bytes> {
+    let (mut first, mut bytes) = (Vec::new(), 0);
+    while bytes < FIRST_LOOK_BYTES {
+        let Some(chunk) = chunks.blocking_recv() else { break };
+        bytes += chunk.len();
+        first.push(chunk);
+    }
+    first
+}

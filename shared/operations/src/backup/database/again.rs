@@ -1,0 +1,146 @@
+//! A dump whose source changed or went away in the middle begins again, within the same run. It is planned again too:
+//! what is there then is dumped, and nothing of the first attempt is used.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use holdfast_archive::NamespaceSummary;
+use holdfast_database::DatabaseError;
+use holdfast_domain::Timestamp;
+
+use super::dump::{StoredDump, dump_to_store};
+use crate::{
+    Holdfast, OperationError,
+    job::{
+        run::{Run, RunLimits},
+        watch::{MARGIN, Watch},
+    },
+    repository::{artifact_writer::Meters, writing_key::WritingKey},
+};
+
+/// Attempts of one run, the first included.
+const ATTEMPTS: u32 = 3;
+
+/// Waits before another attempt.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Names in the job's message.
+const NAMES_LISTED: usize = 10;
+
+/// Dumps, up to three times as long as the failure is one of the source and there is time.
+///
+/// # Errors
+/// As [`dump_to_store`], of the last attempt.
+pub(super) async fn dump_until_unchanged(
+    h: &Holdfast,
+    run: &Run,
+    key: &WritingKey,
+    meters: &Meters,
+    watch: &Watch,
+    limits: RunLimits,
+) -> Result<StoredDump, OperationError> {
+    let (mut attempt, mut planned, mut earlier) = (1, BTreeSet::new(), None);
+    loop {
+        let began = Instant::now();
+        let error = match dump_to_store(h, run, key, meters, watch, &mut planned).await {
+            Ok(dump) => return Ok(annotated(dump, attempt, planned)),
+            Err(error) => error,
+        };
+        let has_begun = meters.read.load(Ordering::Relaxed) > 0;
+        if attempt == ATTEMPTS || !is_of_the_source(&error, has_begun) || !has_time(limits, began.elapsed()) {
+            // A server that is not reached again was lost: the earlier failure is the cause.
+            return Err(match error {
+                OperationError::Source(_) if !has_begun => earlier.unwrap_or(error),
+                error => error,
+            });
+        }
+        tracing::warn!(backupId = %run.job.backup_id, attempt, %error, "the dump failed and begins again");
+        for meter in [&meters.read, &meters.stored, &meters.expected] {
+            meter.store(0, Ordering::Relaxed);
+        }
+        (attempt, earlier) = (attempt + 1, Some(error));
+        let pause = async {
+            tokio::time::sleep(PAUSE).await;
+            Ok(())
+        };
+        watch.guard(pause).await?;
+    }
+}
+
+/// Whether another attempt may succeed. A server that was never reached is not waited for.
+fn is_of_the_source(error: &OperationError, has_begun: bool) -> bool {
+    match error {
+        OperationError::Source(DatabaseError::Changed(_)) => true,
+        OperationError::Source(error) => has_begun && error.is_transient(),
+        _ => false,
+    }
+}
+
+/// Whether another attempt that takes as long as the last one ends before the deadline.
+fn has_time(limits: RunLimits, took: Duration) -> bool {
+    let Some(deadline) = limits.deadline else { return true };
+    Timestamp::now() + MARGIN + PAUSE + took < deadline
+}
+
+/// The dump, with a note of the attempts, and of what only an earlier one found.
+fn annotated(mut dump: StoredDump, attempt: u32, planned: BTreeSet<String>) -> StoredDump {
+    if attempt > 1 {
+        let held: HashSet<String> = dump.proof.summary.namespaces.iter().map(full_name).collect();
+        let gone: Vec<String> = planned.into_iter().filter(|name| !held.contains(name)).collect();
+        dump.note = Some(dump.note.into_iter().chain([note(attempt, &gone)]).collect::<Vec<_>>().join("; "));
+    }
+    dump
+}
+
+fn full_name(namespace: &NamespaceSummary) -> String {
+    format!("{}.{}", namespace.db, namespace.collection)
+}
+
+fn note(attempt: u32, gone: &[String]) -> String {
+    let completed = format!("the source changed or failed during the dump, which attempt {attempt} completed");
+    if gone.is_empty() {
+        return completed;
+    }
+    let listed = gone.iter().take(NAMES_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match gone.len().saturating_sub(NAMES_LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{completed}; not in the dump, because they were gone at the last attempt: {listed}{more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_transient_failure_of_the_source_is_tried_again() {
+        let source = |error: DatabaseError| OperationError::Source(error);
+        let text = || "x".to_owned();
+        assert!(is_of_the_source(&source(DatabaseError::Changed(text())), false));
+        assert!(is_of_the_source(&source(DatabaseError::Lost(text())), true));
+        assert!(is_of_the_source(&source(DatabaseError::Unreachable(text())), true));
+        assert!(!is_of_the_source(&source(DatabaseError::Unreachable(text())), false));
+        assert!(!is_of_the_source(&source(DatabaseError::Refused(text())), true));
+        assert!(!is_of_the_source(&OperationError::DumpNotWhole(text()), true));
+    }
+
+    #[test]
+    fn what_only_an_earlier_attempt_found_is_named() {
+        assert!(!note(2, &[]).contains("gone"));
+        let text = note(3, &["shop.report".to_owned(), "shop.sums".to_owned()]);
+        assert!(text.contains("attempt 3") && text.ends_with("shop.report, shop.sums"), "{text}");
+        assert!(note(2, &vec!["shop.report".to_owned(); 12]).ends_with("shop.report and 2 more"));
+    }
+
+    #[test]
+    fn another_attempt_must_fit_before_the_deadline() {
+        assert!(has_time(RunLimits::none(), Duration::from_hours(9)));
+        let limits = RunLimits { deadline: Some(Timestamp::now() + Duration::from_mins(5)) };
+        assert!(has_time(limits, Duration::from_mins(2)));
+        assert!(!has_time(limits, Duration::from_mins(5)));
+    }
+}

@@ -1,0 +1,262 @@
+//! Which engine dumps the database, and how either is run. Both write one format; what is in it is proved by the stages.
+
+use holdfast_archive::Summary;
+use holdfast_database::{
+    Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Invocation, Survey, Tool, ToolFault, Unfit,
+};
+use holdfast_domain::{EngineInfo, settings::DumpEngine};
+
+use super::{
+    fit::confirm_fits,
+    pipeline::{Proof, Stages},
+};
+use crate::{Holdfast, OperationError, job::watch::Watch};
+
+const MIB: u64 = 1024 * 1024;
+
+/// What this process needs beside the parts of the upload: compression on all cores, one document in the walk, clients,
+/// and itself.
+const OWN_BYTES: u64 = 160 * MIB;
+
+/// Parts of an upload that are in memory at a time.
+const PARTS_HELD: u64 = 3;
+
+/// Below this the tool does little but collect garbage.
+const LEAST_BYTES: u64 = 64 * MIB;
+
+/// An engine, with all that it needs to know of one run.
+pub(super) enum Engine {
+    Native(DumpPlan),
+    Mongodump(Box<Mongodump>),
+}
+
+/// A run of the official tool.
+pub(super) struct Mongodump {
+    tool: Tool,
+    invocation: Invocation,
+    survey: Survey,
+}
+
+/// A dump that went through the stages.
+pub(super) struct Dumped {
+    pub(super) proof: Proof,
+    /// Names of the indexes of each namespace.
+    pub(super) indexes: Vec<Vec<String>>,
+    /// Capped collections that the server overwrote while they were read, as database and collection.
+    pub(super) rolled_over: Vec<(String, String)>,
+}
+
+/// Why it is not mongodump.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineFault {
+    /// It is not there, or does not run.
+    #[error(transparent)]
+    Tool(#[from] ToolFault),
+    /// It cannot do what the settings ask for.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+}
+
+/// The engine that the settings ask for; where they leave it open mongodump, unless something is in its way: then the
+/// native one, and what it was, where it is worth telling.
+pub(super) async fn choose(h: &Holdfast, connection: &Connection) -> Result<(Engine, Option<String>), OperationError> {
+    let selection = selection(h);
+    let asked = h.settings.database.engine;
+    if asked == DumpEngine::Native {
+        return Ok((native(h, connection, &selection).await?, None));
+    }
+    match official(h, connection, &selection).await {
+        Ok(official) => Ok((Engine::Mongodump(Box::new(official)), None)),
+        Err(Hindrance::Operation(error)) => Err(error),
+        Err(Hindrance::Fault(fault)) if asked == DumpEngine::Mongodump => Err(fault.into()),
+        Err(Hindrance::Fault(fault)) => Ok((native(h, connection, &selection).await?, told(&fault))),
+    }
+}
+
+/// Everything but the catalogue's own collections.
+pub(super) fn selection(h: &Holdfast) -> DumpSelection {
+    let own = crate::own_collections(&h.catalog.location());
+    DumpSelection { collections: h.settings.database.collections.clone(), exclude: vec![own] }
+}
+
+async fn native(h: &Holdfast, connection: &Connection, selection: &DumpSelection) -> Result<Engine, OperationError> {
+    let parallel = h.settings.database.parallel_collections;
+    Ok(Engine::Native(holdfast_database::plan(connection, selection, parallel).await?))
+}
+
+/// What is in the way of mongodump: what the native engine can do without it, or what nothing can.
+enum Hindrance {
+    Fault(EngineFault),
+    Operation(OperationError),
+}
+
+impl<F: Into<EngineFault>> From<F> for Hindrance {
+    fn from(fault: F) -> Self {
+        Self::Fault(fault.into())
+    }
+}
+
+async fn official(h: &Holdfast, connection: &Connection, selection: &DumpSelection) -> Result<Mongodump, Hindrance> {
+    let settings = &h.settings.database;
+    let tool = h.preflight.tool(&settings.mongodump).await.map_err(Clone::clone)?.clone();
+    let database = connection.default_database();
+    let (parallel, preference) = (settings.parallel_collections, connection.read_preference_for_mongodump());
+    let invocation = Invocation::new(&h.settings.mongodb_uri, database, selection, parallel, &preference)?;
+    let survey = holdfast_database::survey(connection, selection).await;
+    let survey = survey.map_err(|error| Hindrance::Operation(error.into()))?;
+    match survey.passed_over_by_mongodump() {
+        Some(collection) => Err(Unfit::PassedOver(collection).into()),
+        None => Ok(Mongodump { tool, invocation, survey }),
+    }
+}
+
+/// Says why the native engine is taken; none installed is no news.
+fn told(fault: &EngineFault) -> Option<String> {
+    match fault {
+        EngineFault::Tool(fault) if fault.is_absent() => {
+            tracing::info!(reason = %fault, "the native engine dumps");
+            return None;
+        }
+        EngineFault::Tool(fault) => tracing::warn!(error = %fault, "the native engine dumps instead of mongodump"),
+        EngineFault::Unfit(unfit) => tracing::info!(reason = %unfit, "the native engine dumps instead of mongodump"),
+    }
+    Some(format!("dumped by the native engine: {fault}"))
+}
+
+impl Engine {
+    /// The server's own size of what will be dumped.
+    pub(super) fn estimated_bytes(&self) -> u64 {
+        match self {
+            Self::Native(plan) => plan.estimated_bytes(),
+            Self::Mongodump(official) => official.survey.estimated_bytes(),
+        }
+    }
+
+    /// Refuses what no manifest has room for, as far as it is known before the dump.
+    pub(super) fn confirm_fits(&self) -> Result<(), OperationError> {
+        match self {
+            Self::Native(plan) => confirm_fits(plan.namespaces()),
+            Self::Mongodump(official) => {
+                confirm_fits(official.survey.namespaces().map(|(db, collection)| (db, collection, &[][..])))
+            }
+        }
+    }
+
+    /// `database.collection` of each namespace that will be dumped.
+    pub(super) fn planned(&self) -> Vec<String> {
+        match self {
+            Self::Native(plan) => plan.prelude().namespaces.iter().map(ToString::to_string).collect(),
+            Self::Mongodump(official) => official.survey.names(),
+        }
+    }
+
+    /// Its name and version.
+    pub(super) fn info(&self) -> EngineInfo {
+        let (name, version) = match self {
+            Self::Native(_) => ("native", env!("CARGO_PKG_VERSION")),
+            Self::Mongodump(official) => ("mongodump", official.tool.version()),
+        };
+        EngineInfo { name: name.to_owned(), version: version.to_owned() }
+    }
+
+    /// Runs it into the stages, and ends them. Where the run has to stop the engine does, and the stages are dropped
+    /// without an end.
+    pub(super) async fn run(
+        self,
+        h: &Holdfast,
+        connection: &Connection,
+        stages: Stages,
+        watch: &Watch,
+    ) -> Result<Dumped, OperationError> {
+        let stop = async {
+            watch.stopped().await;
+        };
+        let (proof, rolled_over) = match self {
+            Self::Native(plan) => {
+                let parallel = h.settings.database.parallel_collections;
+                let ended = holdfast_database::dump(connection, plan, parallel, stages, stop).await;
+                let (proof, report) = proved(ended, watch).await?;
+                check_report(&report, &proof)?;
+                (proof, rolled_over(report))
+            }
+            Self::Mongodump(official) => {
+                let Mongodump { tool, invocation, survey } = *official;
+                let ended = holdfast_database::mongodump(&tool, &invocation, stages, stop).await;
+                let (proof, report) = proved(ended, watch).await?;
+                report.confirm(&proof.summary)?;
+                watch.guard(async { Ok(survey.confirm(&proof.summary).await?) }).await?;
+                (proof, Vec::new())
+            }
+        };
+        Ok(Dumped { indexes: indexes(&proof.summary)?, proof, rolled_over })
+    }
+
+    /// With its share of a function's memory, which this process needs some of: the more, the larger the parts are.
+    pub(super) fn within(self, function_memory_mib: Option<u32>, part_bytes: u64) -> Self {
+        match self {
+            Self::Mongodump(mut official) => {
+                let share = function_memory_mib.map(|mib| share_of(u64::from(mib) * MIB, part_bytes));
+                official.invocation = official.invocation.within(share);
+                Self::Mongodump(official)
+            }
+            native @ Self::Native(_) => native,
+        }
+    }
+}
+
+/// A tenth of what is left is for what Go does not count.
+fn share_of(memory_bytes: u64, part_bytes: u64) -> u64 {
+    let left = memory_bytes.saturating_sub(OWN_BYTES).saturating_sub(PARTS_HELD * part_bytes);
+    (left / 10 * 9).max(LEAST_BYTES)
+}
+
+/// Ends the stages of an engine that ended well.
+async fn proved<R>(ended: Result<(Stages, R), DumpError>, watch: &Watch) -> Result<(Proof, R), OperationError> {
+    let (stages, report) = match ended {
+        Ok(ended) => ended,
+        Err(DumpError::Stopped) => return Err(watch.stopped().await.into()),
+        Err(DumpError::Database(error)) => return Err(error.into()),
+        Err(error) => return Err(OperationError::DumpNotWhole(error.to_string())),
+    };
+    let finished = tokio::task::spawn_blocking(move || stages.finish()).await;
+    let finished = finished.map_err(|error| OperationError::internal("end the dump", &error))?;
+    let proof = finished.map_err(|error| OperationError::DumpNotWhole(error.to_string()))?;
+    Ok((proof, report))
+}
+
+/// The native engine's own count against what went through the walk.
+fn check_report(report: &DumpReport, proof: &Proof) -> Result<(), OperationError> {
+    let (dumped, walked) = (report.documents(), proof.summary.documents());
+    if dumped == walked && report.namespaces.len() == proof.summary.namespaces.len() {
+        return Ok(());
+    }
+    Err(OperationError::DumpNotWhole(format!("the engine sent {dumped} documents, the archive holds {walked}")))
+}
+
+fn rolled_over(report: DumpReport) -> Vec<(String, String)> {
+    let namespaces = report.namespaces.into_iter().filter(|namespace| namespace.rolled_over);
+    namespaces.map(|namespace| (namespace.db, namespace.collection)).collect()
+}
+
+/// As they stand in the archive's prelude: what a restore will create.
+fn indexes(summary: &Summary) -> Result<Vec<Vec<String>>, OperationError> {
+    let unreadable = |namespace: &str, error| format!("the metadata of {namespace} cannot be read: {error}");
+    let named = summary.prelude.namespaces.iter().map(|namespace| match namespace.parsed_metadata() {
+        Ok(metadata) => Ok(metadata.index_names()),
+        Err(error) => Err(OperationError::DumpNotWhole(unreadable(&namespace.collection, error))),
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tools_share_of_memory_leaves_room_for_the_pipeline() {
+        let share = |mib: u64, part_mib: u64| share_of(mib * MIB, part_mib * MIB) / MIB;
+        assert_eq!(share(1024, 8), 756);
+        assert_eq!(share(3008, 100), 2293);
+        assert_eq!((share(256, 8), share(128, 8)), (64, 64));
+    }
+}

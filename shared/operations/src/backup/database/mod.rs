@@ -1,0 +1,95 @@
+//! A database backup: lease, dump, store, check, commit. The manifest is written last; without it there is no backup.
+//!
+//! A run may be killed at any await, come twice, or late: what is left behind is settled by the next run or the sweep.
+
+mod again;
+mod commit;
+mod dump;
+pub(crate) mod engine;
+mod exclusions;
+mod fit;
+mod left_out;
+mod missing;
+mod pipeline;
+pub(crate) mod preflight;
+
+use holdfast_domain::{BackupType, Job, JobStatus};
+
+pub(crate) use self::exclusions::no_such_exclusion;
+use self::{again::dump_until_unchanged, commit::commit};
+use crate::{
+    Holdfast, OperationError, StopReason,
+    job::{
+        claim::{Claim, claim},
+        commit::{RunFault, refuse_to_repeat},
+        lost_lease,
+        run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
+        settle, trigger,
+        watch::Watch,
+    },
+    repository::{artifact_writer::Meters, writing_key::writing_key},
+};
+
+/// Backs up the database.
+///
+/// # Errors
+/// Where it could not begin ([`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`]) or not be
+/// recorded: the event's source should try again. A dump that fails is [`BackupOutcome::Failed`]: its job says why.
+pub async fn back_up_database(
+    h: &Holdfast,
+    request: BackupRequest,
+    limits: RunLimits,
+) -> Result<BackupOutcome, OperationError> {
+    let backup_id = request.backup_id();
+    if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h, BackupType::Database).is_some() {
+        return Ok(BackupOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
+    }
+    let run = match claim(h, &request, limits).await? {
+        Claim::Run(run) => run,
+        Claim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
+    };
+    let meters = Meters::default();
+    let watch = Watch::begin(h, &run, limits, meters.progress());
+    // Boxed: the whole pipeline is inside, and callers embed this future in their own.
+    let result = Box::pin(dump_and_commit(h, &run, &meters, &watch, limits)).await;
+    drop(watch);
+    conclude(h, &run, result).await
+}
+
+async fn dump_and_commit(
+    h: &Holdfast,
+    run: &Run,
+    meters: &Meters,
+    watch: &Watch,
+    limits: RunLimits,
+) -> Result<Job, RunFault> {
+    if let Some(switch) = trigger::switched_off(h, BackupType::Database) {
+        return Err(OperationError::Disabled(switch).into());
+    }
+    refuse_to_repeat(h, run, watch).await?;
+    let key = watch.guard(writing_key(h, h.settings.database.encryption)).await?;
+    let dump = dump_until_unchanged(h, run, &key, meters, watch, limits).await?;
+    commit(h, run, &key, dump, watch).await
+}
+
+async fn conclude(h: &Holdfast, run: &Run, result: Result<Job, RunFault>) -> Result<BackupOutcome, OperationError> {
+    let backup_id = run.job.backup_id.clone();
+    let skipped = |reason| Ok(BackupOutcome::Skipped { backup_id: backup_id.clone(), reason });
+    match result {
+        Ok(job) => Ok(BackupOutcome::Completed(Box::new(job))),
+        Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
+        Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
+            skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
+        }
+        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
+            Ok(lost_lease::what_became_of(h, run).await?.outcome(run))
+        }
+        // The job can be neither continued nor settled: the event's source tries again, and the next run takes it over.
+        Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
+        Err(RunFault::Failed(error)) => {
+            tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the backup failed");
+            Ok(BackupOutcome::Failed(Box::new(settle::fail_run(h, run, error.failure()).await?)))
+        }
+        Err(RunFault::Unknown(error)) => Err(error),
+    }
+}

@@ -1,0 +1,4 @@
+//! The two kinds of backup.
+
+pub(crate) mod content;
+pub(crate) mod database;

@@ -1,0 +1,193 @@
+//! Which content objects the backups in the bucket refer to: every manifest, every line of its list of items. A job that
+//! failed or was cancelled a short time ago may get a late manifest, so its items count too.
+//!
+//! Memory: 8 bytes and the table's overhead for each distinct object. Two keys that share a hash keep one object more.
+
+use std::collections::{BTreeSet, HashSet};
+
+use holdfast_catalog::CollectingProgress;
+use holdfast_domain::{BackupId, BackupType, ItemRecord, ObjectKey, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    Holdfast, OperationError, Repository, RunLimits,
+    job::settle::LATE_MANIFEST_GRACE,
+    repository::content::stored::StoredContent,
+    retention::{backups::is_late, inventory::manifests},
+};
+
+/// Items read between two looks at the clock.
+const ITEMS_PER_LOOK: u64 = 4096;
+
+/// Rows of items read in one call.
+const ROWS_PER_PAGE: u32 = 1000;
+
+/// How a reading ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Every backup was read.
+    Whole,
+    /// The time ran out. Backups that were read to their end are not read again.
+    OutOfTime,
+}
+
+/// Objects that are referred to, by all backups that were read.
+#[derive(Default)]
+pub(super) struct References {
+    objects: HashSet<u64>,
+    read: BTreeSet<BackupId>,
+    /// Jobs whose rows of items were read. They are read again by the next run.
+    jobs: BTreeSet<BackupId>,
+}
+
+impl References {
+    /// The references that an earlier run read.
+    pub(super) fn from_progress(progress: CollectingProgress) -> Self {
+        Self {
+            objects: progress.objects.into_iter().collect(),
+            read: progress.backups.into_iter().collect(),
+            jobs: BTreeSet::new(),
+        }
+    }
+
+    /// What the next run continues with.
+    pub(super) fn to_progress(&self, store: String, part: u64) -> CollectingProgress {
+        let (backups, objects) = (self.read.iter().cloned().collect(), self.objects.iter().copied().collect());
+        CollectingProgress { store, backups, objects, part }
+    }
+
+    /// Reads every content backup in the bucket that was not read yet, but for those that are taken for gone. One that
+    /// goes while it is read refers to nothing any more.
+    ///
+    /// # Errors
+    /// Where one cannot be read to its end: then nobody knows what it refers to.
+    pub(super) async fn read(
+        &mut self,
+        repository: &Repository,
+        gone: &BTreeSet<BackupId>,
+        limits: RunLimits,
+    ) -> Result<Reading, OperationError> {
+        for id in manifests(repository, BackupType::Content).await? {
+            if gone.contains(&id) || self.read.contains(&id) {
+                continue;
+            }
+            match self.read_one(repository, &id, limits).await {
+                Ok(Reading::Whole) => {}
+                Ok(Reading::OutOfTime) => return Ok(Reading::OutOfTime),
+                Err(error) if !has_gone(repository, &id).await? => return Err(error),
+                Err(_) => continue,
+            }
+            self.read.insert(id);
+        }
+        Ok(Reading::Whole)
+    }
+
+    async fn read_one(
+        &mut self,
+        repository: &Repository,
+        id: &BackupId,
+        limits: RunLimits,
+    ) -> Result<Reading, OperationError> {
+        if is_late(limits) {
+            return Ok(Reading::OutOfTime);
+        }
+        let backup = StoredContent::open(repository, id).await?;
+        let mut items = backup.items().await?;
+        let mut count: u64 = 0;
+        while let Some(item) = items.recv().await {
+            self.add(&item?);
+            count += 1;
+            if count.is_multiple_of(ITEMS_PER_LOOK) && is_late(limits) {
+                return Ok(Reading::OutOfTime);
+            }
+        }
+        let expected = backup.content.items.expected;
+        if count == expected {
+            return Ok(Reading::Whole);
+        }
+        let problem = format!("its list has {count} items, its manifest says {expected}");
+        Err(OperationError::corrupt(id, problem))
+    }
+
+    /// Reads the items of every content job that failed or was cancelled within [`LATE_MANIFEST_GRACE`].
+    pub(super) async fn read_ended_jobs(
+        &mut self,
+        h: &Holdfast,
+        limits: RunLimits,
+        now: Timestamp,
+    ) -> Result<Reading, OperationError> {
+        let ended = h.catalog.unsuccessful_ended_since(BackupType::Content, now - LATE_MANIFEST_GRACE).await?;
+        for job in ended.into_iter().map(|job| job.backup_id) {
+            if !self.jobs.contains(&job) {
+                if self.read_rows(h, &job, limits).await? == Reading::OutOfTime {
+                    return Ok(Reading::OutOfTime);
+                }
+                self.jobs.insert(job);
+            }
+        }
+        Ok(Reading::Whole)
+    }
+
+    async fn read_rows(&mut self, h: &Holdfast, job: &BackupId, limits: RunLimits) -> Result<Reading, OperationError> {
+        let mut after: Option<String> = None;
+        loop {
+            if is_late(limits) {
+                return Ok(Reading::OutOfTime);
+            }
+            let page = h.catalog.items_after(job, after.as_deref(), ROWS_PER_PAGE).await?;
+            for item in &page {
+                self.add(item);
+            }
+            match page.into_iter().next_back() {
+                Some(last) => after = Some(last.item.content_id),
+                None => return Ok(Reading::Whole),
+            }
+        }
+    }
+
+    fn add(&mut self, item: &ItemRecord) {
+        let Some(file) = &item.file else { return };
+        for object in std::iter::once(&file.object).chain(&file.dag) {
+            self.objects.insert(hash(&object.artifact.key));
+        }
+    }
+
+    /// Whether this backup was read.
+    pub(super) fn contains_backup(&self, id: &BackupId) -> bool {
+        self.read.contains(id)
+    }
+
+    /// Whether some backup refers to this object.
+    pub(super) fn contains(&self, key: &ObjectKey) -> bool {
+        self.objects.contains(&hash(key))
+    }
+}
+
+/// It is kept from run to run, and so must be the same in every version: the first 8 bytes of the key's SHA-256.
+fn hash(key: &ObjectKey) -> u64 {
+    let digest = Sha256::digest(key.as_str());
+    digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
+}
+
+/// Whether its manifest is certain not to be there.
+async fn has_gone(repository: &Repository, id: &BackupId) -> Result<bool, OperationError> {
+    match repository.store().head(&ObjectKey::manifest(id)).await {
+        Ok(_) => Ok(false),
+        Err(error) if error.is_not_found() => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::Sha256Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_hash_that_was_kept_is_the_same_in_every_version() {
+        let key = ObjectKey::content_object(&Sha256Digest::new([7; 32]), true, false);
+        let expected = u64::from_str_radix(&hex::encode(Sha256::digest(key.as_str()))[..16], 16).unwrap();
+        assert_eq!(hash(&key), expected);
+    }
+}

@@ -1,0 +1,29 @@
+//! An operator stops a backup. The run notices at its next beat, at most ten seconds later; downloads that are under way
+//! end by themselves, and count for nothing.
+
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
+
+use super::{full, lease};
+use crate::{Holdfast, OperationError};
+
+/// Settles a job as `cancelled`, and frees its lease; of a `full` one the parts too, where they can be.
+///
+/// # Errors
+/// [`OperationError::NotFound`]; [`OperationError::NotCancellable`] where it is settled, or being committed.
+pub async fn cancel(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, OperationError> {
+    let change = JobChange { completed_at: Some(now), ..JobChange::default() };
+    let job = match h.catalog.transition(id, JobStatus::Cancelled, change, None).await {
+        Ok(job) => job,
+        Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
+        Err(CatalogError::Conflict { status, .. }) => {
+            return Err(OperationError::NotCancellable { backup_id: id.clone(), status });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    h.observer.job_changed(&job).await;
+    lease::release(h, id).await;
+    full::cancel_children_of(h, &job, now).await?;
+    full::settle_parent_of(h, &job).await;
+    Ok(job)
+}

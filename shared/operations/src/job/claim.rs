@@ -1,0 +1,190 @@
+//! Taking a job over: find or make its row, see that no other run is at work, take the lease under a new number.
+
+use std::time::Duration;
+
+use holdfast_catalog::{CatalogError, JobChange, LeaseError};
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
+
+use super::{
+    lease,
+    run::{BackupRequest, Run, RunLimits, SkipReason},
+    settle,
+};
+use crate::{Holdfast, OperationError};
+
+/// How often another run's beat is looked at, while it is not clear whether that run is dead.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+pub(crate) enum Claim {
+    Run(Box<Run>),
+    Skip(SkipReason),
+}
+
+pub(crate) async fn claim(h: &Holdfast, request: &BackupRequest, limits: RunLimits) -> Result<Claim, OperationError> {
+    let job = find_or_start(h, request).await?;
+    if !job.status.is_active() {
+        return already_settled(h, job).await;
+    }
+    // What comes after a content backup's discovery is another run's: this is an earlier event again.
+    if job.backup_type == BackupType::Content && is_finalized(job.status) {
+        return Ok(Claim::Skip(SkipReason::RunningElsewhere));
+    }
+    claim_active(h, &job, limits).await
+}
+
+/// The same for a run that does all steps of a content backup. It resumes at the step that an earlier run reached.
+pub(crate) async fn claim_all_steps(
+    h: &Holdfast,
+    request: &BackupRequest,
+    limits: RunLimits,
+) -> Result<Claim, OperationError> {
+    let job = find_or_start(h, request).await?;
+    match job.status {
+        status if !status.is_active() => already_settled(h, job).await,
+        status if is_finalized(status) => claim_finalizing(h, &job.backup_id, limits).await,
+        _ => claim_active(h, &job, limits).await,
+    }
+}
+
+async fn claim_active(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Claim, OperationError> {
+    match take_over(h, job, limits).await? {
+        Some(fence) => begin(h, job, fence).await,
+        None => Ok(Claim::Skip(SkipReason::RunningElsewhere)),
+    }
+}
+
+/// The event was delivered twice, or the job ended before the event came. A run that was paused may have written the
+/// manifest after its job had failed: the manifest decides.
+async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError> {
+    let status = match job.status {
+        JobStatus::Failed | JobStatus::Cancelled if settle::complete_if_committed(h, &job).await? => {
+            JobStatus::Completed
+        }
+        status => status,
+    };
+    // The event's second delivery may have taken the lease just now.
+    lease::release(h, &job.backup_id).await;
+    Ok(Claim::Skip(SkipReason::AlreadySettled(status)))
+}
+
+/// The same for a run that finalizes a content backup, the first or one that follows a run that died.
+pub(crate) async fn claim_finalizing(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<Claim, OperationError> {
+    let job = match h.catalog.get(id).await {
+        Ok(job) => job,
+        Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
+        Err(error) => return Err(error.into()),
+    };
+    if !job.status.is_active() {
+        return Ok(Claim::Skip(SkipReason::AlreadySettled(job.status)));
+    }
+    if !is_finalized(job.status) {
+        return Ok(Claim::Skip(SkipReason::RunningElsewhere));
+    }
+    let Some(fence) = take_over(h, &job, limits).await? else {
+        return Ok(Claim::Skip(SkipReason::RunningElsewhere));
+    };
+    let taken_up = h.catalog.take_up_finalizing(id, fence).await;
+    if taken_up.is_ok() {
+        tracing::info!(backupId = %id, fence, "the backup is finalized");
+    }
+    claimed(h, id, fence, taken_up).await
+}
+
+pub(crate) const fn is_finalized(status: JobStatus) -> bool {
+    matches!(status, JobStatus::Finalizing | JobStatus::Committing)
+}
+
+/// The new fencing number; `None` where another run is at work, or was quicker.
+async fn take_over(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Option<u64>, OperationError> {
+    let Some(seen) = dead_or_unclaimed(h, job).await? else { return Ok(None) };
+    let source = lease::source_of(&job.backup_id)?;
+    let take = async |seen| h.catalog.take_over(source, &job.backup_id, seen, limits.deadline, Timestamp::now()).await;
+    let mut taken = take(seen).await;
+    // A lease that was freed and taken anew counts from 1: its number must pass those that the job has seen.
+    while let Ok(fence) = taken
+        && fence <= job.fence
+    {
+        taken = take(fence).await;
+    }
+    match taken {
+        Ok(fence) => Ok(Some(fence)),
+        Err(LeaseError::Lost { .. }) => Ok(None),
+        Err(error) => Err(lease::of_lease(error)),
+    }
+}
+
+async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, OperationError> {
+    let id = request.backup_id();
+    match h.catalog.get(&id).await {
+        Ok(job) => return Ok(job),
+        Err(CatalogError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if let BackupRequest::Triggered { backup_id } = request {
+        return Err(OperationError::NotFound(backup_id.clone()));
+    }
+    let now = Timestamp::now();
+    lease::lease_and_insert(h, &Job::pending(id.clone(), request.trigger(), now), now).await?;
+    Ok(h.catalog.get(&id).await?)
+}
+
+/// The fencing number under which nobody is at work; `None` where somebody is. While it is unclear it waits: a run is
+/// dead when it has been silent for a minute.
+async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, OperationError> {
+    let source = lease::source_of(&job.backup_id)?;
+    let mut first_beat: Option<Timestamp> = None;
+    loop {
+        let held = h.catalog.get_lease(source).await?.filter(|lease| lease.holder == job.backup_id);
+        let Some(held) = held else {
+            // Its lease was freed by hand or by a sweep: it needs a new one, and its slot.
+            lease::lease(h, &job.backup_id, Timestamp::now()).await?;
+            continue;
+        };
+        if lease::may_be_taken_over(&held, Timestamp::now()) {
+            return Ok(Some(held.fence));
+        }
+        if *first_beat.get_or_insert(held.beat_at) != held.beat_at {
+            return Ok(None);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<Claim, OperationError> {
+    let (compressed, encrypted) = match job.backup_type {
+        BackupType::Content => (h.settings.content.compression, h.settings.content.encryption),
+        BackupType::Database | BackupType::Full => (h.settings.database.compression, h.settings.database.encryption),
+    };
+    let change = JobChange {
+        fence: Some(fence),
+        started_at: Some(Timestamp::now()),
+        compressed: Some(compressed),
+        encrypted: Some(encrypted),
+        ..JobChange::default()
+    };
+    let begun = h.catalog.transition(&job.backup_id, JobStatus::Running, change, None).await;
+    if let Ok(job) = &begun {
+        // A run that is killed has said at least this.
+        tracing::info!(backupId = %job.backup_id, fence, "the backup begins");
+        h.observer.job_changed(job).await;
+    }
+    claimed(h, &job.backup_id, fence, begun).await
+}
+
+async fn claimed(
+    h: &Holdfast,
+    id: &BackupId,
+    fence: u64,
+    changed: Result<Job, CatalogError>,
+) -> Result<Claim, OperationError> {
+    match changed {
+        Ok(job) => Ok(Claim::Run(Box::new(Run { job, fence }))),
+        // Cancelled, or settled by the sweep, in the moment between.
+        Err(CatalogError::Conflict { status, .. }) if !status.is_active() => {
+            lease::release(h, id).await;
+            Ok(Claim::Skip(SkipReason::AlreadySettled(status)))
+        }
+        Err(CatalogError::Conflict { .. }) => Ok(Claim::Skip(SkipReason::RunningElsewhere)),
+        Err(error) => Err(error.into()),
+    }
+}

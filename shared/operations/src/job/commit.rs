@@ -1,0 +1,289 @@
+//! The commit of any backup: guide, then manifest, put only if absent. From that moment on the backup exists.
+
+use bytes::Bytes;
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{Job, JobStatus, MAX_MANIFEST_BYTES, Manifest, ManifestFile, ObjectKey};
+use holdfast_storage::{PutMode, StoreError};
+
+use super::{artifact_upload::remove, run::Run, settle, watch::Watch};
+use crate::{Holdfast, OperationError, StopReason, repository::writing_key::WritingKey};
+
+/// How a run ended without a backup of its own.
+pub(crate) enum RunFault {
+    /// The backup exists already.
+    CommittedBefore,
+    /// There is no manifest: the job failed.
+    Failed(OperationError),
+    /// Whether there is a manifest is not known: the sweep will find out.
+    Unknown(OperationError),
+}
+
+impl From<OperationError> for RunFault {
+    fn from(error: OperationError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A run that was killed between its manifest and its job's last change has left a backup that exists; so has a run
+/// that another catalogue knew. Whatever the row says, it is looked for first.
+pub(crate) async fn refuse_to_repeat(h: &Holdfast, run: &Run, watch: &Watch) -> Result<(), RunFault> {
+    match watch.guard(h.repository.manifest(&run.job.backup_id)).await {
+        Ok(manifest) => {
+            settle::complete(h, &run.job, &manifest).await?;
+            Err(RunFault::CommittedBefore)
+        }
+        Err(OperationError::NotFound(_)) => Ok(()),
+        // An earlier run may have committed: failing the job would deny a backup that exists.
+        Err(error) if run.fence > 1 => Err(RunFault::Unknown(error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a run noted of its backup.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Worth knowing.
+    pub(crate) notes: Vec<String>,
+    /// For a person to look at.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Notes {
+    /// All of it, for the row.
+    fn change(&self) -> JobChange {
+        let said: Vec<&str> = self.notes.iter().chain(&self.warnings).map(String::as_str).collect();
+        JobChange {
+            message: (!said.is_empty()).then(|| said.join(". ")),
+            warnings: (!self.warnings.is_empty()).then(|| self.warnings.clone()),
+            ..JobChange::default()
+        }
+    }
+}
+
+/// A backup whose every byte is stored, about to be one.
+pub(crate) struct Commit<'a> {
+    pub(crate) h: &'a Holdfast,
+    pub(crate) run: &'a Run,
+    pub(crate) key: &'a WritingKey,
+    pub(crate) watch: &'a Watch,
+    /// Makes `RESTORE.md` of a manifest.
+    pub(crate) guide: &'a (dyn Fn(&Manifest) -> String + Send + Sync),
+    /// Artifacts that no other run can name in its manifest: they go where this one comes to nothing.
+    pub(crate) own: &'a [ObjectKey],
+}
+
+/// The file of a manifest, signed if the backup is encrypted.
+fn sealed(manifest: &Manifest, key: &WritingKey) -> Result<Bytes, OperationError> {
+    let sign = |bytes: &[u8]| key.master.as_ref().map(|master| master.manifest_mac(bytes));
+    let file =
+        ManifestFile::seal(manifest, sign).map_err(|error| OperationError::internal("encode the manifest", &error))?;
+    if file.len() > MAX_MANIFEST_BYTES {
+        return Err(OperationError::ManifestTooLarge {
+            bytes: file.len() as u64,
+            namespaces: manifest.namespaces.len(),
+            segments: manifest.artifacts.iter().map(|artifact| artifact.segments.len()).sum(),
+        });
+    }
+    Ok(file.into())
+}
+
+impl Commit<'_> {
+    /// Writes guide and manifest, and settles the job; its row has `notes` as its message. If it fails before the manifest
+    /// is written, or no reader would accept the manifest, this run's artifacts are removed.
+    pub(crate) async fn make(self, manifest: &Manifest, notes: &Notes) -> Result<Job, RunFault> {
+        let prepared = async {
+            let file = sealed(manifest, self.key)?;
+            self.prepare(manifest, notes).await.map(|job| (file, job))
+        };
+        let (file, job) = match self.watch.guard(prepared).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.withdraw().await;
+                return Err(error.into());
+            }
+        };
+        self.put_manifest(manifest, file).await?;
+        if self.run.fence > 1 {
+            // The run that was taken over may have been about to write its own.
+            self.put_guide(manifest).await.map_err(RunFault::Unknown)?;
+        }
+        // The backup exists. If its row cannot be written now, the next run or the sweep writes it.
+        let complete = || settle::complete(self.h, &job, manifest);
+        self.watch.persist(complete).await.map_err(RunFault::Unknown)
+    }
+
+    async fn prepare(&self, manifest: &Manifest, notes: &Notes) -> Result<Job, OperationError> {
+        self.watch.confirm().await?;
+        let change = JobChange { engine: manifest.engine.clone(), ..notes.change() };
+        let job = self.watch.persist(|| self.begin_committing(change.clone())).await?;
+        self.h.observer.job_changed(&job).await;
+        self.put_guide_unless_taken_over(manifest).await?;
+        // Nothing awaits between this beat and the manifest.
+        self.watch.confirm().await?;
+        Ok(job)
+    }
+
+    async fn begin_committing(&self, change: JobChange) -> Result<Job, OperationError> {
+        let (id, fence) = (&self.run.job.backup_id, self.run.fence);
+        match self.h.catalog.transition(id, JobStatus::Committing, change, Some(fence)).await {
+            // The answer of an earlier call was lost.
+            Err(CatalogError::Conflict { status: JobStatus::Committing, fence: found, .. }) if found == fence => {
+                Ok(self.h.catalog.get(id).await?)
+            }
+            changed => Ok(changed?),
+        }
+    }
+
+    /// Writes the guide over what was there before this run's last beat, and over nothing else: this run may be paused
+    /// here, and a newer run may commit meanwhile.
+    async fn put_guide_unless_taken_over(&self, manifest: &Manifest) -> Result<(), OperationError> {
+        const TRIES: u32 = 3;
+        let (store, key) = (self.h.repository.store(), ObjectKey::restore_guide(&manifest.backup_id));
+        let guide = Bytes::from((self.guide)(manifest));
+        for _ in 0..TRIES {
+            let mode = match store.head(&key).await {
+                Ok(found) => PutMode::IfUnchanged(found.etag),
+                Err(error) if error.is_not_found() => PutMode::IfAbsent,
+                Err(error) => return Err(error.into()),
+            };
+            self.watch.confirm().await?;
+            match store.put(&key, guide.clone(), mode).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::AlreadyExists { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(OperationError::internal("write RESTORE.md", &"another run writes it at the same time"))
+    }
+
+    async fn put_guide(&self, manifest: &Manifest) -> Result<(), OperationError> {
+        let key = ObjectKey::restore_guide(&manifest.backup_id);
+        let guide = Bytes::from((self.guide)(manifest));
+        self.h.repository.store().put(&key, guide, PutMode::Replace).await?;
+        Ok(())
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, file: Bytes) -> Result<(), RunFault> {
+        let id = &self.run.job.backup_id;
+        let put = self.h.repository.store().put(&ObjectKey::manifest(id), file, PutMode::IfAbsent).await;
+        let Err(error) = put else { return Ok(()) };
+        // The answer may have been lost, or another run been quicker: what is there now decides.
+        match self.h.repository.manifest(id).await {
+            Ok(found) if found == *manifest => Ok(()),
+            Ok(_) => {
+                self.withdraw().await;
+                Err(OperationError::Stopped(StopReason::LeaseLost).into())
+            }
+            Err(OperationError::NotFound(_))
+                if matches!(
+                    error,
+                    StoreError::Denied { .. }
+                        | StoreError::Missing { .. }
+                        | StoreError::Unsupported { .. }
+                        | StoreError::WrongClock { .. }
+                        | StoreError::Invalid { .. }
+                        | StoreError::Full { .. }
+                ) =>
+            {
+                self.withdraw().await;
+                self.remove_guide().await;
+                Err(OperationError::Store(error).into())
+            }
+            // It may still arrive: what it names must stay.
+            _ => Err(RunFault::Unknown(error.into())),
+        }
+    }
+
+    /// Takes back what this run has stored. Where a backup was committed meanwhile, what its manifest names stays, and
+    /// its guide is put right; where that cannot be told, all of it stays.
+    async fn withdraw(&self) {
+        let id = &self.run.job.backup_id;
+        match self.h.repository.manifest(id).await {
+            Ok(theirs) => {
+                for key in self.own.iter().filter(|key| theirs.artifacts.iter().all(|artifact| artifact.key != **key)) {
+                    remove(self.h, key).await;
+                }
+                if let Err(error) = self.put_guide(&theirs).await {
+                    tracing::warn!(backupId = %id, %error, "the guide of another run could not be put right");
+                }
+            }
+            Err(OperationError::NotFound(_)) => {
+                for key in self.own {
+                    remove(self.h, key).await;
+                }
+            }
+            Err(error) => tracing::warn!(backupId = %id, %error, "what a failed run stored is left to the sweep"),
+        }
+    }
+
+    /// Nothing is left of a backup that was refused.
+    async fn remove_guide(&self) {
+        let guide = ObjectKey::restore_guide(&self.run.job.backup_id);
+        if let Err(error) = self.h.repository.store().delete(&guide).await {
+            tracing::warn!(key = %guide, %error, "a guide without a backup could not be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{
+        BackupId, BackupType, FORMAT_VERSION, FailureCode, NamespaceManifest, RepositoryFile, RepositoryId,
+        Sha256Digest, Source, Timestamp, Trigger, TriggerKind,
+    };
+
+    use super::*;
+
+    fn manifest(namespaces: usize, name_bytes: usize) -> Manifest {
+        let at = Timestamp::UNIX_EPOCH;
+        let namespace = |number: usize| NamespaceManifest {
+            db: "platform".to_owned(),
+            collection: format!("{number:0name_bytes$}"),
+            kind: "collection".to_owned(),
+            documents: 0,
+            bytes: 0,
+            content_hash: Sha256Digest::new([7; 32]),
+            indexes: vec!["_id_".to_owned()],
+            rolled_over: false,
+        };
+        Manifest {
+            format_version: FORMAT_VERSION,
+            backup_id: BackupId::new(BackupType::Database, at, [0; 4]),
+            backup_type: BackupType::Database,
+            repository: RepositoryId::new([0; 16]),
+            trigger: Trigger { kind: TriggerKind::Schedule, by: None },
+            parent_id: None,
+            fence: 1,
+            created_at: at,
+            started_at: at,
+            completed_at: at,
+            holdfast_version: String::new(),
+            engine: None,
+            consistency: None,
+            source: Source::default(),
+            namespaces: (0..namespaces).map(namespace).collect(),
+            content: None,
+            original_size: 0,
+            compression: None,
+            encryption: None,
+            artifacts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_no_reader_accepts_is_not_written() {
+        let repository = RepositoryFile {
+            format_version: 1,
+            id: RepositoryId::new([0; 16]),
+            created_at: Timestamp::UNIX_EPOCH,
+            revision: 0,
+            epochs: Vec::new(),
+        };
+        let key = WritingKey { repository, master: None, wrapped: Vec::new(), encryption: None };
+        let file = sealed(&manifest(100_000, 150), &key).unwrap();
+        assert!(file.len() <= MAX_MANIFEST_BYTES && file.len() > 20_000_000, "{}", file.len());
+        let error = sealed(&manifest(300_000, 150), &key).unwrap_err();
+        assert_eq!(error.code(), FailureCode::DumpRefused);
+        assert!(error.failure().hint.unwrap().contains("BACKUP_DATABASE_EXCLUDE_COLLECTIONS"), "{error}");
+    }
+}

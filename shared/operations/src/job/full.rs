@@ -1,0 +1,250 @@
+//! A full backup: a job without a lease, the parent of one backup of each kind. It is completed when all its parts are,
+//! and failed when one is not.
+
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_codec::random_bytes;
+use holdfast_domain::{
+    BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, Timestamp, Trigger, TriggerKind,
+    settings::{SettingError, SettingsError},
+};
+use jiff::SignedDuration;
+
+use super::{cancel, lease, settle, trigger};
+use crate::{Holdfast, OperationError};
+
+/// What a full backup consists of.
+pub(crate) const PARTS: [BackupType; 2] = [BackupType::Database, BackupType::Content];
+
+/// A full backup that was asked for.
+#[derive(Debug, Clone)]
+pub struct FullTrigger {
+    /// The parent.
+    pub job: Job,
+    /// Its parts: each has to be handed over to its worker.
+    pub children: Vec<Job>,
+    /// The switches that keep a part out.
+    pub skipped: Vec<&'static str>,
+}
+
+/// Leases what both parts read, and writes the parent and its `pending` parts. A part that is switched off is left out.
+///
+/// # Errors
+/// [`OperationError::AlreadyRunning`] where either is being backed up, [`OperationError::ConcurrencyLimit`],
+/// [`OperationError::Disabled`] where both are switched off; [`OperationError::Config`] where `BACKUP_MAX_CONCURRENT`
+/// never leaves room for both. Nothing was begun then.
+pub async fn trigger_full(h: &Holdfast, by: Option<String>, now: Timestamp) -> Result<FullTrigger, OperationError> {
+    if let Some(switch) = trigger::switched_off(h, BackupType::Full) {
+        return Err(OperationError::Disabled(switch));
+    }
+    settle_abandoned(h, now).await;
+    let (kinds, skipped) = parts(h);
+    if kinds.len() > usize::try_from(h.settings.max_concurrent).unwrap_or(usize::MAX) {
+        let problem = format!(
+            "is {}: a full backup runs {} at a time. Raise it, or back up one after the other",
+            h.settings.max_concurrent,
+            kinds.len()
+        );
+        return Err(SettingsError(vec![SettingError::new("BACKUP_MAX_CONCURRENT", problem)]).into());
+    }
+    let job = |kind| {
+        let trigger = Trigger { kind: TriggerKind::Manual, by: by.clone() };
+        Ok::<_, OperationError>(Job::pending(BackupId::new(kind, now, random_bytes()?), trigger, now))
+    };
+    let parent = job(BackupType::Full)?;
+    let children: Vec<Job> = kinds
+        .into_iter()
+        .map(|kind| Ok(Job { parent_id: Some(parent.backup_id.clone()), ..job(kind)? }))
+        .collect::<Result<_, OperationError>>()?;
+    lease_all(h, &children, now).await?;
+    match write_rows(h, parent, &children, &skipped, now).await {
+        Ok(job) => Ok(FullTrigger { job, children, skipped }),
+        Err(error) => {
+            release_all(h, &children).await;
+            Err(error)
+        }
+    }
+}
+
+/// The parts that are switched on, and the switches of the others.
+fn parts(h: &Holdfast) -> (Vec<BackupType>, Vec<&'static str>) {
+    let mut kinds = Vec::new();
+    let mut skipped = Vec::new();
+    for kind in PARTS {
+        match trigger::switched_off(h, kind) {
+            None => kinds.push(kind),
+            Some(switch) => skipped.push(switch),
+        }
+    }
+    (kinds, skipped)
+}
+
+/// All leases, or none.
+async fn lease_all(h: &Holdfast, children: &[Job], now: Timestamp) -> Result<(), OperationError> {
+    for child in children {
+        if let Err(error) = lease::lease(h, &child.backup_id, now).await {
+            release_all(h, children).await;
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Gives back what these hold. One that holds nothing has nothing to give back.
+async fn release_all(h: &Holdfast, children: &[Job]) {
+    for child in children {
+        lease::release(h, &child.backup_id).await;
+    }
+}
+
+/// The parent first, so that no part is without it; it runs once all parts are there.
+async fn write_rows(
+    h: &Holdfast,
+    parent: Job,
+    children: &[Job],
+    skipped: &[&str],
+    now: Timestamp,
+) -> Result<Job, OperationError> {
+    h.catalog.insert_pending(&parent).await?;
+    h.observer.job_changed(&parent).await;
+    for child in children {
+        h.catalog.insert_pending(child).await?;
+        h.observer.job_changed(child).await;
+    }
+    let said = skipped.iter().map(|switch| format!("a part was left out: it is switched off by {switch}=false"));
+    let change = JobChange {
+        started_at: Some(now),
+        message: Some(said.collect::<Vec<_>>().join("; ")).filter(|said| !said.is_empty()),
+        ..JobChange::default()
+    };
+    let parent = h.catalog.transition(&parent.backup_id, JobStatus::Running, change, None).await?;
+    h.observer.job_changed(&parent).await;
+    Ok(parent)
+}
+
+/// Settles the parent of a job that was just settled, where this was its last part. A failure is logged: the sweep does
+/// it then.
+pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
+    let Some(parent) = &child.parent_id else { return };
+    // Boxed: settling a parent is settling a job, which may have a parent.
+    if let Err(error) = Box::pin(settle_if_through(h, parent, Timestamp::now())).await {
+        tracing::warn!(backupId = %parent, %error, "a full backup could not be settled; the sweep will do it");
+    }
+}
+
+/// Settles a full backup whose parts are all settled, and returns the job if it was changed. One that failed or was
+/// cancelled becomes completed once all of its parts are.
+pub(crate) async fn settle_if_through(
+    h: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<Option<Job>, OperationError> {
+    let parent = h.catalog.get(id).await?;
+    let children = h.catalog.children(id).await?;
+    let unsuccessful: Vec<&Job> = children.iter().filter(|child| child.status != JobStatus::Completed).collect();
+    // A parent that never started may have fewer parts than it was meant to have: its trigger was killed.
+    let is_whole = parent.started_at.is_some() && !children.is_empty() && unsuccessful.is_empty();
+    match parent.status {
+        JobStatus::Running if children.iter().any(|child| child.status.is_active()) => Ok(None),
+        JobStatus::Running if !is_whole => {
+            settle::fail(h, &parent, part_failed(&unsuccessful), None, now).await.map(Some)
+        }
+        JobStatus::Running | JobStatus::Failed | JobStatus::Cancelled if is_whole => {
+            let change = as_told_by_parts(&parent, &children, now);
+            settle::settle(h, id, JobStatus::Completed, change, None).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Completes each full backup that failed or was cancelled although all of its parts are completed by now: a part's
+/// manifest may be found late. Returns those that it completed.
+pub(crate) async fn complete_late(h: &Holdfast, now: Timestamp) -> Result<Vec<BackupId>, OperationError> {
+    /// A manifest that is found later than this belongs to a backup that retention is about to judge by itself.
+    const LOOK_BACK: SignedDuration = SignedDuration::from_hours(30 * 24);
+    const PAGE: u32 = 100;
+    let (mut completed, mut after) = (Vec::new(), None);
+    loop {
+        let page = h.catalog.unsuccessful_since(BackupType::Full, now - LOOK_BACK, after.as_ref(), PAGE).await?;
+        let Some(last) = page.last().map(|job| job.backup_id.clone()) else { return Ok(completed) };
+        for parent in page {
+            if settle_if_through(h, &parent.backup_id, now).await?.is_some() {
+                completed.push(parent.backup_id);
+            }
+        }
+        after = Some(last);
+    }
+}
+
+/// What the row of a full backup says whose parts are all completed.
+pub(crate) fn as_told_by_parts(parent: &Job, children: &[Job], now: Timestamp) -> JobChange {
+    let sum = |field: fn(&Job) -> Option<u64>| Some(children.iter().filter_map(field).sum());
+    let completed_at = children.iter().filter_map(|child| child.completed_at).max().unwrap_or(now);
+    JobChange {
+        original_size: sum(|child| child.original_size),
+        size: sum(|child| child.size),
+        compressed: Some(children.iter().all(|child| child.compressed)),
+        encrypted: Some(children.iter().all(|child| child.encrypted)),
+        ..settle::ended(parent, completed_at)
+    }
+}
+
+fn part_failed(unsuccessful: &[&Job]) -> JobFailure {
+    let said = |child: &&Job| match &child.error {
+        Some(error) => format!("{} is {}: {}", child.backup_id, child.status, error.message),
+        None => format!("{} is {}", child.backup_id, child.status),
+    };
+    let said: Vec<String> = unsuccessful.iter().map(said).collect();
+    JobFailure {
+        code: FailureCode::PartFailed,
+        message: if said.is_empty() { "it has no parts".to_owned() } else { said.join("; ") },
+        hint: Some("a part that was completed is a good backup by itself".to_owned()),
+    }
+}
+
+/// Cancels the parts of a full backup. One that is being committed becomes a backup all the same.
+pub(crate) async fn cancel_children_of(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<(), OperationError> {
+    if parent.backup_type != BackupType::Full {
+        return Ok(());
+    }
+    for child in h.catalog.children(&parent.backup_id).await? {
+        match Box::pin(cancel::cancel(h, &child.backup_id, now)).await {
+            Ok(_) | Err(OperationError::NotCancellable { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Settles full backups whose trigger or last run was killed: where no function sweeps, the next full backup does. A
+/// failure is logged: the sweep, or the next full backup, does it then.
+async fn settle_abandoned(h: &Holdfast, now: Timestamp) {
+    let settling = async {
+        for parent in h.catalog.active(Some(BackupType::Full)).await? {
+            sweep_parent(h, &parent, now).await?;
+        }
+        Ok::<_, OperationError>(())
+    };
+    if let Err(error) = settling.await {
+        tracing::warn!(%error, "an earlier full backup could not be settled");
+    }
+}
+
+/// What the sweep makes of a full backup: settled with its parts, or failed where its trigger died half-way.
+pub(crate) async fn sweep_parent(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Option<Job>, OperationError> {
+    if parent.status == JobStatus::Running {
+        return settle_if_through(h, &parent.backup_id, now).await;
+    }
+    if now.duration_since(parent.created_at) <= lease::NOT_STARTED_AFTER {
+        return Ok(None);
+    }
+    let failure = JobFailure {
+        code: FailureCode::NotStarted,
+        message: "its trigger died before all of its parts were there".to_owned(),
+        hint: Some("trigger it again".to_owned()),
+    };
+    match settle::fail(h, parent, failure, None, now).await {
+        Ok(job) => Ok(Some(job)),
+        Err(OperationError::Catalog(CatalogError::Conflict { .. })) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,109 @@
+//! Heartbeats of backups, collections and copies in the catalogue.
+
+use std::{future::Future, time::Duration};
+
+use holdfast_catalog::CatalogError;
+use holdfast_domain::heartbeat::{BEAT_EVERY, BEAT_TIMEOUT, REPEAT_AFTER, SILENCE_LIMIT};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::OperationError;
+
+/// Beats every [`BEAT_EVERY`]. It ends with what a beat returns, or with nothing once no beat was answered for
+/// [`SILENCE_LIMIT`]. `failed` is called with the reason of each beat that failed.
+pub(crate) async fn beat_until_stopped<T, F>(beat: impl Fn() -> F, failed: impl Fn(&str)) -> Option<T>
+where
+    F: Future<Output = Result<Option<T>, CatalogError>>,
+{
+    let mut last_beat = Instant::now();
+    loop {
+        let begun = Instant::now();
+        let limit = last_beat + SILENCE_LIMIT;
+        let failure = match timeout_at(limit.min(begun + BEAT_TIMEOUT), beat()).await {
+            Ok(Ok(None)) => {
+                // What the catalogue has of this run is no younger than the call.
+                last_beat = begun;
+                sleep_until(begun + BEAT_EVERY).await;
+                continue;
+            }
+            Ok(Ok(Some(ended))) => return Some(ended),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} seconds", begun.elapsed().as_secs()),
+        };
+        failed(&failure);
+        sleep_until(limit.min(Instant::now() + REPEAT_AFTER)).await;
+        if Instant::now() >= limit {
+            return None;
+        }
+    }
+}
+
+/// Calls the catalogue, and repeats the call while the catalogue does not answer, for [`SILENCE_LIMIT`] at most. The call
+/// must be one that may be made twice.
+///
+/// # Errors
+/// Those of the last call.
+pub(crate) async fn persist<T, F>(call: impl Fn() -> F) -> Result<T, OperationError>
+where
+    F: Future<Output = Result<T, OperationError>>,
+{
+    // Boxed: callers await many such calls, and their futures would hold each of them.
+    Box::pin(repeat(call, REPEAT_AFTER, SILENCE_LIMIT)).await
+}
+
+async fn repeat<T, F>(call: impl Fn() -> F, pause: Duration, limit: Duration) -> Result<T, OperationError>
+where
+    F: Future<Output = Result<T, OperationError>>,
+{
+    let begun = Instant::now();
+    loop {
+        match call().await {
+            Err(error) if error.is_catalog_away() && begun.elapsed() < limit => {
+                tracing::warn!(%error, "the catalogue did not answer; the call is repeated");
+                sleep(pause).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn away() -> OperationError {
+        CatalogError::Unavailable { doing: "test", reason: "no answer".to_owned() }.into()
+    }
+
+    const PAUSE: Duration = Duration::from_millis(5);
+
+    #[tokio::test]
+    async fn a_call_is_repeated_while_the_catalogue_is_away() {
+        let calls = AtomicU32::new(0);
+        let third = || async {
+            let call = calls.fetch_add(1, Ordering::Relaxed);
+            if call < 2 { Err(away()) } else { Ok(call) }
+        };
+        assert_eq!(repeat(third, PAUSE, Duration::from_mins(1)).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_call_is_given_up_after_the_limit() {
+        let (begun, limit) = (Instant::now(), Duration::from_millis(60));
+        let given_up: Result<(), _> = repeat(|| async { Err(away()) }, PAUSE, limit).await;
+        assert!(given_up.unwrap_err().is_catalog_away());
+        assert!(begun.elapsed() >= limit);
+    }
+
+    #[tokio::test]
+    async fn another_error_is_returned_at_once() {
+        let calls = AtomicU32::new(0);
+        let refused = || async {
+            calls.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(OperationError::Collecting)
+        };
+        assert!(matches!(repeat(refused, PAUSE, Duration::from_mins(1)).await, Err(OperationError::Collecting)));
+        assert_eq!(calls.into_inner(), 1);
+    }
+}

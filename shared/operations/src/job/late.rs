@@ -1,0 +1,38 @@
+//! Jobs that failed or were cancelled although their manifests are in the store. The manifest decides: a run that was
+//! paused past its lease wrote it late.
+
+use holdfast_domain::BackupId;
+
+use super::settle;
+use crate::{Holdfast, OperationError};
+
+/// Backups whose jobs are read in one call.
+const PAGE: usize = 500;
+
+/// What became of such jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Late {
+    /// Jobs that are completed now.
+    pub(crate) completed: Vec<BackupId>,
+    /// Why others could not be completed.
+    pub(crate) problems: Vec<String>,
+}
+
+/// Completes the jobs of these backups that failed or were cancelled, if all of the backup is in the store. One job that
+/// cannot be completed stops no other.
+///
+/// # Errors
+/// If the catalogue cannot list the jobs.
+pub(crate) async fn complete_committed(h: &Holdfast, committed: &[BackupId]) -> Result<Late, OperationError> {
+    let mut late = Late::default();
+    for page in committed.chunks(PAGE) {
+        for job in h.catalog.unsuccessful_among(page).await? {
+            match settle::complete_if_committed(h, &job).await {
+                Ok(true) => late.completed.push(job.backup_id),
+                Ok(false) => {}
+                Err(error) => late.problems.push(format!("job {}: {error}", job.backup_id)),
+            }
+        }
+    }
+    Ok(late)
+}

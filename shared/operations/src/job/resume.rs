@@ -1,0 +1,75 @@
+//! Whether a backup that holds its source was interrupted, so that another process may resume it.
+
+use holdfast_catalog::{CatalogError, Lease, UNSTARTED_GRACE};
+use holdfast_domain::heartbeat::DEAD_AFTER;
+use holdfast_domain::{BackupId, Job, Timestamp, settings::StoreLocation};
+use jiff::SignedDuration;
+use std::time::Duration;
+
+use super::lease;
+use crate::{Holdfast, OperationError};
+
+/// How often the lease is read while it is not clear whether the run lives.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Functions touch the items of a backup that they download at least this often.
+const FUNCTIONS_ARE_SILENT_FOR: SignedDuration = SignedDuration::from_mins(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Liveness {
+    Alive,
+    Unclear,
+    Dead,
+}
+
+/// Whether no run is at work on a backup that holds its source: its run died or never began. While that is not clear it
+/// waits: a beat within about ten seconds shows that a run lives, and no beat for a minute that none does.
+///
+/// # Errors
+/// Those of the catalogue.
+pub async fn is_interrupted(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
+    let source = lease::source_of(id)?;
+    let mut seen: Option<(u64, Timestamp)> = None;
+    loop {
+        let lease = h.catalog.get_lease(source).await?.filter(|lease| lease.holder == *id);
+        let Some(lease) = lease else { return Ok(true) };
+        let job = match h.catalog.get(id).await {
+            Ok(job) => Some(job),
+            Err(CatalogError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        match liveness(h, &lease, job.as_ref(), Timestamp::now()).await? {
+            Liveness::Alive => return Ok(false),
+            Liveness::Dead => return Ok(true),
+            Liveness::Unclear => {}
+        }
+        let sign = (lease.fence, lease.beat_at);
+        if *seen.get_or_insert(sign) != sign {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn liveness(h: &Holdfast, lease: &Lease, job: Option<&Job>, now: Timestamp) -> Result<Liveness, OperationError> {
+    let dead_if = |is_dead| if is_dead { Liveness::Dead } else { Liveness::Unclear };
+    let Some(job) = job else { return Ok(dead_if(now.duration_since(lease.taken_at) > UNSTARTED_GRACE)) };
+    if !job.status.is_active() {
+        return Ok(Liveness::Dead);
+    }
+    if lease.waits_until.is_some() && !lease::is_dead(lease, now) {
+        let is_alive = functions_are_at_work(h, lease, now).await?;
+        return Ok(if is_alive { Liveness::Alive } else { Liveness::Dead });
+    }
+    // A request that no run took over yet may be on its way to a function.
+    let is_silent = now.duration_since(lease.beat_at) > DEAD_AFTER;
+    Ok(dead_if(if lease.fence == 0 { is_silent } else { lease::is_dead(lease, now) }))
+}
+
+/// Whether functions go on with a backup whose lease waits for them. A directory has no functions.
+async fn functions_are_at_work(h: &Holdfast, lease: &Lease, now: Timestamp) -> Result<bool, OperationError> {
+    if matches!(h.repository.location(), StoreLocation::Directory(_)) {
+        return Ok(false);
+    }
+    let since = now - FUNCTIONS_ARE_SILENT_FOR;
+    Ok(lease.beat_at > since || h.catalog.items_touched_since(&lease.holder, since).await?)
+}

@@ -1,0 +1,212 @@
+//! How a job ends: each ending is one conditional change of its row, told to the observer, then the lease is freed.
+
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{
+    Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount,
+    NamespaceManifest, Source, Timestamp,
+};
+use jiff::SignedDuration;
+
+use super::{full, heartbeat::persist, lease, run::Run};
+use crate::{
+    Holdfast, OperationError,
+    repository::{artifact_reader::dump_of, presence::missing_artifacts},
+};
+
+/// A run that was paused may write its manifest within this time after its job ended, and complete the job.
+pub(crate) const LATE_MANIFEST_GRACE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Settles a job as `failed`. With a fencing number, only if that run still has it.
+pub(crate) async fn fail(
+    h: &Holdfast,
+    job: &Job,
+    failure: JobFailure,
+    fence: Option<u64>,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
+    let change = JobChange { error: Some(failure), ..ended(job, now) };
+    settle(h, &job.backup_id, JobStatus::Failed, change, fence).await
+}
+
+/// Settles a run's own job as `failed`. What took its source away may have taken the catalogue too: the call is repeated as
+/// long as every other call of a run.
+pub(crate) async fn fail_run(h: &Holdfast, run: &Run, failure: JobFailure) -> Result<Job, OperationError> {
+    fail_counted_run(h, run, failure, None).await
+}
+
+/// The same, with how far the items of a content backup came.
+pub(crate) async fn fail_counted_run(
+    h: &Holdfast,
+    run: &Run,
+    failure: JobFailure,
+    items: Option<ItemCounts>,
+) -> Result<Job, OperationError> {
+    let fail = || {
+        let change = JobChange { error: Some(failure.clone()), items, ..ended(&run.job, Timestamp::now()) };
+        settle(h, &run.job.backup_id, JobStatus::Failed, change, Some(run.fence))
+    };
+    persist(fail).await
+}
+
+/// Settles a job as `completed`, by what its manifest says.
+pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Result<Job, OperationError> {
+    let JobChange { completed_at, duration_ms, .. } = ended(job, manifest.completed_at);
+    let told = as_told_by(manifest)?;
+    let message = joined(job.message.as_deref(), told.message.as_deref());
+    let mut warnings = job.warnings.clone();
+    warnings.extend(told.warnings.into_iter().flatten().filter(|told| !job.warnings.contains(told)));
+    let warnings = (!warnings.is_empty()).then_some(warnings);
+    let change = JobChange { completed_at, duration_ms, message, warnings, ..told };
+    settle(h, &job.backup_id, JobStatus::Completed, change, None).await
+}
+
+/// What the run noted, and what the manifest says; once, however often a job is settled.
+fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
+    match (noted, told) {
+        (Some(noted), Some(told)) if !noted.contains(told) => Some(format!("{noted}. {told}")),
+        (noted, told) => noted.or(told).map(str::to_owned),
+    }
+}
+
+/// Settles a `failed` or `cancelled` job as `completed` if its manifest, and every artifact that this names, is in the
+/// store. A run that was paused past its lease may have written it.
+///
+/// # Errors
+/// [`OperationError::Corrupt`] where an artifact is missing: the job stays as it is. Those of store and catalogue.
+pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
+    let manifest = match h.repository.manifest(&job.backup_id).await {
+        Ok(manifest) => manifest,
+        Err(OperationError::NotFound(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if let Some(problem) = missing_artifacts(&h.repository, &manifest).await? {
+        return Err(OperationError::corrupt(&job.backup_id, format!("its manifest is in the store, but {problem}")));
+    }
+    complete(h, job, &manifest).await?;
+    tracing::info!(backupId = %job.backup_id, was = %job.status, "a job is completed because its manifest is in the store");
+    Ok(true)
+}
+
+/// What the row of a completed job says of its backup.
+pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationError> {
+    let (key, checksum) = match &manifest.content {
+        None => {
+            let dump = dump_of(manifest)?;
+            (dump.key.clone(), dump.sha256)
+        }
+        Some(content) => {
+            let first = first_of(manifest, content)?;
+            (first.key.clone(), first.sha256)
+        }
+    };
+    let is_dump = manifest.content.is_none();
+    let count = |namespace: &NamespaceManifest| NamespaceCount {
+        namespace: format!("{}.{}", namespace.db, namespace.collection),
+        documents: namespace.documents,
+    };
+    Ok(JobChange {
+        engine: manifest.engine.clone(),
+        consistency: manifest.consistency,
+        original_size: Some(manifest.original_size),
+        size: Some(manifest.artifacts.iter().map(|artifact| artifact.size).sum()),
+        compressed: Some(manifest.compression.is_some()),
+        encrypted: Some(manifest.encryption.is_some()),
+        checksum: Some(checksum),
+        key: Some(key),
+        namespaces: is_dump.then(|| NamespaceCount::listed(manifest.namespaces.iter().map(count).collect())),
+        namespace_count: is_dump.then_some(manifest.namespaces.len() as u64),
+        document_count: is_dump.then(|| manifest.namespaces.iter().map(|namespace| namespace.documents).sum()),
+        last_write_at: manifest.source.last_write_at,
+        lag_seconds: manifest.source.lag_seconds,
+        items: manifest.content.as_ref().map(|content| content.items),
+        message: message(manifest),
+        warnings: stale(&manifest.source).map(|warning| vec![warning]),
+        ..JobChange::default()
+    })
+}
+
+/// What people fetch first: the archive, or where there is none the list.
+fn first_of<'a>(manifest: &'a Manifest, content: &ContentManifest) -> Result<&'a Artifact, OperationError> {
+    let key = content.archive.first().unwrap_or(&content.item_list);
+    let found = manifest.artifacts.iter().find(|artifact| artifact.key == *key);
+    found.ok_or_else(|| {
+        OperationError::corrupt(&manifest.backup_id, format!("its manifest has no artifact for {key}, which it names"))
+    })
+}
+
+fn message(manifest: &Manifest) -> Option<String> {
+    match &manifest.content {
+        None if manifest.namespaces.is_empty() => {
+            Some("there was nothing to back up: the database is empty".to_owned())
+        }
+        None => stale(&manifest.source),
+        Some(ContentManifest { items, .. }) if items.expected == 0 => {
+            Some("there was nothing to back up: no content item is stored on IPFS or Gaia".to_owned())
+        }
+        Some(ContentManifest { items, .. }) => (items.failed > 0).then(|| {
+            format!("{} of {} items could not be backed up; the list of items says why", items.failed, items.expected)
+        }),
+    }
+}
+
+/// Says so if the member that was read was far behind.
+fn stale(source: &Source) -> Option<String> {
+    const WARN_SECONDS: u64 = 5 * 60;
+    let (at, lag) = (source.last_write_at?, source.lag_seconds.filter(|lag| *lag > WARN_SECONDS)?);
+    Some(format!(
+        "the data may be {lag} seconds old: the member that was read had applied no write later than {at} when the dump \
+         began; check the replication lag"
+    ))
+}
+
+pub(crate) async fn settle(
+    h: &Holdfast,
+    id: &BackupId,
+    to: JobStatus,
+    change: JobChange,
+    fence: Option<u64>,
+) -> Result<Job, OperationError> {
+    let job = match h.catalog.transition(id, to, change, fence).await {
+        Ok(job) => job,
+        // Somebody else was quicker to the same end.
+        Err(CatalogError::Conflict { status, .. }) if status == to => h.catalog.get(id).await?,
+        Err(error) => return Err(error.into()),
+    };
+    h.observer.job_changed(&job).await;
+    lease::release(h, id).await;
+    full::settle_parent_of(h, &job).await;
+    Ok(job)
+}
+
+pub(crate) fn ended(job: &Job, at: Timestamp) -> JobChange {
+    let began = job.started_at.unwrap_or(job.created_at);
+    let duration_ms = u64::try_from(at.duration_since(began).as_millis()).unwrap_or_default();
+    JobChange { completed_at: Some(at), duration_ms: Some(duration_ms), ..JobChange::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_that_is_more_than_five_minutes_behind_is_a_warning() {
+        let source = |lag_seconds| Source {
+            last_write_at: Timestamp::from_millisecond(1_700_000_000_000).ok(),
+            lag_seconds,
+            ..Source::default()
+        };
+        assert_eq!((stale(&source(Some(300))), stale(&source(None))), (None, None));
+        let warning = stale(&source(Some(301))).unwrap();
+        assert!(warning.contains("301 seconds") && warning.contains("2023-11-14T22:13:20Z"), "{warning}");
+    }
+
+    #[test]
+    fn what_a_run_noted_stays_in_the_message_and_nothing_is_said_twice() {
+        assert_eq!(joined(None, None), None);
+        assert_eq!(joined(Some("a"), None).as_deref(), Some("a"));
+        assert_eq!(joined(None, Some("b")).as_deref(), Some("b"));
+        let both = joined(Some("a"), Some("b"));
+        assert_eq!(both.as_deref(), Some("a. b"));
+        assert_eq!(joined(both.as_deref(), Some("b")), both, "a row that is settled again");
+    }
+}

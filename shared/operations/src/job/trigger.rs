@@ -1,0 +1,96 @@
+//! A backup asked for by a person: lease and `pending` job now, the run by whoever takes it over.
+
+use holdfast_catalog::{Catalog, CatalogError, JobChange};
+use holdfast_codec::random_bytes;
+use holdfast_domain::{
+    BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, Timestamp, Trigger, TriggerKind,
+    settings::SettingsError,
+};
+
+use super::{lease, settle};
+use crate::{BackupRequest, Holdfast, OperationError};
+
+/// Leases what a backup of this type reads, and writes its `pending` job.
+///
+/// # Errors
+/// [`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`], [`OperationError::Disabled`]: nothing was
+/// written then.
+pub async fn trigger(
+    h: &Holdfast,
+    kind: BackupType,
+    by: Option<String>,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
+    if let Some(switch) = switched_off(h, kind) {
+        return Err(OperationError::Disabled(switch));
+    }
+    let id = BackupId::new(kind, now, random_bytes()?);
+    let job = Job::pending(id, Trigger { kind: TriggerKind::Manual, by }, now);
+    if let Err(error) = lease::lease_and_insert(h, &job, now).await {
+        if error.is_catalog_away() {
+            // The lease may have been written although the call failed. The id is new: no other run has it.
+            lease::release(h, &job.backup_id).await;
+        }
+        return Err(error);
+    }
+    Ok(job)
+}
+
+/// The switch that is off for backups of this type, if one is.
+pub(crate) fn switched_off(h: &Holdfast, kind: BackupType) -> Option<&'static str> {
+    let (database, content) = (h.settings.database.enabled, h.settings.content.enabled);
+    match kind {
+        _ if !h.settings.enabled => Some("BACKUP_SYSTEM_ENABLED"),
+        BackupType::Database if !database => Some("BACKUP_DATABASE_ENABLED"),
+        BackupType::Content if !content => Some("BACKUP_CONTENT_ENABLED"),
+        BackupType::Full if !database && !content => Some("BACKUP_DATABASE_ENABLED"),
+        _ => None,
+    }
+}
+
+/// Settles a job that could not be handed over to a worker, and frees its lease.
+///
+/// # Errors
+/// Where the catalogue cannot be reached: the sweep settles the job then.
+pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), OperationError> {
+    let failure = JobFailure::new(
+        FailureCode::NotStarted,
+        format!("the backup could not be handed over to a worker: {why}"),
+        Some("trigger it again; see that the API's function may put events on the bus"),
+    );
+    // Only while nobody has it: the event may have arrived after all.
+    settle::fail(h, job, failure, Some(0), Timestamp::now()).await?;
+    Ok(())
+}
+
+/// Writes a `failed` job for a run whose settings are wrong, and frees the lease that its trigger took.
+///
+/// # Errors
+/// Where the catalogue cannot be reached.
+pub async fn record_misconfigured(
+    catalog: &Catalog,
+    request: &BackupRequest,
+    errors: &SettingsError,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
+    let id = request.backup_id();
+    let pending = Job::pending(id.clone(), request.trigger(), now);
+    match catalog.insert_pending(&pending).await {
+        Ok(()) | Err(CatalogError::AlreadyExists { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let failure = JobFailure::new(
+        FailureCode::ConfigInvalid,
+        errors.to_string(),
+        Some("correct the settings: GET /api/backups/config lists every fault"),
+    );
+    let change = JobChange { error: Some(failure), completed_at: Some(now), ..JobChange::default() };
+    match catalog.transition(&id, JobStatus::Failed, change, Some(0)).await {
+        Ok(job) => {
+            catalog.release(lease::source_of(&id)?, &id).await?;
+            Ok(job)
+        }
+        Err(CatalogError::Conflict { .. }) => Ok(catalog.get(&id).await?),
+        Err(error) => Err(error.into()),
+    }
+}

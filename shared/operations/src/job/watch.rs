@@ -1,0 +1,183 @@
+//! What watches a run from beside it: the heartbeat, the deadline, the progress. It says when the run has to stop.
+
+use std::{
+    future::Future,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use holdfast_catalog::{Catalog, CatalogError, Source};
+use holdfast_domain::{BackupId, JobStatus, Progress, Timestamp};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{MissedTickBehavior, timeout},
+};
+
+use super::{
+    heartbeat::{beat_until_stopped, persist},
+    lease,
+    run::{Run, RunLimits},
+};
+use crate::{Holdfast, OperationError, StopReason};
+
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// How long the progress may take to be recorded, so that it never delays a beat.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
+/// Before the deadline, for stopping the engine, aborting the upload and settling the job.
+pub(crate) const MARGIN: Duration = Duration::from_secs(20);
+
+/// Watches one run until it is dropped.
+pub(crate) struct Watch {
+    stop: watch::Receiver<Option<StopReason>>,
+    heart: Heart,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Heart {
+    catalog: Catalog,
+    source: Source,
+    backup_id: BackupId,
+    fence: u64,
+}
+
+impl Watch {
+    /// Begins to beat for a run. `progress` is called at each step, and may return that there is none to report.
+    pub(crate) fn begin(
+        h: &Holdfast,
+        run: &Run,
+        limits: RunLimits,
+        progress: impl Fn() -> Option<Progress> + Send + Sync + 'static,
+    ) -> Self {
+        let backup_id = run.job.backup_id.clone();
+        let source = lease::source_of(&backup_id).unwrap_or(Source::Database);
+        let heart = Heart { catalog: h.catalog.clone(), source, backup_id, fence: run.fence };
+        let (sender, stop) = watch::channel(None);
+        let task = tokio::spawn({
+            let (heart, observer) = (heart.clone(), h.observer.clone());
+            let report = move |id: &BackupId, progress: &Progress| observer.progress(id, progress);
+            async move {
+                let reason = keep_watch(&heart, limits, progress, report).await;
+                let _ = sender.send(Some(reason));
+            }
+        });
+        Self { stop, heart, task }
+    }
+
+    /// Waits until the run has to stop.
+    pub(crate) async fn stopped(&self) -> StopReason {
+        let mut stop = self.stop.clone();
+        let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
+        // The task ends only by sending a reason: without one it panicked, and no beat is sent.
+        reason.unwrap_or(StopReason::CatalogSilent)
+    }
+
+    /// A step of the run, unless the run has to stop before it is done.
+    pub(crate) async fn guard<T>(
+        &self,
+        step: impl Future<Output = Result<T, OperationError>>,
+    ) -> Result<T, OperationError> {
+        tokio::select! {
+            biased;
+            reason = self.stopped() => Err(reason.into()),
+            result = step => result,
+        }
+    }
+
+    /// A call of the catalogue that may be made twice. It is repeated while the catalogue does not answer, unless the run
+    /// has to stop.
+    pub(crate) async fn persist<T, F>(&self, call: impl Fn() -> F) -> Result<T, OperationError>
+    where
+        F: Future<Output = Result<T, OperationError>>,
+    {
+        self.guard(persist(call)).await
+    }
+
+    /// Beats once more: the run may have been paused since the last one.
+    pub(crate) async fn confirm(&self) -> Result<(), OperationError> {
+        match self.persist(|| async { Ok(self.heart.beat().await?) }).await? {
+            None => Ok(()),
+            Some(reason) => Err(reason.into()),
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Beats, and looks at the clock meanwhile: a beat that hangs does not hide the deadline.
+async fn keep_watch(
+    heart: &Heart,
+    limits: RunLimits,
+    progress: impl Fn() -> Option<Progress>,
+    report: impl Fn(&BackupId, &Progress),
+) -> StopReason {
+    tokio::select! {
+        biased;
+        reason = until_deadline(heart, limits, &progress, report) => reason,
+        reason = heart.beat_until_stopped(&progress) => reason,
+    }
+}
+
+/// Reports the progress each second. It ends when the run's time does.
+async fn until_deadline(
+    heart: &Heart,
+    limits: RunLimits,
+    progress: &impl Fn() -> Option<Progress>,
+    report: impl Fn(&BackupId, &Progress),
+) -> StopReason {
+    let mut ticks = tokio::time::interval(PROGRESS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Some(progress) = progress() {
+            report(&heart.backup_id, &progress);
+        }
+        if limits.deadline.is_some_and(|deadline| Timestamp::now() + MARGIN >= deadline) {
+            return StopReason::Deadline;
+        }
+    }
+}
+
+impl Heart {
+    /// Beats, and records the progress. It ends when a beat matches no lease, or when none was answered for too long.
+    async fn beat_until_stopped(&self, progress: &impl Fn() -> Option<Progress>) -> StopReason {
+        // At the first beat there is no progress yet.
+        let is_first = AtomicBool::new(true);
+        let beat = || async {
+            let stopped = self.beat().await?;
+            if stopped.is_none() && !is_first.swap(false, Ordering::Relaxed) {
+                self.record(progress()).await;
+            }
+            Ok(stopped)
+        };
+        let beats = beat_until_stopped(beat, |error| {
+            tracing::warn!(backupId = %self.backup_id, error, "a beat failed and is repeated");
+        });
+        beats.await.unwrap_or(StopReason::CatalogSilent)
+    }
+
+    /// Says that the run lives; a reason to stop where it may not go on.
+    async fn beat(&self) -> Result<Option<StopReason>, CatalogError> {
+        if self.catalog.beat(self.source, &self.backup_id, self.fence, Timestamp::now()).await? {
+            return Ok(None);
+        }
+        let status = self.catalog.get(&self.backup_id).await.map(|job| job.status);
+        let cancelled = matches!(status, Ok(JobStatus::Cancelled));
+        Ok(Some(if cancelled { StopReason::Cancelled } else { StopReason::LeaseLost }))
+    }
+
+    /// Writes the progress. A failure does not matter: the next beat writes a newer one.
+    async fn record(&self, progress: Option<Progress>) {
+        let Some(progress) = progress else { return };
+        // False once the job is `committing`: there is no progress to report then.
+        let recording = self.catalog.record_progress(&self.backup_id, self.fence, progress);
+        if let Ok(Err(error)) = timeout(RECORD_TIMEOUT, recording).await {
+            tracing::debug!(backupId = %self.backup_id, %error, "the progress was not recorded");
+        }
+    }
+}

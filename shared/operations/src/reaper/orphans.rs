@@ -1,0 +1,200 @@
+//! The folders of backups, compared with the catalogue. A job that ended without a backup although its manifest is there
+//! becomes completed. Objects that no manifest names are removed if that is certain, and kept if not.
+
+use futures_util::TryStreamExt as _;
+use holdfast_catalog::{CatalogError, CollectingProgress};
+use holdfast_codec::random_bytes;
+use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
+use holdfast_storage::ObjectInfo;
+use jiff::SignedDuration;
+
+use super::SweepReport;
+use crate::{
+    Holdfast, OperationError, RunLimits,
+    job::late,
+    retention::{is_late, wrong_first_store},
+};
+
+/// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
+const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Backups whose jobs are read in one call.
+const PAGE: usize = 500;
+
+/// Whether this store fits the catalogue: looked up before the first removal, and once.
+#[derive(Default)]
+struct StoreCheck(Option<bool>);
+
+impl StoreCheck {
+    /// The first refusal is reported.
+    async fn may_remove(&mut self, h: &Holdfast, report: &mut SweepReport) -> Result<bool, OperationError> {
+        if let Some(known) = self.0 {
+            return Ok(known);
+        }
+        let wrong = wrong_first_store(h).await?;
+        self.0 = Some(wrong.is_none());
+        report.problems.extend(wrong);
+        Ok(self.0 == Some(true))
+    }
+}
+
+/// Looks at every backup's folder, one after another. A sweep whose time ends keeps the folder that it came to, and the
+/// next one continues there.
+pub(super) async fn look_after(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
+    let mut check = StoreCheck::default();
+    for kind in [BackupType::Database, BackupType::Content] {
+        let from = continued_at(h, kind).await?;
+        match look_after_type(h, kind, from, &mut check, (limits, now), report).await? {
+            None if from == 0 => {}
+            None => h.catalog.forget_collecting_progress(&name(kind)).await?,
+            Some(next) => {
+                keep(h, kind, next).await?;
+                report.unfinished.push(format!("objects of {kind} backups without a manifest"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn name(kind: BackupType) -> String {
+    format!("orphans-{kind}")
+}
+
+/// The time in the id of the folder that the last sweep came to, in milliseconds; 0 if it came to the end.
+async fn continued_at(h: &Holdfast, kind: BackupType) -> Result<u64, OperationError> {
+    let store = h.repository.location().to_string();
+    Ok(h.catalog.collecting_progress(&name(kind), &store).await?.map_or(0, |progress| progress.part))
+}
+
+async fn keep(h: &Holdfast, kind: BackupType, part: u64) -> Result<(), OperationError> {
+    let store = h.repository.location().to_string();
+    let progress = CollectingProgress { store, part, ..CollectingProgress::default() };
+    let run = hex::encode(random_bytes::<8>()?);
+    Ok(h.catalog.keep_collecting_progress(&name(kind), &run, &progress, Timestamp::now()).await?)
+}
+
+/// Returns the folder that it came to, if the time ended.
+async fn look_after_type(
+    h: &Holdfast,
+    kind: BackupType,
+    from: u64,
+    check: &mut StoreCheck,
+    (limits, now): (RunLimits, Timestamp),
+    report: &mut SweepReport,
+) -> Result<Option<u64>, OperationError> {
+    // What backups share is no backup's: retention looks after it.
+    let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
+    let (mut folder, mut committed): (Vec<ObjectInfo>, Vec<BackupId>) = (Vec::new(), Vec::new());
+    while let Some(object) = objects.try_next().await? {
+        // Ids begin with their times, so that folders come in this order.
+        let Some(at) = object.key.backup().map(|id| made_at(&id)).filter(|at| *at >= from) else { continue };
+        // Objects come in the order of their keys: those of one folder one after another.
+        if folder.first().is_some_and(|first| first.key.backup() != object.key.backup()) {
+            tidy(h, &std::mem::take(&mut folder), check, now, report).await;
+            if is_late(limits) {
+                complete_committed(h, &committed, report).await?;
+                return Ok(Some(at));
+            }
+        }
+        committed.extend(object.key.backup().filter(|id| object.key == ObjectKey::manifest(id)));
+        if committed.len() >= PAGE {
+            complete_committed(h, &std::mem::take(&mut committed), report).await?;
+        }
+        folder.push(object);
+    }
+    tidy(h, &folder, check, now, report).await;
+    complete_committed(h, &committed, report).await?;
+    Ok(None)
+}
+
+/// Completes the jobs among these that failed or were cancelled.
+async fn complete_committed(
+    h: &Holdfast,
+    committed: &[BackupId],
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
+    let late = late::complete_committed(h, committed).await?;
+    report.completed.extend(late.completed);
+    report.problems.extend(late.problems);
+    Ok(())
+}
+
+fn made_at(id: &BackupId) -> u64 {
+    id.created_at().and_then(|at| at.as_millisecond().try_into().ok()).unwrap_or_default()
+}
+
+async fn tidy(h: &Holdfast, folder: &[ObjectInfo], check: &mut StoreCheck, now: Timestamp, report: &mut SweepReport) {
+    let Some(id) = folder.first().and_then(|object| object.key.backup()) else { return };
+    let old = |object: &&ObjectInfo| now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
+    if is_as_it_should_be(&id, folder) || !folder.iter().any(|object| old(&object)) {
+        return;
+    }
+    let kept = match kept_objects(h, &id, now).await {
+        Ok(Some(kept)) => kept,
+        Ok(None) => return,
+        Err(error) => return report.problems.push(format!("the objects of {id}: {error}")),
+    };
+    let orphans: Vec<&ObjectInfo> = folder.iter().filter(old).filter(|object| !kept.contains(&object.key)).collect();
+    if orphans.is_empty() {
+        return;
+    }
+    match check.may_remove(h, report).await {
+        Ok(true) => delete(h, &id, &orphans, report).await,
+        Ok(false) => {}
+        Err(error) => report.problems.push(format!("the objects of {id}: {error}")),
+    }
+}
+
+async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &mut SweepReport) {
+    for object in orphans {
+        match h.repository.store().delete(&object.key).await {
+            Ok(()) => {
+                tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
+                report.removed(id.backup_type(), object.size_bytes);
+            }
+            Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
+        }
+    }
+}
+
+/// Manifest, guide, and one dump, or one list and one archive: nothing to look up. That they are those that the manifest
+/// names is verification's to find out.
+fn is_as_it_should_be(id: &BackupId, folder: &[ObjectInfo]) -> bool {
+    let has = |key: ObjectKey| folder.iter().any(|object| object.key == key);
+    let most = if id.backup_type() == BackupType::Content { 4 } else { 3 };
+    folder.len() <= most && has(ObjectKey::manifest(id)) && has(ObjectKey::restore_guide(id))
+}
+
+/// The objects of a backup that must stay; `None` where all of them must.
+async fn kept_objects(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<Vec<ObjectKey>>, OperationError> {
+    let (status, ended_at) = match h.catalog.get(id).await {
+        Ok(job) => (job.status, job.completed_at),
+        // Another catalogue may know it.
+        Err(CatalogError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match h.repository.manifest(id).await {
+        Ok(_) if status.is_active() => Ok(None),
+        Ok(manifest) => {
+            let artifacts = manifest.artifacts.into_iter().map(|artifact| artifact.key);
+            Ok(Some(artifacts.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect()))
+        }
+        Err(OperationError::NotFound(_)) if matches!(status, JobStatus::Failed | JobStatus::Cancelled) => {
+            // Old objects can belong to a job that ended just now.
+            let is_settled =
+                ended_at.is_some_and(|at| now.duration_since(at) >= crate::job::settle::LATE_MANIFEST_GRACE);
+            Ok(is_settled.then(Vec::new))
+        }
+        Err(OperationError::NotFound(_)) if status == JobStatus::Completed => Err(OperationError::corrupt(
+            id,
+            "its job is completed, and its manifest is missing: nothing of it was removed",
+        )),
+        Err(OperationError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,185 @@
+//! A run's hold on one copy: said in the job's row, beaten beside the work, with how far it came. Whoever finds it silent
+//! for a minute goes on from there.
+
+use std::time::Duration;
+
+use holdfast_catalog::{Catalog, CatalogError, CopyClaim, CopyWork};
+use holdfast_codec::random_bytes;
+use holdfast_domain::heartbeat::DEAD_AFTER;
+use holdfast_domain::{BackupId, BackupType, CopyStatus, FailureCode, JobCopy, JobFailure, JobStatus, Timestamp};
+use jiff::SignedDuration;
+
+use super::{
+    CopyReport,
+    copier::{Copied, Copier},
+};
+use crate::{
+    Holdfast, OperationError, Repository, RunLimits,
+    job::heartbeat::{beat_until_stopped, persist},
+};
+
+/// Objects that an earlier run saw in the second store are taken for granted for so long. A collection there waits for
+/// twice this after the last word of whoever copies content.
+const SEEN_FOR: SignedDuration = SignedDuration::from_mins(30);
+/// For how long after the last word of whoever copies content nothing is collected.
+pub(crate) const EXCLUDES_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// Before the function's end, for the last word.
+const MARGIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// What came of asking for it.
+pub(super) enum Begun {
+    Ours(Box<Claim>),
+    Busy(String),
+    NotCompleted(JobStatus),
+}
+
+/// How the work ended.
+pub(super) enum Ended {
+    Run(Result<Copied, OperationError>),
+    TimeIsUp,
+    Elsewhere,
+    Gone,
+    /// No beat was answered for so long that another run may take the copy over.
+    Silent,
+}
+
+/// A hold; without a catalogue's row there is nothing to hold, and it keeps nothing.
+pub(super) struct Claim {
+    catalog: Catalog,
+    backup_id: BackupId,
+    store: String,
+    run: String,
+    earlier: CopyWork,
+    has_row: bool,
+}
+
+impl Claim {
+    pub(super) async fn take(h: &Holdfast, second: &Repository, id: &BackupId) -> Result<Begun, OperationError> {
+        let (run, now) = (hex::encode(random_bytes::<8>()?), Timestamp::now());
+        let store = second.location().to_string();
+        let mut claim = Self {
+            catalog: h.catalog.clone(),
+            backup_id: id.clone(),
+            store,
+            run,
+            earlier: CopyWork::default(),
+            has_row: true,
+        };
+        match h.catalog.begin_copy(id, &claim.store, &claim.run, now - DEAD_AFTER, now).await? {
+            CopyClaim::Taken { work, touched_at } => claim.earlier = still_true(work, touched_at, now),
+            CopyClaim::NoJob => claim.has_row = false,
+            CopyClaim::Elsewhere => return Ok(Begun::Busy(format!("another run copies backup {id}"))),
+            CopyClaim::NotCompleted(status) => return Ok(Begun::NotCompleted(status)),
+        }
+        // After the row says so: whoever begins to collect from now on sees it.
+        if id.backup_type() == BackupType::Content && h.catalog.is_collecting_copies(now - DEAD_AFTER).await? {
+            let work = claim.earlier.clone();
+            claim.hand_on(&work).await?;
+            return Ok(Begun::Busy(OperationError::Collecting.to_string()));
+        }
+        Ok(Begun::Ours(Box::new(claim)))
+    }
+
+    /// What earlier runs did.
+    pub(super) fn earlier(&self) -> CopyWork {
+        self.earlier.clone()
+    }
+
+    /// Whether there is a row that keeps how far it came.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.has_row
+    }
+
+    /// Whether its deletion was decided: a backup that is gone without that is lost.
+    pub(super) async fn is_deleted(&self) -> Result<bool, CatalogError> {
+        let job = self.catalog.get(&self.backup_id).await?;
+        Ok(job.status == JobStatus::Deleted && !job.is_lost())
+    }
+
+    /// Does the work, and beats beside it.
+    pub(super) async fn watch(&self, copier: &Copier<'_>, limits: RunLimits) -> Ended {
+        tokio::select! {
+            biased;
+            ended = Box::pin(copier.run()) => Ended::Run(ended),
+            () = until(limits) => Ended::TimeIsUp,
+            ended = self.beat_until_stopped(copier) => ended,
+        }
+    }
+
+    async fn beat_until_stopped(&self, copier: &Copier<'_>) -> Ended {
+        let beats = beat_until_stopped(
+            || self.beat(copier),
+            |error| {
+                tracing::warn!(backupId = %self.backup_id, error, "a copy's beat failed and is repeated");
+            },
+        );
+        beats.await.unwrap_or(Ended::Silent)
+    }
+
+    async fn beat(&self, copier: &Copier<'_>) -> Result<Option<Ended>, CatalogError> {
+        let work = copier.work();
+        let is_ours = !self.has_row
+            || self.catalog.record_copied(&self.backup_id, &self.run, Some(&work), Timestamp::now()).await?;
+        if is_ours {
+            return Ok(None);
+        }
+        let job = self.catalog.get(&self.backup_id).await?;
+        Ok(Some(match job.status {
+            JobStatus::Deleted if job.is_lost() => Ended::Run(Ok(Copied::Gone)),
+            JobStatus::Deleted => Ended::Gone,
+            _ => Ended::Elsewhere,
+        }))
+    }
+
+    pub(super) async fn complete(&self, report: &CopyReport) -> Result<(), OperationError> {
+        self.end(CopyStatus::Completed, report.bytes, None, None).await
+    }
+
+    pub(super) async fn hand_on(&self, work: &CopyWork) -> Result<(), OperationError> {
+        self.end(CopyStatus::Pending, work.bytes, None, Some(work)).await
+    }
+
+    pub(super) async fn fail(&self, error: &OperationError, work: &CopyWork) -> Result<(), OperationError> {
+        tracing::error!(backupId = %self.backup_id, store = %self.store, %error, "the copy of a backup failed");
+        let work = CopyWork { attempts: work.attempts.saturating_add(1), ..work.clone() };
+        self.end(CopyStatus::Failed, work.bytes, Some(error.failure()), Some(&work)).await
+    }
+
+    pub(super) async fn gone(&self) -> Result<(), OperationError> {
+        tracing::info!(backupId = %self.backup_id, "the backup was deleted while it was copied; its copy is removed");
+        let error = JobFailure {
+            code: FailureCode::Internal,
+            message: "the backup was deleted before its copy was whole".to_owned(),
+            hint: None,
+        };
+        self.end(CopyStatus::Deleted, 0, Some(error), None).await
+    }
+
+    async fn end(
+        &self,
+        status: CopyStatus,
+        bytes: u64,
+        error: Option<JobFailure>,
+        work: Option<&CopyWork>,
+    ) -> Result<(), OperationError> {
+        if !self.has_row {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        let copy = JobCopy { status, at: now, store: self.store.clone(), bytes: Some(bytes), error };
+        // If another run has it by now, that run records how it ended.
+        persist(|| async { Ok(self.catalog.end_copy(&self.backup_id, &self.run, &copy, work, now).await?) }).await?;
+        Ok(())
+    }
+}
+
+fn still_true(work: CopyWork, touched_at: Option<Timestamp>, now: Timestamp) -> CopyWork {
+    let is_fresh = touched_at.is_some_and(|at| now.duration_since(at) < SEEN_FOR);
+    if is_fresh { work } else { CopyWork { items: 0, ..work } }
+}
+
+async fn until(limits: RunLimits) {
+    let Some(deadline) = limits.deadline else { return std::future::pending().await };
+    let left = (deadline - MARGIN).duration_since(Timestamp::now());
+    tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+}

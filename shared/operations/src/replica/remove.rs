@@ -1,0 +1,227 @@
+//! Retention in the second store: a backup that retention deleted goes there too, in the same order; what no
+//! backup left in either store refers to follows, and uploads that nobody ends. Unsure means kept: a backup that was lost, rather than
+//! deleted, has nothing but its copy.
+
+use holdfast_catalog::JobStanding;
+use holdfast_domain::heartbeat::DEAD_AFTER;
+use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
+use holdfast_storage::UnfinishedUpload;
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use super::CopyFault;
+use crate::{
+    BlockedBackup, CollectionReport, DeletedBackup, Holdfast, OperationError, RETAINED_TYPES, Repository, RunLimits,
+    retention::{Deletion, Folder, collect_copies, delete_copy, folders, is_late, wrong_first_store},
+};
+
+/// An upload that no copy goes on with is left alone for this long.
+const UPLOAD_LASTS: SignedDuration = SignedDuration::from_hours(24);
+/// Backups asked about in one call.
+const PAGE: usize = 1000;
+
+/// What retention did in the second store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedCopies {
+    /// Copies that were deleted; what was left of one that never was whole counts too.
+    pub deleted: Vec<DeletedBackup>,
+    /// Those that had to go and are retained by the store.
+    pub blocked: Vec<BlockedBackup>,
+    /// Copies of backups that were lost and not deleted: they are kept, and may be the last.
+    pub last: Vec<BackupId>,
+    /// Copies that are there after the run.
+    pub retained: u64,
+    /// Bytes of what was deleted.
+    pub bytes_freed: u64,
+    /// Unfinished uploads aborted.
+    pub uploads_aborted: u64,
+    /// Content objects that no backup refers to, in either store.
+    pub collection: CollectionReport,
+    /// Why nothing was changed: the first store holds fewer than half of the completed backups of the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
+    /// Steps that failed.
+    pub problems: Vec<String>,
+}
+
+impl RemovedCopies {
+    /// Everything that failed.
+    pub fn all_problems(&self) -> impl Iterator<Item = &String> {
+        self.problems.iter().chain(&self.collection.problems)
+    }
+}
+
+/// Deletes from the second store what retention deleted from the first.
+///
+/// # Errors
+/// [`OperationError::Disabled`]; where the store holds another repository. A step that fails is told in the report, and
+/// does not keep the others from being made.
+pub async fn remove_copies(
+    h: &Holdfast,
+    second: &Repository,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<RemovedCopies, OperationError> {
+    if !h.settings.enabled {
+        return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
+    }
+    let mut report = RemovedCopies::default();
+    if !expect_ours(h, second).await? {
+        return Ok(report);
+    }
+    match wrong_first_store(h).await {
+        Ok(None) => delete_and_collect(h, second, limits, now, &mut report).await,
+        Ok(suspended @ Some(_)) => {
+            report.suspended = suspended;
+            return Ok(report);
+        }
+        Err(error) => report.problems.push(format!("the first store: {error}")),
+    }
+    if let Err(error) = abort_uploads(h, second, limits, now, &mut report).await {
+        report.problems.push(format!("unfinished uploads: {error}"));
+    }
+    Ok(report)
+}
+
+async fn delete_and_collect(
+    h: &Holdfast,
+    second: &Repository,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut RemovedCopies,
+) {
+    for kind in RETAINED_TYPES {
+        if let Err(error) = of_type(h, second, kind, limits, now, report).await {
+            report.problems.push(format!("copies of {kind} backups: {error}"));
+        }
+    }
+    match Box::pin(collect_copies(h, second, limits, now)).await {
+        Ok(collection) => report.collection = collection,
+        Err(error) => report.problems.push(format!("content objects were not looked through: {error}")),
+    }
+}
+
+/// That it is a copy of this repository; `false` where nothing was ever copied there.
+async fn expect_ours(h: &Holdfast, second: &Repository) -> Result<bool, OperationError> {
+    let theirs = match second.open().await {
+        Ok(file) => file.id,
+        Err(OperationError::Repository(crate::RepositoryError::NotInitialised(_))) => return Ok(false),
+        Err(OperationError::Store(cause)) => {
+            return Err(CopyFault::Store { location: second.location().to_string(), cause }.into());
+        }
+        Err(error) => return Err(error),
+    };
+    let ours = h.repository.open().await?.id;
+    if theirs == ours {
+        return Ok(true);
+    }
+    Err(CopyFault::AnotherRepository { location: second.location().to_string(), theirs, ours }.into())
+}
+
+async fn of_type(
+    h: &Holdfast,
+    second: &Repository,
+    kind: BackupType,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut RemovedCopies,
+) -> Result<(), OperationError> {
+    let folders: Vec<(BackupId, Folder)> = folders(second, kind).await?.into_iter().collect();
+    for page in folders.chunks(PAGE) {
+        let ids: Vec<BackupId> = page.iter().map(|(id, _)| id.clone()).collect();
+        let mut standings = h.catalog.standings(&ids).await?;
+        for (id, folder) in page {
+            if is_late(limits) {
+                report.problems.push("the function's time ran out before all that has to go was deleted".to_owned());
+                return Ok(());
+            }
+            // What cannot be read, or has no row here, is kept.
+            let Some(Ok(standing)) = standings.remove(id) else {
+                report.retained += u64::from(folder.has_manifest);
+                continue;
+            };
+            if let Err(error) = one(h, second, (id, folder), &standing, now, report).await {
+                report.problems.push(format!("the copy of {id}: {error}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn one(
+    h: &Holdfast,
+    second: &Repository,
+    (id, folder): (&BackupId, &Folder),
+    standing: &JobStanding,
+    now: Timestamp,
+    report: &mut RemovedCopies,
+) -> Result<(), OperationError> {
+    if standing.is_lost {
+        report.last.push(id.clone());
+    } else if standing.status == JobStatus::Deleted && is_gone(h, id).await? && !is_at_work(h, id).await? {
+        match delete_copy(h, second, id, now).await? {
+            Deletion::Deleted => {
+                tracing::info!(backupId = %id, store = %second.location(), bytes = folder.size_bytes, "the copy of a backup was deleted by retention");
+                let bytes = folder.size_bytes;
+                report.bytes_freed += bytes;
+                report.deleted.push(DeletedBackup { backup_id: id.clone(), bytes, reasons: Vec::new() });
+                return Ok(());
+            }
+            Deletion::Blocked(lock) => report.blocked.push(BlockedBackup { backup_id: id.clone(), lock }),
+            Deletion::InUse(_) => {}
+        }
+    }
+    report.retained += u64::from(folder.has_manifest);
+    Ok(())
+}
+
+/// Whether the backup's manifest is certain not to be in the first store: until then its deletion may be gone on with.
+async fn is_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
+    match h.repository.store().head(&ObjectKey::manifest(id)).await {
+        Ok(_) => Ok(false),
+        Err(error) if error.is_not_found() => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a run may be writing to it yet.
+async fn is_at_work(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
+    let copying = h.catalog.copying(Timestamp::now() - DEAD_AFTER).await?;
+    Ok(copying.iter().any(|copying| copying.backup_id == *id))
+}
+
+async fn abort_uploads(
+    h: &Holdfast,
+    second: &Repository,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut RemovedCopies,
+) -> Result<(), OperationError> {
+    let store = second.store();
+    let mut uploads: Vec<UnfinishedUpload> = Vec::new();
+    for kind in RETAINED_TYPES {
+        uploads.extend(store.list_unfinished_uploads(&ObjectKey::type_prefix(kind)).await?);
+    }
+    let gone_on_with = h.catalog.copying(now - UPLOAD_LASTS).await?;
+    let is_gone_on_with = |upload: &UnfinishedUpload| {
+        gone_on_with.iter().any(|copying| copying.upload_id.as_ref() == Some(&upload.upload_id.0))
+    };
+    for upload in uploads {
+        if now.duration_since(upload.initiated_at) <= UPLOAD_LASTS || is_gone_on_with(&upload) {
+            continue;
+        }
+        if is_late(limits) {
+            report.problems.push("the function's time ran out before all unfinished uploads were aborted".to_owned());
+            return Ok(());
+        }
+        match store.abort_upload(&upload.key, &upload.upload_id).await {
+            Ok(()) => {
+                tracing::info!(key = %upload.key, store = %second.location(), "an unfinished upload was aborted");
+                report.uploads_aborted += 1;
+            }
+            Err(error) => report.problems.push(format!("upload of {}: {error}", upload.key)),
+        }
+    }
+    Ok(())
+}

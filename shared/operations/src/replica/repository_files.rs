@@ -1,0 +1,166 @@
+//! The repository's own files in the second store, byte for byte those of the first. They are renewed where the keys were
+//! wrapped anew; never by what is older, and never over another repository's.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use holdfast_domain::{BackupType, ObjectKey, RepositoryFile};
+use holdfast_storage::{PutMode, StoreError, read_all};
+
+use crate::{
+    CopyFault, CopyMode, OperationError,
+    repository::{MAX_FILE_BYTES, Repository},
+};
+
+impl Repository {
+    /// Puts `repository.json` and its copy into the second store.
+    ///
+    /// # Errors
+    /// [`CopyFault::AnotherRepository`], [`CopyFault::RepositoryFile`]: nothing was written.
+    pub(crate) async fn copy_files_to(&self, second: &Self, mode: CopyMode) -> Result<(), OperationError> {
+        let ours = self.open().await?;
+        second.expect_repository(&ours, mode).await?;
+        for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
+            match read_all(self.store().as_ref(), &key, MAX_FILE_BYTES).await {
+                Ok(bytes) => self.hand_over(second, &key, bytes, mode).await?,
+                // The copy, where the first store has none: `holdfast init` writes it again.
+                Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// That nothing of another repository is there, before anything is written.
+    async fn expect_repository(&self, ours: &RepositoryFile, mode: CopyMode) -> Result<(), OperationError> {
+        let mut is_known = false;
+        for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
+            match self.file_there(&key).await? {
+                Some((Ok(theirs), _)) if theirs.id != ours.id => return Err(self.of_another(ours, &theirs.id)),
+                Some((Ok(_), _)) => is_known = true,
+                Some((Err(problem), _)) if mode == CopyMode::Missing => {
+                    return Err(self.bad_file(&key, format!("{problem}{MENDED_BY_REPAIR}")));
+                }
+                _ => {}
+            }
+        }
+        if is_known {
+            return Ok(());
+        }
+        for kind in BackupType::ALL {
+            let mut objects = self.store().list(&ObjectKey::backups_prefix(kind));
+            while let Some(object) = objects.try_next().await.map_err(|error| self.failed(error))? {
+                let Some(id) = object.key.manifest_of() else { continue };
+                match self.unauthenticated(&id).await {
+                    Ok(manifest) if manifest.repository != ours.id => {
+                        return Err(self.of_another(ours, &manifest.repository));
+                    }
+                    Ok(_) => return Ok(()),
+                    Err(OperationError::Store(error)) => return Err(self.failed(error)),
+                    // Damage is for `verify` to name.
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn hand_over(
+        &self,
+        second: &Self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        mode: CopyMode,
+    ) -> Result<(), OperationError> {
+        const TRIES: usize = 8;
+        // A copy that is none is for `verify` to name: it is not spread.
+        let Ok(new) = serde_json::from_slice::<RepositoryFile>(&bytes) else { return Ok(()) };
+        for _ in 0..TRIES {
+            let put = match second.file_there(key).await? {
+                None => PutMode::IfAbsent,
+                Some((Ok(there), _)) if there == new => return Ok(()),
+                Some((Ok(there), etag)) if new.covers(&there) => {
+                    self.expect_wrapped_well(&new, &there).await?;
+                    PutMode::IfUnchanged(etag)
+                }
+                // Another run was quicker, with what is newer than what this one read.
+                Some((Ok(there), _)) if there.covers(&new) => return Ok(()),
+                Some((there, etag)) if mode == CopyMode::Repair => {
+                    if let Ok(there) = there {
+                        if let Some(epoch) = epoch_lost(&new, &there) {
+                            return Err(second.bad_file(key, format!("lists the key epoch {epoch}, {LAST_WRAP}")));
+                        }
+                        self.expect_wrapped_well(&new, &there).await?;
+                    }
+                    PutMode::IfUnchanged(etag)
+                }
+                Some((Ok(_), _)) => {
+                    let problem = "has keys that the first store's does not have, or other ones";
+                    return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}")));
+                }
+                Some((Err(problem), _)) => return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}"))),
+            };
+            match second.store().put(key, bytes.clone(), put).await {
+                Ok(_) => {
+                    tracing::info!(%key, store = %second.location(), "the repository's file was put into the second store");
+                    return Ok(());
+                }
+                Err(StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(second.failed(error)),
+            }
+        }
+        Err(second.bad_file(key, "is changed by somebody else all the time".to_owned()))
+    }
+
+    /// That the keys of a file which takes another's place open: what is wrapped there may be the last that does.
+    async fn expect_wrapped_well(&self, new: &RepositoryFile, there: &RepositoryFile) -> Result<(), OperationError> {
+        for epoch in new.epochs.iter().filter(|epoch| !there.epochs.contains(epoch)) {
+            self.unwrapped(&new.id, epoch).await?;
+        }
+        Ok(())
+    }
+
+    /// The file as it stands there, or what is wrong with it; and its mark.
+    async fn file_there(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<(Result<RepositoryFile, String>, String)>, OperationError> {
+        let etag = match self.store().head(key).await {
+            Ok(found) => found.etag,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(self.failed(error)),
+        };
+        match read_all(self.store().as_ref(), key, MAX_FILE_BYTES).await {
+            Ok(bytes) => {
+                let file = serde_json::from_slice(&bytes).map_err(|error| format!("is not readable: {error}"));
+                Ok(Some((file, etag)))
+            }
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn failed(&self, cause: StoreError) -> OperationError {
+        CopyFault::Store { location: self.location().to_string(), cause }.into()
+    }
+
+    fn bad_file(&self, file: &ObjectKey, problem: String) -> OperationError {
+        CopyFault::RepositoryFile { location: self.location().to_string(), file: file.clone(), problem }.into()
+    }
+
+    fn of_another(&self, ours: &RepositoryFile, theirs: &holdfast_domain::RepositoryId) -> OperationError {
+        let (location, ours, theirs) = (self.location().to_string(), ours.id.clone(), theirs.clone());
+        CopyFault::AnotherRepository { location, theirs, ours }.into()
+    }
+}
+
+const MENDED_BY_REPAIR: &str = "; `holdfast copy --all --repair` puts that of the first store in its place";
+
+/// Why even a repair leaves such a file.
+const LAST_WRAP: &str = "which the first store's does not, so that what is encrypted under it would not open any more: \
+                         bring that back in the first store";
+
+/// An epoch that would be lost with the file that is there.
+fn epoch_lost(new: &RepositoryFile, there: &RepositoryFile) -> Option<u32> {
+    let is_kept = |epoch: u32| new.epochs.iter().any(|kept| kept.epoch == epoch);
+    there.epochs.iter().map(|epoch| epoch.epoch).find(|epoch| !is_kept(*epoch))
+}

@@ -1,0 +1,213 @@
+//! The backups of one type: what has to go is deleted, oldest first, and what is left is counted.
+//!
+//! Each deletion is decided anew, by what the policy and the catalogue say right before it: a verification that failed
+//! meanwhile, a policy that changed, or another run that is at it too, count.
+
+use std::collections::BTreeSet;
+
+use holdfast_domain::{BackupId, BackupType, JobStatus, RetentionVerdict, Timestamp};
+use jiff::SignedDuration;
+
+use super::{
+    Taken,
+    delete::{self, Deletion},
+    expected::Expected,
+    inventory::Inventory,
+    plan::{self, PlannedBackup, TypePlan},
+    report::{BlockedBackup, DeletedBackup, TypeReport},
+};
+use crate::{
+    Holdfast, OperationError, RunLimits,
+    job::late,
+    lost::{self, Return},
+};
+
+const OUT_OF_TIME: &str = "the function's time ran out before all that has to go was deleted";
+
+/// Before the function's end, for the deletion that is begun and for the report.
+const TIME_FOR_ONE: SignedDuration = SignedDuration::from_secs(40);
+
+/// Deletes the backups that the policy lets expire, and counts those that are left.
+pub(super) async fn retain(
+    h: &Holdfast,
+    Taken { mut inventory, expected }: Taken,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut TypeReport,
+) -> Result<(), OperationError> {
+    complete_late(h, &inventory, report).await?;
+    let mut settled = settle_lost(h, &expected, limits, now, report).await;
+    finish_killed_deletions(h, &inventory, limits, now, report).await?;
+    let plan = loop {
+        let plan = plan::of_type(h, &inventory, now).await?;
+        let next = plan.deletions().rev().find(|backup| !settled.contains(&backup.decision.backup_id)).cloned();
+        let Some(next) = next else { break plan };
+        if is_late(limits) {
+            report.problems.push(OUT_OF_TIME.to_owned());
+            break plan;
+        }
+        settled.insert(next.decision.backup_id.clone());
+        delete_one(h, &mut inventory, next, (limits, now), report).await;
+    };
+    count(&plan, report);
+    report.problems.extend(plan.policy.problem.clone());
+    report.too_few = too_few(h, inventory.kind, &plan).await?;
+    Ok(())
+}
+
+/// Completes jobs that failed or were cancelled although their manifests are in the store: where no sweep runs, retention
+/// would delete good backups otherwise.
+async fn complete_late(h: &Holdfast, inventory: &Inventory, report: &mut TypeReport) -> Result<(), OperationError> {
+    let readable = inventory.backups.iter().filter(|(_, stored)| stored.created_at.is_ok());
+    let ids: Vec<BackupId> = readable.map(|(id, _)| id.clone()).collect();
+    report.problems.extend(late::complete_committed(h, &ids).await?.problems);
+    Ok(())
+}
+
+/// Counts the backups of a type that may not be changed, and names those whose manifest is missing.
+pub(super) async fn leave(
+    h: &Holdfast,
+    Taken { inventory, expected }: Taken,
+    suspended: String,
+    now: Timestamp,
+    report: &mut TypeReport,
+) -> Result<(), OperationError> {
+    report.suspended = Some(suspended);
+    report.lost = expected.unresolved().cloned().collect();
+    let plan = plan::of_type(h, &inventory, now).await?;
+    count(&plan, report);
+    report.past_limits = 0;
+    Ok(())
+}
+
+/// Whether there is no time for another step before the function's end.
+pub(crate) fn is_late(limits: RunLimits) -> bool {
+    limits.deadline.is_some_and(|deadline| Timestamp::now() + TIME_FOR_ONE >= deadline)
+}
+
+async fn delete_one(
+    h: &Holdfast,
+    inventory: &mut Inventory,
+    backup: PlannedBackup,
+    (limits, now): (RunLimits, Timestamp),
+    report: &mut TypeReport,
+) {
+    let PlannedBackup { decision, size } = backup;
+    let backup_id = decision.backup_id;
+    match delete::backup(h, &backup_id, limits, now).await {
+        Ok(Deletion::Deleted) => {
+            let why: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
+            tracing::info!(backupId = %backup_id, bytes = size, why = why.join("; "), "a backup was deleted by retention");
+            inventory.backups.remove(&backup_id);
+            report.bytes_freed += size;
+            report.deleted.push(DeletedBackup { backup_id, bytes: size, reasons: decision.reasons });
+        }
+        Ok(Deletion::Blocked(lock)) => {
+            tracing::info!(backupId = %backup_id, lock, "a backup past its limits is retained by the store");
+            report.blocked.push(BlockedBackup { backup_id, lock });
+        }
+        Ok(Deletion::InUse(status)) => {
+            tracing::info!(backupId = %backup_id, %status, "a backup was not deleted: somebody works on it");
+        }
+        Err(error) => report.problems.push(format!("backup {backup_id}: {error}")),
+    }
+}
+
+/// Deletes the rest of backups whose deletion was decided and whose manifest is gone: a run was killed, or an operator
+/// accepted a loss. The folder of a lost backup stays as it is.
+async fn finish_killed_deletions(
+    h: &Holdfast,
+    inventory: &Inventory,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut TypeReport,
+) -> Result<(), OperationError> {
+    let ids: Vec<BackupId> = inventory.without_manifest.keys().cloned().collect();
+    for page in ids.chunks(1000) {
+        for (id, job) in h.catalog.standings(page).await? {
+            if !matches!(job, Ok(job) if job.status == JobStatus::Deleted && !job.is_lost) {
+                continue;
+            }
+            if is_late(limits) {
+                report.problems.push(OUT_OF_TIME.to_owned());
+                return Ok(());
+            }
+            match delete::leftovers(h, &id, limits, now).await {
+                Ok(Deletion::Deleted) => {
+                    report.leftovers += inventory.without_manifest.get(&id).copied().unwrap_or_default();
+                }
+                Ok(Deletion::Blocked(lock)) => report.blocked.push(BlockedBackup { backup_id: id, lock }),
+                Ok(Deletion::InUse(_)) => {}
+                Err(error) => report.problems.push(format!("what was left of backup {id}: {error}")),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn count(plan: &TypePlan, report: &mut TypeReport) {
+    report.retained = plan.backups.len() as u64;
+    report.good = plan.backups.iter().filter(|backup| backup.decision.is_good).count() as u64;
+    let blocked = |id: &BackupId| report.blocked.iter().any(|blocked| blocked.backup_id == *id);
+    let past = plan.deletions().filter(|backup| !blocked(&backup.decision.backup_id));
+    report.past_limits = past.count() as u64;
+}
+
+/// Records which backups are lost, and completes those whose manifest is back. A backup that came back in this run is
+/// not deleted in it: the plan that an operator saw did not say so. Returns these.
+async fn settle_lost(
+    h: &Holdfast,
+    expected: &Expected,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut TypeReport,
+) -> BTreeSet<BackupId> {
+    let mut back = BTreeSet::new();
+    for id in &expected.missing {
+        match lost::mark(h, id, now).await {
+            Ok(true) => report.lost.push(id.clone()),
+            Ok(false) => {}
+            Err(error) => report.problems.push(format!("lost backup {id}: {error}")),
+        }
+    }
+    report.lost.extend(expected.lost.iter().cloned());
+    for id in &expected.returned {
+        if is_late(limits) {
+            report.lost.push(id.clone());
+            continue;
+        }
+        match lost::bring_back(h, id).await {
+            Ok(Return::Completed) => {
+                back.insert(id.clone());
+                report.returned.push(id.clone());
+            }
+            Ok(Return::Damaged(problem)) => {
+                report.lost.push(id.clone());
+                report.problems.push(format!("lost backup {id}: its manifest is back, but {problem}"));
+            }
+            Ok(Return::Nothing) => {}
+            Err(error) => {
+                report.lost.push(id.clone());
+                report.problems.push(format!("lost backup {id}: {error}"));
+            }
+        }
+    }
+    back
+}
+
+/// Good ones that are missing. Before there ever were enough, none is.
+async fn too_few(h: &Holdfast, kind: BackupType, plan: &TypePlan) -> Result<u64, OperationError> {
+    let Some(policy) = &plan.policy.policy else { return Ok(0) };
+    let wanted = u64::from(policy.min_count);
+    let good = plan
+        .backups
+        .iter()
+        .filter(|backup| backup.decision.is_good && backup.decision.verdict == RetentionVerdict::Keep);
+    let missing = wanted.saturating_sub(good.count() as u64);
+    if missing == 0 {
+        return Ok(0);
+    }
+    let ever = |status| matches!(status, JobStatus::Completed | JobStatus::Deleted);
+    let made = h.catalog.counts().await?.jobs(Some(kind), ever);
+    Ok(if made >= wanted { missing } else { 0 })
+}

@@ -1,0 +1,162 @@
+//! Deletes one backup, in an order that a later run can finish: locks and readers are read, the row gets the decision and
+//! becomes `deleted`, readers are read again, the manifest is deleted, then the objects that it named, then the rows of
+//! items.
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, Timestamp};
+use holdfast_storage::Lock;
+
+use super::backups::is_late;
+use crate::{Holdfast, OperationError, Repository, RunLimits, readers::first_reader};
+
+/// Locks read, and objects deleted, at a time.
+pub(crate) const CONCURRENCY: usize = 16;
+
+/// How a deletion ended.
+pub(crate) enum Deletion {
+    /// Nothing of it is there any more.
+    Deleted,
+    /// The store retains an object of it, or a run reads it: no object was deleted.
+    Blocked(String),
+    /// Somebody works on it: nothing was changed.
+    InUse(JobStatus),
+}
+
+/// Deletes a backup. What an earlier, killed run had begun is finished.
+pub(crate) async fn backup(
+    h: &Holdfast,
+    id: &BackupId,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<Deletion, OperationError> {
+    let objects = objects(&h.repository, id).await?;
+    if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
+        return Ok(Deletion::Blocked(lock));
+    }
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
+    let change = JobChange { deletion: Some(JobDeletion::by_retention(now)), ..JobChange::default() };
+    match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
+        Ok(job) => h.observer.job_changed(&job).await,
+        Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {
+            // A lost backup is `deleted` too, without a decision. An accepted loss does not hold for a manifest that is
+            // in the store.
+            let job = h.catalog.get(id).await?;
+            if job.is_lost() || job.is_accepted_loss() {
+                return Ok(Deletion::InUse(JobStatus::Deleted));
+            }
+        }
+        Err(CatalogError::Conflict { status, .. }) => return Ok(Deletion::InUse(status)),
+        Err(error) => return Err(error.into()),
+    }
+    // A reader that began before the job was marked. The next run finishes the deletion.
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
+    remove(&h.repository, id, objects).await?;
+    forget_items(h, id, limits).await?;
+    Ok(Deletion::Deleted)
+}
+
+/// Deletes the copy of a backup that is deleted; its row says so before anything goes.
+pub(crate) async fn copy(
+    h: &Holdfast,
+    second: &Repository,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<Deletion, OperationError> {
+    let objects = objects(second, id).await?;
+    if let Some(lock) = first_lock(second, &objects, now).await? {
+        return Ok(Deletion::Blocked(lock));
+    }
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
+    h.catalog.set_copy_deleted(id, now).await?;
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
+    remove(second, id, objects).await?;
+    Ok(Deletion::Deleted)
+}
+
+/// Deletes what is left of a backup whose job is `deleted` and whose manifest is gone, unless the store retains it.
+pub(crate) async fn leftovers(
+    h: &Holdfast,
+    id: &BackupId,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<Deletion, OperationError> {
+    let objects = objects(&h.repository, id).await?;
+    // Somebody brought its manifest back: the next run's plan has it.
+    if objects.iter().any(|key| key.manifest_of().is_some()) {
+        return Ok(Deletion::InUse(JobStatus::Deleted));
+    }
+    if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
+        return Ok(Deletion::Blocked(lock));
+    }
+    if let Some(reader) = first_reader(h, id).await? {
+        return Ok(Deletion::Blocked(reader));
+    }
+    remove_rest(&h.repository, objects).await?;
+    forget_items(h, id, limits).await?;
+    Ok(Deletion::Deleted)
+}
+
+/// The manifest first: what is left without it is no backup, and found by the next run.
+async fn remove(repository: &Repository, id: &BackupId, objects: Vec<ObjectKey>) -> Result<(), OperationError> {
+    repository.store().delete(&ObjectKey::manifest(id)).await?;
+    remove_rest(repository, objects.into_iter().filter(|key| key.manifest_of().is_none()).collect()).await
+}
+
+async fn remove_rest(repository: &Repository, objects: Vec<ObjectKey>) -> Result<(), OperationError> {
+    let delete = |key: ObjectKey| async move { repository.store().delete(&key).await };
+    let mut deleting = futures_util::stream::iter(objects).map(delete).buffer_unordered(CONCURRENCY);
+    while deleting.try_next().await?.is_some() {}
+    Ok(())
+}
+
+/// What the time is not enough for goes with the rows of items that belong to no backup.
+async fn forget_items(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<(), OperationError> {
+    if id.backup_type() == BackupType::Content {
+        h.catalog.delete_items_while(id, || !is_late(limits)).await?;
+    }
+    Ok(())
+}
+
+async fn objects(repository: &Repository, id: &BackupId) -> Result<Vec<ObjectKey>, OperationError> {
+    let objects = repository.store().list(&ObjectKey::backup_prefix(id));
+    Ok(objects.map_ok(|object| object.key).try_collect().await?)
+}
+
+/// The first of these that may not be deleted yet, and why.
+async fn first_lock(
+    repository: &Repository,
+    objects: &[ObjectKey],
+    now: Timestamp,
+) -> Result<Option<String>, OperationError> {
+    let look = |key: ObjectKey| async move { lock_of(repository, &key, now).await };
+    let mut locks = futures_util::stream::iter(objects.to_vec()).map(look).buffered(CONCURRENCY);
+    while let Some(lock) = locks.try_next().await? {
+        if lock.is_some() {
+            return Ok(lock);
+        }
+    }
+    Ok(None)
+}
+
+/// What keeps this object now.
+pub(crate) async fn lock_of(
+    repository: &Repository,
+    key: &ObjectKey,
+    now: Timestamp,
+) -> Result<Option<String>, OperationError> {
+    let lock = repository.store().lock(key).await?;
+    Ok(match lock {
+        Lock { legal_hold: true, .. } => Some(format!("{key} is under a legal hold")),
+        Lock { retained_until: Some(until), .. } if lock.holds(now) => Some(format!("{key} is retained until {until}")),
+        _ => None,
+    })
+}

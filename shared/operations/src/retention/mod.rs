@@ -1,0 +1,182 @@
+//! Retention: which backups go by their policies, what of them is deleted in which order, and which content objects no
+//! backup refers to any more. Unsure means kept; killed anywhere, the next run goes on; each step goes on where another
+//! failed.
+
+pub(crate) mod backups;
+mod clock;
+pub(crate) mod delete;
+pub(crate) mod expected;
+pub(crate) mod inventory;
+mod parents;
+mod plan;
+mod report;
+mod rows;
+
+use std::collections::BTreeSet;
+
+use holdfast_domain::{BackupType, Timestamp};
+
+pub(crate) use self::{
+    backups::is_late,
+    delete::{Deletion, copy as delete_copy, lock_of},
+    expected::{Expected, wrong_first_store, wrong_store_reason},
+    inventory::{Folder, folders, manifests},
+    plan::policy as policy_in_force,
+};
+use self::{
+    expected::{collection_suspension, suspension},
+    inventory::Inventory,
+};
+pub use self::{
+    inventory::Trust,
+    plan::{PlannedBackup, PolicyInForce, PolicyOrigin, RetentionPlan, TypePlan},
+    report::{BlockedBackup, DeletedBackup, RetentionReport, TypeReport},
+};
+pub use crate::gc::CollectionReport;
+use crate::{Holdfast, OperationError, Repository, RunLimits, gc};
+
+/// The types that policies are for: a full backup goes with its last part.
+pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::Content];
+
+/// One type: the backups in the store, and those that the catalogue expects there.
+struct Taken {
+    inventory: Inventory,
+    expected: Expected,
+}
+
+impl Taken {
+    async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result<Self, OperationError> {
+        let inventory = inventory::take(h, kind, trust).await?;
+        let expected = Expected::compare(h, kind, |id| inventory.backups.contains_key(id)).await?;
+        Ok(Self { inventory, expected })
+    }
+}
+
+/// What a run would decide now, backup by backup. Nothing is changed.
+///
+/// # Errors
+/// Where the store or the catalogue cannot be asked.
+pub async fn plan_retention(h: &Holdfast, trust: Trust, now: Timestamp) -> Result<RetentionPlan, OperationError> {
+    let [database, content] = RETAINED_TYPES;
+    let (database, content) = (Taken::take(h, database, trust).await?, Taken::take(h, content, trust).await?);
+    let both = [Some(&database.expected), Some(&content.expected)];
+    let missing = database.expected.unresolved().chain(content.expected.unresolved());
+    Ok(RetentionPlan {
+        at: now,
+        collection_suspended: collection_suspension(missing),
+        database: plan_of(h, &database, both, now).await?,
+        content: plan_of(h, &content, both, now).await?,
+    })
+}
+
+async fn plan_of(
+    h: &Holdfast,
+    Taken { inventory, expected }: &Taken,
+    both: [Option<&Expected>; 2],
+    now: Timestamp,
+) -> Result<TypePlan, OperationError> {
+    let mut plan = match suspension(h, inventory.kind, expected, both) {
+        Some(why) => plan::suspended(h, inventory, why, now).await?,
+        None => plan::for_display(h, inventory, now).await?,
+    };
+    plan.lost = expected.unresolved().cloned().collect();
+    plan.returned.clone_from(&expected.returned);
+    Ok(plan)
+}
+
+/// The content objects that no backup would refer to once a plan is carried out. Nothing is changed.
+///
+/// # Errors
+/// Where a manifest or a list of items cannot be read, or the store cannot be asked.
+pub async fn plan_collection(
+    h: &Holdfast,
+    plan: &RetentionPlan,
+    now: Timestamp,
+) -> Result<CollectionReport, OperationError> {
+    let gone: BTreeSet<_> = plan.content.deletions().map(|backup| backup.decision.backup_id.clone()).collect();
+    // Boxed, as below: the types of both are too deep for the compiler's layout of what calls them.
+    Box::pin(gc::plan(h, &gone, now)).await
+}
+
+/// Deletes what the policies let go, then what nobody refers to any more.
+///
+/// # Errors
+/// [`OperationError::Disabled`], and [`OperationError::Clock`] where this machine's clock is wrong. A step that fails is told in the report, and does not keep the others from being made.
+pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<RetentionReport, OperationError> {
+    if !h.settings.enabled {
+        return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
+    }
+    clock::confirm(&h.catalog).await?;
+    let mut report = RetentionReport::new(now);
+    let is_suspended = retain_types(h, limits, now, &mut report).await;
+    if !is_suspended {
+        tidy_rows(h, limits, now, &mut report).await;
+    }
+    match Box::pin(gc::collect(h, gc::Of::First, limits, now)).await {
+        Ok(collection) => report.collection = collection,
+        Err(error) => report.problems.push(format!("content objects were not looked through: {error}")),
+    }
+    Ok(report)
+}
+
+/// Retention of both types. Returns whether one of them is suspended.
+async fn retain_types(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut RetentionReport) -> bool {
+    let mut taken = Vec::new();
+    for kind in RETAINED_TYPES {
+        match Box::pin(Taken::take(h, kind, Trust::Authenticated)).await {
+            Ok(one) => taken.push(one),
+            Err(error) => report.of_mut(kind).problems.push(error.to_string()),
+        }
+    }
+    let expected = |kind| taken.iter().find(|one| one.inventory.kind == kind).map(|one| &one.expected);
+    let both = RETAINED_TYPES.map(expected);
+    let why: Vec<_> = taken.iter().map(|one| suspension(h, one.inventory.kind, &one.expected, both)).collect();
+    for (one, why) in taken.into_iter().zip(why) {
+        let kind = one.inventory.kind;
+        if let Err(error) = Box::pin(retain_type(h, one, why, (limits, now), report.of_mut(kind))).await {
+            report.of_mut(kind).problems.push(error.to_string());
+        }
+    }
+    RETAINED_TYPES.into_iter().any(|kind| report.of(kind).suspended.is_some())
+}
+
+/// Retention of one type, unless the store is another one or the policy is not confirmed.
+async fn retain_type(
+    h: &Holdfast,
+    one: Taken,
+    wrong_store: Option<String>,
+    (limits, now): (RunLimits, Timestamp),
+    report: &mut TypeReport,
+) -> Result<(), OperationError> {
+    let kind = one.inventory.kind;
+    let why = match wrong_store {
+        Some(why) => Some(why),
+        None => policy_in_force(h, kind).await?.suspension(kind),
+    };
+    match why {
+        Some(why) => backups::leave(h, one, why, now, report).await,
+        None => backups::retain(h, one, limits, now, report).await,
+    }
+}
+
+async fn tidy_rows(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut RetentionReport) {
+    if let Err(error) = parents::delete(h, limits, now, report).await {
+        report.problems.push(format!("full backups: {error}"));
+    }
+    if let Err(error) = rows::delete(h, limits, now, report).await {
+        report.problems.push(format!("rows of items: {error}"));
+    }
+}
+
+/// Removes from the second store what no backup refers to, in either store.
+///
+/// # Errors
+/// Where a manifest or a list of items cannot be read, or a store cannot be asked.
+pub(crate) async fn collect_copies(
+    h: &Holdfast,
+    second: &Repository,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<CollectionReport, OperationError> {
+    gc::collect(h, gc::Of::Second(second), limits, now).await
+}

@@ -1,0 +1,51 @@
+//! The objects of a content backup, read on item by item where one function's time is too short for all of them.
+
+use futures_util::future::try_join_all;
+use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
+
+use super::steps::{Reached, Steps};
+use crate::{
+    OperationError,
+    recovery::verification::content::{READS_AT_A_TIME, TOLD, count_differences, objects::Objects},
+    repository::content::stored::StoredContent,
+};
+
+/// Reads on at the item where the last run stopped. The list is read from its beginning each time, so that its counts are
+/// known in the end.
+pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) -> Result<Reached, OperationError> {
+    let backup = StoredContent::of(steps.repository, manifest.clone())?;
+    let objects = Objects::new(steps.repository, &backup, VerificationLevel::Checksum);
+    let mut counts = ItemCounts::default();
+    let mut items = backup.items().await?;
+    let (mut seen, other_forms) = (0, steps.so_far.other_forms);
+    loop {
+        let mut batch = Vec::new();
+        while batch.len() < READS_AT_A_TIME {
+            let Some(record) = items.recv().await.transpose()? else { break };
+            counts.add(&record);
+            seen += 1;
+            if seen > steps.so_far.items {
+                batch.push(record);
+            }
+        }
+        if batch.is_empty() {
+            steps.so_far.problems.extend(count_differences(&backup, counts));
+            return Ok(Reached::End);
+        }
+        read_batch(steps, &objects, &batch).await?;
+        steps.so_far.other_forms = other_forms + backup.source.other_forms();
+        if steps.is_to_stop().await? {
+            return Ok(Reached::TimeLimit);
+        }
+    }
+}
+
+async fn read_batch(steps: &mut Steps<'_>, objects: &Objects, batch: &[ItemRecord]) -> Result<(), OperationError> {
+    let found = try_join_all(batch.iter().map(|record| objects.problems_of(record))).await?;
+    let so_far = &mut steps.so_far;
+    so_far.items += batch.len() as u64;
+    so_far.bytes += batch.iter().filter_map(|record| Some(record.file.as_ref()?.size)).sum::<u64>();
+    so_far.problems.extend(found.into_iter().flatten());
+    so_far.problems.truncate(2 * TOLD);
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! What is due by the clock: every new backup by checksum; each day one of each type by structure; and the newest database
+//! backup in a drill. One after another: what does not fit the function's time waits for the next tick.
+
+use std::time::Duration;
+
+use holdfast_catalog::{VerificationRecord, Verifying};
+use holdfast_domain::{BackupId, BackupType, Job, Timestamp, VerificationLevel};
+use jiff::SignedDuration;
+
+use super::{
+    claim::DEAD_AFTER,
+    on_request::{VerifyOutcome, time_left, verify_on_request},
+};
+use crate::{
+    Holdfast, OperationError, RunLimits,
+    recovery::verification::{Verification, remove_dead_scratch},
+};
+
+/// Backups of each type that one run looks at.
+const AT_ONCE: u32 = 100;
+/// What a run begins with no less time than this.
+const TIME_FOR_ONE: Duration = Duration::from_mins(1);
+/// A drill is begun with most of the function's time before it.
+const TIME_FOR_DRILL: Duration = Duration::from_mins(8);
+/// One backup of each type is read in depth this often.
+const SAMPLE_EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// What one run's time was not enough for is not tried again before.
+const TRY_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// To decrypt, unzip and walk takes at most so many times as long as to read.
+const STRUCTURE_COSTS: u32 = 5;
+/// A drill that is due is held at the next tick or the one after it.
+const DRILL_SLACK_HOURS: f64 = 3.0;
+
+const KINDS: [BackupType; 2] = [BackupType::Database, BackupType::Content];
+
+/// What a run did.
+#[derive(Debug, Clone, Default)]
+pub struct DueReport {
+    /// Verifications with a result.
+    pub verified: Vec<Verification>,
+    /// Backups too large for one function's time: the caller asks for each at level checksum again.
+    pub hand_on: Vec<BackupId>,
+    /// Backups that could not be judged though nothing was away, and why.
+    pub unjudged: Vec<(BackupId, String)>,
+    /// Scratch databases dropped that drills had left.
+    pub scratch_removed: Vec<String>,
+    /// Hours since the last drill, where there are drills.
+    pub hours_since_drill: Option<f64>,
+    /// Hours past due of the next; 0 where it is not.
+    pub drill_hours_overdue: Option<f64>,
+    /// Steps that failed.
+    pub problems: Vec<String>,
+}
+
+/// Does what is due.
+///
+/// # Errors
+/// Only where nothing could be looked at; what failed is told in the report.
+pub async fn verify_due(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<DueReport, OperationError> {
+    let mut report = DueReport::default();
+    if h.settings.enabled {
+        let begun = h.catalog.verifying().await?;
+        drill_if_due(h, limits, now, &begun, &mut report).await;
+        read_new_ones(h, limits, now, &begun, &mut report).await;
+        for kind in KINDS {
+            sample(h, kind, limits, now, &begun, &mut report).await;
+        }
+    }
+    tell_drill(h, now, &mut report).await?;
+    Ok(report)
+}
+
+async fn drill_if_due(h: &Holdfast, limits: RunLimits, now: Timestamp, begun: &[Verifying], report: &mut DueReport) {
+    let Some(server) = &h.settings.drill.uri else { return };
+    match remove_dead_scratch(server, now).await {
+        Ok(removed) => report.scratch_removed = removed,
+        Err(error) => {
+            report.problems.push(format!("scratch databases: {error}"));
+            return;
+        }
+    }
+    match backup_to_drill(h, now, begun).await {
+        Ok(Some(id)) if has_time(limits, TIME_FOR_DRILL) => {
+            verify_one(h, &id, VerificationLevel::Drill, limits, report).await;
+        }
+        Ok(_) => {}
+        Err(error) => report.problems.push(format!("the drill: {error}")),
+    }
+}
+
+async fn backup_to_drill(
+    h: &Holdfast,
+    now: Timestamp,
+    begun: &[Verifying],
+) -> Result<Option<BackupId>, OperationError> {
+    let level = VerificationLevel::Drill;
+    let last = h.catalog.newest_verification(BackupType::Database, level).await?;
+    let interval = SignedDuration::from_hours(h.settings.drill.interval_hours.into());
+    if last.is_some_and(|last| now.duration_since(last.at) < interval) {
+        return Ok(None);
+    }
+    let newest = h.catalog.newest_completed(BackupType::Database).await?.map(|job| job.backup_id);
+    Ok(newest.filter(|id| !was_tried(begun, id, level, now)))
+}
+
+/// Backups that nobody verified, and those that a run began to.
+async fn read_new_ones(h: &Holdfast, limits: RunLimits, now: Timestamp, begun: &[Verifying], report: &mut DueReport) {
+    let is_left =
+        |one: &&Verifying| one.level == VerificationLevel::Checksum && now.duration_since(one.touched_at) > DEAD_AFTER;
+    let mut ids: Vec<BackupId> = begun.iter().filter(is_left).map(|one| one.backup_id.clone()).collect();
+    for kind in KINDS {
+        match h.catalog.never_verified(kind, AT_ONCE).await {
+            Ok(jobs) => ids.extend(jobs.into_iter().map(|job| job.backup_id)),
+            Err(error) => report.problems.push(format!("new {kind} backups: {error}")),
+        }
+    }
+    let is_drilled = |id: &BackupId, report: &DueReport| report.verified.iter().any(|done| done.backup_id == *id);
+    for (at, id) in ids.iter().enumerate() {
+        if ids[..at].contains(id) || is_drilled(id, report) {
+            continue;
+        }
+        if !has_time(limits, TIME_FOR_ONE) {
+            return;
+        }
+        verify_one(h, id, VerificationLevel::Checksum, limits, report).await;
+    }
+}
+
+/// One backup of this type in depth: the newest, if nobody did so yet, else the one that was longest not looked at.
+async fn sample(
+    h: &Holdfast,
+    kind: BackupType,
+    limits: RunLimits,
+    now: Timestamp,
+    begun: &[Verifying],
+    report: &mut DueReport,
+) {
+    match backup_to_sample(h, kind, limits, now, begun).await {
+        Ok(Some(id)) => verify_one(h, &id, VerificationLevel::Structure, limits, report).await,
+        Ok(None) => {}
+        Err(error) => report.problems.push(format!("the sample of {kind} backups: {error}")),
+    }
+}
+
+async fn backup_to_sample(
+    h: &Holdfast,
+    kind: BackupType,
+    limits: RunLimits,
+    now: Timestamp,
+    begun: &[Verifying],
+) -> Result<Option<BackupId>, OperationError> {
+    let level = VerificationLevel::Structure;
+    let last = h.catalog.newest_verification(kind, level).await?;
+    if last.is_some_and(|last| now.duration_since(last.at) < SAMPLE_EVERY) {
+        return Ok(None);
+    }
+    let mut candidates: Vec<Job> = h.catalog.newest_completed(kind).await?.into_iter().collect();
+    if let Some(newest) = candidates.first()
+        && h.catalog.verifications(&newest.backup_id).await?.iter().any(|record| record.level >= level)
+    {
+        candidates.clear();
+    }
+    candidates.extend(h.catalog.longest_unverified(kind, AT_ONCE).await?);
+    for Job { backup_id, .. } in candidates {
+        let records = h.catalog.verifications(&backup_id).await?;
+        if !was_tried(begun, &backup_id, level, now) && fits(&records, limits) {
+            return Ok(Some(backup_id));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the time that is left is enough, by how long it took to read it.
+fn fits(records: &[VerificationRecord], limits: RunLimits) -> bool {
+    let reading = records.iter().find(|record| record.level == VerificationLevel::Checksum);
+    let takes = reading.map_or(Duration::ZERO, |record| Duration::from_millis(record.duration_ms));
+    has_time(limits, takes.saturating_mul(STRUCTURE_COSTS).max(TIME_FOR_ONE))
+}
+
+/// Whether a run ended lately without a result, or is still at it.
+fn was_tried(begun: &[Verifying], id: &BackupId, level: VerificationLevel, now: Timestamp) -> bool {
+    let is_it = |one: &Verifying| one.backup_id == *id && one.level == level;
+    begun.iter().any(|one| is_it(one) && now.duration_since(one.touched_at) < TRY_AGAIN_AFTER)
+}
+
+fn has_time(limits: RunLimits, needed: Duration) -> bool {
+    time_left(limits).is_none_or(|left| left >= needed)
+}
+
+async fn verify_one(h: &Holdfast, id: &BackupId, level: VerificationLevel, limits: RunLimits, report: &mut DueReport) {
+    match verify_on_request(h, id, level, limits, Timestamp::now()).await {
+        Ok(VerifyOutcome::Done(verification)) => report.verified.push(*verification),
+        Ok(VerifyOutcome::HandOn) => report.hand_on.push(id.clone()),
+        Ok(VerifyOutcome::Elsewhere | VerifyOutcome::Gone) => {}
+        // Of the backup, and not of what is around it.
+        Err(error @ (OperationError::Key(_) | OperationError::Repository(_) | OperationError::Internal { .. })) => {
+            report.unjudged.push((id.clone(), error.to_string()));
+        }
+        Err(error) => report.problems.push(format!("backup {id} at level {}: {error}", level.as_str())),
+    }
+}
+
+/// Since the last drill, or where there was none since the first backup that could have been drilled.
+async fn tell_drill(h: &Holdfast, now: Timestamp, report: &mut DueReport) -> Result<(), OperationError> {
+    if h.settings.drill.uri.is_none() {
+        return Ok(());
+    }
+    let last = h.catalog.newest_verification(BackupType::Database, VerificationLevel::Drill).await?;
+    let since = match last {
+        Some(last) => Some(last.at),
+        None => h.catalog.oldest(BackupType::Database).await?.map(|job| job.created_at),
+    };
+    let hours = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64().max(0.0) / 3600.0);
+    let due = f64::from(h.settings.drill.interval_hours) + DRILL_SLACK_HOURS;
+    report.hours_since_drill = Some(hours);
+    report.drill_hours_overdue = Some(if h.settings.enabled { (hours - due).max(0.0) } else { 0.0 });
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Verification of jobs: on request, by steps, and of the backups that are due.
+
+pub(crate) mod claim;
+pub(crate) mod content_steps;
+pub(crate) mod due;
+pub(crate) mod job_row;
+pub(crate) mod on_request;
+pub(crate) mod record;
+pub(crate) mod steps;

@@ -1,0 +1,65 @@
+//! Results of verifications in the catalogue.
+
+use holdfast_catalog::{Catalog, CatalogError, VerificationRecord};
+use holdfast_domain::{DrilledCollection, JobVerification};
+
+use crate::{OperationError, recovery::verification::Verification};
+
+/// Writes a verification to the catalogue: its own row, and the job's newest.
+///
+/// # Errors
+/// Where the catalogue cannot be reached. A backup without a job row keeps its verification's row alone.
+pub async fn record_verification(catalog: &Catalog, verification: &Verification) -> Result<(), OperationError> {
+    let record = VerificationRecord {
+        backup_id: verification.backup_id.clone(),
+        level: verification.level,
+        status: verification.status,
+        problems: problems_in_a_row(&verification.problems),
+        repository_problems: problems_in_a_row(&verification.repository_problems),
+        at: verification.started_at,
+        duration_ms: verification.duration_ms,
+        collections: in_a_row(&verification.collections),
+    };
+    catalog.insert_verification(&record).await?;
+    let newest = JobVerification { level: record.level, status: record.status, at: record.at };
+    match catalog.set_verification(&record.backup_id, newest).await {
+        Ok(()) | Err(CatalogError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// As many as a row of the catalogue holds, each cut to a readable length.
+fn problems_in_a_row(problems: &[String]) -> Vec<String> {
+    const MOST: usize = 500;
+    const CHARACTERS: usize = 2000;
+    let mut told: Vec<String> =
+        problems.iter().take(MOST).map(|problem| problem.chars().take(CHARACTERS).collect()).collect();
+    if problems.len() > MOST {
+        told.push(format!("and {} more", problems.len() - MOST));
+    }
+    told
+}
+
+/// As many as a row of the catalogue holds; those that are not well come first.
+fn in_a_row(collections: &[DrilledCollection]) -> Vec<DrilledCollection> {
+    const MOST: usize = 2000;
+    let (well, ill): (Vec<_>, Vec<_>) = collections.iter().partition(|collection| collection.is_faithful());
+    if collections.len() <= MOST {
+        return collections.to_vec();
+    }
+    ill.into_iter().chain(well).take(MOST).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_room_for_the_problems_of_a_hundred_thousand_collections() {
+        let problems: Vec<String> = (0..100_000).map(|number| format!("{number}{}", "x".repeat(5000))).collect();
+        let told = problems_in_a_row(&problems);
+        assert!(told.iter().map(String::len).sum::<usize>() < 2_000_000);
+        assert_eq!(told.last().unwrap(), "and 99500 more");
+        assert_eq!(problems_in_a_row(&["one".to_owned()]), ["one"]);
+    }
+}

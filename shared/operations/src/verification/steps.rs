@@ -1,0 +1,197 @@
+//! Verification by checksum in steps, for backups that one function's time is too short for: each 8 MiB segment has its own
+//! digest in the manifest, so that it can be judged by itself, and what was read is not read again.
+//!
+//! Memory: [`SEGMENTS_AT_A_TIME`] segments of 8 MiB.
+
+use std::{ops::Range, sync::Arc, time::Instant};
+
+use futures_util::{TryStreamExt as _, future::try_join_all};
+use holdfast_catalog::VerifiedSoFar;
+use holdfast_codec::{HEADER_BYTES, Header, SegmentHasher};
+use holdfast_domain::{Artifact, BackupType, Manifest, ObjectKey, SEGMENT_BYTES, Timestamp};
+use holdfast_storage::StoreError;
+use jiff::SignedDuration;
+
+use super::{claim::Claim, content_steps::read_items_on};
+use crate::{
+    OperationError, Repository, RunLimits,
+    repository::{
+        artifact_reader::{dump_of, master_of},
+        content::read::blocking,
+    },
+};
+
+/// Before the function's end, for the last step and the record.
+const MARGIN: SignedDuration = SignedDuration::from_secs(30);
+/// Steps are kept in the catalogue this often.
+const KEEP_EVERY: SignedDuration = SignedDuration::from_secs(20);
+const SEGMENTS_AT_A_TIME: usize = 4;
+
+/// One run's way through a backup.
+pub(super) struct Steps<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) claim: &'a Claim,
+    limits: RunLimits,
+    began: Instant,
+    earlier_ms: u64,
+    kept_at: Timestamp,
+    pub(super) so_far: VerifiedSoFar,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// Everything was read.
+    End,
+    /// The function's time is over.
+    TimeLimit,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn new(
+        repository: &'a Repository,
+        claim: &'a Claim,
+        limits: RunLimits,
+        mut so_far: VerifiedSoFar,
+        now: Timestamp,
+    ) -> Self {
+        so_far.begun_at.get_or_insert(now);
+        let earlier_ms = so_far.spent_ms;
+        Self { repository, claim, limits, began: Instant::now(), earlier_ms, kept_at: now, so_far }
+    }
+
+    /// Reads on, from where the last run stopped.
+    pub(super) async fn read_on(&mut self, manifest: &Manifest) -> Result<Reached, OperationError> {
+        if manifest.backup_type == BackupType::Database {
+            dump_of(manifest)?;
+        }
+        while let Some(artifact) = self.next_artifact(manifest) {
+            if self.read_artifact(manifest, artifact).await? == Reached::TimeLimit {
+                return Ok(Reached::TimeLimit);
+            }
+            self.so_far.artifacts += 1;
+            self.so_far.segments = 0;
+            let is_all = manifest.backup_type == BackupType::Database && self.next_artifact(manifest).is_none();
+            if !is_all && self.is_to_stop().await? {
+                return Ok(Reached::TimeLimit);
+            }
+        }
+        if manifest.backup_type == BackupType::Content {
+            return read_items_on(self, manifest).await;
+        }
+        Ok(Reached::End)
+    }
+
+    fn next_artifact<'m>(&self, manifest: &'m Manifest) -> Option<&'m Artifact> {
+        manifest.artifacts.get(usize::try_from(self.so_far.artifacts).ok()?)
+    }
+
+    /// An artifact is read until its first fault.
+    async fn read_artifact(&mut self, manifest: &Manifest, artifact: &Artifact) -> Result<Reached, OperationError> {
+        let hasher = match self.opened(manifest, artifact).await? {
+            Ok(hasher) => Arc::new(hasher),
+            Err(problem) => {
+                self.so_far.problems.push(problem);
+                return Ok(Reached::End);
+            }
+        };
+        let count = artifact.segments.len() as u64;
+        while self.so_far.segments < count {
+            let from = self.so_far.segments;
+            let numbers = from..(from + SEGMENTS_AT_A_TIME as u64).min(count);
+            let read = numbers.map(|number| segment_problem(self.repository, artifact, Arc::clone(&hasher), number));
+            for problem in try_join_all(read).await? {
+                if let Some(problem) = problem {
+                    self.so_far.problems.push(problem);
+                    return Ok(Reached::End);
+                }
+                self.so_far.bytes +=
+                    range_of(artifact, self.so_far.segments).end - self.so_far.segments * SEGMENT_BYTES;
+                self.so_far.segments += 1;
+            }
+            if self.so_far.segments < count && self.is_to_stop().await? {
+                return Ok(Reached::TimeLimit);
+            }
+        }
+        Ok(Reached::End)
+    }
+
+    /// What the artifact's segments are judged by, or what is wrong with it as a whole.
+    async fn opened(
+        &self,
+        manifest: &Manifest,
+        artifact: &Artifact,
+    ) -> Result<Result<SegmentHasher, String>, OperationError> {
+        let Artifact { key, size, segment_bytes, segments, .. } = artifact;
+        if *segment_bytes != SEGMENT_BYTES || size.div_ceil(SEGMENT_BYTES) != segments.len() as u64 {
+            return Ok(Err(format!("its manifest has {} digests for the {size} bytes of {key}", segments.len())));
+        }
+        match self.repository.store().head(key).await {
+            Ok(found) if found.size_bytes == *size => {}
+            Ok(found) => return Ok(Err(format!("{key} has {} bytes, its manifest says {size}", found.size_bytes))),
+            Err(StoreError::NotFound { .. }) => return Ok(Err(format!("{key} is missing"))),
+            Err(error) => return Err(error.into()),
+        }
+        let Some(master) = master_of(self.repository, manifest.encryption.as_ref()).await? else {
+            return Ok(Ok(SegmentHasher::plain()));
+        };
+        let header = bytes_of(self.repository, key, 0..HEADER_BYTES as u64).await?;
+        // That it is the very header is found with the first segment, which it begins.
+        let header = Header::parse(&header).map_err(|error| format!("{key}: {error}"));
+        Ok(header.map(|header| master.artifact_keys(&header.salt).segment_hasher()))
+    }
+
+    /// Keeps how far it came, from time to time; whether the function's time is over.
+    pub(super) async fn is_to_stop(&mut self) -> Result<bool, OperationError> {
+        let now = Timestamp::now();
+        let spent_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();
+        self.so_far.spent_ms = self.earlier_ms + spent_ms;
+        if self.limits.deadline.is_some_and(|deadline| now + MARGIN >= deadline) {
+            return Ok(true);
+        }
+        if now.duration_since(self.kept_at) > KEEP_EVERY {
+            self.claim.keep(&self.so_far).await?;
+            self.kept_at = now;
+        }
+        Ok(false)
+    }
+}
+
+fn range_of(artifact: &Artifact, number: u64) -> Range<u64> {
+    let start = number * SEGMENT_BYTES;
+    start..(start + SEGMENT_BYTES).min(artifact.size)
+}
+
+async fn segment_problem(
+    repository: &Repository,
+    artifact: &Artifact,
+    hasher: Arc<SegmentHasher>,
+    number: u64,
+) -> Result<Option<String>, OperationError> {
+    let range = range_of(artifact, number);
+    let (start, expected_bytes) = (range.start, range.end - range.start);
+    let bytes = match bytes_of(repository, &artifact.key, range).await {
+        Err(OperationError::Store(StoreError::NotFound { key, .. })) => return Ok(Some(format!("{key} is missing"))),
+        Err(OperationError::Store(error @ StoreError::Corrupt { .. })) => return Ok(Some(error.to_string())),
+        bytes => bytes?,
+    };
+    if bytes.len() as u64 != expected_bytes {
+        return Ok(Some(format!("{} ends within its segment {number}", artifact.key)));
+    }
+    let found = blocking("hash a segment", move || hasher.digest(number, &bytes)).await?;
+    let expected = usize::try_from(number).ok().and_then(|number| artifact.segments.get(number));
+    let problem = || {
+        let end = start + expected_bytes;
+        format!("{}: segment {number} (bytes {start} to {end}) is not what was written", artifact.key)
+    };
+    Ok((Some(&found) != expected).then(problem))
+}
+
+async fn bytes_of(repository: &Repository, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>, OperationError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or_default());
+    let mut pieces = repository.store().get(key, Some(range)).await?;
+    while let Some(piece) = pieces.try_next().await? {
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
