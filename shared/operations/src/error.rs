@@ -1,16 +1,17 @@
 //! Errors of use cases. Each becomes a code, a message and a remedy in the job's row.
 
 use holdfast_catalog::CatalogError;
-use holdfast_codec::{ArtifactError, KeyError};
-use holdfast_database::{DatabaseError, RestoreError, RestoreFault};
+use holdfast_codec::KeyError;
+use holdfast_database::{DatabaseError, RestoreError};
 use holdfast_domain::{BackupId, FailureCode, JobFailure, JobStatus, MAX_MANIFEST_BYTES, settings::SettingsError};
 use holdfast_storage::StoreError;
 
 use crate::{
     CopyFault,
     backup::{content::queue::QueueError, database::engine::EngineFault},
-    repository::{KeyringError, RepositoryError},
 };
+use holdfast_recovery::RecoveryError;
+use holdfast_repository::{KeyringError, RepositoryError, RepositoryFileError};
 
 /// Error of a use case. Its texts contain no secret.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +129,7 @@ pub enum OperationError {
     Copy(#[from] CopyFault),
     /// The repository.
     #[error(transparent)]
-    Repository(#[from] RepositoryError),
+    Repository(#[from] RepositoryFileError),
     /// The keys.
     #[error(transparent)]
     Key(#[from] KeyringError),
@@ -201,6 +202,18 @@ pub enum StopReason {
 impl OperationError {
     pub(crate) fn corrupt(backup_id: &BackupId, problem: impl Into<String>) -> Self {
         Self::Corrupt { backup_id: backup_id.clone(), problem: problem.into() }
+    }
+
+    /// The error of the repository under this error.
+    pub(crate) fn into_repository(self) -> Result<RepositoryError, Self> {
+        match self {
+            Self::NotFound(id) => Ok(RepositoryError::NotFound(id)),
+            Self::Store(error) => Ok(RepositoryError::Store(error)),
+            Self::Repository(error) => Ok(RepositoryError::File(error)),
+            Self::Key(error) => Ok(RepositoryError::Key(error)),
+            Self::Corrupt { backup_id, problem } => Ok(RepositoryError::Corrupt { backup_id, problem }),
+            other => Err(other),
+        }
     }
 
     pub(crate) fn internal(doing: &'static str, cause: &dyn std::fmt::Display) -> Self {
@@ -373,24 +386,30 @@ impl From<KeyError> for OperationError {
     }
 }
 
-/// Converts an `io::Error` of the reading stages to the underlying error of the store or the artifact.
-pub(crate) fn of_reading(backup_id: &BackupId, error: &std::io::Error) -> OperationError {
-    let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
-    match (ArtifactError::of(error), store) {
-        (None, Some(store)) => store.clone().into(),
-        // The fault is in the target disk or pipe, not in the bytes read.
-        (None, None) if error.kind() != std::io::ErrorKind::InvalidData => {
-            OperationError::internal("read the backup or hand it on", error)
+impl From<RepositoryError> for OperationError {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::NotFound(id) => Self::NotFound(id),
+            RepositoryError::NoItem(reason) => Self::NoItem(reason),
+            RepositoryError::Invalid(reason) => Self::Invalid(reason),
+            RepositoryError::Store(error) => Self::Store(error),
+            RepositoryError::File(error) => Self::Repository(error),
+            RepositoryError::Key(error) => Self::Key(error),
+            RepositoryError::Corrupt { backup_id, problem } => Self::Corrupt { backup_id, problem },
+            RepositoryError::Internal { doing, cause } => Self::Internal { doing, cause },
         }
-        _ => OperationError::corrupt(backup_id, error.to_string()),
     }
 }
 
-/// Like [`of_reading`], for a restore whose archive could not be read.
-pub(crate) fn of_restore(backup_id: &BackupId, error: RestoreError) -> OperationError {
-    match &error.cause {
-        RestoreFault::Source(source) if error.incomplete.is_empty() => of_reading(backup_id, source),
-        _ => error.into(),
+impl From<RecoveryError> for OperationError {
+    fn from(error: RecoveryError) -> Self {
+        match error {
+            RecoveryError::Repository(error) => error.into(),
+            RecoveryError::Target(error) => Self::Target(error),
+            RecoveryError::Restore(error) => Self::Restore(error),
+            RecoveryError::Drill { reason, is_transient } => Self::Drill(reason, is_transient),
+            RecoveryError::Unfinished(reason) => Self::Unfinished(reason),
+        }
     }
 }
 

@@ -15,9 +15,7 @@ mod observer;
 mod readers;
 mod reaper;
 mod rebuild;
-mod recovery;
 mod replica;
-mod repository;
 mod retention;
 mod status;
 mod verification;
@@ -27,6 +25,7 @@ use std::sync::Arc;
 use holdfast_catalog::{Catalog, CatalogLocation};
 use holdfast_database::Exclusion;
 use holdfast_domain::settings::Settings;
+use holdfast_repository::Repository;
 
 pub use self::{
     backup::{
@@ -64,21 +63,9 @@ pub use self::{
         DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause, plan_rebuild,
         rebuild_catalog,
     },
-    recovery::{
-        content::{CarReport, ContentRestoreProgress, ContentRestoreReport, NotRestored, export_car, restore_content},
-        content_items::content_items,
-        readers::{NoLeases, Protection, Purpose, Reader, ReaderLease, ReaderLeases},
-        restore::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database},
-        verification::{Verification, drill, remove_dead_scratch, verify},
-    },
     replica::{
         CopyFault, CopyMode, CopyReport, CopyStep, DueCopies, RemovedCopies, copies_due, copy_backup,
         copy_without_catalogue, expect_copies, is_copied, remove_copies,
-    },
-    repository::{
-        ExportedKey, InitReport, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, Rewrap,
-        RewrapReport, RewrappedEpoch, SourceName, SourceWarning, StoredBackup, WrappedUnder, amount_held,
-        decrypt_artifact, decrypt_file, export_keys, newest_filled, source_warnings, sources_of,
     },
     retention::{
         BlockedBackup, CollectionReport, DeletedBackup, PlannedBackup, PolicyInForce, PolicyOrigin, RETAINED_TYPES,

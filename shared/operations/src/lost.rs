@@ -13,9 +13,9 @@ use serde::Serialize;
 use crate::{
     Holdfast, OperationError, RETAINED_TYPES,
     job::settle,
-    repository::presence::missing_artifacts,
     retention::{Expected, manifests, wrong_first_store, wrong_store_reason},
 };
+use holdfast_repository::{RepositoryError, presence::missing_artifacts};
 
 /// Whether the manifest of a lost backup is in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -126,7 +126,7 @@ pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationEr
             Found::Damaged(_) | Found::Missing => return Ok(job),
         },
         JobStatus::Completed => match h.repository.manifest_bytes(id).await {
-            Err(OperationError::NotFound(_)) => return Ok(job),
+            Err(RepositoryError::NotFound(_)) => return Ok(job),
             found => {
                 found?;
                 format!("is not lost: its manifest is in {}", h.repository.location())
@@ -171,7 +171,7 @@ pub async fn accept_loss(
     }
     // Only the second decision holds for a manifest that is in the store.
     let cause = match h.repository.manifest_bytes(id).await {
-        Err(OperationError::NotFound(_)) => DeletionCause::AcceptedLoss,
+        Err(RepositoryError::NotFound(_)) => DeletionCause::AcceptedLoss,
         found => found.map(|_| DeletionCause::AcceptedDamage)?,
     };
     let deletion = JobDeletion { cause, decided_at: now, by };
@@ -248,9 +248,9 @@ enum Found {
 async fn whole_manifest(h: &Holdfast, job: &Job) -> Result<Found, OperationError> {
     let manifest = match h.repository.manifest(&job.backup_id).await {
         Ok(manifest) => manifest,
-        Err(OperationError::NotFound(_)) => return Ok(Found::Missing),
-        Err(OperationError::Corrupt { problem, .. }) => return Ok(Found::Damaged(problem)),
-        Err(error) => return Err(error),
+        Err(RepositoryError::NotFound(_)) => return Ok(Found::Missing),
+        Err(RepositoryError::Corrupt { problem, .. }) => return Ok(Found::Damaged(problem)),
+        Err(error) => return Err(error.into()),
     };
     if is_of_another_run(job, &manifest) {
         return Ok(Found::Damaged("its manifest.json is not the one that its job describes".to_owned()));

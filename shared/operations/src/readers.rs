@@ -9,10 +9,9 @@ use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, CopyStatus, Job, JobStatus, Timestamp};
 use jiff::SignedDuration;
 
-use crate::{
-    Holdfast, OperationError, Repository,
-    recovery::readers::{Protection, Purpose, Reader, ReaderLease, ReaderLeases},
-};
+use crate::{Holdfast, OperationError};
+use holdfast_recovery::readers::{LeaseError, Protection, Purpose, Reader, ReaderLease, ReaderLeases};
+use holdfast_repository::Repository;
 
 /// Rows of readers that died are removed after this time.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -54,25 +53,29 @@ impl CatalogLeases {
 
 #[async_trait]
 impl ReaderLeases for CatalogLeases {
-    async fn acquire(&self, reader: &Reader) -> Result<Protection, OperationError> {
-        let now = time_of(&self.catalog).await?;
-        self.record(reader, now).await?;
-        self.catalog.forget_readers(now - FORGOTTEN_AFTER).await?;
+    async fn acquire(&self, reader: &Reader) -> Result<Protection, LeaseError> {
+        let now = time_of(&self.catalog).await.map_err(fault)?;
+        self.record(reader, now).await.map_err(fault)?;
+        self.catalog.forget_readers(now - FORGOTTEN_AFTER).await.map_err(fault)?;
         match self.catalog.get(&reader.backup_id).await {
             Ok(job) => Ok(self.judge(reader, &job)),
             // Retention deletes nothing that has no row, or an unreadable one.
             Err(CatalogError::NotFound { .. } | CatalogError::Corrupt { .. }) => Ok(Protection::Held),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(fault(error)),
         }
     }
 
-    async fn beat(&self, reader: &Reader) -> Result<(), OperationError> {
-        Ok(self.record(reader, time_of(&self.catalog).await?).await?)
+    async fn beat(&self, reader: &Reader) -> Result<(), LeaseError> {
+        self.record(reader, time_of(&self.catalog).await.map_err(fault)?).await.map_err(fault)
     }
 
-    async fn release(&self, reader: &Reader) -> Result<(), OperationError> {
-        Ok(self.catalog.remove_reader(&reader.id).await?)
+    async fn release(&self, reader: &Reader) -> Result<(), LeaseError> {
+        self.catalog.remove_reader(&reader.id).await.map_err(fault)
     }
+}
+
+fn fault(error: CatalogError) -> LeaseError {
+    LeaseError(error.to_string())
 }
 
 /// The time of the catalogue's server. Readers and retention run on different machines: a reader whose own clock is a minute

@@ -15,7 +15,9 @@ use super::{
     Finding, clock,
     last_backup::{self, Holds},
 };
-use crate::{OperationError, Repository, backup::database::no_such_exclusion, own_collections, recovery::verification};
+use crate::{OperationError, backup::database::no_such_exclusion, own_collections};
+use holdfast_recovery::verification;
+use holdfast_repository::Repository;
 
 const SOURCE: &str = "database";
 const CATALOGUE: &str = "catalogue";

@@ -3,7 +3,7 @@
 use holdfast_domain::settings::Settings;
 
 use super::Finding;
-use crate::{Repository, WrappedUnder};
+use holdfast_repository::{Repository, WrappedUnder};
 
 const PART: &str = "keys";
 

@@ -3,7 +3,7 @@
 use holdfast_domain::BackupType;
 
 use super::{Finding, Health};
-use crate::{SourceName, StoredBackup, amount_held, newest_filled, sources_of};
+use holdfast_repository::{SourceName, StoredBackup, amount_held, newest_filled, sources_of};
 
 const PART: &str = "last backup";
 

@@ -16,7 +16,8 @@ use holdfast_domain::{
 };
 use serde::Serialize;
 
-use crate::{OperationError, Repository};
+use crate::OperationError;
+use holdfast_repository::Repository;
 
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -7,9 +7,9 @@ use holdfast_domain::settings::Settings;
 
 use super::Finding;
 use crate::{
-    Holdfast, LostBackups, OperationError, Preflight, RETAINED_TYPES, Repository, Silent, lost_backups,
-    retention::policy_in_force,
+    Holdfast, LostBackups, OperationError, Preflight, RETAINED_TYPES, Silent, lost_backups, retention::policy_in_force,
 };
+use holdfast_repository::Repository;
 
 const PART: &str = "retention";
 /// Lost backups that are named.

@@ -7,7 +7,8 @@ use holdfast_domain::{ObjectKey, Timestamp};
 use holdfast_storage::{PutMode, Store, StoreError, read_all};
 
 use super::{Finding, Health, clock};
-use crate::{OperationError, Repository, RepositoryError};
+use crate::OperationError;
+use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 
 const PROBE: &[u8] = b"written by holdfast doctor, which deletes it again\n";
 
@@ -23,7 +24,7 @@ pub(super) async fn examine_copy(part: &'static str, second: &Repository, first:
         None => None,
     };
     let found = match (second.open().await, ours) {
-        (Err(OperationError::Repository(RepositoryError::NotInitialised(_))), _) => {
+        (Err(RepositoryError::File(RepositoryFileError::NotInitialised(_))), _) => {
             Finding::good(part, format!("{} holds nothing yet: the first copy makes it", second.location()))
         }
         (Ok(theirs), Some(ours)) if theirs.id != ours => {
@@ -53,7 +54,7 @@ async fn examined(part: &'static str, repository: &Repository, found: Finding) -
 async fn of_repository(part: &'static str, repository: &Repository) -> Finding {
     let file = match repository.open().await {
         Ok(file) => file,
-        Err(error) => return Finding::failed(part, &error),
+        Err(error) => return Finding::failed(part, &error.into()),
     };
     let found = format!("{} holds the repository {}", repository.location(), file.id);
     let advice = "run `holdfast init`, which writes the copy anew; `holdfast key show` says how they differ";

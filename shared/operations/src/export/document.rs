@@ -6,7 +6,8 @@ use holdfast_domain::{FORMAT_VERSION, KeyEpoch, RepositoryFile, RepositoryId, Sh
 use serde::Serialize;
 
 use super::text::Text;
-use crate::{Holdfast, OperationError, RETAINED_TYPES, RepositoryError, retention::policy_in_force, status};
+use crate::{Holdfast, OperationError, RETAINED_TYPES, retention::policy_in_force, status};
+use holdfast_repository::{RepositoryError, RepositoryFileError};
 
 /// The version of this form.
 const VERSION: u32 = 1;
@@ -91,9 +92,9 @@ async fn repository(h: &Holdfast) -> Result<Repository, OperationError> {
             key_epochs: epochs.into_iter().map(epoch).collect(),
             ..unknown
         }),
-        Err(OperationError::Repository(RepositoryError::NotInitialised(_))) => Ok(unknown),
-        Err(OperationError::Repository(error)) => Ok(Repository { problem: Some(error.to_string()), ..unknown }),
-        Err(error) => Err(error),
+        Err(RepositoryError::File(RepositoryFileError::NotInitialised(_))) => Ok(unknown),
+        Err(RepositoryError::File(error)) => Ok(Repository { problem: Some(error.to_string()), ..unknown }),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -16,10 +16,8 @@ use holdfast_storage::{
 use serde::{Serialize, Serializer};
 use tokio::task;
 
-use crate::{
-    Holdfast, OperationError,
-    repository::artifact_writer::{ArtifactWriter, Meters, Recipe},
-};
+use crate::{Holdfast, OperationError};
+use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
 
 /// How long a link works: enough for a person to follow it, and little for whoever finds it later.
 const LINK_LASTS: Duration = Duration::from_mins(15);

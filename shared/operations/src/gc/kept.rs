@@ -12,12 +12,13 @@ use super::{
     references::{Reading, References},
 };
 use crate::{
-    Holdfast, OperationError, Repository, RunLimits,
+    Holdfast, OperationError, RunLimits,
     retention::{
         expected::{Expected, collection_suspension},
         inventory::manifests,
     },
 };
+use holdfast_repository::Repository;
 
 /// Readings of the store, for content backups that are completed during one.
 const READINGS: u32 = 3;

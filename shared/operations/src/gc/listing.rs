@@ -6,7 +6,8 @@ use holdfast_domain::{ObjectKey, Timestamp};
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 
-use crate::{OperationError, Repository, RunLimits, retention::backups::is_late};
+use crate::{OperationError, RunLimits, retention::backups::is_late};
+use holdfast_repository::Repository;
 
 /// An object this young is never touched: it may be of a backup that nobody here knows of.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);

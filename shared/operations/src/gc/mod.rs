@@ -23,12 +23,13 @@ use self::{
     references::References,
 };
 use crate::{
-    Holdfast, OperationError, Repository, RunLimits,
+    Holdfast, OperationError, RunLimits,
     retention::{
         backups::is_late,
         delete::{CONCURRENCY, lock_of},
     },
 };
+use holdfast_repository::Repository;
 
 /// Time that a listing leaves for the removal: two minutes under the lease, and a margin.
 const FOR_REMOVAL: SignedDuration = SignedDuration::from_secs(150);

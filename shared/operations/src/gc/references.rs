@@ -10,11 +10,11 @@ use holdfast_domain::{BackupId, BackupType, ItemRecord, ObjectKey, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Holdfast, OperationError, Repository, RunLimits,
+    Holdfast, OperationError, RunLimits,
     job::settle::LATE_MANIFEST_GRACE,
-    repository::content::stored::StoredContent,
     retention::{backups::is_late, inventory::manifests},
 };
+use holdfast_repository::{Repository, content::stored::StoredContent};
 
 /// Items read between two looks at the clock.
 const ITEMS_PER_LOOK: u64 = 4096;

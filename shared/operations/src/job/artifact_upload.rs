@@ -19,10 +19,8 @@ use holdfast_storage::{
 use tokio::task::JoinHandle;
 
 use super::watch::Watch;
-use crate::{
-    Holdfast, OperationError,
-    repository::artifact_writer::{ArtifactWriter, Meters, Recipe},
-};
+use crate::{Holdfast, OperationError};
+use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
 
 /// Makes an artifact of what `produce` writes on a blocking thread, and stores it. Where the run has to stop the
 /// writer refuses more, and the producer ends by that.

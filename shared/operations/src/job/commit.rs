@@ -6,7 +6,8 @@ use holdfast_domain::{Job, JobStatus, MAX_MANIFEST_BYTES, Manifest, ManifestFile
 use holdfast_storage::{PutMode, StoreError};
 
 use super::{artifact_upload::remove, run::Run, settle, watch::Watch};
-use crate::{Holdfast, OperationError, StopReason, repository::writing_key::WritingKey};
+use crate::{Holdfast, OperationError, StopReason};
+use holdfast_repository::{RepositoryError, writing_key::WritingKey};
 
 /// How a run ended without a backup of its own.
 pub(crate) enum RunFault {
@@ -27,7 +28,7 @@ impl From<OperationError> for RunFault {
 /// A run that was killed between its manifest and its job's last change has left a backup that exists; so has a run
 /// that another catalogue knew. Whatever the row says, it is looked for first.
 pub(crate) async fn refuse_to_repeat(h: &Holdfast, run: &Run, watch: &Watch) -> Result<(), RunFault> {
-    match watch.guard(h.repository.manifest(&run.job.backup_id)).await {
+    match watch.guard(async { Ok(h.repository.manifest(&run.job.backup_id).await?) }).await {
         Ok(manifest) => {
             settle::complete(h, &run.job, &manifest).await?;
             Err(RunFault::CommittedBefore)
@@ -174,7 +175,7 @@ impl Commit<'_> {
                 self.withdraw().await;
                 Err(OperationError::Stopped(StopReason::LeaseLost).into())
             }
-            Err(OperationError::NotFound(_))
+            Err(RepositoryError::NotFound(_))
                 if matches!(
                     error,
                     StoreError::Denied { .. }
@@ -207,7 +208,7 @@ impl Commit<'_> {
                     tracing::warn!(backupId = %id, %error, "the guide of another run could not be put right");
                 }
             }
-            Err(OperationError::NotFound(_)) => {
+            Err(RepositoryError::NotFound(_)) => {
                 for key in self.own {
                     remove(self.h, key).await;
                 }

@@ -8,10 +8,8 @@ use holdfast_domain::{
 use jiff::SignedDuration;
 
 use super::{full, heartbeat::persist, lease, run::Run};
-use crate::{
-    Holdfast, OperationError,
-    repository::{artifact_reader::dump_of, presence::missing_artifacts},
-};
+use crate::{Holdfast, OperationError};
+use holdfast_repository::{RepositoryError, artifact_reader::dump_of, presence::missing_artifacts};
 
 /// A run that was paused may write its manifest within this time after its job ended, and complete the job.
 pub(crate) const LATE_MANIFEST_GRACE: SignedDuration = SignedDuration::from_hours(1);
@@ -76,8 +74,8 @@ fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
 pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
     let manifest = match h.repository.manifest(&job.backup_id).await {
         Ok(manifest) => manifest,
-        Err(OperationError::NotFound(_)) => return Ok(false),
-        Err(error) => return Err(error),
+        Err(RepositoryError::NotFound(_)) => return Ok(false),
+        Err(error) => return Err(error.into()),
     };
     if let Some(problem) = missing_artifacts(&h.repository, &manifest).await? {
         return Err(OperationError::corrupt(&job.backup_id, format!("its manifest is in the store, but {problem}")));

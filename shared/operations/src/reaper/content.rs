@@ -6,6 +6,8 @@ use holdfast_catalog::{Lease, Source};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, ObjectKey, Timestamp};
 use jiff::SignedDuration;
 
+use holdfast_repository::RepositoryError;
+
 use super::{SweepReport, settle_as_dead};
 use crate::{
     Holdfast, OperationError, RunLimits,
@@ -86,11 +88,11 @@ async fn finalizing(
         return Ok(());
     }
     match h.repository.manifest(&job.backup_id).await {
-        Err(OperationError::NotFound(_)) if !is_given_up(job, now) => {
+        Err(RepositoryError::NotFound(_)) if !is_given_up(job, now) => {
             hand_on(&job.backup_id, Step::Finalize, report);
             Ok(())
         }
-        Err(error) if !matches!(error, OperationError::NotFound(_)) => Err(error),
+        Err(error) if !matches!(error, RepositoryError::NotFound(_)) => Err(error.into()),
         _ => settle_as_dead(h, job, now, report).await,
     }
 }

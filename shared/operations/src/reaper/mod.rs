@@ -11,6 +11,8 @@ use holdfast_storage::UnfinishedUpload;
 use jiff::SignedDuration;
 use serde::Serialize;
 
+use holdfast_repository::RepositoryError;
+
 use crate::{
     Holdfast, OperationError, RunLimits,
     backup::content::{HandOn, queue::DownloadQueue},
@@ -216,11 +218,11 @@ async fn settle_as_dead(
             settle::complete(h, job, &manifest).await?;
             report.completed.push(job.backup_id.clone());
         }
-        Err(OperationError::NotFound(_)) => {
+        Err(RepositoryError::NotFound(_)) => {
             settle::fail(h, job, stalled(), Some(job.fence), now).await?;
             report.stalled.push(job.backup_id.clone());
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     }
     Ok(())
 }

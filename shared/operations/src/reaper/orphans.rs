@@ -8,6 +8,8 @@ use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 
+use holdfast_repository::RepositoryError;
+
 use super::SweepReport;
 use crate::{
     Holdfast, OperationError, RunLimits,
@@ -184,17 +186,17 @@ async fn kept_objects(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Opt
             let artifacts = manifest.artifacts.into_iter().map(|artifact| artifact.key);
             Ok(Some(artifacts.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect()))
         }
-        Err(OperationError::NotFound(_)) if matches!(status, JobStatus::Failed | JobStatus::Cancelled) => {
+        Err(RepositoryError::NotFound(_)) if matches!(status, JobStatus::Failed | JobStatus::Cancelled) => {
             // Old objects can belong to a job that ended just now.
             let is_settled =
                 ended_at.is_some_and(|at| now.duration_since(at) >= crate::job::settle::LATE_MANIFEST_GRACE);
             Ok(is_settled.then(Vec::new))
         }
-        Err(OperationError::NotFound(_)) if status == JobStatus::Completed => Err(OperationError::corrupt(
+        Err(RepositoryError::NotFound(_)) if status == JobStatus::Completed => Err(OperationError::corrupt(
             id,
             "its job is completed, and its manifest is missing: nothing of it was removed",
         )),
-        Err(OperationError::NotFound(_)) => Ok(None),
-        Err(error) => Err(error),
+        Err(RepositoryError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

@@ -25,11 +25,13 @@ use holdfast_storage::StoreError;
 use self::content::Filled;
 pub use self::report::{DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause};
 use crate::{
-    Holdfast, OperationError, RETAINED_TYPES, RepositoryError,
+    Holdfast, OperationError, RETAINED_TYPES,
     job::settle,
     lost::{self, Return},
-    repository::{content::stored::StoredContent, presence::missing_artifacts},
     retention::policy_in_force,
+};
+use holdfast_repository::{
+    RepositoryError, RepositoryFileError, content::stored::StoredContent, presence::missing_artifacts,
 };
 
 /// Backups that the catalogue is asked about in one call.
@@ -107,12 +109,12 @@ impl<'a> Rebuild<'a> {
     async fn identify(&mut self) -> Result<(), OperationError> {
         match self.h.repository.open().await {
             Ok(file) => self.repository = Some(file.id),
-            Err(OperationError::Repository(
-                error @ (RepositoryError::Lost(_)
-                | RepositoryError::LostButCopied(_)
-                | RepositoryError::Malformed { .. }),
+            Err(RepositoryError::File(
+                error @ (RepositoryFileError::Lost(_)
+                | RepositoryFileError::LostButCopied(_)
+                | RepositoryFileError::Malformed { .. }),
             )) => self.report.repository_problem = Some(error.to_string()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -259,7 +261,7 @@ impl<'a> Rebuild<'a> {
     async fn believed(&mut self, id: &BackupId) -> Result<Option<(Manifest, Job)>, OperationError> {
         let read = match self.h.repository.manifest(id).await {
             Ok(manifest) => self.expect_own(&manifest).and_then(|()| row::of(&manifest).map(|job| (manifest, job))),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         let error = match read {
             Ok(believed) => return Ok(Some(believed)),
@@ -302,10 +304,10 @@ impl<'a> Rebuild<'a> {
         }
         let backup = match StoredContent::of(&self.h.repository, manifest) {
             Ok(backup) => backup,
-            Err(error @ OperationError::Corrupt { .. }) => {
+            Err(error @ RepositoryError::Corrupt { .. }) => {
                 return Ok(Filled { items: 0, problem: Some(error.to_string()) });
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         self.fill_from(&backup).await
     }

@@ -14,9 +14,10 @@ use super::{
     copier::{Copied, Copier},
 };
 use crate::{
-    Holdfast, OperationError, Repository, RunLimits,
+    Holdfast, OperationError, RunLimits,
     job::heartbeat::{beat_until_stopped, persist},
 };
+use holdfast_repository::Repository;
 
 /// Objects that an earlier run saw in the second store are taken for granted for so long. A collection there waits for
 /// twice this after the last word of whoever copies content.

@@ -16,15 +16,14 @@ use holdfast_storage::{PutMode, StoreError};
 use super::{
     CopyFault, CopyMode, CopyReport,
     object::{Checker, Ends, Unreadable},
+    repository_files::RepositoryFiles,
     wanted::{Sources, Wanted},
 };
-use crate::{
-    OperationError, Repository,
-    repository::{
-        artifact_reader::{dump_of, stored_object},
-        content::{proof::ContentObject, stored::StoredContent},
-    },
-    retention::lock_of,
+use crate::{OperationError, retention::lock_of};
+use holdfast_repository::{
+    Repository,
+    artifact_reader::{dump_of, stored_object},
+    content::{proof::ContentObject, stored::StoredContent},
 };
 
 /// Objects looked at, or sent whole, at a time.
@@ -122,7 +121,7 @@ impl<'a> Copier<'a> {
     async fn copy(&self) -> Result<Copied, OperationError> {
         let bytes = self.primary.manifest_bytes(self.id).await?;
         let manifest = self.primary.authentic(self.id, &bytes).await?;
-        self.primary.copy_files_to(self.second, self.mode).await?;
+        RepositoryFiles(self.primary).copy_to(&RepositoryFiles(self.second), self.mode).await?;
         self.state().expected = expected_bytes(&manifest);
         self.artifacts(&manifest).await?;
         if manifest.backup_type == BackupType::Content {

@@ -6,7 +6,8 @@ use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, CopyStatus, Timestamp};
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError, Repository};
+use crate::{Holdfast, OperationError};
+use holdfast_repository::Repository;
 
 /// Backups looked at in one call, newest first.
 const LOOK_AT: u32 = 1000;

@@ -27,9 +27,9 @@ pub use self::{
     fault::CopyFault,
     remove::{RemovedCopies, remove_copies},
 };
-use crate::{
-    Holdfast, OperationError, Repository, RunLimits, StopReason, readers::protect, recovery::readers::Purpose,
-};
+use crate::{Holdfast, OperationError, RunLimits, StopReason, readers::protect};
+use holdfast_recovery::readers::Purpose;
+use holdfast_repository::Repository;
 
 /// What is looked at, and what is done about what is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

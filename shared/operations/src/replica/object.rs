@@ -9,10 +9,8 @@ use holdfast_codec::{HEADER_BYTES, Header, SegmentHasher, TRAILER_BYTES};
 use holdfast_domain::{Artifact, SEGMENT_BYTES, StoredObject};
 use holdfast_storage::{Store, StoreError, read_all};
 
-use crate::{
-    OperationError, Repository,
-    repository::{artifact_reader::master_of, content::read::blocking},
-};
+use crate::OperationError;
+use holdfast_repository::{Repository, artifact_reader::master_of, content::read::blocking};
 
 /// Judges bytes by what the manifest, or the list of items, says of them.
 pub(super) struct Checker {
@@ -57,7 +55,9 @@ impl Checker {
             let count = segments.len();
             return Err(Unreadable::Damaged(format!("its record has {count} digests for the {size} bytes of {key}")));
         }
-        let master = master_of(&self.primary, object.encryption.as_ref()).await.map_err(Unreadable::Other)?;
+        let master = master_of(&self.primary, object.encryption.as_ref())
+            .await
+            .map_err(|error| Unreadable::Other(error.into()))?;
         let hasher = match master {
             None => SegmentHasher::plain(),
             Some(master) => {
@@ -136,7 +136,7 @@ impl Judge {
     async fn judged(&self, start: u64, bytes: Bytes) -> Result<Bytes, Unreadable> {
         let (judge, judged) = (self.clone(), bytes.clone());
         let problem = blocking("hash a segment", move || judge.problem(start, &judged)).await;
-        match problem.map_err(Unreadable::Other)? {
+        match problem.map_err(|error| Unreadable::Other(error.into()))? {
             Some(problem) => Err(Unreadable::Damaged(problem)),
             None => Ok(bytes),
         }

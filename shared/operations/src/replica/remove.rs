@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::CopyFault;
 use crate::{
-    BlockedBackup, CollectionReport, DeletedBackup, Holdfast, OperationError, RETAINED_TYPES, Repository, RunLimits,
+    BlockedBackup, CollectionReport, DeletedBackup, Holdfast, OperationError, RETAINED_TYPES, RunLimits,
     retention::{Deletion, Folder, collect_copies, delete_copy, folders, is_late, wrong_first_store},
 };
+use holdfast_repository::{Repository, RepositoryError};
 
 /// An upload that no copy goes on with is left alone for this long.
 const UPLOAD_LASTS: SignedDuration = SignedDuration::from_hours(24);
@@ -106,11 +107,11 @@ async fn delete_and_collect(
 async fn expect_ours(h: &Holdfast, second: &Repository) -> Result<bool, OperationError> {
     let theirs = match second.open().await {
         Ok(file) => file.id,
-        Err(OperationError::Repository(crate::RepositoryError::NotInitialised(_))) => return Ok(false),
-        Err(OperationError::Store(cause)) => {
+        Err(RepositoryError::File(holdfast_repository::RepositoryFileError::NotInitialised(_))) => return Ok(false),
+        Err(RepositoryError::Store(cause)) => {
             return Err(CopyFault::Store { location: second.location().to_string(), cause }.into());
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     let ours = h.repository.open().await?.id;
     if theirs == ours {

@@ -6,21 +6,22 @@ use futures_util::TryStreamExt as _;
 use holdfast_domain::{BackupType, ObjectKey, RepositoryFile};
 use holdfast_storage::{PutMode, StoreError, read_all};
 
-use crate::{
-    CopyFault, CopyMode, OperationError,
-    repository::{MAX_FILE_BYTES, Repository},
-};
+use crate::{CopyFault, CopyMode, OperationError};
+use holdfast_repository::{MAX_FILE_BYTES, Repository, RepositoryError};
 
-impl Repository {
+/// The files of a repository.
+pub(super) struct RepositoryFiles<'a>(pub(super) &'a Repository);
+
+impl RepositoryFiles<'_> {
     /// Puts `repository.json` and its copy into the second store.
     ///
     /// # Errors
     /// [`CopyFault::AnotherRepository`], [`CopyFault::RepositoryFile`]: nothing was written.
-    pub(crate) async fn copy_files_to(&self, second: &Self, mode: CopyMode) -> Result<(), OperationError> {
-        let ours = self.open().await?;
+    pub(super) async fn copy_to(&self, second: &RepositoryFiles<'_>, mode: CopyMode) -> Result<(), OperationError> {
+        let ours = self.0.open().await?;
         second.expect_repository(&ours, mode).await?;
         for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
-            match read_all(self.store().as_ref(), &key, MAX_FILE_BYTES).await {
+            match read_all(self.0.store().as_ref(), &key, MAX_FILE_BYTES).await {
                 Ok(bytes) => self.hand_over(second, &key, bytes, mode).await?,
                 // The copy, where the first store has none: `holdfast init` writes it again.
                 Err(StoreError::NotFound { .. }) => {}
@@ -47,15 +48,15 @@ impl Repository {
             return Ok(());
         }
         for kind in BackupType::ALL {
-            let mut objects = self.store().list(&ObjectKey::backups_prefix(kind));
+            let mut objects = self.0.store().list(&ObjectKey::backups_prefix(kind));
             while let Some(object) = objects.try_next().await.map_err(|error| self.failed(error))? {
                 let Some(id) = object.key.manifest_of() else { continue };
-                match self.unauthenticated(&id).await {
+                match self.0.unauthenticated(&id).await {
                     Ok(manifest) if manifest.repository != ours.id => {
                         return Err(self.of_another(ours, &manifest.repository));
                     }
                     Ok(_) => return Ok(()),
-                    Err(OperationError::Store(error)) => return Err(self.failed(error)),
+                    Err(RepositoryError::Store(error)) => return Err(self.failed(error)),
                     // Damage is for `verify` to name.
                     Err(_) => {}
                 }
@@ -66,7 +67,7 @@ impl Repository {
 
     async fn hand_over(
         &self,
-        second: &Self,
+        second: &RepositoryFiles<'_>,
         key: &ObjectKey,
         bytes: Bytes,
         mode: CopyMode,
@@ -99,9 +100,9 @@ impl Repository {
                 }
                 Some((Err(problem), _)) => return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}"))),
             };
-            match second.store().put(key, bytes.clone(), put).await {
+            match second.0.store().put(key, bytes.clone(), put).await {
                 Ok(_) => {
-                    tracing::info!(%key, store = %second.location(), "the repository's file was put into the second store");
+                    tracing::info!(%key, store = %second.0.location(), "the repository's file was put into the second store");
                     return Ok(());
                 }
                 Err(StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }) => {}
@@ -114,7 +115,7 @@ impl Repository {
     /// That the keys of a file which takes another's place open: what is wrapped there may be the last that does.
     async fn expect_wrapped_well(&self, new: &RepositoryFile, there: &RepositoryFile) -> Result<(), OperationError> {
         for epoch in new.epochs.iter().filter(|epoch| !there.epochs.contains(epoch)) {
-            self.unwrapped(&new.id, epoch).await?;
+            self.0.unwrapped(&new.id, epoch).await?;
         }
         Ok(())
     }
@@ -124,12 +125,12 @@ impl Repository {
         &self,
         key: &ObjectKey,
     ) -> Result<Option<(Result<RepositoryFile, String>, String)>, OperationError> {
-        let etag = match self.store().head(key).await {
+        let etag = match self.0.store().head(key).await {
             Ok(found) => found.etag,
             Err(StoreError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(self.failed(error)),
         };
-        match read_all(self.store().as_ref(), key, MAX_FILE_BYTES).await {
+        match read_all(self.0.store().as_ref(), key, MAX_FILE_BYTES).await {
             Ok(bytes) => {
                 let file = serde_json::from_slice(&bytes).map_err(|error| format!("is not readable: {error}"));
                 Ok(Some((file, etag)))
@@ -140,15 +141,15 @@ impl Repository {
     }
 
     fn failed(&self, cause: StoreError) -> OperationError {
-        CopyFault::Store { location: self.location().to_string(), cause }.into()
+        CopyFault::Store { location: self.0.location().to_string(), cause }.into()
     }
 
     fn bad_file(&self, file: &ObjectKey, problem: String) -> OperationError {
-        CopyFault::RepositoryFile { location: self.location().to_string(), file: file.clone(), problem }.into()
+        CopyFault::RepositoryFile { location: self.0.location().to_string(), file: file.clone(), problem }.into()
     }
 
     fn of_another(&self, ours: &RepositoryFile, theirs: &holdfast_domain::RepositoryId) -> OperationError {
-        let (location, ours, theirs) = (self.location().to_string(), ours.id.clone(), theirs.clone());
+        let (location, ours, theirs) = (self.0.location().to_string(), ours.id.clone(), theirs.clone());
         CopyFault::AnotherRepository { location, theirs, ours }.into()
     }
 }

@@ -4,9 +4,9 @@
 use holdfast_domain::{RepositoryId, StoredObject};
 
 use super::object::Unreadable;
-use crate::{
-    Repository,
-    repository::content::{
+use holdfast_repository::{
+    Repository, RepositoryError,
+    content::{
         proof::ContentObject,
         read::{ObjectSource, ReadFault},
     },
@@ -63,8 +63,8 @@ impl From<ReadFault> for Unreadable {
     fn from(fault: ReadFault) -> Self {
         match fault {
             ReadFault::Damaged(problem) => Self::Damaged(problem),
-            ReadFault::Other(crate::OperationError::Store(error)) => Self::Store(error),
-            ReadFault::Other(error) => Self::Other(error),
+            ReadFault::Other(RepositoryError::Store(error)) => Self::Store(error),
+            ReadFault::Other(error) => Self::Other(error.into()),
         }
     }
 }

@@ -8,7 +8,8 @@ use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, T
 use holdfast_storage::Lock;
 
 use super::backups::is_late;
-use crate::{Holdfast, OperationError, Repository, RunLimits, readers::first_reader};
+use crate::{Holdfast, OperationError, RunLimits, readers::first_reader};
+use holdfast_repository::Repository;
 
 /// Locks read, and objects deleted, at a time.
 pub(crate) const CONCURRENCY: usize = 16;

@@ -6,7 +6,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
 use holdfast_storage::StoreError;
 
-use crate::{Holdfast, OperationError, Repository};
+use crate::{Holdfast, OperationError};
+use holdfast_repository::Repository;
 
 /// Manifests read at a time.
 const CONCURRENCY: usize = 4;

@@ -33,7 +33,8 @@ pub use self::{
     report::{BlockedBackup, DeletedBackup, RetentionReport, TypeReport},
 };
 pub use crate::gc::CollectionReport;
-use crate::{Holdfast, OperationError, Repository, RunLimits, gc};
+use crate::{Holdfast, OperationError, RunLimits, gc};
+use holdfast_repository::Repository;
 
 /// The types that policies are for: a full backup goes with its last part.
 pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::Content];

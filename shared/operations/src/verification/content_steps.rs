@@ -4,11 +4,9 @@ use futures_util::future::try_join_all;
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
 
 use super::steps::{Reached, Steps};
-use crate::{
-    OperationError,
-    recovery::verification::content::{READS_AT_A_TIME, TOLD, count_differences, objects::Objects},
-    repository::content::stored::StoredContent,
-};
+use crate::OperationError;
+use holdfast_recovery::verification::content::{READS_AT_A_TIME, TOLD, count_differences, objects::Objects};
+use holdfast_repository::content::stored::StoredContent;
 
 /// Reads on at the item where the last run stopped. The list is read from its beginning each time, so that its counts are
 /// known in the end.

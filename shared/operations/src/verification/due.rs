@@ -11,10 +11,8 @@ use super::{
     claim::DEAD_AFTER,
     on_request::{VerifyOutcome, time_left, verify_on_request},
 };
-use crate::{
-    Holdfast, OperationError, RunLimits,
-    recovery::verification::{Verification, remove_dead_scratch},
-};
+use crate::{Holdfast, OperationError, RunLimits};
+use holdfast_recovery::verification::{Verification, remove_dead_scratch};
 
 /// Backups of each type that one run looks at.
 const AT_ONCE: u32 = 100;

@@ -4,7 +4,9 @@
 use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_domain::{Job, JobStatus, Manifest, NamespaceCount};
 
-use crate::{OperationError, Repository, job::settle, recovery::verification::Verification};
+use crate::{OperationError, job::settle};
+use holdfast_recovery::verification::Verification;
+use holdfast_repository::Repository;
 
 /// Adds to a verification what is wrong with the backup's row in the catalogue. That it has none is a note: the bucket may
 /// have backups of another catalogue, or of one that was lost.
@@ -32,7 +34,7 @@ pub async fn compare_with_job(
     match repository.manifest(&id).await {
         Ok(manifest) => verification.fail(differences(&job, &manifest)),
         // What is wrong with the manifest was found already.
-        Err(error) if error.is_transient() => return Err(error),
+        Err(error) if error.is_transient() => return Err(error.into()),
         Err(_) => {}
     }
     Ok(())

@@ -13,20 +13,16 @@ use super::{
     record::record_verification,
     steps::{Reached, Steps},
 };
-use crate::{
-    Holdfast, OperationError, Repository, RunLimits,
-    job::heartbeat::persist,
-    readers::protect,
-    recovery::{
-        readers::Purpose,
-        verification::{
-            Findings, Judgement, Verification, content,
-            drill::{NOT_CONTENT, drill},
-            verify,
-        },
+use crate::{Holdfast, OperationError, RunLimits, job::heartbeat::persist, readers::protect};
+use holdfast_recovery::{
+    readers::Purpose,
+    verification::{
+        Findings, Judgement, Verification, content,
+        drill::{NOT_CONTENT, drill},
+        verify,
     },
-    repository::content::proof::note_of_other_forms,
 };
+use holdfast_repository::{Repository, RepositoryError, content::proof::note_of_other_forms};
 
 /// Before the function's end, for what was begun to be given up, and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(45);
@@ -230,7 +226,7 @@ fn verify_boxed(
     level: VerificationLevel,
     now: Timestamp,
 ) -> BoxFuture<'static, Result<Verification, OperationError>> {
-    async move { verify(&repository, &id, level, now, |_, _| {}).await }.boxed()
+    async move { Ok(verify(&repository, &id, level, now, |_, _| {}).await?) }.boxed()
 }
 
 /// Boxed: the future of a whole restore is too deep a type for the compiler's layout.
@@ -241,7 +237,7 @@ fn drill_within(
     limits: RunLimits,
     now: Timestamp,
 ) -> BoxFuture<'static, Result<Verification, OperationError>> {
-    async move { drill(&repository, &id, &server, now, time_is_over(limits), &|_| {}).await }.boxed()
+    async move { Ok(drill(&repository, &id, &server, now, time_is_over(limits), &|_| {}).await?) }.boxed()
 }
 
 async fn without_manifest(
@@ -250,8 +246,8 @@ async fn without_manifest(
     level: VerificationLevel,
     now: Timestamp,
 ) -> Result<Verification, OperationError> {
-    let missing = OperationError::corrupt(id, format!("{} is missing", ObjectKey::manifest(id)));
-    Judgement::begin(&h.repository, id, level, now).await?.end(Findings::default(), Err(missing))
+    let missing = RepositoryError::corrupt(id, format!("{} is missing", ObjectKey::manifest(id)));
+    Ok(Judgement::begin(&h.repository, id, level, now).await?.end(Findings::default(), Err(missing.into()))?)
 }
 
 async fn step_on(
@@ -275,7 +271,12 @@ async fn step_on(
     content::shorten(&mut found.problems);
     let (level, begun_at) = (VerificationLevel::Checksum, begun_at.unwrap_or(now));
     let judgement = Judgement::begin(&h.repository, id, level, begun_at).await?;
-    let mut verification = judgement.end(found, reached.map(drop))?;
+    let looked = match reached.map_err(OperationError::into_repository) {
+        Ok(_) => Ok(()),
+        Err(Ok(error)) => Err(error.into()),
+        Err(Err(error)) => return Err(error),
+    };
+    let mut verification = judgement.end(found, looked)?;
     verification.duration_ms = spent_ms;
     Ok(Some(verification))
 }

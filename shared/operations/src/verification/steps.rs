@@ -13,12 +13,11 @@ use holdfast_storage::StoreError;
 use jiff::SignedDuration;
 
 use super::{claim::Claim, content_steps::read_items_on};
-use crate::{
-    OperationError, Repository, RunLimits,
-    repository::{
-        artifact_reader::{dump_of, master_of},
-        content::read::blocking,
-    },
+use crate::{OperationError, RunLimits};
+use holdfast_repository::{
+    Repository,
+    artifact_reader::{dump_of, master_of},
+    content::read::blocking,
 };
 
 /// Before the function's end, for the last step and the record.

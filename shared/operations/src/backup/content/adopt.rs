@@ -13,15 +13,13 @@ use super::{
     keep::{self, KeepError, Made, Naming, Sent},
     source::ItemSource,
 };
-use crate::{
-    Holdfast, OperationError,
-    repository::{
-        content::{
-            proof::{ContentObject, Holds},
-            read::{ObjectSource, Plain, ReadFault},
-        },
-        writing_key::WritingKey,
+use crate::{Holdfast, OperationError};
+use holdfast_repository::{
+    content::{
+        proof::{ContentObject, Holds},
+        read::{ObjectSource, Plain, ReadFault},
     },
+    writing_key::WritingKey,
 };
 
 /// Puts a file that was sent, and before it what rebuilds its blocks, where they belong; then writes what is held of the

@@ -18,7 +18,8 @@ use super::{
     keep::{KeepError, Keeping, Naming, Sent},
     source::ItemSource,
 };
-use crate::{Holdfast, OperationError, job::run::RunLimits, repository::writing_key::WritingKey};
+use crate::{Holdfast, OperationError, job::run::RunLimits};
+use holdfast_repository::writing_key::WritingKey;
 
 /// Before the function's end, for storing and settling what was fetched.
 const TIME_TO_STORE: SignedDuration = SignedDuration::from_secs(30);

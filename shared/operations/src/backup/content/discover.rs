@@ -35,8 +35,8 @@ use crate::{
         settle, trigger,
         watch::Watch,
     },
-    repository::writing_key::writing_key,
 };
+use holdfast_repository::writing_key::writing_key;
 
 const APP_NAME: &str = "holdfast-content";
 /// Before the function's end, for the page that is begun, and for handing on.
@@ -168,7 +168,7 @@ impl Discovery<'_> {
         }
         self.record(&work).await?;
         // Encryption that was asked for and is not possible is found now, not by every worker.
-        watch.guard(writing_key(h, h.settings.content.encryption)).await?;
+        watch.guard(async { Ok(writing_key(&h.repository, h.settings.content.encryption).await?) }).await?;
         let mut items = watch.guard(self.open(&mut work)).await?;
         Ok(self.pages(&mut items, &mut work, found).await?)
     }

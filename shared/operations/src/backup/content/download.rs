@@ -12,11 +12,8 @@ use jiff::SignedDuration;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{attempt::Attempt, fan_in::running};
-use crate::{
-    Holdfast, OperationError,
-    job::run::RunLimits,
-    repository::writing_key::{WritingKey, writing_key},
-};
+use crate::{Holdfast, OperationError, job::run::RunLimits};
+use holdfast_repository::writing_key::{WritingKey, writing_key};
 
 /// With less time than this nothing is begun.
 const LEAST_TIME: SignedDuration = SignedDuration::from_secs(60);
@@ -121,7 +118,7 @@ impl Downloader {
         {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(writing_key(h, encrypt).await?);
+        let key = Arc::new(writing_key(&h.repository, encrypt).await?);
         *known = Some(KnownKey { read_at: Instant::now(), key: Arc::clone(&key) });
         Ok(key)
     }

@@ -7,9 +7,10 @@ use holdfast_catalog::HoldSource;
 use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Timestamp, Verified};
 
 use super::source::ItemSource;
-use crate::{
-    Holdfast, OperationError,
-    repository::content::{
+use crate::{Holdfast, OperationError};
+use holdfast_repository::{
+    RepositoryError,
+    content::{
         proof::ContentObject,
         read::{ObjectSource, ReadFault},
     },
@@ -85,11 +86,11 @@ impl Openings {
     async fn try_epoch(&mut self, h: &Holdfast, epoch: u32) -> Result<bool, OperationError> {
         let opens = match h.repository.master_key(epoch).await {
             Ok(_) => true,
-            Err(error @ (OperationError::Key(_) | OperationError::Repository(_))) => {
+            Err(error @ (RepositoryError::Key(_) | RepositoryError::File(_))) => {
                 tracing::warn!(epoch, %error, "files under a key that is not at hand are fetched again");
                 false
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         self.0.insert(epoch, opens);
         Ok(opens)
@@ -128,7 +129,7 @@ async fn form_in_store(h: &Holdfast, object: ContentObject) -> Result<Option<Sto
     match source.prove_or(&object, problem).await {
         Ok(form) => Ok(Some(form)),
         Err(ReadFault::Damaged(_)) => Ok(None),
-        Err(ReadFault::Other(error)) => Err(error),
+        Err(ReadFault::Other(error)) => Err(error.into()),
     }
 }
 

@@ -34,8 +34,8 @@ use crate::{
         trigger,
         watch::Watch,
     },
-    repository::artifact_writer::Meters,
 };
+use holdfast_repository::artifact_writer::Meters;
 
 /// Each needs a blocking thread of the runtime's, and so do the store's checksums.
 const MOST_WORKERS: usize = 128;

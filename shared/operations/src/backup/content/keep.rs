@@ -24,13 +24,12 @@ use tokio::{
 };
 
 use super::file_address;
-use crate::{
-    Holdfast, OperationError,
-    repository::{
-        artifact_writer::{ArtifactWriter, Meters, Recipe},
-        content::read::ReadFault,
-        writing_key::WritingKey,
-    },
+use crate::{Holdfast, OperationError};
+use holdfast_repository::{
+    RepositoryError,
+    artifact_writer::{ArtifactWriter, Meters, Recipe},
+    content::read::ReadFault,
+    writing_key::WritingKey,
 };
 
 /// Chunks that may wait between the network and the stages. One is a block of IPFS at most: 4 MiB.
@@ -62,6 +61,12 @@ impl From<OperationError> for KeepError {
             OperationError::Store(error) => Self::Store(error),
             error => Self::Own(error),
         }
+    }
+}
+
+impl From<RepositoryError> for KeepError {
+    fn from(error: RepositoryError) -> Self {
+        OperationError::from(error).into()
     }
 }
 

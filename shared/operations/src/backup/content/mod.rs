@@ -10,8 +10,6 @@ pub(crate) mod finalize;
 mod held;
 pub(crate) mod in_process;
 mod keep;
-pub(crate) mod kept_reader;
-mod prove;
 pub(crate) mod queue;
 pub(crate) mod source;
 

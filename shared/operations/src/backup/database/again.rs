@@ -18,8 +18,8 @@ use crate::{
         run::{Run, RunLimits},
         watch::{MARGIN, Watch},
     },
-    repository::{artifact_writer::Meters, writing_key::WritingKey},
 };
+use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 
 /// Attempts of one run, the first included.
 const ATTEMPTS: u32 = 3;

@@ -13,9 +13,9 @@ use crate::{
         run::Run,
         watch::Watch,
     },
-    repository::{
-        artifact_reader::content_digest, guide::database_guide, source_warnings_before, writing_key::WritingKey,
-    },
+};
+use holdfast_repository::{
+    artifact_reader::content_digest, guide::database_guide, source_warnings_before, writing_key::WritingKey,
 };
 
 /// Writes guide and manifest, and settles the job. What fails before the manifest is withdrawn.

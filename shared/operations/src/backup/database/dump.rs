@@ -18,8 +18,8 @@ use crate::{
         run::Run,
         watch::Watch,
     },
-    repository::{artifact_writer::Meters, writing_key::WritingKey},
 };
+use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 
 const APP_NAME: &str = "holdfast-backup";
 

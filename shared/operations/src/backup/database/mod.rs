@@ -27,8 +27,8 @@ use crate::{
         settle, trigger,
         watch::Watch,
     },
-    repository::{artifact_writer::Meters, writing_key::writing_key},
 };
+use holdfast_repository::{artifact_writer::Meters, writing_key::writing_key};
 
 /// Backs up the database.
 ///
@@ -67,7 +67,7 @@ async fn dump_and_commit(
         return Err(OperationError::Disabled(switch).into());
     }
     refuse_to_repeat(h, run, watch).await?;
-    let key = watch.guard(writing_key(h, h.settings.database.encryption)).await?;
+    let key = watch.guard(async { Ok(writing_key(&h.repository, h.settings.database.encryption).await?) }).await?;
     let dump = dump_until_unchanged(h, run, &key, meters, watch, limits).await?;
     commit(h, run, &key, dump, watch).await
 }

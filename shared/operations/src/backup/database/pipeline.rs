@@ -9,7 +9,7 @@ use holdfast_archive::{Inspector, Summary};
 use holdfast_codec::ArtifactDigest;
 use holdfast_storage::upload::PartSink;
 
-use crate::repository::artifact_writer::{ArtifactWriter, Meter, Meters, Recipe};
+use holdfast_repository::artifact_writer::{ArtifactWriter, Meter, Meters, Recipe};
 
 /// What the stream was, once it is whole.
 pub(super) struct Proof {

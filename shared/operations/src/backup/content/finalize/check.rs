@@ -8,11 +8,8 @@ use holdfast_domain::{BackupId, ItemRecord, ObjectKey, RepositoryId};
 use holdfast_storage::{ObjectInfo, ObjectStream};
 
 use super::damage::fail_item;
-use crate::{
-    Holdfast, OperationError,
-    job::heartbeat::persist,
-    repository::content::{proof::ContentObject, read::ObjectSource},
-};
+use crate::{Holdfast, OperationError, job::heartbeat::persist};
+use holdfast_repository::content::{proof::ContentObject, read::ObjectSource};
 
 const PAGE: u32 = 500;
 
@@ -71,7 +68,7 @@ impl Listing {
             self.at = Some(next);
         }
         match &self.at {
-            Some(at) if at.key == *key => source.problem_of_size(object, at.size_bytes).await,
+            Some(at) if at.key == *key => Ok(source.problem_of_size(object, at.size_bytes).await?),
             _ => Ok(Some(format!("{key} is missing"))),
         }
     }

@@ -6,8 +6,8 @@ use super::{Finalizing, leftovers};
 use crate::{
     OperationError,
     job::commit::{Commit, Notes, RunFault},
-    repository::{guide::content_guide, source_warnings_before},
 };
+use holdfast_repository::{guide::content_guide, source_warnings_before};
 
 impl Finalizing<'_> {
     /// Writes guide and manifest, and settles the job. Artifacts stay where it comes to nothing: the run that takes

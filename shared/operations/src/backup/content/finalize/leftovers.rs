@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{BackupId, BackupType, Manifest, ObjectKey, Timestamp};
 
+use holdfast_repository::RepositoryError;
+
 use crate::{Holdfast, OperationError};
 
 /// A few artifacts are quickly removed, or not at all.
@@ -23,11 +25,11 @@ pub(super) async fn remove_unnamed(h: &Holdfast, manifest: &Manifest) {
 /// there is no manifest. An earlier run may be paused, and may still write a manifest that names what it stored.
 pub(super) async fn remove_own(h: &Holdfast, id: &BackupId, fence: u64) {
     match h.repository.manifest(id).await {
-        Err(OperationError::NotFound(_)) => {
+        Err(RepositoryError::NotFound(_)) => {
             log(id, remove_those(h, id, |key| key.fence() == Some(fence)).await);
         }
         Ok(_) => {}
-        Err(error) => log(id, Err(error)),
+        Err(error) => log(id, Err(error.into())),
     }
 }
 

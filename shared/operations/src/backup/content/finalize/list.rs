@@ -7,7 +7,8 @@ use holdfast_domain::{ItemCounts, ObjectKey};
 use tokio::runtime::Handle;
 
 use super::{Finalizing, rows::Rows};
-use crate::{OperationError, job::artifact_upload::store_artifact, repository::content::item_list::line_of};
+use crate::{OperationError, job::artifact_upload::store_artifact};
+use holdfast_repository::content::item_list::line_of;
 
 /// What the upload is laid out for: a line with its digests.
 const LINE_BYTES: u64 = 2048;

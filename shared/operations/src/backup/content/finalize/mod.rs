@@ -34,10 +34,10 @@ use crate::{
         settle,
         watch::Watch,
     },
-    repository::{
-        artifact_writer::Meters,
-        writing_key::{WritingKey, writing_key},
-    },
+};
+use holdfast_repository::{
+    artifact_writer::Meters,
+    writing_key::{WritingKey, writing_key},
 };
 
 /// How a finalizing run ended.
@@ -156,7 +156,7 @@ async fn finish_steps(
     gain: &Gain,
 ) -> Result<Ending, RunFault> {
     refuse_to_repeat(h, run, watch).await?;
-    let key = watch.guard(writing_key(h, run.job.encrypted)).await?;
+    let key = watch.guard(async { Ok(writing_key(&h.repository, run.job.encrypted).await?) }).await?;
     let mut work = watch.persist(|| async { Ok(h.catalog.content_work(&run.job.backup_id).await?) }).await?;
     let time = RunTime::new(limits, work.fruitless, Timestamp::now());
     gain.fruitless.store(work.fruitless.into(), Ordering::Relaxed);

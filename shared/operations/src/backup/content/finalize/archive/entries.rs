@@ -8,10 +8,10 @@ use super::{PREPARED, SMALL_BYTES, write::differs};
 use crate::{
     Holdfast, OperationError,
     backup::content::finalize::{damage::fail_item, rows::Rows, tar::read_up_to},
-    repository::content::{
-        proof::ContentObject,
-        read::{Hashing, ObjectSource, ReadFault, blocking},
-    },
+};
+use holdfast_repository::content::{
+    proof::ContentObject,
+    read::{Hashing, ObjectSource, ReadFault, blocking},
 };
 
 /// What comes next.
@@ -92,7 +92,7 @@ async fn prepare(
             fail_item(h, id, &record, &file.object, &problem).await?;
             Ok(Next::Passed(record))
         }
-        Err(ReadFault::Other(error)) => Err(error),
+        Err(ReadFault::Other(error)) => Err(error.into()),
     }
 }
 

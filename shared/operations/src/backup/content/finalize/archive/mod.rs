@@ -14,7 +14,8 @@ use tokio::runtime::Handle;
 
 use self::{entries::Entries, write::Volume};
 use super::{Finalizing, damage::fail_item, rows::Rows};
-use crate::{OperationError, job::artifact_upload::store_artifact, repository::content::read::ObjectSource};
+use crate::{OperationError, job::artifact_upload::store_artifact};
+use holdfast_repository::{RepositoryError, content::read::ObjectSource};
 
 /// Small files read ahead.
 const PREPARED: usize = 16;
@@ -36,6 +37,12 @@ enum VolumeFault {
     /// An object turned out damaged after its entry had begun.
     Damaged(Box<ItemRecord>, String),
     Other(OperationError),
+}
+
+impl From<RepositoryError> for VolumeFault {
+    fn from(error: RepositoryError) -> Self {
+        OperationError::from(error).into()
+    }
 }
 
 impl From<OperationError> for VolumeFault {

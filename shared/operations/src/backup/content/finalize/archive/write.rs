@@ -24,7 +24,10 @@ use crate::{
         tar::{TarWriter, read_up_to},
         time::RunTime,
     },
-    repository::content::{
+};
+use holdfast_repository::{
+    RepositoryError,
+    content::{
         item_list::{DOCUMENT_NAME, Document, line_of},
         proof::ContentObject,
         read::{Hashing, ObjectSource, Plain, ReadFault},
@@ -224,8 +227,8 @@ fn of_writing(error: io::Error) -> VolumeFault {
     writing(&error).into()
 }
 
-fn writing(error: &io::Error) -> OperationError {
-    OperationError::internal("write the archive", error)
+fn writing(error: &io::Error) -> RepositoryError {
+    RepositoryError::internal("write the archive", error)
 }
 
 /// Counts bytes and keeps none.

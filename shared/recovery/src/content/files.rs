@@ -1,0 +1,193 @@
+//! One file into the directory: written beside its place, proved, made durable, and only then given its name.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Read, Write as _},
+    path::{Path, PathBuf},
+};
+
+use holdfast_domain::ItemRecord;
+
+use super::NotRestored;
+use holdfast_repository::{
+    RepositoryError,
+    content::{
+        item_list::{DOCUMENT_NAME, Document, is_safe_name},
+        proof::ContentObject,
+        read::{Hashing, Plain, ReadFault, blocking, digest_of},
+        stored::StoredContent,
+    },
+};
+
+/// What became of one item.
+pub(super) enum Outcome {
+    /// Written, so many bytes.
+    Restored(u64),
+    /// There already.
+    Kept,
+    /// The backup holds no file of it.
+    NoFile,
+    /// Not restored.
+    Failed(String),
+}
+
+/// Why a file was not written.
+enum WriteFault {
+    Read(ReadFault),
+    Disk(io::Error),
+}
+
+pub(super) async fn restore_file(
+    backup: &StoredContent,
+    record: &ItemRecord,
+    to: &Path,
+) -> Result<Outcome, RepositoryError> {
+    let Some(file) = &record.file else { return Ok(Outcome::NoFile) };
+    let name = record.file_name.as_deref().unwrap_or_default();
+    if !is_safe_name(name) {
+        return Ok(Outcome::Failed(format!("{name:?} is no name that Holdfast gives to a file")));
+    }
+    let expected = Plain { size: file.size, sha256: file.file_sha256 };
+    let path = to.join(name);
+    if let Some(outcome) = look_at(&path, expected).await? {
+        return Ok(outcome);
+    }
+    let reader = match backup.source.open_kept(ContentObject::file(file)).await {
+        Ok(reader) => reader,
+        Err(fault) => return damaged(fault),
+    };
+    let place = path.clone();
+    let written = blocking("restore a file", move || {
+        write_beside(&place, |part| copy(reader, part)).map(|(part, plain)| (place, part, plain))
+    });
+    match written.await? {
+        Err(WriteFault::Disk(error)) => Err(unwritable(&path, &error)),
+        Err(WriteFault::Read(fault)) => damaged(fault),
+        Ok((path, part, plain)) if plain == expected => publish(&part, &path, expected).await,
+        Ok((_, part, _)) => {
+            let _ = fs::remove_file(part);
+            let key = &file.object.artifact.key;
+            Ok(Outcome::Failed(format!("{key} holds another file than the backup's list says: the SHA-256 differs")))
+        }
+    }
+}
+
+/// The document of all items, from the list.
+pub(super) async fn restore_document(
+    backup: &StoredContent,
+    to: &Path,
+) -> Result<Option<NotRestored>, RepositoryError> {
+    let path = to.join(DOCUMENT_NAME);
+    let lines = backup.lines().await.map_err(|fault| fault.of_backup(backup.id()))?;
+    let (place, of) = (path.clone(), backup.clone());
+    let written = blocking("restore manifest.json", move || {
+        let mut lines = lines;
+        write_beside(&place, |part| {
+            let manifest = &of.manifest;
+            let disk = WriteFault::Disk;
+            let mut document = Document::begin(part, &manifest.backup_id, manifest.created_at).map_err(disk)?;
+            let read = |error: io::Error| WriteFault::Read(ReadFault::of(&error, &of.content.item_list));
+            while let Some((line, _)) = lines.next_item().map_err(read)? {
+                document.item(&line).map_err(disk)?;
+            }
+            document.finish().map(drop).map_err(disk)
+        })
+    });
+    let (part, ()) = match written.await? {
+        Ok(written) => written,
+        Err(WriteFault::Disk(error)) => return Err(unwritable(&path, &error)),
+        Err(WriteFault::Read(fault)) => return Err(fault.of_backup(backup.id()).into()),
+    };
+    let made = part.clone();
+    let expected = blocking("read manifest.json", move || digest_of(&mut File::open(made)?)).await?;
+    let expected = expected.map_err(|error| unwritable(&path, &error))?;
+    match publish(&part, &path, expected).await? {
+        Outcome::Failed(reason) => {
+            Ok(Some(NotRestored { content_id: None, file_name: DOCUMENT_NAME.to_owned(), reason }))
+        }
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> RepositoryError {
+    RepositoryError::Invalid(format!("{} could not be written: {error}", path.display()))
+}
+
+/// Damage is the one file's; that the store is away is everybody's.
+fn damaged(fault: ReadFault) -> Result<Outcome, RepositoryError> {
+    match fault {
+        ReadFault::Damaged(problem) => Ok(Outcome::Failed(problem)),
+        ReadFault::Other(error) => Err(error.into()),
+    }
+}
+
+/// What stands in the place, if anything does: the same file is kept, another is left alone.
+async fn look_at(path: &Path, expected: Plain) -> Result<Option<Outcome>, RepositoryError> {
+    let place = path.to_owned();
+    let looked = blocking("look at a file", move || match fs::symlink_metadata(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(found) if found.is_file() && found.len() == expected.size => digest_of(&mut File::open(&place)?).map(Some),
+        Ok(found) => Ok(Some(Plain { size: found.len(), sha256: holdfast_domain::Sha256Digest::new([0; 32]) })),
+    });
+    let found = looked.await?.map_err(|error| unwritable(path, &error))?;
+    Ok(found.map(|found| {
+        if found == expected {
+            Outcome::Kept
+        } else {
+            Outcome::Failed(format!("{} is there and is something else: it was left as it is", path.display()))
+        }
+    }))
+}
+
+/// Writes into a file beside the place, of a name that no restored file has, and makes it durable.
+fn write_beside<T>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<T, WriteFault>,
+) -> Result<(PathBuf, T), WriteFault> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let part = path.with_file_name(format!(".{name}.part"));
+    let disk = WriteFault::Disk;
+    // What an interrupted restore left.
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
+        _ => {}
+    }
+    let mut out = BufWriter::new(OpenOptions::new().write(true).create_new(true).open(&part).map_err(disk)?);
+    let written = write(&mut out).and_then(|made| {
+        let file = out.into_inner().map_err(|error| disk(error.into_error()))?;
+        file.sync_all().map_err(disk)?;
+        Ok(made)
+    });
+    match written {
+        Ok(made) => Ok((part, made)),
+        Err(fault) => {
+            let _ = fs::remove_file(&part);
+            Err(fault)
+        }
+    }
+}
+
+fn copy(reader: impl Read, out: &mut BufWriter<File>) -> Result<Plain, WriteFault> {
+    const CHUNK_BYTES: usize = 256 * 1024;
+    let mut reader = Hashing::new(reader);
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        let read = reader.read(&mut buffer);
+        let count = read.map_err(|error| WriteFault::Read(ReadFault::of(&error, &"its object")))?;
+        if count == 0 {
+            return Ok(reader.finish());
+        }
+        out.write_all(&buffer[..count]).map_err(WriteFault::Disk)?;
+    }
+}
+
+/// Gives a proved file its name, unless that was taken meanwhile.
+async fn publish(part: &Path, path: &Path, expected: Plain) -> Result<Outcome, RepositoryError> {
+    if let Some(outcome) = look_at(path, expected).await? {
+        let _ = fs::remove_file(part);
+        return Ok(outcome);
+    }
+    fs::rename(part, path).map_err(|error| unwritable(path, &error))?;
+    Ok(Outcome::Restored(expected.size))
+}

@@ -1,0 +1,18 @@
+//! Reading back: restore, content restore, verification, drills. The catalogue is unknown here: bucket and key are
+//! enough. A caller that has a catalogue passes in reader leases.
+
+pub mod content;
+mod content_items;
+mod error;
+pub mod readers;
+mod restore;
+pub mod verification;
+mod walk;
+
+pub use self::{
+    content::{CarReport, ContentRestoreProgress, ContentRestoreReport, NotRestored, export_car, restore_content},
+    content_items::content_items,
+    error::RecoveryError,
+    restore::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database},
+    verification::{Verification, drill, remove_dead_scratch, verify},
+};

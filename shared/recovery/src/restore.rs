@@ -1,0 +1,209 @@
+//! Restoring: of a backup, checked against its manifest, or of anyone's mongodump archive.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read},
+    sync::Arc,
+};
+
+use holdfast_archive::WalkError;
+use holdfast_codec::GunzipReader;
+use holdfast_database::{
+    AnonymizeReport, Connection, Expected, ExpectedNamespace, RestoreError, RestoreFault, RestoreOptions,
+    RestoreProgress, RestoreReport, RestoreStep,
+};
+use holdfast_domain::{Artifact, BackupId, BackupType, Manifest, Secret, settings::ReadPreference};
+
+use super::walk::walk;
+use crate::RecoveryError;
+use holdfast_repository::{
+    Repository, RepositoryError,
+    artifact_reader::{ArtifactReader, Depth, Opener, dump_of},
+};
+
+const APP_NAME: &str = "holdfast-restore";
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Where to, and how.
+#[derive(Debug, Clone)]
+pub struct RestoreTarget {
+    /// The server.
+    pub uri: Secret,
+    /// Renaming, and what to do with what is there.
+    pub options: RestoreOptions,
+}
+
+impl RestoreTarget {
+    /// The target server, reached.
+    ///
+    /// # Errors
+    /// Where it cannot be.
+    pub async fn connect(&self) -> Result<Connection, RecoveryError> {
+        Connection::open(&self.uri, ReadPreference::Primary, APP_NAME).await.map_err(RecoveryError::Target)
+    }
+}
+
+/// Restores a database backup, and compares what was restored with its manifest.
+///
+/// # Errors
+/// [`RecoveryError::Corrupt`] before anything is written: the artifact is read and proved as a whole first, and so are
+/// the rules of an anonymised restore. A [`holdfast_database::RestoreError`] names the collections that it leaves incomplete.
+pub async fn restore_database(
+    repository: &Repository,
+    id: &BackupId,
+    target: &RestoreTarget,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<RestoreReport, RecoveryError> {
+    if id.backup_type() != BackupType::Database {
+        return Err(RecoveryError::invalid(format!("backup {id} is not a database backup")));
+    }
+    let manifest = repository.manifest(id).await?;
+    let opener = Arc::new(Opener::new(repository, &manifest).await?);
+    let artifact = dump_of(&manifest)?;
+    let rehearsal = rehearsal_of(&target.options);
+    if !target.options.dry_run && rehearsal.is_none() {
+        prove(repository, id, artifact, &opener, progress).await?;
+    }
+    let connection = target.connect().await?;
+    if let Some(rehearsal) = rehearsal {
+        // It reads the artifact to its end, and so proves it.
+        let rehearsed = from_store(repository, &manifest, &opener, &connection, &rehearsal, progress).await?;
+        refuse_misfits(&rehearsed)?;
+    }
+    from_store(repository, &manifest, &opener, &connection, &target.options, progress).await
+}
+
+async fn from_store(
+    repository: &Repository,
+    manifest: &Manifest,
+    opener: &Arc<Opener>,
+    connection: &Connection,
+    options: &RestoreOptions,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<RestoreReport, RecoveryError> {
+    let key = &dump_of(manifest)?.key;
+    let archive = ArtifactReader::from_store(repository, key, Arc::clone(opener), Depth::Plain).await?;
+    let namespaces: Vec<ExpectedNamespace> = manifest
+        .namespaces
+        .iter()
+        .map(|namespace| ExpectedNamespace {
+            db: namespace.db.clone(),
+            collection: namespace.collection.clone(),
+            documents: namespace.documents,
+            content_hash: namespace.content_hash,
+        })
+        .collect();
+    let digest = |hash| opener.content_digest(hash);
+    let expected = Expected { namespaces: &namespaces, digest: &digest };
+    holdfast_database::restore(connection, archive, options, Some(expected), progress)
+        .await
+        .map_err(|error| RecoveryError::from_restore(&manifest.backup_id, error))
+}
+
+/// An anonymised restore is tried first, without writing: what was to be replaced, and was not, must never be in the
+/// target.
+fn rehearsal_of(options: &RestoreOptions) -> Option<RestoreOptions> {
+    let is_needed = options.anonymizer.is_some() && !options.dry_run;
+    is_needed.then(|| RestoreOptions { dry_run: true, ..options.clone() })
+}
+
+fn refuse_misfits(rehearsed: &RestoreReport) -> Result<(), RecoveryError> {
+    let problems = rehearsed.anonymized.as_ref().map(AnonymizeReport::problems).unwrap_or_default();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let cause = RestoreFault::Invalid(format!("the rules do not fit the archive: {}", problems.join("; ")));
+    Err(RestoreError::from(cause).into())
+}
+
+/// Reads the whole artifact once, so that a restore of a damaged one is refused before anything is written.
+async fn prove(
+    repository: &Repository,
+    id: &BackupId,
+    artifact: &Artifact,
+    opener: &Arc<Opener>,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<(), RecoveryError> {
+    let reader = ArtifactReader::from_store(repository, &artifact.key, Arc::clone(opener), Depth::Decrypted).await?;
+    let (sender, mut read_so_far) = tokio::sync::watch::channel(0);
+    let mut reader = reader.metered(move |bytes| {
+        sender.send_replace(bytes);
+    });
+    let reading = tokio::task::spawn_blocking(move || io::copy(&mut reader, &mut io::sink()));
+    while read_so_far.changed().await.is_ok() {
+        let bytes = *read_so_far.borrow_and_update();
+        progress(&RestoreProgress { step: RestoreStep::Authenticating, documents: 0, bytes });
+    }
+    let read = reading.await.map_err(|error| RepositoryError::internal("read the artifact", &error))?;
+    read.map_err(|error| RepositoryError::from_reading(id, &error))?;
+    Ok(())
+}
+
+/// Reads a mongodump archive to its end, plain or gzipped, and sees that it is whole: what cannot be restored is then
+/// known before anything is written, or dropped.
+///
+/// # Errors
+/// A [`RestoreError`] that names nothing incomplete.
+pub async fn prove_archive(source: Box<dyn Read + Send>) -> Result<(), RecoveryError> {
+    let archive = PlainArchive { source: Some(BufReader::new(source)), plain: None };
+    let walked = tokio::task::spawn_blocking(move || walk(archive)).await;
+    let walked = walked.map_err(|error| RepositoryError::internal("read the archive", &error))?;
+    walked.map(drop).map_err(|error| {
+        let cause = match error.downcast::<WalkError>() {
+            Ok(fault) => RestoreFault::Archive(fault),
+            Err(error) => RestoreFault::Source(error),
+        };
+        RestoreError { cause, incomplete: Vec::new() }.into()
+    })
+}
+
+/// Tries the rules of an anonymised restore on an archive, as [`restore_database`] does; without rules nothing.
+///
+/// # Errors
+/// As [`restore_archive`]; rules that do not fit are a refusal.
+pub async fn rehearse_archive(
+    source: Box<dyn Read + Send>,
+    target: &RestoreTarget,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<(), RecoveryError> {
+    match rehearsal_of(&target.options) {
+        Some(options) => {
+            let rehearsal = RestoreTarget { uri: target.uri.clone(), options };
+            refuse_misfits(&restore_archive(source, &rehearsal, progress).await?)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Restores a mongodump archive, plain or gzipped, which the first two bytes tell. Where it can be read twice,
+/// [`prove_archive`] comes first.
+///
+/// # Errors
+/// As [`holdfast_database::restore`].
+pub async fn restore_archive(
+    source: Box<dyn Read + Send>,
+    target: &RestoreTarget,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<RestoreReport, RecoveryError> {
+    let connection = target.connect().await?;
+    let archive = PlainArchive { source: Some(BufReader::new(source)), plain: None };
+    Ok(holdfast_database::restore(&connection, archive, &target.options, None, progress).await?)
+}
+
+/// An archive that unzips itself where it has to; it finds out at the first read, on the thread that may block.
+struct PlainArchive {
+    source: Option<BufReader<Box<dyn Read + Send>>>,
+    plain: Option<Box<dyn Read + Send>>,
+}
+
+impl Read for PlainArchive {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(mut source) = self.source.take() {
+            let gzipped = source.fill_buf()?.starts_with(&GZIP_MAGIC);
+            self.plain = Some(if gzipped { Box::new(GunzipReader::new(source)) } else { Box::new(source) });
+        }
+        match &mut self.plain {
+            Some(plain) => plain.read(buffer),
+            None => Err(io::Error::other("the archive could not be opened")),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Verification of a content backup: its artifacts, and the object of every file that its list names.
+
+mod archive;
+pub mod objects;
+mod proofs;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use holdfast_domain::{ItemCounts, ItemRecord, Manifest, ObjectKey, VerificationLevel};
+use tokio::runtime::Handle;
+
+use self::{objects::Objects, proofs::Proofs};
+use super::Findings;
+use holdfast_repository::{
+    Repository, RepositoryError,
+    artifact_reader::{Depth, stored_object},
+    content::{
+        proof::note_of_other_forms,
+        read::{ReadFault, blocking, digest_of},
+        stored::StoredContent,
+    },
+    presence::artifact_problems,
+};
+
+/// Objects looked at, without being read, at a time.
+const HEADS_AT_A_TIME: usize = 32;
+/// Objects read at a time.
+pub const READS_AT_A_TIME: usize = 8;
+
+/// More problems than this are counted and not told.
+pub const TOLD: usize = 100;
+
+/// Bytes read of how many, told to whoever waits.
+struct Meter<'a> {
+    read: Arc<AtomicU64>,
+    total: u64,
+    progress: &'a (dyn Fn(u64, u64) + Send + Sync),
+}
+
+impl Meter<'_> {
+    fn add(&self, bytes: u64) {
+        let read = self.read.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        (self.progress)(read.min(self.total), self.total);
+    }
+}
+
+pub async fn look(
+    repository: &Repository,
+    manifest: Manifest,
+    level: VerificationLevel,
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
+    found: &mut Findings,
+) -> Result<(), RepositoryError> {
+    let artifacts: u64 = manifest.artifacts.iter().map(|artifact| artifact.size).sum();
+    let total = artifacts + if level == VerificationLevel::Exists { 0 } else { manifest.original_size };
+    let backup = StoredContent::of(repository, manifest)?;
+    found.items = Some(backup.content.items);
+    let meter = Meter { read: Arc::default(), total, progress };
+    found.problems.extend(unsound_artifacts(repository, &backup).await?);
+    if found.problems.is_empty() {
+        let mut proofs = Proofs::default();
+        let problems = look_inside(repository, &backup, (level, &meter), &mut proofs).await?;
+        found.problems.extend(problems);
+        found.notes.extend(proofs.note());
+    }
+    found.notes.extend(note_of_other_forms(backup.source.other_forms()));
+    found.bytes_read = meter.read.load(Ordering::Relaxed);
+    shorten(&mut found.problems);
+    Ok(())
+}
+
+/// Artifacts that are not there, or not of their size; keys that the manifest names and does not describe.
+async fn unsound_artifacts(repository: &Repository, backup: &StoredContent) -> Result<Vec<String>, RepositoryError> {
+    let mut problems = artifact_problems(repository, &backup.manifest).await?;
+    for key in backup.content.archive.iter().chain([&backup.content.item_list]) {
+        if backup.manifest.artifacts.iter().all(|artifact| artifact.key != *key) {
+            problems.push(format!("its manifest names {key} and does not say what it is"));
+        }
+    }
+    Ok(problems)
+}
+
+async fn look_inside(
+    repository: &Repository,
+    backup: &StoredContent,
+    (level, meter): (VerificationLevel, &Meter<'_>),
+    proofs: &mut Proofs,
+) -> Result<Vec<String>, RepositoryError> {
+    let mut problems = match level {
+        VerificationLevel::Exists => Vec::new(),
+        VerificationLevel::Checksum => unreadable_volumes(backup, meter).await?,
+        VerificationLevel::Structure | VerificationLevel::Drill => archive_differences(backup, meter).await?,
+    };
+    let objects = Objects::new(repository, backup, level);
+    let mut counts = ItemCounts::default();
+    let items = stream::unfold(backup.items().await?, |mut items| async move { Some((items.recv().await?, items)) });
+    let look_at = |record: Result<ItemRecord, RepositoryError>| {
+        let objects = &objects;
+        async move {
+            let record = record?;
+            let problems = objects.problems_of(&record).await?;
+            Ok::<_, RepositoryError>((record, problems))
+        }
+    };
+    let at_a_time = if level == VerificationLevel::Exists { HEADS_AT_A_TIME } else { READS_AT_A_TIME };
+    let mut looked_at = Box::pin(items.map(look_at).buffer_unordered(at_a_time));
+    while let Some((record, found)) = looked_at.try_next().await? {
+        counts.add(&record);
+        proofs.count(&record);
+        problems.extend(found);
+        if level != VerificationLevel::Exists {
+            meter.add(record.file.as_ref().map_or(0, |file| file.size));
+        }
+        shorten_by_half(&mut problems);
+    }
+    problems.extend(count_differences(backup, counts));
+    Ok(problems)
+}
+
+/// Every byte of the archive, authenticated; the list is read in any case.
+async fn unreadable_volumes(backup: &StoredContent, meter: &Meter<'_>) -> Result<Vec<String>, RepositoryError> {
+    let mut problems = Vec::new();
+    for artifact in backup.manifest.artifacts.iter().filter(|artifact| artifact.key != backup.content.item_list) {
+        let object = stored_object(&backup.manifest, artifact);
+        let read = async {
+            let mut reader = backup.source.open_to(&object, Depth::Decrypted).await?;
+            let read = blocking("read a volume", move || digest_of(&mut reader)).await?;
+            read.map_err(|error| ReadFault::of(&error, &artifact.key))
+        };
+        match read.await {
+            Ok(_) => meter.add(artifact.size),
+            Err(ReadFault::Damaged(problem)) => problems.push(problem),
+            Err(ReadFault::Other(error)) => return Err(error.into()),
+        }
+    }
+    Ok(problems)
+}
+
+async fn archive_differences(backup: &StoredContent, meter: &Meter<'_>) -> Result<Vec<String>, RepositoryError> {
+    if backup.content.archive.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lines = match backup.lines().await {
+        Ok(lines) => lines,
+        Err(fault) => return Err(fault.of_backup(backup.id()).into()),
+    };
+    let (walked, handle) = (backup.clone(), Handle::current());
+    let compared = blocking("walk the archive", move || archive::differences(&walked, &handle, lines)).await?;
+    let volumes = |key: &ObjectKey| backup.content.archive.contains(key);
+    meter.add(backup.manifest.artifacts.iter().filter(|artifact| volumes(&artifact.key)).map(|a| a.size).sum());
+    match compared {
+        Ok(problems) => Ok(problems),
+        Err(ReadFault::Damaged(problem)) => Ok(vec![problem]),
+        Err(ReadFault::Other(error)) => Err(error.into()),
+    }
+}
+
+pub fn count_differences(backup: &StoredContent, counted: ItemCounts) -> Option<String> {
+    let ItemCounts { expected, done, unchanged, failed, bytes, .. } = backup.content.items;
+    let says = ItemCounts { expected, done, unchanged, failed, bytes, per_minute: None };
+    (says != counted).then(|| {
+        format!(
+            "the list has {} items ({} done, {} unchanged, {} failed) and {} bytes of files, its manifest says {expected} \
+             ({done}, {unchanged}, {failed}) and {bytes}",
+            counted.expected, counted.done, counted.unchanged, counted.failed, counted.bytes
+        )
+    })
+}
+
+pub fn shorten(problems: &mut Vec<String>) {
+    if problems.len() > TOLD {
+        let more = problems.len() - TOLD;
+        problems.truncate(TOLD);
+        problems.push(format!("and at least {more} more problems"));
+    }
+}
+
+/// Memory does not grow with what is wrong either.
+fn shorten_by_half(problems: &mut Vec<String>) {
+    problems.truncate(2 * TOLD);
+}

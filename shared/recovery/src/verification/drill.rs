@@ -1,0 +1,191 @@
+//! The restore drill: a database backup restored into scratch databases, compared with its manifest, and dropped again.
+//! The restore is the very one that an operator would run; indexes that delete documents are never made.
+
+use std::collections::BTreeMap;
+
+use holdfast_archive::NamespaceKind;
+use holdfast_database::{
+    Comparison, DatabaseError, Existing, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport,
+    RestoredNamespace, TtlIndexes,
+};
+use holdfast_domain::{
+    BackupId, BackupType, DrilledCollection, Manifest, NamespaceManifest, Secret, Timestamp, VerificationLevel,
+};
+
+use super::{
+    Findings, Judgement, Verification,
+    database::of_artifact,
+    scratch::{self, Scratch},
+};
+use crate::{RecoveryError, RestoreTarget, restore_database};
+use holdfast_repository::{Repository, RepositoryError, artifact_reader::dump_of};
+
+/// Restores a backup into scratch databases of `server`, which are dropped in the end, however it ends. Once `stop` is
+/// there, it ends without a result.
+///
+/// # Errors
+/// As [`super::verify`]; [`RecoveryError::Drill`] where it is the server that is wrong or away;
+/// [`RecoveryError::Unfinished`] where it was stopped.
+pub async fn drill(
+    repository: &Repository,
+    id: &BackupId,
+    server: &Secret,
+    now: Timestamp,
+    stop: impl Future<Output = ()>,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+) -> Result<Verification, RecoveryError> {
+    if id.backup_type() != BackupType::Database {
+        return Err(RecoveryError::invalid(NOT_CONTENT));
+    }
+    let judgement = Judgement::begin(repository, id, VerificationLevel::Drill, now).await?;
+    let mut found = Findings::default();
+    let looked = look(repository, id, server, now, stop, progress, &mut found).await;
+    judgement.end(found, looked)
+}
+
+pub const NOT_CONTENT: &str = "a drill restores a database. The deepest level of a content backup is structure: \
+                                      it reads every file whole, and makes the blocks of its CID again";
+
+async fn look(
+    repository: &Repository,
+    id: &BackupId,
+    server: &Secret,
+    now: Timestamp,
+    stop: impl Future<Output = ()>,
+    progress: &(dyn Fn(&RestoreProgress) + Sync),
+    found: &mut Findings,
+) -> Result<(), RecoveryError> {
+    let manifest = repository.manifest(id).await?;
+    found.namespaces.clone_from(&manifest.namespaces);
+    let connection = scratch::connect(server).await?;
+    for name in scratch::remove_dead(&connection, now).await? {
+        found.notes.push(format!("{name}, which a drill that died had left, was dropped"));
+    }
+    let scratch = Scratch::begin(connection, &manifest, now).await?;
+    let options = RestoreOptions {
+        map: scratch.map()?,
+        existing: Existing::Refuse,
+        ttl_indexes: TtlIndexes::Omit,
+        ..RestoreOptions::default()
+    };
+    let target = RestoreTarget { uri: server.clone(), options };
+    let restored = tokio::select! {
+        restored = restore_database(repository, id, &target, progress) => restored,
+        () = stop => Err(stopped(id)),
+        () = scratch.keep_beating(id) => Err(stopped(id)),
+    };
+    found.notes.extend(if restored.is_ok() { scratch.remove().await } else { scratch.remove_and_watch().await });
+    // Read twice: once to be proved before anything is written.
+    found.bytes_read = 2 * manifest.artifacts.iter().map(|artifact| artifact.size).sum::<u64>();
+    match restored {
+        Ok(report) => tell(&manifest, report, &scratch, found),
+        Err(RecoveryError::Repository(error @ RepositoryError::Corrupt { .. })) => {
+            return Err(of_artifact(error, &dump_of(&manifest)?.key).into());
+        }
+        Err(error) => found.problems.push(scratch.unmapped(&problem(error)?)),
+    }
+    Ok(())
+}
+
+fn stopped(id: &BackupId) -> RecoveryError {
+    RecoveryError::Unfinished(format!(
+        "the drill of backup {id} was stopped before its end, and its scratch databases were dropped"
+    ))
+}
+
+/// What a restore that broke says of the backup; an error where it is the server's or the store's fault.
+fn problem(error: RecoveryError) -> Result<String, RecoveryError> {
+    match error {
+        RecoveryError::Restore(RestoreError { cause: RestoreFault::Archive(fault), .. }) => {
+            Ok(format!("its archive cannot be restored: {fault}"))
+        }
+        RecoveryError::Restore(RestoreError { cause: RestoreFault::Invalid(fault), .. }) => {
+            Ok(format!("it cannot be restored: {fault}"))
+        }
+        RecoveryError::Restore(RestoreError { cause: RestoreFault::Database(fault), incomplete }) => {
+            match scratch::of_server(&fault) {
+                RecoveryError::Drill { reason: text, is_transient: false }
+                    if !incomplete.is_empty() && is_refusal(&fault) =>
+                {
+                    Ok(format!("the server does not take it: {text}"))
+                }
+                error => Err(error),
+            }
+        }
+        RecoveryError::Target(fault) => Err(scratch::of_server(&fault)),
+        error => Err(error),
+    }
+}
+
+/// Whether the server said no to what it was sent. A missing right or a full disk says nothing about the backup.
+const fn is_refusal(fault: &DatabaseError) -> bool {
+    matches!(fault, DatabaseError::Refused(_))
+}
+
+/// The report, collection by collection, in the order of the manifest.
+fn tell(manifest: &Manifest, report: RestoreReport, scratch: &Scratch, found: &mut Findings) {
+    let mut restored: BTreeMap<String, RestoredNamespace> =
+        report.namespaces.into_iter().map(|namespace| (namespace.from.clone(), namespace)).collect();
+    for left_out in report.left_out {
+        found.notes.push(format!("{} was left out: {}", left_out.namespace, left_out.reason));
+    }
+    for expected in &manifest.namespaces {
+        let name = format!("{}.{}", expected.db, expected.collection);
+        let Some(namespace) = restored.remove(&name) else { continue };
+        found.notes.extend(namespace.notes.iter().map(|note| format!("{name}: {note}")));
+        let collection = drilled(name, expected, namespace, scratch);
+        let told = collection.failures.iter().map(|failure| format!("{}: {failure}", collection.namespace));
+        found.problems.extend(told);
+        found.collections.push(collection);
+    }
+}
+
+fn drilled(
+    namespace: String,
+    expected: &NamespaceManifest,
+    restored: RestoredNamespace,
+    scratch: &Scratch,
+) -> DrilledCollection {
+    let differences = restored.structure.iter().map(|difference| format!("differs: {difference}"));
+    let problems = restored.failures.iter().cloned().chain(differences);
+    let mut failures: Vec<String> = problems.map(|failure| scratch.unmapped(&failure)).collect();
+    let same_content = match restored.comparison {
+        // It is only a question that is asked of other collections.
+        Comparison::Equal if restored.kind == NamespaceKind::View => None,
+        Comparison::Equal | Comparison::Anonymized => Some(true),
+        Comparison::Differs(difference) => {
+            failures.insert(0, difference);
+            Some(false)
+        }
+        Comparison::NotDone => None,
+    };
+    let is_told = |index: &str| failures.iter().any(|failure| failure.starts_with(&format!("the index {index} ")));
+    let is_missing = |index: &&String| *index != "_id_" && !restored.indexes.contains(index) && !is_told(index);
+    DrilledCollection {
+        indexes_left_out: expected.indexes.iter().filter(is_missing).cloned().collect(),
+        namespace,
+        expected: expected.documents,
+        restored: restored.inserted,
+        same_content,
+        indexes: restored.indexes,
+        failures,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_server_is_no_fault_of_the_backup() {
+        let broken = |fault: DatabaseError| {
+            let incomplete = vec!["shop.orders".to_owned()];
+            problem(RecoveryError::Restore(RestoreError { cause: RestoreFault::Database(fault), incomplete }))
+        };
+        assert!(broken(DatabaseError::Refused("no such collation".to_owned())).is_ok());
+        let text = || "x".to_owned();
+        for fault in [DatabaseError::NoRoom(text()), DatabaseError::Denied(text()), DatabaseError::Lost(text())] {
+            assert!(matches!(broken(fault), Err(RecoveryError::Drill { .. })));
+        }
+    }
+}

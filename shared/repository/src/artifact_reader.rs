@@ -1,0 +1,181 @@
+//! Reading a stored artifact back: each segment authenticated, then decrypted, then unzipped. No byte is released
+//! before its authenticity was checked.
+
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
+
+use holdfast_archive::ContentHash;
+use holdfast_codec::{ArtifactDigest, ArtifactPlace, DecryptReader, GunzipReader, MasterKey, SegmentReader};
+use holdfast_domain::{
+    Artifact, Encryption, Manifest, ObjectKey, RepositoryId, SEGMENT_BYTES, Sha256Digest, StoredObject,
+};
+use holdfast_storage::{ByteReader, ByteStream, StoreError};
+
+use crate::{Repository, RepositoryError};
+
+/// The one artifact of a database backup.
+pub fn dump_of(manifest: &Manifest) -> Result<&Artifact, RepositoryError> {
+    match manifest.artifacts.as_slice() {
+        [artifact] if artifact.key.backup().as_ref() != Some(&manifest.backup_id) => Err(RepositoryError::corrupt(
+            &manifest.backup_id,
+            format!("its manifest names {}, which is elsewhere", artifact.key),
+        )),
+        [artifact] if artifact.segment_bytes == SEGMENT_BYTES => Ok(artifact),
+        [_] => Err(RepositoryError::corrupt(&manifest.backup_id, "its manifest names another segment size")),
+        artifacts => Err(RepositoryError::corrupt(
+            &manifest.backup_id,
+            format!("its manifest names {} artifacts, a database backup has one", artifacts.len()),
+        )),
+    }
+}
+
+/// Any artifact that a manifest names, as an object that can be read by itself.
+pub fn stored_object(manifest: &Manifest, artifact: &Artifact) -> StoredObject {
+    StoredObject {
+        artifact: artifact.clone(),
+        compression: manifest.compression,
+        encryption: manifest.encryption.clone(),
+    }
+}
+
+/// The key that an object is encrypted under, where it is.
+pub async fn master_of(
+    repository: &Repository,
+    encryption: Option<&Encryption>,
+) -> Result<Option<Arc<MasterKey>>, RepositoryError> {
+    match encryption {
+        None => Ok(None),
+        Some(encryption) => Ok(Some(repository.master_key(encryption.key_epoch).await?)),
+    }
+}
+
+/// What opens an artifact, gathered before any byte is read.
+pub struct Opener {
+    pub master: Option<Arc<MasterKey>>,
+    place: Option<ArtifactPlace>,
+    digest: ArtifactDigest,
+    gzip: bool,
+}
+
+impl Opener {
+    /// Of a database backup's dump; looks up the key, where one is needed.
+    pub async fn new(repository: &Repository, manifest: &Manifest) -> Result<Self, RepositoryError> {
+        let object = stored_object(manifest, dump_of(manifest)?);
+        let master = master_of(repository, object.encryption.as_ref()).await?;
+        Ok(Self::of(object, &manifest.repository, master))
+    }
+
+    /// Of any object; `master` is the key of its epoch.
+    pub fn of(object: StoredObject, repository: &RepositoryId, master: Option<Arc<MasterKey>>) -> Self {
+        let StoredObject { artifact, compression, encryption } = object;
+        let place = encryption.map(|encryption| ArtifactPlace {
+            repository: repository.clone(),
+            key_epoch: encryption.key_epoch,
+            object_key: artifact.key,
+        });
+        let digest = ArtifactDigest { size_bytes: artifact.size, sha256: artifact.sha256, segments: artifact.segments };
+        Self { master, place, digest, gzip: compression.is_some() }
+    }
+
+    /// A content hash as the manifest holds it: keyed where the backup is encrypted.
+    pub fn content_digest(&self, hash: ContentHash) -> Sha256Digest {
+        content_digest(self.master.as_deref(), hash)
+    }
+
+    /// The artifact's bytes, checked and decrypted, not unzipped.
+    fn open<R: Read + Send + 'static>(&self, stored: R) -> io::Result<Box<dyn Read + Send>> {
+        let digest = self.digest.clone();
+        Ok(match (&self.master, &self.place) {
+            (Some(master), Some(place)) => Box::new(DecryptReader::open(stored, master, place, digest)?),
+            (None, None) => Box::new(
+                SegmentReader::new(stored, digest)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+            ),
+            _ => return Err(io::Error::other("an encrypted artifact was to be opened without its key")),
+        })
+    }
+}
+
+/// A content hash as a manifest holds it: keyed where the backup is encrypted.
+pub fn content_digest(master: Option<&MasterKey>, hash: ContentHash) -> Sha256Digest {
+    master.map_or_else(|| hash.digest(), |master| master.content_hash(&hash.to_be_bytes()))
+}
+
+/// How far an [`ArtifactReader`] goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Authenticated and decrypted.
+    Decrypted,
+    /// And unzipped: what went in.
+    Plain,
+}
+
+/// Reads an artifact on a blocking thread; opened by the first read, because opening reads the header.
+pub struct ArtifactReader {
+    opener: Arc<Opener>,
+    stored: Option<Box<dyn Read + Send>>,
+    opened: Option<Box<dyn Read + Send>>,
+    depth: Depth,
+}
+
+impl ArtifactReader {
+    /// The artifact at `key` of the store, from its first byte.
+    pub async fn from_store(
+        repository: &Repository,
+        key: &ObjectKey,
+        opener: Arc<Opener>,
+        depth: Depth,
+    ) -> Result<Self, RepositoryError> {
+        let bytes = match (repository.store().get(key, None).await, key.backup()) {
+            (Err(StoreError::NotFound { .. }), Some(id)) => {
+                return Err(RepositoryError::corrupt(&id, format!("{key} is missing")));
+            }
+            (bytes, _) => bytes?,
+        };
+        Ok(Self::of(bytes, opener, depth))
+    }
+
+    /// An artifact whose bytes are on their way. Inside a runtime, as [`ByteReader::new`].
+    pub fn of(bytes: ByteStream, opener: Arc<Opener>, depth: Depth) -> Self {
+        Self { opener, stored: Some(Box::new(ByteReader::new(bytes))), opened: None, depth }
+    }
+
+    /// The same, telling how many stored bytes were read so far.
+    pub fn metered(mut self, meter: impl FnMut(u64) + Send + 'static) -> Self {
+        if let Some(inner) = self.stored.take() {
+            self.stored = Some(Box::new(Metered { inner, read: 0, meter }));
+        }
+        self
+    }
+}
+
+impl Read for ArtifactReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(stored) = self.stored.take() {
+            let plain = self.opener.open(stored)?;
+            let unzip = self.depth == Depth::Plain && self.opener.gzip;
+            self.opened = Some(if unzip { Box::new(GunzipReader::new(plain)) } else { plain });
+        }
+        match &mut self.opened {
+            Some(opened) => opened.read(buffer),
+            None => Err(io::Error::other("the artifact could not be opened")),
+        }
+    }
+}
+
+struct Metered<R, F> {
+    inner: R,
+    read: u64,
+    meter: F,
+}
+
+impl<R: Read, F: FnMut(u64)> Read for Metered<R, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.read += count as u64;
+        (self.meter)(self.read);
+        Ok(count)
+    }
+}

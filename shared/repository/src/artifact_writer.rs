@@ -1,0 +1,184 @@
+//! The stages that make an artifact of bytes, stacked on one blocking thread:
+//! `gzip → encrypt → digest → meter → parts`.
+//!
+//! Memory, whatever the size: the gzip members in flight and the uploader's part buffers; each crate's header gives its
+//! bound. Only [`ArtifactWriter::finish`] or [`ArtifactWriter::finish_as`] sends the end of the data: a writer that is
+//! dropped leaves an upload that cannot be completed.
+
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use holdfast_codec::{
+    ArtifactDigest, ArtifactKeys, ArtifactPlace, ArtifactSecrets, DigestWriter, EncryptWriter, GzipWriter, MasterKey,
+    SegmentHasher,
+};
+use holdfast_domain::{ObjectKey, Progress};
+use holdfast_storage::upload::PartSink;
+
+/// What the stages are to do.
+pub struct Recipe {
+    pub compression_level: Option<u8>,
+    pub encryption: Option<(Arc<MasterKey>, ArtifactPlace)>,
+}
+
+/// Bytes that went in at the top, came out at the bottom, and are expected in all: for progress.
+#[derive(Default, Clone)]
+pub struct Meters {
+    pub read: Arc<AtomicU64>,
+    pub stored: Arc<AtomicU64>,
+    pub expected: Arc<AtomicU64>,
+}
+
+impl Meters {
+    /// Tells how far a run is, whenever it is asked.
+    pub fn progress(&self) -> impl Fn() -> Option<Progress> + Send + 'static {
+        let meters = self.clone();
+        move || {
+            Some(Progress {
+                bytes_read: meters.read.load(Ordering::Relaxed),
+                bytes_expected: meters.expected.load(Ordering::Relaxed),
+                bytes_stored: meters.stored.load(Ordering::Relaxed),
+            })
+        }
+    }
+}
+
+type Bottom = DigestWriter<Meter<PartSink>>;
+
+/// The stack.
+pub struct ArtifactWriter(Compress<Encrypt<Bottom>>);
+
+impl ArtifactWriter {
+    pub fn new(recipe: &Recipe, meters: &Meters, sink: PartSink) -> io::Result<Self> {
+        let sink = Meter::new(sink, &meters.stored);
+        let encrypted = match &recipe.encryption {
+            None => Encrypt::Plain(DigestWriter::new(sink, SegmentHasher::plain())),
+            Some((master, place)) => {
+                let secrets = ArtifactSecrets::random().map_err(io::Error::other)?;
+                let keys: ArtifactKeys = master.artifact_keys(&secrets.salt);
+                let digest = DigestWriter::new(sink, keys.segment_hasher());
+                let writer = EncryptWriter::new(digest, &keys, &secrets.iv, &place.repository, place.key_epoch)?;
+                Encrypt::Aes(Box::new(writer), place.object_key.clone())
+            }
+        };
+        Ok(Self(match recipe.compression_level {
+            None => Compress::Plain(encrypted),
+            Some(level) => Compress::Gzip(GzipWriter::new(encrypted, level, cores())?),
+        }))
+    }
+
+    /// Ends every stage, and tells the uploader that this was all.
+    pub fn finish(self) -> io::Result<ArtifactDigest> {
+        self.end(None)
+    }
+
+    /// The same for an artifact whose place is known only now.
+    pub fn finish_as(self, key: &ObjectKey) -> io::Result<ArtifactDigest> {
+        self.end(Some(key))
+    }
+
+    fn end(self, place: Option<&ObjectKey>) -> io::Result<ArtifactDigest> {
+        let encrypted = match self.0 {
+            Compress::Gzip(gzip) => gzip.finish()?.0,
+            Compress::Plain(inner) => inner,
+        };
+        let digest = match encrypted {
+            Encrypt::Aes(encrypt, begun_at) => encrypt.finish_as(place.unwrap_or(&begun_at))?.0,
+            Encrypt::Plain(inner) => inner,
+        };
+        let (sink, artifact) = digest.finish()?;
+        sink.into_inner().finish()?;
+        Ok(artifact)
+    }
+}
+
+impl Write for ArtifactWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Counts what passes.
+pub struct Meter<W> {
+    inner: W,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<W> Meter<W> {
+    pub fn new(inner: W, bytes: &Arc<AtomicU64>) -> Self {
+        Self { inner, bytes: Arc::clone(bytes) }
+    }
+
+    pub fn into_inner(self) -> W {
+        self.inner
+    }
+}
+
+impl<W: Write> Write for Meter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+enum Compress<W: Write> {
+    Gzip(GzipWriter<W>),
+    Plain(W),
+}
+
+impl<W: Write> Write for Compress<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Gzip(inner) => inner.write(bytes),
+            Self::Plain(inner) => inner.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Gzip(inner) => inner.flush(),
+            Self::Plain(inner) => inner.flush(),
+        }
+    }
+}
+
+enum Encrypt<W: Write> {
+    /// With the key of the object that it becomes.
+    Aes(Box<EncryptWriter<W>>, ObjectKey),
+    Plain(W),
+}
+
+impl<W: Write> Write for Encrypt<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Aes(inner, _) => inner.write(bytes),
+            Self::Plain(inner) => inner.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Aes(inner, _) => inner.flush(),
+            Self::Plain(inner) => inner.flush(),
+        }
+    }
+}

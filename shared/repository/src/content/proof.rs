@@ -1,0 +1,87 @@
+//! Content objects, and the proof that each carries itself. A key follows from the content, and the same content may be
+//! stored again with other bytes: another salt, compression level, library or key. So neither a size nor a digest of
+//! stored bytes decides whether an object is the right one. Its trailer and its content do.
+
+use holdfast_domain::{KeptFile, ObjectKey, StoredObject};
+
+use super::read::Plain;
+
+/// A larger record of blocks was not written by Holdfast.
+pub const MAX_RECORD_BYTES: u64 = 256 * 1024 * 1024;
+
+/// An object of a file: the stored form that its record names, and the content of every form.
+#[derive(Debug, Clone)]
+pub struct ContentObject {
+    pub stored: StoredObject,
+    pub holds: Holds,
+}
+
+/// What an object holds, whatever bytes it is stored as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// A file.
+    File(Plain),
+    /// The record of a file's blocks. The blocks themselves are proved as they are rebuilt.
+    Blocks {
+        /// The path of the file, if its record names it.
+        path: Option<String>,
+        /// Bytes of the file.
+        file_size: u64,
+    },
+}
+
+impl Holds {
+    /// More than any compression and encryption makes of it.
+    pub const fn most_stored_bytes(&self) -> u64 {
+        const OVERHEAD_BYTES: u64 = 1024 * 1024;
+        let content = match self {
+            Self::File(plain) => plain.size,
+            Self::Blocks { .. } => MAX_RECORD_BYTES,
+        };
+        content.saturating_add(content / 8).saturating_add(OVERHEAD_BYTES)
+    }
+}
+
+impl ContentObject {
+    /// The object of the file itself.
+    pub fn file(kept: &KeptFile) -> Self {
+        let holds = Holds::File(Plain { size: kept.size, sha256: kept.file_sha256 });
+        Self { stored: kept.object.clone(), holds }
+    }
+
+    /// The object with the record of its blocks.
+    pub fn blocks(kept: &KeptFile) -> Option<Self> {
+        let holds = Holds::Blocks { path: kept.cid.clone(), file_size: kept.size };
+        Some(Self { stored: kept.dag.clone()?, holds })
+    }
+
+    /// Every object of a file.
+    pub fn all(kept: &KeptFile) -> impl Iterator<Item = Self> {
+        std::iter::once(Self::file(kept)).chain(Self::blocks(kept))
+    }
+
+    pub const fn key(&self) -> &ObjectKey {
+        &self.stored.artifact.key
+    }
+
+    /// Whether other bytes than the recorded ones may be right. A file that is stored as it is has one form.
+    pub const fn has_other_forms(&self) -> bool {
+        let is_file_as_it_is = self.stored.encryption.is_none() && self.stored.compression.is_none();
+        !(is_file_as_it_is && matches!(self.holds, Holds::File(_)))
+    }
+}
+
+/// How many objects were proved by their content, as a sentence.
+pub fn note_of_other_forms(count: u64) -> Option<String> {
+    let one = || "1 object was stored again after this backup: its content proved it, not its stored digest".to_owned();
+    let many = || {
+        format!(
+            "{count} objects were stored again after this backup: their content proved them, not their stored digests"
+        )
+    };
+    match count {
+        0 => None,
+        1 => Some(one()),
+        _ => Some(many()),
+    }
+}

@@ -1,0 +1,137 @@
+//! A content backup as the store has it: its manifest authenticated, its list read line by line, its objects opened.
+
+use std::io::{self, Read};
+
+use holdfast_content::ipfs::DagRecord;
+use holdfast_domain::{Artifact, BackupId, BackupType, ContentManifest, ItemRecord, KeptFile, Manifest, ObjectKey};
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::{
+    item_list::ItemLines,
+    proof::{ContentObject, MAX_RECORD_BYTES},
+    read::{ObjectSource, ReadFault},
+};
+use crate::{
+    Repository, RepositoryError,
+    artifact_reader::{ArtifactReader, stored_object},
+};
+
+/// Lines read ahead of whoever deals with them.
+const WAITING_ITEMS: usize = 64;
+
+/// A content backup.
+#[derive(Clone)]
+pub struct StoredContent {
+    pub manifest: Manifest,
+    pub content: ContentManifest,
+    pub source: ObjectSource,
+}
+
+impl StoredContent {
+    pub async fn open(repository: &Repository, id: &BackupId) -> Result<Self, RepositoryError> {
+        if id.backup_type() != BackupType::Content {
+            return Err(RepositoryError::Invalid(format!("backup {id} is not a content backup")));
+        }
+        Self::of(repository, repository.manifest(id).await?)
+    }
+
+    /// Of a manifest that was read already. What it names has to lie in its own folder.
+    pub fn of(repository: &Repository, manifest: Manifest) -> Result<Self, RepositoryError> {
+        let id = &manifest.backup_id;
+        let Some(content) = manifest.content.clone() else {
+            return Err(RepositoryError::corrupt(id, "its manifest does not say what is inside"));
+        };
+        let elsewhere = |artifact: &&Artifact| artifact.key.backup().as_ref() != Some(id);
+        if let Some(artifact) = manifest.artifacts.iter().find(elsewhere) {
+            return Err(RepositoryError::corrupt(
+                id,
+                format!("its manifest names {}, which is elsewhere", artifact.key),
+            ));
+        }
+        let source = ObjectSource::new(repository, &manifest.repository);
+        Ok(Self { manifest, content, source })
+    }
+
+    pub fn id(&self) -> &BackupId {
+        &self.manifest.backup_id
+    }
+
+    /// One of its artifacts, opened.
+    pub async fn artifact(&self, key: &ObjectKey) -> Result<ArtifactReader, ReadFault> {
+        let artifact = self.manifest.artifacts.iter().find(|artifact| artifact.key == *key);
+        let unknown = || ReadFault::Damaged(format!("its manifest says nothing of {key}, which it names"));
+        self.source.open(&stored_object(&self.manifest, artifact.ok_or_else(unknown)?)).await
+    }
+
+    /// Its items, for a blocking thread.
+    pub async fn lines(&self) -> Result<ItemLines<ArtifactReader>, ReadFault> {
+        Ok(ItemLines::new(self.artifact(&self.content.item_list).await?))
+    }
+
+    /// Its items as they are read; the end of the list was seen where the receiver ends without an error.
+    pub async fn items(&self) -> Result<mpsc::Receiver<Result<ItemRecord, RepositoryError>>, RepositoryError> {
+        let (sender, items) = mpsc::channel(WAITING_ITEMS);
+        let mut lines = self.lines().await.map_err(|fault| fault.of_backup(self.id()))?;
+        let (id, list) = (self.id().clone(), self.content.item_list.clone());
+        tokio::task::spawn_blocking(move || {
+            loop {
+                let item = match lines.next_item() {
+                    Ok(Some((_, record))) => Ok(record),
+                    Ok(None) => return,
+                    Err(error) => Err(ReadFault::of(&error, &list).of_backup(&id)),
+                };
+                let failed = item.is_err();
+                if sender.blocking_send(item).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Ok(items)
+    }
+
+    /// What rebuilds a file's blocks, where that is kept. For a blocking thread.
+    pub fn dag_record(&self, handle: &Handle, file: &KeptFile) -> Result<Option<DagRecord>, ReadFault> {
+        let Some(object) = ContentObject::blocks(file) else { return Ok(None) };
+        let key = object.key().clone();
+        let reader = handle.block_on(self.source.open_kept(object))?;
+        let mut bytes = Vec::new();
+        let read = reader.take(MAX_RECORD_BYTES).read_to_end(&mut bytes);
+        read.map_err(|error| ReadFault::of(&error, &key))?;
+        let record = DagRecord::from_bytes(&bytes).map_err(|error| ReadFault::Damaged(format!("{key}: {error}")))?;
+        let path = record.path().to_string();
+        if file.cid.as_ref().is_some_and(|cid| *cid != path) {
+            return Err(ReadFault::Damaged(format!("{key} rebuilds the blocks of {path}, another file's")));
+        }
+        Ok(Some(record))
+    }
+}
+
+/// The volumes of an archive, one after another. For a blocking thread.
+pub struct Volumes {
+    backup: StoredContent,
+    handle: Handle,
+    coming: std::vec::IntoIter<ObjectKey>,
+    current: Option<ArtifactReader>,
+}
+
+impl Volumes {
+    pub fn new(backup: &StoredContent, handle: &Handle) -> Self {
+        let coming = backup.content.archive.clone().into_iter();
+        Self { backup: backup.clone(), handle: handle.clone(), coming, current: None }
+    }
+}
+
+impl Read for Volumes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(volume) = &mut self.current {
+                let count = volume.read(buffer)?;
+                if count > 0 || buffer.is_empty() {
+                    return Ok(count);
+                }
+            }
+            let Some(key) = self.coming.next() else { return Ok(0) };
+            self.current = Some(self.handle.block_on(self.backup.artifact(&key)).map_err(ReadFault::into_io)?);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! A repository, by bucket and key alone: its files and keys, and the stored form of backups. The catalogue is unknown
+//! here, so everything in this crate works without it.
+
+pub mod artifact_reader;
+pub mod artifact_writer;
+pub mod content;
+mod create;
+mod decrypt;
+mod error;
+mod file_copy;
+pub mod guide;
+mod import;
+mod keyring;
+mod kms;
+mod manifests;
+pub mod presence;
+mod repository;
+mod rewrap;
+mod sources;
+pub mod writing_key;
+
+pub use self::{
+    create::InitReport,
+    decrypt::{ExportedKey, decrypt_artifact, decrypt_file, export_keys},
+    error::RepositoryError,
+    keyring::{Keyring, KeyringError, Openers},
+    manifests::StoredBackup,
+    repository::{MAX_FILE_BYTES, Repository, RepositoryFileError},
+    rewrap::{KeyChange, Rewrap, RewrapReport, RewrappedEpoch, WrappedUnder},
+    sources::{
+        SourceName, SourceWarning, amount_held, newest_filled, source_warnings, source_warnings_before, sources_of,
+    },
+};

@@ -1,0 +1,46 @@
+//! Whether the artifacts that a manifest names are in the store, by key and size. Their bytes are not read.
+
+use holdfast_domain::{Manifest, ObjectKey};
+
+use crate::{Repository, RepositoryError};
+
+/// The artifacts that are missing or have another size, in one sentence. `None` if all are present.
+///
+/// # Errors
+/// Those of the store.
+pub async fn missing_artifacts(
+    repository: &Repository,
+    manifest: &Manifest,
+) -> Result<Option<String>, RepositoryError> {
+    let problems = artifact_problems(repository, manifest).await?;
+    Ok((!problems.is_empty()).then(|| problems.join("; ")))
+}
+
+/// The same, a sentence for each artifact.
+///
+/// # Errors
+/// Those of the store.
+pub async fn artifact_problems(repository: &Repository, manifest: &Manifest) -> Result<Vec<String>, RepositoryError> {
+    let mut problems = Vec::new();
+    for artifact in &manifest.artifacts {
+        problems.extend(object_problem(repository, &artifact.key, artifact.size).await?);
+    }
+    Ok(problems)
+}
+
+/// What is wrong with an object, as far as its presence and its size show.
+///
+/// # Errors
+/// Those of the store.
+async fn object_problem(
+    repository: &Repository,
+    key: &ObjectKey,
+    size: u64,
+) -> Result<Option<String>, RepositoryError> {
+    match repository.store().head(key).await {
+        Ok(found) if found.size_bytes == size => Ok(None),
+        Ok(found) => Ok(Some(format!("{key} has {} bytes, {size} were stored", found.size_bytes))),
+        Err(error) if error.is_not_found() => Ok(Some(format!("{key} is missing"))),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,46 @@
+//! What a run needs to write: the repository as it stands, and the key it encrypts under.
+
+use std::sync::Arc;
+
+use holdfast_codec::{ArtifactPlace, MasterKey};
+use holdfast_domain::{Encryption, ObjectKey, RepositoryFile, Timestamp, WrappedKey};
+
+use super::artifact_writer::Recipe;
+use crate::{Repository, RepositoryError};
+
+/// The repository a run writes to, and the key it encrypts under.
+pub struct WritingKey {
+    pub repository: RepositoryFile,
+    pub master: Option<Arc<MasterKey>>,
+    pub encryption: Option<Encryption>,
+    pub wrapped: Vec<WrappedKey>,
+}
+
+/// Finds or makes the repository and, where encryption is asked for, opens its newest key. Fails closed.
+pub async fn writing_key(repository: &Repository, encrypt: bool) -> Result<WritingKey, RepositoryError> {
+    repository.ready_for_writing(encrypt, Timestamp::now()).await?;
+    let file = repository.open().await?;
+    if !encrypt {
+        return Ok(WritingKey { repository: file, master: None, encryption: None, wrapped: Vec::new() });
+    }
+    let epoch = file.newest_epoch().cloned();
+    let epoch = epoch.ok_or_else(|| crate::RepositoryFileError::NoKey(repository.location().clone()))?;
+    let master = repository.unwrapped(&file.id, &epoch).await?;
+    let encryption = Encryption { suite: holdfast_codec::SUITE.to_owned(), key_epoch: epoch.epoch };
+    Ok(WritingKey { repository: file, master: Some(master), encryption: Some(encryption), wrapped: epoch.keys })
+}
+
+impl WritingKey {
+    /// How an artifact that will stand under this key is made.
+    pub fn recipe(&self, object_key: &ObjectKey, compression_level: Option<u8>) -> Recipe {
+        let encryption = self.master.as_ref().zip(self.encryption.as_ref()).map(|(master, encryption)| {
+            let place = ArtifactPlace {
+                repository: self.repository.id.clone(),
+                key_epoch: encryption.key_epoch,
+                object_key: object_key.clone(),
+            };
+            (Arc::clone(master), place)
+        });
+        Recipe { compression_level, encryption }
+    }
+}
