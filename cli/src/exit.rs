@@ -6,7 +6,8 @@ use holdfast_catalog::CatalogError;
 use holdfast_codec::ArtifactError;
 use holdfast_database::{DatabaseError, RestoreFault};
 use holdfast_domain::FailureCode;
-use holdfast_operations::{CopyFault, OperationError, RepositoryError};
+use holdfast_operations::{CopyFault, OperationError};
+use holdfast_repository::RepositoryFileError;
 use holdfast_storage::StoreError;
 
 /// The kinds of end, as [`TABLE`] documents them.
@@ -157,13 +158,13 @@ fn of_database(error: &DatabaseError) -> Exit {
     }
 }
 
-fn of_repository(error: &RepositoryError) -> Exit {
+fn of_repository(error: &RepositoryFileError) -> Exit {
     match error {
-        RepositoryError::NotInitialised(_) | RepositoryError::LostButCopied(_) | RepositoryError::Lost(_) => {
-            Exit::NotFound
-        }
-        RepositoryError::NoKey(_) => Exit::Settings,
-        RepositoryError::Changed(_) => Exit::Refused,
+        RepositoryFileError::NotInitialised(_)
+        | RepositoryFileError::LostButCopied(_)
+        | RepositoryFileError::Lost(_) => Exit::NotFound,
+        RepositoryFileError::NoKey(_) => Exit::Settings,
+        RepositoryFileError::Changed(_) => Exit::Refused,
         _ => Exit::Corrupt,
     }
 }

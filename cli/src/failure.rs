@@ -6,6 +6,8 @@ use holdfast_catalog::CatalogError;
 use holdfast_database::DatabaseError;
 use holdfast_domain::{BackupId, JobFailure, settings::SettingsError};
 use holdfast_operations::{OperationError, StopReason};
+use holdfast_recovery::RecoveryError;
+use holdfast_repository::RepositoryError;
 use holdfast_storage::StoreError;
 use serde_json::json;
 
@@ -94,6 +96,18 @@ impl Failure {
             error["hint"] = hint.as_str().into();
         }
         json!({ "error": error }).to_string()
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        OperationError::from(error).into()
+    }
+}
+
+impl From<RecoveryError> for Failure {
+    fn from(error: RecoveryError) -> Self {
+        OperationError::from(error).into()
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use holdfast_codec::{AgeIdentity, KeyEncryptionKey, KeyError};
 use holdfast_domain::Secret;
-use holdfast_operations::{ExportedKey, Openers};
+use holdfast_repository::{ExportedKey, Openers};
 use serde::Deserialize;
 
 use crate::failure::{Exit, Failure};

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use holdfast_domain::BackupId;
-use holdfast_operations::{CatalogLeases, NoLeases, Purpose, ReaderLease, ReaderLeases};
+use holdfast_operations::CatalogLeases;
+use holdfast_recovery::readers::{NoLeases, Purpose, ReaderLease, ReaderLeases};
 
 use crate::{failure::Failure, session::Session};
 

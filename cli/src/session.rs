@@ -17,7 +17,8 @@ use holdfast_domain::{
     settings::{Settings, StoreLocation},
 };
 use holdfast_lambda::Clients;
-use holdfast_operations::{Holdfast, Observer, OperationError, Repository, own_collections};
+use holdfast_operations::{Holdfast, Observer, OperationError, own_collections};
+use holdfast_repository::Repository;
 
 use crate::{
     arguments::Global,

@@ -10,9 +10,9 @@ use std::{
 use clap::Args;
 use holdfast_domain::{BackupId, BackupType};
 use holdfast_operations::{
-    CopyMode, CopyReport, CopyStep, Holdfast, OperationError, Repository, RunLimits, Silent, copy_backup,
-    copy_without_catalogue,
+    CopyMode, CopyReport, CopyStep, Holdfast, OperationError, RunLimits, Silent, copy_backup, copy_without_catalogue,
 };
+use holdfast_repository::Repository;
 use serde::Serialize;
 
 use super::kind;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use holdfast_domain::ObjectKey;
-use holdfast_operations::{decrypt_artifact, decrypt_file};
+use holdfast_repository::{decrypt_artifact, decrypt_file};
 use serde_json::json;
 
 use crate::{

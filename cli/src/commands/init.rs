@@ -2,7 +2,7 @@
 
 use holdfast_catalog::Catalog;
 use holdfast_domain::Timestamp;
-use holdfast_operations::InitReport;
+use holdfast_repository::InitReport;
 use serde::Serialize;
 
 use crate::{

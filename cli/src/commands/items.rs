@@ -1,7 +1,9 @@
 //! A content backup's items, as they are told to people.
 
 use holdfast_domain::{BackupId, ItemCounts, ItemRecord};
-use holdfast_operations::{OperationError, Repository, content_items};
+use holdfast_operations::OperationError;
+use holdfast_recovery::content_items;
+use holdfast_repository::Repository;
 
 use crate::text::{self, Side};
 

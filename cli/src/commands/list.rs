@@ -1,7 +1,7 @@
 //! `holdfast list`: what the store holds, newest first. The catalogue is not asked.
 
 use holdfast_domain::{Manifest, settings::Settings};
-use holdfast_operations::{SourceName, StoredBackup};
+use holdfast_repository::{SourceName, StoredBackup};
 use serde_json::{Value, json};
 
 use super::items;

@@ -12,9 +12,11 @@ use holdfast_database::{
     RestoreReport, RestoreStep, TtlIndexes, UnknownOptions, redacted_uri,
 };
 use holdfast_domain::{BackupId, BackupType, Secret};
-use holdfast_operations::{
-    OperationError, Protection, Purpose, ReaderLease, RestoreTarget, prove_archive, rehearse_archive, restore_archive,
-    restore_database,
+use holdfast_operations::OperationError;
+use holdfast_recovery::{
+    RestoreTarget, prove_archive,
+    readers::{Protection, Purpose, ReaderLease},
+    rehearse_archive, restore_archive, restore_database,
 };
 
 use super::{anonymize, archive_file::opened, kind, restore_content, restored};

@@ -10,7 +10,9 @@ use std::{
 
 use clap::Args;
 use holdfast_domain::{BackupId, BackupType};
-use holdfast_operations::{CarReport, ContentRestoreProgress, OperationError, Purpose, export_car, restore_content};
+use holdfast_operations::OperationError;
+use holdfast_recovery::{CarReport, ContentRestoreProgress, export_car, readers::Purpose, restore_content};
+use holdfast_repository::RepositoryError;
 
 use super::{decrypt::stdout_for_data, items, kind, restored_content};
 use crate::{
@@ -133,7 +135,7 @@ async fn export(what: &Arguments, session: &Session, file: File) -> Result<CarRe
     let exported = export_car(&repository, &what.id, what.content_id.as_deref(), out).await;
     meter.clear();
     let report = match exported {
-        Err(error @ OperationError::NoItem(_)) => return Err(Failure::from(error).hint(FILES)),
+        Err(error @ RepositoryError::NoItem(_)) => return Err(Failure::from(error).hint(FILES)),
         exported => exported?,
     };
     if report.roots.is_empty() {

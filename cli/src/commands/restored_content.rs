@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use holdfast_domain::{BackupId, ItemRecord};
-use holdfast_operations::{CarReport, ContentRestoreReport, NotRestored};
+use holdfast_recovery::{CarReport, ContentRestoreReport, NotRestored};
 use serde_json::{Value, json};
 
 use super::items;

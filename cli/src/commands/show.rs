@@ -6,6 +6,7 @@ use holdfast_domain::{
     BackupId, BackupType, Job, JobCopy, Manifest, Source, Timestamp, VerificationStatus, settings::Settings,
 };
 use holdfast_operations::{OperationError, job_in_detail};
+use holdfast_repository::RepositoryError;
 use serde::Serialize;
 
 use super::{failed_items, gone, items, list, show_full};
@@ -73,8 +74,8 @@ async fn manifest(id: &BackupId, session: &Session) -> Result<(Option<Manifest>,
     let repository = session.repository()?;
     match repository.manifest(id).await {
         Ok(manifest) => Ok((Some(manifest), None)),
-        Err(OperationError::NotFound(_)) => Ok((None, None)),
-        Err(reason @ OperationError::Key(_)) => {
+        Err(RepositoryError::NotFound(_)) => Ok((None, None)),
+        Err(reason @ RepositoryError::Key(_)) => {
             Ok((Some(repository.unauthenticated(id).await?), Some(reason.to_string())))
         }
         Err(error) => Err(error.into()),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use holdfast_database::RestoreProgress;
 use holdfast_domain::{BackupId, DrilledCollection, Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{OperationError, Purpose, Verification, compare_with_job, drill, record_verification};
+use holdfast_operations::{OperationError, compare_with_job, record_verification};
+use holdfast_recovery::{RecoveryError, Verification, drill, readers::Purpose};
 use serde::Serialize;
 
 use super::{items, kind};
@@ -111,7 +112,7 @@ async fn read(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -> R
     let (repository, shown) = (session.repository()?, Arc::clone(meter));
     let progress = move |read, of| shown.set(read, of);
     let level = arguments.level.into();
-    Ok(holdfast_operations::verify(&repository, &arguments.id, level, Timestamp::now(), progress).await?)
+    Ok(holdfast_recovery::verify(&repository, &arguments.id, level, Timestamp::now(), progress).await?)
 }
 
 async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -> Result<Verification, Failure> {
@@ -129,7 +130,7 @@ async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -
     let progress = |progress: &RestoreProgress| meter.set(progress.bytes, 0);
     let drill = drill(&repository, &arguments.id, &server, Timestamp::now(), interrupt::next(), &progress);
     match Box::pin(drill).await {
-        Err(error @ OperationError::Unfinished(_)) => Err(Failure::new(Exit::Interrupted, error.to_string())),
+        Err(error @ RecoveryError::Unfinished(_)) => Err(Failure::new(Exit::Interrupted, error.to_string())),
         drilled => Ok(drilled?),
     }
 }

@@ -12,6 +12,7 @@ use axum::{
 use holdfast_catalog::CatalogError;
 use holdfast_domain::BackupId;
 use holdfast_operations::OperationError;
+use holdfast_repository::RepositoryError;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -175,6 +176,12 @@ impl Failure {
     #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        OperationError::from(error).into()
     }
 }
 

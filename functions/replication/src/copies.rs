@@ -10,9 +10,10 @@ use holdfast_catalog::CatalogError;
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{CopyMessage, Function, Metric, comes_again};
 use holdfast_operations::{
-    CopyMode, CopyStep, DueCopies, Holdfast, OperationError, Repository, RunLimits, copies_due, copy_backup,
-    expect_copies, is_copied,
+    CopyMode, CopyStep, DueCopies, Holdfast, OperationError, RunLimits, copies_due, copy_backup, expect_copies,
+    is_copied,
 };
+use holdfast_repository::Repository;
 use serde_json::{Value, json};
 
 /// After which a message is seen again while somebody else is at what it asks for.

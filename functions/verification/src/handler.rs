@@ -3,8 +3,9 @@
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
 use holdfast_operations::{
-    DueReport, OperationError, RunLimits, Verification, VerifyOutcome, expect_verifiable, verify_due, verify_on_request,
+    DueReport, OperationError, RunLimits, VerifyOutcome, expect_verifiable, verify_due, verify_on_request,
 };
+use holdfast_recovery::Verification;
 use serde_json::{Value, json};
 
 /// Does what is due, or what was asked for.

@@ -9,7 +9,8 @@ use aws_config::{
 use holdfast_catalog::Catalog;
 use holdfast_codec::{AgeRecipient, KeyEncryptionKey, KeyError};
 use holdfast_domain::settings::{Reading, SettingError, Settings, SettingsError, StoreLocation};
-use holdfast_operations::{Holdfast, Keyring, Observer, Openers, OperationError, Preflight, Repository};
+use holdfast_operations::{Holdfast, Observer, OperationError, Preflight};
+use holdfast_repository::{Keyring, Openers, Repository};
 
 use crate::{CopyQueue, Events, SqsQueue, secrets, settings, stores};
 

@@ -10,7 +10,8 @@ use holdfast_domain::{
     BackupId,
     settings::{self, LogLevel, Reading, SettingError, Settings},
 };
-use holdfast_operations::{Holdfast, OperationError, Repository, Step};
+use holdfast_operations::{Holdfast, OperationError, Step};
+use holdfast_repository::Repository;
 use tokio::sync::OnceCell;
 
 use crate::{

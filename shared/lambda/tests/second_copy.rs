@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use holdfast_domain::{ObjectKey, settings::StoreLocation};
 use holdfast_lambda::Clients;
-use holdfast_operations::{OperationError, Repository};
+use holdfast_operations::OperationError;
+use holdfast_repository::Repository;
 use holdfast_storage::{PutMode, read_all};
 use holdfast_testing::{SecondStore, aws_config};
 

@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupType, DownloadMessage, Timestamp, settings::StoreLocation};
 use holdfast_operations::{
-    BackupRequest, DiscoveryOutcome, DownloadQueue, Holdfast, Keyring, Preflight, QueueError, RefusedMessage,
-    Repository, RunLimits, Silent, discover_content, trigger,
+    BackupRequest, DiscoveryOutcome, DownloadQueue, Holdfast, Preflight, QueueError, RefusedMessage, RunLimits, Silent,
+    discover_content, trigger,
 };
+use holdfast_repository::{Keyring, Repository};
 use holdfast_testing::{MongoServer, TestStore};
 use mongodb::bson::{Document, doc};
 

@@ -10,7 +10,8 @@ use std::{sync::Arc, time::Instant};
 
 use holdfast_catalog::Catalog;
 use holdfast_domain::{Timestamp, settings::StoreLocation};
-use holdfast_operations::{Holdfast, Keyring, Preflight, Repository, Silent, rebuild_catalog};
+use holdfast_operations::{Holdfast, Preflight, Silent, rebuild_catalog};
+use holdfast_repository::{Keyring, Repository};
 use holdfast_testing::{MongoServer, TestStore};
 
 use self::synthetic::List;

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 use holdfast_domain::{RepositoryFile, WrappedKey};
-use holdfast_operations::{ExportedKey, export_keys};
+use holdfast_repository::{ExportedKey, export_keys};
 use serde_json::{Value, json};
 
 use crate::{

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use clap::Args;
 use holdfast_codec::AgeRecipient;
 use holdfast_domain::Secret;
-use holdfast_operations::{KeyChange, Repository, RewrapReport, RewrappedEpoch, WrappedUnder};
+use holdfast_repository::{KeyChange, Repository, RewrapReport, RewrappedEpoch, WrappedUnder};
 
 use crate::{
     confirm,
@@ -101,7 +101,7 @@ async fn change(
         confirm::ask("Change what opens the backups?").await?;
     }
     let report = repository.rewrap(prepared).await;
-    if report.as_ref().is_err_and(holdfast_operations::OperationError::is_transient) {
+    if report.as_ref().is_err_and(holdfast_repository::RepositoryError::is_transient) {
         output.note("It may be written or not: `holdfast key show` tells, and the same command again does no harm.");
     }
     Ok(report?)

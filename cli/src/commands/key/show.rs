@@ -1,7 +1,7 @@
 //! `holdfast key show`: the key epochs, and what each master key is wrapped under. It opens nothing.
 
 use holdfast_domain::{KeyEpoch, RepositoryFile};
-use holdfast_operations::WrappedUnder;
+use holdfast_repository::WrappedUnder;
 use serde_json::{Value, json};
 
 use crate::{

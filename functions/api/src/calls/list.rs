@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use holdfast_domain::{Artifact, BackupId, BackupType, ItemCounts, Manifest, ObjectKey, Sha256Digest, Timestamp};
 use holdfast_lambda::Function;
-use holdfast_operations::StoredBackup;
+use holdfast_repository::StoredBackup;
 use serde::Serialize;
 use utoipa::ToSchema;
 

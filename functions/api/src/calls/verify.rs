@@ -12,9 +12,9 @@ use axum::{
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
 use holdfast_lambda::Function;
 use holdfast_operations::{
-    Holdfast, OperationError, Verification, VerifyOutcome, expect_level, expect_verifiable, is_small,
-    verify_while_waiting,
+    Holdfast, OperationError, VerifyOutcome, expect_level, expect_verifiable, is_small, verify_while_waiting,
 };
+use holdfast_recovery::Verification;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use holdfast_domain::{BackupId, Job, ObjectKey, Secret, VerificationLevel, VerificationStatus};
-use holdfast_operations::{OperationError, restore_database, verify};
+use holdfast_operations::OperationError;
+use holdfast_recovery::{restore_database, verify};
 use holdfast_storage::{PutMode, read_all};
 
 use crate::fixture::{Fixture, KEY};

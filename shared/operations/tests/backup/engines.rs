@@ -13,9 +13,8 @@ use holdfast_domain::{
     BackupType, FailureCode, Job, JobFailure, Secret, Timestamp, VerificationLevel, VerificationStatus,
     settings::{CollectionFilter, DumpEngine},
 };
-use holdfast_operations::{
-    BackupRequest, Holdfast, RestoreTarget, RunLimits, back_up_database, restore_archive, trigger, verify,
-};
+use holdfast_operations::{BackupRequest, Holdfast, RunLimits, back_up_database, trigger};
+use holdfast_recovery::{RestoreTarget, restore_archive, verify};
 use holdfast_testing::{StandIn, golden, golden_stderr, installed_mongodump, parts};
 use jiff::SignedDuration;
 

@@ -14,9 +14,10 @@ use holdfast_domain::{
     settings::{ReadPreference, Settings, StoreLocation},
 };
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Holdfast, Keyring, Observer, Openers, Preflight, Repository, RestoreTarget,
-    RunLimits, back_up_database, restore_database, trigger,
+    BackupOutcome, BackupRequest, Holdfast, Observer, Preflight, RunLimits, back_up_database, trigger,
 };
+use holdfast_recovery::{RestoreTarget, restore_database};
+use holdfast_repository::{Keyring, Openers, Repository};
 use holdfast_storage::Store;
 use holdfast_testing::{TestStore, parts, unique};
 use mongodb::bson::{Document, doc};

@@ -6,9 +6,8 @@ use aws_sdk_kms::Client as Kms;
 use bytes::Bytes;
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, Secret, Timestamp, WrappedKey, settings::StoreLocation};
-use holdfast_operations::{
-    KeyChange, Keyring, KeyringError, Openers, OperationError, Repository, RepositoryError, RewrapReport,
-};
+use holdfast_operations::OperationError;
+use holdfast_repository::{KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryFileError, RewrapReport};
 use holdfast_storage::{PutMode, Store, read_all};
 use holdfast_testing::{Fault, FaultStore, Operation, TestStore, aws_config};
 
@@ -68,7 +67,7 @@ pub(crate) async fn opens(repository: &Repository) -> bool {
 }
 
 fn changed<T>(result: &Result<T, OperationError>) -> bool {
-    matches!(result, Err(OperationError::Repository(RepositoryError::Changed(_))))
+    matches!(result, Err(OperationError::Repository(RepositoryFileError::Changed(_))))
 }
 
 async fn objects(f: &Fixture) -> BTreeMap<String, Bytes> {
@@ -100,11 +99,11 @@ async fn a_rotated_key_opens_every_backup_and_no_data_are_touched() {
     let (old, new) = (f.with(|_| {}), f.with(|settings| settings.encryption_key = Some(Secret::new(NEW))));
     assert!(!opens(&old.repository).await);
     let (target, _) = f.target();
-    let error = holdfast_operations::restore_database(&old.repository, &backup, &target, &|_| {}).await.unwrap_err();
+    let error = holdfast_recovery::restore_database(&old.repository, &backup, &target, &|_| {}).await.unwrap_err();
     assert!(matches!(error, OperationError::Key(_)), "{error}");
     let (target, _) = f.target();
     assert!(
-        holdfast_operations::restore_database(&new.repository, &backup, &target, &|_| {}).await.unwrap().is_faithful()
+        holdfast_recovery::restore_database(&new.repository, &backup, &target, &|_| {}).await.unwrap().is_faithful()
     );
     let next = holdfast_operations::trigger(&new, holdfast_domain::BackupType::Database, None, Timestamp::now());
     crate::fixture::completed(crate::fixture::run(&new, next.await.unwrap().backup_id).await);
@@ -235,7 +234,7 @@ async fn a_file_rolled_back_to_before_a_rotation_stops_every_run_and_the_copy_is
         let ends =
             [repository.init(true, Timestamp::now()).await.err(), rewrap(&repository, KeyChange::Rotate).await.err()];
         for end in ends {
-            let differs = matches!(end, Some(OperationError::Repository(RepositoryError::CopyDiffers(_))));
+            let differs = matches!(end, Some(OperationError::Repository(RepositoryFileError::CopyDiffers(_))));
             assert!(differs, "{end:?}");
         }
     }
@@ -277,7 +276,7 @@ async fn kms_takes_the_place_of_a_key_and_a_key_that_of_kms() {
     let previous = || Openers { previous_keys: vec![key(KEY)], ..Openers::default() };
     let by_kms = Keyring::new(None, Some((kms.clone(), arn.clone()))).opening_with(previous());
     let report = rewrap(&repository(Arc::clone(&test.store), by_kms), KeyChange::Rotate).await.unwrap();
-    let methods = |keys: &[holdfast_operations::WrappedUnder]| keys.iter().map(|key| key.method).collect::<Vec<_>>();
+    let methods = |keys: &[holdfast_repository::WrappedUnder]| keys.iter().map(|key| key.method).collect::<Vec<_>>();
     assert_eq!((methods(&report.epochs[0].before), methods(&report.epochs[0].after)), (vec!["key"], vec!["kms"]));
     assert!(!opens(&with_keys(&test.store, KEY, &[])).await);
     let by_kms = || repository(Arc::clone(&test.store), Keyring::new(None, Some((kms.clone(), arn.clone()))));

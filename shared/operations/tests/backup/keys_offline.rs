@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use holdfast_codec::{AgeIdentity, AgeRecipient, MasterKey};
 use holdfast_domain::{ObjectKey, Secret, Timestamp, WrappedKey};
-use holdfast_operations::{
-    ExportedKey, KeyChange, Keyring, KeyringError, Openers, OperationError, Repository, RestoreTarget, export_keys,
-    restore_database, verify,
-};
+use holdfast_operations::OperationError;
+use holdfast_recovery::{RestoreTarget, restore_database, verify};
+use holdfast_repository::{ExportedKey, KeyChange, Keyring, KeyringError, Openers, Repository, export_keys};
 use holdfast_storage::Store;
 use holdfast_testing::TestStore;
 

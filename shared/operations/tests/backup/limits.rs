@@ -6,7 +6,8 @@ use holdfast_domain::{
     JobStatus, Manifest, ManifestFile, NamespaceCount, NamespaceManifest, ObjectKey, Sha256Digest, Timestamp,
     VerificationLevel,
 };
-use holdfast_operations::{compare_with_job, sweep, verify};
+use holdfast_operations::{compare_with_job, sweep};
+use holdfast_recovery::verify;
 use holdfast_storage::PutMode;
 use mongodb::bson::{Document, doc};
 

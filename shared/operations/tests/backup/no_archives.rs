@@ -3,7 +3,7 @@
 use std::{io::Cursor, io::Write as _, num::NonZeroUsize};
 
 use holdfast_codec::GzipWriter;
-use holdfast_operations::prove_archive;
+use holdfast_recovery::prove_archive;
 use holdfast_testing::{definition, golden, no_archive};
 
 async fn refusal(file: Vec<u8>) -> String {

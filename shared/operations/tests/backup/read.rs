@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_catalog::StoredPolicy;
 use holdfast_domain::{BackupType, JobStatus, RetentionPolicy, Timestamp};
-use holdfast_operations::{CatalogLeases, Protection, Purpose, ReaderLease, RunLimits, restore_database, retain};
+use holdfast_operations::{CatalogLeases, RunLimits, retain};
+use holdfast_recovery::{
+    readers::{Protection, Purpose, ReaderLease},
+    restore_database,
+};
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 

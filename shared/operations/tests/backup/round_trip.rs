@@ -1,5 +1,5 @@
 use holdfast_domain::{JobStatus, VerificationLevel, VerificationStatus};
-use holdfast_operations::verify;
+use holdfast_recovery::verify;
 
 use crate::fixture::{Fixture, KEY};
 

@@ -15,10 +15,11 @@ use holdfast_domain::{
     settings::{Settings, StoreLocation},
 };
 use holdfast_operations::{
-    BackupRequest, DiscoveryOutcome, DownloadOutcome, DownloadQueue, Downloader, FinalizeOutcome, Holdfast, Keyring,
-    Observer, Preflight, QueueError, RefusedMessage, Repository, RunLimits, discover_content, download_item,
-    finalize_content, finalize_if_settled, trigger,
+    BackupRequest, DiscoveryOutcome, DownloadOutcome, DownloadQueue, Downloader, FinalizeOutcome, Holdfast, Observer,
+    Preflight, QueueError, RefusedMessage, RunLimits, discover_content, download_item, finalize_content,
+    finalize_if_settled, trigger,
 };
+use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::{Store, read_all};
 use holdfast_testing::{FileShape, IpfsNode, TestStore, parts, unique};
 use mongodb::bson::{Document, doc};

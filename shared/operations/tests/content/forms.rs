@@ -4,7 +4,7 @@ use std::{io::Write as _, num::NonZeroUsize};
 
 use holdfast_codec::GzipWriter;
 use holdfast_domain::{ItemStatus, VerificationLevel, VerificationStatus};
-use holdfast_operations::{restore_content, verify};
+use holdfast_recovery::{restore_content, verify};
 
 use crate::{
     finished::{files_in, folder},

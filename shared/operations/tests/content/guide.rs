@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use holdfast_domain::{BackupId, ObjectKey, WrappedKey};
-use holdfast_operations::restore_content;
+use holdfast_recovery::restore_content;
 
 use crate::{
     finished::{PATIENT, files_in, folder},

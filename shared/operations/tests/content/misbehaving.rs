@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use holdfast_domain::{BackupId, ItemFailureCode, ItemStatus, Timestamp};
-use holdfast_operations::{DownloadOutcome, content_items, finalize_if_settled};
+use holdfast_operations::{DownloadOutcome, finalize_if_settled};
+use holdfast_recovery::content_items;
 use holdfast_testing::{Origin, TestStore, origin::Answer};
 
 use crate::fixture::{Fixture, file_of, item, noise};

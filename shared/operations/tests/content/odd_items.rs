@@ -8,9 +8,10 @@ use holdfast_domain::{
     DownloadMessage, ItemFailureCode, ItemStatus, JobStatus, Timestamp, VerificationLevel, VerificationStatus,
 };
 use holdfast_operations::{
-    BackupRequest, DiscoveryOutcome, DownloadQueue, QueueError, RefusedMessage, RunLimits, content_items,
-    discover_content, finalize_if_settled, verify,
+    BackupRequest, DiscoveryOutcome, DownloadQueue, QueueError, RefusedMessage, RunLimits, discover_content,
+    finalize_if_settled,
 };
+use holdfast_recovery::{content_items, verify};
 use holdfast_testing::FileShape;
 use mongodb::bson::{
     Binary, Bson, DateTime, Document, JavaScriptCodeWithScope, RawDocumentBuf, Regex, Timestamp as BsonTimestamp, doc,

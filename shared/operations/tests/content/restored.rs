@@ -3,9 +3,9 @@
 use std::{fs, path::Path, sync::Mutex};
 
 use holdfast_domain::{BackupId, ItemRecord};
-use holdfast_operations::{
-    ContentRestoreReport, OperationError, decrypt_artifact, decrypt_file, export_car, restore_content,
-};
+use holdfast_operations::OperationError;
+use holdfast_recovery::{ContentRestoreReport, export_car, restore_content};
+use holdfast_repository::{decrypt_artifact, decrypt_file};
 use holdfast_testing::{DirectoryShape, FileShape, IpfsNode};
 
 use crate::{
@@ -35,7 +35,7 @@ async fn a_restored_directory_equals_the_archive() {
     let job = f.back_up().await;
     let to = folder("restored");
     let told = Mutex::new(Vec::new());
-    let note = |progress: &holdfast_operations::ContentRestoreProgress| told.lock().unwrap().push(*progress);
+    let note = |progress: &holdfast_recovery::ContentRestoreProgress| told.lock().unwrap().push(*progress);
     let report = restore_content(&f.holdfast.repository, &job.backup_id, &to, None, &note).await.unwrap();
     assert!(report.is_faithful());
     assert_eq!((report.restored, report.kept, report.not_backed_up), (11, 0, 1));

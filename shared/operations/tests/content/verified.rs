@@ -1,7 +1,7 @@
 //! Verification of content backups: each rule is seen to fail, by a backup in which exactly that is broken.
 
 use holdfast_domain::{BackupId, ItemRecord, ObjectKey, Timestamp, VerificationLevel, VerificationStatus, Verified};
-use holdfast_operations::{Verification, verify};
+use holdfast_recovery::{Verification, verify};
 use holdfast_testing::{Origin, origin::Answer};
 
 use crate::{

@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_domain::{BackupId, CopyStatus, JobStatus, ObjectKey, Timestamp, VerificationLevel};
-use holdfast_operations::{CopyMode, CopyStep, Holdfast, OperationError, RunLimits, copy_backup, verify};
+use holdfast_operations::{CopyMode, CopyStep, Holdfast, OperationError, RunLimits, copy_backup};
+use holdfast_recovery::verify;
 use holdfast_storage::{PutMode, S3Store, Store};
 use holdfast_testing::{
     Fault, FaultStore, Operation, aws_config_at, fresh_bucket,

@@ -3,7 +3,8 @@
 use std::fs;
 
 use holdfast_domain::{CopyStatus, ObjectKey};
-use holdfast_operations::{CopyMode, CopyStep, RunLimits, copy_backup, restore_content};
+use holdfast_operations::{CopyMode, CopyStep, RunLimits, copy_backup};
+use holdfast_recovery::restore_content;
 use holdfast_testing::{Fault, FaultStore, Operation};
 
 use crate::{

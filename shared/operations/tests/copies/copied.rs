@@ -5,8 +5,9 @@ use std::sync::Mutex;
 use holdfast_domain::{CopyStatus, Job, ObjectKey};
 use holdfast_operations::{
     CopyMode, CopyStep, Holdfast, OperationError, RunLimits, copy_backup, copy_without_catalogue, is_copied,
-    rebuild_catalog, restore_database,
+    rebuild_catalog,
 };
+use holdfast_recovery::restore_database;
 use holdfast_storage::Store as _;
 
 use crate::{

@@ -1,7 +1,8 @@
 //! What is to be copied, and when.
 
 use holdfast_domain::{BackupType, CopyStatus, JobStatus, Timestamp};
-use holdfast_operations::{Repository, copies_due, expect_copies};
+use holdfast_operations::{copies_due, expect_copies};
+use holdfast_repository::Repository;
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 
@@ -34,7 +35,7 @@ async fn every_completed_backup_is_due_until_it_is_copied() {
     assert_eq!(due(&world, &second.repository, now).await, [""; 0]);
     // In another store there is none yet.
     let location = holdfast_domain::settings::StoreLocation::parse("gs://another").unwrap();
-    let another = Repository::new(second.memory.clone(), location, holdfast_operations::Keyring::none());
+    let another = Repository::new(second.memory.clone(), location, holdfast_repository::Keyring::none());
     assert_eq!(due(&world, &another, now).await.len(), 2);
     world.remove().await;
 }

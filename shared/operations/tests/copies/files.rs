@@ -5,9 +5,8 @@ use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{
     BackupType, ObjectKey, RepositoryFile, RepositoryId, Secret, Timestamp, WrappedKey, settings::StoreLocation,
 };
-use holdfast_operations::{
-    CopyFault, KeyChange, Keyring, Openers, OperationError, Repository, RunLimits, remove_copies, trigger,
-};
+use holdfast_operations::{CopyFault, OperationError, RunLimits, remove_copies, trigger};
+use holdfast_repository::{KeyChange, Keyring, Openers, Repository};
 use holdfast_storage::PutMode;
 
 use crate::{

@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, fs};
 
 use holdfast_domain::{BackupId, ObjectKey, Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{OperationError, Repository, export_car, restore_content, verify};
+use holdfast_operations::OperationError;
+use holdfast_recovery::{export_car, restore_content, verify};
+use holdfast_repository::Repository;
 
 use crate::{
     finished::{files_in, folder},

@@ -4,7 +4,9 @@
 use holdfast_catalog::JobChange;
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{BackupId, JobStatus, ObjectKey, Secret, Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{Keyring, Repository, RunLimits, remove_copies, verify};
+use holdfast_operations::{RunLimits, remove_copies};
+use holdfast_recovery::verify;
+use holdfast_repository::{Keyring, Repository};
 use holdfast_testing::{Fault, FaultStore, Operation, SecondStore};
 
 use crate::{

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_domain::{BackupType, JobStatus, ObjectKey, RetentionPolicy};
-use holdfast_operations::{CatalogLeases, Protection, Purpose, ReaderLease, RunLimits, remove_copies};
+use holdfast_operations::{CatalogLeases, RunLimits, remove_copies};
+use holdfast_recovery::readers::{Protection, Purpose, ReaderLease};
 use holdfast_testing::{Fault, FaultStore, Operation};
 
 use crate::{

@@ -8,10 +8,9 @@ use holdfast_domain::{
     BackupId, CopyStatus, JobStatus, ObjectKey, RepositoryFile, Secret, Timestamp, VerificationLevel,
     VerificationStatus, settings::StoreLocation,
 };
-use holdfast_operations::{
-    CopyMode, CopyReport, CopyStep, Holdfast, Keyring, OperationError, Repository, RunLimits, Verification,
-    copy_backup, verify,
-};
+use holdfast_operations::{CopyMode, CopyReport, CopyStep, Holdfast, OperationError, RunLimits, copy_backup};
+use holdfast_recovery::{Verification, verify};
+use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::{PutMode, Store, read_all};
 use holdfast_testing::MemoryStore;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_domain::{BackupId, ObjectKey, Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{Holdfast, OperationError, RunLimits, Verification, VerifyOutcome, verify_on_request};
+use holdfast_operations::{Holdfast, OperationError, RunLimits, VerifyOutcome, verify_on_request};
+use holdfast_recovery::Verification;
 use holdfast_storage::{PutMode, Store, read_all};
 
 /// What is done to an object.

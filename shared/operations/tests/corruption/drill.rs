@@ -7,7 +7,8 @@ use holdfast_domain::{
     Artifact, BackupId, DrilledCollection, Manifest, ManifestFile, ObjectKey, Secret, Timestamp, VerificationLevel,
     VerificationStatus,
 };
-use holdfast_operations::{OperationError, Verification, drill, remove_dead_scratch, verify, verify_on_request};
+use holdfast_operations::{OperationError, verify_on_request};
+use holdfast_recovery::{Verification, drill, remove_dead_scratch, verify};
 use holdfast_testing::{parts, unique};
 use mongodb::{
     IndexModel,

@@ -2,9 +2,10 @@
 
 use holdfast_domain::{BackupType, JobStatus, RetentionVerdict, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_operations::{
-    OperationError, RebuildReport, RepositoryError, RunLimits, Trust, VerifyOutcome, plan_rebuild, plan_retention,
-    rebuild_catalog, status, verify_on_request,
+    OperationError, RebuildReport, RunLimits, Trust, VerifyOutcome, plan_rebuild, plan_retention, rebuild_catalog,
+    status, verify_on_request,
 };
+use holdfast_repository::RepositoryFileError;
 
 use crate::{
     fixture::{Fixture, KEY},
@@ -18,7 +19,7 @@ const ENCRYPTED: [(&str, &str); 3] =
 async fn an_empty_bucket_has_nothing_to_tell() {
     let f = Fixture::new(&[]).await;
     let not_there = rebuild_catalog(&f.holdfast, &|_| {}).await.unwrap_err();
-    let is_told = matches!(not_there, OperationError::Repository(RepositoryError::NotInitialised(_)));
+    let is_told = matches!(not_there, OperationError::Repository(RepositoryFileError::NotInitialised(_)));
     assert!(is_told, "{not_there}");
     f.holdfast.repository.init(false, Timestamp::now()).await.unwrap();
     f.lose_the_catalogue().await;

@@ -6,9 +6,8 @@ use holdfast_catalog::{Catalog, ReaderRow};
 use holdfast_domain::{
     BackupId, BackupType, JobStatus, ObjectKey, RetentionPolicy, Secret, Timestamp, VerificationLevel,
 };
-use holdfast_operations::{
-    CatalogLeases, NoLeases, Protection, Purpose, ReaderLease, ReaderLeases, RunLimits, verify_on_request,
-};
+use holdfast_operations::{CatalogLeases, RunLimits, verify_on_request};
+use holdfast_recovery::readers::{NoLeases, Protection, Purpose, ReaderLease, ReaderLeases};
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 

@@ -15,9 +15,11 @@ use holdfast_domain::{
     BackupType, ObjectKey, RetentionPolicy, Timestamp, VerificationLevel, VerificationStatus, settings::StoreLocation,
 };
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Holdfast, Keyring, OperationError, Preflight, Repository, RunLimits, Silent,
-    back_up_content_here, retain, trigger, verify,
+    BackupOutcome, BackupRequest, Holdfast, OperationError, Preflight, RunLimits, Silent, back_up_content_here, retain,
+    trigger,
 };
+use holdfast_recovery::verify;
+use holdfast_repository::{Keyring, Repository};
 use holdfast_testing::{FileShape, IpfsNode, TestStore, parts, unique};
 use jiff::SignedDuration;
 use mongodb::bson::{Document, doc};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::JobFilter;
 use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey};
-use holdfast_operations::content_items;
+use holdfast_recovery::content_items;
 
 use crate::world::World;
 

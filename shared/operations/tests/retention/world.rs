@@ -20,9 +20,9 @@ use holdfast_domain::{
     Trigger, TriggerKind, VerificationLevel, VerificationStatus, Verified, settings::StoreLocation,
 };
 use holdfast_operations::{
-    Holdfast, Keyring, OperationError, Preflight, Repository, RetentionReport, RunLimits, Silent, accept_loss,
-    expect_fitting_store, retain,
+    Holdfast, OperationError, Preflight, RetentionReport, RunLimits, Silent, accept_loss, expect_fitting_store, retain,
 };
+use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::{PutMode, Store, StoreError};
 use holdfast_testing::{MemoryStore, TestStore, parts, unique};
 use jiff::SignedDuration;

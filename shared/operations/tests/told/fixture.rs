@@ -12,7 +12,8 @@ use holdfast_domain::{
     BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, JobVerification, Timestamp, Trigger, TriggerKind,
     VerificationLevel, VerificationStatus, settings::StoreLocation,
 };
-use holdfast_operations::{Holdfast, Keyring, Preflight, Repository, Silent};
+use holdfast_operations::{Holdfast, Preflight, Silent};
+use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::Store;
 use holdfast_testing::{MemoryStore, parts, unique};
 use jiff::SignedDuration;
