@@ -21,7 +21,7 @@ use crate::{
     lost::{self, Return},
 };
 
-const OUT_OF_TIME: &str = "the function's time ended before all expired backups were deleted";
+const OUT_OF_TIME: &str = "the function's time ran out before all expired backups were deleted";
 
 /// Reserve before the function's end, for the current deletion and the report.
 const TIME_FOR_ONE: SignedDuration = SignedDuration::from_secs(40);

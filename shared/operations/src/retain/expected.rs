@@ -157,7 +157,8 @@ pub(crate) fn wrong_store_reason(
 
 /// The same reason, after a new listing of the first store.
 ///
-/// # Errors If the store or the catalogue is unavailable.
+/// # Errors
+/// If the store or the catalogue is unavailable.
 pub(crate) async fn wrong_first_store(h: &Holdfast) -> Result<Option<String>, OperationError> {
     let mut both = Vec::new();
     for kind in RETAINED_TYPES {

@@ -55,7 +55,8 @@ impl Taken {
 
 /// The decisions of a run at this moment, backup by backup. Changes nothing.
 ///
-/// # Errors If the store or the catalogue is unavailable.
+/// # Errors
+/// If the store or the catalogue is unavailable.
 pub async fn plan_retention(h: &Holdfast, trust: Trust, now: Timestamp) -> Result<RetentionPlan, OperationError> {
     let [database, content] = RETAINED_TYPES;
     let (database, content) = (Taken::take(h, database, trust).await?, Taken::take(h, content, trust).await?);
@@ -86,7 +87,8 @@ async fn plan_of(
 
 /// The content objects without a reference after a plan. Changes nothing.
 ///
-/// # Errors If a manifest or a list of items is unreadable, or the store is unavailable.
+/// # Errors
+/// If a manifest or a list of items is unreadable, or the store is unavailable.
 pub async fn plan_collection(
     h: &Holdfast,
     plan: &RetentionPlan,
@@ -99,8 +101,9 @@ pub async fn plan_collection(
 
 /// Deletes the expired backups, and then the unreferenced content objects.
 ///
-/// # Errors [`OperationError::Disabled`], and [`OperationError::Clock`] if this machine's clock is wrong. The report
-/// lists failed steps, and the other steps still run.
+/// # Errors
+/// [`OperationError::Disabled`], and [`OperationError::Clock`] if this machine's clock is wrong. The report lists
+/// failed steps, and the other steps still run.
 pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<RetentionReport, OperationError> {
     if !h.settings.enabled {
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
@@ -169,7 +172,8 @@ async fn tidy_rows(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut
 
 /// Removes objects from the second store without a reference in either store.
 ///
-/// # Errors If a manifest or a list of items is unreadable, or a store is unavailable.
+/// # Errors
+/// If a manifest or a list of items is unreadable, or a store is unavailable.
 pub(crate) async fn collect_copies(
     h: &Holdfast,
     second: &Repository,

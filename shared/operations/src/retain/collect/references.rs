@@ -57,7 +57,8 @@ impl References {
     /// Reads each unread content backup in the bucket, except those in `gone`. A backup deleted during its reading has
     /// no references.
     ///
-    /// # Errors If a backup cannot be read to its end, because its references are unknown then.
+    /// # Errors
+    /// If a backup cannot be read to its end, because its references are unknown then.
     pub(super) async fn read(
         &mut self,
         repository: &Repository,
