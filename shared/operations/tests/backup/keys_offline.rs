@@ -95,7 +95,7 @@ async fn another_identity_opens_nothing_and_none_is_asked_for() {
     let (test, _) = made(&[RECIPIENT]).await;
     let openers = Openers { identities: vec![stranger()], ..Openers::default() };
     let error = repository(Arc::clone(&test.store), Keyring::none().opening_with(openers)).master_key(1).await;
-    assert!(error.unwrap_err().to_string().contains("no identity that was given"));
+    assert!(error.unwrap_err().to_string().contains("no given identity"));
     let error = repository(Arc::clone(&test.store), Keyring::none()).master_key(1).await.unwrap_err();
     assert!(error.to_string().contains("--identity") && error.to_string().contains(RECIPIENT), "{error}");
     test.remove().await;
