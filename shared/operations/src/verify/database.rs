@@ -1,4 +1,4 @@
-//! Verification of a database backup: its one artifact, read to its end and walked.
+//! Verification of a database backup: reads its one artifact to the end and walks the archive.
 
 use std::{
     collections::HashMap,
@@ -33,9 +33,10 @@ pub(super) async fn look(
     let artifact = dump_of(manifest)?;
     let stored = repository.store().head(&artifact.key).await?;
     if stored.size_bytes != artifact.size {
-        found
-            .problems
-            .push(format!("{} has {} bytes, its manifest says {}", artifact.key, stored.size_bytes, artifact.size));
+        found.problems.push(format!(
+            "{} has {} bytes, but its manifest declares {}",
+            artifact.key, stored.size_bytes, artifact.size
+        ));
     }
     if level == VerificationLevel::Exists || !found.problems.is_empty() {
         return Ok(());
@@ -59,7 +60,7 @@ pub(super) async fn look(
     Ok(())
 }
 
-/// Damage that was found in reading names the artifact.
+/// Adds the artifact's name to the damage.
 pub(super) fn of_artifact(error: OperationError, key: &ObjectKey) -> OperationError {
     match error {
         OperationError::Corrupt { backup_id, problem } if !problem.contains(key.as_str()) => {
@@ -69,7 +70,7 @@ pub(super) fn of_artifact(error: OperationError, key: &ObjectKey) -> OperationEr
     }
 }
 
-/// Whether somebody still waits for the result: once this is dropped, the thread that reads for it stops.
+/// Whether the result is still needed. After the drop of this value, the reading thread stops.
 #[derive(Default)]
 struct Wanted(Arc<AtomicBool>);
 
@@ -93,7 +94,7 @@ struct WhileWanted<R> {
 impl<R: Read> Read for WhileWanted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.given_up.load(Ordering::Relaxed) {
-            return Err(io::Error::other("nobody waits for the result any more"));
+            return Err(io::Error::other("the result is not needed any more"));
         }
         self.inner.read(buffer)
     }
@@ -119,7 +120,7 @@ pub(crate) fn walk(mut reader: impl Read) -> io::Result<Summary> {
     }
 }
 
-/// What an archive holds against what its manifest says, namespace by namespace.
+/// Compares an archive with its manifest, namespace by namespace.
 fn differences(manifest: &Manifest, summary: &Summary, opener: &Opener) -> Vec<String> {
     let mut problems = Vec::new();
     let held: HashMap<(&str, &str), &NamespaceSummary> =
@@ -127,18 +128,21 @@ fn differences(manifest: &Manifest, summary: &Summary, opener: &Opener) -> Vec<S
     for expected in &manifest.namespaces {
         let name = format!("{}.{}", expected.db, expected.collection);
         match held.get(&(expected.db.as_str(), expected.collection.as_str())) {
-            None => problems.push(format!("{name} is in the manifest and not in the archive")),
-            Some(found) if found.documents != expected.documents => problems
-                .push(format!("{name} has {} documents, its manifest says {}", found.documents, expected.documents)),
+            None => problems.push(format!("{name} is in the manifest but not in the archive")),
+            Some(found) if found.documents != expected.documents => problems.push(format!(
+                "{name} has {} documents, but its manifest declares {}",
+                found.documents, expected.documents
+            )),
             Some(found) if opener.content_digest(found.content_hash) != expected.content_hash => {
-                problems.push(format!("{name} holds other documents than its manifest says: the content hash differs"));
+                problems
+                    .push(format!("{name} holds other documents than its manifest declares: the content hash differs"));
             }
             Some(_) => {}
         }
     }
     if summary.namespaces.len() > manifest.namespaces.len() {
         problems.push(format!(
-            "the archive has {} namespaces, its manifest lists {}",
+            "the archive has {} namespaces, but its manifest lists {}",
             summary.namespaces.len(),
             manifest.namespaces.len()
         ));

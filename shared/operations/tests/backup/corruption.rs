@@ -120,7 +120,7 @@ async fn an_archive_with_other_documents_than_its_manifest_says_is_found_by_stru
         verify(&f.holdfast.repository, &id, VerificationLevel::Structure, holdfast_domain::Timestamp::now(), |_, _| {});
     let seen = seen.await.unwrap();
     assert_eq!(seen.status, VerificationStatus::Failed);
-    assert!(seen.problems[0].contains("users has 10 documents, its manifest says 11"), "{:?}", seen.problems);
+    assert!(seen.problems[0].contains("users has 10 documents, but its manifest declares 11"), "{:?}", seen.problems);
     f.remove().await;
 }
 

@@ -114,7 +114,7 @@ async fn a_list_cannot_lead_out_of_the_directory() {
     let outer = folder("outer");
     let report = restore(&f, &job.backup_id, &outer.join("inner")).await;
     assert_eq!(report.failed.len(), 1);
-    assert!(report.failed[0].reason.contains("is no name"), "{report:?}");
+    assert!(report.failed[0].reason.contains("is not a file name"), "{report:?}");
     assert_eq!(fs::read_dir(&outer).unwrap().count(), 1);
     fs::remove_dir_all(&outer).unwrap();
     f.remove().await;

@@ -81,7 +81,7 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
     };
     let (exists, checksum, structure) =
         (VerificationLevel::Exists, VerificationLevel::Checksum, VerificationLevel::Structure);
-    alter(exists, &["its manifest says"], &|m| m.artifacts[0].size += 1).await;
+    alter(exists, &["its manifest declares"], &|m| m.artifacts[0].size += 1).await;
     alter(exists, &["elsewhere"], &|m| m.artifacts[0].key = elsewhere.clone()).await;
     alter(exists, &["0 artifacts"], &|m| m.artifacts.clear()).await;
     let mut of_another = f.holdfast.repository.manifest(id).await.unwrap();
@@ -95,7 +95,8 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
     alter(checksum, &["digest", "segment"], &|m| m.artifacts[0].segments[0] = m.artifacts[0].segments[0].flipped())
         .await;
     alter(checksum, &["digest", "segments"], &|m| m.artifacts[0].segments.truncate(0)).await;
-    alter(structure, &["contents has 2 documents, its manifest says 3"], &|m| of(m, "contents").documents += 1).await;
+    alter(structure, &["contents has 2 documents, but its manifest declares 3"], &|m| of(m, "contents").documents += 1)
+        .await;
     alter(structure, &["users holds other documents"], &|m| {
         let users = of(m, "users");
         users.content_hash = users.content_hash.flipped();

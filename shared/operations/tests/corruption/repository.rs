@@ -73,7 +73,7 @@ async fn a_wrapped_key_that_was_altered_is_named() {
         put(store, &key, altered.into_bytes()).await;
         // Nobody has it open already.
         let fresh = f.with(|_| {});
-        let names = ["repository.json and repository.copy.json differ"];
+        let names = ["repository.json and repository.copy.json contradict each other"];
         is_of_the_repository(&fresh, &id, LEVEL, &names, key.as_str()).await;
         put(store, &key, whole).await;
     }

@@ -1,4 +1,4 @@
-//! The objects of a content backup, read on item by item where one function's time is too short for all of them.
+//! Reads the objects of a content backup item by item, if one function's time is too short for all of them.
 
 use futures_util::future::try_join_all;
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
@@ -10,8 +10,7 @@ use crate::{
     verify::steps::{Reached, Steps},
 };
 
-/// Reads on at the item where the last run stopped. The list is read from its beginning each time, so that its counts are
-/// known in the end.
+/// Resumes at the last run's item. Each run reads the list from its beginning, so the counts are complete at the end.
 pub(in crate::verify) async fn read_items_on(
     steps: &mut Steps<'_>,
     manifest: &Manifest,
