@@ -35,7 +35,7 @@ pub struct SweepReport {
     pub completed: Vec<BackupId>,
     /// Triggers without a run, now `failed: not-started`.
     pub not_started: Vec<BackupId>,
-    /// Released leases and slots of dead runs.
+    /// Number of released leases and slots of dead runs.
     pub leases_freed: u64,
     /// Number of aborted uploads.
     pub uploads_aborted: u64,

@@ -69,7 +69,7 @@ impl<'a> Copier<'a> {
         work: CopyWork,
         progress: &'a (dyn Fn(u64, u64) + Sync),
     ) -> Self {
-        // Earlier runs checked only sizes. A repair reads every object.
+        // An earlier run may have checked only the size of an object. A repair reads every object.
         let work = match mode {
             CopyMode::Missing => work,
             CopyMode::Repair => CopyWork { items: 0, to_repair: true, ..work },

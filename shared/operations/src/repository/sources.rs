@@ -265,7 +265,7 @@ mod tests {
     const SHOP: &str = "mongodb://a:1/shop";
 
     #[test]
-    fn a_source_is_new_only_beside_others() {
+    fn a_source_is_new_only_if_others_exist() {
         assert_eq!(warned(&[(SHOP, 1)]), []);
         assert_eq!(warned(&[(SHOP, 1), (SHOP, 1)]), []);
         assert_eq!(warned(&[(SHOP, 1), ("mongodb://b:1/shop", 1), (SHOP, 1)]), []);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_manifest_says_nothing_about_sources() {
+    fn an_unreadable_manifest_adds_no_source() {
         let mut stored = vec![backup(1, SHOP, 0), backup(0, SHOP, 7)];
         stored[1].manifest = Err("it is cut".to_owned());
         assert_eq!(source_warnings(&stored, &stored[0].backup_id), []);

@@ -124,7 +124,7 @@ fn damaged(fault: ReadFault) -> Result<Outcome, OperationError> {
 /// Compares an existing file: an identical one is kept, another one stays unchanged.
 async fn look_at(path: &Path, expected: Plain) -> Result<Option<Outcome>, OperationError> {
     let place = path.to_owned();
-    let looked = blocking("look at a file", move || match fs::symlink_metadata(&place) {
+    let looked = blocking("inspect a file", move || match fs::symlink_metadata(&place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
         Ok(found) if found.is_file() && found.len() == expected.size => digest_of(&mut File::open(&place)?).map(Some),

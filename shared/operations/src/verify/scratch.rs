@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_drill_made_is_taken_for_scratch() {
+    fn only_databases_of_drills_count_as_scratch() {
         let (group, at) = group_of("holdfast_drill_1700000000000_0a1b2c3d_0").unwrap();
         assert_eq!((group, at.as_millisecond()), ("holdfast_drill_1700000000000_0a1b2c3d", 1_700_000_000_000));
         assert!(group_of("holdfast_drill_1700000000000_0a1b2c3d_beat").is_some());
