@@ -35,7 +35,7 @@ pub struct SweepReport {
     pub completed: Vec<BackupId>,
     /// Triggers without a run, now `failed: not-started`.
     pub not_started: Vec<BackupId>,
-    /// Number of released leases and slots of dead runs.
+    /// Number of released orphaned leases and slots.
     pub leases_freed: u64,
     /// Number of aborted uploads.
     pub uploads_aborted: u64,
@@ -231,7 +231,7 @@ pub(crate) async fn free_orphan_leases(
 ) -> Result<(), OperationError> {
     for orphan in h.catalog.orphan_leases(now).await? {
         if h.catalog.free_orphan(&orphan).await? {
-            tracing::info!(backupId = %orphan.holder, "the lease of a dead run was released");
+            tracing::info!(backupId = %orphan.holder, "an orphaned lease was released");
             report.leases_freed += 1;
         }
     }

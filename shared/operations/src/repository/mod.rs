@@ -89,7 +89,7 @@ pub enum RepositoryError {
     #[error(
         "repository.json and repository.copy.json in {0} contradict each other: the ids differ, or a master key in the \
          copy is missing in the file or was wrapped later. Nothing was written. One of the two was replaced or rolled \
-         back: replace that one by the other"
+         back: replace that file with the other one"
     )]
     CopyDiffers(StoreLocation),
     /// Backups are encrypted under a key that the repository does not list.

@@ -1,5 +1,5 @@
 //! Compares the folders of backups with the catalogue. A failed or cancelled job with a manifest becomes completed.
-//! Unnamed objects are removed only if no manifest can name them.
+//! Unnamed objects are removed only if a late manifest cannot name them.
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::{CatalogError, CollectingProgress};
