@@ -42,7 +42,7 @@ pub(super) struct Dumped {
     pub(super) proof: Proof,
     /// Names of the indexes of each namespace.
     pub(super) indexes: Vec<Vec<String>>,
-    /// Capped collections that the server overwrote while they were read, as database and collection.
+    /// Capped collections overwritten by the server during the read, as database and collection.
     pub(super) rolled_over: Vec<(String, String)>,
 }
 

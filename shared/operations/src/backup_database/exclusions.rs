@@ -7,7 +7,7 @@ use crate::{Holdfast, OperationError};
 /// Most names in one message.
 const MOST_NAMED: usize = 10;
 
-/// A warning with the exclusions that match no collection.
+/// A warning with the exclusions without a match.
 pub(super) async fn unmatched(h: &Holdfast, connection: &Connection) -> Result<Option<String>, OperationError> {
     let selection = DumpSelection { collections: h.settings.database.collections.clone(), exclude: Vec::new() };
     let warning = no_such_exclusion(&unmatched_exclusions(connection, &selection).await?);

@@ -17,8 +17,8 @@ pub(super) async fn running(h: &Holdfast, id: &BackupId) -> Result<Option<Job>, 
     }
 }
 
-/// Advances a backup to `finalizing` if every item is found and settled. Returns `true` for the one caller that did
-/// this. That caller must hand the backup on to [`crate::finalize_content`].
+/// Advances a backup to `finalizing` if every item is found and settled. Returns `true` for exactly one caller. This
+/// caller must hand the backup on to [`crate::finalize_content`].
 ///
 /// # Errors
 /// Those of the catalogue. The sweep checks again.

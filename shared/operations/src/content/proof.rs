@@ -71,7 +71,7 @@ impl ContentObject {
     }
 }
 
-/// A sentence with the number of objects that were proved by their content.
+/// A sentence with the number of objects proved by their content.
 pub(crate) fn note_of_other_forms(count: u64) -> Option<String> {
     let one = || "1 object was stored again after this backup: its content proved it, not its stored digest".to_owned();
     let many = || {

@@ -56,7 +56,7 @@ impl ObjectSource {
         Self::with_keys_of(repository, repository, id)
     }
 
-    /// For the objects of a copy. The keys come from the repository that was copied.
+    /// For the objects of a copy. The keys come from the copied repository.
     pub(crate) fn with_keys_of(keys: &Repository, repository: &Repository, id: &RepositoryId) -> Self {
         Self {
             repository: repository.clone(),
@@ -144,7 +144,7 @@ impl ReadFault {
         }
     }
 
-    /// The same as a fault of the backup that names the object.
+    /// The same as a fault of the backup. The fault names the object.
     pub(crate) fn of_backup(self, id: &BackupId) -> OperationError {
         match self {
             Self::Damaged(problem) => OperationError::corrupt(id, problem),

@@ -263,8 +263,8 @@ async fn an_archive_that_is_not_what_was_asked_for_is_refused_however_well_it_en
         assert!(error.message.contains(word), "{}", error.message);
     };
     refused(dumped(&golden("platform")), "was not to hold: web3platform.").await;
-    refused(dumped(&before[..before.len() - 1]), "not whole").await;
-    refused(dumped(b""), "not whole").await;
+    refused(dumped(&before[..before.len() - 1]), "incomplete").await;
+    refused(dumped(b""), "incomplete").await;
     // What came since the archive was made is there to be dumped, and is not in it.
     f.client.database(&f.database).create_collection("late").await.unwrap();
     refused(dumped(&before), &format!("lacks what is there to be dumped: {}.late", f.database)).await;

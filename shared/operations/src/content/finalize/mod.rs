@@ -114,8 +114,8 @@ struct Gain {
 }
 
 impl Gain {
-    /// Whether the backup makes no progress. Either this run and the previous one wrote not even an archive entry, or
-    /// many runs wrote entries and stored no volume, the last of them with one entry each.
+    /// Whether the backup makes no progress. There are two cases. Two consecutive runs wrote no archive entry. Or many
+    /// runs wrote entries but stored no volume, although the last of them attempted single entries.
     fn is_nothing_again(&self) -> bool {
         let fruitless = self.fruitless.load(Ordering::Relaxed);
         (fruitless > 0 && self.entries.load(Ordering::Relaxed) == 0) || fruitless > MOST_FRUITLESS
@@ -302,7 +302,7 @@ pub(crate) async fn clean_up_cancelled(h: &Holdfast, run: &Run) {
     leftovers::remove_own(h, &run.job.backup_id, run.fence).await;
 }
 
-/// Removes the remains of runs of a completed backup that were killed before `begun_before`.
+/// Removes the remains of a completed backup's runs, if they were killed before `begun_before`.
 pub(crate) async fn clean_up_completed(
     h: &Holdfast,
     id: &BackupId,
