@@ -1,4 +1,4 @@
-//! Copies in progress: one run at a time, how far it came, and nothing of it in the job.
+//! Copies in progress: one run at a time with its progress, and no part of it in the job.
 
 use bson::{Bson, doc};
 use holdfast_catalog::{CopiedPart, CopyClaim, CopyUpload, CopyWork, JobChange};
@@ -85,7 +85,7 @@ async fn a_copy_changes_nothing_of_its_job_and_leaves_no_work_when_it_is_whole()
         let job = catalog.get(&id).await.unwrap();
         assert_eq!(job.copy.as_ref(), Some(&failed));
         assert_eq!((job.status, job.error), (before.status, before.error.clone()));
-        // At once: nobody has it.
+        // At once, because no run has it.
         let taken = begin(fixture, &id, "b", at(2)).await;
         assert_eq!(taken, CopyClaim::Taken { work: work(&id), touched_at: Some(at(1)) });
         assert_eq!(catalog.get(&id).await.unwrap().copy.unwrap().error, None, "it is tried again");

@@ -1,4 +1,4 @@
-//! Readers: who reads a backup, for as long as it beats.
+//! Readers: the runs with a backup, while they beat.
 
 use holdfast_catalog::ReaderRow;
 use holdfast_domain::{BackupId, BackupType, Timestamp};

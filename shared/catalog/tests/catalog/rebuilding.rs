@@ -1,4 +1,4 @@
-//! What is added out of the store, beside what stands.
+//! Rows added from the store, next to existing rows.
 
 use bson::doc;
 use holdfast_catalog::{CatalogError, HoldSource, JobChange, Settled, source_id};
@@ -109,7 +109,7 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
         catalog.hold(&source, &of_today, at(6)).await.unwrap();
         assert_eq!(catalog.hold_as_fetched(&[told("a", &of_the_list)]).await.unwrap(), 0);
         assert_eq!(held(fixture, "a").await, Some(of_today));
-        // A row that cannot be read is no better than none.
+        // An unreadable row counts as missing.
         let broken = source_id(StorageType::Gaia, "b");
         fixture
             .collection("content_objects")

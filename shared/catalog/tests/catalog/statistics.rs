@@ -10,7 +10,7 @@ use holdfast_domain::{
 
 use crate::harness::{Fixture, at, failure, job, kept, on_catalog};
 
-/// A job that was triggered `number` seconds in, and completed with this size.
+/// A job triggered at second `number`, and completed with this size.
 async fn completed(fixture: &Fixture, kind: BackupType, number: u8, size: u64) -> BackupId {
     let job = job(kind, number);
     fixture.catalog.insert_pending(&job).await.unwrap();

@@ -34,7 +34,7 @@ async fn a_change_is_legal_exactly_where_the_table_says_so() {
     .await;
 }
 
-/// What a job must be after each of these changes, by the model alone.
+/// The expected job after each of these changes.
 fn model(
     status: JobStatus,
     fence: u64,
