@@ -1,5 +1,5 @@
-//! The catalogue does not answer while content is backed up: a short outage costs nothing, a long one ends in an error, and
-//! the next run resumes.
+//! The catalogue does not answer during a content backup. A short outage has no effect. A long one ends in an error,
+//! and the next run resumes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -105,7 +105,7 @@ async fn a_download_without_the_catalogue_is_an_error_that_the_queue_delivers_ag
     f.remove().await;
 }
 
-/// A file that comes for so long, while the catalogue is away for so long.
+/// A file that takes this long to fetch, while the catalogue is away for this long.
 async fn here_through_outage(
     lasts: Duration,
     file_takes: u64,

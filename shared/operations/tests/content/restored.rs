@@ -1,4 +1,4 @@
-//! Restored directories, and CARs that another node takes.
+//! Restored directories, and CARs imported by another node.
 
 use std::{fs, path::Path, sync::Mutex};
 
@@ -169,7 +169,7 @@ async fn a_file_that_is_not_its_blocks_ends_the_export() {
     f.add_ipfs(1, noise(600_000)).await;
     f.add_ipfs(2, noise(600_000)).await;
     let job = f.back_up().await;
-    // The two items' records of blocks change places.
+    // The records of blocks of the two items are swapped.
     let list = f.manifest(&job.backup_id).await.content.unwrap().item_list;
     f.forge(&job.backup_id, &list, |bytes| {
         let text = String::from_utf8(bytes).unwrap();

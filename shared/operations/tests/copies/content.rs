@@ -1,4 +1,4 @@
-//! Content: every object that the list names, once; what backups share is there already.
+//! Content: every object of the list, once. Objects shared with copied backups exist already.
 
 use std::fs;
 
@@ -65,7 +65,7 @@ async fn a_list_is_gone_on_with_where_its_objects_were_dealt_with() {
     let (id, second) = (f.back_up().await.backup_id, Second::new());
     let faults = FaultStore::new(second.memory.clone());
     let through = over(faults.clone());
-    // All of a first batch, and some of the second.
+    // The entire first batch, and some of the second.
     let objects = |keys: Vec<ObjectKey>| keys.iter().filter(|key| key.content_address().is_some()).count();
     faults.on_every(Operation::Head, Fault::Unavailable);
     assert!(step(&f.holdfast, &through, &id).await.unwrap_err().is_transient());
@@ -87,7 +87,7 @@ async fn little_time_is_enough_in_the_end() {
     let f = Fixture::new(&[]).await;
     f.fill(20).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());
-    // The last word is said half a minute before the end.
+    // The run ends half a minute before the deadline.
     let over = RunLimits { deadline: Some(holdfast_domain::Timestamp::now()) };
     let ended = copy_backup(&f.holdfast, &second.repository, &id, CopyMode::Missing, over, &|_, _| ()).await.unwrap();
     assert_eq!(ended, CopyStep::Continue);

@@ -1,4 +1,4 @@
-//! What is to be copied, and when.
+//! Due copies.
 
 use holdfast_domain::{BackupType, CopyStatus, JobStatus, Timestamp};
 use holdfast_operations::{Repository, copies_due, expect_copies};
@@ -32,7 +32,7 @@ async fn every_completed_backup_is_due_until_it_is_copied() {
     assert_eq!(due(&world, &second.repository, now).await, [database.to_string()]);
     copied(&world.h, &second.repository, &database).await;
     assert_eq!(due(&world, &second.repository, now).await, [""; 0]);
-    // In another store there is none yet.
+    // Another store has no copy yet.
     let location = holdfast_domain::settings::StoreLocation::parse("gs://another").unwrap();
     let another = Repository::new(second.memory.clone(), location, holdfast_operations::Keyring::none());
     assert_eq!(due(&world, &another, now).await.len(), 2);

@@ -1,5 +1,5 @@
-//! An object larger than one run goes on with the same upload; killed anywhere, the next run converges; two at once do no
-//! harm.
+//! The next run resumes the upload of an object too large for one run. After a kill at any point, the next run
+//! converges. Two concurrent runs do no harm.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn rows(f: &Fixture) -> mongodb::Collection<Document> {
     f.client.database(&f.catalog_database).collection("backup_jobs")
 }
 
-/// What a run that was killed leaves: nobody hears of it any more.
+/// The state after a kill: no run beats any more.
 async fn forget(f: &Fixture, id: &BackupId) {
     let then = DateTime::from_millis(Timestamp::now().as_millisecond() - 120_000);
     let update = doc! { "$set": { "copyWork.touchedAt": then } };
@@ -68,7 +68,7 @@ async fn a_run_whose_time_is_over_hands_on_and_the_next_one_ends_it() {
     let (f, id) = large().await;
     let second = Second::new();
     let faults = FaultStore::new(second.memory.clone());
-    // A store so slow that no run gets beyond its first parts.
+    // A store too slow for more than the first parts of a run.
     faults.on(Operation::UploadPart, 2, Fault::Hang);
     let limits = RunLimits { deadline: Some(Timestamp::now() + jiff::SignedDuration::from_millis(36_000)) };
     let through = over(faults.clone());
@@ -76,7 +76,7 @@ async fn a_run_whose_time_is_over_hands_on_and_the_next_one_ends_it() {
     assert_eq!(ended, CopyStep::Continue);
     assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Pending, None));
     assert!(!second.has(&ObjectKey::manifest(&id)).await, "it is no backup yet");
-    // At once: nobody has it.
+    // At once, because no run has it.
     copied(&f.holdfast, &through, &id).await;
     assert_eq!(faults.calls(Operation::BeginUpload), 1);
     second.assert_good(&id).await;
@@ -157,7 +157,7 @@ async fn two_at_once_do_no_harm() {
     assert!(steps.iter().any(|step| matches!(step, CopyStep::Done(_))), "{steps:?}");
     assert!(steps.iter().any(|step| matches!(step, CopyStep::Busy(_))), "{steps:?}");
     second.assert_good(&id).await;
-    // Nor where neither knows of the other.
+    // The same, if neither run knows of the other.
     let second = Second::new();
     let by_hand =
         || copy_without_catalogue(&f.holdfast.repository, &second.repository, &id, CopyMode::Missing, &|_, _| ());

@@ -1,4 +1,4 @@
-//! Verification in steps: what was read is not read again, and what was found is not forgotten.
+//! Verification in steps: each byte is read once, and each finding is kept.
 
 use holdfast_catalog::{VerificationClaim, VerifiedSoFar};
 use holdfast_domain::{Timestamp, VerificationLevel, VerificationStatus};
@@ -14,7 +14,7 @@ use crate::{
 
 const LEVEL: VerificationLevel = VerificationLevel::Checksum;
 
-/// No time at all but for one step.
+/// Time for one step only.
 fn one_step() -> RunLimits {
     RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(5)) }
 }
@@ -33,7 +33,7 @@ async fn a_backup_too_large_for_one_run_is_read_once_over_several() {
             other => panic!("{other:?}"),
         }
     };
-    // 9 segments, 4 at a time, and a last run that has nothing left to read.
+    // 9 segments, 4 at a time, and a last run without anything left to read.
     assert!((3..=4).contains(&runs), "{runs} runs");
     assert_eq!(found.status, VerificationStatus::Passed, "{:?}", found.problems);
     assert_eq!(found.bytes_read, job.size.unwrap());

@@ -1,4 +1,4 @@
-//! What is not seen to be authentic is told, and not believed.
+//! Unauthenticated data are reported, and not used.
 
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ async fn plain_backups_come_back_where_the_repository_file_is_lost_and_that_it_i
             f.store.store.delete(&copy).await.unwrap();
         }
         f.lose_the_catalogue().await;
-        // What this process knows of the repository is not to help.
+        // The knowledge of this process about the repository must not help.
         let report = rebuilt(&f.over(Arc::clone(&f.store.store))).await;
         assert_eq!(added(&report), [&id]);
         let problem = report.repository_problem.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What comes back is what was there.
+//! The rebuilt rows equal the lost ones.
 
 use holdfast_domain::{BackupType, JobStatus, RetentionVerdict, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_operations::{
@@ -72,7 +72,7 @@ async fn rows_come_back(settings: &[(&str, &str)]) {
     f.remove().await;
 }
 
-/// What a catalogue is for.
+/// Uses the rebuilt catalogue.
 async fn works_on(f: &Fixture) {
     f.node.reset_requests().await;
     let job = f.back_up().await;

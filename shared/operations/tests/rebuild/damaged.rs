@@ -1,4 +1,4 @@
-//! A manifest is there, what it names is not: the backup comes back, and its job says what is wrong with it.
+//! A manifest with a missing artifact: the backup returns, and its job names the damage.
 
 use holdfast_domain::{BackupId, ObjectKey, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_operations::{RebuildReport, Trust, plan_retention};

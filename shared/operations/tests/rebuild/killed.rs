@@ -1,4 +1,4 @@
-//! Killed anywhere, the next run makes the same rows.
+//! After a kill at any point, the next run makes the same rows.
 
 use std::{
     panic::AssertUnwindSafe,

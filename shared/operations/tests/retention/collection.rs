@@ -1,4 +1,4 @@
-//! Content objects that no backup refers to: which go, when none does, and that rows go before their objects.
+//! Unreferenced content objects: their deletion, its obstacles, and the order of rows before objects.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     world::{NO_FILE, World, object_of},
 };
 
-/// Two backups, of which the first goes: `a` is its alone.
+/// Two backups. The first expires, and only the first uses `a`.
 pub(crate) async fn with_a_file_that_nobody_needs(world: &World) {
     world.back_up_content(&["a", "b"]).await.unwrap();
     world.pass_days(1);
@@ -98,11 +98,11 @@ async fn nothing_goes_while_a_backup_is_on_its_way() {
 async fn a_backup_that_was_committed_while_the_bucket_was_looked_through_counts() {
     let world = World::new().await;
     with_a_file_that_nobody_needs(&world).await;
-    // Nobody refers to `a` once this is done.
+    // After this, `a` has no reference.
     let kept = RetentionPolicy { max_age_days: None, max_count: None, ..RetentionPolicy::of_days(1) };
     world.set_policy(BackupType::Content, RetentionPolicy { max_count: Some(1), min_count: 1, ..kept }).await;
     let faults = FaultStore::new(Arc::clone(&world.store));
-    // Two manifests are read for the plan; then, for what is left, a manifest and its list.
+    // Two manifests are read for the plan. Then the manifest and the list of the remaining backup are read.
     faults.on(Operation::Get, 4, Fault::Late(Duration::from_millis(500)));
     let h = world.through(faults.clone());
     let committing = async {
@@ -126,7 +126,7 @@ async fn a_backup_is_kept_waiting_while_objects_are_removed_and_told_why() {
     let world = World::new().await;
     with_a_file_that_nobody_needs(&world).await;
     let faults = FaultStore::new(Arc::clone(&world.store));
-    // Manifest, guide and list of the backup that goes come first.
+    // Manifest, guide and list of the expired backup come first.
     faults.on(Operation::Delete, 4, Fault::Late(Duration::from_millis(800)));
     let h = world.through(faults.clone());
     let triggering = async {

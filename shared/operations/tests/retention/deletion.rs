@@ -1,4 +1,4 @@
-//! Which backups go, in which order, and what a run that dies on its way leaves to the next.
+//! The expired backups, the order of their deletion, and the remains of a dead run for the next one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ async fn without_a_stored_policy_the_settings_hold() {
     let ids = world.back_up_daily(33).await;
     let report = world.retain().await;
     assert_eq!(report.all_problems().count(), 0, "{report:?}");
-    // 30 days old is not older than 30 days, and 30 are kept.
+    // An age of 30 days does not exceed 30 days, and 30 backups are kept.
     assert_eq!(deleted(&report.database), ids[..3].iter().collect::<Vec<_>>());
     assert_eq!((report.database.retained, report.database.good, report.database.violations()), (30, 30, 0));
     assert_eq!(report.database.bytes_freed, report.database.deleted.iter().map(|it| it.bytes).sum::<u64>());

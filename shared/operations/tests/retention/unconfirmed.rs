@@ -13,7 +13,7 @@ fn keep_all() -> RetentionPolicy {
     RetentionPolicy { max_age_days: None, max_count: None, ..RetentionPolicy::of_days(1) }
 }
 
-/// Backups of 40 days that a stored policy keeps. The settings keep 30 days.
+/// Backups of 40 days kept by a stored policy. The settings keep 30 days.
 async fn with_a_stored_policy() -> (World, Vec<BackupId>) {
     let world = World::new().await;
     world.set_policy(BackupType::Database, keep_all()).await;

@@ -90,7 +90,7 @@ async fn the_last_good_backup_is_one_that_no_verification_found_damaged() {
         let told = statistics(fixture).await.database.last_good_backup.unwrap();
         assert_eq!((told.backup_id, told.created_at), (good, fixture.hours_ago(30)));
         assert_eq!(told.age_seconds, 30 * 3600);
-        // Read again as deep, and whole.
+        // Verified again at the same level, and passed.
         fixture.verified(&damaged, Structure, Passed).await;
         assert_eq!(statistics(fixture).await.database.last_good_backup.unwrap().backup_id, damaged);
     })
@@ -172,7 +172,7 @@ async fn growth_is_told_from_the_eighth_backup_on() {
         };
         for day in 1..=7 {
             let id = fixture.backed_up(Database, 24 * day, 1000 * MIB).await;
-            // Retention has it by now: it was as large all the same.
+            // Retention has deleted it by now, but its size stays the same.
             if day > 2 {
                 fixture.deleted(&id).await;
             }
@@ -186,7 +186,7 @@ async fn growth_is_told_from_the_eighth_backup_on() {
     .await;
 }
 
-/// A file of 100 stored bytes, under an address that this number makes.
+/// A file of 100 stored bytes, under an address derived from this number.
 async fn hold(fixture: &Fixture, locator: &str, number: u8) {
     let address = Sha256Digest::new([number; 32]);
     let artifact = Artifact {
