@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_told_by_its_storage_type_and_its_locator() {
+    fn a_source_is_identified_by_its_storage_type_and_its_locator() {
         let ipfs = source_id(StorageType::Ipfs, "bafy/a.png");
         // printf 'ipfs\0bafy/a.png' | sha256sum
         assert_eq!(ipfs.as_str(), "cec7d0398dd6f2dc1323d4d2625e592641fa35981092c6cfee7267e089ac3d76");

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_nobody_knows_are_ignored_whatever_their_types() {
+    fn unknown_fields_of_any_type_are_ignored() {
         let mut row = of(&job()).unwrap();
         row.insert("note", bson::oid::ObjectId::new());
         row.insert("flags", vec![Bson::MinKey, Bson::Undefined]);

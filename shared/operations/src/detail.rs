@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_told_from_the_first_second_on() {
+    fn a_rate_is_reported_from_the_first_second_on() {
         let at = |ms: i64| Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap();
         assert_eq!(per_minute(5, at(0), at(999)), None);
         assert_eq!(per_minute(5, at(0), at(30_000)), Some(10));

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_difference_is_none_and_what_shrinks_is_less_than_nothing() {
+    fn a_small_difference_is_ignored_and_a_shrunken_backup_has_negative_growth() {
         assert_eq!(grown(24, &[50, 1, 1, 1, 1, 1, 1, 1]), Some(0.0));
         assert_eq!(grown(24, &[100, 1000, 1000, 1000, 1000, 1000, 1000, 1000]), Some(-90.0));
         assert_eq!(grown(24, &[1000, 0, 0, 0, 0, 0, 0, 0]), Some(f64::from(i32::MAX) / 10.0));

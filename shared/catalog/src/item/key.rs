@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut_and_told_apart_by_its_hash() {
+    fn a_long_id_is_cut_and_gets_its_hash() {
         let (long, longer) = ("ä".repeat(5_000), "ä".repeat(5_001));
         assert!(name(&long).starts_with(&format!("{}~~", "ä".repeat(50))));
         assert_ne!(name(&long), name(&longer));

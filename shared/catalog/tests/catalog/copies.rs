@@ -45,7 +45,7 @@ async fn begin(fixture: &Fixture, id: &BackupId, run: &str, now: Timestamp) -> C
 }
 
 #[tokio::test]
-async fn one_run_at_a_time_copies_a_backup_and_a_dead_one_is_gone_on_with() {
+async fn one_run_at_a_time_copies_a_backup_and_a_dead_run_is_resumed() {
     on_catalog(async |fixture| {
         let (catalog, id) = (&fixture.catalog, completed(fixture, BackupType::Database, 1).await);
         let fresh = CopyClaim::Taken { work: CopyWork::default(), touched_at: None };
@@ -168,7 +168,7 @@ async fn a_collection_of_copies_is_one_run_at_a_time_and_no_lease_of_a_source() 
 }
 
 #[tokio::test]
-async fn a_copy_that_was_asked_for_or_removed_is_said_where_something_can_be_said() {
+async fn a_requested_or_removed_copy_is_recorded_in_a_suitable_job() {
     on_catalog(async |fixture| {
         let (catalog, id) = (&fixture.catalog, completed(fixture, BackupType::Database, 1).await);
         catalog.set_copy_deleted(&id, at(0)).await.unwrap();

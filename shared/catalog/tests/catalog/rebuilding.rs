@@ -85,7 +85,7 @@ async fn items_are_read_as_they_stand_in_the_list_and_rows_that_stand_are_not_ch
 }
 
 #[tokio::test]
-async fn of_a_source_the_file_that_was_fetched_last_is_held_in_whichever_order_they_are_told() {
+async fn the_file_fetched_last_is_held_in_every_order_of_calls() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         let (older, newer) = (kept(1), kept(2));
@@ -123,7 +123,7 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
 }
 
 #[tokio::test]
-async fn the_parents_that_jobs_name_are_told_once() {
+async fn each_parent_of_jobs_is_listed_once() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         assert_eq!(catalog.named_parents().await.unwrap(), []);

@@ -111,7 +111,7 @@ async fn an_object_that_many_sources_share_is_counted_once() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_broke_hides_no_other() {
+async fn a_broken_row_hides_no_other_row() {
     on_catalog(async |fixture| {
         completed(fixture, Database, 1, 10).await;
         let broken = completed(fixture, Database, 2, 20).await;

@@ -85,7 +85,7 @@ async fn any_sequence_of_changes_follows_the_model() {
 }
 
 #[tokio::test]
-async fn a_job_nobody_knows_is_not_found() {
+async fn an_unknown_job_is_not_found() {
     on_catalog(async |fixture| {
         let id = id(BackupType::Database, 9);
         let outcome = fixture.catalog.transition(&id, JobStatus::Running, JobChange::default(), None).await;

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_files_do_not_do_once_encryption_is_asked_for() {
+    fn plain_files_are_not_good_enough_with_encryption() {
         let good = |file: &KeptFile, encrypt| is_good_enough(StorageType::Ipfs, file, encrypt);
         assert!(good(&file(Verified::Cid, false, Some(false)), false));
         assert!(!good(&file(Verified::Cid, false, Some(false)), true));

@@ -159,7 +159,7 @@ async fn without_a_mongodump_the_native_engine_dumps_and_nothing_is_amiss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mongodump_that_does_not_run_leaves_the_dump_to_the_native_engine_and_is_told() {
+async fn a_mongodump_that_does_not_run_is_reported_and_the_native_engine_dumps() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let broken = StandIn::being(b"#!/bin/sh\necho asked >> ${0%/*}/asked; echo no >&2; exit 3\n", 0o755);
@@ -252,7 +252,7 @@ async fn a_run_of_mongodump_that_failed_is_a_failed_job_in_its_words_and_leaves_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_that_is_not_what_was_asked_for_is_refused_however_well_it_ended() {
+async fn an_archive_of_other_content_is_refused_despite_a_successful_tool() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let before = archived(&f).await;

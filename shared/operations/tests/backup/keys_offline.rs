@@ -91,7 +91,7 @@ async fn the_identity_opens_everything_once_key_and_kms_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_identity_opens_nothing_and_none_is_asked_for() {
+async fn another_identity_opens_nothing_and_a_missing_one_is_named() {
     let (test, _) = made(&[RECIPIENT]).await;
     let openers = Openers { identities: vec![stranger()], ..Openers::default() };
     let error = repository(Arc::clone(&test.store), Keyring::none().opening_with(openers)).master_key(1).await;
@@ -212,7 +212,7 @@ async fn exported_keys_open_backups_with_both_files_lost_and_make_them_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exported_key_of_another_repository_is_told_apart() {
+async fn a_wrong_exported_key_is_refused() {
     let (test, made) = made(&[]).await;
     let mut exported = export_keys(&made).await.unwrap();
     assert!(opens(&by_export(&test.store, &exported)).await);

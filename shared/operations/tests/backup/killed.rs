@@ -154,7 +154,7 @@ async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_run_stored_is_removed_once_nobody_can_want_it() {
+async fn artifacts_of_a_killed_run_are_removed_once_no_manifest_can_name_them() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let good = f.back_up().await;

@@ -204,7 +204,7 @@ async fn an_object_whose_answer_was_lost_is_taken_for_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_is_not_what_its_name_says_is_told_and_left() {
+async fn an_object_with_other_content_is_reported_and_not_replaced() {
     let f = Fixture::new(&[]).await;
     let file = noise(5000);
     f.add_gaia(1, &file).await;

@@ -183,7 +183,7 @@ async fn large_files_that_turn_out_damaged_are_not_in_the_backup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_goes_on_in_volumes_where_one_run_is_not_enough() {
+async fn an_archive_continues_in_volumes_if_one_run_is_not_enough() {
     let f = Fixture::new(&[]).await;
     f.fill(3).await;
     let id = f.up_to_finalize().await;

@@ -12,7 +12,7 @@ use mongodb::bson::{DateTime, doc};
 use crate::fixture::{Fixture, item, noise};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_discovery_killed_anywhere_is_gone_on_with_and_finds_every_item_once() {
+async fn a_discovery_killed_anywhere_is_resumed_and_finds_every_item_once() {
     let f = Fixture::new(&[]).await;
     let documents = (1..=2500).map(|content_id| item(content_id, "gaia", &format!("https://h.example/{content_id}")));
     f.insert(documents).await;

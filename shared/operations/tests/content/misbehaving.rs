@@ -121,7 +121,7 @@ async fn an_origin_that_asks_to_wait_is_given_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_stands_in_for_what_its_origin_has_no_more() {
+async fn a_held_file_replaces_a_file_missing_at_its_origin() {
     use ItemFailureCode::{Gone, NotFound, Refused, Unavailable};
     let file = file_of(1);
     for (status, code) in [(404, NotFound), (410, Gone), (403, Refused), (500, Unavailable)] {
@@ -166,7 +166,7 @@ async fn an_origin_that_is_left_alone_costs_no_attempts_and_fails_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_items_those_that_fail_are_told_and_the_rest_is_kept() {
+async fn failed_items_are_reported_and_the_others_are_stored() {
     let f = Fixture::new(&[]).await;
     f.fill(40).await;
     f.insert([item(41, "gaia", &format!("{}/gaia/nowhere", f.node.address()))]).await;

@@ -27,7 +27,7 @@ fn request(id: &BackupId) -> BackupRequest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_discovery_goes_on_after_30_seconds_without_the_catalogue() {
+async fn a_discovery_continues_after_30_seconds_without_the_catalogue() {
     for is_silent in [true, false] {
         let f = Fixture::new(&[]).await;
         let documents = (1..=20_000).map(|id| item(id, "gaia", &format!("https://h.example/{id}")));
@@ -62,7 +62,7 @@ async fn a_discovery_goes_on_after_30_seconds_without_the_catalogue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finalizer_goes_on_after_30_seconds_without_the_catalogue() {
+async fn a_finalizer_continues_after_30_seconds_without_the_catalogue() {
     let f = Fixture::new(&[]).await;
     f.fill(4).await;
     let id = f.up_to_finalize().await;

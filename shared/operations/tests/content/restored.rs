@@ -47,7 +47,7 @@ async fn a_restored_directory_equals_the_archive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_restore_goes_on_and_writes_over_nothing() {
+async fn an_interrupted_restore_resumes_and_overwrites_nothing() {
     let f = Fixture::new(&[("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
     f.fill(4).await;
     let job = f.back_up().await;

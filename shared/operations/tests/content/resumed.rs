@@ -142,7 +142,7 @@ async fn a_run_killed_between_two_steps_is_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_without_a_job_is_in_nobodys_way_after_two_minutes() {
+async fn a_lease_without_a_job_blocks_no_backup_after_two_minutes() {
     let f = Fixture::new(&[]).await;
     f.fill(1).await;
     let then = Timestamp::now() - SignedDuration::from_secs(121);

@@ -143,7 +143,7 @@ async fn what_is_not_settled_in_a_day_has_failed_so_that_the_backup_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_nobody_ever_goes_on_with_is_stalled_in_the_end() {
+async fn an_abandoned_backup_is_stalled_in_the_end() {
     let f = Fixture::new(&[]).await;
     f.fill(2).await;
     let id = f.up_to_finalize().await;
@@ -156,7 +156,7 @@ async fn a_backup_that_nobody_ever_goes_on_with_is_stalled_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trigger_that_nobody_took_over_is_swept() {
+async fn an_abandoned_trigger_is_swept() {
     let f = Fixture::new(&[]).await;
     let id = f.trigger().await;
     assert!(sweep_in(&f, NOW).await.not_started.is_empty());

@@ -59,23 +59,23 @@ async fn a_second_store_that_is_away_is_made_up_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_credentials_are_told_as_such() {
+async fn wrong_credentials_are_reported() {
     fails_and_is_made_up_for(&ALL, Fault::Denied, "store-denied").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_store_that_is_read_only_is_told_as_such() {
+async fn a_read_only_second_store_is_reported_as_read_only() {
     fails_and_is_made_up_for(&WRITES, Fault::Denied, "store-denied").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_store_that_is_full_is_told_as_such() {
+async fn a_full_second_store_is_reported_as_full() {
     fails_and_is_made_up_for(&WRITES, Fault::Full, "store-full").await;
     fails_and_is_made_up_for(&[Operation::UploadPart], Fault::Full, "store-full").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_is_missing_or_nobody_answers_for_is_named() {
+async fn a_missing_or_unreachable_bucket_is_named() {
     let f = Fixture::new(&[]).await;
     f.fill(3).await;
     let id = f.back_up().await.backup_id;
@@ -217,7 +217,7 @@ async fn a_backup_that_retention_deletes_while_it_is_copied_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_is_lost_while_it_is_copied_is_told_and_nothing_of_it_is_removed() {
+async fn a_backup_lost_during_its_copy_is_reported_and_its_copy_stays() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(10).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());

@@ -59,7 +59,7 @@ async fn what_backups_share_is_sent_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_is_gone_on_with_where_its_objects_were_dealt_with() {
+async fn a_list_resumes_after_its_copied_objects() {
     let f = Fixture::new(&[]).await;
     f.fill(300).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());

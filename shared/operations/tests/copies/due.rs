@@ -63,7 +63,7 @@ async fn what_failed_is_tried_again_after_growing_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_for_is_given_time_to_begin() {
+async fn a_requested_copy_gets_time_to_begin() {
     let (world, second) = (World::new().await, Second::new());
     let id = world.back_up().await;
     let ids = [id.clone()];

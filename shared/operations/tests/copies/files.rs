@@ -34,7 +34,7 @@ async fn rotate(f: &Fixture) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_were_wrapped_anew_are_so_in_the_copy_too() {
+async fn keys_wrapped_again_are_updated_in_the_copy_too() {
     let f = Fixture::new(ENCRYPTED).await;
     f.fill(5).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());
@@ -116,7 +116,7 @@ async fn another_repository_is_never_written_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_was_altered_is_named_and_mended_when_asked_for() {
+async fn an_altered_file_is_named_and_repaired_on_request() {
     let f = Fixture::new(ENCRYPTED).await;
     f.fill(3).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());

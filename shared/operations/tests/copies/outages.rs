@@ -44,7 +44,7 @@ async fn through_outage(f: &Fixture, second: &Second, lasts: u64, part_takes: u6
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_goes_on_after_30_seconds_without_the_catalogue() {
+async fn a_copy_continues_after_30_seconds_without_the_catalogue() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(26).await;
     for part_takes in [3, 33] {
@@ -56,7 +56,7 @@ async fn a_copy_goes_on_after_30_seconds_without_the_catalogue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_ends_in_an_error_after_a_minute_or_two_and_the_next_run_goes_on() {
+async fn a_copy_ends_in_an_error_after_a_minute_or_two_and_the_next_run_resumes() {
     if !long_cases() {
         println!("not run: it takes minutes; `cargo xtask test --long` runs it");
         return;

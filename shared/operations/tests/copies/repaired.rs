@@ -133,7 +133,7 @@ async fn the_first_store_is_never_mended_from_the_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mending_that_was_killed_is_gone_on_with() {
+async fn a_killed_repair_is_resumed() {
     let (f, second, id, _) = copy(&[]).await;
     let key = f.item(&id, "3").await.file.unwrap().object.artifact.key;
     for operation in [Operation::Delete, Operation::BeginUpload, Operation::UploadPart, Operation::CompleteUpload] {

@@ -42,7 +42,7 @@ async fn receipts(f: &Fixture, id: &BackupId) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_object_goes_on_with_the_parts_that_are_there() {
+async fn a_large_object_resumes_after_its_sent_parts() {
     let (f, id) = large().await;
     let second = Second::new();
     let faults = FaultStore::new(second.memory.clone());
@@ -84,7 +84,7 @@ async fn a_run_whose_time_is_over_hands_on_and_the_next_one_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_call_it_is_gone_on_with() {
+async fn a_copy_killed_at_any_call_is_resumed() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(10).await;
     let id = f.back_up().await.backup_id;
@@ -116,7 +116,7 @@ async fn killed_at_any_call_it_is_gone_on_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_the_store_has_forgotten_is_begun_anew() {
+async fn an_upload_unknown_to_the_store_begins_again() {
     let (f, id) = large().await;
     let second = Second::new();
     let faults = FaultStore::new(second.memory.clone());
@@ -168,7 +168,7 @@ async fn two_at_once_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_was_taken_for_dead_stops_and_leaves_it_to_the_other() {
+async fn a_run_considered_dead_stops_and_leaves_the_copy_to_the_other() {
     let (f, id) = large().await;
     let second = Second::new();
     let faults = FaultStore::new(second.memory.clone());

@@ -181,7 +181,7 @@ async fn a_second_store_that_is_away_never_holds_up_retention() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_second_store_retains_is_told_and_kept_whole() {
+async fn a_copy_locked_by_the_second_store_is_reported_and_kept() {
     let copies = Copies::new().await;
     let ids = copies.world.back_up_daily(2).await;
     copies.copy(&ids[0]).await;
@@ -290,7 +290,7 @@ async fn content_waits_while_objects_are_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_that_nobody_ends_are_aborted() {
+async fn abandoned_uploads_are_aborted() {
     let copies = Copies::new().await;
     let id = copies.world.back_up().await;
     copies.copy(&id).await;

@@ -45,7 +45,7 @@ async fn a_row_that_says_something_else_than_the_manifest_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_is_gone_is_told_and_the_backup_is_good() {
+async fn a_missing_row_is_reported_and_the_backup_is_good() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let id = f.back_up().await.backup_id;

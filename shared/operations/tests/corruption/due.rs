@@ -76,7 +76,7 @@ async fn the_sample_goes_round_all_backups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drill_is_overdue_once_its_interval_is_over_and_nobody_held_one() {
+async fn a_drill_is_overdue_after_an_interval_without_one() {
     let f = Fixture::new(&[]).await;
     let h = with_drills(&f);
     let now = Timestamp::now();
@@ -105,7 +105,7 @@ async fn a_drill_is_overdue_once_its_interval_is_over_and_nobody_held_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_opened_is_told_and_the_others_are_verified() {
+async fn a_backup_without_its_key_is_reported_and_verified_later() {
     let f = Fixture::new(crate::database::ENCRYPTED).await;
     f.fill(10).await;
     let id = f.back_up().await.backup_id;
@@ -121,7 +121,7 @@ async fn what_cannot_be_opened_is_told_and_the_others_are_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_whose_manifest_is_gone_fails_and_one_that_was_deleted_is_nobodys_business() {
+async fn a_backup_without_a_manifest_fails_and_a_deleted_backup_is_ignored() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let (lost, deleted) = (f.back_up().await.backup_id, f.back_up().await.backup_id);

@@ -19,7 +19,7 @@ fn causes(report: &RebuildReport) -> Vec<UnreadCause> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_key_encrypted_backups_are_told_and_plain_ones_come_back() {
+async fn without_the_key_encrypted_backups_are_reported_and_plain_ones_are_rebuilt() {
     let mut f = Fixture::new(&[("BACKUP_ENCRYPTION_KEY", KEY)]).await;
     f.fill(3).await;
     let plain = f.back_up().await.backup_id;

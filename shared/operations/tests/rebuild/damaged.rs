@@ -44,7 +44,7 @@ async fn a_backup_without_its_artifact_comes_back_as_one_that_is_not_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_was_altered_or_says_another_number_is_told() {
+async fn an_altered_list_or_one_with_another_number_is_reported() {
     let f = Fixture::new(&[]).await;
     f.holdfast.repository.init(false, Timestamp::now()).await.unwrap();
     let whole = List::of(0..700);

@@ -8,7 +8,7 @@ use mongodb::bson::doc;
 use crate::{fixture::Fixture, lost::added};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_stands_stays_as_it_is_unless_its_manifest_contradicts_it() {
+async fn an_existing_job_is_unchanged_unless_its_manifest_contradicts_it() {
     let f = Fixture::new(&[]).await;
     f.fill(2).await;
     let deleted = f.back_up().await.backup_id;

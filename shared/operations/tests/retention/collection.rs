@@ -38,7 +38,7 @@ async fn objects(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn what_no_backup_refers_to_goes_and_is_fetched_anew_when_asked_for() {
+async fn unreferenced_objects_are_deleted_and_fetched_again_on_demand() {
     let test = TestStore::new().await;
     for world in [World::new().await, World::on_s3(&test).await] {
         with_a_file_that_nobody_needs(&world).await;
@@ -122,7 +122,7 @@ async fn a_backup_that_was_committed_while_the_bucket_was_looked_through_counts(
 }
 
 #[tokio::test]
-async fn a_backup_is_kept_waiting_while_objects_are_removed_and_told_why() {
+async fn a_backup_waits_while_objects_are_removed_and_reports_the_reason() {
     let world = World::new().await;
     with_a_file_that_nobody_needs(&world).await;
     let faults = FaultStore::new(Arc::clone(&world.store));
@@ -190,7 +190,7 @@ async fn rows_go_before_their_objects() {
 }
 
 #[tokio::test]
-async fn an_object_that_the_store_retains_is_told_and_keeps_its_row() {
+async fn an_object_locked_by_the_store_is_reported_and_keeps_its_row() {
     let world = World::new().await;
     with_a_file_that_nobody_needs(&world).await;
     let lock = Lock { retained_until: None, legal_hold: true };

@@ -65,7 +65,7 @@ async fn a_plan_explains_every_backup_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_policy_that_cannot_be_read_keeps_all_and_is_told() {
+async fn an_unreadable_policy_keeps_everything_and_is_reported() {
     let world = World::new().await;
     world.back_up_daily(5).await;
     world.pass_days(100);
@@ -140,7 +140,7 @@ async fn the_job_is_deleted_before_the_manifest_and_the_manifest_before_the_rest
 }
 
 #[tokio::test]
-async fn a_run_killed_at_any_call_of_the_store_is_gone_on_with() {
+async fn retention_killed_at_any_call_of_the_store_is_resumed() {
     for call in 1..=12 {
         let world = World::new().await;
         world.back_up_daily(4).await;
@@ -161,7 +161,7 @@ async fn a_run_killed_at_any_call_of_the_store_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn what_the_store_retains_is_told_and_left_whole() {
+async fn a_backup_locked_by_the_store_is_reported_and_kept() {
     let world = World::new().await;
     let ids = world.back_up_daily(4).await;
     world.set_policy(BackupType::Database, keep(1)).await;
@@ -243,7 +243,7 @@ async fn a_full_backup_goes_with_its_last_part() {
 }
 
 #[tokio::test]
-async fn what_somebody_works_on_is_left_alone() {
+async fn active_backups_are_not_deleted() {
     let world = World::new().await;
     let ids = world.back_up_daily(2).await;
     let committing = doc! { "$set": { "status": "committing" } };

@@ -114,7 +114,7 @@ async fn the_next_backup_is_due_an_interval_after_the_last_good_one() {
 }
 
 #[tokio::test]
-async fn what_is_stored_is_told_by_type_and_a_full_backup_stores_nothing_itself() {
+async fn stored_bytes_are_reported_by_type_and_a_full_backup_stores_nothing_itself() {
     on_catalog(&[], async |fixture| {
         fixture.backed_up(Database, 3, 10).await;
         let deleted = fixture.backed_up(Database, 9, 7).await;
@@ -143,7 +143,7 @@ async fn what_is_stored_is_told_by_type_and_a_full_backup_stores_nothing_itself(
 }
 
 #[tokio::test]
-async fn verifications_and_the_last_drill_are_told() {
+async fn verifications_and_the_last_drill_are_reported() {
     on_catalog(&[], async |fixture| {
         let id = fixture.backed_up(Database, 3, 10).await;
         for (level, status) in [(Checksum, Passed), (Checksum, Passed), (Structure, Failed), (Drill, Passed)] {
@@ -164,7 +164,7 @@ async fn verifications_and_the_last_drill_are_told() {
 }
 
 #[tokio::test]
-async fn growth_is_told_from_the_eighth_backup_on() {
+async fn growth_is_reported_from_the_eighth_backup_on() {
     on_catalog(&[], async |fixture| {
         let growth = async || {
             let told = statistics(fixture).await;
@@ -214,7 +214,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_broke_hides_no_figure() {
+async fn a_broken_row_hides_no_figure() {
     on_catalog(&[], async |fixture| {
         fixture.backed_up(Database, 3, 10).await;
         let broken = fixture.backed_up(BackupType::Database, 2, 10).await;
