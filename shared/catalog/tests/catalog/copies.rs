@@ -107,7 +107,7 @@ async fn only_what_is_completed_is_copied() {
         let id = completed(fixture, BackupType::Database, 2).await;
         begin(fixture, &id, "a", at(0)).await;
         catalog.transition(&id, JobStatus::Deleted, JobChange::default(), None).await.unwrap();
-        assert!(!catalog.record_copied(&id, "a", None, at(1)).await.unwrap(), "its run hears that it went");
+        assert!(!catalog.record_copied(&id, "a", None, at(1)).await.unwrap(), "its run loses it");
         assert!(catalog.end_copy(&id, "a", &ended(CopyStatus::Deleted, at(2)), None, at(2)).await.unwrap());
         assert_eq!(begin(fixture, &id, "b", at(3)).await, CopyClaim::NotCompleted(JobStatus::Deleted));
     })
@@ -150,7 +150,7 @@ async fn a_collection_of_copies_is_one_run_at_a_time_and_no_lease_of_a_source() 
         assert!(catalog.begin_collecting_copies("a", at(0), at(60)).await.unwrap());
         assert!(!catalog.begin_collecting_copies("b", at(10), at(70)).await.unwrap());
         assert!(catalog.is_collecting_copies(at(10)).await.unwrap());
-        assert!(!catalog.is_collecting_copies(at(61)).await.unwrap(), "a dead one excludes nobody");
+        assert!(!catalog.is_collecting_copies(at(61)).await.unwrap(), "a dead one excludes no run");
         assert!(catalog.begin_collecting_copies("b", at(61), at(121)).await.unwrap());
         assert!(!catalog.beat_collecting_copies("a", at(122)).await.unwrap());
         assert!(catalog.beat_collecting_copies("b", at(123)).await.unwrap());

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_only_an_earlier_attempt_found_is_named() {
-        assert!(!note(2, &[]).contains("gone"));
+        assert!(!note(2, &[]).contains("Not in the dump"));
         let text = note(3, &["shop.report".to_owned(), "shop.sums".to_owned()]);
         assert!(text.contains("attempt 3") && text.ends_with("shop.report, shop.sums"), "{text}");
         assert!(note(2, &vec!["shop.report".to_owned(); 12]).ends_with("shop.report and 2 more"));

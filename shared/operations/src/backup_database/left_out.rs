@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn collections_that_are_left_out_are_named_as_far_as_a_message_has_room() {
         assert_eq!(warning(&[]), None);
-        assert!(warning(&["shop.tmp.agg_out.1"]).unwrap().contains(": shop.tmp.agg_out.1; drop"));
+        assert!(warning(&["shop.tmp.agg_out.1"]).unwrap().contains(": shop.tmp.agg_out.1. Drop"));
         assert!(warning(&["a.b"; 12]).unwrap().contains("a.b and 2 more"));
     }
 }

@@ -66,7 +66,7 @@ mod tests {
         let before = ["a.x", "a.y.z", "b.x", "b.y"];
         assert_eq!(told(&before, &[("a", "x"), ("a", "y.z"), ("b", "x"), ("b", "y"), ("c", "new")]), None);
         let missing = told(&before, &[("a", "x")]).unwrap();
-        assert!(missing.contains("(db_1_a): database b, a.y.z; "), "{missing}");
+        assert!(missing.contains("(db_1_a): database b, a.y.z. "), "{missing}");
     }
 
     #[test]

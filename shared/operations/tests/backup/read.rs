@@ -51,7 +51,7 @@ async fn a_backup_is_not_deleted_between_its_proof_and_its_restore() {
     assert!(restoring.await.unwrap().unwrap().is_faithful());
     assert_eq!(f.contents(&to).await, expected);
     let report = retain(&f.holdfast, RunLimits::none(), later).await.unwrap();
-    assert_eq!(report.database.deleted.len(), 1, "nobody reads it any more");
+    assert_eq!(report.database.deleted.len(), 1, "it has no reader any more");
     for database in [tried, to] {
         f.client.database(&database).drop().await.unwrap();
     }

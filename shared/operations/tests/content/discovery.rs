@@ -288,7 +288,7 @@ async fn encryption_turned_on_over_content_kept_plain_fetches_it_again() {
         assert!(std::iter::once(&file.object).chain(&file.dag).all(|dag| dag.encryption.is_some()));
         assert!(
             !file.object.artifact.key.as_str().contains(&file.file_sha256.to_string()),
-            "its address tells nothing"
+            "its address reveals nothing"
         );
         assert_eq!(f.content_of(&file).await, file_of(content_id));
     }

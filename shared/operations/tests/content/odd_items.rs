@@ -262,7 +262,7 @@ async fn a_url_that_may_mean_two_names_is_held_for_the_next_night() {
             assert_eq!(f.content_of(&record.file.unwrap()).await, expected.as_bytes(), "{number}");
         }
         let missing = f.item(&id, "6").await;
-        assert_eq!(missing.error.unwrap().code, ItemFailureCode::NotFound, "no file of another spelling stands in");
+        assert_eq!(missing.error.unwrap().code, ItemFailureCode::NotFound, "no file of another spelling replaces it");
         assert_eq!(f.finish(&id).await.status, JobStatus::Completed);
         let report = verify(&f.holdfast.repository, &id, VerificationLevel::Structure, Timestamp::now(), |_, _| {});
         let report = report.await.unwrap();

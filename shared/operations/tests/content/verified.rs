@@ -260,7 +260,7 @@ async fn a_manifest_that_names_what_it_does_not_describe_is_found() {
     let mut manifest = f.manifest(&id).await;
     manifest.artifacts[0].key = "content/content_1_aa/items.1.ndjson".parse().unwrap();
     f.forge_manifest(&manifest).await;
-    found_from(&f, &id, VerificationLevel::Exists, "elsewhere").await;
+    found_from(&f, &id, VerificationLevel::Exists, "outside the folder").await;
     f.remove().await;
 }
 

@@ -226,7 +226,7 @@ async fn a_backup_lost_during_its_copy_is_reported_and_its_copy_stays() {
     let lost = held_up(&f, &second, &id, (Operation::Put, 3), by_hand).await.unwrap_err();
     assert!(lost.to_string().contains("not retention"), "{lost}");
     assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Failed, Some("store-corrupt".to_owned())));
-    assert_eq!(left_of(&second, &id), 2, "the dump may be all that is left of it");
+    assert_eq!(left_of(&second, &id), 2, "the dump may be the last copy");
     f.remove().await;
 }
 

@@ -77,7 +77,7 @@ async fn a_list_resumes_after_its_copied_objects() {
     let looked_at = faults.calls(Operation::Head);
     let now_whole = copied(&f.holdfast, &through, &id).await;
     assert!(now_whole.copied >= 1);
-    assert!(faults.calls(Operation::Head) - looked_at < 150, "what was dealt with is not looked at again");
+    assert!(faults.calls(Operation::Head) - looked_at < 150, "finished objects are not checked again");
     second.assert_good(&id).await;
     f.remove().await;
 }

@@ -76,7 +76,7 @@ async fn what_is_there_is_not_sent_again() {
     let again = copied(&f.holdfast, &second.repository, &id).await;
     assert_eq!((again.copied, again.present, again.bytes), (0, 3, 0));
     second.memory.delete(&ObjectKey::restore_guide(&id)).await.unwrap();
-    assert_eq!(copied(&f.holdfast, &second.repository, &id).await.copied, 1, "what went is sent again");
+    assert_eq!(copied(&f.holdfast, &second.repository, &id).await.copied, 1, "deleted objects are sent again");
     f.remove().await;
 }
 

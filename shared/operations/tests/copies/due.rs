@@ -74,6 +74,6 @@ async fn a_requested_copy_gets_time_to_begin() {
     put_files(world.store.as_ref()).await;
     copied(&world.h, &second.repository, &id).await;
     expect_copies(&world.h, &second.repository, &ids, Timestamp::now()).await.unwrap();
-    assert_eq!(told(&world.h, &id).await, (CopyStatus::Completed, None), "what is said of a copy stands");
+    assert_eq!(told(&world.h, &id).await, (CopyStatus::Completed, None), "the entry of a copy is unchanged");
     world.remove().await;
 }

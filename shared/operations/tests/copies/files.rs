@@ -53,7 +53,7 @@ async fn keys_wrapped_again_are_updated_in_the_copy_too() {
     }
     copied(&f.holdfast, &second.repository, &id).await;
     repaired(&f.holdfast, &second.repository, &id).await.unwrap();
-    assert!(second.object(&ObjectKey::repository()).await != before, "what is older never takes its place");
+    assert!(second.object(&ObjectKey::repository()).await != before, "an older file never replaces it");
     f.remove().await;
 }
 

@@ -51,7 +51,7 @@ async fn every_object_is_mended(settings: &[(&str, &str)]) {
     }
     second.assert_equals(f.store.store.as_ref()).await;
     let again = repaired(&f.holdfast, &second.repository, &id).await.unwrap();
-    assert_eq!((again.copied, again.mended.len()), (0, 0), "what is whole is left alone");
+    assert_eq!((again.copied, again.mended.len()), (0, 0), "intact objects are not sent");
     f.remove().await;
 }
 
@@ -111,7 +111,7 @@ async fn what_is_wrong_in_both_stores_is_left_in_both() {
         assert_eq!(told(&f.holdfast, &id).await.0, CopyStatus::Failed);
         let in_days = Timestamp::now() + SignedDuration::from_hours(48);
         let due = copies_due(&f.holdfast, &second.repository, in_days).await.unwrap();
-        assert_eq!((due.due, due.overdue), (Vec::new(), vec![id.clone()]), "it waits for whoever repairs it");
+        assert_eq!((due.due, due.overdue), (Vec::new(), vec![id.clone()]), "it waits for a repair");
         f.replace(&key, good).await;
         repaired(&f.holdfast, &second.repository, &id).await.unwrap();
     }

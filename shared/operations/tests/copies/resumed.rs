@@ -55,11 +55,11 @@ async fn a_large_object_resumes_after_its_sent_parts() {
     let sent = faults.calls(Operation::UploadPart);
     copied(&f.holdfast, &over(faults.clone()), &id).await;
     let more = faults.calls(Operation::UploadPart) - sent;
-    assert_eq!(more as usize, 4 - kept, "each part that is there is not sent again");
+    assert_eq!(more as usize, 4 - kept, "no part is sent twice");
     assert_eq!(faults.calls(Operation::BeginUpload), 1);
     second.assert_good(&id).await;
     let row = rows(&f).find_one(doc! { "_id": id.as_str() }).await.unwrap().unwrap();
-    assert!(!row.contains_key("copyWork"), "a whole copy leaves no work");
+    assert!(!row.contains_key("copyWork"), "a complete copy leaves no work");
     f.remove().await;
 }
 
@@ -186,6 +186,6 @@ async fn a_run_considered_dead_stops_and_leaves_the_copy_to_the_other() {
     // Its next beat, at most ten seconds later.
     let ended = paused.await.unwrap().unwrap();
     assert!(matches!(ended, CopyStep::Busy(_)), "{ended:?}");
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None), "the other's word stands");
+    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None), "the result of the other run stays");
     f.remove().await;
 }

@@ -203,7 +203,7 @@ async fn objects_go_when_no_copy_refers_to_them() {
     assert!(!copies.world.has(&object_of("a")).await && copies.second.has(&object_of("a")).await);
     let report = copies.remove_copies().await;
     assert_eq!((report.deleted.len(), report.collection.deleted), (1, 2), "the file, and its blocks: {report:?}");
-    assert_eq!(report.collection.sources_forgotten, 0, "what is held is said of the first store");
+    assert_eq!(report.collection.sources_forgotten, 0, "held files concern the first store only");
     assert!(!copies.second.has(&object_of("a")).await && copies.second.has(&object_of("b")).await);
     assert_eq!(copies.left_of(&first), 0);
     copies.second.assert_whole(&next).await;
@@ -318,6 +318,6 @@ async fn a_store_that_nothing_was_copied_to_is_left_alone() {
     let stray = ObjectKey::restore_guide(&"db_1_aa".parse().unwrap());
     copies.second.memory.put(&stray, "x".into(), PutMode::IfAbsent).await.unwrap();
     let lost = remove_copies(&copies.world.h, &copies.second.repository, RunLimits::none(), copies.world.now()).await;
-    assert!(lost.is_err(), "a store that has lost its file is none to delete from");
+    assert!(lost.is_err(), "nothing is deleted from a store without its file");
     copies.world.remove().await;
 }

@@ -82,7 +82,7 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
     let (exists, checksum, structure) =
         (VerificationLevel::Exists, VerificationLevel::Checksum, VerificationLevel::Structure);
     alter(exists, &["its manifest says"], &|m| m.artifacts[0].size += 1).await;
-    alter(exists, &["elsewhere"], &|m| m.artifacts[0].key = elsewhere.clone()).await;
+    alter(exists, &["outside the folder"], &|m| m.artifacts[0].key = elsewhere.clone()).await;
     alter(exists, &["0 artifacts"], &|m| m.artifacts.clear()).await;
     let mut of_another = f.holdfast.repository.manifest(id).await.unwrap();
     of_another.repository = "ab".repeat(16).parse().unwrap();

@@ -94,7 +94,7 @@ async fn forge(f: &Fixture, id: &BackupId, from: &BackupId) {
     put(store, &key, bytes).await;
     put(store, &ObjectKey::manifest(id), ManifestFile::seal(&manifest, |_| None).unwrap()).await;
     let checked = verify(&f.holdfast.repository, id, VerificationLevel::Checksum, Timestamp::now(), |_, _| {}).await;
-    assert_eq!(checked.unwrap().problems, [""; 0], "nothing but a look inside finds it");
+    assert_eq!(checked.unwrap().problems, [""; 0], "only the content shows it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,7 @@ async fn every_new_backup_is_read_one_is_looked_into_and_the_newest_is_drilled()
     let three = f.back_up().await.backup_id.to_string();
     assert_eq!(done(&due(&h, now).await), [(three.clone(), checksum)]);
     let tomorrow = now + SignedDuration::from_hours(25);
-    assert_eq!(done(&due(&h, tomorrow).await), [(three, structure)], "the newest, if nobody looked into it yet");
+    assert_eq!(done(&due(&h, tomorrow).await), [(three, structure)], "the newest, if not yet verified");
     let counts = h.catalog.verification_counts().await.unwrap();
     assert_eq!(counts.iter().map(|count| count.verifications).sum::<u64>(), 4);
     f.remove().await;

@@ -70,7 +70,7 @@ async fn a_manifest_that_was_altered_or_made_up_gets_no_job() {
         ("nothing inside", plain(&|manifest| manifest.content = None)),
         ("no list", plain(&|manifest| manifest.artifacts.clear())),
         ("artifacts of elsewhere", plain(&|manifest| manifest.artifacts[0].key = ObjectKey::repository())),
-        ("sizes that nobody has", plain(&|manifest| manifest.original_size = u64::MAX)),
+        ("impossible sizes", plain(&|manifest| manifest.original_size = u64::MAX)),
     ] {
         f.replace(&key, bytes).await;
         f.lose_the_catalogue().await;

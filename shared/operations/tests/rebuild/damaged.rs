@@ -64,6 +64,6 @@ async fn an_altered_list_or_one_with_another_number_is_reported() {
     f.lose_the_catalogue().await;
     let report = f.rebuild().await;
     assert_told(&f, &report, &id, VerificationLevel::Checksum, list.as_str()).await;
-    assert_eq!((report.items, report.sources), (0, 0), "nothing of a segment that is not authentic");
+    assert_eq!((report.items, report.sources), (0, 0), "no item of an unauthenticated segment");
     f.remove().await;
 }

@@ -213,7 +213,7 @@ async fn rows_of_items_go_with_their_backup_or_a_month_after_it_failed() {
     world.pass_days(2);
     assert_eq!(world.retain().await.item_rows_deleted, 2);
     assert_eq!(world.h.catalog.item_counts(&failed).await.unwrap().expected, 0);
-    assert_eq!(world.status(&failed).await, JobStatus::Failed, "its row says why it failed");
+    assert_eq!(world.status(&failed).await, JobStatus::Failed, "its row has the reason");
     assert_eq!(world.h.catalog.item_counts(&good).await.unwrap().expected, 2, "the last good one is always left");
     world.remove().await;
 }

@@ -60,7 +60,7 @@ async fn a_plan_explains_every_backup_and_changes_nothing() {
     }
     let report = world.retain().await;
     let planned: Vec<_> = plan.database.deletions().rev().map(|it| &it.decision.backup_id).collect();
-    assert_eq!(deleted(&report.database), planned, "what was planned is what is done");
+    assert_eq!(deleted(&report.database), planned, "the plan equals the result");
     world.remove().await;
 }
 

@@ -104,7 +104,7 @@ async fn a_reader_that_was_killed_protects_a_backup_for_a_minute() {
         world.h.catalog.record_reader(&row).await.unwrap();
     };
     last_beat(50).await;
-    assert_eq!(world.retain().await.database.deleted.len(), 1, "the one that nobody reads");
+    assert_eq!(world.retain().await.database.deleted.len(), 1, "the one without a reader");
     assert!(world.exists(&ids[0]).await);
     last_beat(61).await;
     assert_eq!(world.retain().await.database.deleted[0].backup_id, ids[0]);

@@ -143,7 +143,7 @@ async fn a_sweep_whose_time_ends_reports_and_the_next_one_continues_with_the_nex
     for number in 1..=FAILED {
         let report = sweep_within(&world.h, None, limits, world.now()).await.unwrap();
         assert_eq!((report.objects_removed, &report.problems), (1, &Vec::new()), "sweep {number}: {report:?}");
-        assert!(report.database_measured.is_some(), "what is measured is in every report");
+        assert!(report.database_measured.is_some(), "every report has the measurements");
         assert_eq!(report.unfinished, ["objects of database backups without a manifest"], "sweep {number}");
     }
     let report = sweep_within(&world.h, None, limits, world.now()).await.unwrap();

@@ -54,7 +54,7 @@ async fn an_export_holds_every_job_policy_and_verification() {
         assert_eq!(document["policies"]["database"]["origin"], "settings");
         assert_eq!(document["statistics"]["database"]["successRate"]["all"]["percent"], 50.0);
         assert_eq!(document["repository"]["location"], "s3://backups/prod/");
-        assert_eq!(document["repository"]["id"], json!(null), "there is none yet, and none is made");
+        assert_eq!(document["repository"]["id"], json!(null), "none exists, and none is made");
     })
     .await;
 }

@@ -61,7 +61,7 @@ async fn success_rates_are_of_a_week_of_a_month_and_of_all() {
         assert_eq!(database.last_30_days, rate(4, 1, Some(80.0)));
         assert_eq!(database.all, rate(4, 2, Some(66.6)));
         assert_eq!(told.content.success_rate.all, rate(0, 1, Some(0.0)));
-        assert_eq!(told.success_rate_percent, Some(57.1), "both types: what was deleted had been a success");
+        assert_eq!(told.success_rate_percent, Some(57.1), "both types: deleted backups were successes");
     })
     .await;
 }
