@@ -213,9 +213,7 @@ impl Commit<'_> {
                     remove(self.h, key).await;
                 }
             }
-            Err(error) => {
-                tracing::warn!(backupId = %id, %error, "cannot remove the artifacts of a failed run: the sweep removes them")
-            }
+            Err(error) => tracing::warn!(backupId = %id, %error, "artifacts of a failed run remain for the sweep"),
         }
     }
 
