@@ -1,6 +1,6 @@
 //! The exclusive right to remove content objects from the second store: one document next to the leases. A copying run
-//! first writes its own row, then reads this document. A collecting run does the reverse. So the later of the two
-//! always sees the earlier one.
+//! first writes its own row, then reads this document. A collecting run first writes this document, then reads the
+//! rows. So the later of the two always sees the earlier one.
 
 use bson::{Bson, doc};
 use holdfast_domain::Timestamp;

@@ -213,7 +213,7 @@ async fn objects_go_when_no_copy_refers_to_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_a_copy_refers_to_stay_though_the_first_store_has_none() {
     let (copies, first, _) = with_a_file_that_no_copy_needs().await;
-    // An obstacle to the deletion of the first backup's copy also keeps its files.
+    // A lock on the copy of the first backup also keeps its files.
     copies.second.memory.set_lock(&ObjectKey::manifest(&first), Lock { legal_hold: true, ..Lock::default() });
     assert_eq!(copies.remove_copies().await.collection.unreferenced, 0);
     copies.second.assert_whole(&first).await;

@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// Bytes of a large file read before its entry begins. They contain every possible damage of the first segment.
+/// Bytes of a large file read before its entry begins. Reading them shows every possible damage of the first segment.
 const FIRST_BYTES: usize = 8 * 1024 * 1024;
 const CHUNK_BYTES: usize = 256 * 1024;
 
