@@ -1,4 +1,5 @@
-//! The times of every heartbeat: of backups, collections and copies. A run stops before another may take it for dead.
+//! The times of every heartbeat: of backups, collections and copies. A run stops before another run may consider it
+//! dead.
 
 use std::{future::Future, time::Duration};
 
@@ -10,17 +11,17 @@ use crate::OperationError;
 
 /// How often a run beats.
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(10);
-/// How long one beat may take. A beat that hangs is given up, and repeated on another connection.
+/// Time limit of one beat. A beat without an answer is abandoned, and repeated on another connection.
 pub(crate) const BEAT_TIMEOUT: Duration = Duration::from_secs(8);
-/// How soon a beat, or another call of the catalogue, is repeated after it failed.
+/// Wait before a failed beat or another failed call of the catalogue is repeated.
 pub(crate) const REPEAT_AFTER: Duration = Duration::from_secs(3);
-/// A run whose last beat is older than this stops. Until then no other run can hold its lease.
+/// A run stops if its last beat is older. Until then no other run can hold its lease.
 pub(crate) const SILENCE_LIMIT: Duration = Duration::from_secs(45);
-/// A run whose last beat is older than this is dead: another run may take its lease over.
+/// A run is dead if its last beat is older. Another run may then take over its lease.
 pub(crate) const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
-/// Beats every [`BEAT_EVERY`]. It ends with what a beat returns, or with nothing once no beat was answered for
-/// [`SILENCE_LIMIT`]. `failed` is called with the reason of each beat that failed.
+/// Beats every [`BEAT_EVERY`]. It returns the result of a beat, or nothing if no beat was answered for
+/// [`SILENCE_LIMIT`]. Each failed beat calls `failed` with the reason.
 pub(crate) async fn beat_until_stopped<T, F>(beat: impl Fn() -> F, failed: impl Fn(&str)) -> Option<T>
 where
     F: Future<Output = Result<Option<T>, CatalogError>>,
@@ -31,7 +32,7 @@ where
         let limit = last_beat + SILENCE_LIMIT;
         let failure = match timeout_at(limit.min(begun + BEAT_TIMEOUT), beat()).await {
             Ok(Ok(None)) => {
-                // What the catalogue has of this run is no younger than the call.
+                // The catalogue's record of this run is at least as recent as the call.
                 last_beat = begun;
                 sleep_until(begun + BEAT_EVERY).await;
                 continue;
@@ -48,8 +49,8 @@ where
     }
 }
 
-/// Calls the catalogue, and repeats the call while the catalogue does not answer, for [`SILENCE_LIMIT`] at most. The call
-/// must be one that may be made twice.
+/// Calls the catalogue, and repeats the call without an answer for at most [`SILENCE_LIMIT`]. The call must be
+/// repeatable.
 ///
 /// # Errors
 /// Those of the last call.
@@ -57,7 +58,7 @@ pub(crate) async fn persist<T, F>(call: impl Fn() -> F) -> Result<T, OperationEr
 where
     F: Future<Output = Result<T, OperationError>>,
 {
-    // Boxed: callers await many such calls, and their futures would hold each of them.
+    // Boxed, because callers await many such calls, and their futures would contain each of them.
     Box::pin(repeat(call, REPEAT_AFTER, SILENCE_LIMIT)).await
 }
 
@@ -69,7 +70,7 @@ where
     loop {
         match call().await {
             Err(error) if error.is_catalog_away() && begun.elapsed() < limit => {
-                tracing::warn!(%error, "the catalogue did not answer; the call is repeated");
+                tracing::warn!(%error, "the catalogue did not answer: the call is repeated");
                 sleep(pause).await;
             }
             result => return result,
@@ -87,7 +88,7 @@ mod tests {
     fn a_run_beats_often_and_stops_before_it_counts_as_dead() {
         let dead_after = Duration::try_from(DEAD_AFTER).unwrap();
         assert!(BEAT_EVERY < SILENCE_LIMIT && SILENCE_LIMIT < dead_after);
-        // A beat that fails leaves time for two more before the run stops.
+        // A failed beat leaves time for two more before the run stops.
         assert!(BEAT_EVERY + 3 * (BEAT_TIMEOUT + REPEAT_AFTER) <= SILENCE_LIMIT);
         // The clocks of two machines may differ by this much.
         assert!(dead_after >= SILENCE_LIMIT + Duration::from_secs(15));

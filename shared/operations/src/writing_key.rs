@@ -1,4 +1,4 @@
-//! What a run needs to write: the repository as it stands, and the key it encrypts under.
+//! The inputs for writing: the present repository, and its encryption key.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use holdfast_domain::{Encryption, ObjectKey, RepositoryFile, Timestamp, WrappedK
 
 use crate::{Holdfast, OperationError, artifact_writer::Recipe};
 
-/// The repository a run writes to, and the key it encrypts under.
+/// The repository of a run, and its encryption key.
 pub(crate) struct WritingKey {
     pub(crate) repository: RepositoryFile,
     pub(crate) master: Option<Arc<MasterKey>>,
@@ -15,7 +15,7 @@ pub(crate) struct WritingKey {
     pub(crate) wrapped: Vec<WrappedKey>,
 }
 
-/// Finds or makes the repository and, where encryption is asked for, opens its newest key. Fails closed.
+/// Opens or creates the repository, and with encryption opens its newest key. Fails closed.
 pub(crate) async fn writing_key(h: &Holdfast, encrypt: bool) -> Result<WritingKey, OperationError> {
     h.repository.ready_for_writing(encrypt, Timestamp::now()).await?;
     let repository = h.repository.open().await?;
@@ -30,7 +30,7 @@ pub(crate) async fn writing_key(h: &Holdfast, encrypt: bool) -> Result<WritingKe
 }
 
 impl WritingKey {
-    /// How an artifact that will stand under this key is made.
+    /// The settings of the stages for an artifact under this key.
     pub(crate) fn recipe(&self, object_key: &ObjectKey, compression_level: Option<u8>) -> Recipe {
         let encryption = self.master.as_ref().zip(self.encryption.as_ref()).map(|(master, encryption)| {
             let place = ArtifactPlace {

@@ -1,4 +1,4 @@
-//! Restored directories, and CARs that another node takes.
+//! Restored directories, and CARs imported by another node.
 
 use std::{fs, path::Path, sync::Mutex};
 
@@ -47,7 +47,7 @@ async fn a_restored_directory_equals_the_archive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_restore_goes_on_and_writes_over_nothing() {
+async fn an_interrupted_restore_resumes_and_overwrites_nothing() {
     let f = Fixture::new(&[("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
     f.fill(4).await;
     let job = f.back_up().await;
@@ -169,7 +169,7 @@ async fn a_file_that_is_not_its_blocks_ends_the_export() {
     f.add_ipfs(1, noise(600_000)).await;
     f.add_ipfs(2, noise(600_000)).await;
     let job = f.back_up().await;
-    // The two items' records of blocks change places.
+    // The records of blocks of the two items are swapped.
     let list = f.manifest(&job.backup_id).await.content.unwrap().item_list;
     f.forge(&job.backup_id, &list, |bytes| {
         let text = String::from_utf8(bytes).unwrap();
