@@ -89,7 +89,7 @@ async fn what_is_away_is_named_each_with_what_to_do() {
     assert_told(&told, "bad drill server: ", &["BACKUP_DRILL_URI"]);
     assert_told(&told, "bad store: ", &["holdfast-no-such-bucket"]);
     assert_told(&told, "warning IPFS gateway: ", &["BACKUP_IPFS_GATEWAYS"]);
-    assert_told(&told, "bad IPFS gateway: none", &["no file on IPFS can be backed up"]);
+    assert_told(&told, "bad IPFS gateway: no gateway", &["no file on IPFS can be backed up"]);
     assert_told(&told, "warning origin: ", &["127.0.0.1:9", "BACKUP_CONTENT_ALLOWED_ORIGINS"]);
     assert!(!told.concat().contains("hunter2"), "{told:#?}");
     place.remove().await;

@@ -35,6 +35,6 @@ async fn a_row_that_is_not_what_the_manifest_says_is_damage_too() {
     let jobs = client.default_database().unwrap().collection::<Document>("backup_jobs");
     jobs.update_one(doc! { "_id": id.as_str() }, doc! { "$set": { "size": 1_i64 } }).await.unwrap();
     let found = place.holdfast(&["verify", &id, "--json"]).expect(6);
-    assert!(found.text().contains("what its manifest says: size"), "{}", found.text());
+    assert!(found.text().contains("the catalogue's row differs from its manifest: size"), "{}", found.text());
     place.remove().await;
 }

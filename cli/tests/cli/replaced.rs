@@ -92,7 +92,7 @@ async fn the_doctor_lists_what_a_killed_restore_left() {
     database.collection("holdfast_restore_0a1b2c3d_beat").insert_one(beat).await.unwrap();
     database.collection("holdfast_restore_0a1b2c3d_0123456789ab").insert_one(doc! { "_id": 1 }).await.unwrap();
     let shown = place.holdfast(&["doctor"]).text();
-    assert!(shown.contains("holdfast_restore_0a1b2c3d_0123456789ab was left by a restore that was killed"), "{shown}");
+    assert!(shown.contains("holdfast_restore_0a1b2c3d_0123456789ab was left by a killed restore"), "{shown}");
     let id = place.back_up();
     let report = &place.json(&["restore", "database", &id, "--drop", "--yes"])[0];
     assert_eq!(report["removedScratch"].as_array().unwrap().len(), 1, "{report}");

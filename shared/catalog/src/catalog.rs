@@ -1,4 +1,4 @@
-//! The catalogue itself: where it is, how it is reached, and its indexes.
+//! The catalogue itself: its location, its connection and its indexes.
 
 use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{CatalogError, error::duplicates};
 /// The catalogue's database, unless `BACKUP_CATALOG_URI` names one.
 pub const DEFAULT_DATABASE: &str = "holdfast";
 
-/// Every collection that is Holdfast's own.
+/// Every collection of Holdfast.
 pub const COLLECTIONS: [&str; 8] = [JOBS, ITEMS, POLICIES, VERIFICATIONS, LEASES, READERS, OBJECTS, COLLECTING];
 
 pub(crate) const JOBS: &str = "backup_jobs";
@@ -29,17 +29,17 @@ pub(crate) const OBJECTS: &str = "content_objects";
 pub(crate) const COLLECTING: &str = "backup_collecting";
 pub(crate) const POLICIES: &str = "backup_retention_policies";
 
-/// How long a server is looked for.
+/// Time limit of finding a server.
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a majority may take to acknowledge a write.
+/// Time limit of the acknowledgement of a write by a majority.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one call may take in all: a server that hangs must not hang a run.
+/// Time limit of one call, so that a hanging server does not block a run.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Where the catalogue's collections are, so that a dump leaves them out and a restore never touches them.
+/// The location of the catalogue's collections. A dump omits them, and a restore never changes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogLocation {
-    /// The database that [`COLLECTIONS`] are in.
+    /// The database of [`COLLECTIONS`].
     pub database: String,
 }
 
@@ -67,17 +67,17 @@ impl Catalog {
     /// The catalogue in this database of the server at `uri`. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`CatalogError::Invalid`] where the connection string cannot be used, [`CatalogError::Unavailable`] where it is
-    /// a `mongodb+srv` one whose name does not resolve.
+    /// [`CatalogError::Invalid`] if the connection string is invalid. [`CatalogError::Unavailable`] if the name in a
+    /// `mongodb+srv` string does not resolve.
     pub async fn connect(uri: &Secret, database: &str) -> Result<Self, CatalogError> {
         Ok(Self::new(client(uri, "the catalogue's connection string").await?.database(database)))
     }
 
-    /// The catalogue that the settings name: the default database of `BACKUP_CATALOG_URI`, or `holdfast` there, or
-    /// `holdfast` on the server of `MONGODB_URI`.
+    /// The catalogue of the settings: the default database of `BACKUP_CATALOG_URI`, or `holdfast` there, or `holdfast`
+    /// on the server of `MONGODB_URI`.
     ///
     /// # Errors
-    /// As [`Catalog::connect`]; the message names the variable.
+    /// Those of [`Catalog::connect`]. The message names the variable.
     pub async fn from_settings(settings: &Settings) -> Result<Self, CatalogError> {
         let Some(uri) = &settings.catalog_uri else {
             return Ok(Self::new(client(&settings.mongodb_uri, "MONGODB_URI").await?.database(DEFAULT_DATABASE)));
@@ -92,7 +92,7 @@ impl Catalog {
         Self { database }
     }
 
-    /// Where it is.
+    /// Its location.
     #[must_use]
     pub fn location(&self) -> CatalogLocation {
         CatalogLocation { database: self.database.name().to_owned() }
@@ -104,12 +104,12 @@ impl Catalog {
     /// Those of the server.
     pub async fn server_time(&self) -> Result<Option<Timestamp>, CatalogError> {
         let hello = self.database.run_command(doc! { "hello": 1 });
-        let answer = call("ask for the time", hello).await?;
+        let answer = call("read the time", hello).await?;
         let time = answer.get_datetime("localTime").ok();
         Ok(time.and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok()))
     }
 
-    /// Creates the indexes that are not there yet.
+    /// Creates the missing indexes.
     ///
     /// # Errors
     /// [`CatalogError::Unavailable`], [`CatalogError::Denied`] or [`CatalogError::Refused`].
@@ -126,7 +126,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Inserts the rows whose `_id` is free; the places of the others are answered.
+    /// Inserts the rows with a free `_id`. Returns the positions of the others.
     pub(crate) async fn insert_new(
         &self,
         collection: &str,
@@ -142,8 +142,8 @@ impl Catalog {
         }
     }
 
-    /// One of the catalogue's collections. Whatever the connection string says, it is read at the primary, and a write
-    /// counts once a majority has it: a change of state that could be rolled back is none.
+    /// One of the catalogue's collections, with fixed concerns instead of those in the connection string. Reads go to
+    /// the primary, and writes wait for a majority, so that no change of state is rolled back.
     pub(crate) fn collection(&self, name: &str) -> Collection<Document> {
         let write = WriteConcern::builder().w(Acknowledgment::Majority).w_timeout(WRITE_TIMEOUT).build();
         let options = CollectionOptions::builder()
@@ -155,7 +155,8 @@ impl Catalog {
     }
 }
 
-/// Every index but the sparse one. Those of items end with `_id`, so that a page begins where the last one stopped.
+/// Every index except the sparse one. The indexes of items end with `_id`, so that a page begins after the previous
+/// one.
 fn indexes() -> [(&'static str, Vec<Document>); 4] {
     [
         (
@@ -185,9 +186,10 @@ async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {
         error @ CatalogError::Unavailable { .. } => error,
         _ => CatalogError::Invalid {
             what: name.to_owned(),
-            problem: "is not a connection string that can be used: check its form and its options, and that user and \
-                      password are percent-encoded"
-                .to_owned(),
+            problem:
+                "is not a valid connection string: check its form, its options, and the percent-encoding of user and \
+                      password"
+                    .to_owned(),
         },
     };
     let read = ConnectionString::read(uri.expose())
@@ -199,7 +201,7 @@ async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {
     Client::with_options(options).map_err(unusable)
 }
 
-/// One call of the driver, within its time, its error translated.
+/// One call of the driver within the time limit, with a translated error.
 pub(crate) async fn call<T>(
     doing: &'static str,
     action: impl IntoFuture<Output = mongodb::error::Result<T>>,
@@ -207,7 +209,7 @@ pub(crate) async fn call<T>(
     attempt(doing, action).await?.map_err(|error| CatalogError::of_driver(doing, &error))
 }
 
-/// One call of the driver, within its time, whose error the caller looks at first.
+/// One call of the driver within the time limit. The caller inspects its error first.
 pub(crate) async fn attempt<T>(
     doing: &'static str,
     action: impl IntoFuture<Output = mongodb::error::Result<T>>,

@@ -1,4 +1,4 @@
-//! What a change of state writes beside the state.
+//! The fields written together with a change of state.
 
 use holdfast_domain::{
     Consistency, EngineInfo, ItemCounts, JobDeletion, JobFailure, NamespaceCount, ObjectKey, Progress, Sha256Digest,
@@ -6,26 +6,27 @@ use holdfast_domain::{
 };
 use serde::Serialize;
 
-/// Fields to be set; what is `None` stays as it is. Build it with `..JobChange::default()`.
+/// Fields to set. A field with `None` stays unchanged. Build it with `..JobChange::default()`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobChange {
-    /// Fencing number of the run that takes the job over. The change is made only where it is larger than the row's.
+    /// Fencing number of the run that takes the job over. The change is made only if it is larger than the row's
+    /// number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
-    /// What writes the dump.
+    /// The engine of the dump.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineInfo>,
-    /// At which moment its documents stand.
+    /// The point in time of its documents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
-    /// When a run took it over; the earliest ever given is kept.
+    /// When a run took it over. The row keeps the earliest value.
     #[serde(skip)]
     pub started_at: Option<Timestamp>,
     /// When it was settled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// How long it took.
+    /// Its duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// Bytes of the archive before compression and encryption.
@@ -43,31 +44,31 @@ pub struct JobChange {
     /// SHA-256 of the artifact as stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Sha256Digest>,
-    /// Where the artifact is.
+    /// The key of the artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<ObjectKey>,
-    /// What is inside: at most [`NamespaceCount::MAX_LISTED`] namespaces.
+    /// Its content: at most [`NamespaceCount::MAX_LISTED`] namespaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<NamespaceCount>>,
-    /// How many namespaces there are.
+    /// Number of namespaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_count: Option<u64>,
-    /// How many documents there are.
+    /// Number of documents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_count: Option<u64>,
-    /// The last write that the member read had applied when the dump began.
+    /// The last write applied by the server member when the dump began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_write_at: Option<Timestamp>,
-    /// Seconds that this member was behind.
+    /// Lag of this member in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<u64>,
     /// The items of a content backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemCounts>,
-    /// How far it is. A change to `completed` clears it, whatever is given here.
+    /// Its progress. A change to `completed` clears it and ignores this value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// Why it failed. A change to `completed` clears it, whatever is given here.
+    /// Why it failed. A change to `completed` clears it and ignores this value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<JobFailure>,
     /// When its manifest was found missing.
@@ -76,10 +77,10 @@ pub struct JobChange {
     /// The decision to delete it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion: Option<JobDeletion>,
-    /// Said where nothing was wrong and something is worth knowing.
+    /// A note for a job without a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What a person must look at.
+    /// Warnings for an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warnings: Option<Vec<String>>,
 }

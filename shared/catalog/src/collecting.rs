@@ -1,5 +1,5 @@
-//! How far a collection of content objects came when its time ran out: the references that it read, and the part of the
-//! store that it lists next. One head row, and rows of hashes that the head row vouches for.
+//! The progress of an unfinished collection of content objects: the references read so far, and the next part of the
+//! store. It is stored as one head row, and as rows of hashes referenced by the head row.
 
 use bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 use futures_util::TryStreamExt;
@@ -12,28 +12,28 @@ use crate::{
     row,
 };
 
-/// Hashes in one row: 2 MiB, an eighth of what a row can hold.
+/// Hashes in one row: 2 MiB, an eighth of the size limit of a row.
 const IN_A_ROW: usize = 256 * 1024;
 const HASH_BYTES: usize = 8;
 
-/// How far a collection came.
+/// The progress of a collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CollectingProgress {
-    /// The store. What was read in another store says nothing.
+    /// The store. Progress in another store is invalid.
     pub store: String,
-    /// The backups that were read to their end.
+    /// The completely read backups.
     pub backups: Vec<BackupId>,
-    /// Hashes of the objects that they refer to.
+    /// Hashes of their referenced objects.
     pub objects: Vec<u64>,
-    /// The part of the store that is listed next.
+    /// The next part of the store to list.
     pub part: u64,
 }
 
 impl Catalog {
-    /// Keeps how far the collection of this name came. It replaces what was kept before. `run` is new for each call.
+    /// Stores the progress of the collection with this name, and replaces earlier progress. `run` is new for each call.
     ///
     /// # Errors
-    /// Those of the server: then the earlier progress counts, or none.
+    /// Those of the server. The earlier progress, if any, is then valid.
     pub async fn keep_collecting_progress(
         &self,
         name: &str,
@@ -60,7 +60,7 @@ impl Catalog {
         call(DOING, collection.delete_many(earlier)).await.map(drop)
     }
 
-    /// How far the collection of this name came in this store. What is not whole counts as none.
+    /// The progress of the collection with this name in this store. Incomplete progress counts as none.
     ///
     /// # Errors
     /// Those of the server.
@@ -91,7 +91,7 @@ impl Catalog {
         Ok(backups.map(|backups| CollectingProgress { store: store.to_owned(), backups, objects, part }))
     }
 
-    /// Forgets how far the collection of this name came: it is complete.
+    /// Removes the progress of the collection with this name after it is complete.
     ///
     /// # Errors
     /// Those of the server.
@@ -103,7 +103,7 @@ impl Catalog {
     }
 }
 
-/// A backup whose id cannot be read makes the progress worthless.
+/// Progress with an unreadable id of a backup is worthless.
 fn backups(head: &Document) -> Option<Vec<BackupId>> {
     head.get_array("backups").ok()?.iter().map(|id| id.as_str()?.parse().ok()).collect()
 }
@@ -116,7 +116,7 @@ fn digest(objects: &[u64]) -> String {
     hex::encode(digest.finalize())
 }
 
-/// Rows whose `_id` begins with this and a `/`, which '0' comes right after.
+/// Rows with an `_id` that begins with this and a `/`. The next character after `/` is `0`.
 fn range(start: &str) -> Document {
     doc! { "_id": { "$gte": format!("{start}/"), "$lt": format!("{start}0") } }
 }

@@ -1,4 +1,4 @@
-//! Sums over all jobs, made by the server.
+//! Sums over all jobs, computed by the server.
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
@@ -11,29 +11,29 @@ use crate::{
     row,
 };
 
-/// The jobs of one type that stand in one state.
+/// The jobs of one type in one state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobCount {
     /// Their type.
     pub backup_type: BackupType,
-    /// Where they stand.
+    /// Their state.
     pub status: JobStatus,
-    /// How many they are.
+    /// Number of jobs.
     pub jobs: u64,
     /// Bytes stored by all of them.
     pub size_bytes: u64,
     /// Bytes before compression and encryption of all of them.
     pub original_size_bytes: u64,
-    /// Time that those took whose duration is known.
+    /// Sum of the known durations.
     pub duration_ms: u64,
 }
 
-/// Counts by type and state; what does not occur is not in it.
+/// Counts by type and state, without zero counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobCounts(pub Vec<JobCount>);
 
 impl JobCounts {
-    /// How many jobs of this type (or of all) are in a state that `which` takes.
+    /// Number of jobs of this type (or of all types) in the states selected by `which`.
     pub fn jobs(&self, kind: Option<BackupType>, which: impl Fn(JobStatus) -> bool) -> u64 {
         let counted = self.0.iter().filter(|count| kind.is_none_or(|kind| kind == count.backup_type));
         counted.filter(|count| which(count.status)).map(|count| count.jobs).sum()
@@ -43,16 +43,16 @@ impl JobCounts {
 /// The verifications of one level with one result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerificationCount {
-    /// How deep they went.
+    /// Their depth.
     pub level: VerificationLevel,
-    /// What they found.
+    /// Their result.
     pub status: VerificationStatus,
-    /// How many they are.
+    /// Number of verifications.
     pub verifications: u64,
 }
 
 impl Catalog {
-    /// Jobs, sizes and durations by type and state. Rows whose type or state nobody knows are left out.
+    /// Jobs, sizes and durations by type and state. Rows with an unknown type or state are omitted.
     ///
     /// # Errors
     /// Those of the server.
@@ -70,7 +70,7 @@ impl Catalog {
         Ok(JobCounts(counts))
     }
 
-    /// Verifications ever made, by level and result.
+    /// All verifications ever made, by level and result.
     ///
     /// # Errors
     /// Those of the server.

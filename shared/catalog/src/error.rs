@@ -1,79 +1,82 @@
-//! What can go wrong with the catalogue, by what the caller can do. The driver's errors are translated here, once.
+//! Errors of the catalogue, by the action open to the caller. The driver's errors are translated here, once.
 //!
-//! A driver's message may hold hosts and parts of the connection string: its kind and its code are told, never its text.
+//! A driver's message may contain hosts and parts of the connection string. Only its kind and its code are used, never
+//! its text.
 
 use std::collections::BTreeSet;
 
 use holdfast_domain::JobStatus;
 use mongodb::error::{Error, ErrorKind, InsertManyError, WriteFailure};
 
-/// A call of the catalogue that did not do what was asked.
+/// A failed call of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
-    /// There is no such row.
+    /// The row does not exist.
     #[error("{id} is not in the catalogue")]
     NotFound {
         /// The backup's id.
         id: String,
     },
-    /// The row does not stand where it had to: somebody else changed it first, or the change is not a legal one.
+    /// The row has an unexpected state: it changed before this call, or the change is illegal.
     #[error("{id} cannot become {to}: it is {status}, under fencing number {fence}")]
     Conflict {
         /// The backup's id.
         id: String,
-        /// What it should have become.
+        /// The requested state.
         to: JobStatus,
-        /// What it is.
+        /// The present state.
         status: JobStatus,
-        /// Fencing number it has.
+        /// The present fencing number.
         fence: u64,
     },
-    /// The row is there already.
+    /// The row exists already.
     #[error("{id} is in the catalogue already")]
     AlreadyExists {
         /// The backup's id.
         id: String,
     },
     /// Transient: the server is away, or was too slow. The change may have been made.
-    #[error("the catalogue could not {doing}: {reason}; check that the MongoDB server is up and reachable, then retry")]
+    #[error(
+        "the catalogue could not {doing}: {reason}. Check that the MongoDB server is running and reachable, then retry"
+    )]
     Unavailable {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
         /// The kind of failure.
         reason: String,
     },
-    /// The login, or the right to do this, was refused.
+    /// The login was refused, or the user lacks the privilege.
     #[error(
-        "the catalogue could not {doing}: {reason}; check user, password and authSource in MONGODB_URI or BACKUP_CATALOG_URI, and that the user has readWrite on the catalogue's database"
+        "the catalogue could not {doing}: {reason}. Check user, password and authSource in MONGODB_URI or BACKUP_CATALOG_URI, and the user's role readWrite on the catalogue's database"
     )]
     Denied {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
         /// The kind of refusal.
         reason: String,
     },
-    /// What was given cannot be used, whoever tries.
+    /// An input is invalid, for every caller.
     #[error("{what} {problem}")]
     Invalid {
-        /// What was given.
+        /// The input.
         what: String,
-        /// Why it cannot be used.
+        /// The problem of the input.
         problem: String,
     },
-    /// A stored row is not what Holdfast writes.
-    #[error("row {id} of {collection} cannot be read: {problem}; correct it, or remove it")]
+    /// A stored row is damaged.
+    #[error("row {id} of {collection} cannot be read: {problem}. Correct it, or remove it")]
     Corrupt {
         /// The collection.
         collection: &'static str,
         /// The row's `_id`.
         id: String,
-        /// What is wrong with it.
+        /// The damage.
         problem: String,
     },
-    /// The server answered with an error that a retry does not mend.
+    /// The server answered with a permanent error.
     #[error("the catalogue could not {doing}: {reason}")]
     Refused {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
         /// The server's code and its name.
         reason: String,
@@ -81,7 +84,7 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
-    /// Whether the same call may well succeed a little later.
+    /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
@@ -100,7 +103,7 @@ impl CatalogError {
 
 const DUPLICATE_KEY: i32 = 11_000;
 
-/// The positions of those of many rows whose `_id` was there already; `None` where that is not all that went wrong.
+/// The positions of the duplicate rows in an insert of many. `None` if the insert has any other fault.
 pub(crate) fn duplicates(error: &Error) -> Option<BTreeSet<usize>> {
     let ErrorKind::InsertMany(InsertManyError { write_errors: Some(errors), write_concern_error: None, .. }) =
         &*error.kind
@@ -110,7 +113,7 @@ pub(crate) fn duplicates(error: &Error) -> Option<BTreeSet<usize>> {
     errors.iter().map(|error| (error.code == DUPLICATE_KEY).then_some(error.index)).collect()
 }
 
-/// Whether a row with this `_id` was there already.
+/// Whether a row with this `_id` existed already.
 pub(crate) fn is_duplicate(error: &Error) -> bool {
     matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY)
 }
@@ -145,7 +148,7 @@ fn classify(error: &Error) -> (Class, String) {
     (class, reason)
 }
 
-/// Of several rows that failed, the first that was not a duplicate speaks for all.
+/// The first failure without a duplicate key decides for all rows.
 fn class_of_many(failure: &InsertManyError, error: &Error) -> (Class, String) {
     let failed = failure.write_errors.iter().flatten().find(|failed| failed.code != DUPLICATE_KEY);
     match (failed, &failure.write_concern_error) {
@@ -166,7 +169,7 @@ fn coded(code: i32, name: &str) -> String {
 }
 
 fn class_of(code: i32, error: &Error) -> Class {
-    /// No right, no login, and MongoDB Atlas' own refusal.
+    /// Missing privilege, failed login, and the refusal of MongoDB Atlas.
     const DENIED: [i32; 3] = [13, 18, 8000];
     /// Changes of primary, shutdowns, time-outs and conflicts, by MongoDB's table of error codes.
     const TRANSIENT: [i32; 16] =

@@ -1,4 +1,4 @@
-//! Jobs: written once as `pending`, then read. How they change is in `transition`.
+//! Jobs: written once as `pending`, then read. `transition` contains their changes.
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
@@ -11,12 +11,12 @@ use crate::{
     row,
 };
 
-/// Which jobs are listed. Nothing set: all.
+/// A selection of jobs. An empty filter selects all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JobFilter {
-    /// Jobs of this type alone.
+    /// Only jobs of this type.
     pub backup_type: Option<BackupType>,
-    /// Jobs that stand here alone.
+    /// Only jobs in this state.
     pub status: Option<JobStatus>,
 }
 
@@ -34,10 +34,10 @@ impl JobFilter {
 }
 
 impl Catalog {
-    /// Adds a job that was just triggered.
+    /// Adds a new job.
     ///
     /// # Errors
-    /// [`CatalogError::AlreadyExists`] where its id is there, [`CatalogError::Invalid`] where it is not `pending`.
+    /// [`CatalogError::AlreadyExists`] if its id exists, [`CatalogError::Invalid`] if it is not `pending`.
     pub async fn insert_pending(&self, job: &Job) -> Result<(), CatalogError> {
         if job.status != JobStatus::Pending {
             let problem = format!("is {}, and a job begins as pending", job.status);
@@ -46,7 +46,7 @@ impl Catalog {
         self.insert_job(job).await
     }
 
-    /// Adds a job, wherever it stands.
+    /// Adds a job in any state.
     pub(crate) async fn insert_job(&self, job: &Job) -> Result<(), CatalogError> {
         let mut fields = row::of(job)?;
         fields.insert("_id", job.backup_id.as_str());
@@ -60,7 +60,7 @@ impl Catalog {
     /// One job.
     ///
     /// # Errors
-    /// [`CatalogError::NotFound`], and [`CatalogError::Corrupt`] where its row is not a job.
+    /// [`CatalogError::NotFound`]. [`CatalogError::Corrupt`] if its row is not a job.
     pub async fn get(&self, id: &BackupId) -> Result<Job, CatalogError> {
         let collection = self.collection(JOBS);
         let find = collection.find_one(row::by_id(id.as_str())).projection(without_work());
@@ -68,17 +68,17 @@ impl Catalog {
         read(found.ok_or_else(|| CatalogError::NotFound { id: id.to_string() })?)
     }
 
-    /// One page of jobs, newest first, and how many there are on all pages. Pages are counted from 1. As in every list of
-    /// jobs, `namespaces` is left out.
+    /// One page of jobs, newest first, and the number of jobs on all pages. Pages are counted from 1. Like every list
+    /// of jobs, it omits `namespaces`.
     ///
-    /// A row that is not a job is left out with a warning; `total` counts it.
+    /// An unreadable row is omitted with a warning, but `total` includes it.
     ///
     /// # Errors
     /// Those of the server.
     pub async fn list(&self, filter: JobFilter, page: u64, limit: u32) -> Result<(Vec<Job>, u64), CatalogError> {
         let filter = filter.document();
         let total = call("count jobs", self.collection(JOBS).count_documents(filter.clone())).await?;
-        // A limit of 0 means no limit to the server.
+        // The server reads a limit of 0 as no limit.
         if limit == 0 {
             return Ok((Vec::new(), total));
         }
@@ -91,13 +91,13 @@ impl Catalog {
     /// # Errors
     /// Those of the server.
     pub async fn newest_completed(&self, kind: BackupType) -> Result<Option<Job>, CatalogError> {
-        // More than one, so that an unreadable row does not hide the good one under it.
+        // More than one, so that an unreadable row does not hide the good one below it.
         const LOOK_AT: u32 = 10;
         let filter = JobFilter { backup_type: Some(kind), status: Some(JobStatus::Completed) };
         Ok(self.newest(filter.document(), 0, LOOK_AT).await?.into_iter().next())
     }
 
-    /// The newest completed job of this type whose row does not say that nothing is in it.
+    /// The newest completed job of this type, except for jobs recorded as empty.
     ///
     /// # Errors
     /// Those of the server.
@@ -113,7 +113,7 @@ impl Catalog {
         Ok(self.newest(filter, 0, LOOK_AT).await?.into_iter().next())
     }
 
-    /// The first job of this type that there ever was, if its row can be read.
+    /// The first job of this type, if its row can be read.
     ///
     /// # Errors
     /// Those of the server.
@@ -125,7 +125,7 @@ impl Catalog {
         Ok(readable(row.map(read)).into_iter().next())
     }
 
-    /// The jobs that somebody is, or should be, working on, newest first: of this type, or of all.
+    /// The unsettled jobs of this type (or of all types), newest first.
     ///
     /// # Errors
     /// Those of the server.
@@ -137,11 +137,11 @@ impl Catalog {
         self.newest(filter, 0, NO_LIMIT).await
     }
 
-    /// The parts of a `full` backup, oldest first. Whether it is complete depends on each of them, so one that cannot be
-    /// read is an error.
+    /// The parts of a `full` backup, oldest first. An unreadable part is an error, because the completeness of the
+    /// backup depends on each part.
     ///
     /// # Errors
-    /// [`CatalogError::Corrupt`] where a row is not a job.
+    /// [`CatalogError::Corrupt`] if a row is not a job.
     pub async fn children(&self, parent: &BackupId) -> Result<Vec<Job>, CatalogError> {
         let collection = self.collection(JOBS);
         let oldest_first = doc! { "createdAt": 1, "_id": 1 };
@@ -159,40 +159,41 @@ impl Catalog {
     }
 }
 
-/// What is read of a job: the work in progress of a content backup, or of a copy, may be large, and is no part of it.
+/// The read fields of a job. The work in progress of a content backup or of a copy may be large, and is no part of the
+/// job.
 pub(crate) fn without_work() -> Document {
     doc! { "work": 0, "copyWork": 0 }
 }
 
-/// What is read of a job in a list: namespaces may be many.
+/// The read fields of a job in a list. It may have many namespaces.
 pub(crate) fn listed() -> Document {
     let mut fields = without_work();
     fields.insert("namespaces", 0);
     fields
 }
 
-/// States as the catalogue spells them.
+/// States in the spelling of the catalogue.
 pub(crate) fn words(states: impl IntoIterator<Item = JobStatus>) -> Vec<Bson> {
     states.into_iter().map(|status| status.as_str().into()).collect()
 }
 
-/// The job of a row. Its `_id` decides which backup it is.
+/// The job of a row. The `_id` is authoritative for its backup.
 pub(crate) fn read(mut fields: Document) -> Result<Job, CatalogError> {
     let id = row::id_of(&fields);
     fields.insert("backupId", id.as_str());
     let mut job: Job = row::read(JOBS, fields)?;
     if matches!(job.status, JobStatus::Completed | JobStatus::Deleted) {
-        // Rows of earlier versions keep the last beat's.
+        // Rows of earlier versions keep the progress of the last beat.
         job.progress = None;
     }
     if job.backup_type == job.backup_id.backup_type() {
         return Ok(job);
     }
-    let problem = format!("its type is {}, which its id is not", job.backup_type);
+    let problem = format!("its type is {}, but its id is of another type", job.backup_type);
     Err(CatalogError::Corrupt { collection: JOBS, id, problem })
 }
 
-/// What could be read: one row that somebody broke by hand must not take down a whole list.
+/// The readable rows. One row broken by hand must not fail an entire list.
 pub(crate) fn readable<T>(rows: impl IntoIterator<Item = Result<T, CatalogError>>) -> Vec<T> {
     rows.into_iter()
         .filter_map(|row| row.inspect_err(|error| tracing::warn!(%error, "a row of the catalogue was left out")).ok())

@@ -1,7 +1,7 @@
-//! Jobs, items and leases in MongoDB: an index of the store, and the one place where states change.
+//! Jobs, items and leases in MongoDB: an index of the store. Only this crate changes states.
 //!
-//! Every change is one conditional write of the server's: nothing reads, then writes. Time is passed in by the caller.
-//! What to back up, when a run counts as dead, and what a manifest says are decided elsewhere.
+//! Every change is one conditional write on the server, never a read followed by a write. The caller passes in the
+//! time. Other crates decide on the content of backups and manifests, and on the death of a run.
 
 mod catalog;
 mod change;

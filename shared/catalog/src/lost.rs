@@ -1,4 +1,4 @@
-//! Lost backups: jobs that were completed and whose manifest is missing, though no deletion was decided.
+//! Lost backups: completed jobs with a missing manifest, although no deletion was decided.
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
@@ -13,7 +13,7 @@ use crate::{
     row,
 };
 
-/// What the catalogue expects of a manifest.
+/// The expected state of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expectation {
     /// The job is completed: the manifest is in the store.
@@ -24,18 +24,17 @@ pub enum Expectation {
     AcceptedLoss,
 }
 
-/// A backup whose manifest is in the store, or comes back to be judged again.
+/// A backup with an expected manifest, including lost backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedBackup {
     /// The backup.
     pub backup_id: BackupId,
-    /// What its job says of the manifest.
+    /// The expected state of the manifest, by its job.
     pub expectation: Expectation,
 }
 
 impl Catalog {
-    /// The backups of this type that are completed or lost, by id, also those whose loss was accepted. Rows that cannot
-    /// be read count too.
+    /// The completed and lost backups of this type by id, including accepted losses and unreadable rows.
     ///
     /// # Errors
     /// Those of the server.
@@ -64,11 +63,11 @@ impl Catalog {
         Ok(readable(rows.into_iter().map(read)))
     }
 
-    /// Makes a lost backup `completed` again, because its manifest is back. An accepted loss is reversed by it too. A
-    /// verification that passed before the loss is forgotten, so that the backup is verified again.
+    /// Makes a lost backup `completed` again, because its manifest is back. This also reverses an accepted loss. A
+    /// verification before the loss is removed, so that the backup is verified again.
     ///
     /// # Errors
-    /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] if it is not lost.
+    /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if it is not lost.
     pub async fn bring_back(&self, job: &Job) -> Result<Job, CatalogError> {
         let mut unset = doc! { "error": "", "lostAt": "", "deletion": "" };
         if job.verification.as_ref().is_some_and(|newest| newest.status == VerificationStatus::Passed) {
@@ -79,11 +78,11 @@ impl Catalog {
         self.change_lost(&job.backup_id, reversible, JobStatus::Completed, update).await
     }
 
-    /// Decides to delete a lost backup: what is left of it may be removed from now on. A loss that was accepted before
-    /// can be decided again because the manifest is back and the backup is damaged.
+    /// Decides to delete a lost backup. Its remains may be removed from now on. An accepted loss can be decided again,
+    /// if the manifest is back and the backup is damaged.
     ///
     /// # Errors
-    /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] if it is not lost.
+    /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if it is not lost.
     pub async fn accept_loss(&self, id: &BackupId, deletion: &JobDeletion) -> Result<Job, CatalogError> {
         let update = doc! { "$set": { "deletion": row::of(deletion)? } };
         let open = match deletion.cause {

@@ -1,5 +1,5 @@
-//! What is held: for each source that content came from, the file that was stored. An index of the store, nothing more:
-//! a row that is missing or cannot be read costs a download.
+//! Held files: the stored file of each source of content. This is only an index of the store. A missing or unreadable
+//! row costs one download.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use crate::{
     row,
 };
 
-/// Who a source is: the hex SHA-256 of its storage type and locator. Bounded, whatever a URL's length.
+/// The id of a source: the hex SHA-256 of its storage type and locator. Its length does not depend on the URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct SourceId(String);
 
@@ -35,31 +35,31 @@ impl fmt::Display for SourceId {
     }
 }
 
-/// The id of a source: SHA-256 of `<storage type>\0<locator>`, where the locator is a CID with its path, or a URL.
+/// The id of a source: SHA-256 of `<storage type>\0<locator>`. The locator is a CID with its path, or a URL.
 #[must_use]
 pub fn source_id(storage_type: StorageType, locator: &str) -> SourceId {
     let hash = Sha256::new().chain_update(storage_type.as_str()).chain_update([0]).chain_update(locator);
     SourceId(hex::encode(hash.finalize()))
 }
 
-/// A source, and the address of what came from it.
+/// A source, and the address of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldSource<'a> {
-    /// Where it is stored.
+    /// Its kind of storage.
     pub storage_type: StorageType,
-    /// What it is asked for by: a CID with its path, or a URL.
+    /// Its locator: a CID with its path, or a URL.
     pub locator: &'a str,
     /// The address of the file's object.
     pub address: &'a Sha256Digest,
 }
 
-/// The file that is held of a source.
+/// The held file of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct HeldSource {
     /// The source.
     #[serde(rename = "_id")]
     pub id: SourceId,
-    /// What came from it.
+    /// Its file.
     pub file: KeptFile,
 }
 
@@ -84,7 +84,7 @@ struct NewRow<'a> {
 }
 
 impl Catalog {
-    /// What is held of these sources, in no order; those of which nothing is held are missing. Keep it to 1,000 a call.
+    /// The held files of these sources, in no order. Sources without one are missing. At most 1,000 in one call.
     ///
     /// # Errors
     /// Those of the server.
@@ -96,12 +96,12 @@ impl Catalog {
         Ok(readable(rows.into_iter().map(|row| row::read(OBJECTS, row))))
     }
 
-    /// The file whose object has this address, as the newest of the sources that it came from tells it.
+    /// The file with an object of this address, from its newest source.
     ///
     /// # Errors
     /// Those of the server.
     pub async fn held_by_address(&self, address: &Sha256Digest) -> Result<Option<KeptFile>, CatalogError> {
-        // More than one, so that an unreadable row does not hide the good one under it.
+        // More than one, so that an unreadable row does not hide the good one below it.
         const LOOK_AT: i64 = 10;
         let collection = self.collection(OBJECTS);
         let newest_first = doc! { "updatedAt": -1, "_id": 1 };
@@ -111,12 +111,13 @@ impl Catalog {
         Ok(held.into_iter().next().map(|held| held.file))
     }
 
-    /// Writes what is held of a source. What was written earlier never replaces what was written later.
+    /// Writes the held file of a source. An earlier value never replaces a later one.
     ///
     /// # Errors
     /// Those of the server.
     pub async fn hold(&self, source: &HoldSource<'_>, file: &KeptFile, now: Timestamp) -> Result<(), CatalogError> {
-        // Two that write a source's first row at once: one of them finds the other's, and looks which is newer.
+        // If two callers write the first row of a source at once, one of them finds the row of the other and compares
+        // their ages.
         const TRIES: u32 = 2;
         let row = row_of(source, file, now)?;
         let mut not_newer = row::by_id(source_id(source.storage_type, source.locator).as_str());
@@ -133,8 +134,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Says that `missing` is not in the store: removes the source's row, if that is still its object or its record of
-    /// blocks; `false` where it is not.
+    /// Removes the row of a source, because `missing` is not in the store. Returns `false` if its file and its record
+    /// of blocks are in other objects.
     ///
     /// # Errors
     /// Those of the server.
@@ -144,15 +145,15 @@ impl Catalog {
         Ok(call("forget a held file", self.collection(OBJECTS).delete_one(filter)).await?.deleted_count == 1)
     }
 
-    /// Says that these objects are about to be deleted: removes the row of every source whose file, or whose record of
-    /// blocks, is one of them, and says how many those were. What is asked for next is fetched anew.
+    /// Removes the rows of all sources with these objects before the objects are deleted, and returns their number.
+    /// Later backups fetch these sources again.
     ///
     /// # Errors
-    /// Those of the server: then some rows may be left, and the objects have to stay.
+    /// Those of the server: some rows may be left, and the objects must stay.
     pub async fn forget_objects(&self, objects: &[ObjectKey]) -> Result<u64, CatalogError> {
         let keys: Vec<Bson> = objects.iter().map(|key| key.as_str().into()).collect();
         let mut forgotten = 0;
-        // One field at a time, each by its index.
+        // One field at a time, because each has its own index.
         for field in ["file.object.key", "file.dag.key"] {
             let rows = doc! { field: { "$in": keys.clone() } };
             forgotten += call("forget held files", self.collection(OBJECTS).delete_many(rows)).await?.deleted_count;
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_told_by_its_storage_type_and_its_locator() {
+    fn a_source_is_identified_by_its_storage_type_and_its_locator() {
         let ipfs = source_id(StorageType::Ipfs, "bafy/a.png");
         // printf 'ipfs\0bafy/a.png' | sha256sum
         assert_eq!(ipfs.as_str(), "cec7d0398dd6f2dc1323d4d2625e592641fa35981092c6cfee7267e089ac3d76");

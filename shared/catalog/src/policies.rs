@@ -1,7 +1,7 @@
-//! Retention policies: a row for each type of backup, where somebody stored one. It beats the settings.
+//! Stored retention policies: at most one row for each type of backup. A stored policy overrides the settings.
 //!
-//! A rebuilt catalogue does not know whether there was one. The row then says so, until a policy is stored in its place
-//! or the row is removed. A version that does not know such a row cannot read it as a policy, and deletes nothing.
+//! A rebuilt catalogue does not know whether a policy existed. It has a row for this state, until an operator stores a
+//! policy or removes the row. An older version cannot read this row as a policy, and deletes nothing.
 
 use bson::doc;
 use holdfast_domain::{BackupType, RetentionPolicy, Timestamp};
@@ -14,13 +14,13 @@ use crate::{
     row,
 };
 
-/// A policy that somebody stored.
+/// A stored policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredPolicy {
-    /// What it says.
+    /// The policy.
     pub policy: RetentionPolicy,
-    /// Who stored it.
+    /// The user who stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_by: Option<String>,
     /// When.
@@ -30,13 +30,13 @@ pub struct StoredPolicy {
 const UNCONFIRMED_SINCE: &str = "unconfirmedSince";
 
 impl Catalog {
-    /// Records that no policy is known for backups of this type, and that an operator must confirm the settings. A row
-    /// that is there is not changed.
+    /// Records that no policy is known for backups of this type, so an operator must confirm the settings. An existing
+    /// row is not changed.
     ///
     /// # Errors
     /// Those of the server.
     pub async fn await_confirmation_of_policy(&self, kind: BackupType, since: Timestamp) -> Result<(), CatalogError> {
-        const DOING: &str = "record that a policy is not confirmed";
+        const DOING: &str = "record an unconfirmed policy";
         let collection = self.collection(POLICIES);
         let insert = doc! { "$setOnInsert": { UNCONFIRMED_SINCE: row::date(since) } };
         let update = collection.update_one(row::by_id(kind.as_str()), insert).upsert(true);
@@ -47,7 +47,7 @@ impl Catalog {
         }
     }
 
-    /// Since when the policy of this type waits for confirmation. `None` if it does not.
+    /// The time since when the policy of this type waits for confirmation. `None` if it does not wait.
     ///
     /// # Errors
     /// [`CatalogError::Corrupt`] if the row has no time.
@@ -66,11 +66,11 @@ impl Catalog {
         })
     }
 
-    /// The stored policy for backups of this type.
+    /// The stored policy for backups of this type. A row that waits for confirmation counts as no policy.
     ///
     /// # Errors
-    /// [`CatalogError::Corrupt`] where the row is not a policy, or one that cannot be meant: then none is known, and
-    /// nothing may be deleted by another. A row that waits for confirmation is none.
+    /// [`CatalogError::Corrupt`] if the row is no valid policy. The policy is then unknown, and no other policy may
+    /// delete anything.
     pub async fn policy(&self, kind: BackupType) -> Result<Option<StoredPolicy>, CatalogError> {
         let found = call("read a policy", self.collection(POLICIES).find_one(row::by_id(kind.as_str()))).await?;
         let Some(stored) = found.map(|found| row::read::<StoredPolicy>(POLICIES, found)).transpose()? else {
@@ -84,10 +84,10 @@ impl Catalog {
         Ok(Some(stored))
     }
 
-    /// Stores a policy for backups of this type, in place of what was stored.
+    /// Stores a policy for backups of this type, and replaces the previous one.
     ///
     /// # Errors
-    /// [`CatalogError::Invalid`] where it cannot be meant.
+    /// [`CatalogError::Invalid`] if the policy is invalid.
     pub async fn set_policy(&self, kind: BackupType, stored: &StoredPolicy) -> Result<(), CatalogError> {
         stored.policy.check().map_err(|error| CatalogError::Invalid {
             what: format!("the retention policy for {kind} backups"),
@@ -98,7 +98,7 @@ impl Catalog {
         call("store a policy", replace).await.map(drop)
     }
 
-    /// Removes the stored policy, so that the settings hold again; `false` where there was none.
+    /// Removes the stored policy, so that the settings apply again. Returns `false` if there was no policy.
     ///
     /// # Errors
     /// Those of the server.

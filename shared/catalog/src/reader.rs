@@ -1,5 +1,5 @@
-//! Readers: runs that restore, verify or copy a backup now. Each has a row with a beat, so that retention does not delete
-//! what is being read. A row is no lock: a backup may have many readers.
+//! Readers: runs with a restore, verification or copy of a backup. Each has a row with a beat, so that retention does
+//! not delete its backup. A row is no lock: a backup may have many readers.
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
@@ -12,7 +12,7 @@ use crate::{
     row,
 };
 
-/// A run that reads a backup.
+/// A reading run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReaderRow {
@@ -21,18 +21,18 @@ pub struct ReaderRow {
     pub id: String,
     /// The backup.
     pub backup_id: BackupId,
-    /// What it is read for: `restore`, `verify`, `copy`.
+    /// The purpose: `restore`, `verify`, `copy`.
     pub purpose: String,
-    /// The store that it is read from.
+    /// The store of the backup.
     pub store: String,
     /// When the run began.
     pub started_at: Timestamp,
-    /// When the run was last heard of.
+    /// The last beat of the run.
     pub beat_at: Timestamp,
 }
 
 impl Catalog {
-    /// Records that a run reads a backup, or that it still does.
+    /// Inserts or renews the row of a run that reads a backup.
     ///
     /// # Errors
     /// Those of the server.
@@ -44,7 +44,7 @@ impl Catalog {
         call("record a reader", record).await.map(drop)
     }
 
-    /// Records that a run does not read a backup any more.
+    /// Removes the row of a run that no longer reads a backup.
     ///
     /// # Errors
     /// Those of the server.
@@ -52,11 +52,11 @@ impl Catalog {
         call("remove a reader", self.collection(READERS).delete_one(row::by_id(id))).await.map(drop)
     }
 
-    /// The runs that read a backup and were heard of after `stale_at`. A row that is not a reader is an error: retention
-    /// cannot know then who reads.
+    /// The readers of a backup with a beat after `stale_at`. An unreadable row is an error, because retention then
+    /// cannot know the readers.
     ///
     /// # Errors
-    /// Those of the server; [`CatalogError::Corrupt`].
+    /// Those of the server. [`CatalogError::Corrupt`].
     pub async fn readers(&self, id: &BackupId, stale_at: Timestamp) -> Result<Vec<ReaderRow>, CatalogError> {
         let living = doc! { "backupId": id.as_str(), "beatAt": { "$gt": row::date(stale_at) } };
         let collection = self.collection(READERS);
@@ -65,7 +65,7 @@ impl Catalog {
         rows.into_iter().map(|row| row::read(READERS, row)).collect()
     }
 
-    /// Removes the rows of runs that were not heard of since this moment.
+    /// Removes the rows of runs without a beat since this time.
     ///
     /// # Errors
     /// Those of the server.

@@ -1,5 +1,5 @@
-//! Filling a catalogue from what the store says. Rows are added where there is none; none that stands is changed, but
-//! for what is held of a source where that was fetched later.
+//! Fills a catalogue from the content of the store. Missing rows are added. Existing rows stay unchanged, except that a
+//! held file is replaced by one fetched later.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,17 +14,17 @@ use crate::{
     row,
 };
 
-/// A source, and what the list of a backup says that is held of it.
+/// A source, and its held file from the list of a backup.
 type Told<'a> = (HoldSource<'a>, &'a KeptFile);
 
 impl Catalog {
-    /// Adds the job of a backup that exists; `false` where it has a row, wherever that stands.
+    /// Adds the job of an existing backup. Returns `false` if it has a row, in any state.
     ///
     /// # Errors
-    /// [`CatalogError::Invalid`] where it is not `completed`; those of the server.
+    /// [`CatalogError::Invalid`] if it is not `completed`. Those of the server.
     pub async fn add_completed(&self, job: &Job) -> Result<bool, CatalogError> {
         if job.status != JobStatus::Completed {
-            let problem = format!("is {}, and what the store has is completed", job.status);
+            let problem = format!("is {}, expected completed", job.status);
             return Err(CatalogError::Invalid { what: job.backup_id.to_string(), problem });
         }
         match self.insert_job(job).await {
@@ -34,7 +34,7 @@ impl Catalog {
         }
     }
 
-    /// The `full` backups that jobs name as theirs, whether or not they have rows.
+    /// The `full` backups named by jobs as their parents, with or without a row.
     ///
     /// # Errors
     /// Those of the server.
@@ -45,11 +45,11 @@ impl Catalog {
         Ok(named.iter().filter_map(|id| id.as_str()?.parse().ok()).collect())
     }
 
-    /// Writes what was held of these sources when their files were fetched, and says how many rows that were. What was
-    /// written of a source since then stands. Keep it to 1,000 a call.
+    /// Writes the held files of these sources with the times of their fetches, and returns the number of written rows.
+    /// Later values stay. At most 1,000 in one call.
     ///
     /// # Errors
-    /// Those of the server: then some may have been written, and the call may be repeated.
+    /// Those of the server: some rows may have been written, and the call may be repeated.
     pub async fn hold_as_fetched(&self, told: &[Told<'_>]) -> Result<u64, CatalogError> {
         let newest = newest_of_each(told);
         let standing = self.held_since(newest.keys()).await?;
@@ -66,7 +66,7 @@ impl Catalog {
         }
         let taken = self.insert_new(OBJECTS, "record held files", &rows).await?;
         let written = missing.len() + outdated.len() - taken.len();
-        // Where somebody else was quicker, the row is now one that stood.
+        // If another call inserted the row meanwhile, it counts as an existing row.
         outdated.extend(taken.into_iter().map(|place| missing[place]));
         for (source, file) in outdated {
             self.hold(source, file, file.fetched_at).await?;
@@ -74,7 +74,7 @@ impl Catalog {
         Ok(written as u64)
     }
 
-    /// When these sources' rows were written; those without one are missing. A time that cannot be read is none.
+    /// The times of these sources' rows. Sources without a row are missing. An unreadable time counts as none.
     async fn held_since(
         &self,
         ids: impl Iterator<Item = &String>,
@@ -87,7 +87,7 @@ impl Catalog {
     }
 }
 
-/// One list may name a source several times, fetched at several moments.
+/// One list may name a source several times, with different times of fetching.
 fn newest_of_each<'a>(told: &'a [Told<'a>]) -> BTreeMap<String, &'a Told<'a>> {
     let mut newest: BTreeMap<String, &Told<'_>> = BTreeMap::new();
     for one in told {

@@ -1,6 +1,6 @@
-//! Rows: the JSON shape of a value, with times as BSON dates and numbers as 64-bit integers.
+//! Rows: the JSON form of a value, with times as BSON dates and numbers as 64-bit integers.
 //!
-//! Dates hold milliseconds: what is finer is cut off.
+//! Dates have a precision of milliseconds. Finer digits are cut off.
 
 use bson::{Bson, DateTime, Document, doc};
 use holdfast_domain::ObjectKey;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::CatalogError;
 
-/// A time as the catalogue holds it.
+/// A time in the form of the catalogue.
 pub(crate) fn date(at: Timestamp) -> DateTime {
     DateTime::from_millis(at.as_millisecond())
 }
@@ -38,11 +38,11 @@ fn bson(key: &str, value: Value) -> Result<Bson, String> {
     Ok(match value {
         Value::Null => Bson::Null,
         Value::Bool(flag) => Bson::Boolean(flag),
-        Value::Number(number) => Bson::Int64(
-            number.as_i64().ok_or_else(|| format!("has a {key} of {number}, which is not a 64-bit integer"))?,
-        ),
+        Value::Number(number) => {
+            Bson::Int64(number.as_i64().ok_or_else(|| format!("has a {key} of {number}, expected a 64-bit integer"))?)
+        }
         Value::String(text) if is_time(key) => {
-            let at: Timestamp = text.parse().map_err(|_| format!("has a {key} that is not a time"))?;
+            let at: Timestamp = text.parse().map_err(|_| format!("has an invalid time in {key}"))?;
             Bson::DateTime(date(at))
         }
         Value::String(text) => Bson::String(text),
@@ -57,7 +57,7 @@ fn is_time(key: &str) -> bool {
     key == "at" || key.ends_with("At")
 }
 
-/// The value of a row. Fields that it does not know are ignored, whatever their types.
+/// The value of a row. Unknown fields are ignored, whatever their types.
 pub(crate) fn read<T: DeserializeOwned>(collection: &'static str, row: Document) -> Result<T, CatalogError> {
     let id = id_of(&row);
     let fields = row.into_iter().map(|(key, value)| (key, json(value))).collect();
@@ -68,7 +68,7 @@ pub(crate) fn read<T: DeserializeOwned>(collection: &'static str, row: Document)
     })
 }
 
-/// A row's `_id`, to be shown to people.
+/// A row's `_id` as text.
 pub(crate) fn id_of(row: &Document) -> String {
     match row.get("_id") {
         Some(Bson::String(id)) => id.clone(),
@@ -91,19 +91,19 @@ fn json(value: Bson) -> Value {
         },
         Bson::Array(values) => values.into_iter().map(json).collect(),
         Bson::Document(fields) => Value::Object(fields.into_iter().map(|(key, value)| (key, json(value))).collect()),
-        // No field of ours takes it: an object with this key is refused wherever one of them stands.
+        // No field of Holdfast accepts an object with this key.
         other => Value::Object(Map::from_iter([("$bson".to_owned(), format!("{:?}", other.element_type()).into())])),
     }
 }
 
-/// A shell writes whole numbers as doubles.
+/// A shell writes integers as doubles.
 fn whole(number: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(clippy::cast_possible_truncation, reason = "whole and within ±2^53, where the cast is exact")]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
-/// A count or a sum as the server's aggregation gives it.
+/// A count or a sum from the server's aggregation.
 pub(crate) fn unsigned(row: &Document, key: &str) -> u64 {
     let number = match row.get(key) {
         Some(Bson::Int32(number)) => i64::from(*number),
@@ -114,7 +114,7 @@ pub(crate) fn unsigned(row: &Document, key: &str) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// A number as the catalogue holds it. What does not fit matches nothing and is never reached by counting.
+/// A number in the form of the catalogue. A larger one matches nothing, and no count reaches it.
 pub(crate) fn int64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -124,7 +124,7 @@ pub(crate) fn by_id(id: &str) -> Document {
     doc! { "_id": id }
 }
 
-/// The alternatives of a filter for rows whose file is in this object, or has its record of blocks there.
+/// The alternatives of a filter for rows with this object as their file or record of blocks.
 pub(crate) fn refers_to(key: &ObjectKey) -> Vec<Document> {
     vec![doc! { "file.object.key": key.as_str() }, doc! { "file.dag.key": key.as_str() }]
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_nobody_knows_are_ignored_whatever_their_types() {
+    fn unknown_fields_of_any_type_are_ignored() {
         let mut row = of(&job()).unwrap();
         row.insert("note", bson::oid::ObjectId::new());
         row.insert("flags", vec![Bson::MinKey, Bson::Undefined]);

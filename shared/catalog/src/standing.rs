@@ -1,4 +1,4 @@
-//! How far backups can be relied on, as the catalogue has it: where their jobs stand, and what verifications found.
+//! The reliability of backups, by the catalogue: the states of their jobs, and the results of verifications.
 
 use std::collections::BTreeMap;
 
@@ -17,21 +17,21 @@ use crate::{
     row,
 };
 
-/// What the catalogue knows of one backup.
+/// The catalogue's knowledge of one backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one fact about a row")]
 pub struct JobStanding {
-    /// Where its job stands.
+    /// The state of its job.
     pub status: JobStatus,
-    /// The kind of failure that its row tells.
+    /// The kind of failure in its row.
     pub error: Option<FailureCode>,
-    /// Whether its manifest is missing and no deletion was decided; see [`holdfast_domain::Job::is_lost`].
+    /// Whether its manifest is missing although no deletion was decided. See [`holdfast_domain::Job::is_lost`].
     pub is_lost: bool,
-    /// Whether an operator accepted its loss; see [`holdfast_domain::Job::is_accepted_loss`].
+    /// Whether an operator accepted its loss. See [`holdfast_domain::Job::is_accepted_loss`].
     pub is_accepted_loss: bool,
-    /// Whether a verification failed, and no later one that went as deep has passed.
+    /// Whether a verification failed, without a later success of the same depth.
     pub verification_failed: bool,
-    /// Whether its row says that nothing is in it: no document, or no content item.
+    /// Whether its row records it as empty: no document, or no content item.
     pub is_empty: bool,
 }
 
@@ -59,8 +59,8 @@ struct Row {
 }
 
 impl Catalog {
-    /// What is known of these backups; those without a job are missing. A job that cannot be read is an error of its
-    /// own: whoever decides by it does not take it for one that is missing. Keep it to 1,000 a call.
+    /// The standings of these backups. Backups without a job are missing. An unreadable job is a separate error, so
+    /// that no caller treats it as missing. At most 1,000 in one call.
     ///
     /// # Errors
     /// Those of the server.
@@ -82,7 +82,7 @@ impl Catalog {
         Ok(rows.into_iter().filter_map(standing).collect())
     }
 
-    /// For each of these backups that was ever verified, the deepest level that failed and has not passed since.
+    /// For each verified backup among these, the deepest level that failed and has not passed since.
     async fn deepest_failures(
         &self,
         among: Vec<Bson>,
@@ -107,7 +107,7 @@ impl Catalog {
     }
 }
 
-/// A backup whose verifications' rows are gone is judged by what its job says.
+/// A backup without rows of verifications is judged by its job.
 fn standing(row: Row, verified: &BTreeMap<BackupId, Option<VerificationLevel>>) -> JobStanding {
     let verification_failed = match verified.get(&row.id) {
         Some(failed) => failed.is_some(),

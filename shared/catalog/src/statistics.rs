@@ -1,5 +1,5 @@
-//! What statistics are made of, beside the sums of `count`. The server sums; what comes here is bounded by a limit or by
-//! the number of types.
+//! The inputs of statistics, in addition to the sums in `count`. The server computes the sums. Every answer is bounded
+//! by a limit or by the number of types.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use crate::{
     row,
 };
 
-/// How the jobs of one type ended.
+/// The results of the jobs of one type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcomes {
     /// Their type.
     pub backup_type: BackupType,
-    /// Those that became a backup, deleted since or not.
+    /// Jobs with a backup, deleted since or not.
     pub completed: u64,
     /// Those that failed.
     pub failed: u64,
 }
 
-/// How large a backup is, or was.
+/// The size of a present or deleted backup.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupSize {
@@ -41,10 +41,10 @@ pub struct BackupSize {
     pub original_size: u64,
 }
 
-/// The content objects that the catalogue knows: files, and what rebuilds their IPFS blocks.
+/// The content objects in the catalogue: files, and records of their IPFS blocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HeldObjects {
-    /// How many.
+    /// Their number.
     pub objects: u64,
     /// Bytes stored.
     pub bytes: u64,
@@ -57,8 +57,7 @@ struct DurationRow {
 }
 
 impl Catalog {
-    /// How the jobs ended that were triggered at this moment or later, by type. Cancelled ones, and those that are not
-    /// settled, count on neither side.
+    /// The results of the jobs triggered at this time or later, by type. Cancelled and unsettled jobs count as neither.
     ///
     /// # Errors
     /// Those of the server.
@@ -70,7 +69,7 @@ impl Catalog {
             doc! { "$group": {
                 "_id": { "type": "$type", "status": "$status" },
                 "jobs": { "$sum": 1 },
-                // Only what was completed has one.
+                // Only completed jobs have a size.
                 "sized": { "$sum": { "$cond": [{ "$gt": ["$size", Bson::Null] }, 1, 0] } },
             } },
         ];
@@ -88,8 +87,8 @@ impl Catalog {
         Ok(outcomes)
     }
 
-    /// What the completed backups of this type took, of those triggered at this moment or later: the newest first, and at
-    /// most so many.
+    /// The durations of the completed backups of this type triggered at this time or later, newest first, up to a
+    /// limit.
     ///
     /// # Errors
     /// Those of the server.
@@ -103,7 +102,7 @@ impl Catalog {
         Ok(rows.into_iter().map(|found| found.duration_ms).collect())
     }
 
-    /// How large the backups of this type are, and were that retention has deleted: the newest first.
+    /// The sizes of the backups of this type, including those deleted by retention, newest first.
     ///
     /// # Errors
     /// Those of the server.
@@ -118,11 +117,11 @@ impl Catalog {
         Ok(readable(rows.into_iter().map(|found| row::read(JOBS, found))))
     }
 
-    /// The content objects that sources are known to be held in, each counted once. The server goes through all rows
-    /// twice, each time for no longer than `patience`.
+    /// The content objects of all known sources, each counted once. The server reads all rows twice, each time within
+    /// `patience`.
     ///
     /// # Errors
-    /// Those of the server; [`CatalogError::Unavailable`] where it needs longer.
+    /// Those of the server. [`CatalogError::Unavailable`] if it needs longer.
     pub async fn held_objects(&self, patience: Duration) -> Result<HeldObjects, CatalogError> {
         let files = self.sum_objects("file.object", patience).await?;
         let dags = self.sum_objects("file.dag", patience).await?;

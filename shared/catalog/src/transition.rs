@@ -1,4 +1,4 @@
-//! Changes of state: one `findAndModify`, filtered on the states a job may come from and on its fencing number.
+//! Changes of state: one `findAndModify`, filtered by the allowed previous states and by the fencing number.
 
 use bson::{Document, doc};
 use holdfast_domain::{BackupId, Job, JobStatus, Progress};
@@ -12,16 +12,16 @@ use crate::{
 };
 
 impl Catalog {
-    /// Brings a job to another state, if it stands in one that it may come from, and returns its new row.
+    /// Changes the state of a job, if its present state allows this, and returns its new row.
     ///
-    /// With a `guard`, only the run with this fencing number may do it. A change that sets a fencing number is made only
-    /// where that is larger than the row's, so that none is used twice. A `failed` or `cancelled` job may become
-    /// `completed`: the caller has read its manifest from the store. A settled job has no work in progress any more.
-    /// A completed job has no error and no progress.
+    /// With a `guard`, only the run with this fencing number may do it. A change with a fencing number requires a
+    /// number larger than the row's, so that none is used twice. A `failed` or `cancelled` job may become `completed`,
+    /// if the caller has read its manifest from the store. A settled job has no work in progress. A completed job has
+    /// no error and no progress.
     ///
     /// # Errors
-    /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] with what was found instead; [`CatalogError::Corrupt`]
-    /// where the row is not a job (the change may have been made).
+    /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] with the present state. [`CatalogError::Corrupt`] if the
+    /// row is not a job (the change may have been made).
     pub async fn transition(
         &self,
         id: &BackupId,
@@ -34,12 +34,12 @@ impl Catalog {
         self.change_job(id, to, filter, update).await
     }
 
-    /// Makes the run with this fencing number the one that finalizes a content backup: the first to do so, or one that
-    /// follows a run that was killed before its manifest was there. Which of several wins was decided by the lease.
+    /// Makes the run with this fencing number the finalizer of a content backup. It is the first one, or follows a run
+    /// killed before its manifest was written. The lease has decided between several runs.
     ///
     /// # Errors
-    /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] where the job is not being finalized, or has this fencing
-    /// number or a larger one.
+    /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if the job is not `finalizing`, or has this or a larger
+    /// fencing number.
     pub async fn take_up_finalizing(&self, id: &BackupId, fence: u64) -> Result<Job, CatalogError> {
         let to = JobStatus::Finalizing;
         let from = words([JobStatus::Finalizing, JobStatus::Committing]);
@@ -49,7 +49,7 @@ impl Catalog {
         self.change_job(id, to, filter, update).await
     }
 
-    /// Changes the one row that the filter finds, and returns it; a conflict names the state that was found instead.
+    /// Changes the one row of the filter, and returns it. A conflict contains the present state.
     pub(crate) async fn change_job(
         &self,
         id: &BackupId,
@@ -69,7 +69,7 @@ impl Catalog {
         Err(CatalogError::Conflict { id: id.to_string(), to, status, fence })
     }
 
-    /// Says how far a run is; `false` where the job is no longer this run's, or no longer running.
+    /// Records the progress of a run. Returns `false` if the run lost the job, or if the job is no longer running.
     ///
     /// # Errors
     /// Those of the server.

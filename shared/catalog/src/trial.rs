@@ -1,4 +1,4 @@
-//! The catalogue tried: whether this login may do there what backups do.
+//! Tests the privileges of the login: whether it can do every operation of a backup in the catalogue.
 
 use bson::doc;
 
@@ -8,10 +8,10 @@ use crate::{
 };
 
 impl Catalog {
-    /// Makes the indexes that are missing, and writes, changes, reads and deletes one row, which is gone afterwards.
+    /// Creates the missing indexes. Then writes, changes, reads and deletes one row.
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`], [`CatalogError::Denied`] or [`CatalogError::Refused`], by what was not to be done.
+    /// [`CatalogError::Unavailable`], [`CatalogError::Denied`] or [`CatalogError::Refused`], of the failed operation.
     pub async fn try_access(&self, unique: &str) -> Result<(), CatalogError> {
         self.ensure_indexes().await?;
         let probe = doc! { "_id": format!("probe_{unique}") };

@@ -1,4 +1,4 @@
-//! Jobs that ended without a backup. The sweep compares them with the store, where the manifest decides.
+//! Jobs without a backup at their end. The sweep compares them with the store, because the manifest decides.
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
@@ -11,11 +11,11 @@ use crate::{
     row,
 };
 
-/// The states of a job that ended without a backup.
+/// The states of a job without a backup at its end.
 const UNSUCCESSFUL: [JobStatus; 2] = [JobStatus::Failed, JobStatus::Cancelled];
 
 impl Catalog {
-    /// The jobs among these backups that are `failed` or `cancelled`. Keep it to 1,000 ids a call.
+    /// The `failed` or `cancelled` jobs among these backups. At most 1,000 ids in one call.
     ///
     /// # Errors
     /// Those of the server.
@@ -27,8 +27,8 @@ impl Catalog {
         self.unsuccessful(doc! { "_id": { "$in": ids } }, 0).await
     }
 
-    /// A page of the `failed` or `cancelled` jobs of this type that were created at `since` or later, in the order of
-    /// their ids. The next page begins after the last id of this one. An empty page is the last.
+    /// A page of the `failed` or `cancelled` jobs of this type created at `since` or later, by id. The next page begins
+    /// after its last id. An empty page is the last.
     ///
     /// # Errors
     /// Those of the server.
@@ -46,12 +46,12 @@ impl Catalog {
         self.unsuccessful(filter, limit).await
     }
 
-    /// Every `failed` or `cancelled` job of this type that ended at `since` or later, or without a recorded time.
+    /// Every `failed` or `cancelled` job of this type with an end at `since` or later, or without a recorded end.
     ///
     /// # Errors
     /// Those of the server.
     pub async fn unsuccessful_ended_since(&self, kind: BackupType, since: Timestamp) -> Result<Vec<Job>, CatalogError> {
-        // A comparison that is negated also matches a row without the field.
+        // A negated comparison also matches a row without the field.
         let ended = doc! { "$not": { "$lt": row::date(since) } };
         self.unsuccessful(doc! { "type": kind.as_str(), "completedAt": ended }, 0).await
     }

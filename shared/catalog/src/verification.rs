@@ -14,33 +14,33 @@ use crate::{
     row,
 };
 
-/// What one verification found.
+/// The result of one verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerificationRecord {
-    /// The backup that was looked at.
+    /// The verified backup.
     pub backup_id: BackupId,
-    /// How deep it went.
+    /// Its level.
     pub level: VerificationLevel,
-    /// What it found.
+    /// Its result.
     pub status: VerificationStatus,
-    /// What exactly is wrong, a sentence each.
+    /// The problems, one sentence each.
     #[serde(default)]
     pub problems: Vec<String>,
-    /// What is wrong with the repository's own files. The status does not depend on it.
+    /// The problems of the repository's own files. The status does not depend on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repository_problems: Vec<String>,
     /// When.
     pub at: Timestamp,
-    /// How long it took.
+    /// Its duration.
     pub duration_ms: u64,
-    /// What a drill found, collection by collection.
+    /// The results of a drill, by collection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub collections: Vec<DrilledCollection>,
 }
 
 impl Catalog {
-    /// Writes a job's newest verification. One that is older than what the job has changes nothing.
+    /// Writes a job's newest verification. An older one than the present one changes nothing.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`].
@@ -76,7 +76,7 @@ impl Catalog {
         Ok(readable(rows.into_iter().map(|row| row::read(VERIFICATIONS, row))))
     }
 
-    /// The newest verification of any backup of this type that went at least as deep as this.
+    /// The newest verification of any backup of this type with at least this depth.
     ///
     /// # Errors
     /// Those of the server.

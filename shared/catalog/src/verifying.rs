@@ -1,5 +1,5 @@
-//! A verification in progress, in the job's row under `verifying`: who is at it, and how far it came. It outlives a run
-//! that died, so that the next one goes on, and is no part of the job.
+//! A verification in progress, in the job's row under `verifying`: its run and its progress. It outlives a dead run, so
+//! that the next one resumes, and is no part of the job.
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
@@ -14,47 +14,47 @@ use crate::{
     row,
 };
 
-/// How far a verification by checksum came, and what it found.
+/// The progress of a verification by checksum, and its results so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VerifiedSoFar {
     /// When it began.
     pub begun_at: Option<Timestamp>,
-    /// Artifacts of the manifest that were read to their ends.
+    /// Completely read artifacts of the manifest.
     pub artifacts: u64,
-    /// Segments of the next one that were read.
+    /// Segments of the next one read so far.
     pub segments: u64,
-    /// Items of a content backup's list whose objects were read.
+    /// Items of a content backup's list with their objects read.
     pub items: u64,
-    /// Objects that were proved by their content, not by their stored digest.
+    /// Objects proved by their content, not by their stored digest.
     pub other_forms: u64,
     /// Bytes read.
     pub bytes: u64,
-    /// Time that runs spent on it.
+    /// Time spent by its runs.
     pub spent_ms: u64,
-    /// What is wrong.
+    /// The problems.
     pub problems: Vec<String>,
 }
 
-/// A verification that somebody is, or was, at.
+/// A verification with a present or past run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verifying {
     /// The backup.
     pub backup_id: BackupId,
-    /// How deep it goes.
+    /// Its level.
     pub level: VerificationLevel,
-    /// When it was last heard of.
+    /// The last beat of its run.
     pub touched_at: Timestamp,
 }
 
-/// What came of beginning a verification.
+/// The result of beginning a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerificationClaim {
-    /// It is this run's now; so far is what earlier runs at the same level did.
+    /// This run has it now, with the progress of earlier runs at the same level.
     Taken(VerifiedSoFar),
-    /// Another run is at this backup.
+    /// Another run verifies this backup.
     Elsewhere,
-    /// The catalogue has no job of the backup, and so no place for this.
+    /// The catalogue has no job of the backup, and so no row for this.
     NoJob,
 }
 
@@ -65,7 +65,7 @@ struct Held {
     touched_at: Timestamp,
     #[serde(default)]
     so_far: VerifiedSoFar,
-    /// At which level that was; the one above in rows of earlier versions.
+    /// The level of this progress. In rows of earlier versions, `level` has it.
     so_far_level: Option<VerificationLevel>,
 }
 
@@ -77,7 +77,7 @@ struct Row {
 }
 
 impl Catalog {
-    /// Takes the verification of a backup for this run, unless another run was heard of after `stale_at`.
+    /// Takes the verification of a backup for this run, unless another run has a beat after `stale_at`.
     ///
     /// # Errors
     /// Those of the server.
@@ -104,16 +104,16 @@ impl Catalog {
             let there = call("read a job", collection.count_documents(row::by_id(id.as_str()))).await?;
             return Ok(if there > 0 { VerificationClaim::Elsewhere } else { VerificationClaim::NoJob });
         };
-        // What cannot be read is begun anew.
+        // Unreadable work is discarded.
         let held = row::read::<Row>(JOBS, before).ok().and_then(|row| row.verifying);
-        // A run at another level that did not end leaves this one's work alone.
+        // The progress at this level survives an unfinished run at another level.
         let is_ours = |held: &Held| held.so_far_level.unwrap_or(held.level) == level;
         let so_far = held.filter(is_ours).map(|held| held.so_far).unwrap_or_default();
         Ok(VerificationClaim::Taken(so_far))
     }
 
-    /// Writes how far a run came; `false` where it is no longer this run's. With `touched_at` long ago, another run may go
-    /// on at once.
+    /// Writes the progress of a run. Returns `false` if another run has it. With an old `touched_at`, another run may
+    /// continue at once.
     ///
     /// # Errors
     /// Those of the server.
@@ -131,7 +131,7 @@ impl Catalog {
         Ok(result.matched_count == 1)
     }
 
-    /// Notes that a verification was requested, so that it counts before its run begins.
+    /// Records a requested verification, so that it counts before its run begins.
     ///
     /// # Errors
     /// Those of the server.
@@ -141,7 +141,7 @@ impl Catalog {
         call("request a verification", collection.update_one(row::by_id(id.as_str()), update)).await.map(drop)
     }
 
-    /// The backups whose verification was requested, or was heard of, after `since`.
+    /// The backups with a requested verification, or with a beat of its run, after `since`.
     ///
     /// # Errors
     /// Those of the server.
@@ -164,7 +164,7 @@ impl Catalog {
         call("end a verification", self.collection(JOBS).update_one(filter, update)).await.map(drop)
     }
 
-    /// Verifications that somebody is, or was, at.
+    /// Verifications with a present or past run.
     ///
     /// # Errors
     /// Those of the server.
@@ -183,7 +183,7 @@ impl Catalog {
         Ok(rows.into_iter().filter_map(held).map(of).collect())
     }
 
-    /// Completed backups of this type that were never verified, newest first.
+    /// Completed backups of this type without any verification, newest first.
     ///
     /// # Errors
     /// Those of the server.
@@ -194,7 +194,7 @@ impl Catalog {
         self.jobs_sorted(filter, doc! { "createdAt": -1, "_id": -1 }, limit).await
     }
 
-    /// Completed backups of this type that were verified, the one whose verification is longest ago first.
+    /// Verified completed backups of this type, those with the oldest verification first.
     ///
     /// # Errors
     /// Those of the server.

@@ -1,5 +1,5 @@
-//! Every row of a collection in the order of `_id`, by one cursor: memory is one batch, however many rows there are. A row
-//! that is there during the whole walk is met exactly once.
+//! Every row of a collection in the order of `_id`, by one cursor. Memory is one batch, however many rows there are. A
+//! row present during the entire walk occurs exactly once.
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
@@ -23,7 +23,7 @@ pub struct Walk<T> {
 }
 
 impl<T> Walk<T> {
-    /// The next row, none after the last. One that cannot be read is an error of its own, and the walk goes on.
+    /// The next row, or `None` after the last. An unreadable row is a separate error, and the walk continues.
     ///
     /// # Errors
     /// Those of the server: the walk is over then.
@@ -42,7 +42,7 @@ impl Catalog {
         self.walk(JOBS, job::without_work(), job::read).await
     }
 
-    /// Every verification, in the order in which they were written.
+    /// Every verification, in the order of writing.
     ///
     /// # Errors
     /// Those of the server.

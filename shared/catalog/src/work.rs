@@ -1,5 +1,5 @@
-//! The work in progress of a content backup: what one run hands on to the next. It lives in the job's row under `work`,
-//! goes once the job is settled, and is written by the run alone whose fencing number the row has.
+//! The work in progress of a content backup, handed on from run to run. It is in the job's row under `work`, and is
+//! removed when the job is settled. Only the run with the row's fencing number writes it.
 
 use bson::doc;
 use holdfast_domain::{Artifact, BackupId, ItemCounts, JobStatus, Timestamp};
@@ -12,47 +12,47 @@ use crate::{
     row,
 };
 
-/// How far discovery and finalizing came.
+/// The progress of discovery and finalizing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContentWork {
     /// When every item was found, written as a row, and settled or queued.
     pub discovered_at: Option<Timestamp>,
-    /// Where discovery goes on; none before its first page.
+    /// The position of discovery. `None` before its first page.
     pub cursor: Option<String>,
     /// Items found so far.
     pub found: u64,
-    /// Version of the server that named the items.
+    /// Version of the server with the items.
     pub server_version: String,
     /// Runs that handed on to the next.
     pub rounds: u32,
-    /// Whether every referenced object was seen in the store.
+    /// Whether the check of every referenced object is complete.
     pub checked: bool,
-    /// The list of items, once it is stored.
+    /// The stored list of items.
     pub item_list: Option<StoredList>,
-    /// The archive's volumes that are stored, in order.
+    /// The stored volumes of the archive, in order.
     pub volumes: Vec<Artifact>,
     /// The content id of the last item in them.
     pub archived_after: Option<String>,
-    /// Whether they are all.
+    /// Whether these are all.
     pub archive_done: bool,
-    /// The master key that list and archive are encrypted under, where they are.
+    /// The key epoch of list and archive, if they are encrypted.
     pub key_epoch: Option<u32>,
-    /// Finalize runs begun since the last that stored anything.
+    /// Finalizing runs since the last stored artifact.
     pub fruitless: u32,
 }
 
-/// A list of items that is stored, and what it said.
+/// A stored list of items, and its totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredList {
-    /// Where it is.
+    /// Its artifact.
     pub artifact: Artifact,
     /// The items in it.
     pub items: ItemCounts,
     /// Its bytes before compression and encryption.
     pub json_bytes: u64,
-    /// Items whose file is not encrypted, though the list is.
+    /// Items with an unencrypted file in an encrypted list.
     #[serde(default)]
     pub unencrypted: u64,
 }
@@ -63,10 +63,10 @@ struct Working {
 }
 
 impl Catalog {
-    /// How far the work on a job is; the default where there is none yet, or none any more.
+    /// The work on a job so far. The default if it has not begun, or if the job is settled.
     ///
     /// # Errors
-    /// [`CatalogError::NotFound`], and [`CatalogError::Corrupt`] where it cannot be read.
+    /// [`CatalogError::NotFound`]. [`CatalogError::Corrupt`] if it cannot be read.
     pub async fn content_work(&self, id: &BackupId) -> Result<ContentWork, CatalogError> {
         let collection = self.collection(JOBS);
         let find = collection.find_one(row::by_id(id.as_str())).projection(doc! { "work": 1 });
@@ -75,7 +75,8 @@ impl Catalog {
         Ok(row::read::<Working>(JOBS, row)?.work.unwrap_or_default())
     }
 
-    /// Writes how far the work is; `false` where the job is no longer this run's, or settled: then the run has to stop.
+    /// Writes the work of a run. Returns `false` if the run lost the job, or if the job is settled. The run must then
+    /// stop.
     ///
     /// # Errors
     /// Those of the server.

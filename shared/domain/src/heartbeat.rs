@@ -7,13 +7,13 @@ use jiff::SignedDuration;
 
 /// How often a run beats.
 pub const BEAT_EVERY: Duration = Duration::from_secs(10);
-/// How long one beat may take. A beat that hangs is given up, and repeated on another connection.
+/// Time limit of one beat. A beat without an answer is abandoned, and repeated on another connection.
 pub const BEAT_TIMEOUT: Duration = Duration::from_secs(8);
-/// How soon a beat, or another call of the catalogue, is repeated after it failed.
+/// Wait before a failed beat or another failed call of the catalogue is repeated.
 pub const REPEAT_AFTER: Duration = Duration::from_secs(3);
-/// A run whose last beat is older than this stops. Until then no other run can hold its lease.
+/// A run stops if its last beat is older. Until then no other run can hold its lease.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(45);
-/// A run whose last beat is older than this is dead: another run may take its lease over.
+/// A run is dead if its last beat is older. Another run may then take over its lease.
 pub const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 #[cfg(test)]
@@ -24,7 +24,7 @@ mod tests {
     fn a_run_beats_often_and_stops_before_it_counts_as_dead() {
         let dead_after = Duration::try_from(DEAD_AFTER).unwrap();
         assert!(BEAT_EVERY < SILENCE_LIMIT && SILENCE_LIMIT < dead_after);
-        // A beat that fails leaves time for two more before the run stops.
+        // A failed beat leaves time for two more before the run stops.
         assert!(BEAT_EVERY + 3 * (BEAT_TIMEOUT + REPEAT_AFTER) <= SILENCE_LIMIT);
         // The clocks of two machines may differ by this much.
         assert!(dead_after >= SILENCE_LIMIT + Duration::from_secs(15));

@@ -23,10 +23,10 @@ pub enum OperationError {
         backup_id: BackupId,
     },
     /// Retention holds the content lease.
-    #[error("retention is deleting unreferenced content objects, which takes at most two minutes: try again later")]
+    #[error("retention is deleting unreferenced content objects, for at most two minutes: try again later")]
     Collecting,
     /// The limit of running backups is reached.
-    #[error("{} backups are running, the maximum that BACKUP_MAX_CONCURRENT allows: {}", running.len(), list(running))]
+    #[error("{} backups are running, the maximum of BACKUP_MAX_CONCURRENT: {}", running.len(), list(running))]
     ConcurrencyLimit {
         /// The running backups.
         running: Vec<BackupId>,
@@ -79,13 +79,13 @@ pub enum OperationError {
     /// The requested operation is not possible with this backup or file.
     #[error("{0}")]
     Invalid(String),
-    /// The store holds so few of the catalogue's backups that it is probably another one.
+    /// The store holds too few of the catalogue's backups, so it is probably another store.
     #[error("no loss was accepted: {0}")]
     WrongStore(String),
     /// Settings are wrong.
     #[error(transparent)]
     Config(#[from] SettingsError),
-    /// The engine that the settings require cannot dump.
+    /// The configured engine cannot dump.
     #[error("BACKUP_DUMP_ENGINE is mongodump: {0}")]
     Engine(#[from] EngineFault),
     /// The database.
@@ -95,7 +95,7 @@ pub enum OperationError {
     #[error("the target of the restore: {0}")]
     Target(DatabaseError),
     /// The number of documents in the database differs from the dump.
-    #[error("the dump is not whole: {0}")]
+    #[error("the dump is incomplete: {0}")]
     DumpNotWhole(String),
     /// The manifest exceeds the limit of readers.
     #[error(
@@ -152,8 +152,8 @@ pub enum OperationError {
     HandOver(String),
     /// Too many items of a content backup failed.
     #[error(
-        "{failed} of {expected} items could not be backed up, more than the {percent}% that \
-         BACKUP_CONTENT_MAX_FAILURE_PERCENT allows"
+        "{failed} of {expected} items could not be backed up, more than the {percent}% of \
+         BACKUP_CONTENT_MAX_FAILURE_PERCENT"
     )]
     TooManyFailures {
         /// Items that failed.
@@ -298,9 +298,7 @@ impl OperationError {
                 );
             }
             Self::TooSlow => {
-                return Some(
-                    "run `holdfast run content`, which has no time limit, or set BACKUP_CONTENT_ARCHIVE=false",
-                );
+                return Some("run `holdfast run content` without a time limit, or set BACKUP_CONTENT_ARCHIVE=false");
             }
             Self::TooManyFailures { .. } => {
                 return Some(
@@ -344,7 +342,7 @@ impl OperationError {
                  mounted. The next run retries"
             }
             FailureCode::Deadline => {
-                "run `holdfast run database`, which has no time limit, or give the function more memory"
+                "run `holdfast run database` without a time limit, or give the function more memory"
             }
             _ => return None,
         })

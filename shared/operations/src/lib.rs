@@ -1,6 +1,6 @@
-//! The use cases: back up, verify, restore, sweep. Each reads as its story.
+//! The use cases: back up, verify, restore, sweep. The code of each one follows its flow.
 //!
-//! They know every crate below and nothing of Lambda, HTTP or terminals: what starts them passes in the settings, the
+//! They use every crate below, and do not depend on Lambda, HTTP or terminals. The caller passes the settings, the
 //! clients and an [`Observer`].
 
 mod backup;
@@ -85,22 +85,23 @@ pub use self::{
     },
 };
 
-/// What the use cases that change something work with. Cheap to clone.
+/// The inputs of all use cases with changes. Cheap to clone.
 #[derive(Clone)]
 pub struct Holdfast {
     /// The settings in force.
     pub settings: Arc<Settings>,
-    /// Where backups go.
+    /// The repository of the backups.
     pub repository: Repository,
-    /// Where jobs are kept.
+    /// The catalogue of the jobs.
     pub catalog: Catalog,
-    /// Who is told of what happens.
+    /// The receiver of state changes and progress.
     pub observer: Arc<dyn Observer>,
-    /// What was found of the official mongodump, once somebody looked.
+    /// The state of the official mongodump, after the first check.
     pub preflight: Preflight,
 }
 
-/// The catalogue's own collections: where they share a database with the platform's they are neither dumped nor restored.
+/// The catalogue's own collections. If they share a database with the platform's collections, they are neither dumped
+/// nor restored.
 #[must_use]
 pub fn own_collections(catalog: &CatalogLocation) -> Exclusion {
     Exclusion { database: catalog.database.clone(), collections: catalog.collections() }

@@ -1,5 +1,5 @@
-//! Lost backups: their job was completed, and their manifest is missing though no deletion was decided. Everything that
-//! the manifest may name is kept. The backup is completed again once the manifest is back, or an operator accepts the loss.
+//! Lost backups: completed jobs with a missing manifest, although no deletion was decided. All data that the manifest
+//! may name is kept. The backup is completed again if the manifest returns, or an operator accepts the loss.
 
 use std::fmt::Write as _;
 
@@ -33,12 +33,12 @@ pub enum ManifestPresence {
 pub struct LostBackup {
     /// The backup.
     pub backup_id: BackupId,
-    /// What it held.
+    /// The type of the backup.
     #[serde(rename = "type")]
     pub backup_type: BackupType,
     /// When it was triggered.
     pub created_at: Timestamp,
-    /// When retention found that the manifest is missing. `None` if it has not run since.
+    /// Time when retention found the manifest missing. `None` if retention has not run since.
     pub lost_at: Option<Timestamp>,
     /// Whether the manifest is back.
     pub manifest: ManifestPresence,
@@ -52,19 +52,19 @@ pub struct LostBackup {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LostBackups {
-    /// The store that was searched for manifests.
+    /// The store searched for manifests.
     pub store: String,
     /// Why retention changes nothing, if the store holds fewer than half of the completed backups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
-    /// The backups: of each type those that retention has not seen yet first, then the others.
+    /// The backups. For each type, those not yet seen by retention come first.
     pub backups: Vec<LostBackup>,
 }
 
-/// Lists every backup that the catalogue expects and whose manifest is missing, or was missing at the last retention.
+/// Lists every expected backup with a manifest missing now or at the last retention.
 ///
 /// # Errors
-/// If the store or the catalogue cannot be asked.
+/// If the store or the catalogue does not answer.
 pub async fn lost_backups(h: &Holdfast) -> Result<LostBackups, OperationError> {
     let mut backups = Vec::new();
     let mut both = Vec::new();
@@ -107,10 +107,10 @@ async fn describe(
     }))
 }
 
-/// The job of a lost backup, so that an operator can be asked before its loss is accepted.
+/// The job of a lost backup, for the operator's confirmation before its loss is accepted.
 ///
 /// # Errors
-/// [`OperationError::NotFound`]; [`OperationError::Invalid`] if the backup is not lost.
+/// [`OperationError::NotFound`]. [`OperationError::Invalid`] if the backup is not lost.
 pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationError> {
     let job = match h.catalog.get(id).await {
         Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
@@ -138,14 +138,14 @@ pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationEr
     Err(OperationError::Invalid(format!("backup {id} {problem}")))
 }
 
-/// The proof that the store fits the catalogue. In the wrong store every manifest is missing, and no loss is real.
+/// Proof of a store that fits the catalogue. In a wrong store every manifest is missing, and no loss is real.
 #[derive(Debug, Clone, Copy)]
 pub struct FittingStore(());
 
 /// Compares the store with the catalogue, before losses are accepted.
 ///
 /// # Errors
-/// [`OperationError::WrongStore`] if it holds fewer than half of the completed backups. If it cannot be asked.
+/// [`OperationError::WrongStore`] if it holds fewer than half of the completed backups. Those of store and catalogue.
 pub async fn expect_fitting_store(h: &Holdfast) -> Result<FittingStore, OperationError> {
     match wrong_first_store(h).await? {
         Some(why) => Err(OperationError::WrongStore(why)),
@@ -153,11 +153,11 @@ pub async fn expect_fitting_store(h: &Holdfast) -> Result<FittingStore, Operatio
     }
 }
 
-/// Accepts that a backup is lost. The next run of retention deletes the rest of it, its copy in the second store too,
-/// and content objects that no other backup refers to.
+/// Accepts the loss of a backup. The next run of retention deletes its remains, its copy in the second store, and
+/// content objects without another reference.
 ///
 /// # Errors
-/// As [`expect_lost`].
+/// Those of [`expect_lost`].
 pub async fn accept_loss(
     h: &Holdfast,
     _: FittingStore,
@@ -169,7 +169,7 @@ pub async fn accept_loss(
     if job.status == JobStatus::Completed {
         mark(h, id, now).await?;
     }
-    // Only the second decision holds for a manifest that is in the store.
+    // With a manifest in the store, only the second decision is valid.
     let cause = match h.repository.manifest_bytes(id).await {
         Err(RepositoryError::NotFound(_)) => DeletionCause::AcceptedLoss,
         found => found.map(|_| DeletionCause::AcceptedDamage)?,
@@ -180,10 +180,10 @@ pub async fn accept_loss(
     Ok(job)
 }
 
-/// Records that the manifest of a completed backup is missing. Returns `false` if the job is not completed any more.
+/// Records the missing manifest of a completed backup. Returns `false` if the job is no longer completed.
 pub(crate) async fn mark(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<bool, OperationError> {
     let mut hint = format!(
-        "restore the manifest: where the bucket keeps versions, remove its delete marker. To give the backup up, run \
+        "restore the manifest: in a bucket with versions, remove its delete marker. To give the backup up, run \
          `holdfast lost accept {id}`"
     );
     if let Some(second) = &h.settings.cloud.location {
@@ -206,18 +206,18 @@ pub(crate) async fn mark(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<
     }
 }
 
-/// How the return of a manifest ended.
+/// The result of looking for a returned manifest.
 pub(crate) enum Return {
     /// The backup is completed again.
     Completed,
-    /// Its manifest is back and something is wrong with it: the backup stays lost.
+    /// Its manifest is back but damaged: the backup stays lost.
     Damaged(String),
-    /// Its manifest is missing, or its job is not lost any more.
+    /// Its manifest is missing, or its job is no longer lost.
     Nothing,
 }
 
-/// Completes a lost backup again, if its manifest is back and all of its artifacts are in the store. That its loss was
-/// accepted does not matter then: the operator decided about a backup that was missing.
+/// Completes a lost backup again, if its manifest is back and all of its artifacts are in the store. An accepted loss
+/// does not prevent this, because the operator's decision concerned a missing backup.
 pub(crate) async fn bring_back(h: &Holdfast, id: &BackupId) -> Result<Return, OperationError> {
     let job = h.catalog.get(id).await?;
     if !job.is_lost() && !job.is_accepted_loss() {
@@ -253,12 +253,12 @@ async fn whole_manifest(h: &Holdfast, job: &Job) -> Result<Found, OperationError
         Err(error) => return Err(error.into()),
     };
     if is_of_another_run(job, &manifest) {
-        return Ok(Found::Damaged("its manifest.json is not the one that its job describes".to_owned()));
+        return Ok(Found::Damaged("its manifest.json does not match its job".to_owned()));
     }
     Ok(missing_artifacts(&h.repository, &manifest).await?.map_or(Found::Whole, Found::Damaged))
 }
 
-/// Nothing authenticates the manifest of a backup that is not encrypted: it must agree with the row.
+/// The manifest of an unencrypted backup has no authentication, so it must match the row.
 fn is_of_another_run(job: &Job, manifest: &Manifest) -> bool {
     let Some(checksum) = job.checksum else { return false };
     !settle::as_told_by(manifest).is_ok_and(|told| told.checksum == Some(checksum) && told.key == job.key)

@@ -1,5 +1,5 @@
-//! How much is stored and how fast that grows, by the catalogue: what each job's row says of its backup, and the content
-//! objects that sources are known to be held in. The bucket itself is looked through by the sweep and by retention alone.
+//! The stored amount and its growth, by the catalogue: the sizes in the jobs' rows, and the content objects of known
+//! sources. Only the sweep and retention list the bucket itself.
 
 use std::time::Duration;
 
@@ -10,40 +10,40 @@ use serde::Serialize;
 
 use crate::{Holdfast, OperationError};
 
-/// What is stored of one type of backup.
+/// The stored amount for one type of backup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stored {
-    /// Backups that are there.
+    /// Existing backups.
     pub backups: u64,
     /// Bytes of their own artifacts: dumps, or lists and archives.
     pub backup_bytes: u64,
-    /// Content objects, which backups share; none where there are too many to be counted in time.
+    /// Content objects, shared by backups. `None` if they are too many to count in time.
     pub objects: Option<u64>,
-    /// Bytes of those.
+    /// Bytes of these objects.
     pub object_bytes: Option<u64>,
 }
 
 impl Stored {
-    /// All of it, where all of it is known.
+    /// All bytes, if all of them are known.
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {
         Some(self.backup_bytes.saturating_add(self.object_bytes?))
     }
 }
 
-/// What the sweep tells of one type every hour.
+/// The hourly figures of the sweep for one type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
-    /// What is stored.
+    /// The stored amount.
     #[serde(flatten)]
     pub stored: Stored,
-    /// By how much the newest backup holds more than those before it.
+    /// Growth of the newest backup against the earlier ones, in percent.
     pub growth_percent: Option<f64>,
 }
 
-/// How long the sweep lets the server count objects.
+/// Time limit of the server's count of objects, in the sweep.
 const SWEEPS_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) async fn measure(h: &Holdfast, counts: &JobCounts, kind: BackupType) -> Result<Measured, OperationError> {
@@ -51,7 +51,7 @@ pub(crate) async fn measure(h: &Holdfast, counts: &JobCounts, kind: BackupType) 
     Ok(Measured { stored, growth_percent: growth_of(h, kind).await? })
 }
 
-/// What is stored; of objects nothing, where the server needs longer than this to count them.
+/// The stored amount. Without objects, if the server needs longer than this to count them.
 pub(crate) async fn stored(
     h: &Holdfast,
     counts: &JobCounts,
@@ -76,24 +76,25 @@ pub(crate) async fn stored(
     Ok(Stored { backups, backup_bytes, objects, object_bytes })
 }
 
-/// Rows looked at: the week of a backup an hour, and the newest.
+/// Rows considered: a week of hourly backups, and the newest.
 const LOOK_AT: u32 = 7 * 24 + 1;
-/// The newest is compared with what was before it in this time,
+/// The newest backup is compared with the earlier ones of this period.
 const WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// and with so many at the least. Before there are as many nothing is said: a deployment's first days are no growth.
+/// Least number of earlier backups. With fewer there is no figure, because the first days of a deployment are no
+/// growth.
 const AT_LEAST: usize = 7;
-/// A difference smaller than this is none, whatever its part of a small backup.
+/// Least counted difference. A smaller one is ignored, whatever its share of a small backup.
 const COUNTS_FROM: u64 = 64 * 1024 * 1024;
 
 pub(crate) async fn growth_of(h: &Holdfast, kind: BackupType) -> Result<Option<f64>, OperationError> {
     let sizes = h.catalog.sizes(kind, LOOK_AT).await?;
-    // A content backup stores what is new to it in objects; how much there is to be stored are the files that it holds.
+    // A content backup stores only new files in objects. The amount to be stored follows from the files that it
+    // contains.
     let bytes = |size: &BackupSize| if kind == BackupType::Content { size.original_size } else { size.size };
     Ok(growth_percent(&sizes.iter().map(|size| (size.created_at, bytes(size))).collect::<Vec<_>>()))
 }
 
-/// By how many percent the first of these, which is the newest, is larger than the mean of the others; less than 0 where
-/// it is smaller.
+/// The difference of the first value, the newest, to the mean of the others, in percent. Negative if it is smaller.
 fn growth_percent(newest_first: &[(Timestamp, u64)]) -> Option<f64> {
     let ((at, newest), before) = newest_first.split_first()?;
     if before.len() < AT_LEAST {
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_difference_is_none_and_what_shrinks_is_less_than_nothing() {
+    fn a_small_difference_is_ignored_and_a_shrunken_backup_has_negative_growth() {
         assert_eq!(grown(24, &[50, 1, 1, 1, 1, 1, 1, 1]), Some(0.0));
         assert_eq!(grown(24, &[100, 1000, 1000, 1000, 1000, 1000, 1000, 1000]), Some(-90.0));
         assert_eq!(grown(24, &[1000, 0, 0, 0, 0, 0, 0, 0]), Some(f64::from(i32::MAX) / 10.0));

@@ -1,21 +1,21 @@
-//! Who is told of what happens: EventBridge, or a terminal.
+//! The receiver of state changes and progress: EventBridge, or a terminal.
 
 use async_trait::async_trait;
 use holdfast_domain::{BackupId, Job, Progress};
 
-/// Told of state changes and of progress. It never fails the use case: it deals with its own faults.
+/// Receives state changes and progress. It handles its own faults and never fails the use case.
 #[async_trait]
 pub trait Observer: Send + Sync {
-    /// A job has come to another state.
+    /// A job has changed its state.
     async fn job_changed(&self, job: &Job);
 
-    /// A running dump has come this far; about once a second.
+    /// The progress of a running dump, about once a second.
     fn progress(&self, backup_id: &BackupId, progress: &Progress) {
         let _ = (backup_id, progress);
     }
 }
 
-/// Tells nobody.
+/// Ignores everything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

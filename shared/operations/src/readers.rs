@@ -1,5 +1,5 @@
-//! Readers in the catalogue, and what retention asks about them. Retention marks a job as deleted and then looks for
-//! readers. A reader records itself and then looks at the job. Of the two, the later one sees the other.
+//! Readers in the catalogue, and their check by retention. Retention marks a job as deleted and then reads the readers.
+//! A reader records itself and then reads the job. So the later one of the two detects the other.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::{Holdfast, OperationError};
 use holdfast_recovery::readers::{LeaseError, Protection, Purpose, Reader, ReaderLease, ReaderLeases};
 use holdfast_repository::Repository;
 
-/// Rows of readers that died are removed after this time.
+/// Rows of dead readers are removed after this time.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// Leases in the catalogue of a store.
 #[derive(Debug, Clone)]
 pub struct CatalogLeases {
     catalog: Catalog,
-    /// The first store, whose backups the jobs are.
+    /// The first store, with the backups of the jobs.
     first: String,
 }
 
@@ -38,7 +38,7 @@ impl CatalogLeases {
     }
 
     fn judge(&self, reader: &Reader, job: &Job) -> Protection {
-        // A lost backup whose manifest is back is kept.
+        // A lost backup with a returned manifest is kept.
         let is_deleted = if reader.store == self.first {
             job.status == JobStatus::Deleted && !job.is_lost()
         } else {
@@ -59,7 +59,7 @@ impl ReaderLeases for CatalogLeases {
         self.catalog.forget_readers(now - FORGOTTEN_AFTER).await.map_err(fault)?;
         match self.catalog.get(&reader.backup_id).await {
             Ok(job) => Ok(self.judge(reader, &job)),
-            // Retention deletes nothing that has no row, or an unreadable one.
+            // Retention deletes no backup with a missing or unreadable row.
             Err(CatalogError::NotFound { .. } | CatalogError::Corrupt { .. }) => Ok(Protection::Held),
             Err(error) => Err(fault(error)),
         }
@@ -78,13 +78,13 @@ fn fault(error: CatalogError) -> LeaseError {
     LeaseError(error.to_string())
 }
 
-/// The time of the catalogue's server. Readers and retention run on different machines: a reader whose own clock is a minute
-/// behind must not look dead.
+/// The time of the catalogue's server. Readers and retention run on different machines, so a slow clock must not make a
+/// reader look dead.
 async fn time_of(catalog: &Catalog) -> Result<Timestamp, CatalogError> {
     Ok(catalog.server_time().await?.unwrap_or_else(Timestamp::now))
 }
 
-/// The first of the living readers of a backup, as a reason why it is kept. A reader counts whichever store it reads.
+/// The first active reader of a backup, as a reason against its deletion. Readers of either store count.
 pub(crate) async fn first_reader(h: &Holdfast, id: &BackupId) -> Result<Option<String>, OperationError> {
     let readers = h.catalog.readers(id, time_of(&h.catalog).await? - DEAD_AFTER).await?;
     Ok(readers.first().map(|ReaderRow { purpose, store, started_at, .. }| {
@@ -92,7 +92,7 @@ pub(crate) async fn first_reader(h: &Holdfast, id: &BackupId) -> Result<Option<S
     }))
 }
 
-/// A lease for a run that has the catalogue.
+/// A lease for a run with the catalogue.
 pub(crate) async fn protect(h: &Holdfast, repository: &Repository, id: &BackupId, purpose: Purpose) -> ReaderLease {
     let leases = CatalogLeases::new(h.catalog.clone(), h.repository.location().to_string());
     let lease = ReaderLease::acquire(Arc::new(leases), repository, id, purpose).await;

@@ -1,4 +1,5 @@
-//! Memory does not grow with the number of items. Alone in its program, so that nobody else's memory is measured.
+//! Memory does not depend on the number of items. The only test of its program, so that only its own memory is
+//! measured.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,19 +27,19 @@ const MIB: u64 = 1024 * 1024;
 /// Documents inserted, and items discovered, in one call.
 const PAGE: i64 = 1000;
 
-/// The most memory that this process held since [`forget_peak`], in bytes.
+/// The highest memory of this process since [`forget_peak`], in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// What was held until now, and given back, is not to hide what is held later.
+/// Resets the peak, so that memory freed earlier does not hide a later peak.
 fn forget_peak() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
 
-/// Counts what it is sent.
+/// Counts its messages.
 #[derive(Default)]
 struct Counted(AtomicUsize);
 
@@ -50,7 +51,7 @@ impl DownloadQueue for Counted {
     }
 }
 
-/// Discovers a platform of so many items, on a server that other tests do not wait for, and answers the peak of memory.
+/// Discovers a platform of this many items, on a separate server, and returns the peak of memory.
 async fn planned(items: i64) -> u64 {
     let server = MongoServer::start(&[]).await;
     let client = mongodb::Client::with_uri_str(server.uri("", "platform")).await.unwrap();
@@ -93,14 +94,14 @@ async fn planned(items: i64) -> u64 {
 
 #[tokio::test]
 async fn memory_does_not_grow_with_the_number_of_items() {
-    // Connections, the allocator and a first page are there once.
+    // Connections, the allocator and a first page exist by then.
     let few = planned(5 * PAGE).await;
     let many = planned(50 * PAGE).await;
     assert!(many < few + 8 * MIB, "{} MiB, and then {} MiB", few / MIB, many / MIB);
 }
 
-/// By hand, with `HOLDFAST_TEST_MONGODB_SERVER` naming a `mongod`: the small server of the tests looks at every match of a
-/// query of which one is asked for, and a million take it longer than the catalogue waits.
+/// Run by hand, with `HOLDFAST_TEST_MONGODB_SERVER` naming a `mongod`. The small server of the tests reads every match
+/// of a query for one, and needs longer for a million than the catalogue waits.
 #[tokio::test]
 #[ignore = "it takes minutes, and a server that stops at a query's first match"]
 async fn a_million_items_are_planned_with_memory_flat() {

@@ -1,4 +1,5 @@
-//! Memory does not grow with the length of a list. Alone in its program, so that nobody else's memory is measured.
+//! Memory does not depend on the length of a list. The only test of its program, so that only its own memory is
+//! measured.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,20 +19,19 @@ use self::synthetic::List;
 
 const MIB: u64 = 1024 * 1024;
 
-/// The most memory that this process held since [`forget_peak`], in bytes.
+/// The highest memory of this process since [`forget_peak`], in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// What was held until now, and given back, is not to hide what is held later.
+/// Resets the peak, so that memory freed earlier does not hide a later peak.
 fn forget_peak() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
 
-/// Brings the catalogue of one backup of so many items back, on a server that other tests do not wait for, and answers
-/// the peak of memory.
+/// Rebuilds the catalogue of one backup of this many items, on a separate server, and returns the peak of memory.
 async fn rebuilt(items: u64) -> u64 {
     let server = MongoServer::start(&[]).await;
     let variables = [("MONGODB_URI", "platform"), ("BACKUP_CATALOG_URI", "catalog")];
@@ -60,7 +60,7 @@ async fn rebuilt(items: u64) -> u64 {
 
 #[tokio::test]
 async fn memory_does_not_grow_with_the_length_of_a_list() {
-    // Connections, the allocator and a first batch are there once.
+    // Connections, the allocator and a first batch exist by then.
     let few = rebuilt(3_000).await;
     let many = rebuilt(30_000).await;
     assert!(many < few + 8 * MIB, "{} MiB, and then {} MiB", few / MIB, many / MIB);

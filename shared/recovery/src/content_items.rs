@@ -1,13 +1,13 @@
-//! The items of a content backup, one after another, as its own list has them. The store is all that it needs.
+//! The items of a content backup, one by one from its own list. It needs only the store.
 
 use holdfast_domain::{BackupId, ItemRecord};
 
 use holdfast_repository::{Repository, RepositoryError, content::stored::StoredContent};
 
-/// Reads the list of a content backup's items, and hands on each.
+/// Reads the list of a content backup's items, and passes each to the caller.
 ///
 /// # Errors
-/// Where there is no such backup, or its list cannot be read to its end: what was handed on by then is not all of it.
+/// If the backup does not exist, or its list cannot be read completely. The items passed so far are incomplete then.
 pub async fn content_items(
     repository: &Repository,
     id: &BackupId,

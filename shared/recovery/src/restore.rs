@@ -1,4 +1,4 @@
-//! Restoring: of a backup, checked against its manifest, or of anyone's mongodump archive.
+//! Restores a backup, checked against its manifest, or any mongodump archive.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read},
@@ -23,30 +23,30 @@ use holdfast_repository::{
 const APP_NAME: &str = "holdfast-restore";
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Where to, and how.
+/// The target and the options of a restore.
 #[derive(Debug, Clone)]
 pub struct RestoreTarget {
     /// The server.
     pub uri: Secret,
-    /// Renaming, and what to do with what is there.
+    /// Renaming, and the treatment of existing data.
     pub options: RestoreOptions,
 }
 
 impl RestoreTarget {
-    /// The target server, reached.
+    /// Connects to the target server.
     ///
     /// # Errors
-    /// Where it cannot be.
+    /// If it is unavailable.
     pub async fn connect(&self) -> Result<Connection, RecoveryError> {
         Connection::open(&self.uri, ReadPreference::Primary, APP_NAME).await.map_err(RecoveryError::Target)
     }
 }
 
-/// Restores a database backup, and compares what was restored with its manifest.
+/// Restores a database backup, and compares the restored data with its manifest.
 ///
 /// # Errors
-/// [`RecoveryError::Corrupt`] before anything is written: the artifact is read and proved as a whole first, and so are
-/// the rules of an anonymised restore. A [`holdfast_database::RestoreError`] names the collections that it leaves incomplete.
+/// [`RecoveryError::Corrupt`] before any write: the complete artifact, and the rules of an anonymised restore, are
+/// proved first. A [`holdfast_database::RestoreError`] names the incomplete collections.
 pub async fn restore_database(
     repository: &Repository,
     id: &BackupId,
@@ -65,7 +65,7 @@ pub async fn restore_database(
     }
     let connection = target.connect().await?;
     if let Some(rehearsal) = rehearsal {
-        // It reads the artifact to its end, and so proves it.
+        // The rehearsal reads the artifact to its end, and so proves it.
         let rehearsed = from_store(repository, &manifest, &opener, &connection, &rehearsal, progress).await?;
         refuse_misfits(&rehearsed)?;
     }
@@ -99,8 +99,7 @@ async fn from_store(
         .map_err(|error| RecoveryError::from_restore(&manifest.backup_id, error))
 }
 
-/// An anonymised restore is tried first, without writing: what was to be replaced, and was not, must never be in the
-/// target.
+/// An anonymised restore is rehearsed first, without writing. Otherwise values could remain unreplaced in the target.
 fn rehearsal_of(options: &RestoreOptions) -> Option<RestoreOptions> {
     let is_needed = options.anonymizer.is_some() && !options.dry_run;
     is_needed.then(|| RestoreOptions { dry_run: true, ..options.clone() })
@@ -115,7 +114,7 @@ fn refuse_misfits(rehearsed: &RestoreReport) -> Result<(), RecoveryError> {
     Err(RestoreError::from(cause).into())
 }
 
-/// Reads the whole artifact once, so that a restore of a damaged one is refused before anything is written.
+/// Reads the complete artifact once, so a damaged one is refused before any write.
 async fn prove(
     repository: &Repository,
     id: &BackupId,
@@ -138,11 +137,11 @@ async fn prove(
     Ok(())
 }
 
-/// Reads a mongodump archive to its end, plain or gzipped, and sees that it is whole: what cannot be restored is then
-/// known before anything is written, or dropped.
+/// Reads a mongodump archive to its end, plain or gzipped, and checks that it is complete. So its faults are known
+/// before any write or drop.
 ///
 /// # Errors
-/// A [`RestoreError`] that names nothing incomplete.
+/// A [`RestoreError`] without incomplete collections.
 pub async fn prove_archive(source: Box<dyn Read + Send>) -> Result<(), RecoveryError> {
     let archive = PlainArchive { source: Some(BufReader::new(source)), plain: None };
     let walked = tokio::task::spawn_blocking(move || walk(archive)).await;
@@ -156,10 +155,11 @@ pub async fn prove_archive(source: Box<dyn Read + Send>) -> Result<(), RecoveryE
     })
 }
 
-/// Tries the rules of an anonymised restore on an archive, as [`restore_database`] does; without rules nothing.
+/// Rehearses the rules of an anonymised restore on an archive, as [`restore_database`] does. Without rules it does
+/// nothing.
 ///
 /// # Errors
-/// As [`restore_archive`]; rules that do not fit are a refusal.
+/// As [`restore_archive`], and a refusal if the rules do not fit.
 pub async fn rehearse_archive(
     source: Box<dyn Read + Send>,
     target: &RestoreTarget,
@@ -174,8 +174,8 @@ pub async fn rehearse_archive(
     }
 }
 
-/// Restores a mongodump archive, plain or gzipped, which the first two bytes tell. Where it can be read twice,
-/// [`prove_archive`] comes first.
+/// Restores a mongodump archive, plain or gzipped, detected by its first two bytes. If it can be read twice, call
+/// [`prove_archive`] first.
 ///
 /// # Errors
 /// As [`holdfast_database::restore`].
@@ -189,7 +189,7 @@ pub async fn restore_archive(
     Ok(holdfast_database::restore(&connection, archive, &target.options, None, progress).await?)
 }
 
-/// An archive that unzips itself where it has to; it finds out at the first read, on the thread that may block.
+/// An archive that unzips itself if needed. It detects the form at the first read, on a blocking thread.
 struct PlainArchive {
     source: Option<BufReader<Box<dyn Read + Send>>>,
     plain: Option<Box<dyn Read + Send>>,

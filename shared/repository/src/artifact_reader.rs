@@ -1,5 +1,5 @@
-//! Reading a stored artifact back: each segment authenticated, then decrypted, then unzipped. No byte is released
-//! before its authenticity was checked.
+//! Reads a stored artifact: each segment is authenticated, then decrypted, then unzipped. No byte is released before
+//! its authentication.
 
 use std::{
     io::{self, Read},
@@ -20,7 +20,7 @@ pub fn dump_of(manifest: &Manifest) -> Result<&Artifact, RepositoryError> {
     match manifest.artifacts.as_slice() {
         [artifact] if artifact.key.backup().as_ref() != Some(&manifest.backup_id) => Err(RepositoryError::corrupt(
             &manifest.backup_id,
-            format!("its manifest names {}, which is elsewhere", artifact.key),
+            format!("its manifest names {}, outside the folder of the backup", artifact.key),
         )),
         [artifact] if artifact.segment_bytes == SEGMENT_BYTES => Ok(artifact),
         [_] => Err(RepositoryError::corrupt(&manifest.backup_id, "its manifest names another segment size")),
@@ -31,7 +31,7 @@ pub fn dump_of(manifest: &Manifest) -> Result<&Artifact, RepositoryError> {
     }
 }
 
-/// Any artifact that a manifest names, as an object that can be read by itself.
+/// An artifact of a manifest, as an object of its own.
 pub fn stored_object(manifest: &Manifest, artifact: &Artifact) -> StoredObject {
     StoredObject {
         artifact: artifact.clone(),
@@ -40,7 +40,7 @@ pub fn stored_object(manifest: &Manifest, artifact: &Artifact) -> StoredObject {
     }
 }
 
-/// The key that an object is encrypted under, where it is.
+/// The key of an encrypted object.
 pub async fn master_of(
     repository: &Repository,
     encryption: Option<&Encryption>,
@@ -51,7 +51,7 @@ pub async fn master_of(
     }
 }
 
-/// What opens an artifact, gathered before any byte is read.
+/// The inputs for opening an artifact, collected before any byte is read.
 pub struct Opener {
     pub master: Option<Arc<MasterKey>>,
     place: Option<ArtifactPlace>,
@@ -60,14 +60,14 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// Of a database backup's dump; looks up the key, where one is needed.
+    /// For the dump of a database backup. Reads its key, if it is encrypted.
     pub async fn new(repository: &Repository, manifest: &Manifest) -> Result<Self, RepositoryError> {
         let object = stored_object(manifest, dump_of(manifest)?);
         let master = master_of(repository, object.encryption.as_ref()).await?;
         Ok(Self::of(object, &manifest.repository, master))
     }
 
-    /// Of any object; `master` is the key of its epoch.
+    /// For any object. `master` is the key of its epoch.
     pub fn of(object: StoredObject, repository: &RepositoryId, master: Option<Arc<MasterKey>>) -> Self {
         let StoredObject { artifact, compression, encryption } = object;
         let place = encryption.map(|encryption| ArtifactPlace {
@@ -79,7 +79,7 @@ impl Opener {
         Self { master, place, digest, gzip: compression.is_some() }
     }
 
-    /// A content hash as the manifest holds it: keyed where the backup is encrypted.
+    /// A content hash in the form of the manifest: keyed if the backup is encrypted.
     pub fn content_digest(&self, hash: ContentHash) -> Sha256Digest {
         content_digest(self.master.as_deref(), hash)
     }
@@ -98,7 +98,7 @@ impl Opener {
     }
 }
 
-/// A content hash as a manifest holds it: keyed where the backup is encrypted.
+/// A content hash in the form of a manifest: keyed if the backup is encrypted.
 pub fn content_digest(master: Option<&MasterKey>, hash: ContentHash) -> Sha256Digest {
     master.map_or_else(|| hash.digest(), |master| master.content_hash(&hash.to_be_bytes()))
 }
@@ -108,11 +108,11 @@ pub fn content_digest(master: Option<&MasterKey>, hash: ContentHash) -> Sha256Di
 pub enum Depth {
     /// Authenticated and decrypted.
     Decrypted,
-    /// And unzipped: what went in.
+    /// Authenticated, decrypted and unzipped: the original bytes.
     Plain,
 }
 
-/// Reads an artifact on a blocking thread; opened by the first read, because opening reads the header.
+/// Reads an artifact on a blocking thread. The first read opens it, because opening reads the header.
 pub struct ArtifactReader {
     opener: Arc<Opener>,
     stored: Option<Box<dyn Read + Send>>,
@@ -137,12 +137,12 @@ impl ArtifactReader {
         Ok(Self::of(bytes, opener, depth))
     }
 
-    /// An artifact whose bytes are on their way. Inside a runtime, as [`ByteReader::new`].
+    /// An artifact from a byte stream. Call it inside a runtime, like [`ByteReader::new`].
     pub fn of(bytes: ByteStream, opener: Arc<Opener>, depth: Depth) -> Self {
         Self { opener, stored: Some(Box::new(ByteReader::new(bytes))), opened: None, depth }
     }
 
-    /// The same, telling how many stored bytes were read so far.
+    /// The same, with a report of the stored bytes read so far.
     pub fn metered(mut self, meter: impl FnMut(u64) + Send + 'static) -> Self {
         if let Some(inner) = self.stored.take() {
             self.stored = Some(Box::new(Metered { inner, read: 0, meter }));

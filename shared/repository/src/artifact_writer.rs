@@ -1,9 +1,9 @@
-//! The stages that make an artifact of bytes, stacked on one blocking thread:
-//! `gzip → encrypt → digest → meter → parts`.
+//! The stages between plain bytes and an artifact, stacked on one blocking thread: `gzip → encrypt → digest → meter →
+//! parts`.
 //!
-//! Memory, whatever the size: the gzip members in flight and the uploader's part buffers; each crate's header gives its
-//! bound. Only [`ArtifactWriter::finish`] or [`ArtifactWriter::finish_as`] sends the end of the data: a writer that is
-//! dropped leaves an upload that cannot be completed.
+//! Memory does not depend on the size: the gzip members in flight and the part buffers of the uploader. The header of
+//! each crate has its bound. Only [`ArtifactWriter::finish`] or [`ArtifactWriter::finish_as`] sends the end of the
+//! data. The upload of a dropped writer cannot be completed.
 
 use std::{
     io::{self, Write},
@@ -21,13 +21,13 @@ use holdfast_codec::{
 use holdfast_domain::{ObjectKey, Progress};
 use holdfast_storage::upload::PartSink;
 
-/// What the stages are to do.
+/// The settings of the stages.
 pub struct Recipe {
     pub compression_level: Option<u8>,
     pub encryption: Option<(Arc<MasterKey>, ArtifactPlace)>,
 }
 
-/// Bytes that went in at the top, came out at the bottom, and are expected in all: for progress.
+/// Bytes for progress: input, output and expected total.
 #[derive(Default, Clone)]
 pub struct Meters {
     pub read: Arc<AtomicU64>,
@@ -36,7 +36,7 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// Tells how far a run is, whenever it is asked.
+    /// A function with the present progress of a run.
     pub fn progress(&self) -> impl Fn() -> Option<Progress> + Send + 'static {
         let meters = self.clone();
         move || {
@@ -73,12 +73,12 @@ impl ArtifactWriter {
         }))
     }
 
-    /// Ends every stage, and tells the uploader that this was all.
+    /// Ends every stage, and sends the end of the data to the uploader.
     pub fn finish(self) -> io::Result<ArtifactDigest> {
         self.end(None)
     }
 
-    /// The same for an artifact whose place is known only now.
+    /// The same for an artifact with a key known only now.
     pub fn finish_as(self, key: &ObjectKey) -> io::Result<ArtifactDigest> {
         self.end(Some(key))
     }
@@ -112,7 +112,7 @@ fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Counts what passes.
+/// Counts the bytes written through it.
 pub struct Meter<W> {
     inner: W,
     bytes: Arc<AtomicU64>,
@@ -162,7 +162,7 @@ impl<W: Write> Write for Compress<W> {
 }
 
 enum Encrypt<W: Write> {
-    /// With the key of the object that it becomes.
+    /// With the key of the resulting object.
     Aes(Box<EncryptWriter<W>>, ObjectKey),
     Plain(W),
 }

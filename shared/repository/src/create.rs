@@ -1,4 +1,5 @@
-//! Making a repository, its first master key, and its copy. Whatever is there is kept; two at once make one.
+//! Creates a repository, its first master key, and its copy. Existing files are kept. Concurrent calls create one
+//! repository.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -10,31 +11,31 @@ use serde::Serialize;
 use super::{Repository, RepositoryFileError, StoredBackup};
 use crate::RepositoryError;
 
-/// What `init` found and made.
+/// Result of `init`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 pub struct InitReport {
     /// The repository's id.
     pub repository_id: RepositoryId,
-    /// Whether it was made now.
+    /// Whether it was created now.
     pub created: bool,
-    /// Whether its lost `repository.json` was put back from the copy.
+    /// Whether its lost `repository.json` was restored from the copy.
     pub restored_from_copy: bool,
     /// The newest key epoch, if there is a master key.
     pub key_epoch: Option<u32>,
-    /// Whether that master key was made now.
+    /// Whether that master key was created now.
     pub key_created: bool,
-    /// Whether `BACKUP_BREAK_GLASS_RECIPIENT` is set, and that master key is not wrapped for it.
+    /// Whether `BACKUP_BREAK_GLASS_RECIPIENT` is set, but that master key is not wrapped for it.
     pub lacks_recipient: bool,
 }
 
 impl Repository {
-    /// Makes what is missing: the repository, its copy, and `with_key` its first master key. A lost `repository.json` is
-    /// put back from its copy.
+    /// Creates the missing parts: the repository, its copy, and `with_key` its first master key. A lost
+    /// `repository.json` is restored from its copy.
     ///
     /// # Errors
-    /// [`RepositoryFileError::Lost`] where backups are there and neither file is: a new one would orphan them.
+    /// [`RepositoryFileError::Lost`] if both files are missing although backups exist: a new repository would orphan them.
     pub async fn init(&self, with_key: bool, now: Timestamp) -> Result<InitReport, RepositoryError> {
         self.store().prepare().await?;
         let mut restored_from_copy = false;
@@ -46,13 +47,13 @@ impl Repository {
         }
         let report = self.ready_for_writing(with_key, now).await?;
         if with_key && let Some(epoch) = report.key_epoch {
-            // A key that opens nothing is better found now than by the first backup.
+            // Detects a wrong key now instead of at the first backup.
             self.master_key(epoch).await?;
         }
         Ok(InitReport { restored_from_copy, ..report })
     }
 
-    /// As [`Repository::init`], for a run that nobody watches: a lost file is an error.
+    /// As [`Repository::init`], for unattended runs: a lost file is an error.
     pub(crate) async fn ready_for_writing(
         &self,
         with_key: bool,
@@ -70,9 +71,10 @@ impl Repository {
         }
         if copy.as_ref() != Some(&file) {
             match self.update_copy().await {
-                // A run without keys cannot tell that they are the same, and needs none: the next with keys does it.
+                // A run without keys cannot compare the wrapped keys, and needs none. The next run with keys updates
+                // the copy.
                 Err(RepositoryError::Key(error)) if !with_key => {
-                    tracing::warn!(reason = %error, "repository.copy.json is behind repository.json, and stays so");
+                    tracing::warn!(reason = %error, "repository.copy.json is older than repository.json: the next run with a key updates it");
                 }
                 updated => updated?,
             }
@@ -111,7 +113,7 @@ impl Repository {
         }
     }
 
-    /// Puts the file if there is none; where another was quicker, theirs counts.
+    /// Writes the file if it is missing. If another run was faster, its file is returned.
     pub(super) async fn put_first(&self, file: RepositoryFile) -> Result<RepositoryFile, RepositoryError> {
         match self.store().put(&ObjectKey::repository(), encode(&file)?, PutMode::IfAbsent).await {
             Ok(_) => Ok(file),
@@ -124,16 +126,16 @@ impl Repository {
         }
     }
 
-    /// Removes the file from a store that cannot be used, if it is this very file: a repository begins in another one.
+    /// Removes exactly this file from an unusable store, because the repository will be created in another store.
     async fn withdraw(&self, file: &RepositoryFile) {
         if self.read(&ObjectKey::repository()).await.is_ok_and(|found| found.as_ref() == Some(file))
             && let Err(error) = self.store().delete(&ObjectKey::repository()).await
         {
-            tracing::warn!(%error, "repository.json could not be removed from a store that cannot be used");
+            tracing::warn!(%error, "repository.json could not be removed from an unusable store");
         }
     }
 
-    /// Adds epoch 1, by replacing exactly the file that was read: no one's key is ever overwritten.
+    /// Adds epoch 1 by replacing exactly the read file. So an existing key is never overwritten.
     async fn add_first_key(&self, now: Timestamp) -> Result<RepositoryFile, RepositoryError> {
         let key = ObjectKey::repository();
         let etag = self.store().head(&key).await?.etag;
@@ -158,7 +160,7 @@ impl Repository {
             let (id, is_encrypted) = backup;
             let is_encrypted = match is_encrypted {
                 Some(known) => known,
-                // The manifest cannot be read: the names of the artifacts tell.
+                // The manifest is unreadable, but the names of the artifacts reveal encryption.
                 None => self.holds_encrypted_artifacts(&id).await?,
             };
             if is_encrypted {
@@ -171,7 +173,7 @@ impl Repository {
     async fn holds_encrypted_artifacts(&self, id: &BackupId) -> Result<bool, RepositoryError> {
         let mut objects = self.store().list(&ObjectKey::backup_prefix(id));
         while let Some(object) = objects.try_next().await? {
-            // Volumes of an archive end in a number.
+            // The names of archive volumes end in a number.
             if object.key.file_name().split('.').any(|part| part == "enc") {
                 return Ok(true);
             }
@@ -180,7 +182,7 @@ impl Repository {
     }
 }
 
-/// Whether a backup is encrypted, as far as its manifest can be read.
+/// Whether a backup is encrypted, if its manifest is readable.
 fn is_encrypted(backup: StoredBackup) -> (BackupId, Option<bool>) {
     (backup.backup_id, backup.manifest.ok().map(|manifest| manifest.encryption.is_some()))
 }

@@ -1,4 +1,4 @@
-//! Artifacts decrypted for other tools, and the master keys for safekeeping.
+//! Decrypts artifacts for other tools, and exports the master keys for safekeeping.
 
 use std::{
     fs::File,
@@ -14,10 +14,10 @@ use crate::{
     artifact_reader::{ArtifactReader, Depth, Opener, master_of, stored_object},
 };
 
-/// A master key, plain, to be kept offline.
+/// A plain master key, for offline storage.
 #[derive(Debug)]
 pub struct ExportedKey {
-    /// The repository it opens.
+    /// Its repository.
     pub repository: RepositoryId,
     /// Its epoch.
     pub epoch: u32,
@@ -29,7 +29,7 @@ impl ExportedKey {
     /// The key itself.
     ///
     /// # Errors
-    /// [`RepositoryError::Invalid`] where it is not 64 hex digits.
+    /// [`RepositoryError::Invalid`] if it is not 64 hex digits.
     pub fn master(&self) -> Result<MasterKey, RepositoryError> {
         let invalid =
             || RepositoryError::Invalid(format!("the master key of epoch {} is not 64 hex digits", self.epoch));
@@ -37,10 +37,10 @@ impl ExportedKey {
     }
 }
 
-/// Writes a stored artifact decrypted (and still compressed, if it is). Returns the bytes written.
+/// Writes a stored artifact decrypted, but still compressed. Returns the number of bytes written.
 ///
 /// # Errors
-/// [`RepositoryError::Corrupt`] where it is not authentic; nothing of a segment is written before it was checked.
+/// [`RepositoryError::Corrupt`] if it is not authentic. Each segment is checked before it is written.
 pub async fn decrypt_artifact(
     repository: &Repository,
     key: &ObjectKey,
@@ -65,11 +65,11 @@ pub async fn decrypt_artifact(
     copied.map_err(|error: io::Error| RepositoryError::from_reading(&id, &error))
 }
 
-/// Writes a downloaded artifact decrypted, by its own MAC alone: one pass to check it, one to decrypt it. `key` is where
-/// it stood in the store, to which it is bound.
+/// Writes a downloaded artifact decrypted. Its own MAC authenticates it: one pass checks it, one decrypts it. `key` is
+/// its key in the store, because the encryption is bound to that key.
 ///
 /// # Errors
-/// As [`decrypt_artifact`].
+/// Those of [`decrypt_artifact`].
 pub async fn decrypt_file(
     repository: &Repository,
     mut file: File,
@@ -97,10 +97,10 @@ pub async fn decrypt_file(
     copied.map_err(|error: io::Error| broken(&error))
 }
 
-/// Every master key of the repository, plain: what to print and keep offline.
+/// Every master key of the repository in plain form, to print and keep offline.
 ///
 /// # Errors
-/// Where an epoch does not open with the keys at hand.
+/// If an epoch does not open with the available keys.
 pub async fn export_keys(repository: &Repository) -> Result<Vec<ExportedKey>, RepositoryError> {
     let file = repository.open().await?;
     let mut keys = Vec::new();

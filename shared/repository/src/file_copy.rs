@@ -1,5 +1,5 @@
-//! The copy of `repository.json`: written after the file, and only over what the file covers. Two who write it at once
-//! leave the newer one.
+//! The copy of `repository.json`: written after the file, and replaced only if the file covers its content. After
+//! concurrent writers the newer one remains.
 
 use holdfast_domain::{ObjectKey, RepositoryFile};
 use holdfast_storage::{PutMode, StoreError};
@@ -7,23 +7,23 @@ use holdfast_storage::{PutMode, StoreError};
 use super::{Repository, RepositoryFileError, create::encode};
 use crate::RepositoryError;
 
-/// How often somebody else may be quicker.
+/// Number of attempts against concurrent writers.
 const TRIES: usize = 8;
 
 impl Repository {
-    /// The copy as it stands.
+    /// Reads the copy as stored.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub async fn copy(&self) -> Result<Option<RepositoryFile>, RepositoryError> {
         self.read(&ObjectKey::repository_copy()).await
     }
 
-    /// Makes the copy what the file is.
+    /// Makes the copy equal to the file.
     ///
     /// # Errors
-    /// [`RepositoryFileError::CopyDiffers`] where that would lose something. [`RepositoryError::Key`] where the keys were
-    /// wrapped anew and no key at hand opens them: they may be anybody's, and those of the copy the last that are right.
+    /// [`RepositoryFileError::CopyDiffers`] if that would lose something. [`RepositoryError::Key`] if the keys were wrapped
+    /// again and no key at hand opens them. They may be forged, and the copy may hold the last right ones.
     pub(super) async fn update_copy(&self) -> Result<(), RepositoryError> {
         let key = ObjectKey::repository_copy();
         for _ in 0..TRIES {

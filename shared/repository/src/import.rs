@@ -1,4 +1,4 @@
-//! A repository whose two files are lost, made again from the master keys that were exported.
+//! Recreates a repository from its exported master keys, after the loss of both files.
 
 use futures_util::TryStreamExt as _;
 use holdfast_codec::MasterKey;
@@ -8,11 +8,11 @@ use super::{InitReport, Repository, RepositoryFileError};
 use crate::{ExportedKey, RepositoryError};
 
 impl Repository {
-    /// Makes `repository.json` and its copy again, with these master keys wrapped under the keys at hand. Every backup
-    /// that is there and can be read must be authentic under them.
+    /// Recreates `repository.json` and its copy, with these master keys wrapped under the keys at hand. Every readable
+    /// backup in the store must be authentic under them.
     ///
     /// # Errors
-    /// [`RepositoryError::Invalid`] where a file is there, or these are not the keys of the backups that are.
+    /// [`RepositoryError::Invalid`] if a file exists, or if these are not the keys of the stored backups.
     pub async fn import(&self, exported: &[ExportedKey], now: Timestamp) -> Result<InitReport, RepositoryError> {
         self.expect_lost().await?;
         let mut file = of_exports(exported, now)?;
@@ -34,7 +34,7 @@ impl Repository {
     async fn expect_lost(&self) -> Result<(), RepositoryError> {
         match self.open().await {
             Ok(_) => Err(RepositoryError::Invalid(format!(
-                "{} has a repository.json: `holdfast key rotate` changes what opens it",
+                "{} has a repository.json: change its keys with `holdfast key rotate`",
                 self.location()
             ))),
             Err(RepositoryError::File(RepositoryFileError::Lost(_) | RepositoryFileError::NotInitialised(_))) => Ok(()),
@@ -66,22 +66,22 @@ impl Repository {
     ) -> Result<(), RepositoryError> {
         let stored = match self.manifest_file(id).await {
             Ok(stored) => stored,
-            // Damage is for `verify` to name; that the store does not answer is no reason to believe anything.
+            // `verify` reports damage. An unavailable store proves nothing, so it is an error here.
             Err(RepositoryError::Corrupt { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
         let Ok(manifest) = stored.manifest(id) else { return Ok(()) };
         let not_of = |what: &str| RepositoryError::Invalid(format!("{what} backup {id}: nothing was written"));
         if manifest.repository != file.id {
-            return Err(not_of("what was exported is another repository's than that of"));
+            return Err(not_of("the exported keys belong to another repository than"));
         }
         let Some((encryption, hmac)) = manifest.encryption.as_ref().zip(stored.hmac.as_ref()) else { return Ok(()) };
         let master = masters.iter().find(|(epoch, _)| *epoch == encryption.key_epoch);
-        let (_, master) = master.ok_or_else(|| not_of("no key was given of the epoch of"))?;
+        let (_, master) = master.ok_or_else(|| not_of("the exported keys do not contain the key epoch of"))?;
         if master.verify_manifest_mac(stored.signed_bytes(), hmac) {
             Ok(())
         } else {
-            Err(not_of("the key that was given is not that of"))
+            Err(not_of("the exported key is not the master key of"))
         }
     }
 }
@@ -89,13 +89,13 @@ impl Repository {
 /// A file of this repository, without its keys.
 fn of_exports(exported: &[ExportedKey], now: Timestamp) -> Result<RepositoryFile, RepositoryError> {
     let invalid = |what: &str| Err(RepositoryError::Invalid(what.to_owned()));
-    let Some(first) = exported.first() else { return invalid("no master key was given") };
+    let Some(first) = exported.first() else { return invalid("the export contains no master key") };
     if exported.iter().any(|key| key.repository != first.repository) {
-        return invalid("the master keys are of several repositories");
+        return invalid("the master keys belong to several repositories");
     }
     let repeated = |(at, key): (usize, &ExportedKey)| exported[..at].iter().any(|other| other.epoch == key.epoch);
     if exported.iter().enumerate().any(repeated) {
-        return invalid("a key epoch is given twice");
+        return invalid("the export contains a key epoch twice");
     }
     Ok(RepositoryFile::new(first.repository.clone(), now))
 }

@@ -1,4 +1,4 @@
-//! The keys that open a repository's master keys: those of the settings, which wrap too, and those that only open.
+//! The keys that open a repository's master keys. The settings' keys also wrap master keys. The others only open them.
 
 use aws_sdk_kms::Client;
 use holdfast_codec::{
@@ -8,7 +8,7 @@ use holdfast_domain::{KeyEpoch, RepositoryId, WrappedKey};
 
 use super::kms;
 
-/// The keys at hand. Holds secrets; prints none.
+/// The keys at hand. They are secret and are never printed.
 #[derive(Debug, Default)]
 pub struct Keyring {
     key: Option<KeyEncryptionKey>,
@@ -17,92 +17,91 @@ pub struct Keyring {
     openers: Openers,
 }
 
-/// Keys that open a master key, and that none is wrapped under.
+/// Keys that only open master keys.
 #[derive(Debug, Default)]
 pub struct Openers {
-    /// Keys of before, where `BACKUP_ENCRYPTION_KEY` is another by now.
+    /// Earlier values of `BACKUP_ENCRYPTION_KEY`.
     pub previous_keys: Vec<KeyEncryptionKey>,
     /// Identities of age recipients.
     pub identities: Vec<AgeIdentity>,
-    /// KMS, for what was wrapped by a key that `BACKUP_KMS_KEY_ID` does not name.
+    /// KMS, for master keys wrapped by another key than `BACKUP_KMS_KEY_ID`.
     pub kms: Option<Client>,
-    /// Master keys themselves, each with its epoch.
+    /// Exported master keys, each with its epoch.
     pub exported: Vec<(u32, MasterKey)>,
 }
 
-/// A master key that could not be wrapped or unwrapped.
+/// A failure to wrap or unwrap a master key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
-    /// Encryption was asked for, and neither key is set.
+    /// Encryption was requested, but neither key is set.
     #[error("no key is set: set BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID")]
     Empty,
-    /// None of the keys at hand opens this epoch.
+    /// No key at hand opens this epoch.
     #[error("{reason} (key epoch {epoch} of repository {repository})")]
     DoesNotOpen {
         /// The epoch.
         epoch: u32,
         /// The repository.
         repository: RepositoryId,
-        /// What was tried, and how it failed.
+        /// The attempts and their failures.
         reason: String,
     },
-    /// What was just wrapped does not open again, so that it must not take the place of what does.
+    /// A wrapped key does not open, so it must not replace a working one.
     #[error(
-        "the master key was wrapped ({method}) and does not open again: {reason}. Nothing was written: correct the key, \
-         or the right to use it"
+        "the wrapped master key ({method}) does not open again: {reason}. Nothing was written: correct the key, \
+         or the permission for it"
     )]
     NotReopened {
-        /// How it was wrapped.
+        /// The method of wrapping.
         method: &'static str,
-        /// How it failed.
+        /// The failure.
         reason: String,
     },
-    /// KMS did not do as asked.
+    /// KMS refused a request.
     #[error("AWS KMS refused to {action}: {cause}")]
     Kms {
-        /// What was asked.
+        /// The request.
         action: &'static str,
-        /// What it said.
+        /// The answer.
         cause: String,
     },
-    /// A key or a wrapped key is not what it should be.
+    /// A key or a wrapped key is invalid.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
 impl Keyring {
-    /// The keys that the settings name.
+    /// The keys named by the settings.
     #[must_use]
     pub const fn new(key: Option<KeyEncryptionKey>, kms: Option<(Client, String)>) -> Self {
         let openers = Openers { previous_keys: Vec::new(), identities: Vec::new(), kms: None, exported: Vec::new() };
         Self { key, kms, recipient: None, openers }
     }
 
-    /// No keys: enough for what is not encrypted.
+    /// No keys: sufficient for unencrypted backups.
     #[must_use]
     pub const fn none() -> Self {
         Self::new(None, None)
     }
 
-    /// The same, and what is wrapped from now on is wrapped for this recipient too.
+    /// Adds a recipient to the later wrappings.
     #[must_use]
     pub fn wrapping_for(self, recipient: Option<AgeRecipient>) -> Self {
         Self { recipient, ..self }
     }
 
-    /// The same, and these open too.
+    /// Adds keys for opening.
     #[must_use]
     pub fn opening_with(self, openers: Openers) -> Self {
         Self { openers, ..self }
     }
 
-    /// The age recipient that the settings name.
+    /// The age recipient named by the settings.
     pub(super) const fn recipient(&self) -> Option<&AgeRecipient> {
         self.recipient.as_ref()
     }
 
-    /// The master key, wrapped under every key at hand that opens it again without anything from offline, and then for
-    /// the recipient.
+    /// Wraps the master key under every key at hand that opens it online, and then for the recipient.
     pub(super) async fn wrap(
         &self,
         master: &MasterKey,
@@ -124,7 +123,7 @@ impl Keyring {
         Ok(wrapped)
     }
 
-    /// The same, for what takes the place of keys that work: each is seen to open again, as far as its key is here.
+    /// As `wrap`, for the replacement of working keys. It opens each wrapped key again, if the key for it is at hand.
     pub(super) async fn wrap_anew(
         &self,
         master: &MasterKey,
@@ -149,17 +148,17 @@ impl Keyring {
         Ok(wrapped)
     }
 
-    /// The master key of an epoch as it was exported, where it is at hand.
+    /// The exported master key of an epoch, if it is at hand.
     pub(super) fn exported(&self, epoch: u32) -> Option<&MasterKey> {
         self.openers.exported.iter().find(|(exported, _)| *exported == epoch).map(|(_, master)| master)
     }
 
-    /// The master key of an epoch, by whichever key at hand opens it. KMS is asked last: it may be gone.
+    /// Opens the master key of an epoch with any key at hand. KMS comes last, because it may be unavailable.
     pub(super) async fn unwrap(&self, epoch: &KeyEpoch, repository: &RepositoryId) -> Result<MasterKey, KeyringError> {
         let mut reasons = Vec::new();
         match self.exported(epoch.epoch) {
             Some(master) if is_key_of(epoch, master) => return Ok(master.clone()),
-            Some(_) => reasons.push("the exported master key is another repository's, or mistyped".to_owned()),
+            Some(_) => reasons.push("the exported master key belongs to another repository, or is mistyped".to_owned()),
             None => {}
         }
         let (by_kms, here): (Vec<_>, Vec<_>) =
@@ -167,7 +166,7 @@ impl Keyring {
         for wrapped in here.into_iter().chain(by_kms) {
             match self.unwrap_one(wrapped, repository).await {
                 Ok(master) if is_key_of(epoch, &master) => return Ok(master),
-                Ok(_) => reasons.push(format!("what is wrapped ({}) is not its master key", wrapped.method())),
+                Ok(_) => reasons.push(format!("the wrapped key ({}) is not its master key", wrapped.method())),
                 Err(reason) => reasons.push(reason),
             }
         }
@@ -212,10 +211,10 @@ impl Keyring {
     }
 
     fn by_identity(&self, recipient: &str, file: &str) -> Result<MasterKey, String> {
-        // Whoever can write the file chose its text: only what is a recipient is repeated.
+        // The author of the file chose this text, so only a valid recipient is repeated.
         let recipient = AgeRecipient::parse(recipient).map_or_else(|_| "age".to_owned(), |known| known.to_string());
         if self.openers.identities.is_empty() {
-            return Err(format!("no age identity was given (--identity; it is wrapped for {recipient})"));
+            return Err(format!("no age identity was given: set --identity to the identity of {recipient}"));
         }
         let file = hex::decode(file).map_err(|_| format!("its file for {recipient} is not hex"))?;
         for identity in &self.openers.identities {
@@ -224,11 +223,11 @@ impl Keyring {
                 opened => return opened.map_err(|error| error.to_string()),
             }
         }
-        Err(format!("no identity that was given is that of {recipient}"))
+        Err(format!("no given identity belongs to {recipient}"))
     }
 }
 
-/// The master key, wrapped for somebody who keeps the identity offline.
+/// Wraps the master key for the owner of an offline identity.
 pub(super) fn wrap_for(recipient: &AgeRecipient, master: &MasterKey) -> Result<WrappedKey, KeyError> {
     Ok(WrappedKey::Age { recipient: recipient.to_string(), file: hex::encode(recipient.wrap(master)?) })
 }

@@ -6,7 +6,7 @@ use holdfast_domain::{RepositoryId, WrappedKey};
 
 use super::KeyringError;
 
-/// What KMS binds a wrapped key to, so that it opens for no other repository.
+/// KMS binds a wrapped key to this context, so it opens for no other repository.
 const ENCRYPTION_CONTEXT: &str = "holdfast:repository";
 
 pub(super) async fn wrap(
@@ -25,7 +25,7 @@ pub(super) async fn wrap(
         .map_err(|error| KeyringError::Kms { action: "wrap", cause: said(&error) })?;
     let ciphertext = answer
         .ciphertext_blob()
-        .ok_or_else(|| KeyringError::Kms { action: "wrap", cause: "the answer holds no ciphertext".to_owned() })?;
+        .ok_or_else(|| KeyringError::Kms { action: "wrap", cause: "the answer contains no ciphertext".to_owned() })?;
     Ok(WrappedKey::Kms {
         key_id: answer.key_id().unwrap_or(key_id).to_owned(),
         ciphertext: hex::encode(ciphertext.as_ref()),
@@ -49,10 +49,10 @@ pub(super) async fn unwrap(
         .await
         .map_err(|error| fault(said(&error)))?;
     let master: Option<[u8; 32]> = answer.plaintext().and_then(|plain| plain.as_ref().try_into().ok());
-    master.map(MasterKey::new).ok_or_else(|| fault("what it holds is not a master key of 32 bytes".to_owned()))
+    master.map(MasterKey::new).ok_or_else(|| fault("its content is not a master key of 32 bytes".to_owned()))
 }
 
-/// KMS's own words; of what lies beneath, as a connection that failed, only that it did.
+/// The error text of KMS. Lower errors, such as a failed connection, are only summarized.
 fn said(error: &impl ProvideErrorMetadata) -> String {
     let code = error.code().unwrap_or("it could not be reached");
     error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))

@@ -8,31 +8,31 @@ use holdfast_storage::{StoreError, read_all};
 use super::Repository;
 use crate::RepositoryError;
 
-/// Manifests read at a time when everything is listed.
+/// Manifests read at a time during a list.
 const LIST_CONCURRENCY: usize = 4;
 
-/// A backup that has a manifest, as the store has it. Listed, not authenticated: `verify` and `restore` do that.
+/// A stored backup with a manifest. The manifest is not authenticated: `verify` and `restore` authenticate it.
 #[derive(Debug, Clone)]
 pub struct StoredBackup {
     /// Its id, from the manifest's key.
     pub backup_id: BackupId,
-    /// What the manifest says, but for the digests of its artifacts' segments; or why it cannot be read.
+    /// The manifest without the digests of its artifacts' segments, or the reason for an unreadable one.
     pub manifest: Result<Manifest, String>,
 }
 
 impl Repository {
-    /// The manifest of a backup; where the backup is encrypted, authenticated.
+    /// The manifest of a backup. If the backup is encrypted, the manifest is authenticated.
     ///
     /// # Errors
-    /// [`RepositoryError::NotFound`] where there is no such backup, [`RepositoryError::Corrupt`] where its manifest is
-    /// not what was written.
+    /// [`RepositoryError::NotFound`] if the backup does not exist, [`RepositoryError::Corrupt`] if its manifest is
+    /// damaged.
     pub async fn manifest(&self, id: &BackupId) -> Result<Manifest, RepositoryError> {
-        // Boxed: what asks for a manifest is deep enough a type for the compiler without this.
+        // Boxed: the callers' types are too deep for the compiler without it.
         let bytes = Box::pin(self.manifest_bytes(id)).await?;
         Box::pin(self.authentic(id, &bytes)).await
     }
 
-    /// The manifest in these bytes; where the backup is encrypted, authenticated.
+    /// The manifest in these bytes. If the backup is encrypted, the manifest is authenticated.
     pub async fn authentic(&self, id: &BackupId, bytes: &[u8]) -> Result<Manifest, RepositoryError> {
         let file = parsed(id, bytes)?;
         let manifest = file.manifest(id).map_err(|error| RepositoryError::corrupt(id, error.to_string()))?;
@@ -48,23 +48,23 @@ impl Repository {
             }
             (Some(_), None) => Err(RepositoryError::corrupt(id, "its manifest.json has lost its HMAC")),
             (None, Some(_)) => {
-                Err(RepositoryError::corrupt(id, "its manifest.json has an HMAC and names no key epoch"))
+                Err(RepositoryError::corrupt(id, "its manifest.json has an HMAC but names no key epoch"))
             }
         }
     }
 
-    /// Every backup that has a manifest, newest first.
+    /// Every backup with a manifest, newest first.
     ///
     /// # Errors
-    /// Where the store cannot be listed. A manifest that cannot be read is listed as such.
+    /// If the store cannot be listed. An unreadable manifest is part of the list.
     pub async fn list(&self) -> Result<Vec<StoredBackup>, RepositoryError> {
         Ok(self.read_each(self.backup_ids().await?, |backup| backup).await)
     }
 
-    /// The ids of all backups that have a manifest, newest first. No manifest is read.
+    /// The ids of all backups with a manifest, newest first. No manifest is read.
     ///
     /// # Errors
-    /// Where the store cannot be listed.
+    /// If the store cannot be listed.
     pub async fn backup_ids(&self) -> Result<Vec<BackupId>, RepositoryError> {
         let mut ids = Vec::new();
         for kind in BackupType::ALL {
@@ -77,8 +77,8 @@ impl Repository {
         Ok(ids)
     }
 
-    /// What `summarize` makes of each of these backups. A manifest is dropped once it was summarized, so that memory
-    /// holds [`LIST_CONCURRENCY`] of them at most.
+    /// Summarizes each of these backups. A manifest is dropped after its summary, so memory holds at most
+    /// [`LIST_CONCURRENCY`] of them.
     pub async fn read_each<T>(&self, ids: Vec<BackupId>, summarize: impl Fn(StoredBackup) -> T) -> Vec<T> {
         let read = |backup_id: BackupId| async {
             let manifest = self.unauthenticated(&backup_id).await.map_err(|error| error.to_string());
@@ -87,24 +87,23 @@ impl Repository {
         futures_util::stream::iter(ids).map(read).buffered(LIST_CONCURRENCY).collect().await
     }
 
-    /// The namespaces of a database backup, as its manifest lists them. They are not authenticated.
+    /// The namespaces of a database backup, from its manifest. They are not authenticated.
     ///
     /// # Errors
-    /// [`RepositoryError::NotFound`] where there is no such backup, [`RepositoryError::Corrupt`] where its manifest cannot
-    /// be read.
+    /// [`RepositoryError::NotFound`] if the backup does not exist, [`RepositoryError::Corrupt`] if its manifest is
+    /// unreadable.
     pub async fn namespaces(&self, id: &BackupId) -> Result<Vec<NamespaceManifest>, RepositoryError> {
         Ok(self.unauthenticated(id).await?.namespaces)
     }
 
-    /// The manifest of a backup as it stands there, but for the digests of its artifacts' segments. Nothing says yet that
-    /// it is what was written.
+    /// The manifest of a backup as stored, without the digests of its artifacts' segments. It is not authenticated.
     ///
     /// # Errors
-    /// As [`Repository::manifest`], except that no key is needed.
+    /// As [`Repository::manifest`], but no key is needed.
     pub async fn unauthenticated(&self, id: &BackupId) -> Result<Manifest, RepositoryError> {
         let file = self.manifest_file(id).await?;
         let mut manifest = file.manifest(id).map_err(|error| RepositoryError::corrupt(id, error.to_string()))?;
-        // They are most of a large backup's manifest, and a list keeps all manifests at once.
+        // The digests are most of a large backup's manifest, and a list keeps all manifests at once.
         manifest.artifacts.iter_mut().for_each(|artifact| artifact.segments = Vec::new());
         Ok(manifest)
     }
@@ -113,7 +112,7 @@ impl Repository {
         parsed(id, &Box::pin(self.manifest_bytes(id)).await?)
     }
 
-    /// A manifest's file as it stands there.
+    /// A manifest's file as stored.
     pub async fn manifest_bytes(&self, id: &BackupId) -> Result<Bytes, RepositoryError> {
         match read_all(self.store().as_ref(), &ObjectKey::manifest(id), MAX_MANIFEST_BYTES).await {
             Err(StoreError::NotFound { .. }) => Err(RepositoryError::NotFound(id.clone())),

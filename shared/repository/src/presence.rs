@@ -1,10 +1,10 @@
-//! Whether the artifacts that a manifest names are in the store, by key and size. Their bytes are not read.
+//! Whether the artifacts of a manifest are in the store, by key and size. Their bytes are not read.
 
 use holdfast_domain::{Manifest, ObjectKey};
 
 use crate::{Repository, RepositoryError};
 
-/// The artifacts that are missing or have another size, in one sentence. `None` if all are present.
+/// The artifacts with a missing object or another size, in one sentence. `None` if all are present.
 ///
 /// # Errors
 /// Those of the store.
@@ -28,7 +28,7 @@ pub async fn artifact_problems(repository: &Repository, manifest: &Manifest) -> 
     Ok(problems)
 }
 
-/// What is wrong with an object, as far as its presence and its size show.
+/// The problem of an object, as far as its presence and its size show it.
 ///
 /// # Errors
 /// Those of the store.

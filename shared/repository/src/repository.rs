@@ -1,4 +1,4 @@
-//! A repository: a place in a store, and the keys that open it. The store is the truth; nothing here asks MongoDB.
+//! A repository: a place in a store, and the keys for it. The store is the truth. Nothing here reads MongoDB.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::{Keyring, RepositoryError};
 
-/// A `repository.json` larger than this is not one.
+/// A larger `repository.json` is invalid.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 /// A repository. Cheap to clone.
@@ -27,72 +27,74 @@ struct Inner {
     masters: Mutex<Vec<Opened>>,
 }
 
-/// A master key that was unwrapped, and what it was unwrapped from: a repository that was made anew has another under
-/// the same number.
+/// A master key with its repository and wrapped form: a recreated repository has another key under the same number.
 struct Opened {
     repository: RepositoryId,
     epoch: KeyEpoch,
     master: Arc<MasterKey>,
 }
 
-/// What is wrong with a repository itself.
+/// A fault of the repository itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryFileError {
-    /// Nothing is there at all.
+    /// The place is empty.
     #[error("{0} holds no repository: run `holdfast init` first")]
     NotInitialised(StoreLocation),
-    /// `repository.json` is gone, its copy is there.
+    /// `repository.json` is missing, but its copy exists.
     #[error(
-        "{0} has lost its repository.json; its copy is there. Nothing was written: \
-         run `holdfast init`, which puts the copy in its place"
+        "{0} has lost its repository.json, but its copy exists. Nothing was written: \
+         run `holdfast init` to restore it from the copy"
     )]
     LostButCopied(StoreLocation),
-    /// Both are gone, backups are there.
+    /// Both files are missing, but backups exist.
     #[error(
-        "{0} holds backups, and neither repository.json nor repository.copy.json. Nothing was written, and no new key \
-         is ever made beside old backups: bring an older version of one of the two back. Without any, each backup opens \
-         by its RESTORE.md and the master key that `holdfast key export` printed"
+        "{0} holds backups, but neither repository.json nor repository.copy.json. Nothing was written. Holdfast never \
+         creates a new key for old backups: restore an older version of one of the two files. Without one, each backup \
+         opens with its RESTORE.md and the master key printed by `holdfast key export`"
     )]
     Lost(StoreLocation),
-    /// Not the JSON it should be.
+    /// Invalid JSON.
     #[error("repository.json in {location} is not readable: {cause}. Its copy is repository.copy.json")]
     Malformed {
-        /// Where.
+        /// The place.
         location: StoreLocation,
-        /// What is wrong with it.
+        /// The cause.
         cause: String,
     },
     /// Written by a newer Holdfast.
-    #[error("the repository has format version {0}; this Holdfast reads up to {FORMAT_VERSION}: use a newer one")]
-    TooNew(u32),
-    /// The copy is not a copy.
     #[error(
-        "repository.json and repository.copy.json in {0} differ in what neither may lose: another id, or a master key \
-         that only the copy has, or has wrapped later. Nothing was written. One of the two was replaced or rolled back: find out which, and \
-         put the other in its place"
+        "the repository has format version {0}, but this Holdfast reads versions up to {FORMAT_VERSION}: use a newer \
+         Holdfast"
+    )]
+    TooNew(u32),
+    /// The copy does not match the file.
+    #[error(
+        "repository.json and repository.copy.json in {0} contradict each other: the ids differ, or a master key in the \
+         copy is missing in the file or was wrapped later. Nothing was written. One of the two was replaced or rolled \
+         back: replace that file with the other one"
     )]
     CopyDiffers(StoreLocation),
     /// Backups are encrypted under a key that the repository does not list.
     #[error(
-        "{0} holds encrypted backups, as {1}, and its repository.json lists no master key: it was replaced or rolled back. \
-         Nothing was written, and no new key is ever made beside old backups: bring the file back"
+        "{0} holds encrypted backups, such as {1}, but its repository.json lists no master key: it was replaced or \
+         rolled back. Nothing was written. Holdfast never creates a new key for old backups: restore the file"
     )]
     KeyLost(StoreLocation, BackupId),
-    /// The epoch that an artifact names is not listed.
+    /// An artifact names an unlisted epoch.
     #[error("repository.json in {location} does not list key epoch {epoch}")]
     UnknownEpoch {
-        /// Where.
+        /// The place.
         location: StoreLocation,
-        /// Which.
+        /// The epoch.
         epoch: u32,
     },
-    /// The repository's files are faulty, and a backup cannot be judged without them.
-    #[error("the backup cannot be judged, because the repository's files are faulty: {0}")]
+    /// The repository's files are faulty, and the check of a backup needs them.
+    #[error("the backup cannot be checked, because the repository's files are faulty: {0}")]
     Faulty(String),
-    /// Somebody else was quicker.
-    #[error("repository.json in {0} was changed by somebody else meanwhile: nothing was written; run it again")]
+    /// Another writer was faster.
+    #[error("repository.json in {0} was changed by another run. Nothing was written: run the command again")]
     Changed(StoreLocation),
-    /// Encryption was asked for, and the repository has no master key yet.
+    /// Encryption was requested, but the repository has no master key yet.
     #[error("{0} has no master key yet: run `holdfast init` with a key set")]
     NoKey(StoreLocation),
 }
@@ -104,13 +106,13 @@ impl Repository {
         Self { inner: Arc::new(Inner { store, location, keyring, masters: Mutex::default() }) }
     }
 
-    /// The store it lies in.
+    /// Its store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
     }
 
-    /// Where it lies, for people.
+    /// Its place, for display.
     #[must_use]
     pub fn location(&self) -> &StoreLocation {
         &self.inner.location
@@ -123,7 +125,7 @@ impl Repository {
     /// Reads `repository.json`.
     ///
     /// # Errors
-    /// [`RepositoryFileError`] where it is missing or unreadable; it is never made here.
+    /// [`RepositoryFileError`] if the file is missing or unreadable. It is never created here.
     pub async fn open(&self) -> Result<RepositoryFile, RepositoryError> {
         if let Some(file) = self.read(&ObjectKey::repository()).await? {
             return Ok(file);
@@ -136,18 +138,18 @@ impl Repository {
         } else {
             RepositoryFileError::NotInitialised(location)
         };
-        // It is written before its copy and before any backup: where another run made all of them meanwhile, it is there.
+        // The file is written before its copy and before any backup. So after a concurrent creation it exists now.
         self.read(&ObjectKey::repository()).await?.ok_or_else(|| missing.into())
     }
 
     /// The master key of an epoch.
     ///
     /// # Errors
-    /// Where the repository does not list it, or no key at hand opens it.
+    /// If the repository does not list the epoch, or no key at hand opens it.
     pub async fn master_key(&self, epoch: u32) -> Result<Arc<MasterKey>, RepositoryError> {
         match self.listed(epoch).await {
             Ok((repository, listed)) => self.unwrapped(&repository, &listed).await,
-            // Who holds the key itself needs no file that wraps it; what it opens is authenticated by it.
+            // The exported key needs no file with a wrapped form. It authenticates all that it opens.
             Err(error) => self.keyring().exported(epoch).map(|master| Arc::new(master.clone())).ok_or(error),
         }
     }
@@ -159,7 +161,7 @@ impl Repository {
         Ok((id, listed.ok_or_else(unknown)?))
     }
 
-    /// The master key of an epoch that was just read. Unwrapping may take a passphrase's time, or a call of KMS: once.
+    /// Unwraps the master key of a listed epoch, once. It may take a passphrase's time, or a call of KMS.
     pub async fn unwrapped(
         &self,
         repository: &RepositoryId,

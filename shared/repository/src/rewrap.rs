@@ -1,6 +1,7 @@
-//! Changing what opens the master keys: they are wrapped anew, and no data are touched. First `repository.json`, which
-//! is replaced only if it is still the one that was read; then its copy. Killed in between, the next run that writes
-//! brings the copy up.
+//! Changes the keys that open the master keys, without touching data.
+//!
+//! It first replaces `repository.json`, only if it is unchanged since its reading, and then its copy. After a crash in
+//! between, the next writing run updates the copy.
 
 use holdfast_codec::{AgeRecipient, MasterKey};
 use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, WrappedKey};
@@ -10,24 +11,24 @@ use serde::Serialize;
 use super::{Repository, RepositoryFileError, create::encode, keyring::wrap_for};
 use crate::RepositoryError;
 
-/// What is to become of the wrapped keys.
+/// A change of the wrapped keys.
 #[derive(Debug, Clone)]
 pub enum KeyChange {
-    /// Wrapped under the keys at hand now, and under no other key or KMS key. Recipients stay.
+    /// Wraps under the keys at hand, and under no other key or KMS key. Recipients stay.
     Rotate,
-    /// Wrapped for this recipient too.
+    /// Also wraps for this recipient.
     AddRecipient(AgeRecipient),
-    /// No longer wrapped for the recipient of this text.
+    /// Removes the recipient of this text.
     RemoveRecipient(String),
 }
 
-/// What a master key is wrapped under.
+/// The key that opens a master key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WrappedUnder {
     /// `key`, `passphrase`, `kms` or `age`.
     pub method: &'static str,
-    /// The KMS key's ARN, or the age recipient. As the file has it: whoever may write that chose the text.
+    /// The KMS key's ARN, or the age recipient. The author of the file chose this text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
 }
@@ -38,25 +39,25 @@ pub struct WrappedUnder {
 pub struct RewrappedEpoch {
     /// Its epoch.
     pub epoch: u32,
-    /// What it was wrapped under.
+    /// The keys for it before the change.
     pub before: Vec<WrappedUnder>,
-    /// What it is wrapped under.
+    /// The keys for it after the change.
     pub after: Vec<WrappedUnder>,
 }
 
-/// What a change comes to.
+/// Result of a change.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RewrapReport {
     /// The repository.
     pub repository_id: RepositoryId,
-    /// The number of the file as changed.
+    /// Revision number of the changed file.
     pub revision: u64,
     /// Every master key.
     pub epochs: Vec<RewrappedEpoch>,
 }
 
-/// A change that is worked out and not written yet. It fits the very file it was made from, and no other.
+/// A prepared change, not written yet. It applies only to exactly the file of its preparation.
 #[derive(Debug)]
 pub struct Rewrap {
     file: RepositoryFile,
@@ -65,7 +66,7 @@ pub struct Rewrap {
 }
 
 impl Rewrap {
-    /// What writing it comes to.
+    /// The result of writing it.
     #[must_use]
     pub const fn report(&self) -> &RewrapReport {
         &self.report
@@ -73,7 +74,7 @@ impl Rewrap {
 }
 
 impl WrappedUnder {
-    /// What this key is wrapped under.
+    /// The key that opens this wrapped key.
     #[must_use]
     pub fn of(key: &WrappedKey) -> Self {
         let of = match key {
@@ -86,15 +87,15 @@ impl WrappedUnder {
 }
 
 impl Repository {
-    /// Opens every master key with the keys at hand and wraps it as the change wants it. Writes nothing.
+    /// Opens every master key with the keys at hand, and wraps it for the change. Writes nothing.
     ///
     /// # Errors
-    /// [`RepositoryError::Key`] where an epoch does not open, or what was wrapped does not open again;
-    /// [`RepositoryError::Invalid`] where a recipient is to be removed that is not there, or that is all there is.
+    /// [`RepositoryError::Key`] if an epoch does not open, or a new wrapped key does not open again.
+    /// [`RepositoryError::Invalid`] if the recipient to remove is unknown, or if no other key would remain.
     pub async fn prepare_rewrap(&self, change: &KeyChange) -> Result<Rewrap, RepositoryError> {
-        // The mark first: a file that changes after it is refused when this one is to take its place.
+        // The etag first: if the file changes later, its replacement is refused.
         let marked = self.store().head(&ObjectKey::repository()).await;
-        // The copy before the file, for it is written after it.
+        // The copy before the file, because it is written after the file.
         let copy = self.copy().await?;
         let mut file = self.open().await?;
         if copy.is_some_and(|copy| !file.covers(&copy)) {
@@ -123,8 +124,8 @@ impl Repository {
     /// Writes a change: the file, then its copy.
     ///
     /// # Errors
-    /// [`RepositoryFileError::Changed`] where the file is no longer the one that the change was made from: nothing was
-    /// written. After any other error the file may be written, and is whole in any case.
+    /// [`RepositoryFileError::Changed`] if the file changed since the preparation: nothing was written. After any other
+    /// error the file may be written, but it is complete in any case.
     pub async fn rewrap(&self, change: Rewrap) -> Result<RewrapReport, RepositoryError> {
         let Rewrap { file, etag, report } = change;
         match self.store().put(&ObjectKey::repository(), encode(&file)?, PutMode::IfUnchanged(etag)).await {
@@ -148,7 +149,7 @@ impl Repository {
         match change {
             KeyChange::Rotate => {
                 let wrapped = self.keyring().wrap_anew(master, repository).await?;
-                // As they are: what somebody else may have put there is never given the key.
+                // They stay unchanged. An injected recipient never receives the key.
                 let others = still_there(&epoch.keys, &wrapped);
                 Ok([wrapped, others].concat())
             }
@@ -162,7 +163,7 @@ impl Repository {
     }
 }
 
-/// Those of before, but for the recipients that were wrapped for now.
+/// The earlier recipients, without the newly wrapped ones.
 fn still_there(before: &[WrappedKey], now: &[WrappedKey]) -> Vec<WrappedKey> {
     let is_new = |key: &WrappedKey| now.iter().any(|new| WrappedUnder::of(new) == WrappedUnder::of(key));
     let is_kept = |key: &&WrappedKey| matches!(key, WrappedKey::Age { .. }) && !is_new(key);
@@ -174,13 +175,12 @@ fn without_recipient(keys: &[WrappedKey], removed: &str) -> Result<Vec<WrappedKe
     let left: Vec<WrappedKey> = keys.iter().filter(|key| !is_removed(key)).cloned().collect();
     if left.len() == keys.len() {
         return Err(RepositoryError::Invalid(
-            "the master key is not wrapped for that recipient: `holdfast key show` lists those it is".to_owned(),
+            "the master key is not wrapped for that recipient: list the recipients with `holdfast key show`".to_owned(),
         ));
     }
     if left.iter().all(|key| matches!(key, WrappedKey::Age { .. })) {
         return Err(RepositoryError::Invalid(
-            "neither a key nor a KMS key would open the repository any more: run `holdfast key rotate` with one set"
-                .to_owned(),
+            "no key or KMS key would open the repository any more: set one and run `holdfast key rotate`".to_owned(),
         ));
     }
     Ok(left)

@@ -1,5 +1,7 @@
-//! The sources that a repository has backups of, by its manifests. A backup of another source, or of one that is suddenly
-//! empty, is worth a warning: most often a name is misspelt, or a database was wiped.
+//! The sources of a repository's backups, from its manifests.
+//!
+//! A backup of another source, or of a suddenly empty one, is worth a warning. Usual causes are a misspelt name and a
+//! wiped database.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -8,10 +10,10 @@ use holdfast_domain::{BackupId, BackupType, Manifest};
 use super::{Repository, StoredBackup};
 use crate::RepositoryError;
 
-/// A source is new for so many backups: one warning is easily overlooked.
+/// A source is new for this many backups, because a single warning is easily missed.
 const NEW_FOR: usize = 3;
 
-/// Earlier backups of a type that a backup is compared with when it is written.
+/// Number of earlier backups of a type for the comparison at a backup's commit.
 const LOOKED_AT: usize = 20;
 
 /// A source without credentials: its hosts and its database.
@@ -22,7 +24,7 @@ pub struct SourceName {
 }
 
 impl SourceName {
-    /// The source of a connection string. Credentials and options are left out if there are any.
+    /// The source of a connection string, without credentials and options.
     #[must_use]
     pub fn from_uri(uri: &str) -> Self {
         let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
@@ -36,7 +38,7 @@ impl SourceName {
         }
     }
 
-    /// Whether both name one source: the same database of one deployment, of which either may list other members.
+    /// Whether both name one source: the same database of one deployment. Either may list other members.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.database == other.database && !self.hosts.is_disjoint(&other.hosts)
@@ -53,29 +55,29 @@ impl fmt::Display for SourceName {
     }
 }
 
-/// What a person should know about the source of a backup.
+/// A warning about the source of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceWarning {
-    /// The repository has backups of other sources, and hardly any of this one.
+    /// The repository has backups of other sources, but hardly any of this one.
     New {
         /// The backup.
         backup_id: BackupId,
         /// Its source.
         source: SourceName,
-        /// How many earlier backups are of this source.
+        /// Number of earlier backups of this source.
         earlier: usize,
         /// The sources of the other backups of its type.
         known: Vec<SourceName>,
     },
-    /// It holds nothing, and an earlier backup of its type held something.
+    /// It is empty, but an earlier backup of its type was not.
     Empty {
         /// The backup.
         backup_id: BackupId,
         /// Its source.
         source: SourceName,
-        /// The newest backup that held something.
+        /// The newest backup with content.
         last: BackupId,
-        /// How many documents or items that held.
+        /// Number of documents or items in that backup.
         held: u64,
         /// `documents` or `items`.
         unit: &'static str,
@@ -90,21 +92,21 @@ impl fmt::Display for SourceWarning {
                 let place = ["first", "second", "third"].get(*earlier).unwrap_or(&"latest");
                 write!(
                     f,
-                    "{backup_id} is the {place} backup of {source} in this repository, which has backups of {}: check \
+                    "{backup_id} is the {place} backup of {source} in this repository. Its other backups are of {}: check \
                      MONGODB_URI",
                     known.join(", ")
                 )
             }
             Self::Empty { backup_id, source, last, held, unit } => write!(
                 f,
-                "{backup_id} of {source} holds no {unit}, and {last} held {held}: check that nothing was deleted by \
-                 mistake, and that MONGODB_URI names the right database"
+                "{backup_id} of {source} holds no {unit}, but {last} held {held}: check for a deletion by mistake, \
+                 and check the database in MONGODB_URI"
             ),
         }
     }
 }
 
-/// How much a backup holds: documents of a database backup, items of a content backup.
+/// The amount in a backup: documents of a database backup, items of a content backup.
 #[must_use]
 pub fn amount_held(manifest: &Manifest) -> (u64, &'static str) {
     match &manifest.content {
@@ -113,7 +115,7 @@ pub fn amount_held(manifest: &Manifest) -> (u64, &'static str) {
     }
 }
 
-/// The newest readable backup of a type that holds something, of all that the store has, newest first.
+/// The newest readable backup of a type with content. The list is sorted newest first.
 #[must_use]
 pub fn newest_filled(stored: &[StoredBackup], kind: BackupType) -> Option<&Manifest> {
     let readable = stored.iter().filter_map(|backup| backup.manifest.as_ref().ok());
@@ -129,14 +131,14 @@ pub fn sources_of(stored: &[StoredBackup], kind: BackupType) -> Vec<SourceName> 
     names.into_iter().collect()
 }
 
-/// What is remarkable about the source of this backup, beside all that the store has, newest first.
+/// The warnings about the source of this backup, compared with all stored backups, newest first.
 #[must_use]
 pub fn source_warnings(stored: &[StoredBackup], id: &BackupId) -> Vec<SourceWarning> {
     let Some(at) = stored.iter().position(|backup| backup.backup_id == *id) else { return Vec::new() };
     let Ok(manifest) = &stored[at].manifest else { return Vec::new() };
     let (kind, earlier) = (manifest.backup_type, &stored[at + 1..]);
     let source = SourceName::from_uri(&manifest.source.uri);
-    // Of what is older than its own first backup.
+    // Only the backups older than its own first backup.
     let first = earlier.iter().rposition(|backup| is_of(backup, kind, &source));
     let known = sources_of(&earlier[first.map_or(0, |first| first + 1)..], kind);
     let of_it = earlier.iter().filter(|backup| is_of(backup, kind, &source)).count();
@@ -161,8 +163,8 @@ fn is_of(backup: &StoredBackup, kind: BackupType, source: &SourceName) -> bool {
     })
 }
 
-/// What is remarkable about the source of a backup that is about to be written, beside the newest that are there. A store
-/// that cannot be asked fails no backup.
+/// The warnings about the source of an uncommitted backup, compared with the newest stored backups. An unavailable
+/// store fails no backup.
 pub async fn source_warnings_before(repository: &Repository, manifest: &Manifest) -> Vec<String> {
     let warnings = match newest(repository, manifest.backup_type).await {
         Ok(earlier) => {
@@ -175,7 +177,7 @@ pub async fn source_warnings_before(repository: &Repository, manifest: &Manifest
         Err(error) => vec![format!("the source was not compared with earlier backups: {error}")],
     };
     for warning in &warnings {
-        tracing::warn!(backupId = %manifest.backup_id, warning, "the source of the backup is remarkable");
+        tracing::warn!(backupId = %manifest.backup_id, warning, "the source of the backup differs from earlier backups");
     }
     warnings
 }
@@ -186,7 +188,7 @@ async fn newest(repository: &Repository, kind: BackupType) -> Result<Vec<StoredB
     Ok(repository.read_each(newest, light).await)
 }
 
-/// Without the names of its namespaces, which may be many. One stands for all of them.
+/// Replaces the names of the namespaces, possibly many, by one with their sum.
 fn light(mut backup: StoredBackup) -> StoredBackup {
     if let Ok(manifest) = &mut backup.manifest {
         let documents = manifest.namespaces.iter().map(|namespace| namespace.documents).sum();
@@ -208,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// A backup of this source with so many documents.
+    /// A backup of this source with this number of documents.
     fn backup(at: i64, uri: &str, documents: u64) -> StoredBackup {
         let created_at = Timestamp::from_second(at).unwrap();
         let backup_id = BackupId::new(BackupType::Database, created_at, [1; 4]);
@@ -252,7 +254,7 @@ mod tests {
         StoredBackup { backup_id, manifest: Ok(manifest) }
     }
 
-    /// What is said of the newest of these, which are given newest first.
+    /// The warnings about the newest of these, given newest first.
     fn warned(backups: &[(&str, u64)]) -> Vec<SourceWarning> {
         let count = i64::try_from(backups.len()).unwrap();
         let stored: Vec<_> =
@@ -263,7 +265,7 @@ mod tests {
     const SHOP: &str = "mongodb://a:1/shop";
 
     #[test]
-    fn a_source_is_new_only_beside_others() {
+    fn a_source_is_new_only_if_others_exist() {
         assert_eq!(warned(&[(SHOP, 1)]), []);
         assert_eq!(warned(&[(SHOP, 1), (SHOP, 1)]), []);
         assert_eq!(warned(&[(SHOP, 1), ("mongodb://b:1/shop", 1), (SHOP, 1)]), []);
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_manifest_says_nothing_about_sources() {
+    fn an_unreadable_manifest_adds_no_source() {
         let mut stored = vec![backup(1, SHOP, 0), backup(0, SHOP, 7)];
         stored[1].manifest = Err("it is cut".to_owned());
         assert_eq!(source_warnings(&stored, &stored[0].backup_id), []);

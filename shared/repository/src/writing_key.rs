@@ -1,4 +1,4 @@
-//! What a run needs to write: the repository as it stands, and the key it encrypts under.
+//! The inputs for writing: the present repository, and its encryption key.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use holdfast_domain::{Encryption, ObjectKey, RepositoryFile, Timestamp, WrappedK
 use super::artifact_writer::Recipe;
 use crate::{Repository, RepositoryError};
 
-/// The repository a run writes to, and the key it encrypts under.
+/// The repository of a run, and its encryption key.
 pub struct WritingKey {
     pub repository: RepositoryFile,
     pub master: Option<Arc<MasterKey>>,
@@ -16,7 +16,7 @@ pub struct WritingKey {
     pub wrapped: Vec<WrappedKey>,
 }
 
-/// Finds or makes the repository and, where encryption is asked for, opens its newest key. Fails closed.
+/// Opens or creates the repository, and with encryption opens its newest key. Fails closed.
 pub async fn writing_key(repository: &Repository, encrypt: bool) -> Result<WritingKey, RepositoryError> {
     repository.ready_for_writing(encrypt, Timestamp::now()).await?;
     let file = repository.open().await?;
@@ -31,7 +31,7 @@ pub async fn writing_key(repository: &Repository, encrypt: bool) -> Result<Writi
 }
 
 impl WritingKey {
-    /// How an artifact that will stand under this key is made.
+    /// The settings of the stages for an artifact under this key.
     pub fn recipe(&self, object_key: &ObjectKey, compression_level: Option<u8>) -> Recipe {
         let encryption = self.master.as_ref().zip(self.encryption.as_ref()).map(|(master, encryption)| {
             let place = ArtifactPlace {

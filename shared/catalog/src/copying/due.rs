@@ -1,4 +1,4 @@
-//! Which backups have no copy in the second store, and which copies somebody is at.
+//! Backups without a copy in the second store, and active copies.
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
@@ -12,33 +12,33 @@ use crate::{
     row,
 };
 
-/// A completed backup without a whole copy in the store that was asked about.
+/// A completed backup without a complete copy in the given store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uncopied {
     /// The backup.
     pub backup_id: BackupId,
     /// When it was completed.
     pub completed_at: Option<Timestamp>,
-    /// What its job says of a copy, whichever store that is in.
+    /// The copy in its job, in any store.
     pub copy: Option<JobCopy>,
-    /// Tries that failed since the last that did not.
+    /// Failed attempts since the last success.
     pub attempts: u32,
-    /// When a run at it was last heard of.
+    /// The last beat of its run.
     pub touched_at: Option<Timestamp>,
-    /// Whether a run has it.
+    /// Whether a run holds it.
     pub is_held: bool,
-    /// Whether a repair of it was begun that has not ended well.
+    /// Whether a repair began and did not succeed.
     pub to_repair: bool,
 }
 
-/// A copy that somebody is, or was, at.
+/// A copy with a present or past run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copying {
     /// The backup.
     pub backup_id: BackupId,
-    /// When it was last heard of.
+    /// The last beat of its run.
     pub touched_at: Timestamp,
-    /// The upload that it goes on with.
+    /// The upload to resume.
     pub upload_id: Option<String>,
 }
 
@@ -73,7 +73,7 @@ struct Upload {
 }
 
 impl Catalog {
-    /// Completed backups that have no whole copy in this store, newest first. A `full` one has none of its own.
+    /// Completed backups without a complete copy in this store, newest first. A `full` backup has no copy of its own.
     ///
     /// # Errors
     /// Those of the server.
@@ -102,7 +102,7 @@ impl Catalog {
         Ok(rows.into_iter().map(of).collect())
     }
 
-    /// Copies that somebody was at after this moment.
+    /// Copies with a beat of their run after this time.
     ///
     /// # Errors
     /// Those of the server.
@@ -117,7 +117,7 @@ impl Catalog {
         Ok(rows.into_iter().filter_map(of).collect())
     }
 
-    /// Says of these backups, where nothing is said of a copy yet, that one was asked for.
+    /// Marks these backups as waiting for a copy, if their jobs have no entry of a copy yet.
     ///
     /// # Errors
     /// Those of the server.
@@ -129,7 +129,7 @@ impl Catalog {
         call("expect copies", self.collection(JOBS).update_many(filter, update)).await.map(drop)
     }
 
-    /// Says that a backup has no copy any more, where something is said of one.
+    /// Marks the copy of a backup as deleted, if its job has an entry of a copy.
     ///
     /// # Errors
     /// Those of the server.

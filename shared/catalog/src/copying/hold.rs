@@ -1,5 +1,6 @@
-//! Who removes content objects from the second store: one document beside the leases, which whoever copies content there
-//! looks at after saying so in its own row. Of the two, the one that says so later sees the other.
+//! The exclusive right to remove content objects from the second store: one document next to the leases. A copying run
+//! first writes its own row, then reads this document. A collecting run first writes this document, then reads the
+//! rows. So the later of the two always sees the earlier one.
 
 use bson::{Bson, doc};
 use holdfast_domain::Timestamp;
@@ -15,8 +16,8 @@ use crate::{
 pub(crate) const COLLECTION_OF_COPIES: &str = "copies";
 
 impl Catalog {
-    /// Takes the collection of the second store's content objects for this run, unless another was heard of after
-    /// `stale_at`; whether it was had.
+    /// Takes the collection of the second store's content objects for this run, unless another run has a beat after
+    /// `stale_at`. Returns whether it succeeded.
     ///
     /// # Errors
     /// Those of the server.
@@ -38,7 +39,7 @@ impl Catalog {
         Ok(call("begin a collection", take).await?.matched_count == 1)
     }
 
-    /// Says that a collection lives; `false` where it is another run's.
+    /// Renews the hold of a collection. Returns `false` if another run has it.
     ///
     /// # Errors
     /// Those of the server.
@@ -57,7 +58,7 @@ impl Catalog {
         call("end a collection", self.collection(LEASES).delete_one(own)).await.map(drop)
     }
 
-    /// Whether a run that was heard of after `stale_at` collects. What cannot be read counts as one.
+    /// Whether a run with a beat after `stale_at` collects. An unreadable document counts as such a run.
     ///
     /// # Errors
     /// Those of the server.

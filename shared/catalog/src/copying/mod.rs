@@ -1,5 +1,5 @@
-//! A copy in progress, in the job's row under `copyWork`: who is at it, and how far it came. It outlives a run that died,
-//! so that the next one goes on; it goes when the copy is whole, and is no part of the job.
+//! A copy in progress, in the job's row under `copyWork`: its run and its progress. It outlives a dead run, so that the
+//! next one resumes. It is removed when the copy is complete, and is no part of the job.
 
 mod due;
 mod hold;
@@ -17,69 +17,69 @@ use crate::{
     row,
 };
 
-/// How far a copy came.
+/// The progress of a copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CopyWork {
-    /// Tries that failed since the last that did not.
+    /// Failed attempts since the last success.
     pub attempts: u32,
-    /// Items of a content backup's list whose objects are there.
+    /// Copied items of a content backup's list.
     pub items: u64,
     /// Bytes sent.
     pub bytes: u64,
-    /// The object that is being sent in parts.
+    /// The object being sent in parts.
     pub upload: Option<CopyUpload>,
-    /// Whether a repair was begun that has not ended well: what is there is not to be judged by its size any more.
+    /// Whether a repair began and did not succeed. The size of an existing object then proves nothing.
     pub to_repair: bool,
 }
 
-/// An upload that goes on in the next run.
+/// An upload that the next run resumes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CopyUpload {
-    /// What it becomes.
+    /// The key of the resulting object.
     pub key: ObjectKey,
     /// The object's bytes.
     pub size: u64,
-    /// The SHA-256 of the stored form that is sent. An object may be stored again in another form of the same size.
+    /// The SHA-256 of the sent stored form. An object may be stored again in another form of the same size.
     #[serde(default)]
     pub form: Option<Sha256Digest>,
-    /// Bytes of each part but the last.
+    /// Bytes of each part except the last.
     pub part_bytes: u64,
-    /// The second store's name for it.
+    /// The second store's id of it.
     pub upload_id: String,
-    /// The parts that are there, in any order.
+    /// The sent parts, in any order.
     pub parts: Vec<CopiedPart>,
 }
 
-/// A part that the second store took.
+/// A part accepted by the second store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopiedPart {
     /// Counted from 1.
     pub number: u32,
     /// Its bytes.
     pub size: u64,
-    /// The digest that it was sent under.
+    /// The digest sent with it.
     pub sha256: Sha256Digest,
     /// The store's receipt.
     pub etag: String,
 }
 
-/// What came of beginning a copy.
+/// The result of beginning a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyClaim {
-    /// It is this run's now.
+    /// This run has it now.
     Taken {
-        /// What earlier runs did for this very store.
+        /// The work of earlier runs for the same store.
         work: CopyWork,
-        /// When they were last heard of.
+        /// The last beat of these runs.
         touched_at: Option<Timestamp>,
     },
-    /// Another run is at it.
+    /// Another run has it.
     Elsewhere,
-    /// There is nothing to copy: its job stands here.
+    /// There is nothing to copy. The state of the job.
     NotCompleted(JobStatus),
-    /// The catalogue has no job of the backup, and so no place for this.
+    /// The catalogue has no job of the backup, and so no row for this.
     NoJob,
 }
 
@@ -99,8 +99,8 @@ struct Row {
 }
 
 impl Catalog {
-    /// Takes the copying of a completed backup to this store for this run, unless another run was heard of after
-    /// `stale_at`, and says in the job that it is running.
+    /// Takes the copy of a completed backup to this store for this run, unless another run has a beat after
+    /// `stale_at`. The job then has a running copy.
     ///
     /// # Errors
     /// Those of the server.
@@ -128,7 +128,7 @@ impl Catalog {
             .return_document(ReturnDocument::Before)
             .projection(doc! { "copyWork": 1 });
         let Some(before) = call("begin a copy", take).await? else { return self.why_not(id).await };
-        // What cannot be read is begun anew, and so is what was begun for another store.
+        // Unreadable work is discarded, and so is work for another store.
         let held = row::read::<Row>(JOBS, before).ok().and_then(|row| row.copy_work);
         let held = held.filter(|held| held.store == store);
         let touched_at = held.as_ref().map(|held| held.touched_at);
@@ -144,8 +144,8 @@ impl Catalog {
         }
     }
 
-    /// Says that a run lives, and writes how far it came where that is given; `false` where the copy is no longer this
-    /// run's, or the backup is no longer there.
+    /// Renews the hold of a run, and writes its progress if given. Returns `false` if another run has the copy, or if
+    /// the backup was deleted.
     ///
     /// # Errors
     /// Those of the server.
@@ -166,8 +166,8 @@ impl Catalog {
         Ok(call("record a copy", record).await?.matched_count == 1)
     }
 
-    /// Ends a run's copying: what the job says of it, and for the next run how far it came; that of a copy which is whole
-    /// is forgotten. `false` where it was no longer this run's.
+    /// Ends a run's copy: writes the result into the job, and the progress for the next run. The progress of a complete
+    /// copy is removed. Returns `false` if the run no longer had it.
     ///
     /// # Errors
     /// Those of the server.

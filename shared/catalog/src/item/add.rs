@@ -1,4 +1,4 @@
-//! Adding what discovery found. It may be found again, by a run that follows one that was killed: what is there stays.
+//! Adds the discovered items. The run after a killed one may find them again, and existing rows stay unchanged.
 
 use std::collections::HashMap;
 
@@ -13,29 +13,28 @@ use crate::{
     row,
 };
 
-/// As many items as one call adds.
+/// Most items of one call.
 pub const MAX_ADDED: usize = 1_000;
 
-/// An item as a document of the platform's database has it. Its texts are stored as they are: what they may weigh is
-/// for the finder to say.
+/// An item from a document of the platform's database. Its texts are stored unchanged. The finder limits their size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundItem {
     /// The item, under the platform's own content id.
     pub item: ContentItem,
-    /// The document's `_id` as text that tells documents apart, whatever types their ids have.
+    /// The document's `_id` as text. Ids of different types have different texts.
     pub doc_id: String,
 }
 
-/// An item that has its row.
+/// An item with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddedItem {
-    /// The item, under the content id that this backup calls it by from here on.
+    /// The item, with its content id inside this backup.
     pub item: ContentItem,
-    /// Where it stands.
+    /// Its state.
     pub status: ItemStatus,
 }
 
-/// An item on its way to a row.
+/// An item without a row yet.
 struct Candidate<'a> {
     found: &'a FoundItem,
     document: String,
@@ -50,13 +49,13 @@ impl Candidate<'_> {
 }
 
 impl Catalog {
-    /// Adds a `pending` row for each item that has none yet, and answers each as its row stands, in the order given.
+    /// Adds a `pending` row for each item without one, and returns the state of each row, in the given order.
     ///
-    /// A content id that is longer than 200 bytes, or has a `~`, is replaced by its start and its hash. Where a row of
-    /// this name is another document's, the item is called `<contentId>~<docId>`.
+    /// A content id is replaced by its start and its hash if it is longer than 200 bytes, or has a `~`. If another
+    /// document already has the row of this name, the item is called `<contentId>~<docId>`.
     ///
     /// # Errors
-    /// [`CatalogError::Invalid`] where they are more than [`MAX_ADDED`]; those of the server: then some may have been
+    /// [`CatalogError::Invalid`] if there are more than [`MAX_ADDED`]. Those of the server: some rows may have been
     /// added, and the call may be repeated.
     pub async fn add_items(&self, backup: &BackupId, found: &[FoundItem]) -> Result<Vec<AddedItem>, CatalogError> {
         if found.len() > MAX_ADDED {
@@ -76,7 +75,7 @@ impl Catalog {
         standing.into_iter().zip(&candidates).map(|(row, candidate)| added(backup, row, candidate)).collect()
     }
 
-    /// Inserts rows, and answers for each how it stands; `None` where the row of its name is another document's.
+    /// Inserts rows, and returns the state of each. `None` if another document has the row of its name.
     async fn place(
         &self,
         backup: &BackupId,
@@ -90,7 +89,7 @@ impl Catalog {
                 return Ok(Some(candidate.record()));
             }
             let id = key::row_id(backup, &candidate.content_id);
-            // Given twice in one call, the second finds what the first has written.
+            // If one call contains an item twice, the second finds the row of the first.
             match standing.get(&id) {
                 Some(row) if row.get_str("docId").is_ok_and(|document| document == candidate.document) => {
                     read(row.clone()).map(Some)

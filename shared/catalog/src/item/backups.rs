@@ -1,4 +1,4 @@
-//! Which backups have items at all.
+//! The backups with rows of items.
 
 use bson::doc;
 use holdfast_domain::BackupId;
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Catalog {
-    /// The backups that have rows of items, in the order of their ids: one look-up for each, however many rows it has.
+    /// The backups with rows of items, in the order of their ids. Each takes one look-up, however many rows it has.
     ///
     /// # Errors
     /// Those of the server.
@@ -28,7 +28,7 @@ impl Catalog {
                 Ok(backup) => backups.push(backup),
                 Err(error) => tracing::warn!(%error, "a row of the catalogue was left out"),
             }
-            // '0' comes right after '/'.
+            // The next character after `/` is `0`.
             from = format!("{backup}0");
         }
     }

@@ -1,18 +1,18 @@
-//! What an item is called inside a backup. Content ids and document ids come from a database that users write to: they
-//! may be long, be odd, or be made to look like another's.
+//! The name of an item inside a backup. Content ids and document ids come from a database with many writers. They may
+//! be long, odd, or imitate another id.
 //!
-//! The names have three forms, none of which can look like another: a content id without `~`; `<start>~~<hash>` of any
-//! other; and one of these with `~<document>` for a further document of the same content id. `<document>` has no `~`.
+//! The names have three distinct forms: a content id without `~`, `<start>~~<hash>` for any other, and one of these
+//! with `~<document>` for a further document of the same content id. `<document>` has no `~`.
 
 use bson::{Document, doc};
 use holdfast_domain::BackupId;
 use sha2::{Digest, Sha256};
 
-/// The longest content id that is taken as it is, in bytes.
+/// The longest unchanged content id, in bytes.
 const LONGEST: usize = 200;
-/// What is kept to be read by people of one that is not.
+/// The readable start of a longer one.
 const START: usize = 100;
-/// The longest document id that is taken as it is, in bytes.
+/// The longest unchanged document id, in bytes.
 const LONGEST_DOCUMENT: usize = 64;
 
 /// The name of the first document with this content id.
@@ -30,7 +30,7 @@ pub(super) fn name_of_further(content_id: &str, document: &str) -> String {
     format!("{}~{document}", name(content_id))
 }
 
-/// A document's id, bounded: as it is where it is plain, as every usual one is.
+/// A bounded form of a document's id. A plain id, the usual case, stays unchanged.
 pub(super) fn document(doc_id: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if !doc_id.is_empty() && doc_id.len() <= LONGEST_DOCUMENT && doc_id.bytes().all(plain) {
@@ -49,14 +49,14 @@ pub(super) fn row_id(backup: &BackupId, content_id: &str) -> String {
     format!("{backup}/{content_id}")
 }
 
-/// What the item of this row is called in its backup.
+/// The name inside its backup of this row's item.
 pub(super) fn content_id(row_id: &str) -> Option<&str> {
     row_id.split_once('/').map(|(_, content_id)| content_id)
 }
 
-/// The `_id`s of a backup's rows: all, or those that come after one.
+/// The `_id`s of a backup's rows: all of them, or those after a given one.
 pub(super) fn range(backup: &BackupId, after: Option<&str>) -> Document {
-    // '0' comes right after '/'.
+    // The next character after `/` is `0`.
     let end = format!("{backup}0");
     let start =
         after.map_or_else(|| doc! { "$gte": row_id(backup, "") }, |after| doc! { "$gt": row_id(backup, after) });
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut_and_told_apart_by_its_hash() {
+    fn a_long_id_is_cut_and_gets_its_hash() {
         let (long, longer) = ("ä".repeat(5_000), "ä".repeat(5_001));
         assert!(name(&long).starts_with(&format!("{}~~", "ä".repeat(50))));
         assert_ne!(name(&long), name(&longer));
@@ -93,7 +93,7 @@ mod tests {
         for target in [name(&long), further.clone(), name_of_further(&long, "a")] {
             assert_ne!(name(&target), target);
         }
-        // A document id that would end another name, or that is the hash of one.
+        // A document id with the end of another name, and one with the hash of a name.
         assert_ne!(name_of_further("7", &document("~a")), name_of_further("7~", &document("a")));
         assert_ne!(document(&document("~a")), document("~a"));
     }

@@ -1,6 +1,7 @@
-//! The items of content backups: a row for each, `pending` until it is settled, once.
+//! The items of content backups: one row for each, `pending` until it is settled once.
 //!
-//! A row's `_id` is `<backupId>/<contentId>`, and no backup's id has a `/`: no content id reaches another backup's rows.
+//! A row's `_id` is `<backupId>/<contentId>`, and no backup's id has a `/`. So no content id reaches another backup's
+//! rows.
 
 mod add;
 mod backups;
@@ -24,10 +25,10 @@ use crate::{
 };
 
 impl Catalog {
-    /// One item, as far as it came.
+    /// One item in its present state.
     ///
     /// # Errors
-    /// [`CatalogError::Corrupt`] where its row is not an item.
+    /// [`CatalogError::Corrupt`] if its row is not an item.
     pub async fn get_item(&self, backup: &BackupId, content_id: &str) -> Result<Option<ItemRecord>, CatalogError> {
         let id = row::by_id(&key::row_id(backup, content_id));
         let found = call("read an item", self.collection(ITEMS).find_one(id)).await?;
@@ -35,7 +36,7 @@ impl Catalog {
     }
 }
 
-/// The item of a row. Its `_id` decides which one it is.
+/// The item of a row. The `_id` is authoritative for its name.
 fn read(mut row: Document) -> Result<ItemRecord, CatalogError> {
     let id = row::id_of(&row);
     if let Some(content_id) = key::content_id(&id) {

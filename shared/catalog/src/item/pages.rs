@@ -1,4 +1,4 @@
-//! All items of a backup, a page at a time: memory holds a page, never a backup.
+//! All items of a backup, page by page. Memory holds one page, never a backup.
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
@@ -11,12 +11,12 @@ use crate::{
     row,
 };
 
-/// Which of the objects that an item refers to.
+/// One of the two objects of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
     /// Its file.
     File,
-    /// What rebuilds the blocks of its file.
+    /// The record of the blocks of its file.
     Dag,
 }
 
@@ -30,11 +30,11 @@ impl Kept {
 }
 
 impl Catalog {
-    /// A page of a backup's items by content id, in the order of its bytes. The page after it begins `after` its last;
-    /// one that is shorter than `limit` is the last.
+    /// A page of a backup's items by content id, in byte order. The next page begins `after` its last item. A page
+    /// shorter than `limit` is the last.
     ///
     /// # Errors
-    /// [`CatalogError::Corrupt`] where a row is not an item: a backup does not leave one out in silence.
+    /// [`CatalogError::Corrupt`] if a row is not an item: a backup never omits an item silently.
     pub async fn items_after(
         &self,
         backup: &BackupId,
@@ -44,11 +44,11 @@ impl Catalog {
         self.page(doc! { "_id": key::range(backup, after) }, doc! { "_id": 1 }, limit).await
     }
 
-    /// A page of the items that refer to such an object, by the object's key and then by content id: the order in which
-    /// the store lists objects. The page after it begins `after` its last; one that is shorter than `limit` is the last.
+    /// A page of the items with such an object, by the object's key and then by content id. The store lists objects in
+    /// the same order. The next page begins `after` its last item. A page shorter than `limit` is the last.
     ///
     /// # Errors
-    /// As [`Catalog::items_after`].
+    /// Those of [`Catalog::items_after`].
     pub async fn items_by_object(
         &self,
         backup: &BackupId,
@@ -66,7 +66,7 @@ impl Catalog {
         self.page(filter, doc! { field: 1, "_id": 1 }, limit).await
     }
 
-    /// How many items a backup has, how far they are, and the bytes of the files that are held.
+    /// The number of a backup's items by state, and the bytes of the held files.
     ///
     /// # Errors
     /// Those of the server.
@@ -81,18 +81,18 @@ impl Catalog {
         Ok(groups.iter().fold(ItemCounts::default(), counted))
     }
 
-    /// Removes all items of a backup, a page at a time, and says how many they were. To be called again where it failed.
+    /// Removes all items of a backup, page by page, and returns their number. Repeat the call after a failure.
     ///
     /// # Errors
-    /// Those of the server: then some may be left.
+    /// Those of the server: some items may be left.
     pub async fn delete_items(&self, backup: &BackupId) -> Result<u64, CatalogError> {
         self.delete_items_while(backup, || true).await
     }
 
-    /// The same, as long as there is time for another page. The next call removes the rest.
+    /// The same, while there is time for another page. The next call removes the rest.
     ///
     /// # Errors
-    /// As [`Catalog::delete_items`].
+    /// Those of [`Catalog::delete_items`].
     pub async fn delete_items_while(
         &self,
         backup: &BackupId,
@@ -102,7 +102,7 @@ impl Catalog {
         let collection = self.collection(ITEMS);
         let mut deleted = 0;
         while has_time() {
-            // The end of a page is looked for, so that no delete takes longer than a call may.
+            // Each delete ends at the last row of a page, so that it stays within the time limit of a call.
             let all = doc! { "_id": key::range(backup, None) };
             let find = collection.find(all.clone()).sort(doc! { "_id": 1 }).projection(doc! { "_id": 1 });
             let find = find.limit(PAGE);
@@ -116,7 +116,7 @@ impl Catalog {
     }
 
     async fn page(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<ItemRecord>, CatalogError> {
-        // A limit of 0 means no limit to the server.
+        // The server reads a limit of 0 as no limit.
         if limit == 0 {
             return Ok(Vec::new());
         }
@@ -129,7 +129,7 @@ impl Catalog {
 
 fn counted(mut counts: ItemCounts, group: &Document) -> ItemCounts {
     let (items, bytes) = (row::unsigned(group, "items"), row::unsigned(group, "bytes"));
-    // A row whose state nobody knows is an item that was found, and is not settled.
+    // A row with an unknown state counts as a found, unsettled item.
     counts.expected += items;
     match group.get_str("_id") {
         Ok(status) if status == ItemStatus::Done.as_str() => {

@@ -1,4 +1,4 @@
-//! What is not settled yet: whether anything is, and what has to be sent again.
+//! Unsettled items: whether there are any, and those to send again.
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Catalog {
-    /// Whether any item of a backup is not settled yet. However many there are, one look at an index tells.
+    /// Whether any item of a backup is unsettled. This is one look-up in an index, however many items there are.
     ///
     /// # Errors
     /// Those of the server.
@@ -22,8 +22,8 @@ impl Catalog {
         Ok(call("look for pending items", find).await?.is_some())
     }
 
-    /// A page of the pending items that were neither sent nor begun since `older_than`, by content id. The page after it
-    /// begins `after` its last; an empty one is the last.
+    /// A page of the pending items neither sent nor begun since `older_than`, by content id. The next page begins
+    /// `after` its last item. An empty page is the last.
     ///
     /// # Errors
     /// Those of the server.
@@ -34,7 +34,7 @@ impl Catalog {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<String>, CatalogError> {
-        // A limit of 0 means no limit to the server.
+        // The server reads a limit of 0 as no limit.
         if limit == 0 {
             return Ok(Vec::new());
         }
@@ -49,7 +49,7 @@ impl Catalog {
         Ok(rows.iter().filter_map(|row| key::content_id(row.get_str("_id").ok()?).map(str::to_owned)).collect())
     }
 
-    /// Whether an attempt of this pending item was begun at `since` or later: it may be at work.
+    /// Whether an attempt of this pending item began at `since` or later. Its worker may be active.
     ///
     /// # Errors
     /// Those of the server.
@@ -80,7 +80,7 @@ impl Catalog {
         Ok(call("look for recent work on items", find).await?.is_some())
     }
 
-    /// Says that these items were handed to the queue. Keep it to 1,000 a call.
+    /// Marks these items as sent to the queue. At most 1,000 in one call.
     ///
     /// # Errors
     /// Those of the server.

@@ -1,4 +1,4 @@
-//! What becomes of an item: attempts are counted on its row, and it is settled by one conditional write.
+//! The life of an item. Its row counts the attempts, and one conditional write settles it.
 
 use bson::{Document, doc};
 use holdfast_domain::{BackupId, ItemFailure, ItemRecord, ItemStatus, KeptFile, ObjectKey, Timestamp};
@@ -11,33 +11,33 @@ use crate::{
     row,
 };
 
-/// How an item ends.
+/// The end of an item.
 #[derive(Debug, Clone, Copy)]
 pub enum Settled<'a> {
-    /// Its file was fetched, and is stored.
+    /// Its file was fetched and stored.
     Done {
-        /// What the file is called in the archive.
+        /// The name of the file in the archive.
         file_name: &'a str,
         /// The file.
         file: &'a KeptFile,
     },
-    /// Its file was held already, and is the same.
+    /// A held file is reused, because it is the same.
     Unchanged {
-        /// What the file is called in the archive.
+        /// The name of the file in the archive.
         file_name: &'a str,
         /// The file.
         file: &'a KeptFile,
     },
-    /// Its file could not be had today, and what is held of it stands in: for all of the item that anybody has.
+    /// Its file could not be fetched today. A held file replaces it, because that may be the only copy.
     Stale {
-        /// What the file is called in the archive.
+        /// The name of the file in the archive.
         file_name: &'a str,
         /// The file.
         file: &'a KeptFile,
-        /// Why it could not be had.
+        /// Why it could not be fetched.
         failure: &'a ItemFailure,
     },
-    /// Its file could not be had.
+    /// Its file could not be fetched.
     Failed(&'a ItemFailure),
 }
 
@@ -61,11 +61,10 @@ impl Settled<'_> {
 }
 
 impl Catalog {
-    /// Counts an attempt to settle a pending item, and answers its row after that; `None` where it is settled, or no
-    /// item.
+    /// Counts an attempt to settle a pending item, and returns its new row. `None` if it is settled, or does not exist.
     ///
     /// # Errors
-    /// [`CatalogError::Corrupt`] where its row is not an item: it was counted all the same.
+    /// [`CatalogError::Corrupt`] if its row is not an item. The attempt was counted nevertheless.
     pub async fn begin_attempt(
         &self,
         backup: &BackupId,
@@ -79,10 +78,10 @@ impl Catalog {
         call("begin an item", begin).await?.map(read).transpose()
     }
 
-    /// Takes back the attempt that was counted of a pending item: it came to nothing before anybody was asked.
+    /// Takes back a counted attempt of a pending item, because it ended before any request was sent.
     ///
     /// # Errors
-    /// Those of the server: then it is not known whether it is taken back.
+    /// Those of the server: the attempt may or may not have been taken back.
     pub async fn give_attempt_back(&self, backup: &BackupId, content_id: &str) -> Result<(), CatalogError> {
         let mut filter = pending(backup, content_id);
         filter.insert("attempts", doc! { "$gt": 0_i64 });
@@ -91,8 +90,8 @@ impl Catalog {
         call("give an item's attempt back", give_back).await.map(drop)
     }
 
-    /// Takes one attempt back of each pending item that has begun `most`, and returns how many items those are. The last
-    /// attempt of such an item was interrupted: one that ended has settled the item.
+    /// Takes one attempt back of each pending item with `most` begun attempts, and returns the number of these items.
+    /// The last attempt of such an item was interrupted, because a completed one settles the item.
     ///
     /// # Errors
     /// Those of the server.
@@ -106,10 +105,10 @@ impl Catalog {
         Ok(call("give interrupted attempts back", give_back).await?.matched_count)
     }
 
-    /// Settles a pending item; `true` where this call did it, `false` where it is settled already, or no item.
+    /// Settles a pending item. Returns `true` if this call did it, `false` if it is settled already or does not exist.
     ///
     /// # Errors
-    /// Those of the server: then it is not known whether it is settled, and the call may be repeated.
+    /// Those of the server: the item may or may not be settled, and the call may be repeated.
     pub async fn settle_item(
         &self,
         backup: &BackupId,
@@ -124,8 +123,8 @@ impl Catalog {
         Ok(call("settle an item", settle).await?.matched_count == 1)
     }
 
-    /// Settles an item anew, as failed, because `missing`, which it refers to, is not in the store. Its file is taken
-    /// from its row. `false` where it does not refer to it, or has failed already.
+    /// Changes an item to failed, because its object `missing` is not in the store. Removes the file from its row.
+    /// Returns `false` if it has another object, or has failed already.
     ///
     /// # Errors
     /// Those of the server.

@@ -1,5 +1,5 @@
-//! The items of a backup that exists, as its own list has them: rows are added where there is none. What tells the
-//! documents of the platform's database apart is not in a list, so these rows do not say it.
+//! The items of an existing backup, from its own list: adds the missing rows. These rows lack the ids of the platform's
+//! documents, because a list does not contain them.
 
 use bson::{Document, doc};
 use holdfast_domain::{BackupId, ItemRecord, ItemStatus};
@@ -12,11 +12,11 @@ use crate::{
 };
 
 impl Catalog {
-    /// Adds the rows of settled items that have none, and says how many those were. A row that stands is not changed.
+    /// Adds the missing rows of settled items, and returns their number. An existing row is not changed.
     ///
     /// # Errors
-    /// [`CatalogError::Invalid`] where one is not settled, or they are more than [`MAX_ADDED`]; those of the server:
-    /// then some may have been added, and the call may be repeated.
+    /// [`CatalogError::Invalid`] if one is not settled, or if there are more than [`MAX_ADDED`]. Those of the server:
+    /// some rows may have been added, and the call may be repeated.
     pub async fn add_settled_items(&self, backup: &BackupId, items: &[ItemRecord]) -> Result<u64, CatalogError> {
         let invalid = |problem| CatalogError::Invalid { what: format!("the items of {backup}"), problem };
         if items.len() > MAX_ADDED {
@@ -30,7 +30,7 @@ impl Catalog {
         Ok((rows.len() - taken.len()) as u64)
     }
 
-    /// How many rows a backup's items have, settled or not.
+    /// Number of a backup's rows of items, settled or not.
     ///
     /// # Errors
     /// Those of the server.

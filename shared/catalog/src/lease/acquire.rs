@@ -1,7 +1,7 @@
-//! Acquiring: the source first, then a slot, then the slot's number written into the lease.
+//! Acquires a lease: first the source, then a slot. Then it writes the slot's number into the lease.
 //!
-//! The last step decides: a lease without a slot may be given up by any call of the same holder, one with a slot by
-//! none. So calls that come twice, at once or after a crash, agree on one lease and one slot.
+//! The last step decides: any call of the same holder may give up a lease without a slot, and none may give up one with
+//! a slot. So repeated or concurrent calls agree on one lease and one slot, also after a crash.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ use crate::{
     row,
 };
 
-/// How often the steps begin again because another call moved in between.
+/// How often the steps are repeated after another call interfered.
 const ROUNDS: u32 = 8;
 
-/// What one round came to.
+/// The result of one round.
 enum Round {
     Acquired,
     Again,
 }
 
 impl Catalog {
-    /// Leases a source, and one of `max_concurrent` slots, to a backup. The same holder may ask again: it has it then.
+    /// Leases a source, and one of `max_concurrent` slots, to a backup. A repeated call of the same holder succeeds.
     ///
     /// # Errors
-    /// [`LeaseError::SourceLeased`], or [`LeaseError::ConcurrencyLimit`] with nothing left behind.
+    /// [`LeaseError::SourceLeased`], or [`LeaseError::ConcurrencyLimit`] without any remains.
     pub async fn acquire(
         &self,
         source: Source,
@@ -55,7 +55,7 @@ impl Catalog {
         Err(CatalogError::Unavailable { doing: "acquire a lease", reason }.into())
     }
 
-    /// The source's lease, new or found; `None` where the one in the way went before it could be read.
+    /// The source's lease, new or existing. `None` if an existing lease disappeared before it was read.
     async fn lease_source(
         &self,
         source: Source,
@@ -79,7 +79,7 @@ impl Catalog {
     ) -> Result<Round, LeaseError> {
         let taken: BTreeMap<u32, BackupId> =
             self.slots().await?.into_iter().map(|slot| (slot.number, slot.holder)).collect();
-        // A slot that an earlier call of this holder left behind is as good as a new one.
+        // A slot left by an earlier call of this holder is as good as a new one.
         let own = taken.iter().find(|(_, other)| *other == holder).map(|(number, _)| *number);
         let free = (0..max_concurrent).find(|number| !taken.contains_key(number));
         let room = taken.len() < usize::try_from(max_concurrent).unwrap_or(usize::MAX);
@@ -92,7 +92,7 @@ impl Catalog {
         self.confirm(source, holder, number).await.map_err(LeaseError::from)
     }
 
-    /// Writes the slot's number into the lease, unless it has one; takes the slot back where it is not needed.
+    /// Writes the slot's number into the lease, unless it has one. Releases an unnecessary slot.
     async fn confirm(&self, source: Source, holder: &BackupId, number: u32) -> Result<Round, CatalogError> {
         let update = doc! { "$set": { "slot": i64::from(number) } };
         let collection = self.collection(LEASES);
@@ -109,7 +109,7 @@ impl Catalog {
         Ok(Round::Again)
     }
 
-    /// Takes the source's lease back, unless another call of this holder has found it a slot meanwhile.
+    /// Releases the lease of the source, unless another call of this holder found a slot for it meanwhile.
     async fn give_up(&self, source: Source, holder: &BackupId, holders: Vec<BackupId>) -> Result<Round, LeaseError> {
         call("acquire a lease", self.collection(LEASES).delete_one(without_slot(source, holder))).await?;
         match self.get_lease(source).await? {
@@ -118,9 +118,9 @@ impl Catalog {
         }
     }
 
-    /// The slots that are taken. One that cannot be read is an error here: it may be anyone's.
+    /// The slots in use. An unreadable one is an error, because any backup may hold it.
     async fn slots(&self) -> Result<Vec<Slot>, CatalogError> {
-        // '.' comes right after '-'.
+        // The next character after `-` is `.`.
         let ids = doc! { "_id": { "$gte": "slot-", "$lt": "slot." } };
         let collection = self.collection(LEASES);
         let find = collection.find(ids);
@@ -128,7 +128,7 @@ impl Catalog {
         slots.into_iter().map(|slot| row::read(LEASES, slot)).collect()
     }
 
-    /// Whether the document could be inserted; `false` where its `_id` is there.
+    /// Inserts the document. Returns `false` if its `_id` exists.
     async fn insert_lease(&self, document: Document) -> Result<bool, CatalogError> {
         match attempt("acquire a lease", self.collection(LEASES).insert_one(document)).await? {
             Ok(_) => Ok(true),

@@ -1,4 +1,4 @@
-//! Holding a lease: taking it over under a new fencing number, beating, waiting, giving it back.
+//! The life of a lease: takeover under a new fencing number, beat, wait, release.
 
 use bson::{Bson, Document, doc};
 use holdfast_domain::{BackupId, Timestamp};
@@ -12,14 +12,14 @@ use crate::{
 };
 
 impl Catalog {
-    /// Makes the caller the newest run of the lease's holder, and returns its fencing number. A lease that waits does so
-    /// no longer.
+    /// Makes the caller the newest run of the lease's holder, and returns its fencing number. A waiting lease ends its
+    /// wait.
     ///
-    /// `seen_fence` is the number that the caller saw when it judged that no run is at work: of several that saw the
-    /// same, one succeeds. `deadline_at` is when this run has to be through.
+    /// `seen_fence` is the number at the time of the caller's decision. Among several callers with the same number, one
+    /// succeeds. `deadline_at` is the deadline of this run.
     ///
     /// # Errors
-    /// [`LeaseError::Lost`] where the lease is another's, or has another fencing number by now.
+    /// [`LeaseError::Lost`] if another backup has the lease, or if its fencing number has changed.
     pub async fn take_over(
         &self,
         source: Source,
@@ -43,10 +43,10 @@ impl Catalog {
         }
     }
 
-    /// Says that this run lives; `false` where the lease is no longer its own, and it has to stop at once.
+    /// Renews the lease. Returns `false` if this run lost it, and the run must stop at once.
     ///
     /// # Errors
-    /// Those of the server: then it is not known whose the lease is.
+    /// Those of the server: the owner of the lease is then unknown.
     pub async fn beat(
         &self,
         source: Source,
@@ -60,8 +60,8 @@ impl Catalog {
         Ok(call("beat", beat).await?.matched_count == 1)
     }
 
-    /// Says that no run is at work, and that none is missed before `until`: the next may take the lease over at once.
-    /// `false` where the lease is no longer this run's. It may be called again to wait longer, or less long.
+    /// Marks the lease as waiting: it has no active run, and needs none before `until`. The next run may take it over
+    /// at once. Returns `false` if this run lost the lease. A repeated call changes the end of the wait.
     ///
     /// # Errors
     /// Those of the server.
@@ -79,11 +79,11 @@ impl Catalog {
         Ok(call("wait with a lease", wait).await?.matched_count == 1)
     }
 
-    /// Gives back the holder's lease and slot; `false` where it had neither. To be called once its job is settled:
-    /// whoever settled it may call it, under whichever fencing number.
+    /// Releases the holder's lease and slot. Returns `false` if it had neither. Call it after the job was settled. Any
+    /// caller may do this, under any fencing number.
     ///
     /// # Errors
-    /// Those of the server. What is left then is found by [`Catalog::orphan_leases`].
+    /// Those of the server. [`Catalog::orphan_leases`] then finds the remains.
     pub async fn release(&self, source: Source, holder: &BackupId) -> Result<bool, CatalogError> {
         let source = source.as_str();
         let lease_and_slot = doc! { "holder": holder.as_str(), "$or": [{ "_id": source }, { "source": source }] };

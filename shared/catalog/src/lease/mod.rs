@@ -1,7 +1,7 @@
-//! Leases: one document for each source, and one for each of the slots that `BACKUP_MAX_CONCURRENT` allows.
+//! Leases: one document for each source, and one for each slot of `BACKUP_MAX_CONCURRENT`.
 //!
-//! Exclusion rests on `_id` alone, which a delete frees at once. A lease counts from the moment its slot stands in it.
-//! When a run counts as dead is the caller's to say.
+//! Exclusion relies only on `_id`, and a delete frees it at once. A lease is valid once it contains its slot. The
+//! caller decides when a run is dead.
 
 mod acquire;
 mod hold;
@@ -24,18 +24,18 @@ use crate::{
     row,
 };
 
-/// What one run at a time may back up.
+/// The data of one backup. One run at a time may back it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// The platform's database.
     Database,
-    /// The files that content items point to.
+    /// The files of content items.
     Content,
 }
 
 impl Source {
-    /// The source that a backup of this type reads: a `full` one, which is the parent of two, reads none.
+    /// The source of a backup of this type. A `full` backup has none, because it is the parent of two others.
     #[must_use]
     pub const fn of(kind: BackupType) -> Option<Self> {
         match kind {
@@ -45,7 +45,7 @@ impl Source {
         }
     }
 
-    /// The word that is the lease's `_id`.
+    /// The `_id` of the lease.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -65,37 +65,37 @@ impl fmt::Display for Source {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
-    /// What is leased.
+    /// The leased source.
     #[serde(rename = "_id")]
     pub source: Source,
-    /// The backup that holds it.
+    /// The backup with this lease.
     pub holder: BackupId,
-    /// Fencing number of the newest run; 0 before a first one took it over.
+    /// Fencing number of the newest run, or 0 before the first takeover.
     pub fence: u64,
-    /// The holder's slot; none while it is being acquired.
+    /// The holder's slot. `None` while it is being acquired.
     #[serde(default)]
     pub slot: Option<u32>,
     /// When it was acquired.
     pub taken_at: Timestamp,
-    /// When a run last said that it lives; when it was acquired, before that.
+    /// The last beat of a run. Before the first one, the time of acquiring.
     pub beat_at: Timestamp,
-    /// When the newest run has to be through, where it has a deadline.
+    /// The deadline of the newest run, if it has one.
     #[serde(default)]
     pub deadline_at: Option<Timestamp>,
-    /// Set while no run is at work: until then somebody else's word, or a run that was asked for, is waited for.
+    /// Set while no run is active. Until then the lease waits for an external event or for a requested run.
     #[serde(default)]
     pub waits_until: Option<Timestamp>,
 }
 
-/// One of the slots of `BACKUP_MAX_CONCURRENT`, while it is taken.
+/// A used slot of `BACKUP_MAX_CONCURRENT`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
     /// Its number, from 0.
     pub number: u32,
-    /// The source that its holder leased.
+    /// The source leased by its holder.
     pub source: Source,
-    /// The backup that holds it.
+    /// The backup with this slot.
     pub holder: BackupId,
     /// When it was taken.
     pub taken_at: Timestamp,
@@ -107,36 +107,36 @@ impl Slot {
     }
 }
 
-/// All that is leased.
+/// All leases and slots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leases {
-    /// The sources.
+    /// The leases.
     pub sources: Vec<Lease>,
     /// The slots, by number.
     pub slots: Vec<Slot>,
 }
 
-/// Why a lease was not had.
+/// Why a lease was not acquired or taken over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
     /// Another backup has the source.
     #[error("the {source_name} is being backed up by {holder}")]
     SourceLeased {
-        /// What is leased.
+        /// The leased source.
         source_name: Source,
-        /// The backup that holds it.
+        /// The backup with this lease.
         holder: BackupId,
     },
-    /// As many backups run as may.
+    /// The limit of running backups is reached.
     #[error("as many backups are running as BACKUP_MAX_CONCURRENT allows: {}", names(holders))]
     ConcurrencyLimit {
-        /// Those that run.
+        /// The running backups.
         holders: Vec<BackupId>,
     },
-    /// The lease is not as the caller saw it: another run has taken it over, or it was freed.
+    /// The lease changed since the caller read it: another run has taken it over, or it was released.
     #[error("the lease of {holder} is no longer its own")]
     Lost {
-        /// The backup that should have held it.
+        /// The expected holder.
         holder: BackupId,
         /// The lease as it is now.
         found: Option<Lease>,
@@ -151,16 +151,16 @@ fn names(holders: &[BackupId]) -> String {
 }
 
 impl Catalog {
-    /// The lease of a source, if it is leased.
+    /// The lease of a source, if there is one.
     ///
     /// # Errors
-    /// [`CatalogError::Corrupt`] where its document is not a lease.
+    /// [`CatalogError::Corrupt`] if its document is not a lease.
     pub async fn get_lease(&self, source: Source) -> Result<Option<Lease>, CatalogError> {
         let found = call("read a lease", self.collection(LEASES).find_one(row::by_id(source.as_str()))).await?;
         found.map(|document| row::read(LEASES, document)).transpose()
     }
 
-    /// All that is leased. A document that is neither a lease nor a slot is left out with a warning.
+    /// All leases and slots. Any other document is omitted with a warning.
     ///
     /// # Errors
     /// Those of the server.

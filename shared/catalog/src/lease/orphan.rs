@@ -1,4 +1,4 @@
-//! Leases that nobody will give back: what a run that died between two steps left behind.
+//! Orphan leases: remains of runs that died between two steps.
 
 use std::collections::HashMap;
 
@@ -14,13 +14,13 @@ use crate::{
     row,
 };
 
-/// How long a lease that a run took over may be without a job. A collection of content objects holds one so.
+/// Longest time of a lease without a job after a run took it over. A collection of content objects holds such a lease.
 pub const UNKNOWN_HOLDER_GRACE: SignedDuration = SignedDuration::from_mins(10);
-/// How long a lease that no run took over may be without a job. A trigger takes the lease and writes the job right after
-/// it, within the time-outs of five calls.
+/// Longest time of a lease without a job before a run takes it over. A trigger takes the lease and writes the job
+/// directly after it, within the time limits of five calls.
 pub const UNSTARTED_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
-/// Which document a lease is.
+/// The document of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseKind {
     /// A source's lease.
@@ -38,30 +38,30 @@ impl LeaseKind {
     }
 }
 
-/// Why nobody will give a lease back.
+/// Why a lease is an orphan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrphanReason {
-    /// Its holder has no job, and had time enough to write one.
+    /// Its holder has no job, although there was enough time to write one.
     JobMissing,
     /// Its holder's job is settled.
     JobSettled(JobStatus),
 }
 
-/// A lease or a slot that nobody will give back.
+/// An orphan lease or slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrphanLease {
-    /// Which document it is.
+    /// Its document.
     pub kind: LeaseKind,
-    /// The backup that holds it.
+    /// The backup with this lease.
     pub holder: BackupId,
     /// When it was taken.
     pub taken_at: Timestamp,
-    /// Why nobody will give it back.
+    /// Why it is an orphan.
     pub reason: OrphanReason,
 }
 
 impl Catalog {
-    /// Leases and slots whose holder's job is settled, or missing for longer than [`UNKNOWN_HOLDER_GRACE`], or than
+    /// Leases and slots with a settled or missing job. A missing job counts after [`UNKNOWN_HOLDER_GRACE`], or after
     /// [`UNSTARTED_GRACE`] if no run took the lease over.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Catalog {
         Ok(orphans.collect())
     }
 
-    /// Frees an orphan, if it is still the one that was seen; `false` where it is not.
+    /// Removes an orphan, if it is unchanged. Returns `false` otherwise.
     ///
     /// # Errors
     /// Those of the server.
@@ -97,7 +97,7 @@ impl Catalog {
         Ok(call("free a lease", self.collection(LEASES).delete_one(as_seen)).await?.deleted_count == 1)
     }
 
-    /// Where these backups' jobs stand; `None` for a row whose state cannot be read: unsure, so its lease is kept.
+    /// The states of these backups' jobs. `None` for an unreadable state: this is uncertain, so its lease is kept.
     async fn states(
         &self,
         ids: impl Iterator<Item = &BackupId>,

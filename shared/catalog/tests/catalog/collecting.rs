@@ -1,4 +1,4 @@
-//! How far a collection came is kept whole, or not at all.
+//! The progress of a collection is stored completely, or not at all.
 
 use bson::doc;
 use holdfast_catalog::CollectingProgress;

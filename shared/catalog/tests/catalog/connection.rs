@@ -8,7 +8,7 @@ use holdfast_domain::{Secret, settings};
 use crate::harness::on_catalog;
 
 #[tokio::test]
-async fn a_server_that_is_away_is_told_within_seconds_as_transient() {
+async fn an_unreachable_server_is_a_transient_error_within_seconds() {
     let uri = Secret::new("mongodb://ada:hunter2@127.0.0.1:9/?directConnection=true");
     let catalog = Catalog::connect(&uri, "holdfast").await.unwrap();
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! Copies in progress: one run at a time, how far it came, and nothing of it in the job.
+//! Copies in progress: one run at a time with its progress, and no part of it in the job.
 
 use bson::{Bson, doc};
 use holdfast_catalog::{CopiedPart, CopyClaim, CopyUpload, CopyWork, JobChange};
@@ -45,7 +45,7 @@ async fn begin(fixture: &Fixture, id: &BackupId, run: &str, now: Timestamp) -> C
 }
 
 #[tokio::test]
-async fn one_run_at_a_time_copies_a_backup_and_a_dead_one_is_gone_on_with() {
+async fn one_run_at_a_time_copies_a_backup_and_a_dead_run_is_resumed() {
     on_catalog(async |fixture| {
         let (catalog, id) = (&fixture.catalog, completed(fixture, BackupType::Database, 1).await);
         let fresh = CopyClaim::Taken { work: CopyWork::default(), touched_at: None };
@@ -85,7 +85,7 @@ async fn a_copy_changes_nothing_of_its_job_and_leaves_no_work_when_it_is_whole()
         let job = catalog.get(&id).await.unwrap();
         assert_eq!(job.copy.as_ref(), Some(&failed));
         assert_eq!((job.status, job.error), (before.status, before.error.clone()));
-        // At once: nobody has it.
+        // At once, because no run has it.
         let taken = begin(fixture, &id, "b", at(2)).await;
         assert_eq!(taken, CopyClaim::Taken { work: work(&id), touched_at: Some(at(1)) });
         assert_eq!(catalog.get(&id).await.unwrap().copy.unwrap().error, None, "it is tried again");
@@ -107,7 +107,7 @@ async fn only_what_is_completed_is_copied() {
         let id = completed(fixture, BackupType::Database, 2).await;
         begin(fixture, &id, "a", at(0)).await;
         catalog.transition(&id, JobStatus::Deleted, JobChange::default(), None).await.unwrap();
-        assert!(!catalog.record_copied(&id, "a", None, at(1)).await.unwrap(), "its run hears that it went");
+        assert!(!catalog.record_copied(&id, "a", None, at(1)).await.unwrap(), "its run loses it");
         assert!(catalog.end_copy(&id, "a", &ended(CopyStatus::Deleted, at(2)), None, at(2)).await.unwrap());
         assert_eq!(begin(fixture, &id, "b", at(3)).await, CopyClaim::NotCompleted(JobStatus::Deleted));
     })
@@ -150,7 +150,7 @@ async fn a_collection_of_copies_is_one_run_at_a_time_and_no_lease_of_a_source() 
         assert!(catalog.begin_collecting_copies("a", at(0), at(60)).await.unwrap());
         assert!(!catalog.begin_collecting_copies("b", at(10), at(70)).await.unwrap());
         assert!(catalog.is_collecting_copies(at(10)).await.unwrap());
-        assert!(!catalog.is_collecting_copies(at(61)).await.unwrap(), "a dead one excludes nobody");
+        assert!(!catalog.is_collecting_copies(at(61)).await.unwrap(), "a dead one excludes no run");
         assert!(catalog.begin_collecting_copies("b", at(61), at(121)).await.unwrap());
         assert!(!catalog.beat_collecting_copies("a", at(122)).await.unwrap());
         assert!(catalog.beat_collecting_copies("b", at(123)).await.unwrap());
@@ -168,7 +168,7 @@ async fn a_collection_of_copies_is_one_run_at_a_time_and_no_lease_of_a_source() 
 }
 
 #[tokio::test]
-async fn a_copy_that_was_asked_for_or_removed_is_said_where_something_can_be_said() {
+async fn a_requested_or_removed_copy_is_recorded_in_a_suitable_job() {
     on_catalog(async |fixture| {
         let (catalog, id) = (&fixture.catalog, completed(fixture, BackupType::Database, 1).await);
         catalog.set_copy_deleted(&id, at(0)).await.unwrap();

@@ -1,4 +1,4 @@
-//! A catalogue in a fresh database for each test, dropped at its end, failed or not.
+//! A catalogue in a fresh database for each test. It is dropped at the end of the test, whether this fails or not.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
@@ -11,7 +11,7 @@ use holdfast_domain::{
 };
 use mongodb::{Client, Collection, Database};
 
-/// The catalogue under test, and its database for looking behind it.
+/// The catalogue under test, and its database for direct access.
 pub(crate) struct Fixture {
     pub(crate) catalog: Catalog,
     pub(crate) database: Database,
@@ -28,7 +28,7 @@ impl Fixture {
         self.catalog.add_items(backup, &found).await.unwrap()
     }
 
-    /// A pending job that is in the catalogue.
+    /// A pending job in the catalogue.
     pub(crate) async fn pending(&self, number: u8) -> BackupId {
         let job = job(BackupType::Database, number);
         self.catalog.insert_pending(&job).await.unwrap();
@@ -46,17 +46,17 @@ pub(crate) async fn on_catalog(test: impl AsyncFnOnce(&Fixture)) {
     outcome.unwrap_or_else(|panic| resume_unwind(panic));
 }
 
-/// A moment that grows with `seconds`.
+/// A time with an order by `seconds`.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
 }
 
-/// An id that grows with `number`.
+/// An id with an order by `number`.
 pub(crate) fn id(kind: BackupType, number: u8) -> BackupId {
     BackupId::new(kind, at(i64::from(number)), [0, 0, 0, number])
 }
 
-/// A pending job, the newer the larger its number.
+/// A pending job. A larger number is newer.
 pub(crate) fn job(kind: BackupType, number: u8) -> Job {
     Job::pending(id(kind, number), Trigger { kind: TriggerKind::Schedule, by: None }, at(i64::from(number)))
 }
@@ -89,7 +89,7 @@ pub(crate) fn artifact(key: ObjectKey) -> Artifact {
     }
 }
 
-/// A file with every field there is, told apart by `number`.
+/// A file with every optional field, distinct for each `number`.
 pub(crate) fn kept(number: u8) -> KeptFile {
     let address = Sha256Digest::new([number; 32]);
     let encryption = Some(Encryption { suite: "AES-256-CBC+HMAC-SHA256".to_owned(), key_epoch: 3 });

@@ -51,7 +51,7 @@ async fn of_attempts_begun_at_once_each_has_its_own_number() {
 async fn runs_that_find_the_same_documents_at_once_agree_on_their_items() {
     on_catalog(async |fixture| {
         let backup = id(BackupType::Content, 1);
-        // Four documents to a content id, and each run meets them in an order of its own.
+        // Four documents for each content id, in a different order for each run.
         let documents: Vec<_> = (0..40).map(|doc| found(&(doc / 4).to_string(), &doc.to_string())).collect();
         let runs = join_all((0..8).map(async |run| {
             let mut mine = documents.clone();
@@ -108,7 +108,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Where an item stands after a step, by the model alone; `None` where the step changes nothing.
+/// The expected state of an item after a step. `None` if the step changes nothing.
 fn model(standing: Option<ItemStatus>, step: Step) -> Option<ItemStatus> {
     match (standing, step) {
         (None, Step::Add(_)) => Some(ItemStatus::Pending),

@@ -151,7 +151,7 @@ async fn an_item_is_settled_once() {
 }
 
 #[tokio::test]
-async fn an_item_nobody_knows_is_neither_begun_nor_settled() {
+async fn an_unknown_item_is_neither_begun_nor_settled() {
     on_catalog(async |fixture| {
         let backup = id(BackupType::Content, 1);
         let settled = Settled::Failed(&item_failure(ItemFailureCode::NotDelivered));

@@ -1,4 +1,4 @@
-//! Lost backups: which are expected in the store, which are lost, and the two ends of a loss.
+//! Lost backups: expected backups, lost backups, and the two ends of a loss.
 
 use bson::doc;
 use holdfast_catalog::{CatalogError, Expectation, ExpectedBackup, JobChange};

@@ -56,7 +56,7 @@ async fn what_was_held_earlier_never_replaces_what_is_held_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_that_hold_one_source_at_once_the_latest_stands() {
+async fn the_latest_of_many_concurrent_holds_wins() {
     on_catalog(async |fixture| {
         for round in ["https://a", "https://b", "https://c"] {
             let (source, files) = (source(round), (0..20).map(kept).collect::<Vec<_>>());
@@ -72,7 +72,7 @@ async fn of_many_that_hold_one_source_at_once_the_latest_stands() {
 }
 
 #[tokio::test]
-async fn an_address_is_told_by_the_newest_row_that_can_be_read() {
+async fn an_address_has_the_file_of_its_newest_readable_row() {
     on_catalog(async |fixture| {
         assert_eq!(fixture.catalog.held_by_address(&ADDRESS).await.unwrap(), None);
         fixture.catalog.hold(&source("https://a"), &kept(1), at(10)).await.unwrap();

@@ -48,7 +48,7 @@ async fn an_odd_content_id_is_an_item_like_any_other() {
 #[tokio::test]
 async fn no_content_id_reaches_another_backups_items() {
     on_catalog(async |fixture| {
-        // The ids of one begin with the other's; between and around them lie ids made to look like rows of theirs.
+        // One id begins with the other. Further ids imitate rows of these backups, before, between and after them.
         let [short, long]: [BackupId; 2] = ["content_1_a", "content_1_a0"].map(|id| id.parse().unwrap());
         fixture.add(&long, &["victim"]).await;
         let hostile = ["0/victim", "/victim", "../content_1_a0/victim", "content_1_a0/victim", "0"];

@@ -62,7 +62,7 @@ async fn a_slot_whose_lease_is_gone_is_an_orphan_too() {
 }
 
 #[tokio::test]
-async fn an_orphan_that_somebody_else_has_leased_meanwhile_is_not_freed() {
+async fn an_orphan_leased_again_meanwhile_is_not_freed() {
     on_catalog(async |fixture| {
         let (dead, alive) = (id(BackupType::Database, 1), job(BackupType::Database, 2));
         let catalog = &fixture.catalog;

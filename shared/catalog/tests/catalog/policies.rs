@@ -48,7 +48,7 @@ async fn a_policy_that_cannot_be_meant_is_never_stored() {
 }
 
 #[tokio::test]
-async fn a_policy_that_somebody_broke_by_hand_is_none_to_go_by() {
+async fn a_policy_broken_by_hand_is_an_error() {
     on_catalog(async |fixture| {
         let rows = fixture.collection("backup_retention_policies");
         for policy in [
@@ -68,7 +68,7 @@ async fn a_policy_that_somebody_broke_by_hand_is_none_to_go_by() {
 }
 
 #[tokio::test]
-async fn an_unconfirmed_policy_is_none_until_one_is_stored_or_the_settings_are_confirmed() {
+async fn an_unconfirmed_policy_waits_for_a_stored_policy_or_a_confirmation() {
     on_catalog(async |fixture| {
         let (catalog, kind) = (&fixture.catalog, BackupType::Content);
         assert_eq!(catalog.policy_unconfirmed_since(kind).await.unwrap(), None);

@@ -127,7 +127,7 @@ async fn of_twenty_rows_with_one_id_one_is_written() {
     .await;
 }
 
-/// Acquires and releases again and again, counting in `inside` how many hold a lease at the same moment.
+/// Acquires and releases repeatedly. `inside` counts the simultaneous holders of a lease.
 async fn come_and_go(fixture: &Fixture, kind: BackupType, number: u8, inside: &AtomicU32) -> u32 {
     let (source, holder) = (Source::of(kind).unwrap(), id(kind, number));
     let mut acquired = 0;

@@ -1,4 +1,4 @@
-//! Readers: who reads a backup, for as long as it beats.
+//! Readers: the runs with a backup, while they beat.
 
 use holdfast_catalog::ReaderRow;
 use holdfast_domain::{BackupId, BackupType, Timestamp};
@@ -49,7 +49,7 @@ async fn rows_of_dead_readers_are_removed() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_no_reader_is_an_error_and_not_nobody() {
+async fn an_unreadable_reader_is_an_error() {
     on_catalog(async |fixture| {
         let read = id(BackupType::Database, 1);
         fixture.catalog.record_reader(&reader("a", &read, at(50))).await.unwrap();

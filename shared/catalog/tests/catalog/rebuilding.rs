@@ -1,4 +1,4 @@
-//! What is added out of the store, beside what stands.
+//! Rows added from the store, next to existing rows.
 
 use bson::doc;
 use holdfast_catalog::{CatalogError, HoldSource, JobChange, Settled, source_id};
@@ -85,7 +85,7 @@ async fn items_are_read_as_they_stand_in_the_list_and_rows_that_stand_are_not_ch
 }
 
 #[tokio::test]
-async fn of_a_source_the_file_that_was_fetched_last_is_held_in_whichever_order_they_are_told() {
+async fn the_file_fetched_last_is_held_in_every_order_of_calls() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         let (older, newer) = (kept(1), kept(2));
@@ -109,7 +109,7 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
         catalog.hold(&source, &of_today, at(6)).await.unwrap();
         assert_eq!(catalog.hold_as_fetched(&[told("a", &of_the_list)]).await.unwrap(), 0);
         assert_eq!(held(fixture, "a").await, Some(of_today));
-        // A row that cannot be read is no better than none.
+        // An unreadable row counts as missing.
         let broken = source_id(StorageType::Gaia, "b");
         fixture
             .collection("content_objects")
@@ -123,7 +123,7 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
 }
 
 #[tokio::test]
-async fn the_parents_that_jobs_name_are_told_once() {
+async fn each_parent_of_jobs_is_listed_once() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         assert_eq!(catalog.named_parents().await.unwrap(), []);

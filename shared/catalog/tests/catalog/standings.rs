@@ -29,7 +29,7 @@ async fn has_failed(fixture: &Fixture, id: &BackupId) -> bool {
 }
 
 #[tokio::test]
-async fn what_is_known_is_told_and_what_is_not_is_missing() {
+async fn known_standings_are_returned_and_unknown_ones_are_missing() {
     on_catalog(async |fixture| {
         let (known, unknown) = (fixture.pending(1).await, id(BackupType::Database, 2));
         fixture.catalog.transition(&known, JobStatus::Failed, JobChange::default(), None).await.unwrap();

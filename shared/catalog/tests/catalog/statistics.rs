@@ -10,7 +10,7 @@ use holdfast_domain::{
 
 use crate::harness::{Fixture, at, failure, job, kept, on_catalog};
 
-/// A job that was triggered `number` seconds in, and completed with this size.
+/// A job triggered at second `number`, and completed with this size.
 async fn completed(fixture: &Fixture, kind: BackupType, number: u8, size: u64) -> BackupId {
     let job = job(kind, number);
     fixture.catalog.insert_pending(&job).await.unwrap();
@@ -111,7 +111,7 @@ async fn an_object_that_many_sources_share_is_counted_once() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_broke_hides_no_other() {
+async fn a_broken_row_hides_no_other_row() {
     on_catalog(async |fixture| {
         completed(fixture, Database, 1, 10).await;
         let broken = completed(fixture, Database, 2, 20).await;

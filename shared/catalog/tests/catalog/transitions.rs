@@ -34,7 +34,7 @@ async fn a_change_is_legal_exactly_where_the_table_says_so() {
     .await;
 }
 
-/// What a job must be after each of these changes, by the model alone.
+/// The expected job after each of these changes.
 fn model(
     status: JobStatus,
     fence: u64,
@@ -85,7 +85,7 @@ async fn any_sequence_of_changes_follows_the_model() {
 }
 
 #[tokio::test]
-async fn a_job_nobody_knows_is_not_found() {
+async fn an_unknown_job_is_not_found() {
     on_catalog(async |fixture| {
         let id = id(BackupType::Database, 9);
         let outcome = fixture.catalog.transition(&id, JobStatus::Running, JobChange::default(), None).await;

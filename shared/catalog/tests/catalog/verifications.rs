@@ -21,7 +21,7 @@ async fn a_job_keeps_its_newest_verification() {
 }
 
 #[tokio::test]
-async fn the_verification_of_a_job_nobody_knows_is_not_found() {
+async fn the_verification_of_an_unknown_job_is_not_found() {
     on_catalog(async |fixture| {
         let outcome = fixture.catalog.set_verification(&id(BackupType::Database, 1), verification(1)).await;
         assert!(matches!(outcome, Err(CatalogError::NotFound { .. })), "{outcome:?}");

@@ -5,12 +5,12 @@ use holdfast_domain::{BackupType, VerificationLevel, VerificationStatus};
 use crate::harness::{at, id, job, on_catalog};
 
 #[tokio::test]
-async fn every_row_is_met_once_past_the_size_of_a_batch_and_a_broken_one_is_told() {
+async fn every_row_occurs_once_beyond_one_batch_and_a_broken_row_is_reported() {
     on_catalog(async |fixture| {
         assert!(fixture.catalog.all_jobs().await.unwrap().next().await.unwrap().is_none());
         let rows: Vec<_> = (0..1200).map(|number| doc! { "_id": format!("db_{number}_0a"), "status": "odd" }).collect();
         fixture.collection("backup_jobs").insert_many(rows).await.unwrap();
-        // Ids as Holdfast never gives them, of types that sort before and after its own.
+        // Ids of types foreign to Holdfast. They sort before and after its own.
         let odd = [doc! { "_id": 1 }, doc! { "_id": bson::oid::ObjectId::new() }];
         fixture.collection("backup_jobs").insert_many(odd).await.unwrap();
         for number in 0..3 {

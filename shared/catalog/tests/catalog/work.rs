@@ -27,7 +27,7 @@ fn everything(backup: &BackupId) -> ContentWork {
     }
 }
 
-/// A content job that runs under this fencing number.
+/// A running content job under this fencing number.
 async fn running(fixture: &Fixture, number: u8, fence: u64) -> BackupId {
     let job = job(BackupType::Content, number);
     fixture.catalog.insert_pending(&job).await.unwrap();

@@ -1,19 +1,19 @@
-//! This machine's clock against another's.
+//! Compares this machine's clock with another clock.
 
 use holdfast_domain::Timestamp;
 use jiff::SignedDuration;
 
 use super::Finding;
 
-/// Answers take time, and stores tell whole seconds.
+/// Tolerance for the duration of a request, and for stores with whole seconds.
 const UNREMARKABLE: SignedDuration = SignedDuration::from_secs(5);
-/// From here on a run is taken for dead, or a dead one for alive.
+/// Beyond this, an active run may count as dead, or a dead one as active.
 const DANGEROUS: SignedDuration = SignedDuration::from_secs(60);
 
 const ADVICE: &str =
-    "set the clocks by NTP: leases are judged by them, and stores refuse requests that are 15 minutes off";
+    "set the clocks by NTP: leases depend on them, and stores refuse requests with a difference of 15 minutes";
 
-/// `theirs` was told between `before` and `after`, by this machine's clock.
+/// The other clock returned `theirs` between `before` and `after` of this machine's clock.
 pub(super) fn judge(whose: &str, theirs: Timestamp, before: Timestamp, after: Timestamp) -> Finding {
     let off = if theirs < before { before.duration_since(theirs) } else { theirs.duration_since(after) };
     let off = off.max(SignedDuration::ZERO);

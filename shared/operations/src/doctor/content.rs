@@ -1,4 +1,4 @@
-//! Where content comes from: each gateway and each allowed origin asked.
+//! The sources of content: a request to each gateway and each allowed origin.
 
 use futures_util::future::join_all;
 use holdfast_domain::settings::Settings;
@@ -21,10 +21,10 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     let asked = join_all(gateways.iter().map(|gateway| async move {
         match fetcher.try_gateway(gateway).await {
             Ok(()) if gateway.is_trustless() => Finding::good(GATEWAY, format!("{gateway} serves blocks")),
-            Ok(()) => Finding::good(GATEWAY, format!("{gateway} serves plain files, which stay unverified")),
+            Ok(()) => Finding::good(GATEWAY, format!("{gateway} serves only plain files, without verification")),
             Err(error) => {
-                let advice = "the next gateway is asked in its place: take it out of BACKUP_IPFS_GATEWAYS, or let \
-                              this machine and the functions reach it";
+                let advice = "the next gateway is used instead: remove it from BACKUP_IPFS_GATEWAYS, or allow \
+                              this machine and the functions to reach it";
                 Finding::warning(GATEWAY, format!("{gateway}: {error}"), advice)
             }
         }
@@ -33,7 +33,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         match fetcher.try_origin(url).await {
             Ok(()) => Finding::good(ORIGIN, format!("{url} answers")),
             Err(error) => {
-                let advice = "files there will fail: let this machine and the functions reach it, or take it out of \
+                let advice = "its files will fail: allow this machine and the functions to reach it, or remove it from \
                               BACKUP_CONTENT_ALLOWED_ORIGINS";
                 Finding::warning(ORIGIN, error.to_string(), advice)
             }
@@ -42,8 +42,8 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     let (mut findings, origins) = tokio::join!(asked, origins);
     if !findings.is_empty() && findings.iter().all(|finding| finding.health != Health::Good) {
         let advice =
-            "no file on IPFS can be backed up: check the network, or name other gateways in BACKUP_IPFS_GATEWAYS";
-        findings.push(Finding::bad(GATEWAY, "none of them answers as a gateway", Some(advice.to_owned())));
+            "no file on IPFS can be backed up: check the network, or set other gateways in BACKUP_IPFS_GATEWAYS";
+        findings.push(Finding::bad(GATEWAY, "no gateway answers correctly", Some(advice.to_owned())));
     }
     findings.extend(origins);
     findings

@@ -1,4 +1,4 @@
-//! The MongoDB servers: what is backed up, the catalogue, and the server of the drills.
+//! The MongoDB servers: the source, the catalogue, and the server of the drills.
 
 use holdfast_catalog::Catalog;
 use holdfast_codec::random_bytes;
@@ -22,10 +22,10 @@ use holdfast_repository::Repository;
 const SOURCE: &str = "database";
 const CATALOGUE: &str = "catalogue";
 const DRILL: &str = "drill server";
-/// Collections that cannot be read are named up to here, and counted beyond.
+/// Maximum number of named unreadable collections. The rest is counted.
 const MOST_NAMED: usize = 10;
 
-/// The database that is backed up: reached, read as a dump reads it, and compared with its last backup.
+/// The source database: reached, read in the same way as a dump, and compared with its last backup.
 pub(super) async fn source(
     settings: &Settings,
     catalog: Option<&Catalog>,
@@ -58,7 +58,7 @@ pub(super) async fn source(
     }
     if let Ok(names) = unmatched_exclusions(&connection, &selection).await {
         findings.extend(no_such_exclusion(&names).map(|found| {
-            Finding::warning(SOURCE, found, "correct the names: a collection that is to be left out is dumped")
+            Finding::warning(SOURCE, found, "correct the names: otherwise excluded collections are dumped")
         }));
     }
     findings.push(engine(settings).await);
@@ -68,7 +68,7 @@ pub(super) async fn source(
     findings
 }
 
-/// A store that cannot be listed has a finding of its own.
+/// An unlistable store has its own finding.
 async fn since_last_backup(source: Holds<'_>, repository: Option<&Repository>) -> Vec<Finding> {
     let Some(repository) = repository else { return Vec::new() };
     match repository.list().await {
@@ -84,14 +84,14 @@ fn of_source(error: DatabaseError) -> Finding {
 fn readable(connection: &Connection, trial: DumpTrial) -> Vec<Finding> {
     let server = format!("MongoDB {} at {}", connection.server_version(), connection.redacted_uri());
     if trial.namespaces == 0 {
-        let advice = "a backup of it would be an empty one: look for a misspelt name in MONGODB_URI";
+        let advice = "its backup would be empty: check MONGODB_URI for a misspelt name";
         return vec![Finding::warning(SOURCE, format!("{server} holds nothing to back up"), advice)];
     }
     let DumpTrial { namespaces, documents, bytes, refused } = trial;
     let read = namespaces - refused.len();
     let mut findings = vec![Finding::good(
         SOURCE,
-        format!("{server}: {read} of {namespaces} collections can be read; about {documents} documents, {bytes} bytes"),
+        format!("{server}: {read} of {namespaces} collections can be read, about {documents} documents, {bytes} bytes"),
     )];
     let unnamed = refused.len().saturating_sub(MOST_NAMED);
     findings.extend(refused.into_iter().take(MOST_NAMED).map(|(name, error)| {
@@ -118,16 +118,16 @@ fn left_by_restore(scratch: ScratchCollection) -> Finding {
         };
         return Finding::bad(PART, format!("{namespace} holds the only copy of {target}"), Some(advice));
     }
-    let advice = "the next restore into this database removes it, if its restore beat once; else drop it by hand";
-    Finding::warning(PART, format!("{namespace} was left by a restore that was killed"), advice)
+    let advice = "the next restore into this database removes it, if its restore beat once. Otherwise drop it by hand";
+    Finding::warning(PART, format!("{namespace} was left by a killed restore"), advice)
 }
 
-/// Which engine a backup from here would take.
+/// The engine of a backup from this machine.
 async fn engine(settings: &Settings) -> Finding {
     const PART: &str = "dump engine";
     let chosen = settings.database.engine;
     if chosen == DumpEngine::Native {
-        return Finding::good(PART, "native, as BACKUP_DUMP_ENGINE says");
+        return Finding::good(PART, "native, as set in BACKUP_DUMP_ENGINE");
     }
     match (Tool::find(&settings.database.mongodump).await, chosen) {
         (Ok(tool), _) => Finding::good(PART, format!("mongodump {}", tool.version())),
@@ -136,7 +136,8 @@ async fn engine(settings: &Settings) -> Finding {
         }
         (Err(fault), _) if fault.is_absent() => Finding::good(PART, format!("native: {fault}")),
         (Err(fault), _) => {
-            let advice = "backups go on by the native engine; mend the tool, or set BACKUP_DUMP_ENGINE to native";
+            let advice =
+                "backups use the native engine meanwhile: repair the tool, or set BACKUP_DUMP_ENGINE to native";
             Finding::warning(PART, fault.to_string(), advice)
         }
     }
@@ -155,15 +156,15 @@ pub(super) async fn catalogue(catalog: &Result<Catalog, OperationError>) -> Vec<
     vec![tried.await.unwrap_or_else(|finding: Finding| finding)]
 }
 
-/// The server of the drills, where there is one.
+/// The server of the drills, if configured.
 pub(super) async fn drill_server(settings: &Settings, now: Timestamp) -> Vec<Finding> {
     let Some(server) = &settings.drill.uri else {
         return vec![Finding::good(DRILL, "none: backups are not restored on a schedule (BACKUP_DRILL_URI)")];
     };
     vec![match verification::try_drill_server(server, now).await {
-        Ok(()) => Finding::good(DRILL, "scratch databases can be made and dropped"),
+        Ok(()) => Finding::good(DRILL, "scratch databases can be created and dropped"),
         Err(error) => {
-            let advice = "check that it is up, and that its user may create and drop databases holdfast_drill_*";
+            let advice = "check that it is running, and permit its user to create and drop databases holdfast_drill_*";
             Finding::bad(DRILL, error.to_string(), Some(advice.to_owned()))
         }
     }]

@@ -1,5 +1,5 @@
-//! Whether everything that backups need is there and may be used, found out by using it; and what to do where it is not.
-//! Whatever is written for that is deleted again. It judges no backup: that is verification's.
+//! Tries everything needed by backups, and returns the findings with their remedies. Test objects and rows are deleted
+//! again. It checks no backup: verification does that.
 
 mod clock;
 mod content;
@@ -19,28 +19,28 @@ use serde::Serialize;
 use crate::OperationError;
 use holdfast_repository::Repository;
 
-/// How well something is.
+/// The health of one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// As it should be.
+    /// It works.
     Good,
-    /// Backups go on, and somebody should look.
+    /// Backups continue, but an operator should check it.
     Warning,
-    /// Backups, or what makes them trustworthy, will fail.
+    /// Backups, or their protection, will fail.
     Bad,
 }
 
-/// What was found of one thing.
+/// The finding about one part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at.
+    /// The examined part.
     pub part: &'static str,
-    /// How it is.
+    /// Its health.
     pub health: Health,
-    /// What was found.
+    /// The observation.
     pub found: String,
-    /// What to do.
+    /// The remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
@@ -58,14 +58,14 @@ impl Finding {
         Self { part, health: Health::Bad, found: found.into(), advice }
     }
 
-    /// With what the error itself says is to be done.
+    /// Contains the error's own remedy.
     fn failed(part: &'static str, error: &OperationError) -> Self {
         let failure = error.failure();
         Self::bad(part, failure.message, failure.hint)
     }
 }
 
-/// Looks at everything. A repository that the settings do not even open is handed in as the error.
+/// Examines everything. If the settings do not open a repository, the argument is the error.
 pub async fn examine(
     settings: &Settings,
     repository: Result<Repository, OperationError>,
@@ -102,7 +102,7 @@ pub async fn examine(
     [without_effect(settings), source, catalogue, kept, retained, copied, drill, content].concat()
 }
 
-/// Settings of which something has no effect.
+/// Settings without effect.
 fn without_effect(settings: &Settings) -> Vec<Finding> {
     let finding =
         |warning: &SettingWarning| Finding::warning("settings", warning.to_string(), "remove it, or correct its name");

@@ -1,4 +1,4 @@
-//! What keeps retention from its work: lost backups, a store that is another one, policies that are not confirmed.
+//! The obstacles of retention: lost backups, a wrong store, unconfirmed policies.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::{
 use holdfast_repository::Repository;
 
 const PART: &str = "retention";
-/// Lost backups that are named.
+/// Maximum number of named lost backups.
 const NAMED: usize = 5;
 
-/// Nothing without a catalogue and a store: that they are away is a finding of their own.
+/// No finding without a catalogue and a store: their absence has its own finding.
 pub(super) async fn examine(
     settings: &Settings,
     catalog: Option<&Catalog>,
@@ -38,7 +38,7 @@ pub(super) async fn examine(
     findings
 }
 
-/// A catalogue or a store that does not answer is found by others.
+/// An unavailable catalogue or store has its own finding.
 fn failed(error: &OperationError) -> Vec<Finding> {
     if error.is_transient() { Vec::new() } else { vec![Finding::failed(PART, error)] }
 }
@@ -48,14 +48,14 @@ fn of_lost(lost: &LostBackups) -> Vec<Finding> {
         return vec![Finding::bad(PART, format!("suspended: {why}"), None)];
     }
     if lost.backups.is_empty() {
-        return vec![Finding::good(PART, "every manifest that the catalogue expects is in the store")];
+        return vec![Finding::good(PART, "every expected manifest is in the store")];
     }
     let named: Vec<&str> = lost.backups.iter().take(NAMED).map(|backup| backup.backup_id.as_str()).collect();
     let more = match lost.backups.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let found = format!("lost backups, whose manifest is or was missing: {}{more}", named.join(", "));
+    let found = format!("lost backups, with a manifest missing now or before: {}{more}", named.join(", "));
     let advice = "restore their manifests and run `holdfast cleanup`, or accept their loss: see `holdfast lost list`";
     vec![Finding::warning(PART, found, advice)]
 }

@@ -1,4 +1,4 @@
-//! A store: its repository looked at, and everything tried on one small object that backups do with theirs.
+//! Examines a store: its repository, and every operation of a backup on one small object.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -10,14 +10,14 @@ use super::{Finding, Health, clock};
 use crate::OperationError;
 use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 
-const PROBE: &[u8] = b"written by holdfast doctor, which deletes it again\n";
+const PROBE: &[u8] = b"written by holdfast doctor and deleted again\n";
 
 pub(super) async fn examine(part: &'static str, repository: &Repository) -> Vec<Finding> {
     let found = of_repository(part, repository).await;
     examined(part, repository, found).await
 }
 
-/// The second store, which is a copy of the first, or empty until the first copy.
+/// Examines the second store: a copy of the first, or empty until the first copy.
 pub(super) async fn examine_copy(part: &'static str, second: &Repository, first: Option<&Repository>) -> Vec<Finding> {
     let ours = match first {
         Some(first) => first.open().await.ok().map(|file| file.id),
@@ -25,11 +25,11 @@ pub(super) async fn examine_copy(part: &'static str, second: &Repository, first:
     };
     let found = match (second.open().await, ours) {
         (Err(RepositoryError::File(RepositoryFileError::NotInitialised(_))), _) => {
-            Finding::good(part, format!("{} holds nothing yet: the first copy makes it", second.location()))
+            Finding::good(part, format!("{} is still empty: the first copy creates its repository", second.location()))
         }
         (Ok(theirs), Some(ours)) if theirs.id != ours => {
-            let found = format!("it holds the repository {}, and the first store {ours}: nothing is copied", theirs.id);
-            Finding::bad(part, found, Some("name another bucket or prefix in BACKUP_CLOUD_BUCKET".to_owned()))
+            let found = format!("it holds the repository {} instead of {ours}: nothing is copied", theirs.id);
+            Finding::bad(part, found, Some("set another bucket or prefix in BACKUP_CLOUD_BUCKET".to_owned()))
         }
         _ => of_repository(part, second).await,
     };
@@ -57,12 +57,14 @@ async fn of_repository(part: &'static str, repository: &Repository) -> Finding {
         Err(error) => return Finding::failed(part, &error.into()),
     };
     let found = format!("{} holds the repository {}", repository.location(), file.id);
-    let advice = "run `holdfast init`, which writes the copy anew; `holdfast key show` says how they differ";
+    let advice = "run `holdfast init` to write the copy again. `holdfast key show` lists the differences";
     match repository.copy().await {
         Ok(Some(copy)) if file.covers(&copy) && copy.covers(&file) => Finding::good(part, found),
-        Ok(Some(_)) => Finding::warning(part, format!("{found}, whose repository.copy.json is another"), advice),
-        Ok(None) => Finding::warning(part, format!("{found}, without its repository.copy.json"), advice),
-        Err(error) => Finding::warning(part, format!("{found}, whose copy cannot be read: {error}"), advice),
+        Ok(Some(_)) => Finding::warning(part, format!("{found}, but its repository.copy.json differs"), advice),
+        Ok(None) => Finding::warning(part, format!("{found}, but its repository.copy.json is missing"), advice),
+        Err(error) => {
+            Finding::warning(part, format!("{found}, but its repository.copy.json is unreadable: {error}"), advice)
+        }
     }
 }
 
@@ -82,7 +84,7 @@ async fn rights(part: &'static str, repository: &Repository) -> Result<Vec<Findi
         findings.push(Fault { doing: "deleted", error }.told(part));
     }
     if findings.is_empty() {
-        let can = "objects can be put, read, listed and deleted, and uploads begun and given up";
+        let can = "objects can be put, read, listed and deleted, and uploads begun and aborted";
         findings.push(Finding::good(part, can));
     }
     if let Ok(theirs) = seen {
@@ -91,7 +93,7 @@ async fn rights(part: &'static str, repository: &Repository) -> Result<Vec<Findi
     Ok(findings)
 }
 
-/// What may not be done with objects, or does not work.
+/// An operation on objects without permission or with a failure.
 struct Fault {
     doing: &'static str,
     error: StoreError,
@@ -109,7 +111,7 @@ async fn put(store: &dyn Store, key: &ObjectKey) -> Result<(), Fault> {
     put.map(drop).map_err(|error| Fault { doing: "put", error })
 }
 
-/// Everything but putting and deleting; one fault does not hide another.
+/// Tries everything except putting and deleting. One fault does not hide another.
 async fn tried(store: &dyn Store, key: &ObjectKey) -> Vec<Fault> {
     let read = async { read_all(store, key, PROBE.len()).await.map(drop) };
     let listed = async { store.list(key.as_str()).try_next().await.map(drop) };
@@ -124,8 +126,8 @@ async fn tried(store: &dyn Store, key: &ObjectKey) -> Vec<Fault> {
         ("read", read),
         ("listed", listed),
         ("uploaded in parts", uploaded),
-        ("asked for as an unfinished upload", unfinished),
-        ("asked for its lock, without which retention keeps everything", locked),
+        ("listed as an unfinished upload", unfinished),
+        ("checked for a lock (retention then keeps everything)", locked),
     ];
     outcomes.into_iter().filter_map(|(doing, outcome)| Some(Fault { doing, error: outcome.err()? })).collect()
 }

@@ -1,5 +1,6 @@
-//! What an export says, field by field; `docs/formats.md` describes it. Of secrets there is none: the repository is named
-//! by id and place, master keys by their epochs; no settings, no wrapped key, and of content nothing but what jobs count.
+//! The content of an export, field by field, as specified in `docs/formats.md`. It contains no secret: the repository
+//! by id and place, master keys by epoch. It has no settings and no wrapped keys. Of content it has only the counts of
+//! jobs.
 
 use holdfast_catalog::{CatalogError, Walk};
 use holdfast_domain::{FORMAT_VERSION, KeyEpoch, RepositoryFile, RepositoryId, Sha256Digest, Timestamp};
@@ -9,12 +10,12 @@ use super::text::Text;
 use crate::{Holdfast, OperationError, RETAINED_TYPES, retention::policy_in_force, status};
 use holdfast_repository::{RepositoryError, RepositoryFileError};
 
-/// The version of this form.
+/// The version of this format.
 const VERSION: u32 = 1;
-/// Rows that are named where they cannot be read; more are counted alone.
+/// Maximum number of named unreadable rows. The rest is only counted.
 const MOST_NAMED: usize = 100;
 
-/// How many rows there were.
+/// Numbers of rows.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(super) struct Counts {
     pub(super) jobs: u64,
@@ -26,12 +27,12 @@ pub(super) struct Counts {
 #[serde(rename_all = "camelCase")]
 struct Repository {
     location: String,
-    /// None where nothing was backed up yet.
+    /// `None` before the first backup.
     id: Option<RepositoryId>,
     format_version: u32,
     created_at: Option<Timestamp>,
     key_epochs: Vec<Epoch>,
-    /// What is wrong with `repository.json`, where something is: then too everything else is told.
+    /// The problem of `repository.json`, if any. The other fields are written in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
@@ -45,7 +46,7 @@ struct Epoch {
     fingerprint: Option<Sha256Digest>,
 }
 
-/// Tells all of it.
+/// Writes the complete document.
 pub(super) async fn tell(h: &Holdfast, now: Timestamp, text: &mut Text) -> Result<Counts, OperationError> {
     text.plain("{");
     for (name, value) in [("format", "holdfast-metadata"), ("holdfastVersion", env!("CARGO_PKG_VERSION"))] {
@@ -68,7 +69,7 @@ pub(super) async fn tell(h: &Holdfast, now: Timestamp, text: &mut Text) -> Resul
     let counts = Counts { jobs, verifications, unreadable: unreadable.count };
     text.name("unreadable");
     text.value(&unreadable.named).await?;
-    // Last: whoever reads it knows by them that nothing is missing.
+    // The counts come last, so a reader can detect a truncated export.
     text.name("counts");
     text.value(&counts).await?;
     text.plain("\n}\n");
@@ -98,7 +99,7 @@ async fn repository(h: &Holdfast) -> Result<Repository, OperationError> {
     }
 }
 
-/// Nothing of what it is wrapped under.
+/// Without its wrapped keys.
 fn epoch(KeyEpoch { epoch, created_at, fingerprint, .. }: KeyEpoch) -> Epoch {
     Epoch { number: epoch, created_at, fingerprint }
 }
@@ -114,7 +115,7 @@ async fn tell_policies(h: &Holdfast, text: &mut Text) -> Result<(), OperationErr
     Ok(())
 }
 
-/// Rows that cannot be read: an export that left them out in silence would look whole.
+/// Unreadable rows. An export without a mention of them would look complete.
 #[derive(Default)]
 struct Unreadable {
     count: u64,

@@ -1,7 +1,7 @@
-//! The export: all metadata as one JSON object in the store, beside a link under which it can be read for a while.
+//! The export: all metadata as one JSON object in the store, with a temporary link for reading it.
 //!
-//! It is written as it is read. Memory: a batch of rows, a few chunks of text, the uploader's three parts. An export that
-//! breaks off leaves nothing. What is in it is `document`'s to say.
+//! It is written during the reading. Memory: a batch of rows, a few chunks of text, the uploader's three parts. An
+//! interrupted export leaves nothing. `document` defines its content.
 
 mod document;
 mod text;
@@ -19,46 +19,46 @@ use tokio::task;
 use crate::{Holdfast, OperationError};
 use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
 
-/// How long a link works: enough for a person to follow it, and little for whoever finds it later.
+/// Lifetime of a link: enough for its user, and short for a later finder.
 const LINK_LASTS: Duration = Duration::from_mins(15);
 
-/// An export that is in the store.
+/// An export in the store.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Export {
-    /// Where it is in the store.
+    /// Its key in the store.
     pub key: ObjectKey,
     /// Its bytes.
     pub size: u64,
-    /// SHA-256 of them.
+    /// Their SHA-256.
     pub checksum: Sha256Digest,
-    /// When it was begun.
+    /// Time of its start.
     pub created_at: Timestamp,
-    /// Jobs in it.
+    /// Number of jobs in it.
     pub jobs: u64,
-    /// Verifications in it.
+    /// Number of verifications in it.
     pub verifications: u64,
-    /// Rows of the catalogue that could not be read: it names them.
+    /// Number of unreadable rows of the catalogue. The export names them.
     pub unreadable: u64,
-    /// Where it can be fetched without credentials.
+    /// A link for fetching it without credentials.
     pub link: Option<ExportLink>,
-    /// Why there is no link.
+    /// The reason for a missing link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// Where an export can be fetched without credentials, for a while.
+/// A temporary link for fetching an export without credentials.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportLink {
-    /// The address: whoever has it reads the export.
+    /// The URL. It grants access to the export.
     #[serde(serialize_with = "exposed")]
     pub url: Secret,
-    /// When it ends, at the latest.
+    /// Its latest end.
     pub expires_at: Timestamp,
 }
 
-/// It is what was asked for.
+/// The caller requested the URL, so it is not redacted.
 fn exposed<S: Serializer>(url: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(url.expose())
 }
@@ -66,7 +66,7 @@ fn exposed<S: Serializer>(url: &Secret, serializer: S) -> Result<S::Ok, S::Error
 /// Writes all metadata into the store.
 ///
 /// # Errors
-/// Where the catalogue cannot be read to its end, or the store does not take it: then nothing is there.
+/// If the catalogue cannot be read to its end, or the store refuses the export. Then nothing is left in the store.
 pub async fn export_metadata(h: &Holdfast, now: Timestamp) -> Result<Export, OperationError> {
     let key = ObjectKey::metadata_export(now);
     let (sink, source) = upload::channel(upload::PART_BYTES);
@@ -74,7 +74,7 @@ pub async fn export_metadata(h: &Holdfast, now: Timestamp) -> Result<Export, Ope
     let writing = task::spawn_blocking(move || write(sink, chunks));
     let telling = async {
         let told = Box::pin(document::tell(h, now, &mut text)).await;
-        // Without its end the text is one that broke off.
+        // Text without its end marks an interrupted export.
         match told {
             Ok(counts) => text.end().await.map(|()| counts),
             Err(error) => {
@@ -105,7 +105,7 @@ fn write(sink: PartSink, mut chunks: text::Chunks) -> io::Result<Written> {
     Ok((digest.size_bytes, digest.sha256))
 }
 
-/// All three ends, or the fault that made the others fail.
+/// All three ends, or the fault that caused the other failures.
 async fn whole(
     pending: Result<PendingUpload, UploadError>,
     told: Result<document::Counts, OperationError>,
@@ -134,28 +134,28 @@ async fn complete(
     let Stored { size_bytes, checksum } = pending.complete().await?;
     let is_same = match checksum {
         Checksum::Full(stored) => stored == sha256,
-        // Compared with the parts' own by the store.
+        // The store already compared it with the parts' checksums.
         Checksum::Composite(_) => true,
     };
     if is_same && size_bytes == size {
         return Ok(());
     }
-    let cause = format!("it has {size_bytes} bytes there, {size} were sent, or its checksum differs");
+    let cause = format!("the store has {size_bytes} of {size} sent bytes, or its checksum differs");
     Err(StoreError::Corrupt { key: key.to_string(), cause }.into())
 }
 
-/// The export is there, whether or not there is a link to it.
+/// The export exists with or without a link.
 async fn link(h: &Holdfast, key: &ObjectKey) -> (Option<ExportLink>, Option<String>) {
     let store = Arc::clone(h.repository.store());
     match store.link(key, LINK_LASTS).await {
         Ok(Some(link)) => (Some(ExportLink { url: link.url, expires_at: link.expires_at }), None),
         Ok(None) => {
-            let reason = format!("{} makes no links: fetch the object by its key", h.repository.location());
+            let reason = format!("{} supports no links: fetch the object by its key", h.repository.location());
             (None, Some(reason))
         }
         Err(error) => {
-            tracing::warn!(%key, %error, "no link to the export could be made");
-            (None, Some(format!("{error}; fetch the object by its key")))
+            tracing::warn!(%key, %error, "the link to the export could not be created");
+            (None, Some(format!("{error}. Fetch the object by its key")))
         }
     }
 }

@@ -1,5 +1,5 @@
-//! JSON on its way from the catalogue to the store: told in async code, written on a blocking thread. The end is a message
-//! of its own, so that a text that broke off is never taken for a whole one.
+//! JSON in transit from the catalogue to the store: produced in async code, written on a blocking thread. The end is a
+//! message of its own, so an interrupted text never counts as complete.
 
 use std::io;
 
@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 
 use crate::OperationError;
 
-/// About so much goes over at a time.
+/// Approximate size of a chunk.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Chunks that wait to be written.
+/// Maximum number of waiting chunks.
 const WAITING: usize = 2;
 
 enum Message {
@@ -18,13 +18,13 @@ enum Message {
     End,
 }
 
-/// The end that tells.
+/// The producing end.
 pub(super) struct Text {
     chunks: mpsc::Sender<Message>,
     filling: Vec<u8>,
 }
 
-/// The end that writes.
+/// The writing end.
 pub(super) struct Chunks(mpsc::Receiver<Message>);
 
 pub(super) fn channel() -> (Text, Chunks) {
@@ -33,7 +33,7 @@ pub(super) fn channel() -> (Text, Chunks) {
 }
 
 impl Text {
-    /// What is between values.
+    /// Text between values.
     pub(super) fn plain(&mut self, text: &str) {
         self.filling.extend_from_slice(text.as_bytes());
     }
@@ -44,7 +44,7 @@ impl Text {
         self.plain(&format!("{comma}\n\"{name}\":"));
     }
 
-    /// One value, on a line of its own where it is one of many.
+    /// One value. One of many gets its own line.
     pub(super) async fn value(&mut self, value: &impl Serialize) -> Result<(), OperationError> {
         serde_json::to_writer(&mut self.filling, value)
             .map_err(|error| OperationError::internal("encode the export", &error))?;
@@ -54,7 +54,7 @@ impl Text {
         Ok(())
     }
 
-    /// That this was all.
+    /// Marks the end.
     pub(super) async fn end(mut self) -> Result<(), OperationError> {
         self.hand_over().await?;
         self.send(Message::End).await
@@ -67,17 +67,17 @@ impl Text {
 
     async fn send(&self, message: Message) -> Result<(), OperationError> {
         let sent = self.chunks.send(message).await;
-        sent.map_err(|_| OperationError::internal("write the export", &"nobody takes it any more"))
+        sent.map_err(|_| OperationError::internal("write the export", &"the upload has ended"))
     }
 }
 
 impl Chunks {
-    /// The next chunk; none after the end.
+    /// The next chunk, or `None` after the end.
     pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self.0.blocking_recv() {
             Some(Message::More(chunk)) => Ok(Some(chunk)),
             Some(Message::End) => Ok(None),
-            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the export broke off")),
+            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the export was interrupted")),
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_told_is_written_in_its_order() {
+    async fn values_are_written_in_their_order() {
         let (mut text, chunks) = channel();
         let writing = tokio::task::spawn_blocking(move || all(chunks));
         text.plain("{");

@@ -1,6 +1,8 @@
-//! What is held while objects are removed. In the repository it is the content lease, which has no job: its holder's id
-//! says what it is, and a run that died loses it, as one without a job, after ten minutes. In the second store it is a
-//! mark, which whoever copies content there looks at.
+//! The exclusion during the removal of objects.
+//!
+//! In the repository it is the content lease, without a job. The holder's id marks it as a collection. After a crash it
+//! expires after ten minutes, as each lease without a job. In the second store it is a mark, and copies of content
+//! check it.
 
 use std::{
     future::Future,
@@ -17,17 +19,17 @@ use crate::{
     job::{lease, run::Run, watch::Watch},
 };
 
-/// The longest that a scheduled backup is kept waiting: its event comes again after one minute, and after two more.
+/// The longest delay of a scheduled backup. Its event is delivered again after one minute, and after two more minutes.
 const AT_MOST: Duration = Duration::from_mins(2);
 
-/// Whether it was had.
+/// Result of an attempt to acquire the exclusion.
 pub(super) enum Held {
     Ours(Hold),
-    /// Why not.
+    /// The reason.
     Busy(String),
 }
 
-/// What is held, while it is ours.
+/// An acquired exclusion.
 pub(super) struct Hold {
     held: Holding,
     since: Instant,
@@ -39,7 +41,8 @@ enum Holding {
 }
 
 impl Hold {
-    /// Takes the lease, if no content backup is on its way; of the second store the mark, if no content is copied.
+    /// Acquires the content lease, unless a content backup is active. For the second store it acquires the mark, unless
+    /// content is being copied.
     pub(super) async fn take(h: &Holdfast, of: Of<'_>, limits: RunLimits) -> Result<Held, OperationError> {
         match of {
             Of::First => Self::lease(h, limits).await,
@@ -82,14 +85,14 @@ impl Hold {
         let at = Timestamp::now();
         let fence = h.catalog.take_over(Source::Content, holder, 0, limits.deadline, at).await;
         let fence = fence.map_err(lease::of_lease)?;
-        // Never written: what watches runs asks for one.
+        // Only for the watch. This job is never written.
         let job = Job::pending(holder.clone(), Trigger { kind: TriggerKind::Schedule, by: None }, at);
         let watch = Watch::begin(h, &Run { job, fence }, limits, || None);
         let held = Holding::Lease { holder: holder.clone(), watch };
         Ok(Held::Ours(Self { held, since: Instant::now() }))
     }
 
-    /// A step, unless what is held is lost before it is done.
+    /// Runs a step. Returns an error if the exclusion is lost first.
     pub(super) async fn guard<T, E: Into<OperationError>>(
         &self,
         step: impl Future<Output = Result<T, E>>,
@@ -101,7 +104,7 @@ impl Hold {
         }
     }
 
-    /// Beats: it is ours still.
+    /// Beats, and returns an error if the exclusion is lost.
     pub(super) async fn confirm(&self) -> Result<(), OperationError> {
         match &self.held {
             Holding::Lease { watch, .. } => watch.confirm().await,
@@ -109,12 +112,12 @@ impl Hold {
         }
     }
 
-    /// Whether it was held for long enough.
+    /// Whether the longest duration has passed.
     pub(super) fn is_over(&self) -> bool {
         self.since.elapsed() >= AT_MOST
     }
 
-    /// Gives it back.
+    /// Releases the exclusion.
     pub(super) async fn release(self, h: &Holdfast) {
         match self.held {
             Holding::Lease { holder, watch } => {
@@ -126,7 +129,7 @@ impl Hold {
     }
 }
 
-/// An active content backup, though it does not hold the lease. The items of jobs that ended count as references.
+/// The active content backup, also without the lease. The items of ended jobs count as references instead.
 async fn on_its_way(h: &Holdfast) -> Result<Option<String>, OperationError> {
     let active = h.catalog.active(Some(BackupType::Content)).await?;
     Ok(active.first().map(|job| format!("backup {} is {}", job.backup_id, job.status)))

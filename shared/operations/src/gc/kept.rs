@@ -1,5 +1,7 @@
-//! What may not be removed from a store: what backups refer to, in the store and, of the second, in the first too. What a
-//! run has read is kept for the next one if its time runs out.
+//! The references of backups: the objects that a collection must keep.
+//!
+//! For the second store they include the references of backups in the first store. If the time ends, the next run
+//! resumes with the recorded references.
 
 use std::collections::BTreeSet;
 
@@ -20,34 +22,34 @@ use crate::{
 };
 use holdfast_repository::Repository;
 
-/// Readings of the store, for content backups that are completed during one.
+/// Maximum number of readings, because content backups may complete during one.
 const READINGS: u32 = 3;
 
 /// Whether a collection may begin.
 pub(super) enum Known {
     /// Every reference is known.
     All,
-    /// The time ran out.
+    /// The time ended.
     OutOfTime,
     /// Expected manifests are missing.
     Suspended(String),
 }
 
-/// What may not be removed from a store.
+/// The objects that a collection must keep.
 #[derive(Default)]
 pub(super) struct Kept {
     there: References,
-    /// Of the second store: what backups in the first refer to. Whoever copies one of those, without a row or after a
-    /// long pause, may count on what was there when it looked.
+    /// For the second store: references of backups in the first store. A copy without a row, or after a long pause, may
+    /// rely on objects from its earlier check.
     first: References,
-    /// The part of the store that is listed next.
+    /// The next part of the store to list.
     pub(super) part: u64,
-    /// Whether an earlier run left something.
+    /// Whether an earlier run recorded progress.
     pub(super) is_continued: bool,
 }
 
 impl Kept {
-    /// What an earlier run left, if its time ran out.
+    /// Reads the progress of an earlier run without enough time.
     pub(super) async fn resume(h: &Holdfast, of: Of<'_>) -> Result<Self, OperationError> {
         let there = progress(h, of.name(), of.repository(h)).await?;
         let first = match of {
@@ -63,7 +65,7 @@ impl Kept {
         })
     }
 
-    /// Reads what was not read yet.
+    /// Reads the remaining backups.
     pub(super) async fn read(
         &mut self,
         h: &Holdfast,
@@ -81,7 +83,7 @@ impl Kept {
         }
     }
 
-    /// Keeps what was read, and where the listing stopped, for the next run.
+    /// Records the references and the position of the listing for the next run.
     pub(super) async fn keep(&self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
         keep(h, of.name(), self.there.to_progress(of.repository(h).location().to_string(), self.part)).await?;
         if matches!(of, Of::Second(_)) {
@@ -90,13 +92,13 @@ impl Kept {
         Ok(())
     }
 
-    /// Keeps only where the listing stopped: what was read is quickly read again.
+    /// Records only the position of the listing. The references are quick to read again.
     pub(super) async fn keep_part(&self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
         let store = of.repository(h).location().to_string();
         keep(h, of.name(), CollectingProgress { store, part: self.part, ..CollectingProgress::default() }).await
     }
 
-    /// The whole store was examined: the next run begins at the start, with what is there by then.
+    /// Deletes the progress after a complete listing. The next run begins at the start, with the objects of that time.
     pub(super) async fn forget(&self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
         if !self.is_continued {
             return Ok(());
@@ -113,7 +115,7 @@ impl Kept {
     }
 }
 
-/// Under which name the references of the first store are kept that a collection in the second needs.
+/// Name of the progress record with the first store's references, for a collection in the second store.
 const FIRST_OF_SECOND: &str = "second-first";
 
 async fn progress(
@@ -129,15 +131,16 @@ async fn keep(h: &Holdfast, name: &str, progress: CollectingProgress) -> Result<
     Ok(h.catalog.keep_collecting_progress(name, &run, &progress, Timestamp::now()).await?)
 }
 
-/// Reads the jobs that ended a short time ago and the backups in the first store. Then looks for every manifest that the
-/// catalogue expects there: a missing one may name any object.
+/// Reads the recently ended jobs and the backups in the first store. Then it checks each manifest that the catalogue
+/// expects: a missing manifest may name any object.
 pub(super) async fn read_expected(
     h: &Holdfast,
     references: &mut References,
     gone: &BTreeSet<BackupId>,
     (limits, now): (RunLimits, Timestamp),
 ) -> Result<Known, OperationError> {
-    // First the jobs: a manifest that is written after this is found among the backups, or its items are known.
+    // The jobs come first. A manifest written after this step is either listed among the backups, or its items are
+    // known.
     if references.read_ended_jobs(h, limits, now).await? == Reading::OutOfTime {
         return Ok(Known::OutOfTime);
     }
@@ -147,7 +150,7 @@ pub(super) async fn read_expected(
         }
         let databases = manifests(&h.repository, BackupType::Database).await?;
         let databases = Expected::compare(h, BackupType::Database, |id| databases.contains(id)).await?;
-        // One that an earlier run read may be missing now.
+        // A manifest from an earlier run's reading may be missing now.
         let listed = manifests(&h.repository, BackupType::Content).await?;
         let is_read = |id: &BackupId| gone.contains(id) || (references.contains_backup(id) && listed.contains(id));
         let contents = Expected::compare(h, BackupType::Content, is_read).await?;

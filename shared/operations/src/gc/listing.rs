@@ -1,5 +1,6 @@
-//! The objects of a store that nothing refers to, part by part: a part is one of the 256 folders of objects, or of DAG
-//! records. A listing that stops begins there the next time, so that what lies at the end is reached.
+//! Lists the unreferenced objects of a store in parts. A part is one of the 256 folders of objects or of DAG records.
+//!
+//! The next run resumes at the part of an interrupted listing, so that each run makes progress to the end.
 
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{ObjectKey, Timestamp};
@@ -9,28 +10,28 @@ use jiff::SignedDuration;
 use crate::{OperationError, RunLimits, retention::backups::is_late};
 use holdfast_repository::Repository;
 
-/// An object this young is never touched: it may be of a backup that nobody here knows of.
+/// Younger objects are never deleted: they may belong to a backup without a row in this catalogue.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// The most that one run removes: what bounds its memory.
+/// Maximum number of objects per run. It bounds the memory.
 const MOST: usize = 50_000;
-/// Objects listed between two looks at the clock.
+/// Objects listed between two checks of the clock.
 const OBJECTS_PER_LOOK: u64 = 1000;
 const FOLDERS: [&str; 2] = [ObjectKey::OBJECTS, ObjectKey::DAGS];
 /// Parts of one folder: its subfolders have two hex digits.
 const PARTS: u64 = 256;
 
-/// What was found.
+/// Result of a listing.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// Objects that nothing refers to, but for young ones.
+    /// Unreferenced objects, without young ones.
     pub(super) unreferenced: Vec<ObjectInfo>,
-    /// The part that the next run begins with. `None` once everything from the first part on was listed.
+    /// First part of the next run, or `None` after a complete listing.
     pub(super) next: Option<u64>,
     /// Whether the time ended the listing.
     pub(super) is_out_of_time: bool,
 }
 
-/// Lists from this part on, to the end of the store, of the time, or of what one run removes.
+/// Lists from this part on. It ends at the end of the store, of the time, or at the maximum number of objects per run.
 pub(super) async fn list(
     repository: &Repository,
     from: u64,
@@ -48,7 +49,8 @@ pub(super) async fn list(
             listed += 1;
             found.is_out_of_time = listed.is_multiple_of(OBJECTS_PER_LOOK) && is_late(limits);
             if found.unreferenced.len() == MOST || found.is_out_of_time {
-                // Where one part has more than one run removes, or locked objects alone, the others come first.
+                // One part may exceed a run's maximum, or may hold only locked objects. Then the other parts come
+                // first.
                 found.next = Some(if at == from { at + 1 } else { at });
                 return Ok(found);
             }
@@ -61,8 +63,8 @@ pub(super) async fn list(
     Ok(found)
 }
 
-/// Whole folders where a listing begins at the start: each call lists a thousand objects, and most stores have fewer in
-/// a part.
+/// Returns complete folders for a listing from the start. Each call lists a thousand objects, and in most stores a part
+/// has fewer.
 fn prefixes(from: u64) -> Vec<(u64, String)> {
     if from == 0 || from >= PARTS * 2 {
         return vec![(0, FOLDERS[0].to_owned()), (PARTS, FOLDERS[1].to_owned())];

@@ -1,5 +1,7 @@
-//! Whoever removes content objects from the second store says so in the catalogue first, and only then looks whether
-//! anybody copies content there; whoever copies does the two the other way round. So one of them sees the other.
+//! The mark of a collection in the second store excludes copies of content.
+//!
+//! A collection first writes its mark into the catalogue and then reads the active copies. A copy first writes its row
+//! and then reads the mark. So at least one of them detects the other.
 
 use std::future::Future;
 
@@ -10,18 +12,18 @@ use holdfast_domain::{BackupType, Timestamp};
 
 use crate::{Holdfast, OperationError, StopReason, replica::EXCLUDES_FOR};
 
-/// The mark, while it is ours.
+/// An acquired mark.
 pub(super) struct Mark {
     catalog: Catalog,
     run: String,
 }
 
 impl Mark {
-    /// Takes it; or says why not.
+    /// Acquires the mark, or returns the reason against it.
     pub(super) async fn take(h: &Holdfast) -> Result<Result<Self, String>, OperationError> {
         let (run, now) = (hex::encode(random_bytes::<8>()?), Timestamp::now());
         if !h.catalog.begin_collecting_copies(&run, now - DEAD_AFTER, now).await? {
-            return Ok(Err("another run removes content objects there".to_owned()));
+            return Ok(Err("another run deletes content objects in the second store".to_owned()));
         }
         let mark = Self { catalog: h.catalog.clone(), run };
         match copied_now(h, now).await {
@@ -33,7 +35,7 @@ impl Mark {
         }
     }
 
-    /// A step, with beats beside it.
+    /// Runs a step, and beats during it.
     pub(super) async fn guard<T>(
         &self,
         step: impl Future<Output = Result<T, OperationError>>,
@@ -48,7 +50,7 @@ impl Mark {
         }
     }
 
-    /// Says that this run lives; an error where it may not go on.
+    /// Renews the mark. Returns an error if it is lost.
     pub(super) async fn beat(&self) -> Result<(), OperationError> {
         if self.catalog.beat_collecting_copies(&self.run, Timestamp::now()).await? {
             return Ok(());
@@ -56,17 +58,17 @@ impl Mark {
         Err(StopReason::LeaseLost.into())
     }
 
-    /// Gives it back. Where that fails it is stale after a minute.
+    /// Releases the mark. After a failure the mark expires within a minute.
     pub(super) async fn release(self) {
         if let Err(error) = self.catalog.end_collecting_copies(&self.run).await {
-            tracing::warn!(%error, "the mark of a collection could not be taken back; it counts for a minute");
+            tracing::warn!(%error, "the mark of a collection could not be released: it expires within a minute");
         }
     }
 }
 
-/// A copy of content that somebody is at, or may go on with by what was seen there before.
+/// An active copy of content, or one that may resume and rely on its earlier checks of the store.
 async fn copied_now(h: &Holdfast, now: Timestamp) -> Result<Option<String>, OperationError> {
     let copying = h.catalog.copying(now - EXCLUDES_FOR).await?;
     let content = copying.iter().find(|copying| copying.backup_id.backup_type() == BackupType::Content);
-    Ok(content.map(|copying| format!("backup {} is being copied there", copying.backup_id)))
+    Ok(content.map(|copying| format!("backup {} is being copied to the second store", copying.backup_id)))
 }

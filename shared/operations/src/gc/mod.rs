@@ -1,7 +1,8 @@
-//! Content objects that no backup refers to. The long look, through every manifest and list of items in the bucket, is
-//! made before the content lease is held; under the lease, and so with no backup on its way, what has come since is read,
-//! then rows go before their objects, a batch at a time, each after a beat. One manifest or list that cannot be read to
-//! its end stops everything.
+//! Deletes unreferenced content objects.
+//!
+//! The long reading of every manifest and list of items comes before the content lease. Under the lease no content
+//! backup is active, and the run reads the backups added meanwhile. Then it deletes rows before their objects, in
+//! batches, each after a beat. One unreadable manifest or list stops the collection.
 
 mod hold;
 mod kept;
@@ -31,51 +32,51 @@ use crate::{
 };
 use holdfast_repository::Repository;
 
-/// Time that a listing leaves for the removal: two minutes under the lease, and a margin.
+/// Time that a listing reserves for the removal: two minutes under the lease, and a margin.
 const FOR_REMOVAL: SignedDuration = SignedDuration::from_secs(150);
 /// Objects deleted between two beats.
 const BATCH: usize = 200;
 
-/// What became of the objects that no backup refers to.
+/// Result of a collection of unreferenced content objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CollectionReport {
-    /// Objects that no backup in the bucket refers to, but for young ones.
+    /// Unreferenced objects in the bucket, without young ones.
     pub unreferenced: u64,
     /// Their bytes.
     pub unreferenced_bytes: u64,
-    /// Those that were deleted.
+    /// Number of deleted objects.
     pub deleted: u64,
-    /// Bytes of those. Where the bucket keeps versions they are freed once the versions expire.
+    /// Bytes of the deleted objects. A bucket with versioning frees them after its versions expire.
     pub bytes_freed: u64,
-    /// Those under a retention period or a legal hold.
+    /// Objects under a retention period or a legal hold.
     pub blocked: u64,
-    /// Sources whose file is fetched anew where it is asked for again. None of the second store.
+    /// Sources to fetch again at the next request. None for the second store.
     pub sources_forgotten: u64,
-    /// Why nothing was deleted, though nothing is wrong: a backup is on its way.
+    /// The reason for a collection without deletions although nothing failed: a backup is active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// Why nothing was collected: manifests that the catalogue expects are missing from the first store.
+    /// The reason for a suspended collection: expected manifests are missing from the first store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
-    /// Why not everything was examined: the time ended, and the next run continues there.
+    /// The reason for a partial collection: the time ended, and the next run resumes there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<String>,
-    /// Steps that failed.
+    /// Failed steps.
     pub problems: Vec<String>,
 }
 
-/// Which store is looked through.
+/// The examined store.
 #[derive(Clone, Copy)]
 pub(super) enum Of<'a> {
-    /// The repository that backups are written to.
+    /// The repository of backups.
     First,
-    /// The one that they are copied to.
+    /// The repository of their copies.
     Second(&'a Repository),
 }
 
 impl<'a> Of<'a> {
-    /// Under which name its progress is kept.
+    /// Name of its progress record.
     const fn name(self) -> &'static str {
         match self {
             Self::First => "first",
@@ -91,7 +92,7 @@ impl<'a> Of<'a> {
     }
 }
 
-/// What would be removed once these backups are gone.
+/// The objects to remove after the deletion of these backups.
 pub(super) async fn plan(
     h: &Holdfast,
     gone: &BTreeSet<BackupId>,
@@ -105,7 +106,7 @@ pub(super) async fn plan(
     Ok(of_candidates(&found.unreferenced))
 }
 
-/// Removes what no backup refers to. A run whose time ends keeps how far it came, and the next run continues there.
+/// Removes unreferenced objects. If the time ends, it records its progress, and the next run resumes there.
 pub(super) async fn collect(
     h: &Holdfast,
     of: Of<'_>,
@@ -130,7 +131,7 @@ pub(super) async fn collect(
     let is_out_of_time = found.is_out_of_time || is_late(limits);
     let is_whole = is_removed && found.next.is_none();
     report.unfinished = (is_out_of_time && !is_whole).then(|| LISTING.to_owned());
-    // What was found and is there all the same is found again.
+    // Remaining candidates are listed again.
     if is_removed {
         kept.part = found.next.unwrap_or(0);
     }
@@ -144,8 +145,8 @@ pub(super) async fn collect(
     Ok(report)
 }
 
-const READING: &str = "the time ended before every list of items was read: the next run continues";
-const LISTING: &str = "the time ended before every content object was listed: the next run continues";
+const READING: &str = "the time ended before every list of items was read: the next run resumes there";
+const LISTING: &str = "the time ended before every content object was listed: the next run resumes there";
 
 fn of_candidates(candidates: &[ObjectInfo]) -> CollectionReport {
     CollectionReport {
@@ -155,7 +156,7 @@ fn of_candidates(candidates: &[ObjectInfo]) -> CollectionReport {
     }
 }
 
-/// Removes candidates under the lease, or the mark. Returns whether all were tried.
+/// Removes candidates under the lease or the mark. Returns whether all were tried.
 async fn take_and_remove(
     h: &Holdfast,
     of: Of<'_>,
@@ -175,7 +176,7 @@ async fn take_and_remove(
     let removed = Box::pin(remove(h, of, &hold, kept, candidates, (limits, now), report)).await;
     hold.release(h).await;
     Ok(removed.unwrap_or_else(|error| {
-        report.problems.push(format!("content objects: {error}; the next run goes on"));
+        report.problems.push(format!("content objects could not be deleted: {error}. The next run resumes"));
         false
     }))
 }
@@ -190,7 +191,7 @@ async fn remove(
     report: &mut CollectionReport,
 ) -> Result<bool, OperationError> {
     let repository = of.repository(h);
-    // Committed, or lost, between the long look and the lease.
+    // Reads the backups committed, or lost, between the long reading and the lease.
     match Box::pin(hold.guard(kept.read(h, of, (limits, now)))).await? {
         Known::All => {}
         Known::OutOfTime => return Ok(false),
@@ -201,14 +202,17 @@ async fn remove(
     }
     for batch in candidates.chunks(BATCH) {
         if hold.is_over() || is_late(limits) {
-            tracing::info!(left = report.unreferenced - report.deleted, "the rest is left to the next run");
+            tracing::info!(
+                left = report.unreferenced - report.deleted,
+                "unreferenced content objects remain: the next run deletes them"
+            );
             return Ok(false);
         }
         let batch = batch.iter().filter(|object| !kept.contains(&object.key));
         let free = hold.guard(without_locked(repository, batch.cloned().collect(), now, report)).await?;
         let keys: Vec<ObjectKey> = free.iter().map(|object| object.key.clone()).collect();
         hold.confirm().await?;
-        // First the rows: whatever asks for these files from now on fetches them anew.
+        // The rows go first, so that later requests for these files fetch them again.
         if matches!(of, Of::First) {
             report.sources_forgotten += h.catalog.forget_objects(&keys).await?;
         }
@@ -240,7 +244,7 @@ async fn delete(
 ) -> Result<(), OperationError> {
     let delete = |object: ObjectInfo| async move {
         repository.store().delete(&object.key).await?;
-        tracing::info!(key = %object.key, bytes = object.size_bytes, "a content object that no backup refers to was deleted");
+        tracing::info!(key = %object.key, bytes = object.size_bytes, "an unreferenced content object was deleted");
         Ok::<_, OperationError>(object.size_bytes)
     };
     let mut deleting = futures_util::stream::iter(batch).map(delete).buffer_unordered(CONCURRENCY);

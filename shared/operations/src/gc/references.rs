@@ -1,7 +1,7 @@
-//! Which content objects the backups in the bucket refer to: every manifest, every line of its list of items. A job that
-//! failed or was cancelled a short time ago may get a late manifest, so its items count too.
+//! The content objects of the backups in the bucket, from every manifest and every line of its list of items. A
+//! recently failed or cancelled job may still get a manifest, so its items count too.
 //!
-//! Memory: 8 bytes and the table's overhead for each distinct object. Two keys that share a hash keep one object more.
+//! Memory: 8 bytes and the table's overhead per distinct object. If two keys share a hash, one more object is kept.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,32 +16,32 @@ use crate::{
 };
 use holdfast_repository::{Repository, content::stored::StoredContent};
 
-/// Items read between two looks at the clock.
+/// Items read between two checks of the clock.
 const ITEMS_PER_LOOK: u64 = 4096;
 
 /// Rows of items read in one call.
 const ROWS_PER_PAGE: u32 = 1000;
 
-/// How a reading ended.
+/// Result of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     /// Every backup was read.
     Whole,
-    /// The time ran out. Backups that were read to their end are not read again.
+    /// The time ended. Completely read backups are not read again.
     OutOfTime,
 }
 
-/// Objects that are referred to, by all backups that were read.
+/// Objects referenced by the backups read so far.
 #[derive(Default)]
 pub(super) struct References {
     objects: HashSet<u64>,
     read: BTreeSet<BackupId>,
-    /// Jobs whose rows of items were read. They are read again by the next run.
+    /// Jobs with their rows of items read. The next run reads them again.
     jobs: BTreeSet<BackupId>,
 }
 
 impl References {
-    /// The references that an earlier run read.
+    /// Restores the references of an earlier run.
     pub(super) fn from_progress(progress: CollectingProgress) -> Self {
         Self {
             objects: progress.objects.into_iter().collect(),
@@ -50,17 +50,17 @@ impl References {
         }
     }
 
-    /// What the next run continues with.
+    /// Returns the progress for the next run.
     pub(super) fn to_progress(&self, store: String, part: u64) -> CollectingProgress {
         let (backups, objects) = (self.read.iter().cloned().collect(), self.objects.iter().copied().collect());
         CollectingProgress { store, backups, objects, part }
     }
 
-    /// Reads every content backup in the bucket that was not read yet, but for those that are taken for gone. One that
-    /// goes while it is read refers to nothing any more.
+    /// Reads each unread content backup in the bucket, except those in `gone`. A backup deleted during its reading has
+    /// no references.
     ///
     /// # Errors
-    /// Where one cannot be read to its end: then nobody knows what it refers to.
+    /// If a backup cannot be read to its end, because its references are unknown then.
     pub(super) async fn read(
         &mut self,
         repository: &Repository,
@@ -105,7 +105,7 @@ impl References {
         if count == expected {
             return Ok(Reading::Whole);
         }
-        let problem = format!("its list has {count} items, its manifest says {expected}");
+        let problem = format!("its list has {count} items, but its manifest declares {expected}");
         Err(OperationError::corrupt(id, problem))
     }
 
@@ -157,19 +157,20 @@ impl References {
         self.read.contains(id)
     }
 
-    /// Whether some backup refers to this object.
+    /// Whether a backup refers to this object.
     pub(super) fn contains(&self, key: &ObjectKey) -> bool {
         self.objects.contains(&hash(key))
     }
 }
 
-/// It is kept from run to run, and so must be the same in every version: the first 8 bytes of the key's SHA-256.
+/// The first 8 bytes of the key's SHA-256. Runs of different versions share these hashes, so the function must not
+/// change.
 fn hash(key: &ObjectKey) -> u64 {
     let digest = Sha256::digest(key.as_str());
     digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
-/// Whether its manifest is certain not to be there.
+/// Whether its manifest is certain to be missing.
 async fn has_gone(repository: &Repository, id: &BackupId) -> Result<bool, OperationError> {
     match repository.store().head(&ObjectKey::manifest(id)).await {
         Ok(_) => Ok(false),

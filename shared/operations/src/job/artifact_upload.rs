@@ -1,5 +1,4 @@
-//! An artifact on its way to the store: sent as it is made, proved before it is completed. Whatever goes wrong, nothing
-//! of it stays.
+//! Stores an artifact: uploads it while it is made, and proves it before it is completed. A failure leaves no object.
 
 use std::{
     io::{self, Write},
@@ -22,8 +21,8 @@ use super::watch::Watch;
 use crate::{Holdfast, OperationError};
 use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
 
-/// Makes an artifact of what `produce` writes on a blocking thread, and stores it. Where the run has to stop the
-/// writer refuses more, and the producer ends by that.
+/// Stores the bytes that `produce` writes on a blocking thread. If the run must stop, the writer refuses more bytes,
+/// and this ends the producer.
 pub(crate) async fn store_artifact<T: Send + 'static, E: From<OperationError> + Send + 'static>(
     h: &Holdfast,
     key: &ObjectKey,
@@ -58,7 +57,7 @@ pub(crate) async fn store_artifact<T: Send + 'static, E: From<OperationError> + 
     Ok((artifact(key, digest), made))
 }
 
-/// Refuses to write on once the run has to stop, and so ends whoever writes.
+/// Refuses to write after the run must stop, and so ends the producer.
 pub(crate) struct UntilStopped {
     writer: ArtifactWriter,
     stopped: Arc<AtomicBool>,
@@ -87,17 +86,17 @@ fn artifact(key: &ObjectKey, digest: ArtifactDigest) -> Artifact {
     }
 }
 
-/// The upload's task: it ends by itself when its source does, and is waited for, so that nothing is left behind.
+/// The task of an upload. It ends with its source, and the caller waits for it, so that no parts remain.
 pub(crate) struct Uploading(JoinHandle<Result<PendingUpload, UploadError>>);
 
 impl Uploading {
-    /// Begins to send what comes from the source.
+    /// Begins to upload the parts of the source.
     pub(crate) fn begin(h: &Holdfast, key: &ObjectKey, source: PartSource) -> Self {
         let (store, key) = (Arc::clone(h.repository.store()), key.clone());
         Self(tokio::spawn(async move { upload::send_all(&store, &key, source).await }))
     }
 
-    /// Waits for its end, and brings it together with what its source came to.
+    /// Waits for the end of the upload, and combines its result with the result of its source.
     pub(crate) async fn join<T, E: From<OperationError>>(
         self,
         made: Result<T, E>,
@@ -109,7 +108,7 @@ impl Uploading {
                 pending.abort().await;
                 Err(error)
             }
-            // The source died because what made it failed or was stopped: that is the cause. Else the store's fault is.
+            // The source failed or was stopped, and this is the cause. Otherwise the fault of the store is the cause.
             (Err(UploadError::SourceDied { .. }), Err(error)) => Err(error),
             (Err(UploadError::SourceDied { key }), Ok(_)) => {
                 Err(OperationError::internal("end the upload", &format!("{key} lost its source")).into())
@@ -121,7 +120,7 @@ impl Uploading {
     async fn wait(mut self, watch: &Watch) -> Result<Result<PendingUpload, UploadError>, OperationError> {
         let ended = tokio::select! {
             ended = &mut self.0 => ended,
-            // Stopped: the source is dead by now, or will be in a moment, and the upload aborts itself.
+            // Stopped: the source is dead, or will be in a moment, and the upload aborts itself.
             () = stopped_and_waited(watch) => return Err(watch.stopped().await.into()),
         };
         ended.map_err(|error| OperationError::internal("upload", &error))
@@ -134,7 +133,7 @@ impl Drop for Uploading {
     }
 }
 
-/// Completes the upload and compares what the store says it has with what was sent.
+/// Completes the upload and compares the store's checksum with the sent bytes.
 pub(crate) async fn complete(
     h: &Holdfast,
     key: &ObjectKey,
@@ -145,7 +144,7 @@ pub(crate) async fn complete(
     let mut completing = tokio::spawn(pending.complete());
     let completed = tokio::select! {
         completed = &mut completing => completed.map_err(|error| OperationError::internal("complete the upload", &error))?,
-        // It is not left half-way: the store might finish it all the same.
+        // The completion is awaited, because the store might finish it anyway.
         () = stopped_and_waited(watch) => {
             completing.abort();
             remove(h, key).await;
@@ -155,7 +154,7 @@ pub(crate) async fn complete(
     let Stored { size_bytes, checksum } = completed?;
     let same_checksum = match checksum {
         Checksum::Full(sha256) => sha256 == sent.sha256,
-        // Compared with the parts' own by the store.
+        // The store has compared it with the checksums of the parts.
         Checksum::Composite(_) => true,
     };
     if size_bytes == sent.size_bytes && same_checksum {
@@ -166,7 +165,7 @@ pub(crate) async fn complete(
     Err(StoreError::Corrupt { key: key.to_string(), cause }.into())
 }
 
-/// Removes an artifact of this run's own, which no manifest names.
+/// Removes an artifact of this run without a reference from a manifest.
 pub(crate) async fn remove(h: &Holdfast, key: &ObjectKey) {
     match h.repository.store().delete(key).await {
         Ok(()) => tracing::info!(%key, "an artifact without a manifest was removed"),

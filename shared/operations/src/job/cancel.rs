@@ -1,5 +1,5 @@
-//! An operator stops a backup. The run notices at its next beat, at most ten seconds later; downloads that are under way
-//! end by themselves, and count for nothing.
+//! Cancels a backup for an operator. The run notices this at its next beat, at most ten seconds later. Downloads under
+//! way end by themselves and have no effect.
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
@@ -7,10 +7,10 @@ use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
 use super::{full, lease};
 use crate::{Holdfast, OperationError};
 
-/// Settles a job as `cancelled`, and frees its lease; of a `full` one the parts too, where they can be.
+/// Settles a job as `cancelled`, and releases its lease. For a `full` job, the cancellable parts are cancelled too.
 ///
 /// # Errors
-/// [`OperationError::NotFound`]; [`OperationError::NotCancellable`] where it is settled, or being committed.
+/// [`OperationError::NotFound`]. [`OperationError::NotCancellable`] if the job is settled or commits now.
 pub async fn cancel(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, OperationError> {
     let change = JobChange { completed_at: Some(now), ..JobChange::default() };
     let job = match h.catalog.transition(id, JobStatus::Cancelled, change, None).await {

@@ -1,4 +1,5 @@
-//! Taking a job over: find or make its row, see that no other run is at work, take the lease under a new number.
+//! Claims a job: finds or creates its row, makes sure that no other run is active, and takes the lease under a new
+//! number.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{Holdfast, OperationError};
 
-/// How often another run's beat is looked at, while it is not clear whether that run is dead.
+/// Interval of reading another run's beat, until that run is known to be alive or dead.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 pub(crate) enum Claim {
@@ -25,14 +26,14 @@ pub(crate) async fn claim(h: &Holdfast, request: &BackupRequest, limits: RunLimi
     if !job.status.is_active() {
         return already_settled(h, job).await;
     }
-    // What comes after a content backup's discovery is another run's: this is an earlier event again.
+    // The steps after discovery belong to another run. This is a repeated earlier event.
     if job.backup_type == BackupType::Content && is_finalized(job.status) {
         return Ok(Claim::Skip(SkipReason::RunningElsewhere));
     }
     claim_active(h, &job, limits).await
 }
 
-/// The same for a run that does all steps of a content backup. It resumes at the step that an earlier run reached.
+/// The same for a run of all steps of a content backup. It resumes at the step of the earlier run.
 pub(crate) async fn claim_all_steps(
     h: &Holdfast,
     request: &BackupRequest,
@@ -53,8 +54,8 @@ async fn claim_active(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Clai
     }
 }
 
-/// The event was delivered twice, or the job ended before the event came. A run that was paused may have written the
-/// manifest after its job had failed: the manifest decides.
+/// The event was delivered twice, or the job ended before the event came. A paused run may have written the manifest
+/// after its job had failed, so the manifest decides.
 async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError> {
     let status = match job.status {
         JobStatus::Failed | JobStatus::Cancelled if settle::complete_if_committed(h, &job).await? => {
@@ -62,12 +63,12 @@ async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError
         }
         status => status,
     };
-    // The event's second delivery may have taken the lease just now.
+    // A repeated event may have taken the lease just now.
     lease::release(h, &job.backup_id).await;
     Ok(Claim::Skip(SkipReason::AlreadySettled(status)))
 }
 
-/// The same for a run that finalizes a content backup, the first or one that follows a run that died.
+/// The same for a finalizing run of a content backup, whether it is the first or follows a dead run.
 pub(crate) async fn claim_finalizing(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<Claim, OperationError> {
     let job = match h.catalog.get(id).await {
         Ok(job) => job,
@@ -94,13 +95,13 @@ pub(crate) const fn is_finalized(status: JobStatus) -> bool {
     matches!(status, JobStatus::Finalizing | JobStatus::Committing)
 }
 
-/// The new fencing number; `None` where another run is at work, or was quicker.
+/// The new fencing number, or `None` if another run is active or was faster.
 async fn take_over(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Option<u64>, OperationError> {
     let Some(seen) = dead_or_unclaimed(h, job).await? else { return Ok(None) };
     let source = lease::source_of(&job.backup_id)?;
     let take = async |seen| h.catalog.take_over(source, &job.backup_id, seen, limits.deadline, Timestamp::now()).await;
     let mut taken = take(seen).await;
-    // A lease that was freed and taken anew counts from 1: its number must pass those that the job has seen.
+    // A lease that was released and taken again counts from 1. Its number must exceed all numbers of the job.
     while let Ok(fence) = taken
         && fence <= job.fence
     {
@@ -128,15 +129,15 @@ async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, Ope
     Ok(h.catalog.get(&id).await?)
 }
 
-/// The fencing number under which nobody is at work; `None` where somebody is. While it is unclear it waits: a run is
-/// dead when it has been silent for a minute.
+/// The fencing number of a dead or missing run, or `None` if a run is active. Until this is clear, it waits: a run
+/// without a beat for a minute is dead.
 async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, OperationError> {
     let source = lease::source_of(&job.backup_id)?;
     let mut first_beat: Option<Timestamp> = None;
     loop {
         let held = h.catalog.get_lease(source).await?.filter(|lease| lease.holder == job.backup_id);
         let Some(held) = held else {
-            // Its lease was freed by hand or by a sweep: it needs a new one, and its slot.
+            // An operator or a sweep released its lease. It needs a new one, with a slot.
             lease::lease(h, &job.backup_id, Timestamp::now()).await?;
             continue;
         };
@@ -164,7 +165,7 @@ async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<Claim, OperationEr
     };
     let begun = h.catalog.transition(&job.backup_id, JobStatus::Running, change, None).await;
     if let Ok(job) = &begun {
-        // A run that is killed has said at least this.
+        // The first log line of a run, in case it is killed.
         tracing::info!(backupId = %job.backup_id, fence, "the backup begins");
         h.observer.job_changed(job).await;
     }
@@ -179,7 +180,7 @@ async fn claimed(
 ) -> Result<Claim, OperationError> {
     match changed {
         Ok(job) => Ok(Claim::Run(Box::new(Run { job, fence }))),
-        // Cancelled, or settled by the sweep, in the moment between.
+        // The job was cancelled or settled by the sweep in between.
         Err(CatalogError::Conflict { status, .. }) if !status.is_active() => {
             lease::release(h, id).await;
             Ok(Claim::Skip(SkipReason::AlreadySettled(status)))

@@ -1,4 +1,4 @@
-//! The commit of any backup: guide, then manifest, put only if absent. From that moment on the backup exists.
+//! The commit of every backup: guide, then manifest, both put-if-absent. The backup exists from that moment on.
 
 use bytes::Bytes;
 use holdfast_catalog::{CatalogError, JobChange};
@@ -15,7 +15,7 @@ pub(crate) enum RunFault {
     CommittedBefore,
     /// There is no manifest: the job failed.
     Failed(OperationError),
-    /// Whether there is a manifest is not known: the sweep will find out.
+    /// The presence of a manifest is unknown. The sweep checks it.
     Unknown(OperationError),
 }
 
@@ -25,8 +25,8 @@ impl From<OperationError> for RunFault {
     }
 }
 
-/// A run that was killed between its manifest and its job's last change has left a backup that exists; so has a run
-/// that another catalogue knew. Whatever the row says, it is looked for first.
+/// Checks for an existing manifest, whatever the row contains. It may come from a run killed between its manifest and
+/// the last change of its job, or from a run with another catalogue.
 pub(crate) async fn refuse_to_repeat(h: &Holdfast, run: &Run, watch: &Watch) -> Result<(), RunFault> {
     match watch.guard(async { Ok(h.repository.manifest(&run.job.backup_id).await?) }).await {
         Ok(manifest) => {
@@ -34,23 +34,23 @@ pub(crate) async fn refuse_to_repeat(h: &Holdfast, run: &Run, watch: &Watch) -> 
             Err(RunFault::CommittedBefore)
         }
         Err(OperationError::NotFound(_)) => Ok(()),
-        // An earlier run may have committed: failing the job would deny a backup that exists.
+        // An earlier run may have committed. A failed job would deny an existing backup.
         Err(error) if run.fence > 1 => Err(RunFault::Unknown(error)),
         Err(error) => Err(error.into()),
     }
 }
 
-/// What a run noted of its backup.
+/// Notes of a run about its backup.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    /// Worth knowing.
+    /// Information.
     pub(crate) notes: Vec<String>,
-    /// For a person to look at.
+    /// Warnings for an operator.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Notes {
-    /// All of it, for the row.
+    /// The notes as a change of the row.
     fn change(&self) -> JobChange {
         let said: Vec<&str> = self.notes.iter().chain(&self.warnings).map(String::as_str).collect();
         JobChange {
@@ -61,15 +61,15 @@ impl Notes {
     }
 }
 
-/// A backup whose every byte is stored, about to be one.
+/// A stored but uncommitted backup.
 pub(crate) struct Commit<'a> {
     pub(crate) h: &'a Holdfast,
     pub(crate) run: &'a Run,
     pub(crate) key: &'a WritingKey,
     pub(crate) watch: &'a Watch,
-    /// Makes `RESTORE.md` of a manifest.
+    /// Creates the text of `RESTORE.md` from a manifest.
     pub(crate) guide: &'a (dyn Fn(&Manifest) -> String + Send + Sync),
-    /// Artifacts that no other run can name in its manifest: they go where this one comes to nothing.
+    /// Artifacts without a possible reference from another run's manifest. A failed commit removes them.
     pub(crate) own: &'a [ObjectKey],
 }
 
@@ -89,8 +89,8 @@ fn sealed(manifest: &Manifest, key: &WritingKey) -> Result<Bytes, OperationError
 }
 
 impl Commit<'_> {
-    /// Writes guide and manifest, and settles the job; its row has `notes` as its message. If it fails before the manifest
-    /// is written, or no reader would accept the manifest, this run's artifacts are removed.
+    /// Writes guide and manifest, and settles the job with `notes` as its message. If it fails before the manifest, or
+    /// if no reader would accept the manifest, this run's artifacts are removed.
     pub(crate) async fn make(self, manifest: &Manifest, notes: &Notes) -> Result<Job, RunFault> {
         let prepared = async {
             let file = sealed(manifest, self.key)?;
@@ -105,10 +105,10 @@ impl Commit<'_> {
         };
         self.put_manifest(manifest, file).await?;
         if self.run.fence > 1 {
-            // The run that was taken over may have been about to write its own.
+            // The run before the takeover may have been about to write its own guide.
             self.put_guide(manifest).await.map_err(RunFault::Unknown)?;
         }
-        // The backup exists. If its row cannot be written now, the next run or the sweep writes it.
+        // The backup exists. If this call cannot write its row, the next run or the sweep writes it.
         let complete = || settle::complete(self.h, &job, manifest);
         self.watch.persist(complete).await.map_err(RunFault::Unknown)
     }
@@ -119,7 +119,7 @@ impl Commit<'_> {
         let job = self.watch.persist(|| self.begin_committing(change.clone())).await?;
         self.h.observer.job_changed(&job).await;
         self.put_guide_unless_taken_over(manifest).await?;
-        // Nothing awaits between this beat and the manifest.
+        // No await separates this beat from the manifest.
         self.watch.confirm().await?;
         Ok(job)
     }
@@ -135,8 +135,8 @@ impl Commit<'_> {
         }
     }
 
-    /// Writes the guide over what was there before this run's last beat, and over nothing else: this run may be paused
-    /// here, and a newer run may commit meanwhile.
+    /// Replaces only a guide from before this run's last beat. This run may be paused here, and a newer run may commit
+    /// meanwhile.
     async fn put_guide_unless_taken_over(&self, manifest: &Manifest) -> Result<(), OperationError> {
         const TRIES: u32 = 3;
         let (store, key) = (self.h.repository.store(), ObjectKey::restore_guide(&manifest.backup_id));
@@ -168,7 +168,7 @@ impl Commit<'_> {
         let id = &self.run.job.backup_id;
         let put = self.h.repository.store().put(&ObjectKey::manifest(id), file, PutMode::IfAbsent).await;
         let Err(error) = put else { return Ok(()) };
-        // The answer may have been lost, or another run been quicker: what is there now decides.
+        // The answer may have been lost, or another run was faster. The stored manifest decides.
         match self.h.repository.manifest(id).await {
             Ok(found) if found == *manifest => Ok(()),
             Ok(_) => {
@@ -190,13 +190,13 @@ impl Commit<'_> {
                 self.remove_guide().await;
                 Err(OperationError::Store(error).into())
             }
-            // It may still arrive: what it names must stay.
+            // The manifest may still arrive, so its artifacts must stay.
             _ => Err(RunFault::Unknown(error.into())),
         }
     }
 
-    /// Takes back what this run has stored. Where a backup was committed meanwhile, what its manifest names stays, and
-    /// its guide is put right; where that cannot be told, all of it stays.
+    /// Removes this run's artifacts. If another run committed meanwhile, the artifacts in its manifest stay, and its
+    /// guide is written again. If this is unknown, all of them stay.
     async fn withdraw(&self) {
         let id = &self.run.job.backup_id;
         match self.h.repository.manifest(id).await {
@@ -213,11 +213,11 @@ impl Commit<'_> {
                     remove(self.h, key).await;
                 }
             }
-            Err(error) => tracing::warn!(backupId = %id, %error, "what a failed run stored is left to the sweep"),
+            Err(error) => tracing::warn!(backupId = %id, %error, "artifacts of a failed run remain for the sweep"),
         }
     }
 
-    /// Nothing is left of a backup that was refused.
+    /// Removes the guide of a refused backup.
     async fn remove_guide(&self) {
         let guide = ObjectKey::restore_guide(&self.run.job.backup_id);
         if let Err(error) = self.h.repository.store().delete(&guide).await {

@@ -1,11 +1,11 @@
-//! A job in detail: what its row says, and of a content backup that runs the count of its items so far.
+//! A job in detail: its row, and for a running content backup the present counts of its items.
 
 use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupId, BackupType, Job, NamespaceCount, Timestamp};
 
 use crate::OperationError;
 
-/// One job; a running content backup's items are counted now.
+/// One job. The items of a running content backup are counted now.
 ///
 /// # Errors
 /// Those of the catalogue.
@@ -19,7 +19,7 @@ pub async fn job_in_detail(catalog: &Catalog, id: &BackupId, now: Timestamp) -> 
     Ok(bounded(job))
 }
 
-/// Rows of earlier versions list all namespaces, however many, and do not count them.
+/// Rows of earlier versions list all namespaces without a limit, and do not count them.
 fn bounded(mut job: Job) -> Job {
     if let Some(all) = job.namespaces.take() {
         job.namespace_count = job.namespace_count.or(Some(all.len() as u64));
@@ -29,7 +29,7 @@ fn bounded(mut job: Job) -> Job {
     job
 }
 
-/// Nothing before the first second.
+/// Returns nothing before the first second.
 fn per_minute(settled: u64, began: Timestamp, now: Timestamp) -> Option<u64> {
     let seconds = u64::try_from(now.duration_since(began).as_secs()).ok().filter(|seconds| *seconds > 0)?;
     Some(settled.saturating_mul(60) / seconds)
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_told_from_the_first_second_on() {
+    fn a_rate_is_reported_from_the_first_second_on() {
         let at = |ms: i64| Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap();
         assert_eq!(per_minute(5, at(0), at(999)), None);
         assert_eq!(per_minute(5, at(0), at(30_000)), Some(10));

@@ -1,5 +1,5 @@
-//! A full backup: a job without a lease, the parent of one backup of each kind. It is completed when all its parts are,
-//! and failed when one is not.
+//! A full backup: a job without a lease, as the parent of one backup of each type. It completes if all its parts
+//! complete, and fails if one part fails.
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_codec::random_bytes;
@@ -12,26 +12,26 @@ use jiff::SignedDuration;
 use super::{cancel, lease, settle, trigger};
 use crate::{Holdfast, OperationError};
 
-/// What a full backup consists of.
+/// The parts of a full backup.
 pub(crate) const PARTS: [BackupType; 2] = [BackupType::Database, BackupType::Content];
 
-/// A full backup that was asked for.
+/// A requested full backup.
 #[derive(Debug, Clone)]
 pub struct FullTrigger {
     /// The parent.
     pub job: Job,
-    /// Its parts: each has to be handed over to its worker.
+    /// Its parts. Each must be handed over to its worker.
     pub children: Vec<Job>,
-    /// The switches that keep a part out.
+    /// The switches of the omitted parts.
     pub skipped: Vec<&'static str>,
 }
 
-/// Leases what both parts read, and writes the parent and its `pending` parts. A part that is switched off is left out.
+/// Takes the leases for both parts, and writes the parent and its `pending` parts. A disabled part is omitted.
 ///
 /// # Errors
-/// [`OperationError::AlreadyRunning`] where either is being backed up, [`OperationError::ConcurrencyLimit`],
-/// [`OperationError::Disabled`] where both are switched off; [`OperationError::Config`] where `BACKUP_MAX_CONCURRENT`
-/// never leaves room for both. Nothing was begun then.
+/// [`OperationError::AlreadyRunning`] if a backup of either type is running, [`OperationError::ConcurrencyLimit`],
+/// [`OperationError::Disabled`] if both are disabled, [`OperationError::Config`] if `BACKUP_MAX_CONCURRENT` is too
+/// small for both. Nothing was begun in these cases.
 pub async fn trigger_full(h: &Holdfast, by: Option<String>, now: Timestamp) -> Result<FullTrigger, OperationError> {
     if let Some(switch) = trigger::switched_off(h, BackupType::Full) {
         return Err(OperationError::Disabled(switch));
@@ -65,7 +65,7 @@ pub async fn trigger_full(h: &Holdfast, by: Option<String>, now: Timestamp) -> R
     }
 }
 
-/// The parts that are switched on, and the switches of the others.
+/// The enabled parts, and the switches of the others.
 fn parts(h: &Holdfast) -> (Vec<BackupType>, Vec<&'static str>) {
     let mut kinds = Vec::new();
     let mut skipped = Vec::new();
@@ -89,14 +89,14 @@ async fn lease_all(h: &Holdfast, children: &[Job], now: Timestamp) -> Result<(),
     Ok(())
 }
 
-/// Gives back what these hold. One that holds nothing has nothing to give back.
+/// Releases the leases of these jobs, as far as they hold any.
 async fn release_all(h: &Holdfast, children: &[Job]) {
     for child in children {
         lease::release(h, &child.backup_id).await;
     }
 }
 
-/// The parent first, so that no part is without it; it runs once all parts are there.
+/// Writes the parent first, so that no part lacks it. The parent runs once all parts exist.
 async fn write_rows(
     h: &Holdfast,
     parent: Job,
@@ -121,18 +121,17 @@ async fn write_rows(
     Ok(parent)
 }
 
-/// Settles the parent of a job that was just settled, where this was its last part. A failure is logged: the sweep does
-/// it then.
+/// Settles the parent of a settled job if it was the last part. A failure is logged, and the sweep retries.
 pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
     let Some(parent) = &child.parent_id else { return };
-    // Boxed: settling a parent is settling a job, which may have a parent.
+    // Boxed, because a parent is a job too, and settling a job may settle its parent.
     if let Err(error) = Box::pin(settle_if_through(h, parent, Timestamp::now())).await {
-        tracing::warn!(backupId = %parent, %error, "a full backup could not be settled; the sweep will do it");
+        tracing::warn!(backupId = %parent, %error, "cannot settle a full backup: the sweep retries");
     }
 }
 
-/// Settles a full backup whose parts are all settled, and returns the job if it was changed. One that failed or was
-/// cancelled becomes completed once all of its parts are.
+/// Settles a full backup with all parts settled, and returns the job if it changed. A failed or cancelled one becomes
+/// completed if all of its parts are.
 pub(crate) async fn settle_if_through(
     h: &Holdfast,
     id: &BackupId,
@@ -141,7 +140,7 @@ pub(crate) async fn settle_if_through(
     let parent = h.catalog.get(id).await?;
     let children = h.catalog.children(id).await?;
     let unsuccessful: Vec<&Job> = children.iter().filter(|child| child.status != JobStatus::Completed).collect();
-    // A parent that never started may have fewer parts than it was meant to have: its trigger was killed.
+    // The trigger of a never started parent was killed. It may have fewer parts than intended.
     let is_whole = parent.started_at.is_some() && !children.is_empty() && unsuccessful.is_empty();
     match parent.status {
         JobStatus::Running if children.iter().any(|child| child.status.is_active()) => Ok(None),
@@ -156,10 +155,10 @@ pub(crate) async fn settle_if_through(
     }
 }
 
-/// Completes each full backup that failed or was cancelled although all of its parts are completed by now: a part's
-/// manifest may be found late. Returns those that it completed.
+/// Completes each failed or cancelled full backup with all parts completed by now, because a part's manifest may be
+/// found late. Returns the completed ones.
 pub(crate) async fn complete_late(h: &Holdfast, now: Timestamp) -> Result<Vec<BackupId>, OperationError> {
-    /// A manifest that is found later than this belongs to a backup that retention is about to judge by itself.
+    /// The age of full backups considered here. Retention soon judges older ones by themselves.
     const LOOK_BACK: SignedDuration = SignedDuration::from_hours(30 * 24);
     const PAGE: u32 = 100;
     let (mut completed, mut after) = (Vec::new(), None);
@@ -175,7 +174,7 @@ pub(crate) async fn complete_late(h: &Holdfast, now: Timestamp) -> Result<Vec<Ba
     }
 }
 
-/// What the row of a full backup says whose parts are all completed.
+/// The row of a full backup with all parts completed.
 pub(crate) fn as_told_by_parts(parent: &Job, children: &[Job], now: Timestamp) -> JobChange {
     let sum = |field: fn(&Job) -> Option<u64>| Some(children.iter().filter_map(field).sum());
     let completed_at = children.iter().filter_map(|child| child.completed_at).max().unwrap_or(now);
@@ -197,11 +196,11 @@ fn part_failed(unsuccessful: &[&Job]) -> JobFailure {
     JobFailure {
         code: FailureCode::PartFailed,
         message: if said.is_empty() { "it has no parts".to_owned() } else { said.join("; ") },
-        hint: Some("a part that was completed is a good backup by itself".to_owned()),
+        hint: Some("each completed part is a good backup by itself".to_owned()),
     }
 }
 
-/// Cancels the parts of a full backup. One that is being committed becomes a backup all the same.
+/// Cancels the parts of a full backup. A committing part still becomes a backup.
 pub(crate) async fn cancel_children_of(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<(), OperationError> {
     if parent.backup_type != BackupType::Full {
         return Ok(());
@@ -215,8 +214,8 @@ pub(crate) async fn cancel_children_of(h: &Holdfast, parent: &Job, now: Timestam
     Ok(())
 }
 
-/// Settles full backups whose trigger or last run was killed: where no function sweeps, the next full backup does. A
-/// failure is logged: the sweep, or the next full backup, does it then.
+/// Settles full backups with a killed trigger or last run. Without a sweeping function, the next full backup does this.
+/// A failure is logged, and the sweep or the next full backup retries.
 async fn settle_abandoned(h: &Holdfast, now: Timestamp) {
     let settling = async {
         for parent in h.catalog.active(Some(BackupType::Full)).await? {
@@ -229,7 +228,7 @@ async fn settle_abandoned(h: &Holdfast, now: Timestamp) {
     }
 }
 
-/// What the sweep makes of a full backup: settled with its parts, or failed where its trigger died half-way.
+/// Settles a full backup for the sweep: with its parts, or as failed if its trigger died half-way.
 pub(crate) async fn sweep_parent(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Option<Job>, OperationError> {
     if parent.status == JobStatus::Running {
         return settle_if_through(h, &parent.backup_id, now).await;

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::OperationError;
 
-/// Beats every [`BEAT_EVERY`]. It ends with what a beat returns, or with nothing once no beat was answered for
-/// [`SILENCE_LIMIT`]. `failed` is called with the reason of each beat that failed.
+/// Beats every [`BEAT_EVERY`]. It returns the result of a beat, or nothing if no beat was answered for
+/// [`SILENCE_LIMIT`]. Each failed beat calls `failed` with the reason.
 pub(crate) async fn beat_until_stopped<T, F>(beat: impl Fn() -> F, failed: impl Fn(&str)) -> Option<T>
 where
     F: Future<Output = Result<Option<T>, CatalogError>>,
@@ -20,7 +20,7 @@ where
         let limit = last_beat + SILENCE_LIMIT;
         let failure = match timeout_at(limit.min(begun + BEAT_TIMEOUT), beat()).await {
             Ok(Ok(None)) => {
-                // What the catalogue has of this run is no younger than the call.
+                // The catalogue's record of this run is at least as recent as the call.
                 last_beat = begun;
                 sleep_until(begun + BEAT_EVERY).await;
                 continue;
@@ -37,8 +37,8 @@ where
     }
 }
 
-/// Calls the catalogue, and repeats the call while the catalogue does not answer, for [`SILENCE_LIMIT`] at most. The call
-/// must be one that may be made twice.
+/// Calls the catalogue, and repeats the call without an answer for at most [`SILENCE_LIMIT`]. The call must be
+/// repeatable.
 ///
 /// # Errors
 /// Those of the last call.
@@ -46,7 +46,7 @@ pub(crate) async fn persist<T, F>(call: impl Fn() -> F) -> Result<T, OperationEr
 where
     F: Future<Output = Result<T, OperationError>>,
 {
-    // Boxed: callers await many such calls, and their futures would hold each of them.
+    // Boxed, because callers await many such calls, and their futures would contain each of them.
     Box::pin(repeat(call, REPEAT_AFTER, SILENCE_LIMIT)).await
 }
 
@@ -58,7 +58,7 @@ where
     loop {
         match call().await {
             Err(error) if error.is_catalog_away() && begun.elapsed() < limit => {
-                tracing::warn!(%error, "the catalogue did not answer; the call is repeated");
+                tracing::warn!(%error, "the catalogue did not answer: the call is repeated");
                 sleep(pause).await;
             }
             result => return result,

@@ -1,5 +1,5 @@
-//! Jobs that failed or were cancelled although their manifests are in the store. The manifest decides: a run that was
-//! paused past its lease wrote it late.
+//! Failed or cancelled jobs with manifests in the store. The manifest decides: a run paused past its lease wrote it
+//! late.
 
 use holdfast_domain::BackupId;
 
@@ -9,7 +9,7 @@ use crate::{Holdfast, OperationError};
 /// Backups whose jobs are read in one call.
 const PAGE: usize = 500;
 
-/// What became of such jobs.
+/// The result for such jobs.
 #[derive(Debug, Default)]
 pub(crate) struct Late {
     /// Jobs that are completed now.
@@ -18,8 +18,8 @@ pub(crate) struct Late {
     pub(crate) problems: Vec<String>,
 }
 
-/// Completes the jobs of these backups that failed or were cancelled, if all of the backup is in the store. One job that
-/// cannot be completed stops no other.
+/// Completes the failed or cancelled jobs of these backups, if every part of the backup is in the store. A failure of
+/// one job does not stop the others.
 ///
 /// # Errors
 /// If the catalogue cannot list the jobs.

@@ -1,4 +1,4 @@
-//! When a run counts as dead, and how a source is leased to a backup.
+//! The death of a run, and the lease of a source for a backup.
 
 use holdfast_catalog::{CatalogError, Lease, LeaseError, Source};
 use holdfast_domain::heartbeat::DEAD_AFTER;
@@ -7,11 +7,11 @@ use jiff::SignedDuration;
 
 use crate::{Holdfast, OperationError, reaper};
 
-/// A `pending` job that nobody took over for this long never will be.
+/// A `pending` job without a run for this long will never have one.
 pub(crate) const NOT_STARTED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
-/// Whether nobody will go on with what holds this lease: its run is silent for too long, or past its deadline; or it
-/// waited for a run that did not come.
+/// Whether a lease has no live run: its run is silent for too long or past its deadline, or the expected next run did
+/// not come.
 pub(crate) fn is_dead(lease: &Lease, now: Timestamp) -> bool {
     if let Some(until) = lease.waits_until {
         return now > until;
@@ -19,14 +19,14 @@ pub(crate) fn is_dead(lease: &Lease, now: Timestamp) -> bool {
     now.duration_since(lease.beat_at) > DEAD_AFTER || lease.deadline_at.is_some_and(|deadline| now > deadline)
 }
 
-/// Whether a run may take the lease over: nobody ever did, nobody is at work, or who was is dead.
+/// Whether a run may take over the lease: it never had a run, or no run is active, or its run is dead.
 pub(crate) fn may_be_taken_over(lease: &Lease, now: Timestamp) -> bool {
     lease.fence == 0 || lease.waits_until.is_some() || is_dead(lease, now)
 }
 
-/// Leases the source to a new job and writes its `pending` row. A dead holder in the way is settled first.
+/// Leases the source to a new job and writes its `pending` row. A dead holder of the lease is settled first.
 ///
-/// The lease is taken before the row is written, so that of two triggers one writes nothing.
+/// The lease is taken before the row is written, so only one of two triggers writes a row.
 pub(crate) async fn lease_and_insert(h: &Holdfast, job: &Job, now: Timestamp) -> Result<(), OperationError> {
     lease(h, &job.backup_id, now).await?;
     match h.catalog.insert_pending(job).await {
@@ -34,7 +34,7 @@ pub(crate) async fn lease_and_insert(h: &Holdfast, job: &Job, now: Timestamp) ->
             h.observer.job_changed(job).await;
             Ok(())
         }
-        // The same event a second time: the row is its own.
+        // A repeated event: the row is its own.
         Err(CatalogError::AlreadyExists { .. }) => Ok(()),
         Err(error) => {
             release(h, &job.backup_id).await;
@@ -43,7 +43,7 @@ pub(crate) async fn lease_and_insert(h: &Holdfast, job: &Job, now: Timestamp) ->
     }
 }
 
-/// Leases the source to a backup; a holder in the way that is dead is settled, once.
+/// Leases the source to a backup. One dead holder is settled first.
 pub(crate) async fn lease(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), OperationError> {
     let source = source_of(id)?;
     let acquire = || h.catalog.acquire(source, id, h.settings.max_concurrent, now);
@@ -56,16 +56,16 @@ pub(crate) async fn lease(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result
     reaper::settle_dead_jobs(h, now, &mut report).await?;
     reaper::free_orphan_leases(h, now, &mut report).await?;
     for problem in report.problems {
-        tracing::warn!(backupId = %id, problem, "a run in the way could not be settled; the sweep will try again");
+        tracing::warn!(backupId = %id, problem, "cannot settle the dead run that holds the lease: the sweep retries");
     }
     acquire().await.map_err(of_lease)
 }
 
-/// Gives the lease back. A failure is logged: the sweep finds what is left.
+/// Releases the lease. A failure is logged, and the sweep releases it later.
 pub(crate) async fn release(h: &Holdfast, id: &BackupId) {
     let Ok(source) = source_of(id) else { return };
     if let Err(error) = h.catalog.release(source, id).await {
-        tracing::warn!(backupId = %id, %error, "the lease could not be given back; the sweep will free it");
+        tracing::warn!(backupId = %id, %error, "cannot release the lease: the sweep releases it");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What became of a job whose lease its run lost. The run reports that, and nothing that it does not know.
+//! The state of a job after its run lost the lease. The run reports only known facts.
 
 use holdfast_catalog::Lease;
 use holdfast_domain::{Job, JobStatus};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{Holdfast, OperationError, StopReason};
 
-/// What the catalogue says of the job.
+/// The state of the job in the catalogue.
 pub(crate) enum Lost {
     /// It is settled.
     Settled(Box<Job>),
@@ -19,7 +19,7 @@ pub(crate) enum Lost {
 }
 
 impl Lost {
-    /// How the run ended.
+    /// The outcome of the run.
     pub(crate) fn outcome(self, run: &Run) -> BackupOutcome {
         let reason = match self {
             Self::Settled(job) if job.status == JobStatus::Failed => return BackupOutcome::Failed(job),
@@ -30,11 +30,11 @@ impl Lost {
     }
 }
 
-/// Asks the catalogue who has the job.
+/// Reads the present holder of the job from the catalogue.
 ///
 /// # Errors
-/// [`StopReason::LeaseLost`] where no newer run has it and it is not settled, and where the catalogue does not answer: the
-/// event's source tries again.
+/// [`StopReason::LeaseLost`] if the job is not settled and has no newer run, or if the catalogue does not answer. The
+/// event's source retries.
 pub(crate) async fn what_became_of(h: &Holdfast, run: &Run) -> Result<Lost, OperationError> {
     let id = &run.job.backup_id;
     let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;

@@ -1,4 +1,4 @@
-//! Whether a backup that holds its source was interrupted, so that another process may resume it.
+//! Whether the backup with the lease of its source was interrupted, so that another process may resume it.
 
 use holdfast_catalog::{CatalogError, Lease, UNSTARTED_GRACE};
 use holdfast_domain::heartbeat::DEAD_AFTER;
@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::lease;
 use crate::{Holdfast, OperationError};
 
-/// How often the lease is read while it is not clear whether the run lives.
+/// Interval of reading the lease, until the run is known to be alive or dead.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// Functions touch the items of a backup that they download at least this often.
+/// Functions touch the items of a downloading backup at least this often.
 const FUNCTIONS_ARE_SILENT_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,8 @@ enum Liveness {
     Dead,
 }
 
-/// Whether no run is at work on a backup that holds its source: its run died or never began. While that is not clear it
-/// waits: a beat within about ten seconds shows that a run lives, and no beat for a minute that none does.
+/// Whether the backup with the lease of its source has no active run, because its run died or never began. It waits
+/// until this is clear. A beat within about ten seconds proves a live run. No beat for a minute proves a dead one.
 ///
 /// # Errors
 /// Those of the catalogue.
@@ -60,12 +60,12 @@ async fn liveness(h: &Holdfast, lease: &Lease, job: Option<&Job>, now: Timestamp
         let is_alive = functions_are_at_work(h, lease, now).await?;
         return Ok(if is_alive { Liveness::Alive } else { Liveness::Dead });
     }
-    // A request that no run took over yet may be on its way to a function.
+    // A request without a run may be on its way to a function.
     let is_silent = now.duration_since(lease.beat_at) > DEAD_AFTER;
     Ok(dead_if(if lease.fence == 0 { is_silent } else { lease::is_dead(lease, now) }))
 }
 
-/// Whether functions go on with a backup whose lease waits for them. A directory has no functions.
+/// Whether functions continue a backup with a waiting lease. A directory has no functions.
 async fn functions_are_at_work(h: &Holdfast, lease: &Lease, now: Timestamp) -> Result<bool, OperationError> {
     if matches!(h.repository.location(), StoreLocation::Directory(_)) {
         return Ok(false);

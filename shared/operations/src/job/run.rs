@@ -1,12 +1,12 @@
-//! A run: what asks for it, what bounds it, what it holds while it lasts, and how it ends.
+//! A run: its request, its limits, its lease and its outcome.
 
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp, Trigger, TriggerKind};
 use serde::{Deserialize, Serialize};
 
-/// What asks for the backup.
+/// The origin of the backup.
 #[derive(Debug, Clone)]
 pub enum BackupRequest {
-    /// A schedule's tick. The same tick is the same backup.
+    /// A tick of a schedule. The same tick is the same backup.
     Scheduled {
         /// What to back up.
         kind: BackupType,
@@ -15,7 +15,7 @@ pub enum BackupRequest {
         /// The schedule.
         by: Option<String>,
     },
-    /// A job that was made `pending` by a trigger.
+    /// A `pending` job of a trigger.
     Triggered {
         /// The job's backup.
         backup_id: BackupId,
@@ -23,7 +23,7 @@ pub enum BackupRequest {
 }
 
 impl BackupRequest {
-    /// The backup that it asks for.
+    /// The requested backup.
     #[must_use]
     pub fn backup_id(&self) -> BackupId {
         match self {
@@ -40,7 +40,7 @@ impl BackupRequest {
     }
 }
 
-/// What a content backup goes on with, in another invocation.
+/// The step of a content backup for the next invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
@@ -50,10 +50,10 @@ pub enum Step {
     Finalize,
 }
 
-/// What bounds a run.
+/// The limits of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunLimits {
-    /// When the function is killed. The run stops itself early enough before it to clean up.
+    /// Time when the function is killed. The run stops early enough to clean up.
     pub deadline: Option<Timestamp>,
 }
 
@@ -70,11 +70,11 @@ impl RunLimits {
 pub enum BackupOutcome {
     /// The backup exists.
     Completed(Box<Job>),
-    /// It does not, and the job says why.
+    /// The backup failed. The job has the reason.
     Failed(Box<Job>),
     /// This run had nothing to do.
     Skipped {
-        /// The backup that was asked for.
+        /// The requested backup.
         backup_id: BackupId,
         /// Why.
         reason: SkipReason,
@@ -86,13 +86,13 @@ pub enum BackupOutcome {
 pub enum SkipReason {
     /// Backups are switched off.
     Disabled,
-    /// The job is settled: the event came again, or the job was cancelled meanwhile.
+    /// The job is settled: the event was repeated, or the job was cancelled meanwhile.
     AlreadySettled(JobStatus),
-    /// Another run holds its lease, and beats.
+    /// Another run has its lease, and beats.
     RunningElsewhere,
 }
 
-/// A run that holds the lease.
+/// A run with the lease.
 pub(crate) struct Run {
     pub(crate) job: Job,
     pub(crate) fence: u64,

@@ -1,4 +1,5 @@
-//! How a job ends: each ending is one conditional change of its row, told to the observer, then the lease is freed.
+//! The end of a job. Each ending is one conditional change of its row, followed by a call of the observer and the
+//! release of the lease.
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
@@ -11,10 +12,10 @@ use super::{full, heartbeat::persist, lease, run::Run};
 use crate::{Holdfast, OperationError};
 use holdfast_repository::{RepositoryError, artifact_reader::dump_of, presence::missing_artifacts};
 
-/// A run that was paused may write its manifest within this time after its job ended, and complete the job.
+/// Within this time after the end of its job, a paused run may still write its manifest and complete the job.
 pub(crate) const LATE_MANIFEST_GRACE: SignedDuration = SignedDuration::from_hours(1);
 
-/// Settles a job as `failed`. With a fencing number, only if that run still has it.
+/// Settles a job as `failed`. With a fencing number, only if this run still has the job.
 pub(crate) async fn fail(
     h: &Holdfast,
     job: &Job,
@@ -26,13 +27,13 @@ pub(crate) async fn fail(
     settle(h, &job.backup_id, JobStatus::Failed, change, fence).await
 }
 
-/// Settles a run's own job as `failed`. What took its source away may have taken the catalogue too: the call is repeated as
-/// long as every other call of a run.
+/// Settles a run's own job as `failed`. A fault of the source may also be one of the catalogue, so the call is repeated
+/// like every other call of a run.
 pub(crate) async fn fail_run(h: &Holdfast, run: &Run, failure: JobFailure) -> Result<Job, OperationError> {
     fail_counted_run(h, run, failure, None).await
 }
 
-/// The same, with how far the items of a content backup came.
+/// The same, with the counts of a content backup's items.
 pub(crate) async fn fail_counted_run(
     h: &Holdfast,
     run: &Run,
@@ -46,7 +47,7 @@ pub(crate) async fn fail_counted_run(
     persist(fail).await
 }
 
-/// Settles a job as `completed`, by what its manifest says.
+/// Settles a job as `completed`, with the values of its manifest.
 pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Result<Job, OperationError> {
     let JobChange { completed_at, duration_ms, .. } = ended(job, manifest.completed_at);
     let told = as_told_by(manifest)?;
@@ -58,7 +59,7 @@ pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Re
     settle(h, &job.backup_id, JobStatus::Completed, change, None).await
 }
 
-/// What the run noted, and what the manifest says; once, however often a job is settled.
+/// Joins the notes of the run and of the manifest. A repeated call adds nothing.
 fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
     match (noted, told) {
         (Some(noted), Some(told)) if !noted.contains(told) => Some(format!("{noted}. {told}")),
@@ -66,11 +67,11 @@ fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
     }
 }
 
-/// Settles a `failed` or `cancelled` job as `completed` if its manifest, and every artifact that this names, is in the
-/// store. A run that was paused past its lease may have written it.
+/// Settles a `failed` or `cancelled` job as `completed` if its manifest and all its artifacts are in the store. A run
+/// paused past its lease may have written it.
 ///
 /// # Errors
-/// [`OperationError::Corrupt`] where an artifact is missing: the job stays as it is. Those of store and catalogue.
+/// [`OperationError::Corrupt`] if an artifact is missing: the job stays as it is. Those of store and catalogue.
 pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
     let manifest = match h.repository.manifest(&job.backup_id).await {
         Ok(manifest) => manifest,
@@ -85,7 +86,7 @@ pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<boo
     Ok(true)
 }
 
-/// What the row of a completed job says of its backup.
+/// The row of a completed job, from its manifest.
 pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationError> {
     let (key, checksum) = match &manifest.content {
         None => {
@@ -123,12 +124,12 @@ pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationErro
     })
 }
 
-/// What people fetch first: the archive, or where there is none the list.
+/// The first file that people fetch: the archive, or the list if there is no archive.
 fn first_of<'a>(manifest: &'a Manifest, content: &ContentManifest) -> Result<&'a Artifact, OperationError> {
     let key = content.archive.first().unwrap_or(&content.item_list);
     let found = manifest.artifacts.iter().find(|artifact| artifact.key == *key);
     found.ok_or_else(|| {
-        OperationError::corrupt(&manifest.backup_id, format!("its manifest has no artifact for {key}, which it names"))
+        OperationError::corrupt(&manifest.backup_id, format!("its manifest names {key} without an artifact"))
     })
 }
 
@@ -142,18 +143,21 @@ fn message(manifest: &Manifest) -> Option<String> {
             Some("there was nothing to back up: no content item is stored on IPFS or Gaia".to_owned())
         }
         Some(ContentManifest { items, .. }) => (items.failed > 0).then(|| {
-            format!("{} of {} items could not be backed up; the list of items says why", items.failed, items.expected)
+            format!(
+                "{} of {} items could not be backed up: see their reasons in the list of items",
+                items.failed, items.expected
+            )
         }),
     }
 }
 
-/// Says so if the member that was read was far behind.
+/// A note, if the server member used for the dump was far behind.
 fn stale(source: &Source) -> Option<String> {
     const WARN_SECONDS: u64 = 5 * 60;
     let (at, lag) = (source.last_write_at?, source.lag_seconds.filter(|lag| *lag > WARN_SECONDS)?);
     Some(format!(
-        "the data may be {lag} seconds old: the member that was read had applied no write later than {at} when the dump \
-         began; check the replication lag"
+        "the data may be {lag} seconds old: the last write applied by the server member was at {at} when the dump \
+         began. Check the replication lag"
     ))
 }
 
@@ -166,7 +170,7 @@ pub(crate) async fn settle(
 ) -> Result<Job, OperationError> {
     let job = match h.catalog.transition(id, to, change, fence).await {
         Ok(job) => job,
-        // Somebody else was quicker to the same end.
+        // Another call has already ended the job in the same way.
         Err(CatalogError::Conflict { status, .. }) if status == to => h.catalog.get(id).await?,
         Err(error) => return Err(error.into()),
     };

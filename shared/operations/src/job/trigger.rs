@@ -1,4 +1,4 @@
-//! A backup asked for by a person: lease and `pending` job now, the run by whoever takes it over.
+//! A requested backup: takes the lease and writes the `pending` job now. The run follows in another process.
 
 use holdfast_catalog::{Catalog, CatalogError, JobChange};
 use holdfast_codec::random_bytes;
@@ -10,11 +10,11 @@ use holdfast_domain::{
 use super::{lease, settle};
 use crate::{BackupRequest, Holdfast, OperationError};
 
-/// Leases what a backup of this type reads, and writes its `pending` job.
+/// Takes the lease for a backup of this type, and writes its `pending` job.
 ///
 /// # Errors
-/// [`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`], [`OperationError::Disabled`]: nothing was
-/// written then.
+/// [`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`], [`OperationError::Disabled`]. Nothing was
+/// written in these cases.
 pub async fn trigger(
     h: &Holdfast,
     kind: BackupType,
@@ -28,7 +28,7 @@ pub async fn trigger(
     let job = Job::pending(id, Trigger { kind: TriggerKind::Manual, by }, now);
     if let Err(error) = lease::lease_and_insert(h, &job, now).await {
         if error.is_catalog_away() {
-            // The lease may have been written although the call failed. The id is new: no other run has it.
+            // The lease may have been written although the call failed. The id is new, so no other run has it.
             lease::release(h, &job.backup_id).await;
         }
         return Err(error);
@@ -36,7 +36,7 @@ pub async fn trigger(
     Ok(job)
 }
 
-/// The switch that is off for backups of this type, if one is.
+/// The name of the disabled switch for backups of this type, if any.
 pub(crate) fn switched_off(h: &Holdfast, kind: BackupType) -> Option<&'static str> {
     let (database, content) = (h.settings.database.enabled, h.settings.content.enabled);
     match kind {
@@ -48,25 +48,25 @@ pub(crate) fn switched_off(h: &Holdfast, kind: BackupType) -> Option<&'static st
     }
 }
 
-/// Settles a job that could not be handed over to a worker, and frees its lease.
+/// Settles a job after its handover to a worker failed, and releases its lease.
 ///
 /// # Errors
-/// Where the catalogue cannot be reached: the sweep settles the job then.
+/// If the catalogue does not answer. The sweep settles the job then.
 pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), OperationError> {
     let failure = JobFailure::new(
         FailureCode::NotStarted,
         format!("the backup could not be handed over to a worker: {why}"),
-        Some("trigger it again; see that the API's function may put events on the bus"),
+        Some("check that the function of the API may put events on the bus, then trigger the backup again"),
     );
-    // Only while nobody has it: the event may have arrived after all.
+    // Only without a run: the event may have arrived after all.
     settle::fail(h, job, failure, Some(0), Timestamp::now()).await?;
     Ok(())
 }
 
-/// Writes a `failed` job for a run whose settings are wrong, and frees the lease that its trigger took.
+/// Writes a `failed` job for a run with wrong settings, and releases the lease of its trigger.
 ///
 /// # Errors
-/// Where the catalogue cannot be reached.
+/// If the catalogue does not answer.
 pub async fn record_misconfigured(
     catalog: &Catalog,
     request: &BackupRequest,

@@ -1,4 +1,4 @@
-//! What watches a run from beside it: the heartbeat, the deadline, the progress. It says when the run has to stop.
+//! Watches a running run: heartbeat, deadline, progress. It decides when the run must stop.
 
 use std::{
     future::Future,
@@ -22,7 +22,7 @@ use super::{
 use crate::{Holdfast, OperationError, StopReason};
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-/// How long the progress may take to be recorded, so that it never delays a beat.
+/// Time limit of recording the progress, so that it never delays a beat.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Before the deadline, for stopping the engine, aborting the upload and settling the job.
 pub(crate) const MARGIN: Duration = Duration::from_secs(20);
@@ -43,7 +43,7 @@ struct Heart {
 }
 
 impl Watch {
-    /// Begins to beat for a run. `progress` is called at each step, and may return that there is none to report.
+    /// Begins to beat for a run. Each step calls `progress`, and `None` reports nothing.
     pub(crate) fn begin(
         h: &Holdfast,
         run: &Run,
@@ -65,7 +65,7 @@ impl Watch {
         Self { stop, heart, task }
     }
 
-    /// Waits until the run has to stop.
+    /// Waits until the run must stop.
     pub(crate) async fn stopped(&self) -> StopReason {
         let mut stop = self.stop.clone();
         let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
@@ -73,7 +73,7 @@ impl Watch {
         reason.unwrap_or(StopReason::CatalogSilent)
     }
 
-    /// A step of the run, unless the run has to stop before it is done.
+    /// Runs a step, unless the run must stop before the step ends.
     pub(crate) async fn guard<T>(
         &self,
         step: impl Future<Output = Result<T, OperationError>>,
@@ -85,8 +85,8 @@ impl Watch {
         }
     }
 
-    /// A call of the catalogue that may be made twice. It is repeated while the catalogue does not answer, unless the run
-    /// has to stop.
+    /// Makes a repeatable call of the catalogue. It is repeated while the catalogue does not answer, unless the run
+    /// must stop.
     pub(crate) async fn persist<T, F>(&self, call: impl Fn() -> F) -> Result<T, OperationError>
     where
         F: Future<Output = Result<T, OperationError>>,
@@ -109,7 +109,7 @@ impl Drop for Watch {
     }
 }
 
-/// Beats, and looks at the clock meanwhile: a beat that hangs does not hide the deadline.
+/// Beats and checks the time. A hanging beat does not delay the deadline.
 async fn keep_watch(
     heart: &Heart,
     limits: RunLimits,
@@ -144,7 +144,7 @@ async fn until_deadline(
 }
 
 impl Heart {
-    /// Beats, and records the progress. It ends when a beat matches no lease, or when none was answered for too long.
+    /// Beats, and records the progress. It ends if a beat matches no lease, or if no beat was answered for too long.
     async fn beat_until_stopped(&self, progress: &impl Fn() -> Option<Progress>) -> StopReason {
         // At the first beat there is no progress yet.
         let is_first = AtomicBool::new(true);
@@ -161,7 +161,7 @@ impl Heart {
         beats.await.unwrap_or(StopReason::CatalogSilent)
     }
 
-    /// Says that the run lives; a reason to stop where it may not go on.
+    /// Renews the lease. Returns a reason if the run must stop.
     async fn beat(&self) -> Result<Option<StopReason>, CatalogError> {
         if self.catalog.beat(self.source, &self.backup_id, self.fence, Timestamp::now()).await? {
             return Ok(None);
@@ -174,7 +174,7 @@ impl Heart {
     /// Writes the progress. A failure does not matter: the next beat writes a newer one.
     async fn record(&self, progress: Option<Progress>) {
         let Some(progress) = progress else { return };
-        // False once the job is `committing`: there is no progress to report then.
+        // False if the job is `committing`, because it reports no progress then.
         let recording = self.catalog.record_progress(&self.backup_id, self.fence, progress);
         if let Ok(Err(error)) = timeout(RECORD_TIMEOUT, recording).await {
             tracing::debug!(backupId = %self.backup_id, %error, "the progress was not recorded");

@@ -1,5 +1,5 @@
-//! Content backups that nobody goes on with: handed on again where an event was lost, their items sent again where a
-//! message was, settled where their time is up; and what their uploads left behind.
+//! Abandoned content backups: hands them on after a lost event, sends their items again after a lost message, and
+//! settles them after their time. It also removes the remains of their uploads.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{Lease, Source};
@@ -21,25 +21,25 @@ use crate::{
     retention::is_late,
 };
 
-/// A message that was sent this long ago, of an item that is still pending, is taken for lost.
+/// A message sent this long ago is lost, if its item is still pending.
 const SEND_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(30);
-/// A backup that nobody is at work on, and that is older than this, will not become one.
+/// An older backup without a run is given up.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(48);
-/// A file on its way is left alone for this long.
+/// An incoming file stays for this long.
 const INCOMING_LASTS: SignedDuration = SignedDuration::from_hours(24);
-/// Items looked at in one call.
+/// Items read in one call.
 const PAGE: u32 = 1000;
-/// The most that one sweep sends again: there is more for it to look at, and messages that merely wait are no loss.
+/// Maximum number of messages that one sweep sends again. Other work follows, and a merely waiting message is no loss.
 const MOST_SENT_AGAIN: u64 = 50_000;
 /// Items settled at a time.
 const CONCURRENCY: usize = 32;
 
-/// Whether a content backup that nobody is at work on is to be given up, rather than gone on with.
+/// Whether a content backup without a run is given up instead of resumed.
 pub(super) fn is_given_up(job: &Job, now: Timestamp) -> bool {
     now.duration_since(job.created_at) > GIVEN_UP_AFTER
 }
 
-/// Looks after each content backup.
+/// Processes each content backup.
 pub(super) async fn look_after(
     h: &Holdfast,
     queue: Option<&dyn DownloadQueue>,
@@ -70,7 +70,7 @@ pub(super) async fn look_after(
     Ok(())
 }
 
-/// Whether nobody comes: the run died, or whoever was handed on to is late.
+/// Whether no run follows: the run died, or the next run is late.
 fn is_abandoned(lease: Option<&Lease>, now: Timestamp) -> bool {
     lease.is_none_or(|lease| is_dead(lease, now))
 }
@@ -82,7 +82,7 @@ async fn finalizing(
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
-    // Whoever won the change may have died before it said for how long to wait.
+    // The winner of the change may have died before it recorded its wait.
     let late = |lease: &Lease| lease.waits_until.is_some() && now.duration_since(lease.beat_at) > HANDED_ON_FOR;
     if !is_abandoned(lease, now) && !lease.is_some_and(late) {
         return Ok(());
@@ -115,7 +115,7 @@ async fn running(
     }
     let end = job.created_at + DOWNLOADS_END_AFTER;
     if !is_waiting && let Some(lease) = lease {
-        // Its last run died between its last word and its waiting.
+        // Its last run died between its last write and its wait.
         h.catalog.wait(Source::Content, &job.backup_id, lease.fence, end, now).await?;
     }
     if now > end {
@@ -147,7 +147,7 @@ async fn undiscovered(
 }
 
 fn hand_on(id: &BackupId, step: Step, report: &mut SweepReport) {
-    tracing::warn!(backupId = %id, ?step, "nobody goes on with a backup, and it is handed on again");
+    tracing::warn!(backupId = %id, ?step, "a content backup is abandoned and is handed on again");
     report.hand_on.push(HandOn { backup_id: id.clone(), step });
 }
 
@@ -160,7 +160,7 @@ async fn send_again(
 ) -> Result<u64, OperationError> {
     let (mut sent, mut after) = (0, None);
     loop {
-        // What was sent says so, and the next sweep continues with the others.
+        // Sent items are recorded, and the next sweep resumes with the others.
         if is_late(limits) {
             return Ok(sent);
         }
@@ -175,11 +175,11 @@ async fn send_again(
     }
 }
 
-/// Settles what is still pending as failed, so that the backup ends.
+/// Settles the pending items as failed, so the backup ends.
 async fn give_up(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<u64, OperationError> {
     let (mut given_up, mut after) = (0, None);
     loop {
-        // What is settled is not pending any more, and the next sweep continues with the others.
+        // Settled items are not pending any more, and the next sweep resumes with the others.
         if is_late(limits) {
             return Ok(given_up);
         }
@@ -187,7 +187,7 @@ async fn give_up(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<u64, 
         let Some(last) = page.last().cloned() else { return Ok(given_up) };
         let hours = DOWNLOADS_END_AFTER.as_hours();
         let failing = page.iter().map(|content_id| async move {
-            let message = format!("it was not settled within the {hours} hours that a backup's downloads have");
+            let message = format!("it was not settled within {hours} hours, the time limit of a backup's downloads");
             match h.catalog.get_item(id, content_id).await? {
                 Some(record) => give_item_up(h, id, &record.item, message).await,
                 None => Ok(false),
@@ -200,7 +200,7 @@ async fn give_up(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<u64, 
     }
 }
 
-/// Removes files that were on their way and never came to their place.
+/// Removes incoming files that were never moved to their place.
 pub(super) async fn remove_incoming(
     h: &Holdfast,
     limits: RunLimits,
@@ -214,12 +214,12 @@ pub(super) async fn remove_incoming(
             continue;
         }
         if is_late(limits) {
-            report.unfinished.push("files on their way".to_owned());
+            report.unfinished.push("incoming files".to_owned());
             return Ok(());
         }
         match store.delete(&object.key).await {
             Ok(()) => {
-                tracing::info!(key = %object.key, "a file that never came to its place was removed");
+                tracing::info!(key = %object.key, "an incoming file that was never moved to its place was removed");
                 report.removed(BackupType::Content, object.size_bytes);
             }
             Err(error) => report.problems.push(format!("object {}: {error}", object.key)),

@@ -1,4 +1,5 @@
-//! The sweep: settles what died, frees what it held, and says what is overdue. Each step goes on where another failed.
+//! The sweep: settles dead jobs, releases their leases, and reports overdue backups. A failed step does not stop the
+//! others.
 
 mod content;
 mod orphans;
@@ -25,48 +26,48 @@ use crate::{
     retention::is_late,
 };
 
-/// An upload of a backup that the catalogue does not know is left alone for this long: another catalogue may.
+/// An upload without a job in this catalogue stays for this long, because another catalogue may have the job.
 const UNKNOWN_UPLOAD_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a sweep did.
+/// Result of a sweep.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SweepReport {
-    /// Runs that died, now `failed: stalled`.
+    /// Dead runs, now `failed: stalled`.
     pub stalled: Vec<BackupId>,
-    /// Jobs whose run died, failed or was cancelled and whose manifest is in the store, now `completed`.
+    /// Dead, failed or cancelled jobs with a manifest in the store, now `completed`.
     pub completed: Vec<BackupId>,
-    /// Triggers that nobody took over, now `failed: not-started`.
+    /// Triggers without a run, now `failed: not-started`.
     pub not_started: Vec<BackupId>,
-    /// Leases and slots that nobody would have given back.
+    /// Number of released orphaned leases and slots.
     pub leases_freed: u64,
-    /// Unfinished uploads aborted.
+    /// Number of aborted uploads.
     pub uploads_aborted: u64,
-    /// Objects removed that no manifest names.
+    /// Number of removed objects that no manifest names.
     pub objects_removed: u64,
-    /// Content backups that nobody went on with: the caller hands each on.
+    /// Abandoned content backups. The caller hands each on.
     pub hand_on: Vec<HandOn>,
-    /// Items whose message was taken for lost, sent again.
+    /// Items with a message sent again, because it was probably lost.
     pub items_resent: u64,
-    /// Items that were not settled in their backup's time, now failed.
+    /// Items failed because they were not settled in their backup's time.
     pub items_given_up: u64,
-    /// Full backups settled because all their parts are.
+    /// Full backups settled after all their parts.
     pub full_settled: Vec<BackupId>,
-    /// Hours since a database backup was due; 0 where none is.
+    /// Hours since a database backup was due, or 0.
     pub database_hours_overdue: f64,
-    /// The same of content backups.
+    /// The same for content backups.
     pub content_hours_overdue: f64,
-    /// Bytes of objects that belonged to no database backup, and were removed.
+    /// Bytes of removed objects without a database backup.
     pub database_orphan_bytes: u64,
-    /// The same of content backups: files on their way that never came to their place among them.
+    /// The same for content backups, including incoming files that were never moved to their place.
     pub content_orphan_bytes: u64,
-    /// What is stored of database backups, where that could be told.
+    /// Stored data of database backups, if it could be measured.
     pub database_measured: Option<Measured>,
-    /// The same of content backups.
+    /// The same for content backups.
     pub content_measured: Option<Measured>,
-    /// Steps that the time ended before their end. The next sweep continues them.
+    /// Steps interrupted by the end of the time. The next sweep resumes them.
     pub unfinished: Vec<String>,
-    /// Steps that failed.
+    /// Failed steps.
     pub problems: Vec<String>,
 }
 
@@ -80,10 +81,10 @@ impl SweepReport {
     }
 }
 
-/// Sweeps once, with no limit of time. Without a queue no message is sent again.
+/// Sweeps once, without a limit of time. Without a queue no message is sent again.
 ///
 /// # Errors
-/// Only where nothing at all could be looked at; a step that fails is told in the report.
+/// Only if no step was possible. The report lists failed steps.
 pub async fn sweep(
     h: &Holdfast,
     queue: Option<&dyn DownloadQueue>,
@@ -92,7 +93,7 @@ pub async fn sweep(
     sweep_within(h, queue, RunLimits::none(), now).await
 }
 
-/// The same in a function's time. Steps that the time ends are named in the report, and the next sweep continues them.
+/// Sweeps within a function's time. The report names interrupted steps, and the next sweep resumes them.
 ///
 /// # Errors
 /// As [`sweep`].
@@ -117,7 +118,7 @@ pub async fn sweep_within(
         report.problems.push(format!("unfinished uploads: {error}"));
     }
     if let Err(error) = content::remove_incoming(h, limits, now, &mut report).await {
-        report.problems.push(format!("files on their way: {error}"));
+        report.problems.push(format!("incoming files: {error}"));
     }
     if let Err(error) = orphans::look_after(h, limits, now, &mut report).await {
         report.problems.push(format!("objects without a manifest: {error}"));
@@ -126,9 +127,9 @@ pub async fn sweep_within(
         report.problems.push(format!("full backups: {error}"));
     }
     if let Err(error) = measure_stored(h, &mut report).await {
-        report.problems.push(format!("what is stored: {error}"));
+        report.problems.push(format!("stored bytes: {error}"));
     }
-    // A run whose manifest was late counts: look again.
+    // A run with a late manifest counts, so compute the hours again.
     if !report.completed.is_empty() {
         tell_overdue(h, now, &mut report).await?;
     }
@@ -148,7 +149,7 @@ async fn measure_stored(h: &Holdfast, report: &mut SweepReport) -> Result<(), Op
     Ok(())
 }
 
-/// Settles each full backup whose parts are settled.
+/// Settles each full backup with settled parts.
 async fn settle_parents(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
     for parent in h.catalog.active(Some(BackupType::Full)).await? {
         match full::sweep_parent(h, &parent, now).await {
@@ -161,14 +162,14 @@ async fn settle_parents(h: &Holdfast, now: Timestamp, report: &mut SweepReport) 
     Ok(())
 }
 
-/// Settles each active job whose run is dead, or was never begun.
+/// Settles each active job with a dead run, or without a run.
 pub(crate) async fn settle_dead_jobs(
     h: &Holdfast,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
     let jobs = h.catalog.active(None).await?;
-    // A full backup holds no lease: its parts are looked at.
+    // A full backup holds no lease. Its parts are settled instead.
     let jobs = jobs.into_iter().filter(|job| job.backup_type != BackupType::Full);
     let leases: HashMap<Source, Lease> =
         h.catalog.leases().await?.sources.into_iter().map(|lease| (lease.source, lease)).collect();
@@ -199,14 +200,14 @@ async fn settle_if_dead(
     if lease.is_some_and(|lease| !is_dead(lease, now)) {
         return Ok(());
     }
-    // What is done of a content backup stays: it is gone on with, by whoever can hand it on.
+    // The results of a content backup stay, and another run resumes it.
     if job.backup_type == BackupType::Content && !content::is_given_up(job, now) {
         return Ok(());
     }
     settle_as_dead(h, job, now, report).await
 }
 
-/// Settles a job that nobody will go on with: by its manifest where that is there, else as stalled.
+/// Settles an abandoned job: by its manifest if it exists, or else as stalled.
 async fn settle_as_dead(
     h: &Holdfast,
     job: &Job,
@@ -234,7 +235,7 @@ pub(crate) async fn free_orphan_leases(
 ) -> Result<(), OperationError> {
     for orphan in h.catalog.orphan_leases(now).await? {
         if h.catalog.free_orphan(&orphan).await? {
-            tracing::info!(backupId = %orphan.holder, "a lease that nobody would have given back was freed");
+            tracing::info!(backupId = %orphan.holder, "an orphaned lease was released");
             report.leases_freed += 1;
         }
     }
@@ -274,8 +275,8 @@ async fn abort_orphan_uploads(
     Ok(())
 }
 
-/// Whether nobody will finish this upload: its job is settled, or a later run of the job has its own. Whose a file on its
-/// way is, its key does not say: it has as long as one that the catalogue does not know.
+/// Whether this upload is abandoned: its job is settled, or a later run of the job has its own upload. The key of an
+/// incoming file does not name its backup, so it stays as long as an upload without a job.
 async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> Result<bool, OperationError> {
     let old = now.duration_since(upload.initiated_at) > UNKNOWN_UPLOAD_AFTER;
     let Some(id) = upload.key.backup() else { return Ok(old) };
@@ -289,9 +290,11 @@ async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> R
     }
 }
 
-/// Hours since a backup of this type was due: an interval after the last good one was triggered, and an hour's grace for
-/// the run itself. Before the first good one it is late by a whole interval, and by the time since the first was
-/// requested: a deployment whose backups failed or were cancelled has backed up nothing.
+/// Hours since a backup of this type was due. It is due an interval after the trigger of the last good one, with an
+/// hour's grace for the run itself.
+///
+/// Before the first good one it is late by a complete interval, plus the time since the first request. A deployment
+/// with only failed or cancelled backups has no backup.
 pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp) -> Result<f64, OperationError> {
     const GRACE: SignedDuration = SignedDuration::from_hours(1);
     if trigger::switched_off(h, kind).is_some() {
@@ -307,8 +310,8 @@ pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp
     Ok((late.as_secs_f64() / 3600.0).max(0.0))
 }
 
-/// When the next backup of this type is due: an interval after the last good one; none before there is one. Once there was
-/// a backup of something, one of nothing is not good: its source was wiped or misnamed.
+/// Due time of the next backup of this type: an interval after the last good one, or `None` before it. After a backup
+/// with content, an empty one is not good: its source was wiped or misnamed.
 pub(crate) async fn due_at(h: &Holdfast, kind: BackupType) -> Result<Option<Timestamp>, OperationError> {
     let good = match h.catalog.newest_filled(kind).await? {
         Some(job) => Some(job),
@@ -328,8 +331,8 @@ fn interval(h: &Holdfast, kind: BackupType) -> SignedDuration {
 fn not_started() -> JobFailure {
     JobFailure {
         code: FailureCode::NotStarted,
-        message: "nobody took the backup over within 10 minutes".to_owned(),
-        hint: Some("look at the worker's log and at the dead-letter queue, then trigger it again".to_owned()),
+        message: "no run began the backup within 10 minutes".to_owned(),
+        hint: Some("check the worker's log and the dead-letter queue, then trigger it again".to_owned()),
     }
 }
 
@@ -338,7 +341,8 @@ fn stalled() -> JobFailure {
         code: FailureCode::Stalled,
         message: "the run stopped beating before its manifest was written".to_owned(),
         hint: Some(
-            "look at the worker's log: it was killed, or ran out of memory or time. The next run starts afresh"
+            "check the worker's log: it was killed, or ran out of memory or time. The next run starts from the \
+             beginning"
                 .to_owned(),
         ),
     }

@@ -1,5 +1,5 @@
-//! The folders of backups, compared with the catalogue. A job that ended without a backup although its manifest is there
-//! becomes completed. Objects that no manifest names are removed if that is certain, and kept if not.
+//! Compares the folders of backups with the catalogue. A failed or cancelled job with a manifest becomes completed.
+//! Unnamed objects are removed only if a late manifest cannot name them.
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::{CatalogError, CollectingProgress};
@@ -17,18 +17,18 @@ use crate::{
     retention::{is_late, wrong_first_store},
 };
 
-/// An object that no manifest names is left alone for this long: a run that was paused may yet write the manifest.
+/// An object that no manifest names stays for this long, because a paused run may still write the manifest.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// Backups whose jobs are read in one call.
+/// Jobs read in one call.
 const PAGE: usize = 500;
 
-/// Whether this store fits the catalogue: looked up before the first removal, and once.
+/// Whether this store matches the catalogue. It is checked once, before the first removal.
 #[derive(Default)]
 struct StoreCheck(Option<bool>);
 
 impl StoreCheck {
-    /// The first refusal is reported.
+    /// Only the first refusal is reported.
     async fn may_remove(&mut self, h: &Holdfast, report: &mut SweepReport) -> Result<bool, OperationError> {
         if let Some(known) = self.0 {
             return Ok(known);
@@ -40,8 +40,8 @@ impl StoreCheck {
     }
 }
 
-/// Looks at every backup's folder, one after another. A sweep whose time ends keeps the folder that it came to, and the
-/// next one continues there.
+/// Processes every backup's folder in order. If the time ends, it records the current folder, and the next sweep
+/// resumes there.
 pub(super) async fn look_after(
     h: &Holdfast,
     limits: RunLimits,
@@ -67,7 +67,7 @@ fn name(kind: BackupType) -> String {
     format!("orphans-{kind}")
 }
 
-/// The time in the id of the folder that the last sweep came to, in milliseconds; 0 if it came to the end.
+/// The time in the id of the last sweep's folder, in milliseconds. It is 0 after a complete sweep.
 async fn continued_at(h: &Holdfast, kind: BackupType) -> Result<u64, OperationError> {
     let store = h.repository.location().to_string();
     Ok(h.catalog.collecting_progress(&name(kind), &store).await?.map_or(0, |progress| progress.part))
@@ -80,7 +80,7 @@ async fn keep(h: &Holdfast, kind: BackupType, part: u64) -> Result<(), Operation
     Ok(h.catalog.keep_collecting_progress(&name(kind), &run, &progress, Timestamp::now()).await?)
 }
 
-/// Returns the folder that it came to, if the time ended.
+/// Returns the current folder if the time ended.
 async fn look_after_type(
     h: &Holdfast,
     kind: BackupType,
@@ -89,13 +89,13 @@ async fn look_after_type(
     (limits, now): (RunLimits, Timestamp),
     report: &mut SweepReport,
 ) -> Result<Option<u64>, OperationError> {
-    // What backups share is no backup's: retention looks after it.
+    // Retention processes the shared objects of backups.
     let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
     let (mut folder, mut committed): (Vec<ObjectInfo>, Vec<BackupId>) = (Vec::new(), Vec::new());
     while let Some(object) = objects.try_next().await? {
-        // Ids begin with their times, so that folders come in this order.
+        // Ids begin with their times, so the folders are sorted by time.
         let Some(at) = object.key.backup().map(|id| made_at(&id)).filter(|at| *at >= from) else { continue };
-        // Objects come in the order of their keys: those of one folder one after another.
+        // Objects are sorted by key, so those of one folder are adjacent.
         if folder.first().is_some_and(|first| first.key.backup() != object.key.backup()) {
             tidy(h, &std::mem::take(&mut folder), check, now, report).await;
             if is_late(limits) {
@@ -114,7 +114,7 @@ async fn look_after_type(
     Ok(None)
 }
 
-/// Completes the jobs among these that failed or were cancelled.
+/// Completes the failed or cancelled jobs among these.
 async fn complete_committed(
     h: &Holdfast,
     committed: &[BackupId],
@@ -156,7 +156,7 @@ async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &m
     for object in orphans {
         match h.repository.store().delete(&object.key).await {
             Ok(()) => {
-                tracing::info!(backupId = %id, key = %object.key, "an object that no manifest names was removed");
+                tracing::info!(backupId = %id, key = %object.key, "an object without a manifest was removed");
                 report.removed(id.backup_type(), object.size_bytes);
             }
             Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
@@ -164,19 +164,19 @@ async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &m
     }
 }
 
-/// Manifest, guide, and one dump, or one list and one archive: nothing to look up. That they are those that the manifest
-/// names is verification's to find out.
+/// Manifest, guide, and one dump, or one list and one archive: a normal folder. Verification compares these objects
+/// with the manifest.
 fn is_as_it_should_be(id: &BackupId, folder: &[ObjectInfo]) -> bool {
     let has = |key: ObjectKey| folder.iter().any(|object| object.key == key);
     let most = if id.backup_type() == BackupType::Content { 4 } else { 3 };
     folder.len() <= most && has(ObjectKey::manifest(id)) && has(ObjectKey::restore_guide(id))
 }
 
-/// The objects of a backup that must stay; `None` where all of them must.
+/// The objects of a backup that must stay, or `None` if all of them must.
 async fn kept_objects(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<Vec<ObjectKey>>, OperationError> {
     let (status, ended_at) = match h.catalog.get(id).await {
         Ok(job) => (job.status, job.completed_at),
-        // Another catalogue may know it.
+        // Another catalogue may have its job.
         Err(CatalogError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
@@ -187,14 +187,14 @@ async fn kept_objects(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Opt
             Ok(Some(artifacts.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect()))
         }
         Err(RepositoryError::NotFound(_)) if matches!(status, JobStatus::Failed | JobStatus::Cancelled) => {
-            // Old objects can belong to a job that ended just now.
+            // Old objects may belong to a recently ended job.
             let is_settled =
                 ended_at.is_some_and(|at| now.duration_since(at) >= crate::job::settle::LATE_MANIFEST_GRACE);
             Ok(is_settled.then(Vec::new))
         }
         Err(RepositoryError::NotFound(_)) if status == JobStatus::Completed => Err(OperationError::corrupt(
             id,
-            "its job is completed, and its manifest is missing: nothing of it was removed",
+            "its job is completed, but its manifest is missing: none of its objects was removed",
         )),
         Err(RepositoryError::NotFound(_)) => Ok(None),
         Err(error) => Err(error.into()),

@@ -1,5 +1,5 @@
-//! The items of a content backup, out of its list: their rows, and what is held of their sources. A batch of them is in
-//! memory, never a list.
+//! Restores the items of a content backup from its list: their rows, and the held objects of their sources. Memory
+//! holds one batch of the list.
 
 use holdfast_catalog::HoldSource;
 use holdfast_domain::{ItemRecord, ItemStatus, KeptFile, Sha256Digest, StorageType};
@@ -11,18 +11,18 @@ use holdfast_repository::content::stored::StoredContent;
 /// Items written at a time.
 const BATCH: usize = 500;
 
-/// What came of a list.
+/// Result of reading a list.
 #[derive(Default)]
 pub(super) struct Filled {
-    /// Items that it has, read so far.
+    /// Number of items read.
     pub(super) items: u64,
-    /// Why it was not read to its end, or what is wrong with it.
+    /// The reason for an early end, or the damage of the list.
     pub(super) problem: Option<String>,
 }
 
 impl Rebuild<'_> {
-    /// Writes what the list says. Each segment of it is authenticated before its lines are seen, so what was written
-    /// before damage was met is right.
+    /// Writes the items of the list. Each segment is authenticated before its lines are parsed, so all rows written
+    /// before damage are right.
     pub(super) async fn fill_from(&mut self, backup: &StoredContent) -> Result<Filled, OperationError> {
         let mut filled = Filled::default();
         match self.read_list(backup, &mut filled.items).await {
@@ -48,7 +48,7 @@ impl Rebuild<'_> {
         if *read == expected {
             return Ok(());
         }
-        let problem = format!("its list has {read} items, its manifest says {expected}");
+        let problem = format!("its list has {read} items, but its manifest declares {expected}");
         Err(OperationError::corrupt(backup.id(), problem))
     }
 
@@ -59,11 +59,11 @@ impl Rebuild<'_> {
         read: &mut u64,
     ) -> Result<(), OperationError> {
         if let Some(pending) = batch.iter().find(|record| record.status == ItemStatus::Pending) {
-            let problem = format!("its list says that item {} is not settled", pending.item.content_id);
+            let problem = format!("its list contains the unsettled item {}", pending.item.content_id);
             return Err(OperationError::corrupt(backup.id(), problem));
         }
         let catalog = &self.h.catalog;
-        // Nothing vouches for the list of a backup that is not encrypted: it does not speak for objects that are.
+        // The list of an unencrypted backup is not authenticated, so it does not vouch for encrypted objects.
         let is_vouched_for = backup.manifest.encryption.is_some();
         let may_tell = |held: &Held<'_>| is_vouched_for || held.file.object.encryption.is_none();
         let held: Vec<_> = batch.iter().filter_map(Held::of).filter(may_tell).collect();
@@ -80,7 +80,7 @@ impl Rebuild<'_> {
     }
 }
 
-/// Where an item's file came from, and what is held of it.
+/// The origin of an item's file, and its held objects.
 struct Held<'a> {
     source: ItemSource,
     address: Sha256Digest,
@@ -88,7 +88,7 @@ struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// None where there is no file, or a row of it would vouch for something else: its file is fetched anew then.
+    /// `None` if there is no file, or if its row would vouch for another file. Then the file is fetched again.
     fn of(record: &'a ItemRecord) -> Option<Self> {
         let file = record.file.as_ref()?;
         let source = ItemSource::of(&record.item).ok()?;

@@ -1,5 +1,5 @@
-//! The folders of backups in the bucket, newest first: a newer backup knows better what is held of a source, so that
-//! the older ones find it written.
+//! The folders of backups in the bucket, newest first. A newer backup has the better record of a source's objects, so
+//! its rows must be written first.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -8,11 +8,11 @@ use holdfast_domain::{BackupId, ObjectKey};
 
 use crate::{Holdfast, OperationError, RETAINED_TYPES};
 
-/// The folders.
+/// The folders of the bucket.
 pub(super) struct Inventory {
-    /// Those with a manifest.
+    /// Folders with a manifest.
     pub(super) backups: Vec<BackupId>,
-    /// The others.
+    /// Folders without a manifest.
     pub(super) without_manifest: Vec<BackupId>,
 }
 

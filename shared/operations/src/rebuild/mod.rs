@@ -1,14 +1,16 @@
-//! Filling a catalogue from the bucket alone: the job of every backup that has a manifest, the items of content backups,
-//! and what is held of each source. What stands is not changed, so that it may run twice, or die at any await: a
-//! backup's job is written last, and the next run goes on with the backups that have none. The one exception is a job
-//! that failed or was cancelled although its manifest is there: it becomes completed.
+//! Fills a catalogue from the bucket alone: the job of every backup with a manifest, the items of content backups, and
+//! the held objects of each source.
 //!
-//! No lease is taken. A backup with a manifest and without a job is nobody's work in this catalogue. What is written of
-//! a source bears the time when its file was fetched, and so never replaces what a backup that runs beside it writes;
-//! and whoever goes by such a row first looks whether the object is there, which is what makes a row harmless whose
-//! object retention collects at this moment. So schedules may go on: what they do not find yet they fetch.
+//! Existing rows stay, so a rebuild may run twice or crash anywhere. A backup's job is written last, and the next run
+//! resumes with the backups without a job. The only change is to a failed or cancelled job with a manifest: it becomes
+//! completed.
 //!
-//! Nobody is told of the jobs: these changes of state happened long ago.
+//! No lease is needed, because no run works on a backup with a manifest and without a job. A source's row carries the
+//! time of its fetch, so it never replaces the row of a concurrent backup. Each reader of such a row first checks that
+//! the object exists, so a concurrent collection is harmless. Schedules may continue: they fetch the files still
+//! unknown.
+//!
+//! No event is sent for the jobs, because their changes of state are old.
 
 mod content;
 mod inventory;
@@ -34,14 +36,14 @@ use holdfast_repository::{
     RepositoryError, RepositoryFileError, content::stored::StoredContent, presence::missing_artifacts,
 };
 
-/// Backups that the catalogue is asked about in one call.
+/// Backups per catalogue query.
 const PAGE: usize = 100;
 
-/// Fills the catalogue. `progress` is told after each backup, and within those of many items.
+/// Fills the catalogue. `progress` runs after each backup, and during backups with many items.
 ///
 /// # Errors
-/// Where the store or the catalogue cannot be asked: what was added by then stays, and the next run goes on. What is
-/// wrong with one backup is in the report.
+/// If the store or the catalogue is unavailable. The rows added so far stay, and the next run resumes. The report
+/// contains the faults of single backups.
 pub async fn rebuild_catalog(
     h: &Holdfast,
     progress: &(dyn Fn(&RebuildProgress) + Sync),
@@ -49,7 +51,7 @@ pub async fn rebuild_catalog(
     Box::pin(Rebuild::new(h, Mode::Write, progress).run()).await
 }
 
-/// What [`rebuild_catalog`] would add now. Nothing is written, and lists of items are not read.
+/// The additions of [`rebuild_catalog`] at this moment. It writes nothing and reads no lists of items.
 ///
 /// # Errors
 /// As [`rebuild_catalog`].
@@ -70,11 +72,11 @@ struct Rebuild<'a> {
     h: &'a Holdfast,
     mode: Mode,
     progress: &'a (dyn Fn(&RebuildProgress) + Sync),
-    /// Which repository this is; none where that is lost.
+    /// The repository's id, or `None` if it is lost.
     repository: Option<RepositoryId>,
     done: RebuildProgress,
     report: RebuildReport,
-    /// Jobs of this run that are part of a full backup.
+    /// Jobs of this run with a full backup as parent.
     parts: Vec<Job>,
 }
 
@@ -105,7 +107,7 @@ impl<'a> Rebuild<'a> {
         Ok(self.report)
     }
 
-    /// Backups can be read where `repository.json` is lost, and that it is has to be said.
+    /// Backups are readable without `repository.json`, but its loss must be reported.
     async fn identify(&mut self) -> Result<(), OperationError> {
         match self.h.repository.open().await {
             Ok(file) => self.repository = Some(file.id),
@@ -144,7 +146,7 @@ impl<'a> Rebuild<'a> {
         }
     }
 
-    /// A backup whose job failed or was cancelled: its run was paused past its lease, and wrote the manifest later.
+    /// A backup with a failed or cancelled job: its run paused past its lease, and wrote the manifest later.
     async fn complete(&mut self, id: &BackupId) -> Result<(), OperationError> {
         let Some((manifest, _)) = self.believed(id).await? else { return Ok(()) };
         if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
@@ -158,11 +160,11 @@ impl<'a> Rebuild<'a> {
         }
         let job = self.h.catalog.get(id).await?;
         settle::complete(self.h, &job, &manifest).await?;
-        tracing::info!(backupId = %id, was = %job.status, "a job was completed by its manifest");
+        tracing::info!(backupId = %id, was = %job.status, "a job became completed because its manifest exists");
         if manifest.content.is_some() { self.fill_up(id).await } else { Ok(()) }
     }
 
-    /// A backup that the catalogue does not know.
+    /// A backup without a job in the catalogue.
     async fn add(&mut self, id: &BackupId) -> Result<(), OperationError> {
         let Some((manifest, mut job)) = self.believed(id).await? else { return Ok(()) };
         self.hold_retention(id.backup_type()).await?;
@@ -178,7 +180,7 @@ impl<'a> Rebuild<'a> {
         match self.insert(&job).await {
             Ok(true) => {}
             Ok(false) => {
-                // Another run, that of a backup or of this, was quicker.
+                // Another backup run or rebuild was faster.
                 self.report.stood += 1;
                 return Ok(());
             }
@@ -188,7 +190,7 @@ impl<'a> Rebuild<'a> {
             }
             Err(error) => return Err(error),
         }
-        tracing::info!(backupId = %id, "a backup's job was made from its manifest");
+        tracing::info!(backupId = %id, "the job of a backup was created from its manifest");
         self.report.added.push(RebuiltBackup { backup_id: id.clone(), items: filled.items });
         if job.parent_id.is_some() {
             self.parts.push(job);
@@ -196,7 +198,7 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// Before the first job: retention must not delete by the settings what a policy kept that is lost now.
+    /// Before the first job: retention must not delete by the settings if a lost policy kept these backups.
     async fn hold_retention(&self, kind: BackupType) -> Result<(), OperationError> {
         if self.mode == Mode::Plan {
             return Ok(());
@@ -213,7 +215,7 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// A lost backup whose manifest is back, or one whose loss was accepted.
+    /// A lost backup with a returned manifest, or with an accepted loss.
     async fn returned(&mut self, id: &BackupId) -> Result<(), OperationError> {
         self.report.stood += 1;
         if self.believed(id).await?.is_none() {
@@ -234,7 +236,7 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// Adds a job; `false` where it has a row by now.
+    /// Adds a job. Returns `false` if it has a row by now.
     pub(super) async fn insert(&self, job: &Job) -> Result<bool, OperationError> {
         if self.mode == Mode::Plan {
             return Ok(true);
@@ -242,7 +244,7 @@ impl<'a> Rebuild<'a> {
         self.h.catalog.add_completed(job).await.map_err(|error| row::unwritable(&job.backup_id, error))
     }
 
-    /// The rows of items of a backup whose job stands, where some are missing.
+    /// Adds missing rows of items to a backup with a job.
     async fn fill_up(&mut self, id: &BackupId) -> Result<(), OperationError> {
         let Some((manifest, _)) = self.believed(id).await? else { return Ok(()) };
         let expected = manifest.content.as_ref().map_or(0, |content| content.items.expected);
@@ -257,7 +259,7 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// A manifest that is what was written here, as far as that can be told, and the job that it tells of.
+    /// A manifest of this repository, authenticated as far as possible, and the job described by it.
     async fn believed(&mut self, id: &BackupId) -> Result<Option<(Manifest, Job)>, OperationError> {
         let read = match self.h.repository.manifest(id).await {
             Ok(manifest) => self.expect_own(&manifest).and_then(|()| row::of(&manifest).map(|job| (manifest, job))),
@@ -265,7 +267,7 @@ impl<'a> Rebuild<'a> {
         };
         let error = match read {
             Ok(believed) => return Ok(Some(believed)),
-            // Deleted while this was going on.
+            // Deleted meanwhile.
             Err(OperationError::NotFound(_)) => return Ok(None),
             Err(error) => error,
         };
@@ -279,17 +281,20 @@ impl<'a> Rebuild<'a> {
         Ok(None)
     }
 
-    /// A manifest of a backup that is not encrypted has nothing to vouch for it: it has to make sense at least.
+    /// The manifest of an unencrypted backup is not authenticated, so it must at least be consistent.
     fn expect_own(&self, manifest: &Manifest) -> Result<(), OperationError> {
         let (id, kind) = (&manifest.backup_id, manifest.backup_type);
         let is_elsewhere = |artifact: &&Artifact| artifact.key.backup().as_ref() != Some(id);
         let problem = match (&self.repository, manifest.artifacts.iter().find(is_elsewhere)) {
             (Some(own), _) if *own != manifest.repository => {
-                format!("its manifest is of repository {}, and this is {own}: it was copied here", manifest.repository)
+                format!(
+                    "its manifest belongs to repository {}, but this is {own}: it was copied here",
+                    manifest.repository
+                )
             }
-            (_, Some(artifact)) => format!("its manifest names {}, which is elsewhere", artifact.key),
+            (_, Some(artifact)) => format!("its manifest names {} outside of its folder", artifact.key),
             _ if kind != id.backup_type() || manifest.content.is_some() != (kind == BackupType::Content) => {
-                format!("its manifest says that it is of type {kind}, which its id, or what is inside, is not")
+                format!("its manifest has the type {kind}, but its id or its content has another type")
             }
             _ => return Ok(()),
         };
@@ -312,7 +317,7 @@ impl<'a> Rebuild<'a> {
         self.fill_from(&backup).await
     }
 
-    /// The manifest is there, so the backup is; that it is not good is said in its job, where retention sees it too.
+    /// The manifest exists, so the backup does. Its job records the damage, so retention does not count it as good.
     fn damaged(&mut self, job: &mut Job, level: VerificationLevel, problem: String) {
         tracing::error!(backupId = %job.backup_id, problem, "a backup in the store is damaged");
         job.verification = Some(row::failed(level, Timestamp::now()));
@@ -320,11 +325,11 @@ impl<'a> Rebuild<'a> {
     }
 
     fn unread(&mut self, id: &BackupId, cause: UnreadCause, reason: String) {
-        tracing::warn!(backupId = %id, reason, "a backup's job was not made");
+        tracing::warn!(backupId = %id, reason, "the job of a backup could not be created");
         self.report.unread.push(UnreadBackup { backup_id: id.clone(), cause, reason });
     }
 
-    /// Folders of backups that came to nothing, or were being deleted, when the catalogue went: it no longer says which.
+    /// Folders of failed or partly deleted backups. The lost catalogue knew the difference.
     async fn tell_without_manifest(&mut self, folders: Vec<BackupId>) -> Result<(), OperationError> {
         for page in folders.chunks(PAGE) {
             let standings = self.h.catalog.standings(page).await?;

@@ -1,5 +1,5 @@
-//! Full backups have no manifest: one is known by its parts, where all of them are there. Of one whose other part is not
-//! in the bucket nobody knows whether that failed, was switched off, or was deleted: it gets no row.
+//! Restores the jobs of full backups. A full backup has no manifest, so it is known only from its parts, if all of them
+//! exist. If one part is missing, it may have failed, been disabled or been deleted. Then the full backup gets no row.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::{Mode, Rebuild, RebuiltBackup, UnreadCause, row};
 use crate::{OperationError, job::full};
 
 impl Rebuild<'_> {
-    /// Adds the full backups that jobs name, those of this run and of one that was killed before it came here.
+    /// Adds the full backups named by jobs, including jobs of a killed rebuild.
     pub(super) async fn parents(&mut self) -> Result<(), OperationError> {
         if self.mode == Mode::Write {
             self.report.completed.extend(full::complete_late(self.h, Timestamp::now()).await?);
@@ -55,13 +55,13 @@ impl Rebuild<'_> {
     }
 }
 
-/// The full backup of these parts, if they are all that it can have and all are completed.
+/// The full backup of these parts, if they are complete and all completed.
 fn whole_of(id: &BackupId, children: &[Job]) -> Option<Job> {
     let is_whole = full::PARTS.iter().all(|kind| children.iter().any(|child| child.backup_type == *kind));
     if !is_whole || children.iter().any(|child| child.status != JobStatus::Completed) {
         return None;
     }
-    // One trigger makes all of them, at one moment.
+    // One trigger creates all parts, at one moment.
     let first = children.iter().min_by_key(|child| child.created_at)?;
     let parent =
         Job { started_at: Some(first.created_at), ..Job::pending(id.clone(), first.trigger.clone(), first.created_at) };
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_backup_is_known_where_both_its_parts_are_and_are_good() {
+    fn a_full_backup_is_known_only_if_both_its_parts_exist_and_are_good() {
         use BackupType::{Content, Database};
         use JobStatus::{Completed, Deleted, Failed, Running};
         let id = "full_1700000000000_01010101".parse().unwrap();

@@ -1,12 +1,12 @@
-//! What a rebuild did, or would do.
+//! The result of a rebuild, or of its plan.
 
 use holdfast_domain::{BackupId, BackupType};
 use serde::Serialize;
 
-/// How far a rebuild is.
+/// Progress of a rebuild.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RebuildProgress {
-    /// Backups dealt with.
+    /// Processed backups.
     pub backups: u64,
     /// Backups in the bucket.
     pub of: u64,
@@ -14,50 +14,50 @@ pub struct RebuildProgress {
     pub items: u64,
 }
 
-/// What a rebuild did, or would do.
+/// The result of a rebuild, or of its plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RebuildReport {
     /// Whether nothing was written.
     pub dry_run: bool,
-    /// Backups whose job was added, newest first, then full ones.
+    /// Backups with an added job, newest first, then full ones.
     pub added: Vec<RebuiltBackup>,
-    /// Backups in the bucket whose job stood, wherever it stands, and was not changed.
+    /// Number of backups in the bucket with an existing job, in any status. It was not changed.
     pub stood: u64,
-    /// Those of them that were lost, and are completed again because their manifest is back.
+    /// Lost backups among them, completed again because their manifest is back.
     pub returned: Vec<BackupId>,
-    /// Jobs that had failed or were cancelled although their backup is in the bucket: they are completed now.
+    /// Failed or cancelled jobs with a backup in the bucket. They are completed now.
     pub completed: Vec<BackupId>,
-    /// Backups whose job stood, and which lacked rows of items.
+    /// Backups with an existing job and added rows of items.
     pub filled_up: Vec<RebuiltBackup>,
-    /// Rows of items added.
+    /// Number of added rows of items.
     pub items: u64,
-    /// Sources of which it is known now what is held; in a plan none.
+    /// Number of sources with restored objects. Zero in a plan.
     pub sources: u64,
-    /// Backups in the bucket that got no job, and why.
+    /// Backups in the bucket without a new job, with the reason.
     pub unread: Vec<UnreadBackup>,
-    /// Backups whose manifest is right and whose artifacts are not: a new job says so, as a failed verification.
+    /// Backups with a right manifest but damaged artifacts. The new job records a failed verification.
     pub damaged: Vec<DamagedBackup>,
-    /// Folders that hold no backup, and that the catalogue does not know.
+    /// Folders without a backup and without a job.
     pub without_manifest: Vec<BackupId>,
-    /// Full backups that got no job: the bucket does not have both of their parts.
+    /// Full backups without a new job, because the bucket lacks one of their parts.
     pub parents_unknown: Vec<BackupId>,
-    /// Types whose retention is suspended until an operator stores a policy or confirms the settings.
+    /// Types with suspended retention, until an operator stores a policy or confirms the settings.
     pub policies_unconfirmed: Vec<BackupType>,
-    /// What is wrong with the repository's own file.
+    /// The problem of the repository's own file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository_problem: Option<String>,
 }
 
 impl RebuildReport {
-    /// Whether everything in the bucket could be read, and is as it was written.
+    /// Whether everything in the bucket is readable and undamaged.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.unread.is_empty() && self.damaged.is_empty() && self.repository_problem.is_none()
     }
 }
 
-/// A backup that the catalogue knows now.
+/// A backup with a job in the catalogue now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RebuiltBackup {
@@ -67,19 +67,19 @@ pub struct RebuiltBackup {
     pub items: u64,
 }
 
-/// Why a backup got no job.
+/// Kind of reason against a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnreadCause {
-    /// It is encrypted, and no key at hand opens it: nobody can tell whether its manifest was made up.
+    /// It is encrypted, and no key at hand opens it. Its manifest may be forged.
     Key,
-    /// Its manifest is not what was written.
+    /// Its manifest is damaged.
     Damaged,
-    /// It has a row, which is none that Holdfast writes.
+    /// It has a row of an invalid form.
     Row,
 }
 
-/// A backup that got no job.
+/// A backup without a new job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnreadBackup {
@@ -91,12 +91,12 @@ pub struct UnreadBackup {
     pub reason: String,
 }
 
-/// A backup that is there and not good.
+/// An existing but damaged backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DamagedBackup {
     /// The backup.
     pub backup_id: BackupId,
-    /// What is wrong with it.
+    /// Its problem.
     pub problem: String,
 }

@@ -1,5 +1,5 @@
-//! A job's row as a manifest tells it: the same that the run which wrote the manifest has left, but for what only that
-//! run knew, a note of it, and verifications.
+//! A job's row from a manifest. It equals the row of the original run, except for the run's unrecorded data, its
+//! notes, and verifications.
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
@@ -20,7 +20,7 @@ pub(super) fn of(manifest: &Manifest) -> Result<Job, OperationError> {
     Ok(completed(job, JobChange { completed_at, duration_ms, ..told }))
 }
 
-/// The job once it came to its good end.
+/// The job after its successful end.
 pub(super) fn completed(job: Job, told: JobChange) -> Job {
     Job {
         status: JobStatus::Completed,
@@ -46,7 +46,7 @@ pub(super) fn completed(job: Job, told: JobChange) -> Job {
     }
 }
 
-/// A number that no row can hold was never written by us: the backup's fault, and not the catalogue's.
+/// A number too large for a row is a fault of the backup, not of the catalogue.
 pub(super) fn unwritable(id: &BackupId, error: CatalogError) -> OperationError {
     match error {
         CatalogError::Invalid { what, problem } => OperationError::corrupt(id, format!("{what} {problem}")),

@@ -1,5 +1,5 @@
-//! A run's hold on one copy: said in the job's row, beaten beside the work, with how far it came. Whoever finds it silent
-//! for a minute goes on from there.
+//! A run's claim on one copy: recorded in the job's row, and renewed with the progress. After a minute without a beat
+//! another run resumes the copy.
 
 use std::time::Duration;
 
@@ -19,32 +19,32 @@ use crate::{
 };
 use holdfast_repository::Repository;
 
-/// Objects that an earlier run saw in the second store are taken for granted for so long. A collection there waits for
-/// twice this after the last word of whoever copies content.
+/// For this long a run trusts an earlier run's checks of objects in the second store. A collection there waits twice as
+/// long after the last beat of a content copy.
 const SEEN_FOR: SignedDuration = SignedDuration::from_mins(30);
-/// For how long after the last word of whoever copies content nothing is collected.
+/// A collection waits this long after the last beat of a content copy.
 pub(crate) const EXCLUDES_FOR: SignedDuration = SignedDuration::from_hours(1);
-/// Before the function's end, for the last word.
+/// Reserve before the function's end, for the last write.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
-/// What came of asking for it.
+/// Result of a claim.
 pub(super) enum Begun {
     Ours(Box<Claim>),
     Busy(String),
     NotCompleted(JobStatus),
 }
 
-/// How the work ended.
+/// End of the work.
 pub(super) enum Ended {
     Run(Result<Copied, OperationError>),
     TimeIsUp,
     Elsewhere,
     Gone,
-    /// No beat was answered for so long that another run may take the copy over.
+    /// No beat succeeded for so long that another run may take the copy over.
     Silent,
 }
 
-/// A hold; without a catalogue's row there is nothing to hold, and it keeps nothing.
+/// A claim. Without a row in the catalogue it excludes no other run and records nothing.
 pub(super) struct Claim {
     catalog: Catalog,
     backup_id: BackupId,
@@ -72,7 +72,7 @@ impl Claim {
             CopyClaim::Elsewhere => return Ok(Begun::Busy(format!("another run copies backup {id}"))),
             CopyClaim::NotCompleted(status) => return Ok(Begun::NotCompleted(status)),
         }
-        // After the row says so: whoever begins to collect from now on sees it.
+        // The row is written first, so a later collection detects this copy.
         if id.backup_type() == BackupType::Content && h.catalog.is_collecting_copies(now - DEAD_AFTER).await? {
             let work = claim.earlier.clone();
             claim.hand_on(&work).await?;
@@ -81,23 +81,23 @@ impl Claim {
         Ok(Begun::Ours(Box::new(claim)))
     }
 
-    /// What earlier runs did.
+    /// The progress of earlier runs.
     pub(super) fn earlier(&self) -> CopyWork {
         self.earlier.clone()
     }
 
-    /// Whether there is a row that keeps how far it came.
+    /// Whether a row records the progress.
     pub(super) const fn is_kept(&self) -> bool {
         self.has_row
     }
 
-    /// Whether its deletion was decided: a backup that is gone without that is lost.
+    /// Whether its deletion was decided. A missing backup without a decision is lost.
     pub(super) async fn is_deleted(&self) -> Result<bool, CatalogError> {
         let job = self.catalog.get(&self.backup_id).await?;
         Ok(job.status == JobStatus::Deleted && !job.is_lost())
     }
 
-    /// Does the work, and beats beside it.
+    /// Runs the copier, and beats during the work.
     pub(super) async fn watch(&self, copier: &Copier<'_>, limits: RunLimits) -> Ended {
         tokio::select! {
             biased;
@@ -111,7 +111,7 @@ impl Claim {
         let beats = beat_until_stopped(
             || self.beat(copier),
             |error| {
-                tracing::warn!(backupId = %self.backup_id, error, "a copy's beat failed and is repeated");
+                tracing::warn!(backupId = %self.backup_id, error, "the beat of a copy failed and is retried");
             },
         );
         beats.await.unwrap_or(Ended::Silent)
@@ -147,10 +147,10 @@ impl Claim {
     }
 
     pub(super) async fn gone(&self) -> Result<(), OperationError> {
-        tracing::info!(backupId = %self.backup_id, "the backup was deleted while it was copied; its copy is removed");
+        tracing::info!(backupId = %self.backup_id, "the backup was deleted during its copy: the partial copy is removed");
         let error = JobFailure {
             code: FailureCode::Internal,
-            message: "the backup was deleted before its copy was whole".to_owned(),
+            message: "the backup was deleted before its copy was complete".to_owned(),
             hint: None,
         };
         self.end(CopyStatus::Deleted, 0, Some(error), None).await
@@ -168,7 +168,7 @@ impl Claim {
         }
         let now = Timestamp::now();
         let copy = JobCopy { status, at: now, store: self.store.clone(), bytes: Some(bytes), error };
-        // If another run has it by now, that run records how it ended.
+        // If another run took the copy over, that run records the result.
         persist(|| async { Ok(self.catalog.end_copy(&self.backup_id, &self.run, &copy, work, now).await?) }).await?;
         Ok(())
     }

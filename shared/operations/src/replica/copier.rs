@@ -1,7 +1,6 @@
-//! One run's way through a backup, from the repository's files to the manifest. What it did so far can be asked at any
-//! time, from beside it.
+//! One run's copy of a backup, from the repository's files to the manifest. Its progress can be read at any time.
 //!
-//! Memory: [`SMALL_AT_A_TIME`] objects of at most 8 MiB, or the parts of one larger one that are under way.
+//! Memory: [`SMALL_AT_A_TIME`] objects of at most 8 MiB, or the active parts of one larger object.
 
 use std::{
     collections::HashSet,
@@ -26,22 +25,22 @@ use holdfast_repository::{
     content::{proof::ContentObject, stored::StoredContent},
 };
 
-/// Objects looked at, or sent whole, at a time.
+/// Objects checked, or sent in one request, at a time.
 const SMALL_AT_A_TIME: usize = 16;
-/// Items of a list whose objects are dealt with before that is noted.
+/// Items of a list per record of progress.
 const BATCH: usize = 256;
-/// More problems than this are not told one by one.
+/// Maximum number of reported repairs.
 const TOLD: usize = 100;
 
-/// How it ended.
+/// Result of a copy.
 pub(super) enum Copied {
-    /// Everything is there.
+    /// The copy is complete.
     Whole,
-    /// The backup's manifest is not in the first store any more.
+    /// The backup's manifest is missing from the first store.
     Gone,
 }
 
-/// A copy being made.
+/// A copy in progress.
 pub(super) struct Copier<'a> {
     pub(super) primary: &'a Repository,
     pub(super) second: &'a Repository,
@@ -71,7 +70,7 @@ impl<'a> Copier<'a> {
         work: CopyWork,
         progress: &'a (dyn Fn(u64, u64) + Sync),
     ) -> Self {
-        // What an earlier run saw by its size alone is to be read.
+        // An earlier run may have checked only the size of an object. A repair reads every object.
         let work = match mode {
             CopyMode::Missing => work,
             CopyMode::Repair => CopyWork { items: 0, to_repair: true, ..work },
@@ -80,7 +79,7 @@ impl<'a> Copier<'a> {
         Self { primary, second, id, mode, checker: Checker::new(primary), state, progress }
     }
 
-    /// How far it came.
+    /// The progress.
     pub(super) fn work(&self) -> CopyWork {
         self.state().work.clone()
     }
@@ -96,7 +95,7 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Changes how far it came.
+    /// Changes the progress.
     pub(super) fn with_work<T>(&self, change: impl FnOnce(&mut CopyWork) -> T) -> T {
         change(&mut self.state().work)
     }
@@ -105,12 +104,12 @@ impl<'a> Copier<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Copies it. A backup that goes meanwhile is no fault, whatever was not there then.
+    /// Copies the backup. A deletion of the backup meanwhile is no fault, even if objects were missing.
     pub(super) async fn run(&self) -> Result<Copied, OperationError> {
         match Box::pin(self.copy()).await {
             Err(OperationError::NotFound(_)) => Ok(Copied::Gone),
             Err(error) if self.is_gone().await.unwrap_or(false) => {
-                tracing::info!(backupId = %self.id, %error, "the backup went while it was copied");
+                tracing::info!(backupId = %self.id, %error, "the backup was deleted during its copy");
                 Ok(Copied::Gone)
             }
             Err(error) => Err(error),
@@ -128,7 +127,7 @@ impl<'a> Copier<'a> {
             self.items(&manifest).await?;
         }
         self.small_file(&ObjectKey::restore_guide(self.id)).await?;
-        // The last look: retention may have deleted the backup while this went on.
+        // The last check: retention may have deleted the backup meanwhile.
         if self.is_gone().await? {
             return Ok(Copied::Gone);
         }
@@ -146,7 +145,7 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// Every object that the list names, a batch at a time; what earlier runs dealt with is read over.
+    /// Copies every object of the list in batches, and skips the items of earlier runs.
     async fn items(&self, manifest: &Manifest) -> Result<(), OperationError> {
         let backup = StoredContent::of(self.primary, manifest.clone())?;
         let sources = Sources::new(self.primary, self.second, &manifest.repository);
@@ -171,7 +170,7 @@ impl<'a> Copier<'a> {
         if seen == expected {
             return Ok(());
         }
-        let problem = format!("its list has {seen} items, its manifest says {expected}");
+        let problem = format!("its list has {seen} items, but its manifest declares {expected}");
         Err(OperationError::corrupt(self.id, problem))
     }
 
@@ -190,7 +189,7 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// One object: left if it is there, sent if it is missing, mended if that was asked for.
+    /// Copies one object: skips a present one, sends a missing one, and replaces a damaged one in a repair.
     async fn object(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
         let artifact = &wanted.stored().artifact;
         let key = &artifact.key;
@@ -218,7 +217,7 @@ impl<'a> Copier<'a> {
             found => found.map_err(|error| self.second_failed(error))?,
         };
         if found.size_bytes != size && matches!(wanted, Wanted::Artifact(_)) {
-            return Ok(Found::Altered(format!("it has {} bytes, {size} were stored", found.size_bytes)));
+            return Ok(Found::Altered(format!("it has {} bytes instead of {size}", found.size_bytes)));
         }
         let is_to_read = self.mode == CopyMode::Repair || found.size_bytes != size;
         if !is_to_read && self.is_as_stored(wanted).await? {
@@ -227,8 +226,8 @@ impl<'a> Copier<'a> {
         Ok(self.read_copy(wanted).await?.map_or(Found::AsItShouldBe, Found::Altered))
     }
 
-    /// Whether an object of the right size is what a holder of the key stored, as far as its header and trailer show. If
-    /// they do not, it has to be read.
+    /// Whether an object of the right size is authentic, judged by its header and trailer. If it is not, it must be
+    /// read.
     async fn is_as_stored(&self, wanted: &Wanted<'_>) -> Result<bool, OperationError> {
         let object = wanted.stored();
         if object.encryption.is_none() {
@@ -242,7 +241,7 @@ impl<'a> Copier<'a> {
         };
         match Ends::read(self.primary.store().as_ref(), object).await {
             Ok(first) if first == second => Ok(true),
-            // Only content is stored again in another form. Of an artifact only the bytes that were written are right.
+            // Only content may have another form. Of an artifact only the recorded bytes are right.
             Ok(first) if matches!(wanted, Wanted::Content(..)) => {
                 self.checker.is_another_form(&first, &second, object).await
             }
@@ -251,11 +250,11 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// A file of the backup that its manifest has no digest of, where it is there.
+    /// Copies a file without a digest in the manifest, if the backup has one.
     async fn small_file(&self, key: &ObjectKey) -> Result<(), OperationError> {
         match holdfast_storage::read_all(self.primary.store().as_ref(), key, MAX_FILE_BYTES).await {
             Ok(bytes) => self.put_as_is(key, bytes).await,
-            // Whoever wrote the backup before there were any.
+            // An early version wrote the backup without this file.
             Err(StoreError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -277,12 +276,12 @@ impl<'a> Copier<'a> {
             Err(StoreError::AlreadyExists { .. }) => {
                 let is_to_mend = self.mode == CopyMode::Repair;
                 let Some(etag) = there.filter(|_| is_to_mend) else {
-                    return Err(self.differs(key, "another stands there".to_owned()));
+                    return Err(self.differs(key, "a different file is stored there".to_owned()));
                 };
                 let put = self.second.store().put(key, bytes, PutMode::IfUnchanged(etag)).await;
                 put.map_err(|error| self.second_failed(error))?;
                 self.with_work(|work| work.bytes += size);
-                self.sent(true, || format!("{key}: it was another file"));
+                self.sent(true, || format!("{key}: it was a different file"));
             }
             Err(error) => return Err(self.second_failed(error)),
         }
@@ -314,7 +313,7 @@ impl<'a> Copier<'a> {
         CopyFault::Store { location: self.second.location().to_string(), cause }.into()
     }
 
-    /// Whether the backup's manifest is certain not to be in the first store.
+    /// Whether the backup's manifest is certainly missing from the first store.
     async fn is_gone(&self) -> Result<bool, OperationError> {
         match self.primary.store().head(&ObjectKey::manifest(self.id)).await {
             Ok(_) => Ok(false),
@@ -323,12 +322,12 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Removes what was sent of a backup that is gone, as far as that can be done now: what is left, and objects that
-    /// backups share, is retention's in that store. A copy that has its manifest is left to retention too.
+    /// Removes the partial copy of a deleted backup as far as possible now. Retention in the second store removes the
+    /// rest, shared objects, and copies with a manifest.
     pub(super) async fn discard(&self) {
         self.abort_upload().await;
         if let Err(error) = self.remove_folder().await {
-            tracing::warn!(backupId = %self.id, %error, "what was copied of it is left to the next retention");
+            tracing::warn!(backupId = %self.id, %error, "the partial copy of a deleted backup could not be removed: the next retention removes it");
         }
     }
 
@@ -351,17 +350,17 @@ impl<'a> Copier<'a> {
     }
 }
 
-/// A guide, with room to spare.
+/// A guide, with a margin.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
 
-/// What is in the second store under an object's key.
+/// State of an object's key in the second store.
 enum Found {
     AsItShouldBe,
     Missing,
     Altered(String),
 }
 
-/// The artifacts, and about as much as the files of the items are.
+/// The bytes of the artifacts, and approximately those of the items' files.
 fn expected_bytes(manifest: &Manifest) -> u64 {
     let artifacts: u64 = manifest.artifacts.iter().map(|artifact| artifact.size).sum();
     artifacts + manifest.content.as_ref().map_or(0, |content| content.items.bytes)

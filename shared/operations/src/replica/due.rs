@@ -1,5 +1,5 @@
-//! Which copies are to be made now: of what was committed and whose event got lost, of what a run died at, and of what
-//! failed, after growing waits.
+//! Selects the copies to start: committed backups after a lost event, copies of dead runs, and failed copies after
+//! growing waits.
 
 use holdfast_catalog::Uncopied;
 use holdfast_domain::heartbeat::DEAD_AFTER;
@@ -9,33 +9,33 @@ use jiff::SignedDuration;
 use crate::{Holdfast, OperationError};
 use holdfast_repository::Repository;
 
-/// Backups looked at in one call, newest first.
+/// Backups read in one call, newest first.
 const LOOK_AT: u32 = 1000;
-/// Sent in one call: what is left comes an hour later.
+/// Maximum number per call. The rest follows an hour later.
 const MOST: usize = 100;
-/// After the first failure; doubled after each further one.
+/// Wait after the first failure. Each further failure doubles it.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(50);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(23);
-/// What was asked for, or handed on, is given this long to begin.
+/// A requested or handed-on copy must begin within this time.
 const BEGINS_WITHIN: SignedDuration = SignedDuration::from_mins(20);
-/// A backup without a copy for so long is overdue.
+/// A backup without a copy for this long is overdue.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is to be copied.
+/// The result of a selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DueCopies {
-    /// Backups to be copied now, newest first.
+    /// Backups to copy now, newest first.
     pub due: Vec<BackupId>,
-    /// Completed backups without a whole copy in the second store.
+    /// Number of completed backups without a complete copy in the second store.
     pub uncopied: u64,
-    /// Those of them that have waited for a day.
+    /// Those of them older than a day.
     pub overdue: Vec<BackupId>,
 }
 
-/// Completed backups without a whole copy in this store, and which of them to copy now.
+/// Counts the completed backups without a complete copy in this store, and selects the ones to copy now.
 ///
 /// # Errors
-/// Where the catalogue cannot be asked.
+/// If the catalogue is unavailable.
 pub async fn copies_due(h: &Holdfast, second: &Repository, now: Timestamp) -> Result<DueCopies, OperationError> {
     let store = second.location().to_string();
     let uncopied = h.catalog.uncopied(&store, LOOK_AT).await?;
@@ -49,10 +49,10 @@ pub async fn copies_due(h: &Holdfast, second: &Repository, now: Timestamp) -> Re
     })
 }
 
-/// Says of these backups that a copy was asked for.
+/// Records a requested copy for each of these backups.
 ///
 /// # Errors
-/// Where the catalogue cannot be reached.
+/// If the catalogue is unavailable.
 pub async fn expect_copies(
     h: &Holdfast,
     second: &Repository,
@@ -68,7 +68,7 @@ fn is_due(backup: &Uncopied, store: &str, now: Timestamp) -> bool {
         return false;
     }
     let Some(copy) = backup.copy.as_ref().filter(|copy| copy.store == store) else { return true };
-    // Whoever began to repair it goes on, from where there is no deadline; until then it becomes overdue.
+    // An operator resumes a repair, from a machine without a deadline. Until then the copy becomes overdue.
     if backup.to_repair {
         return false;
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_waits_and_what_somebody_is_at_is_left_alone() {
+    fn failed_copies_wait_and_active_copies_are_skipped() {
         use CopyStatus::{Completed, Failed, Pending, Running};
         let minutes = SignedDuration::from_mins;
         for (status, ago, attempts, due) in [

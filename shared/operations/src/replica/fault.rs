@@ -1,67 +1,69 @@
-//! What can be wrong with the second store. Which of two stores failed is the first thing that an operator has to know.
+//! Faults of the second store. Operators first need to know the failed store, so each message names it.
 
 use holdfast_domain::{FailureCode, ObjectKey, RepositoryId};
 use holdfast_storage::StoreError;
 
 use crate::error::WRONG_CLOCK;
 
-/// A fault of the second store, or of what is in it.
+/// A fault of the second store or of its objects.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyFault {
     /// A call to it failed.
     #[error("the second store {location}: {cause}")]
     Store {
-        /// Where it is.
+        /// Its location.
         location: String,
-        /// What failed.
+        /// The cause.
         cause: StoreError,
     },
-    /// It is somebody else's.
+    /// It belongs to another repository.
     #[error(
-        "the second store {location} holds the repository {theirs}, and this one is {ours}. Nothing was written: name \
+        "the second store {location} holds the repository {theirs} instead of {ours}. Nothing was written: set \
          another bucket or prefix in BACKUP_CLOUD_BUCKET"
     )]
     AnotherRepository {
-        /// Where it is.
+        /// Its location.
         location: String,
-        /// The repository there.
+        /// The repository in it.
         theirs: RepositoryId,
-        /// The one to be copied.
+        /// The repository to copy.
         ours: RepositoryId,
     },
-    /// Its `repository.json` is of the same repository, and not what it should be.
-    #[error("{file} in the second store {location} {problem}. Nothing was written: find out who changed it")]
+    /// Its `repository.json` belongs to this repository, but has wrong content.
+    #[error(
+        "{file} in the second store {location} {problem}. Nothing was written: investigate the change of that file"
+    )]
     RepositoryFile {
-        /// Where it is.
+        /// The store's location.
         location: String,
-        /// Which of the two.
+        /// The wrong file.
         file: ObjectKey,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// Something else stands in an object's place.
+    /// The copy of an object has other bytes.
     #[error(
-        "the copy of {key} in {location} is not what was written: {problem}. It was left as it is: \
-         `holdfast copy {backup} --repair` reads the copy whole and repairs it from the first store",
+        "the copy of {key} in {location} is damaged: {problem}. It was not changed: \
+         `holdfast copy {backup} --repair` reads the complete copy and repairs it from the first store",
         backup = backup_of(key)
     )]
     Differs {
-        /// Where it is.
+        /// The store's location.
         location: String,
         /// The object.
         key: ObjectKey,
-        /// What differs.
+        /// The difference.
         problem: String,
     },
 }
 
-/// Which backup is repaired; all of them if the object is shared.
+/// The argument for a repair: the backup, or all of them if the object is shared.
 fn backup_of(key: &ObjectKey) -> String {
     key.backup().map_or_else(|| "--all".to_owned(), |id| id.to_string())
 }
 
 impl CopyFault {
-    /// Whether the same copy may succeed later, with nothing changed.
+    /// Whether the same copy may succeed later without a change.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Store { cause, .. } if cause.is_transient())
     }
@@ -81,18 +83,18 @@ impl CopyFault {
     pub(crate) const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Store { cause: StoreError::Denied { .. }, .. } => Some(
-                "check BACKUP_CLOUD_ACCESS_KEY and BACKUP_CLOUD_SECRET_KEY, or the function's role where there are none, \
-                 and that they may list, read and write the bucket",
+                "check BACKUP_CLOUD_ACCESS_KEY and BACKUP_CLOUD_SECRET_KEY, or without keys the function's role. \
+                 They need permission to list, read and write the bucket",
             ),
             Self::Store { cause: StoreError::Unsupported { .. }, .. } => {
-                Some("set BACKUP_CLOUD_PROVIDER=gcp, which is for stores without checksums of their own")
+                Some("set BACKUP_CLOUD_PROVIDER=gcp for a store without its own checksums")
             }
             Self::Store { cause: StoreError::WrongClock { .. }, .. } => Some(WRONG_CLOCK),
             Self::Store { .. } => Some(
                 "check that BACKUP_CLOUD_BUCKET exists in BACKUP_CLOUD_REGION, has room, and answers at \
-                 BACKUP_CLOUD_ENDPOINT where that is set; it is tried again by itself",
+                 BACKUP_CLOUD_ENDPOINT (if set). The copy is retried automatically",
             ),
-            // Their messages say what to do.
+            // Their messages contain the remedy.
             _ => None,
         }
     }

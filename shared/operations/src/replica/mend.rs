@@ -1,5 +1,5 @@
-//! Reads a copy whole, and replaces what is not sound by what the first store has, once that was read whole and is sound.
-//! An object that proves itself is sound, in whichever form: other backups may name that form.
+//! Repairs a copy: reads it completely, and replaces damaged objects by sound ones from the first store, after a
+//! complete reading there. An object is sound in any authentic form, because other backups may name that form.
 
 use holdfast_domain::StoredObject;
 use holdfast_storage::Store;
@@ -8,7 +8,7 @@ use super::{copier::Copier, object::Unreadable, wanted::Wanted};
 use crate::OperationError;
 
 impl Copier<'_> {
-    /// What is wrong with an object in the second store.
+    /// The damage of an object in the second store, if any.
     pub(super) async fn read_copy(&self, wanted: &Wanted<'_>) -> Result<Option<String>, OperationError> {
         let sound = match self.read_form(self.second.store().as_ref(), wanted.stored()).await {
             Err(Unreadable::Damaged(problem)) => wanted.form_in_second(problem).await.map(drop),
@@ -22,7 +22,8 @@ impl Copier<'_> {
         }
     }
 
-    /// Replaces an object. Between the delete and the end of the upload it is missing there. The next run mends that.
+    /// Replaces an object. It is missing between its deletion and the end of the upload, and after a crash the next run
+    /// sends it.
     pub(super) async fn replace(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
         let form = self.sound_form(wanted).await.map_err(|fault| self.first(fault))?;
         let key = &form.artifact.key;
@@ -31,7 +32,7 @@ impl Copier<'_> {
         self.send_form(&form).await.map_err(|fault| self.of_sending(fault))
     }
 
-    /// The form that the first store has, read whole.
+    /// The form in the first store, after a complete reading.
     async fn sound_form(&self, wanted: &Wanted<'_>) -> Result<StoredObject, Unreadable> {
         match self.read_form(self.primary.store().as_ref(), wanted.stored()).await {
             Ok(()) => Ok(wanted.stored().clone()),

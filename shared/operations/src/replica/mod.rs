@@ -1,7 +1,8 @@
-//! The second copy of a backup: the same objects in a store of its own. The repository's files come first, then every
-//! object that the backup refers to, then its manifest: from what is there by then everything can be listed, verified and
-//! restored. Nothing that is wrong in the first store is sent. Nothing in the second is overwritten, unless a repair finds
-//! that it is not sound. Two copiers at once do the same work twice, and no harm.
+//! The second copy of a backup, in a store of its own.
+//!
+//! The repository's files come first, then the objects, then the manifest. So a committed copy can be listed, verified
+//! and restored from that store alone. Damaged objects of the first store are never sent. Objects of the second store
+//! are never overwritten, unless a repair proves their damage. Two concurrent copiers only repeat work.
 
 mod claim;
 mod copier;
@@ -31,49 +32,49 @@ use crate::{Holdfast, OperationError, RunLimits, StopReason, readers::protect};
 use holdfast_recovery::readers::Purpose;
 use holdfast_repository::Repository;
 
-/// What is looked at, and what is done about what is wrong.
+/// Depth of the checks, and the treatment of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMode {
-    /// Sends what is missing. What is there is compared by its size, and if it is encrypted by its header and trailer.
+    /// Sends missing objects. Present objects are compared by size, and encrypted ones also by header and trailer.
     Missing,
-    /// Reads what is there whole, too. What is not sound is replaced by what the first store has, if that is sound.
+    /// Also reads the present objects completely. It replaces damaged objects, if the first store has sound ones.
     Repair,
 }
 
-/// What a copy came to.
+/// Result of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CopyReport {
     /// The backup.
     pub backup_id: BackupId,
-    /// Objects that were sent, those that were mended among them.
+    /// Number of sent objects, including repaired ones.
     pub copied: u64,
-    /// Objects that were there already.
+    /// Number of objects already present.
     pub present: u64,
-    /// What was not as it should be in the copy, and is now.
+    /// The repaired objects, with their damage.
     pub mended: Vec<String>,
-    /// Bytes that were sent, in all runs together.
+    /// Bytes sent, in all runs together.
     pub bytes: u64,
 }
 
-/// How a run ended.
+/// Result of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyStep {
-    /// The copy is whole.
+    /// The copy is complete.
     Done(CopyReport),
-    /// The function's time is over: another run goes on from here.
+    /// The time is over, and another run resumes the copy.
     Continue,
-    /// Somebody else is at it, or at what excludes it: try again a little later.
+    /// Another run works on this copy, or on a collection there. Try again later.
     Busy(String),
-    /// The backup is not there any more, and neither is what was copied of it.
+    /// The backup was deleted, and its partial copy too.
     Gone,
 }
 
-/// Copies a backup, and keeps in its job how far it came. `progress` is told bytes dealt with, and how many there are.
+/// Copies a backup, and records the progress in its job. `progress` receives the processed bytes and their total.
 ///
 /// # Errors
-/// Where something of it cannot be read, is not what was written, or the second store does not take it. The job's copy
-/// says so; the job itself stays as it is.
+/// If a part of the backup is unreadable or damaged, or the second store refuses it. The job's copy records the
+/// failure, and the job stays unchanged.
 pub async fn copy_backup(
     h: &Holdfast,
     second: &Repository,
@@ -94,9 +95,9 @@ pub async fn copy_backup(
             return Err(OperationError::Invalid(format!("backup {id} is {status}: there is nothing to copy yet")));
         }
     };
-    tracing::info!(backupId = %id, store = %second.location(), "the backup is copied");
+    tracing::info!(backupId = %id, store = %second.location(), "the copy of a backup begins");
     let earlier = claim.earlier();
-    // What a repair found altered and could not mend has the right size.
+    // The damage from an unfinished repair may have the right size, so the repair continues.
     let mode = if earlier.to_repair { CopyMode::Repair } else { mode };
     let copier = Copier::new(&h.repository, second, id, mode, earlier, progress);
     let lease = protect(h, &h.repository, id, Purpose::Copy).await;
@@ -105,10 +106,10 @@ pub async fn copy_backup(
     settle(&claim, &copier, ended).await
 }
 
-/// The same without a catalogue: nobody is told, and nothing is kept of a run that ends early.
+/// Copies a backup without a catalogue. No progress is recorded.
 ///
 /// # Errors
-/// As [`copy_backup`]; [`OperationError::NotFound`] where there is no such backup.
+/// As [`copy_backup`], and [`OperationError::NotFound`] if the backup does not exist.
 pub async fn copy_without_catalogue(
     primary: &Repository,
     second: &Repository,
@@ -131,10 +132,10 @@ pub async fn copy_without_catalogue(
     }
 }
 
-const LOST: &str = "its manifest is not in the first store any more, and it was not retention that deleted it; what there is \
-                    of a copy was left as it is";
+const LOST: &str = "its manifest is missing from the first store, and its deletion was not retention's decision. The \
+                    partial copy was not changed";
 
-/// Whether a job has a whole copy in this store.
+/// Whether a job has a complete copy in this store.
 #[must_use]
 pub fn is_copied(job: &Job, second: &Repository) -> bool {
     let is_here = |store: &str| store == second.location().to_string();
@@ -147,7 +148,7 @@ async fn settle(claim: &Claim, copier: &Copier<'_>, ended: Ended) -> Result<Copy
             let report = copier.report();
             claim.complete(&report).await?;
             tracing::info!(backupId = %report.backup_id, copied = report.copied, present = report.present,
-                bytes = report.bytes, mended = ?report.mended, "the backup is copied, and checked there");
+                bytes = report.bytes, mended = ?report.mended, "the copy of a backup is complete and was checked");
             Ok(CopyStep::Done(report))
         }
         Ended::Run(Ok(Copied::Gone)) if !claim.is_kept() => {
@@ -175,15 +176,16 @@ async fn settle(claim: &Claim, copier: &Copier<'_>, ended: Ended) -> Result<Copy
             claim.hand_on(&copier.work()).await?;
             Ok(CopyStep::Continue)
         }
-        Ended::Elsewhere => Ok(CopyStep::Busy("another run has taken the copy over".to_owned())),
-        // What was sent stays: the message comes again, and the next run goes on from the last beat.
+        Ended::Elsewhere => Ok(CopyStep::Busy("another run took the copy over".to_owned())),
+        // The sent bytes stay. The message is delivered again, and the next run resumes at the last beat.
         Ended::Silent => Err(StopReason::CatalogSilent.into()),
     }
 }
 
 fn expect_copyable(id: &BackupId) -> Result<(), OperationError> {
     if id.backup_type() == BackupType::Full {
-        let problem = format!("{id} is a full backup, of parts that are copied each by itself: name those");
+        let problem =
+            format!("{id} is a full backup, and has no copy of its own: name its database and content backups");
         return Err(OperationError::Invalid(problem));
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! What is known of an object's bytes, and whether they are those: segment by segment, each with its own digest, so that
-//! nothing that was altered is ever sent on, and a part can be judged without the others.
+//! Checks an object's bytes segment by segment, each against its own digest. So altered bytes are never sent, and each
+//! part can be checked alone.
 
 use std::{ops::Range, sync::Arc};
 
@@ -12,25 +12,25 @@ use holdfast_storage::{Store, StoreError, read_all};
 use crate::OperationError;
 use holdfast_repository::{Repository, artifact_reader::master_of, content::read::blocking};
 
-/// Judges bytes by what the manifest, or the list of items, says of them.
+/// Checks bytes against the manifest or the list of items.
 pub(super) struct Checker {
     primary: Repository,
 }
 
-/// What an object's segments are judged by.
+/// The data for checks of an object's segments.
 #[derive(Clone)]
 pub(super) struct Judge {
     artifact: Arc<Artifact>,
     hasher: Arc<SegmentHasher>,
 }
 
-/// Why an object cannot be read.
+/// The reason against an object.
 pub(super) enum Unreadable {
-    /// Its bytes are not those that were written; or it is missing.
+    /// Its bytes are altered, or it is missing.
     Damaged(String),
     /// The store failed.
     Store(StoreError),
-    /// Something else did: no key opens it.
+    /// Another failure, such as a missing key.
     Other(OperationError),
 }
 
@@ -39,7 +39,7 @@ impl Checker {
         Self { primary: primary.clone() }
     }
 
-    /// What judges an object whose first bytes are in this store. Where it is encrypted, that takes its key.
+    /// Prepares the checks of an object in this store. An encrypted object needs its key.
     pub(super) async fn judge(&self, store: &dyn Store, object: &StoredObject) -> Result<Judge, Unreadable> {
         let header = match object.encryption {
             None => Bytes::new(),
@@ -48,7 +48,7 @@ impl Checker {
         self.judge_by(&header, object).await
     }
 
-    /// The same by the first bytes themselves: none of them are needed where it is not encrypted.
+    /// Prepares the checks from the first bytes. An unencrypted object needs none of them.
     async fn judge_by(&self, first: &[u8], object: &StoredObject) -> Result<Judge, Unreadable> {
         let Artifact { key, size, segment_bytes, segments, .. } = &object.artifact;
         if *segment_bytes != SEGMENT_BYTES || size.div_ceil(SEGMENT_BYTES) != segments.len() as u64 {
@@ -61,7 +61,7 @@ impl Checker {
         let hasher = match master {
             None => SegmentHasher::plain(),
             Some(master) => {
-                // That it is the very header is found with the first segment, which it begins.
+                // The first segment contains the header, so its digest authenticates the header.
                 let header = Header::parse(&first[..first.len().min(HEADER_BYTES)]);
                 let header = header.map_err(|error| Unreadable::Damaged(format!("{key}: {error}")))?;
                 master.artifact_keys(&header.salt).segment_hasher()
@@ -70,11 +70,10 @@ impl Checker {
         Ok(Judge { artifact: Arc::new(object.artifact.clone()), hasher: Arc::new(hasher) })
     }
 
-    /// An object of at most one segment, by one request: nothing but what was written.
+    /// Reads an object of at most one segment in one request. It returns only authentic bytes.
     pub(super) async fn read_small(&self, store: &dyn Store, object: &StoredObject) -> Result<Bytes, Unreadable> {
         let Artifact { key, size, .. } = &object.artifact;
-        let other =
-            |what: &str| Unreadable::Damaged(format!("{key} has {what} bytes than the {size} that were stored"));
+        let other = |what: &str| Unreadable::Damaged(format!("{key} has {what} bytes than the {size} in its record"));
         let limit = usize::try_from(*size).unwrap_or(usize::MAX);
         let bytes = match read_all(store, key, limit).await {
             Err(StoreError::Limit { .. }) => return Err(other("more")),
@@ -87,7 +86,7 @@ impl Checker {
     }
 }
 
-/// The header and the trailer of an encrypted object. They are equal where the same bytes were stored, and only there.
+/// The header and the trailer of an encrypted object. They are equal if and only if the stored bytes are equal.
 #[derive(PartialEq, Eq)]
 pub(super) struct Ends {
     header: Bytes,
@@ -95,12 +94,12 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// Those of an object that has the size of its record, by two short requests.
+    /// Reads both from an object of the recorded size, in two short requests.
     pub(super) async fn read(store: &dyn Store, object: &StoredObject) -> Result<Self, Unreadable> {
         let Artifact { key, size, .. } = &object.artifact;
         let (of_header, of_trailer) = (HEADER_BYTES as u64, TRAILER_BYTES as u64);
         let Some(trailer_at) = size.checked_sub(of_trailer).filter(|at| *at >= of_header) else {
-            return Err(Unreadable::Damaged(format!("{key} has {size} bytes: no encrypted object is so short")));
+            return Err(Unreadable::Damaged(format!("{key} has {size} bytes, too few for an encrypted object")));
         };
         let header = bytes_of(store, &object.artifact, 0..of_header).await?;
         Ok(Self { header, trailer: bytes_of(store, &object.artifact, trailer_at..*size).await? })
@@ -108,8 +107,8 @@ impl Ends {
 }
 
 impl Checker {
-    /// Whether the second store has another form than the first, made by a holder of the key. A salt that differs tells
-    /// other forms from damage: the header is committed to it.
+    /// Whether the second store has another authentic form of the first store's object. A different salt distinguishes
+    /// another form from damage, because the header is committed to the salt.
     pub(super) async fn is_another_form(
         &self,
         first: &Ends,
@@ -127,7 +126,7 @@ impl Checker {
 }
 
 impl Judge {
-    /// These bytes of the object, which begin with a segment: none is released that is not as it was written.
+    /// Reads this range of the object from the start of a segment. It returns only authentic bytes.
     pub(super) async fn read(&self, store: &dyn Store, range: Range<u64>) -> Result<Bytes, Unreadable> {
         let bytes = bytes_of(store, &self.artifact, range.clone()).await?;
         self.judged(range.start, bytes).await
@@ -153,7 +152,7 @@ impl Judge {
         })
     }
 
-    /// The whole of it, a segment at a time.
+    /// Reads the complete object, a segment at a time.
     pub(super) async fn read_through(&self, store: &dyn Store) -> Result<(), Unreadable> {
         for number in 0..self.artifact.segments.len() as u64 {
             let start = number * SEGMENT_BYTES;
@@ -173,7 +172,7 @@ impl From<StoreError> for Unreadable {
     }
 }
 
-/// These bytes of an object, all of them. Nothing of an object without bytes is asked for.
+/// Reads exactly these bytes of an object. An empty object needs no request.
 async fn bytes_of(store: &dyn Store, artifact: &Artifact, range: Range<u64>) -> Result<Bytes, Unreadable> {
     let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     let mut bytes = BytesMut::with_capacity(wanted);
@@ -186,10 +185,10 @@ async fn bytes_of(store: &dyn Store, artifact: &Artifact, range: Range<u64>) -> 
     if bytes.len() == wanted {
         return Ok(bytes.freeze());
     }
-    Err(Unreadable::Damaged(format!("{} has fewer bytes than the {} that were stored", artifact.key, artifact.size)))
+    Err(Unreadable::Damaged(format!("{} has fewer bytes than the {} in its record", artifact.key, artifact.size)))
 }
 
-/// A range that begins past the end of an object that was cut.
+/// Describes a range past the end of a truncated object.
 fn past_its_end(error: StoreError, artifact: &Artifact) -> Unreadable {
     match error {
         StoreError::Invalid { cause, .. } => Unreadable::Damaged(format!("{} is cut: {cause}", artifact.key)),

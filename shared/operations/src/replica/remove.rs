@@ -1,6 +1,7 @@
-//! Retention in the second store: a backup that retention deleted goes there too, in the same order; what no
-//! backup left in either store refers to follows, and uploads that nobody ends. Unsure means kept: a backup that was lost, rather than
-//! deleted, has nothing but its copy.
+//! Retention in the second store: it deletes the copies of deleted backups in the same order, then unreferenced objects
+//! and abandoned uploads.
+//!
+//! In doubt, data is kept. A lost backup has only its copy, so that copy stays.
 
 use holdfast_catalog::JobStanding;
 use holdfast_domain::heartbeat::DEAD_AFTER;
@@ -16,48 +17,48 @@ use crate::{
 };
 use holdfast_repository::{Repository, RepositoryError};
 
-/// An upload that no copy goes on with is left alone for this long.
+/// An upload without an active copy stays for this long.
 const UPLOAD_LASTS: SignedDuration = SignedDuration::from_hours(24);
-/// Backups asked about in one call.
+/// Backups per catalogue query.
 const PAGE: usize = 1000;
 
-/// What retention did in the second store.
+/// Result of retention in the second store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedCopies {
-    /// Copies that were deleted; what was left of one that never was whole counts too.
+    /// Deleted copies, including remains of incomplete ones.
     pub deleted: Vec<DeletedBackup>,
-    /// Those that had to go and are retained by the store.
+    /// Expired copies, retained by the store.
     pub blocked: Vec<BlockedBackup>,
-    /// Copies of backups that were lost and not deleted: they are kept, and may be the last.
+    /// Copies of lost backups. They are kept, and may be the last ones.
     pub last: Vec<BackupId>,
-    /// Copies that are there after the run.
+    /// Number of copies after the run.
     pub retained: u64,
-    /// Bytes of what was deleted.
+    /// Bytes of the deleted copies.
     pub bytes_freed: u64,
-    /// Unfinished uploads aborted.
+    /// Number of aborted uploads.
     pub uploads_aborted: u64,
-    /// Content objects that no backup refers to, in either store.
+    /// Content objects without a reference in either store.
     pub collection: CollectionReport,
-    /// Why nothing was changed: the first store holds fewer than half of the completed backups of the catalogue.
+    /// The reason for a suspended run: the first store holds fewer than half of the catalogue's completed backups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
-    /// Steps that failed.
+    /// Failed steps.
     pub problems: Vec<String>,
 }
 
 impl RemovedCopies {
-    /// Everything that failed.
+    /// All failed steps.
     pub fn all_problems(&self) -> impl Iterator<Item = &String> {
         self.problems.iter().chain(&self.collection.problems)
     }
 }
 
-/// Deletes from the second store what retention deleted from the first.
+/// Deletes from the second store the copies of backups deleted by retention.
 ///
 /// # Errors
-/// [`OperationError::Disabled`]; where the store holds another repository. A step that fails is told in the report, and
-/// does not keep the others from being made.
+/// [`OperationError::Disabled`], and a fault if the store holds another repository. The report lists failed steps, and
+/// the other steps still run.
 pub async fn remove_copies(
     h: &Holdfast,
     second: &Repository,
@@ -99,11 +100,11 @@ async fn delete_and_collect(
     }
     match Box::pin(collect_copies(h, second, limits, now)).await {
         Ok(collection) => report.collection = collection,
-        Err(error) => report.problems.push(format!("content objects were not looked through: {error}")),
+        Err(error) => report.problems.push(format!("content objects could not be collected: {error}")),
     }
 }
 
-/// That it is a copy of this repository; `false` where nothing was ever copied there.
+/// Checks for a copy of this repository. Returns `false` if the store was never used.
 async fn expect_ours(h: &Holdfast, second: &Repository) -> Result<bool, OperationError> {
     let theirs = match second.open().await {
         Ok(file) => file.id,
@@ -134,10 +135,10 @@ async fn of_type(
         let mut standings = h.catalog.standings(&ids).await?;
         for (id, folder) in page {
             if is_late(limits) {
-                report.problems.push("the function's time ran out before all that has to go was deleted".to_owned());
+                report.problems.push("the function's time ran out before all expired copies were deleted".to_owned());
                 return Ok(());
             }
-            // What cannot be read, or has no row here, is kept.
+            // A backup with an unreadable or missing row is kept.
             let Some(Ok(standing)) = standings.remove(id) else {
                 report.retained += u64::from(folder.has_manifest);
                 continue;
@@ -177,7 +178,7 @@ async fn one(
     Ok(())
 }
 
-/// Whether the backup's manifest is certain not to be in the first store: until then its deletion may be gone on with.
+/// Whether the backup's manifest is certainly missing from the first store. Until then the deletion may be unfinished.
 async fn is_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
     match h.repository.store().head(&ObjectKey::manifest(id)).await {
         Ok(_) => Ok(false),
@@ -186,7 +187,7 @@ async fn is_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
     }
 }
 
-/// Whether a run may be writing to it yet.
+/// Whether a run may still write to it.
 async fn is_at_work(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
     let copying = h.catalog.copying(Timestamp::now() - DEAD_AFTER).await?;
     Ok(copying.iter().any(|copying| copying.backup_id == *id))

@@ -1,5 +1,5 @@
-//! The repository's own files in the second store, byte for byte those of the first. They are renewed where the keys were
-//! wrapped anew; never by what is older, and never over another repository's.
+//! The repository's own files in the second store, identical to those of the first. They are renewed after keys were
+//! wrapped again. They are never replaced by older files, and never replace another repository's files.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -13,7 +13,7 @@ use holdfast_repository::{MAX_FILE_BYTES, Repository, RepositoryError};
 pub(super) struct RepositoryFiles<'a>(pub(super) &'a Repository);
 
 impl RepositoryFiles<'_> {
-    /// Puts `repository.json` and its copy into the second store.
+    /// Writes `repository.json` and its copy into the second store.
     ///
     /// # Errors
     /// [`CopyFault::AnotherRepository`], [`CopyFault::RepositoryFile`]: nothing was written.
@@ -23,7 +23,7 @@ impl RepositoryFiles<'_> {
         for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
             match read_all(self.0.store().as_ref(), &key, MAX_FILE_BYTES).await {
                 Ok(bytes) => self.hand_over(second, &key, bytes, mode).await?,
-                // The copy, where the first store has none: `holdfast init` writes it again.
+                // Only the copy may be missing in the first store: `holdfast init` writes it again.
                 Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -31,7 +31,7 @@ impl RepositoryFiles<'_> {
         Ok(())
     }
 
-    /// That nothing of another repository is there, before anything is written.
+    /// Checks for files and backups of another repository before any write.
     async fn expect_repository(&self, ours: &RepositoryFile, mode: CopyMode) -> Result<(), OperationError> {
         let mut is_known = false;
         for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
@@ -57,7 +57,7 @@ impl RepositoryFiles<'_> {
                     }
                     Ok(_) => return Ok(()),
                     Err(RepositoryError::Store(error)) => return Err(self.failed(error)),
-                    // Damage is for `verify` to name.
+                    // `verify` reports damage.
                     Err(_) => {}
                 }
             }
@@ -73,7 +73,7 @@ impl RepositoryFiles<'_> {
         mode: CopyMode,
     ) -> Result<(), OperationError> {
         const TRIES: usize = 8;
-        // A copy that is none is for `verify` to name: it is not spread.
+        // A damaged copy is not spread. `verify` reports it.
         let Ok(new) = serde_json::from_slice::<RepositoryFile>(&bytes) else { return Ok(()) };
         for _ in 0..TRIES {
             let put = match second.file_there(key).await? {
@@ -83,7 +83,7 @@ impl RepositoryFiles<'_> {
                     self.expect_wrapped_well(&new, &there).await?;
                     PutMode::IfUnchanged(etag)
                 }
-                // Another run was quicker, with what is newer than what this one read.
+                // Another run wrote a newer file.
                 Some((Ok(there), _)) if there.covers(&new) => return Ok(()),
                 Some((there, etag)) if mode == CopyMode::Repair => {
                     if let Ok(there) = there {
@@ -95,24 +95,24 @@ impl RepositoryFiles<'_> {
                     PutMode::IfUnchanged(etag)
                 }
                 Some((Ok(_), _)) => {
-                    let problem = "has keys that the first store's does not have, or other ones";
+                    let problem = "has other keys than the first store's file";
                     return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}")));
                 }
                 Some((Err(problem), _)) => return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}"))),
             };
             match second.0.store().put(key, bytes.clone(), put).await {
                 Ok(_) => {
-                    tracing::info!(%key, store = %second.0.location(), "the repository's file was put into the second store");
+                    tracing::info!(%key, store = %second.0.location(), "a file of the repository was written to the second store");
                     return Ok(());
                 }
                 Err(StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(second.failed(error)),
             }
         }
-        Err(second.bad_file(key, "is changed by somebody else all the time".to_owned()))
+        Err(second.bad_file(key, "is changed again and again by other runs".to_owned()))
     }
 
-    /// That the keys of a file which takes another's place open: what is wrapped there may be the last that does.
+    /// Checks that the keys of a replacing file open, because the replaced file may hold the last working ones.
     async fn expect_wrapped_well(&self, new: &RepositoryFile, there: &RepositoryFile) -> Result<(), OperationError> {
         for epoch in new.epochs.iter().filter(|epoch| !there.epochs.contains(epoch)) {
             self.0.unwrapped(&new.id, epoch).await?;
@@ -120,7 +120,7 @@ impl RepositoryFiles<'_> {
         Ok(())
     }
 
-    /// The file as it stands there, or what is wrong with it; and its mark.
+    /// The file as stored, or its problem, with its etag.
     async fn file_there(
         &self,
         key: &ObjectKey,
@@ -154,13 +154,13 @@ impl RepositoryFiles<'_> {
     }
 }
 
-const MENDED_BY_REPAIR: &str = "; `holdfast copy --all --repair` puts that of the first store in its place";
+const MENDED_BY_REPAIR: &str = ". Replace it by the first store's file with `holdfast copy --all --repair`";
 
-/// Why even a repair leaves such a file.
-const LAST_WRAP: &str = "which the first store's does not, so that what is encrypted under it would not open any more: \
-                         bring that back in the first store";
+/// The reason against a repair of such a file.
+const LAST_WRAP: &str = "missing in the first store's file. Its replacement would lose the data encrypted under that \
+                         epoch: restore the epoch in the first store's file";
 
-/// An epoch that would be lost with the file that is there.
+/// An epoch of the existing file that is missing in the new one.
 fn epoch_lost(new: &RepositoryFile, there: &RepositoryFile) -> Option<u32> {
     let is_kept = |epoch: u32| new.epochs.iter().any(|kept| kept.epoch == epoch);
     there.epochs.iter().map(|epoch| epoch.epoch).find(|epoch| !is_kept(*epoch))

@@ -1,5 +1,5 @@
-//! Sends an object to the second store. An object of one segment is put whole. A larger one is sent in parts, whose
-//! receipts are kept, so that another run resumes the same upload.
+//! Sends an object to the second store: one segment in one request, a larger object in parts. The receipts of the parts
+//! are recorded, so another run resumes the same upload.
 
 use std::ops::Range;
 
@@ -15,14 +15,14 @@ use super::{
 };
 use crate::OperationError;
 
-/// Parts under way at a time; of larger ones than [`LARGE_PART`] one.
+/// Concurrent parts. Parts larger than [`LARGE_PART`] are sent one at a time.
 const PARTS_AT_A_TIME: usize = 3;
-/// Objects of 640 GiB and more have them.
+/// Objects of 640 GiB and more have such parts.
 const LARGE_PART: u64 = 64 << 20;
 
 impl Copier<'_> {
-    /// Sends an object that is not there, each byte judged before it leaves. An object that the first store has in another
-    /// form than its record names is sent as it is there, once it has proved itself.
+    /// Sends a missing object, and checks each byte before. If the first store has another authentic form than the
+    /// record, that form is sent.
     pub(super) async fn send(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
         match self.send_form(wanted.stored()).await {
             Err(SendFault::First(Unreadable::Damaged(problem))) => {
@@ -33,7 +33,7 @@ impl Copier<'_> {
         }
     }
 
-    /// Sends an object in this very form.
+    /// Sends an object in exactly this form.
     pub(super) async fn send_form(&self, object: &StoredObject) -> Result<(), SendFault> {
         let (from, key, size) = (self.primary.store().as_ref(), &object.artifact.key, object.artifact.size);
         if size > SEGMENT_BYTES {
@@ -51,21 +51,21 @@ impl Copier<'_> {
 
     async fn send_large(&self, object: &StoredObject) -> Result<(), SendFault> {
         let (from, key, size) = (self.primary.store().as_ref(), &object.artifact.key, object.artifact.size);
-        // An object that grew shows by its size alone.
+        // A grown object is detected only by its size.
         let found = from.head(key).await.map_err(Unreadable::from)?;
         if found.size_bytes != size {
-            return Err(Unreadable::Damaged(format!("{key} has {} bytes, {size} were stored", found.size_bytes)).into());
+            return Err(Unreadable::Damaged(format!("{key} has {} bytes instead of {size}", found.size_bytes)).into());
         }
         let judge = self.checker.judge(from, object).await?;
         self.send_in_parts(object, &judge).await
     }
 
-    /// Resumes the upload of an earlier run. If the second store does not know it any more, another is begun.
+    /// Resumes the upload of an earlier run. If the second store does not know it, a new one begins.
     async fn send_in_parts(&self, object: &StoredObject, judge: &Judge) -> Result<(), SendFault> {
         let is_resumed = self.work().upload.is_some_and(|upload| is_of(&upload, object));
         match self.parts_of_one_upload(object, judge).await {
             Err(SendFault::NoUpload(error)) if is_resumed => {
-                tracing::warn!(key = %object.artifact.key, reason = %error, "an upload is not there any more: another is begun");
+                tracing::warn!(key = %object.artifact.key, reason = %error, "the second store does not know the upload: a new one begins");
                 self.with_work(|work| work.upload = None);
                 self.parts_of_one_upload(object, judge).await
             }
@@ -95,7 +95,7 @@ impl Copier<'_> {
                 } else {
                     SendFault::Other(self.not_taken(object, error.clone()))
                 };
-                // Its receipts are worth nothing any more, unless the store was merely away.
+                // The receipts are useless, unless the store was only unavailable.
                 if !matches!(&fault, SendFault::Other(error) if error.is_transient()) {
                     self.abort_upload().await;
                 }
@@ -104,7 +104,7 @@ impl Copier<'_> {
         }
     }
 
-    /// The upload to go on with, or a new one, which this run then keeps.
+    /// Returns the upload to resume, or a new one, and records it for later runs.
     async fn begun(&self, object: &StoredObject) -> Result<CopyUpload, SendFault> {
         let earlier = self.work().upload;
         if let Some(upload) = earlier.clone().filter(|upload| is_of(upload, object)) {
@@ -140,20 +140,20 @@ impl Copier<'_> {
         Ok(())
     }
 
-    /// Throws away what was begun and not completed.
+    /// Aborts the incomplete upload.
     pub(super) async fn abort_upload(&self) {
         let Some(upload) = self.with_work(|work| work.upload.take()) else { return };
         let id = UploadId(upload.upload_id);
         if let Err(error) = self.second.store().abort_upload(&upload.key, &id).await {
-            tracing::warn!(key = %upload.key, reason = %error, "an upload to the second store could not be aborted; \
-                retention there will find it");
+            tracing::warn!(key = %upload.key, reason = %error, "an upload to the second store could not be aborted: \
+                retention in that store aborts it later");
         }
     }
 
-    /// A fault of what is to be copied: it is named, and not sent.
+    /// The error for a damaged or unreadable object of the first store. Such an object is not sent.
     pub(super) fn first(&self, fault: Unreadable) -> OperationError {
         match fault {
-            Unreadable::Damaged(problem) => OperationError::corrupt(self.id, format!("{problem}; it was not copied")),
+            Unreadable::Damaged(problem) => OperationError::corrupt(self.id, format!("{problem}: it was not copied")),
             Unreadable::Store(error) => error.into(),
             Unreadable::Other(error) => error,
         }
@@ -175,7 +175,7 @@ impl Copier<'_> {
     }
 }
 
-/// Why an object was not sent.
+/// The reason for an unsent object.
 pub(super) enum SendFault {
     /// It could not be read from the first store.
     First(Unreadable),
@@ -190,7 +190,8 @@ impl From<Unreadable> for SendFault {
     }
 }
 
-/// Whole segments, so that each part can be judged by itself; as many as the parts' greatest number asks for.
+/// Bytes of a part: complete segments, so that each part can be checked alone, and enough for the maximum number of
+/// parts.
 fn part_bytes(size: u64) -> u64 {
     size.div_ceil(SEGMENT_BYTES * u64::from(MAX_PARTS)).max(1) * SEGMENT_BYTES
 }
@@ -252,9 +253,6 @@ mod tests {
         let (upload_id, parts, part_bytes) = ("u".to_owned(), Vec::new(), part_bytes(size));
         let begun = CopyUpload { key: key.clone(), size, form: Some(sha256(2)), part_bytes, upload_id, parts };
         assert!(is_of(&begun, &form(2)) && !is_of(&begun, &form(3)));
-        assert!(
-            !is_of(&CopyUpload { form: None, ..begun }, &form(2)),
-            "an earlier version did not say which form it is"
-        );
+        assert!(!is_of(&CopyUpload { form: None, ..begun }, &form(2)), "an earlier version did not record the form");
     }
 }

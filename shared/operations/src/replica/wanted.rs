@@ -1,5 +1,5 @@
-//! What a copy consists of: artifacts, which one run wrote once and whose digests the manifest has, and content objects,
-//! which may be stored again in another form.
+//! The objects of a copy: artifacts, written once and named with digests by the manifest, and content objects in any
+//! authentic form.
 
 use holdfast_domain::{RepositoryId, StoredObject};
 
@@ -12,11 +12,11 @@ use holdfast_repository::{
     },
 };
 
-/// An object that a copy has to have.
+/// An object of a copy.
 pub(super) enum Wanted<'a> {
-    /// Only the bytes that the manifest names are right.
+    /// Right only with the bytes named by the manifest.
     Artifact(StoredObject),
-    /// Every form that proves itself is right.
+    /// Right in every authentic form.
     Content(ContentObject, &'a Sources),
 }
 
@@ -34,7 +34,7 @@ impl Sources {
 }
 
 impl Wanted<'_> {
-    /// The form that the manifest or the list of items names.
+    /// The form named by the manifest or the list of items.
     pub(super) const fn stored(&self) -> &StoredObject {
         match self {
             Self::Artifact(stored) => stored,
@@ -42,7 +42,7 @@ impl Wanted<'_> {
         }
     }
 
-    /// The form that the first store has, if it is not the named one. `problem` is what is wrong if it has none.
+    /// The first store's form, if it is not the named one. Without an authentic form it returns `problem`.
     pub(super) async fn form_in_first(&self, problem: String) -> Result<StoredObject, Unreadable> {
         match self {
             Self::Artifact(_) => Err(Unreadable::Damaged(problem)),
@@ -50,7 +50,7 @@ impl Wanted<'_> {
         }
     }
 
-    /// The same in the second store.
+    /// The second store's form, under the same rules.
     pub(super) async fn form_in_second(&self, problem: String) -> Result<StoredObject, Unreadable> {
         match self {
             Self::Artifact(_) => Err(Unreadable::Damaged(problem)),

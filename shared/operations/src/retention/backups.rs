@@ -1,7 +1,7 @@
-//! The backups of one type: what has to go is deleted, oldest first, and what is left is counted.
+//! Deletes the expired backups of one type, oldest first, and counts the rest.
 //!
-//! Each deletion is decided anew, by what the policy and the catalogue say right before it: a verification that failed
-//! meanwhile, a policy that changed, or another run that is at it too, count.
+//! Each deletion is decided again right before it. So a failed verification, a changed policy or a concurrent run takes
+//! effect at once.
 
 use std::collections::BTreeSet;
 
@@ -22,12 +22,12 @@ use crate::{
     lost::{self, Return},
 };
 
-const OUT_OF_TIME: &str = "the function's time ran out before all that has to go was deleted";
+const OUT_OF_TIME: &str = "the function's time ran out before all expired backups were deleted";
 
-/// Before the function's end, for the deletion that is begun and for the report.
+/// Reserve before the function's end, for the current deletion and the report.
 const TIME_FOR_ONE: SignedDuration = SignedDuration::from_secs(40);
 
-/// Deletes the backups that the policy lets expire, and counts those that are left.
+/// Deletes the backups expired under the policy, and counts the remaining ones.
 pub(super) async fn retain(
     h: &Holdfast,
     Taken { mut inventory, expected }: Taken,
@@ -55,8 +55,8 @@ pub(super) async fn retain(
     Ok(())
 }
 
-/// Completes jobs that failed or were cancelled although their manifests are in the store: where no sweep runs, retention
-/// would delete good backups otherwise.
+/// Completes failed or cancelled jobs with a manifest in the store. Without this step and without a sweep, retention
+/// would delete good backups.
 async fn complete_late(h: &Holdfast, inventory: &Inventory, report: &mut TypeReport) -> Result<(), OperationError> {
     let readable = inventory.backups.iter().filter(|(_, stored)| stored.created_at.is_ok());
     let ids: Vec<BackupId> = readable.map(|(id, _)| id.clone()).collect();
@@ -64,7 +64,7 @@ async fn complete_late(h: &Holdfast, inventory: &Inventory, report: &mut TypeRep
     Ok(())
 }
 
-/// Counts the backups of a type that may not be changed, and names those whose manifest is missing.
+/// Counts the backups of a suspended type, and names those without a manifest. Changes nothing.
 pub(super) async fn leave(
     h: &Holdfast,
     Taken { inventory, expected }: Taken,
@@ -80,7 +80,7 @@ pub(super) async fn leave(
     Ok(())
 }
 
-/// Whether there is no time for another step before the function's end.
+/// Whether the time is too short for another step before the function's end.
 pub(crate) fn is_late(limits: RunLimits) -> bool {
     limits.deadline.is_some_and(|deadline| Timestamp::now() + TIME_FOR_ONE >= deadline)
 }
@@ -107,14 +107,14 @@ async fn delete_one(
             report.blocked.push(BlockedBackup { backup_id, lock });
         }
         Ok(Deletion::InUse(status)) => {
-            tracing::info!(backupId = %backup_id, %status, "a backup was not deleted: somebody works on it");
+            tracing::info!(backupId = %backup_id, %status, "a backup was not deleted: the status of its job forbids it");
         }
         Err(error) => report.problems.push(format!("backup {backup_id}: {error}")),
     }
 }
 
-/// Deletes the rest of backups whose deletion was decided and whose manifest is gone: a run was killed, or an operator
-/// accepted a loss. The folder of a lost backup stays as it is.
+/// Deletes the rest of backups after a decided deletion, if their manifest is gone. A run was killed, or an operator
+/// accepted a loss. The folder of a lost backup stays untouched.
 async fn finish_killed_deletions(
     h: &Holdfast,
     inventory: &Inventory,
@@ -138,7 +138,7 @@ async fn finish_killed_deletions(
                 }
                 Ok(Deletion::Blocked(lock)) => report.blocked.push(BlockedBackup { backup_id: id, lock }),
                 Ok(Deletion::InUse(_)) => {}
-                Err(error) => report.problems.push(format!("what was left of backup {id}: {error}")),
+                Err(error) => report.problems.push(format!("remains of backup {id}: {error}")),
             }
         }
     }
@@ -153,8 +153,8 @@ fn count(plan: &TypePlan, report: &mut TypeReport) {
     report.past_limits = past.count() as u64;
 }
 
-/// Records which backups are lost, and completes those whose manifest is back. A backup that came back in this run is
-/// not deleted in it: the plan that an operator saw did not say so. Returns these.
+/// Records the lost backups, and completes those with a returned manifest. Returns the completed ones: this run does
+/// not delete them, because the operator's plan did not contain their deletion.
 async fn settle_lost(
     h: &Holdfast,
     expected: &Expected,
@@ -195,7 +195,7 @@ async fn settle_lost(
     back
 }
 
-/// Good ones that are missing. Before there ever were enough, none is.
+/// Number of missing good backups. It is zero until the policy's minimum was reached once.
 async fn too_few(h: &Holdfast, kind: BackupType, plan: &TypePlan) -> Result<u64, OperationError> {
     let Some(policy) = &plan.policy.policy else { return Ok(0) };
     let wanted = u64::from(policy.min_count);

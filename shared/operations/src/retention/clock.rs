@@ -1,5 +1,5 @@
-//! This machine's clock against the catalogue's server: age is judged by it. S3 refuses a clock that is wrong, a directory
-//! does not.
+//! Compares this machine's clock with the clock of the catalogue's server, because retention depends on age. S3 refuses
+//! a wrong clock. A directory does not.
 
 use holdfast_catalog::Catalog;
 use holdfast_domain::Timestamp;
@@ -7,17 +7,17 @@ use jiff::SignedDuration;
 
 use crate::OperationError;
 
-/// What S3 tolerates, too.
+/// The same tolerance as S3's.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(15);
 
-/// Refuses to judge by a clock that the catalogue's server does not share.
+/// Returns an error if this machine's clock disagrees with the catalogue's server.
 pub(super) async fn confirm(catalog: &Catalog) -> Result<(), OperationError> {
     let before = Timestamp::now();
     let Some(theirs) = catalog.server_time().await? else { return Ok(()) };
     judge(theirs, before, Timestamp::now())
 }
 
-/// `theirs` was told between `before` and `after`.
+/// The server returned `theirs` between `before` and `after`.
 fn judge(theirs: Timestamp, before: Timestamp, after: Timestamp) -> Result<(), OperationError> {
     let ahead = before.duration_since(theirs);
     let behind = theirs.duration_since(after);

@@ -1,6 +1,7 @@
-//! Deletes one backup, in an order that a later run can finish: locks and readers are read, the row gets the decision and
-//! becomes `deleted`, readers are read again, the manifest is deleted, then the objects that it named, then the rows of
-//! items.
+//! Deletes one backup, in an order that a later run can finish.
+//!
+//! It reads the locks and readers, then records the decision and the status `deleted`, then reads the readers again.
+//! Then it deletes the manifest, the objects and the rows of items.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{CatalogError, JobChange};
@@ -14,17 +15,17 @@ use holdfast_repository::Repository;
 /// Locks read, and objects deleted, at a time.
 pub(crate) const CONCURRENCY: usize = 16;
 
-/// How a deletion ended.
+/// Result of a deletion.
 pub(crate) enum Deletion {
-    /// Nothing of it is there any more.
+    /// The backup is completely deleted.
     Deleted,
-    /// The store retains an object of it, or a run reads it: no object was deleted.
+    /// The store retains one of its objects, or a run reads it. No object was deleted.
     Blocked(String),
-    /// Somebody works on it: nothing was changed.
+    /// The status of its job forbids the deletion. Nothing was changed.
     InUse(JobStatus),
 }
 
-/// Deletes a backup. What an earlier, killed run had begun is finished.
+/// Deletes a backup. It also finishes the deletion of a killed run.
 pub(crate) async fn backup(
     h: &Holdfast,
     id: &BackupId,
@@ -42,8 +43,8 @@ pub(crate) async fn backup(
     match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
         Ok(job) => h.observer.job_changed(&job).await,
         Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {
-            // A lost backup is `deleted` too, without a decision. An accepted loss does not hold for a manifest that is
-            // in the store.
+            // A lost backup is `deleted` too, but without a decision. An accepted loss is void if the manifest is in
+            // the store.
             let job = h.catalog.get(id).await?;
             if job.is_lost() || job.is_accepted_loss() {
                 return Ok(Deletion::InUse(JobStatus::Deleted));
@@ -52,7 +53,7 @@ pub(crate) async fn backup(
         Err(CatalogError::Conflict { status, .. }) => return Ok(Deletion::InUse(status)),
         Err(error) => return Err(error.into()),
     }
-    // A reader that began before the job was marked. The next run finishes the deletion.
+    // A reader may have begun before the decision was recorded. The next run finishes the deletion.
     if let Some(reader) = first_reader(h, id).await? {
         return Ok(Deletion::Blocked(reader));
     }
@@ -61,7 +62,7 @@ pub(crate) async fn backup(
     Ok(Deletion::Deleted)
 }
 
-/// Deletes the copy of a backup that is deleted; its row says so before anything goes.
+/// Deletes the copy of a deleted backup. The row records the deletion before any object is deleted.
 pub(crate) async fn copy(
     h: &Holdfast,
     second: &Repository,
@@ -83,7 +84,7 @@ pub(crate) async fn copy(
     Ok(Deletion::Deleted)
 }
 
-/// Deletes what is left of a backup whose job is `deleted` and whose manifest is gone, unless the store retains it.
+/// Deletes the remains of a `deleted` backup without a manifest, unless the store retains them.
 pub(crate) async fn leftovers(
     h: &Holdfast,
     id: &BackupId,
@@ -91,7 +92,7 @@ pub(crate) async fn leftovers(
     now: Timestamp,
 ) -> Result<Deletion, OperationError> {
     let objects = objects(&h.repository, id).await?;
-    // Somebody brought its manifest back: the next run's plan has it.
+    // The manifest is back, so the next run plans this backup.
     if objects.iter().any(|key| key.manifest_of().is_some()) {
         return Ok(Deletion::InUse(JobStatus::Deleted));
     }
@@ -106,7 +107,7 @@ pub(crate) async fn leftovers(
     Ok(Deletion::Deleted)
 }
 
-/// The manifest first: what is left without it is no backup, and found by the next run.
+/// Deletes the manifest first. The remains without it are no backup, and the next run finds them.
 async fn remove(repository: &Repository, id: &BackupId, objects: Vec<ObjectKey>) -> Result<(), OperationError> {
     repository.store().delete(&ObjectKey::manifest(id)).await?;
     remove_rest(repository, objects.into_iter().filter(|key| key.manifest_of().is_none()).collect()).await
@@ -119,7 +120,7 @@ async fn remove_rest(repository: &Repository, objects: Vec<ObjectKey>) -> Result
     Ok(())
 }
 
-/// What the time is not enough for goes with the rows of items that belong to no backup.
+/// Remaining rows are deleted later, together with the other rows without a backup.
 async fn forget_items(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<(), OperationError> {
     if id.backup_type() == BackupType::Content {
         h.catalog.delete_items_while(id, || !is_late(limits)).await?;
@@ -132,7 +133,7 @@ async fn objects(repository: &Repository, id: &BackupId) -> Result<Vec<ObjectKey
     Ok(objects.map_ok(|object| object.key).try_collect().await?)
 }
 
-/// The first of these that may not be deleted yet, and why.
+/// The first locked object, with its lock.
 async fn first_lock(
     repository: &Repository,
     objects: &[ObjectKey],
@@ -148,7 +149,7 @@ async fn first_lock(
     Ok(None)
 }
 
-/// What keeps this object now.
+/// The lock of this object at this time.
 pub(crate) async fn lock_of(
     repository: &Repository,
     key: &ObjectKey,

@@ -1,5 +1,5 @@
-//! The manifests that the catalogue expects, compared with those in the store. A missing manifest may name anything, so
-//! retention protects everything until the manifest is back or an operator accepts the loss.
+//! The manifests that the catalogue expects, compared with those in the store. A missing manifest may name any object.
+//! So retention protects everything until the manifest is back or an operator accepts the loss.
 
 use std::collections::BTreeSet;
 
@@ -19,15 +19,15 @@ const NAMED: usize = 5;
 /// The expected backups of one type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Expected {
-    /// Backups whose job is completed.
+    /// Number of backups with a completed job.
     pub(crate) completed: u64,
-    /// Completed backups whose manifest is missing.
+    /// Completed backups without a manifest.
     pub(crate) missing: Vec<BackupId>,
-    /// Lost backups whose manifest is still missing.
+    /// Lost backups, still without a manifest.
     pub(crate) lost: Vec<BackupId>,
-    /// Lost backups whose manifest is back, also those whose loss was accepted.
+    /// Lost backups with a returned manifest, including those with an accepted loss.
     pub(crate) returned: Vec<BackupId>,
-    /// Backups whose manifest was written after the store was listed.
+    /// Number of backups with a manifest written after the listing of the store.
     pub(crate) unseen: u64,
 }
 
@@ -64,7 +64,7 @@ impl Expected {
         self.completed.saturating_sub(self.missing.len() as u64)
     }
 
-    /// Every backup whose manifest is missing.
+    /// All backups with a missing manifest.
     pub(crate) fn unresolved(&self) -> impl Iterator<Item = &BackupId> {
         self.missing.iter().chain(&self.lost)
     }
@@ -75,9 +75,9 @@ struct Absent {
     unseen: u64,
 }
 
-/// Of these backups, those that are still expected and whose manifest is certain to be missing.
+/// Of these backups, the still expected ones with a certainly missing manifest.
 ///
-/// A backup may have been completed, or deleted by another run, since the store was listed.
+/// Since the listing of the store, a backup may have been completed, or deleted by another run.
 async fn without_manifest(h: &Holdfast, kind: BackupType, ids: Vec<BackupId>) -> Result<Absent, OperationError> {
     let look = |id: BackupId| async move {
         match h.repository.store().head(&ObjectKey::manifest(&id)).await {
@@ -98,8 +98,8 @@ async fn without_manifest(h: &Holdfast, kind: BackupType, ids: Vec<BackupId>) ->
     Ok(Absent { gone, unseen })
 }
 
-/// Why nothing of one type may be changed, if so: the store holds fewer than half of the completed backups of the
-/// catalogue, of this type or of both types together. It is probably another store.
+/// The reason for suspending retention of one type, if any: the store holds fewer than half of the catalogue's
+/// completed backups, of this type or of both types together. It is probably another store.
 pub(crate) fn suspension(
     h: &Holdfast,
     kind: BackupType,
@@ -128,7 +128,7 @@ fn wrong_store(h: &Holdfast, what: &str, expected: &Expected) -> String {
     )
 }
 
-/// Why content objects may not be collected while these manifests are missing.
+/// The reason for not collecting content objects while these manifests are missing.
 pub(crate) fn collection_suspension<'a>(missing: impl IntoIterator<Item = &'a BackupId>) -> Option<String> {
     let missing: Vec<&str> = missing.into_iter().map(BackupId::as_str).collect();
     let id = missing.first()?;
@@ -143,7 +143,8 @@ pub(crate) fn collection_suspension<'a>(missing: impl IntoIterator<Item = &'a Ba
     ))
 }
 
-/// Why nothing may be deleted anywhere: the store of one type, or of both types together, does not fit the catalogue.
+/// The reason for not deleting anything: the store of one type, or of both types together, does not match the
+/// catalogue.
 pub(crate) fn wrong_store_reason(
     h: &Holdfast,
     database: Option<&Expected>,
@@ -154,10 +155,10 @@ pub(crate) fn wrong_store_reason(
     of_types.find_map(|(kind, of_type)| suspension(h, kind, of_type?, both))
 }
 
-/// The same, by a look into the first store.
+/// The same reason, after a new listing of the first store.
 ///
 /// # Errors
-/// If the store or the catalogue cannot be asked.
+/// If the store or the catalogue is unavailable.
 pub(crate) async fn wrong_first_store(h: &Holdfast) -> Result<Option<String>, OperationError> {
     let mut both = Vec::new();
     for kind in RETAINED_TYPES {

@@ -1,4 +1,4 @@
-//! What the bucket holds of one type of backup: each backup's folder, its bytes, and what its manifest says of itself.
+//! The bucket's content for one type of backup: each backup's folder, its bytes and its manifest's creation time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,12 @@ use holdfast_repository::Repository;
 /// Manifests read at a time.
 const CONCURRENCY: usize = 4;
 
-/// How far a manifest is believed.
+/// Trust in a manifest's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// As it stands there: enough for a plan that nobody carries out, and no key is needed.
+    /// As listed, without a key. This suffices for a plan that is only displayed.
     AsListed,
-    /// Where it is encrypted, only once it was authenticated: nobody may make a backup go by making another one up.
+    /// Only after authentication, if it is encrypted. Otherwise a forged backup could expire a real one.
     Authenticated,
 }
 
@@ -26,18 +26,18 @@ pub(crate) struct Inventory {
     pub(crate) kind: BackupType,
     /// Folders with a manifest.
     pub(crate) backups: BTreeMap<BackupId, Stored>,
-    /// Folders without one, and how many objects are in each.
+    /// Folders without a manifest, with their number of objects.
     pub(crate) without_manifest: BTreeMap<BackupId, u64>,
 }
 
 /// A backup in the bucket.
 pub(crate) struct Stored {
     pub(crate) size_bytes: u64,
-    /// When it was triggered; or why its manifest cannot be believed.
+    /// The time of its trigger, or the reason for distrusting its manifest.
     pub(crate) created_at: Result<Timestamp, String>,
 }
 
-/// What lies under one id.
+/// The objects under one id.
 #[derive(Default)]
 pub(crate) struct Folder {
     pub(crate) size_bytes: u64,
@@ -45,13 +45,13 @@ pub(crate) struct Folder {
     pub(crate) has_manifest: bool,
 }
 
-/// Looks through the bucket.
+/// Reads the folders and manifests in the bucket.
 pub(crate) async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result<Inventory, OperationError> {
     let (with, without): (Vec<_>, Vec<_>) =
         folders(&h.repository, kind).await?.into_iter().partition(|(_, folder)| folder.has_manifest);
     let read = |(id, folder): (BackupId, Folder)| async move {
         let created_at = match created_at(h, &id, trust).await {
-            // It went while this was going on.
+            // It was deleted during this reading.
             Err(OperationError::NotFound(_)) => return Ok(None),
             Err(OperationError::Store(error @ (StoreError::Denied { .. } | StoreError::Unavailable { .. }))) => {
                 return Err(OperationError::from(error));
@@ -69,7 +69,7 @@ pub(crate) async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result
     })
 }
 
-/// The backups of one type that have a manifest in this repository.
+/// The backups of one type with a manifest in this repository.
 pub(crate) async fn manifests(repository: &Repository, kind: BackupType) -> Result<BTreeSet<BackupId>, OperationError> {
     let mut objects = repository.store().list(&ObjectKey::backups_prefix(kind));
     let mut found = BTreeSet::new();

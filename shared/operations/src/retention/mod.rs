@@ -1,6 +1,6 @@
-//! Retention: which backups go by their policies, what of them is deleted in which order, and which content objects no
-//! backup refers to any more. Unsure means kept; killed anywhere, the next run goes on; each step goes on where another
-//! failed.
+//! Retention: the expired backups, the order of their deletion, and unreferenced content objects.
+//!
+//! In doubt, data is kept. After a crash at any point the next run converges. A failed step does not stop the others.
 
 pub(crate) mod backups;
 mod clock;
@@ -36,10 +36,10 @@ pub use crate::gc::CollectionReport;
 use crate::{Holdfast, OperationError, RunLimits, gc};
 use holdfast_repository::Repository;
 
-/// The types that policies are for: a full backup goes with its last part.
+/// The types with policies. A full backup is deleted with its last part.
 pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::Content];
 
-/// One type: the backups in the store, and those that the catalogue expects there.
+/// One type: the backups in the store, and the backups expected by the catalogue.
 struct Taken {
     inventory: Inventory,
     expected: Expected,
@@ -53,10 +53,10 @@ impl Taken {
     }
 }
 
-/// What a run would decide now, backup by backup. Nothing is changed.
+/// The decisions of a run at this moment, backup by backup. Changes nothing.
 ///
 /// # Errors
-/// Where the store or the catalogue cannot be asked.
+/// If the store or the catalogue is unavailable.
 pub async fn plan_retention(h: &Holdfast, trust: Trust, now: Timestamp) -> Result<RetentionPlan, OperationError> {
     let [database, content] = RETAINED_TYPES;
     let (database, content) = (Taken::take(h, database, trust).await?, Taken::take(h, content, trust).await?);
@@ -85,24 +85,25 @@ async fn plan_of(
     Ok(plan)
 }
 
-/// The content objects that no backup would refer to once a plan is carried out. Nothing is changed.
+/// The content objects without a reference after a plan. Changes nothing.
 ///
 /// # Errors
-/// Where a manifest or a list of items cannot be read, or the store cannot be asked.
+/// If a manifest or a list of items is unreadable, or the store is unavailable.
 pub async fn plan_collection(
     h: &Holdfast,
     plan: &RetentionPlan,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let gone: BTreeSet<_> = plan.content.deletions().map(|backup| backup.decision.backup_id.clone()).collect();
-    // Boxed, as below: the types of both are too deep for the compiler's layout of what calls them.
+    // Boxed, as below: both types are too deep for the compiler's layout of their callers.
     Box::pin(gc::plan(h, &gone, now)).await
 }
 
-/// Deletes what the policies let go, then what nobody refers to any more.
+/// Deletes the expired backups, and then the unreferenced content objects.
 ///
 /// # Errors
-/// [`OperationError::Disabled`], and [`OperationError::Clock`] where this machine's clock is wrong. A step that fails is told in the report, and does not keep the others from being made.
+/// [`OperationError::Disabled`], and [`OperationError::Clock`] if this machine's clock is wrong. The report lists
+/// failed steps, and the other steps still run.
 pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<RetentionReport, OperationError> {
     if !h.settings.enabled {
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
@@ -115,7 +116,7 @@ pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<R
     }
     match Box::pin(gc::collect(h, gc::Of::First, limits, now)).await {
         Ok(collection) => report.collection = collection,
-        Err(error) => report.problems.push(format!("content objects were not looked through: {error}")),
+        Err(error) => report.problems.push(format!("content objects could not be collected: {error}")),
     }
     Ok(report)
 }
@@ -141,7 +142,7 @@ async fn retain_types(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &
     RETAINED_TYPES.into_iter().any(|kind| report.of(kind).suspended.is_some())
 }
 
-/// Retention of one type, unless the store is another one or the policy is not confirmed.
+/// Retention of one type, unless the store does not match or the policy is not confirmed.
 async fn retain_type(
     h: &Holdfast,
     one: Taken,
@@ -169,10 +170,10 @@ async fn tidy_rows(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut
     }
 }
 
-/// Removes from the second store what no backup refers to, in either store.
+/// Removes objects from the second store without a reference in either store.
 ///
 /// # Errors
-/// Where a manifest or a list of items cannot be read, or a store cannot be asked.
+/// If a manifest or a list of items is unreadable, or a store is unavailable.
 pub(crate) async fn collect_copies(
     h: &Holdfast,
     second: &Repository,

@@ -1,4 +1,4 @@
-//! Full backups: one goes with its last part.
+//! Deletes full backups after their last part.
 
 use holdfast_catalog::{CatalogError, JobChange, JobFilter};
 use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timestamp};
@@ -6,12 +6,12 @@ use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timesta
 use super::{RetentionReport, backups::is_late};
 use crate::{Holdfast, OperationError, RunLimits};
 
-/// Jobs looked at in one call, and at most of one state.
+/// Jobs read in one call, and the maximum of pages per status.
 const PAGE: u32 = 500;
 const PAGES: u64 = 10;
 
-/// Marks every full backup as deleted of which nothing is left. What is marked is not looked at again, so that the next
-/// run continues after it.
+/// Marks each full backup without remaining parts as deleted. Marked rows are not read again, so the next run resumes
+/// after them.
 pub(super) async fn delete(
     h: &Holdfast,
     limits: RunLimits,
@@ -32,7 +32,7 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// All of one state are read before any is changed: a change would move the pages.
+/// Reads all jobs of one status before any change: a change would shift the pages.
 async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationError> {
     let filter = JobFilter { backup_type: Some(BackupType::Full), status: Some(status) };
     let mut all = Vec::new();
@@ -47,7 +47,7 @@ async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationE
     Ok(all)
 }
 
-/// At least one part was deleted, and no other part is or may become a backup. A lost part may.
+/// At least one part was deleted, and no other part is or may become a backup. A lost part may become one.
 fn is_gone(children: &[Job]) -> bool {
     let may_be_a_backup =
         |child: &Job| child.status.is_active() || child.status == JobStatus::Completed || child.is_lost();
@@ -62,7 +62,7 @@ async fn mark(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<Back
             h.observer.job_changed(&job).await;
             Ok(Some(job.backup_id))
         }
-        // Another run was quicker.
+        // Another run changed it first.
         Err(CatalogError::Conflict { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }

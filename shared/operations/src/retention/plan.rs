@@ -1,5 +1,5 @@
-//! A plan for one type: the bucket's backups, joined with what the catalogue knows of them now, under the policy that is
-//! in force now.
+//! A plan for one type: the backups in the bucket, with their current standing in the catalogue, under the current
+//! policy.
 
 use holdfast_catalog::{CatalogError, JobStanding};
 use holdfast_domain::{
@@ -11,51 +11,51 @@ use serde::Serialize;
 use super::inventory::{Inventory, Stored};
 use crate::{Holdfast, OperationError};
 
-/// Backups asked about in one call.
+/// Backups per catalogue query.
 const PAGE: usize = 1000;
 
-/// Where a policy comes from.
+/// Origin of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyOrigin {
-    /// Somebody stored it.
+    /// Stored in the catalogue.
     Stored,
-    /// None is stored: the settings' days, and the defaults.
+    /// Not stored: the settings' days, and the defaults.
     Settings,
-    /// What is stored cannot be read, so that none holds and all are kept.
+    /// The stored policy is unreadable, so all backups are kept.
     Unreadable,
-    /// The catalogue was rebuilt, and an operator has not confirmed the settings. All are kept.
+    /// The catalogue was rebuilt, and an operator has not confirmed the settings. All backups are kept.
     Unconfirmed,
 }
 
 /// The policy for one type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PolicyInForce {
-    /// Where it comes from.
+    /// Its origin.
     pub origin: PolicyOrigin,
-    /// What it says; none keeps all.
+    /// The policy. `None` keeps all backups.
     pub policy: Option<RetentionPolicy>,
-    /// Why it cannot be read.
+    /// Why it is unreadable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// When the catalogue was rebuilt, if an operator has not confirmed the policy since.
+    /// Time of the catalogue's rebuild, if an operator has not confirmed the policy since.
     #[serde(rename = "unconfirmedSince", skip_serializing_if = "Option::is_none")]
     pub unconfirmed_since: Option<Timestamp>,
 }
 
 impl PolicyInForce {
-    /// Why retention of these backups is suspended, if their policy is not confirmed.
+    /// The reason for suspending retention of these backups, if their policy is not confirmed.
     pub(super) fn suspension(&self, kind: BackupType) -> Option<String> {
         let since = self.unconfirmed_since?;
         Some(format!(
-            "the catalogue was rebuilt at {since}, and a policy that was stored for {kind} backups before is unknown. \
+            "the catalogue was rebuilt at {since}, and an earlier stored policy for {kind} backups is unknown. \
              Nothing was deleted. Store it again with `holdfast policy set {kind}`, or confirm the settings with \
              `holdfast policy unset {kind}`"
         ))
     }
 }
 
-/// A backup, and what becomes of it.
+/// A backup and its decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedBackup {
@@ -66,38 +66,38 @@ pub struct PlannedBackup {
     pub size: u64,
 }
 
-/// What becomes of the backups of one type.
+/// Decisions for the backups of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TypePlan {
-    /// By which policy.
+    /// The policy of the plan.
     #[serde(flatten)]
     pub policy: PolicyInForce,
-    /// Backups that go.
+    /// Number of backups to delete.
     pub delete: u64,
-    /// Backups that stay.
+    /// Number of backups to keep.
     pub keep: u64,
-    /// Bytes of those that go.
+    /// Bytes of the backups to delete.
     pub bytes: u64,
-    /// Backups whose manifest is missing though no deletion was decided. Nothing of them is deleted.
+    /// Backups with a missing manifest, but without a decided deletion. Nothing of them is deleted.
     pub lost: Vec<BackupId>,
-    /// Lost backups whose manifest is back: a run completes them again.
+    /// Lost backups with a returned manifest. A run completes them again.
     pub returned: Vec<BackupId>,
-    /// Why a run changes nothing: the store holds fewer than half of the completed backups of the catalogue, or the
-    /// policy is not confirmed since a rebuild. In the second case the plan is that of the settings.
+    /// The reason for a suspended run: the store holds fewer than half of the catalogue's completed backups, or the
+    /// policy is not confirmed since a rebuild. In the second case the plan follows the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
     /// Every backup, newest first.
     pub backups: Vec<PlannedBackup>,
 }
 
-/// What a run would decide.
+/// The decisions of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionPlan {
-    /// For which moment.
+    /// The moment of the decisions.
     pub at: Timestamp,
-    /// Why a run collects no content object: expected manifests are missing.
+    /// The reason for a suspended collection of content objects: expected manifests are missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collection_suspended: Option<String>,
     /// Database backups.
@@ -107,7 +107,7 @@ pub struct RetentionPlan {
 }
 
 impl RetentionPlan {
-    /// Whether a person must decide something: a manifest is missing, or the store does not fit the catalogue.
+    /// Whether an operator must decide: a manifest is missing, or the store does not match the catalogue.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
         let needs = |plan: &TypePlan| !plan.lost.is_empty() || plan.suspended.is_some();
@@ -116,13 +116,13 @@ impl RetentionPlan {
 }
 
 impl TypePlan {
-    /// Those that go, newest first.
+    /// Backups to delete, newest first.
     #[must_use]
     pub fn deletions(&self) -> impl DoubleEndedIterator<Item = &PlannedBackup> {
         self.backups.iter().filter(|backup| backup.decision.verdict == RetentionVerdict::Delete)
     }
 
-    /// How many of those that stay count towards a keep.
+    /// Number of kept backups that count towards a keep.
     #[must_use]
     pub fn kept_good(&self) -> u64 {
         let kept = self.backups.iter().filter(|backup| backup.decision.verdict == RetentionVerdict::Keep);
@@ -130,13 +130,13 @@ impl TypePlan {
     }
 }
 
-/// Decides about all that an inventory has, by what the policy and the catalogue say at this moment.
+/// Decides on all backups of an inventory, by the current policy and the current catalogue.
 pub(super) async fn of_type(h: &Holdfast, inventory: &Inventory, now: Timestamp) -> Result<TypePlan, OperationError> {
     let candidates = candidates(h, inventory).await?;
     Ok(decide(h, inventory, &candidates, policy(h, inventory.kind).await?, now))
 }
 
-/// The plan that an operator sees. If the policy is not confirmed, it shows what the settings would delete.
+/// The plan for display. If the policy is not confirmed, it shows the deletions under the settings.
 pub(super) async fn for_display(
     h: &Holdfast,
     inventory: &Inventory,
@@ -151,7 +151,7 @@ pub(super) async fn for_display(
     Ok(TypePlan { suspended, ..decide(h, inventory, &candidates, in_force, now) })
 }
 
-/// The plan where nothing may be changed: every backup stays.
+/// The plan during a suspension: every backup stays.
 pub(super) async fn suspended(
     h: &Holdfast,
     inventory: &Inventory,
@@ -193,7 +193,7 @@ fn decide(
     plan
 }
 
-/// The policy that holds for this type.
+/// The current policy for this type.
 pub(crate) async fn policy(h: &Holdfast, kind: BackupType) -> Result<PolicyInForce, OperationError> {
     let unreadable = |error: CatalogError| match error {
         CatalogError::Corrupt { .. } => Ok((PolicyOrigin::Unreadable, None, Some(error.to_string()))),
@@ -231,7 +231,7 @@ async fn candidates(h: &Holdfast, inventory: &Inventory) -> Result<Vec<Retention
     Ok(candidates)
 }
 
-/// Backups of nothing are good ones where there never was anything: before the first good one that holds something.
+/// An empty backup is good if it precedes the first good one with content: the source was always empty.
 fn of_an_empty_source(candidates: &mut [RetentionCandidate]) {
     let good = candidates.iter().filter(|candidate| candidate.standing == Standing::Good);
     let first = good.map(|candidate| candidate.created_at).min();
@@ -252,12 +252,12 @@ fn candidate(id: &BackupId, stored: &Stored, job: Option<Result<JobStanding, Cat
     RetentionCandidate { backup_id: id.clone(), created_at, standing }
 }
 
-const UNKNOWN: &str = "the catalogue has no job of it, and another catalogue may: `holdfast catalog rebuild` brings the jobs back from the store; or delete it by hand";
+const UNKNOWN: &str = "the catalogue has no job for it, but another catalogue may have one: recreate the jobs from the store with `holdfast catalog rebuild`, or delete it by hand";
 
-const CAME_BACK: &str = "its manifest was lost and is back: a run of retention makes it completed again";
+const CAME_BACK: &str = "its manifest was lost and is back: a run of retention completes it again";
 
-const CAME_BACK_ACCEPTED: &str = "its loss was accepted and its manifest is back: a run of retention makes it completed \
-                                  again, if all of it is there";
+const CAME_BACK_ACCEPTED: &str = "its loss was accepted and its manifest is back: a run of retention completes it again, \
+                                  if none of its objects is missing";
 
 fn standing(job: &JobStanding) -> Standing {
     match job.status {

@@ -1,91 +1,92 @@
-//! What a run of retention came to, in numbers and in names.
+//! The result of a retention run, in numbers and ids.
 
 use holdfast_domain::{BackupId, BackupType, RetentionReason, Timestamp};
 use serde::Serialize;
 
 use super::CollectionReport;
 
-/// A backup that was deleted.
+/// A deleted backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletedBackup {
     /// The backup.
     pub backup_id: BackupId,
-    /// Bytes of its objects. Where the bucket keeps versions they are freed once the versions expire.
+    /// Bytes of its objects. A bucket with versioning frees them after its versions expire.
     pub bytes: u64,
-    /// Why it went.
+    /// The reasons for its deletion.
     pub reasons: Vec<RetentionReason>,
 }
 
-/// A backup that had to go and is retained by the store.
+/// An expired backup, retained by the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockedBackup {
     /// The backup.
     pub backup_id: BackupId,
-    /// What keeps it.
+    /// The lock on it.
     pub lock: String,
 }
 
-/// What became of the backups of one type.
+/// Result for the backups of one type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TypeReport {
-    /// Those that were deleted, oldest first.
+    /// Deleted backups, oldest first.
     pub deleted: Vec<DeletedBackup>,
-    /// Those that had to go and are under a retention period or a legal hold.
+    /// Expired backups under a retention period or a legal hold.
     pub blocked: Vec<BlockedBackup>,
-    /// How many are there after the run, blocked ones among them.
+    /// Number of backups after the run, including blocked ones.
     pub retained: u64,
-    /// How many of these count towards a keep.
+    /// Number of these that count towards a keep.
     pub good: u64,
-    /// Bytes of what was deleted.
+    /// Bytes of the deleted backups.
     pub bytes_freed: u64,
-    /// How many are past their limits, unlocked, and there all the same: a delete failed, or time ran out.
+    /// Number of expired, unlocked backups after the run. A deletion failed, or the time ended.
     pub past_limits: u64,
-    /// How many good ones are missing that the policy always wants left, where there once were enough.
+    /// Number of good backups missing to the policy's minimum, if the minimum was reached once.
     pub too_few: u64,
-    /// Backups whose manifest is missing though no deletion was decided, until the manifest is back or the loss is accepted.
+    /// Backups with a missing manifest, but without a decided deletion. They stay here until the manifest is back or
+    /// the loss is accepted.
     pub lost: Vec<BackupId>,
-    /// Lost backups that this run completed again, because their manifest is back.
+    /// Lost backups, completed again by this run after their manifest returned.
     pub returned: Vec<BackupId>,
-    /// Why nothing was changed: the store holds fewer than half of the completed backups of the catalogue, or the policy
-    /// is not confirmed since a rebuild.
+    /// The reason for a suspended run: the store holds fewer than half of the catalogue's completed backups, or the
+    /// policy is not confirmed since a rebuild.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
-    /// Objects removed that an earlier, killed run had left.
+    /// Number of removed objects from the deletions of killed runs.
     pub leftovers: u64,
-    /// Steps that failed.
+    /// Failed steps.
     pub problems: Vec<String>,
 }
 
 impl TypeReport {
-    /// In how many ways the policy is not kept.
+    /// Number of violations of the policy.
     #[must_use]
     pub fn violations(&self) -> u64 {
         self.past_limits + self.too_few + self.lost.len() as u64
     }
 }
 
-/// What a run of retention did.
+/// Result of a retention run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionReport {
-    /// When it began.
+    /// Time of its start.
     pub at: Timestamp,
     /// Database backups.
     pub database: TypeReport,
     /// Content backups.
     pub content: TypeReport,
-    /// Full backups that went with their last part.
+    /// Full backups, deleted after their last part.
     pub full_deleted: Vec<BackupId>,
-    /// Rows of items that belonged to no backup any more.
+    /// Number of deleted rows of items without a backup.
     pub item_rows_deleted: u64,
-    /// Content objects that no backup refers to.
+    /// Result for unreferenced content objects.
     pub collection: CollectionReport,
-    /// Steps that the time ended before their end. The next run continues them.
+    /// Steps interrupted by the end of the time. The next run resumes them.
     pub unfinished: Vec<String>,
-    /// Steps that failed, beside those of one type.
+    /// Failed steps of no single type.
     pub problems: Vec<String>,
 }
 
@@ -103,7 +104,7 @@ impl RetentionReport {
         }
     }
 
-    /// What became of the backups of this type; of a full backup its content part.
+    /// The result for this type of backup. For a full backup it is the result of its content part.
     #[must_use]
     pub const fn of(&self, kind: BackupType) -> &TypeReport {
         match kind {
@@ -119,14 +120,14 @@ impl RetentionReport {
         }
     }
 
-    /// Whether a person must decide something: a manifest is missing, or the store does not fit the catalogue.
+    /// Whether an operator must decide: a manifest is missing, or the store does not match the catalogue.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
         let needs = |of_type: &TypeReport| !of_type.lost.is_empty() || of_type.suspended.is_some();
         needs(&self.database) || needs(&self.content) || self.collection.suspended.is_some()
     }
 
-    /// Everything that failed.
+    /// All failed steps.
     pub fn all_problems(&self) -> impl Iterator<Item = &String> {
         [&self.database.problems, &self.content.problems, &self.collection.problems, &self.problems]
             .into_iter()

@@ -1,4 +1,5 @@
-//! Rows of items that belong to no backup: of those that were deleted, and, after a while, of those that came to nothing.
+//! Deletes rows of items without a backup: those of deleted backups at once, those of failed or cancelled backups
+//! later.
 
 use holdfast_domain::{BackupId, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::StoreError;
@@ -7,10 +8,10 @@ use jiff::SignedDuration;
 use super::{RetentionReport, backups::is_late};
 use crate::{Holdfast, OperationError, RunLimits};
 
-/// The items of a backup that failed or was cancelled say why, for so long.
+/// Retention time of the items of failed or cancelled backups, because the items record the failures.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Deletes them, a page at a time. What is deleted is not met again, so that the next run continues after it.
+/// Deletes the rows in pages. Deleted rows are not read again, so the next run resumes after them.
 pub(super) async fn delete(
     h: &Holdfast,
     limits: RunLimits,
@@ -26,11 +27,11 @@ pub(super) async fn delete(
                 return Ok(());
             }
             let status = match standings.remove(id) {
-                // Its manifest may come back, and then these rows are needed.
+                // Its manifest may come back, and then needs these rows.
                 Some(Ok(job)) if job.is_lost => continue,
                 Some(Ok(job)) => Some(job.status),
                 None => None,
-                // Unsure: they stay.
+                // In doubt the rows stay.
                 Some(Err(_)) => continue,
             };
             if is_over(id, status, now) && !has_manifest(h, id).await? {
@@ -50,7 +51,7 @@ fn is_over(id: &BackupId, status: Option<JobStatus>, now: Timestamp) -> bool {
     }
 }
 
-/// The manifest is right, whatever the job says.
+/// The manifest has precedence over the job's status.
 async fn has_manifest(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
     match h.repository.store().head(&ObjectKey::manifest(id)).await {
         Ok(_) => Ok(true),

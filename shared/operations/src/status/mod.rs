@@ -1,4 +1,4 @@
-//! How things stand, from the catalogue: what `GET /api/backups/status` answers.
+//! The status of the backups, from the catalogue: the answer of `GET /api/backups/status`.
 
 mod shapes;
 mod statistics;
@@ -13,19 +13,19 @@ pub use self::shapes::{
 };
 use crate::{Holdfast, OperationError, reaper};
 
-/// How things stand.
+/// The status of the backups.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// Now.
+    /// The current state.
     pub status: StatusOverview,
-    /// Since the first job.
+    /// Statistics since the first job.
     pub statistics: Statistics,
 }
 
-/// What runs, and what ran last.
+/// Active and last backups.
 #[derive(Debug, Clone, Serialize)]
 pub struct StatusOverview {
-    /// Schedules and running backups.
+    /// Schedules and active backups.
     pub scheduler: SchedulerStatus,
     /// Database backups.
     pub database: SourceStatus,
@@ -33,15 +33,15 @@ pub struct StatusOverview {
     pub content: SourceStatus,
 }
 
-/// Schedules and running backups.
+/// Schedules and active backups.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SchedulerStatus {
-    /// Whether schedules do anything.
+    /// Whether schedules are enabled.
     pub running: bool,
-    /// The backups that run.
+    /// The active backups.
     pub active_backups: Vec<BackupId>,
-    /// How many may run at a time.
+    /// Maximum number of concurrent backups.
     pub max_concurrent: u32,
 }
 
@@ -49,24 +49,24 @@ pub struct SchedulerStatus {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
-    /// Whether it is backed up at all.
+    /// Whether its backups are enabled.
     pub enabled: bool,
     /// The newest completed job.
     pub last_backup: Option<Job>,
-    /// Jobs whose backups retention has not deleted.
+    /// Number of jobs without a deletion by retention.
     pub total_backups: u64,
-    /// Jobs that failed.
+    /// Number of failed jobs.
     pub failed_backups: u64,
-    /// Backups whose manifest is missing though no deletion was decided, as the last run of retention found them.
+    /// Backups with a missing manifest, but without a decided deletion, as found by the last retention run.
     pub lost_backups: u64,
-    /// Hours since a backup was due, also before the first good one; 0 where none is.
+    /// Hours since a backup was due, also before the first good one, or 0.
     pub hours_overdue: f64,
 }
 
-/// Looks at the catalogue.
+/// Reads the catalogue.
 ///
 /// # Errors
-/// Where it cannot be reached.
+/// If it is unavailable.
 pub async fn status(h: &Holdfast, now: Timestamp) -> Result<Status, OperationError> {
     let counts = h.catalog.counts().await?;
     let active = h.catalog.active(None).await?;

@@ -1,31 +1,32 @@
-//! What statistics are, figure by figure. Where there is nothing to make one of, it is absent and no number.
+//! The statistics, figure by figure. A figure without data is absent instead of zero.
 
 use holdfast_domain::{BackupId, BackupType, JobStatus, Timestamp, VerificationLevel, VerificationStatus};
 use serde::Serialize;
 
 use crate::measure::Stored;
 
-/// Sums over all jobs, and how each type did over time.
+/// Sums over all jobs, and the history of each type.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Statistics {
-    /// Jobs of each type in each state.
+    /// Jobs of each type in each status.
     pub jobs: Vec<JobStatistics>,
-    /// Backups, deleted since or not, of all that were completed or failed, 0–100; none before the first.
+    /// Percentage of backups, including deleted ones, among all completed and failed jobs, 0–100. `None` before the
+    /// first.
     pub success_rate_percent: Option<f64>,
     /// Bytes stored by completed jobs.
     pub stored_bytes: u64,
-    /// Bytes that they hold before compression and encryption.
+    /// Their bytes before compression and encryption.
     pub original_bytes: u64,
-    /// Mean duration of a completed job; none before the first.
+    /// Mean duration of a completed job. `None` before the first.
     pub mean_duration_ms: Option<u64>,
-    /// Backups that retention has deleted.
+    /// Number of backups deleted by retention.
     pub deleted_backups: u64,
     /// Verifications by level and result.
     pub verifications: Vec<VerificationStatistics>,
     /// The newest restore drill.
     pub last_drill: Option<DrillStatistics>,
-    /// What retention deleted and left.
+    /// Deleted and kept backups of retention.
     pub retention: RetentionStatistics,
     /// Database backups.
     pub database: TypeStatistics,
@@ -33,16 +34,16 @@ pub struct Statistics {
     pub content: TypeStatistics,
 }
 
-/// The jobs of one type in one state.
+/// The jobs of one type in one status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobStatistics {
     /// Their type.
     #[serde(rename = "type")]
     pub backup_type: BackupType,
-    /// Their state.
+    /// Their status.
     pub status: JobStatus,
-    /// How many they are.
+    /// Their number.
     pub count: u64,
     /// Bytes stored by all of them.
     pub stored_bytes: u64,
@@ -51,11 +52,11 @@ pub struct JobStatistics {
 /// The verifications of one level with one result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerificationStatistics {
-    /// How deep they went.
+    /// Their depth.
     pub level: VerificationLevel,
-    /// What they found.
+    /// Their result.
     pub status: VerificationStatus,
-    /// How many they are.
+    /// Their number.
     pub count: u64,
 }
 
@@ -63,63 +64,65 @@ pub struct VerificationStatistics {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DrillStatistics {
-    /// Of which backup.
+    /// Its backup.
     pub backup_id: BackupId,
-    /// What it found.
+    /// Its result.
     pub status: VerificationStatus,
-    /// When.
+    /// Its time.
     pub at: Timestamp,
 }
 
-/// What retention deleted and left, by the jobs' rows: of content without the objects, which backups share.
+/// Deleted and kept backups, by the jobs' rows. For content without the shared objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionStatistics {
-    /// Backups that were deleted.
+    /// Number of deleted backups.
     pub deleted_backups: u64,
-    /// Bytes that those had stored.
+    /// Their stored bytes.
     pub deleted_bytes: u64,
-    /// Backups that are there.
+    /// Number of kept backups.
     pub kept_backups: u64,
-    /// Bytes that those store.
+    /// Their stored bytes.
     pub kept_bytes: u64,
 }
 
-/// How the backups of one type did.
+/// The history of the backups of one type.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TypeStatistics {
-    /// The newest backup that no verification found damaged.
+    /// The newest backup without a failed verification.
     pub last_good_backup: Option<GoodBackup>,
-    /// When the next one is due, by the interval of the settings; none if it is switched off, or before the first good backup.
+    /// Due time of the next backup, by the interval of the settings. `None` if the type is disabled, or before the
+    /// first good backup.
     pub next_due_at: Option<Timestamp>,
-    /// How many of the jobs became a backup.
+    /// Proportion of jobs with a backup.
     pub success_rate: SuccessRates,
-    /// How long backups take.
+    /// Durations of backups.
     pub durations: Durations,
-    /// What is stored, by the catalogue.
+    /// Stored data, by the catalogue.
     pub stored: Stored,
     /// Bytes of those backups before compression and encryption.
     pub original_bytes: u64,
-    /// Bytes stored by backups of what they hold, in percent: of content without the objects. None where they hold nothing.
+    /// Stored bytes in percent of the original bytes. For content without the objects. `None` for empty backups.
     pub stored_percent: Option<f64>,
-    /// By how many percent the newest backup is larger than those of the week before it; none before there are enough.
+    /// Growth of the newest backup in percent, compared with those of the week before it. `None` before there are
+    /// enough.
     pub growth_percent: Option<f64>,
 }
 
-/// A backup that can be relied on.
+/// A reliable backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GoodBackup {
-    /// Which.
+    /// Its id.
     pub backup_id: BackupId,
-    /// When it was triggered: what was written later is not in it.
+    /// Time of its trigger. Later writes are not in it.
     pub created_at: Timestamp,
     /// Seconds since then.
     pub age_seconds: u64,
 }
 
-/// How many jobs became a backup, over three spans.
+/// Proportion of jobs with a backup, over three periods.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SuccessRates {
@@ -127,27 +130,27 @@ pub struct SuccessRates {
     pub last_7_days: SuccessRate,
     /// Triggered in the last 30 days.
     pub last_30_days: SuccessRate,
-    /// All that the catalogue knows.
+    /// All in the catalogue.
     pub all: SuccessRate,
 }
 
-/// How many jobs became a backup.
+/// Proportion of jobs with a backup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SuccessRate {
-    /// Those that did.
+    /// Number of completed jobs.
     pub completed: u64,
-    /// Those that failed.
+    /// Number of failed jobs.
     pub failed: u64,
-    /// The first of both, 0–100; none where there is neither.
+    /// Completed in percent of both, 0–100. `None` without any.
     pub percent: Option<f64>,
 }
 
-/// How long the backups took that were triggered in the last 30 days.
+/// Durations of the backups triggered in the last 30 days.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Durations {
-    /// How many they are: the newest 10,000 at most.
+    /// Their number: the newest 10,000 at most.
     pub count: u64,
     /// The newest.
     pub last_ms: Option<u64>,

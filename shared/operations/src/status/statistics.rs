@@ -1,5 +1,4 @@
-//! How statistics are made of the catalogue's rows, of which the server sums most. What is not summed there is bounded by a
-//! limit.
+//! Computes statistics from the catalogue's rows. The server sums most of them, and a limit bounds the rest.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::{Holdfast, OperationError, RETAINED_TYPES, job::trigger, measure, rea
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How long a caller is kept waiting for the server to count objects.
+/// Maximum wait of a caller for the server's count of objects.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// A backup every five minutes, for a month.
 const MOST_DURATIONS: u32 = 10_000;
@@ -34,10 +33,10 @@ pub(super) async fn statistics(
     let spans = [&week, &month, &all].map(Vec::as_slice);
     let verifications = h.catalog.verification_counts().await?;
     let drill = h.catalog.newest_verification(BackupType::Database, VerificationLevel::Drill).await?;
-    // A full backup's parts stand for it: what it stores is theirs.
+    // A full backup counts by its parts, because they store its data.
     let [completed, deleted] =
         [JobStatus::Completed, JobStatus::Deleted].map(|status| Sums::of(counts, &RETAINED_TYPES, status));
-    // Lost backups are `deleted` too, and retention did not delete them.
+    // Lost backups are `deleted` too, but retention did not delete them.
     let deleted_backups = deleted.jobs.saturating_sub(lost.len() as u64);
     let deleted_bytes = deleted.size.saturating_sub(lost.iter().filter_map(|job| job.size).sum());
     Ok(Statistics {
@@ -91,7 +90,7 @@ async fn of_type(
     })
 }
 
-/// What the jobs of some types in one state come to.
+/// Sums over the jobs of some types in one status.
 #[derive(Default)]
 struct Sums {
     jobs: u64,
@@ -114,7 +113,7 @@ impl Sums {
 
 /// The newest backup that counts towards retention, by the catalogue alone.
 async fn last_good(h: &Holdfast, kind: BackupType, now: Timestamp) -> Result<Option<GoodBackup>, OperationError> {
-    /// Damaged ones are rare: behind so many of them none is looked for.
+    /// Damaged backups are rare: after this many the search ends.
     const LOOK_AT: u32 = 100;
     let filter = JobFilter { backup_type: Some(kind), status: Some(JobStatus::Completed) };
     let (jobs, _) = h.catalog.list(filter, 1, LOOK_AT).await?;
@@ -123,7 +122,7 @@ async fn last_good(h: &Holdfast, kind: BackupType, now: Timestamp) -> Result<Opt
     let is_sound = |job: &&Job| matches!(standings.get(&job.backup_id), Some(Ok(known)) if !known.verification_failed);
     let is_filled = |job: &&Job| matches!(standings.get(&job.backup_id), Some(Ok(known)) if !known.is_empty);
     let mut sound = jobs.iter().filter(is_sound);
-    // One of nothing is good only where there never was anything.
+    // An empty backup is good only if there was never any content.
     let good = sound.clone().find(is_filled).or_else(|| sound.next());
     Ok(good.cloned().map(|job| GoodBackup {
         backup_id: job.backup_id,
@@ -139,7 +138,7 @@ fn rate(outcomes: &[Outcomes], kinds: &[BackupType]) -> SuccessRate {
     SuccessRate { completed, failed, percent: percent(completed, completed + failed) }
 }
 
-/// By the nearest rank: each figure is one that was measured.
+/// By the nearest rank, so each figure is a measured one.
 fn durations(newest_first: Vec<u64>) -> Durations {
     let last_ms = newest_first.first().copied();
     let mut sorted = newest_first;
@@ -148,7 +147,7 @@ fn durations(newest_first: Vec<u64>) -> Durations {
     Durations { count: sorted.len() as u64, last_ms, median_ms: at(50), p95_ms: at(95) }
 }
 
-/// In tenths of a percent, which is as exact as anybody reads it; none of nothing.
+/// In tenths of a percent, sufficient for a reader. `None` for a zero total.
 fn percent(part: u64, whole: u64) -> Option<f64> {
     let tenths = (u128::from(part) * 1000).checked_div(whole.into())?;
     Some(f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0)
@@ -172,14 +171,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_nothing_there_is_no_rate_and_no_duration() {
+    fn without_jobs_there_is_no_rate_and_no_duration() {
         assert_eq!(rate(&[], &RETAINED_TYPES), SuccessRate::default());
         assert_eq!(durations(Vec::new()), Durations::default());
         assert_eq!((percent(0, 0), percent(0, 3), percent(3, 3)), (None, Some(0.0), Some(100.0)));
     }
 
     #[test]
-    fn a_figure_of_durations_is_one_that_was_measured() {
+    fn each_duration_figure_is_a_measured_one() {
         let of = |all: &[u64]| durations(all.to_vec());
         let one = Durations { count: 1, last_ms: Some(7), median_ms: Some(7), p95_ms: Some(7) };
         assert_eq!(of(&[7]), one);

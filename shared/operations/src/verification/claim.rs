@@ -1,5 +1,4 @@
-//! A run's hold on the verification of one backup: no second run reads it at the same time, and one that died is gone on
-//! with.
+//! A run's claim on the verification of one backup. It excludes concurrent runs, and another run resumes after a crash.
 
 use holdfast_catalog::{Catalog, VerificationClaim, VerifiedSoFar};
 use holdfast_codec::random_bytes;
@@ -11,7 +10,7 @@ use crate::{Holdfast, OperationError, job::heartbeat::persist};
 /// A function is dead after its 15 minutes.
 pub(super) const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(16);
 
-/// A hold; without a catalogue's row there is nothing to hold, and it keeps nothing.
+/// A claim. Without a row in the catalogue it excludes no other run and records nothing.
 pub(super) struct Claim {
     catalog: Catalog,
     backup_id: BackupId,
@@ -21,7 +20,7 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Takes it, with what earlier runs did; none where another run has it.
+    /// Takes the claim with the progress of earlier runs. Returns `None` if another run holds it.
     pub(super) async fn take(
         h: &Holdfast,
         id: &BackupId,
@@ -37,12 +36,12 @@ impl Claim {
         Ok(Some((Self { catalog: h.catalog.clone(), backup_id: id.clone(), level, run, has_row }, so_far)))
     }
 
-    /// Writes how far it came; an error where another run has it by now.
+    /// Records the progress. Returns an error if another run took over.
     pub(super) async fn keep(&self, so_far: &VerifiedSoFar) -> Result<(), OperationError> {
         self.write(so_far, Timestamp::now()).await
     }
 
-    /// The same, for another run that may go on at once.
+    /// Records the progress, and permits another run to resume at once.
     pub(super) async fn hand_on(&self, so_far: &VerifiedSoFar) -> Result<(), OperationError> {
         self.write(so_far, Timestamp::UNIX_EPOCH).await
     }
@@ -56,12 +55,12 @@ impl Claim {
         Ok(())
     }
 
-    /// Whether there is a row that keeps how far it came.
+    /// Whether a row records the progress.
     pub(super) const fn is_kept(&self) -> bool {
         self.has_row
     }
 
-    /// Gives it back.
+    /// Releases the claim.
     pub(super) async fn end(self) -> Result<(), OperationError> {
         persist(|| async { Ok(self.catalog.end_verification(&self.backup_id, &self.run).await?) }).await
     }

@@ -1,4 +1,4 @@
-//! The objects of a content backup, read on item by item where one function's time is too short for all of them.
+//! Reads the objects of a content backup item by item, if one function's time is too short for all of them.
 
 use futures_util::future::try_join_all;
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
@@ -8,8 +8,7 @@ use crate::OperationError;
 use holdfast_recovery::verification::content::{READS_AT_A_TIME, TOLD, count_differences, objects::Objects};
 use holdfast_repository::content::stored::StoredContent;
 
-/// Reads on at the item where the last run stopped. The list is read from its beginning each time, so that its counts are
-/// known in the end.
+/// Resumes at the last run's item. Each run reads the list from its beginning, so the counts are complete at the end.
 pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) -> Result<Reached, OperationError> {
     let backup = StoredContent::of(steps.repository, manifest.clone())?;
     let objects = Objects::new(steps.repository, &backup, VerificationLevel::Checksum);

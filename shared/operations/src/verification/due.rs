@@ -1,5 +1,6 @@
-//! What is due by the clock: every new backup by checksum; each day one of each type by structure; and the newest database
-//! backup in a drill. One after another: what does not fit the function's time waits for the next tick.
+//! Runs the due verifications: every new backup by checksum, daily one backup of each type by structure, and the newest
+//! database backup in a drill. They run one after another. If the function's time is too short for one, the next tick
+//! runs it.
 
 use std::time::Duration;
 
@@ -14,46 +15,46 @@ use super::{
 use crate::{Holdfast, OperationError, RunLimits};
 use holdfast_recovery::verification::{Verification, remove_dead_scratch};
 
-/// Backups of each type that one run looks at.
+/// Maximum number of backups of each type per run.
 const AT_ONCE: u32 = 100;
-/// What a run begins with no less time than this.
+/// A run begins no step with less time than this.
 const TIME_FOR_ONE: Duration = Duration::from_mins(1);
-/// A drill is begun with most of the function's time before it.
+/// A drill begins only with most of the function's time left.
 const TIME_FOR_DRILL: Duration = Duration::from_mins(8);
-/// One backup of each type is read in depth this often.
+/// Interval of the deep verification of one backup of each type.
 const SAMPLE_EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// What one run's time was not enough for is not tried again before.
+/// Wait after a verification exceeded the time of a run.
 const TRY_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// To decrypt, unzip and walk takes at most so many times as long as to read.
+/// Decrypting, unzipping and walking take at most this many times as long as reading.
 const STRUCTURE_COSTS: u32 = 5;
-/// A drill that is due is held at the next tick or the one after it.
+/// A due drill runs at the next tick or the one after it.
 const DRILL_SLACK_HOURS: f64 = 3.0;
 
 const KINDS: [BackupType; 2] = [BackupType::Database, BackupType::Content];
 
-/// What a run did.
+/// Result of a run.
 #[derive(Debug, Clone, Default)]
 pub struct DueReport {
     /// Verifications with a result.
     pub verified: Vec<Verification>,
-    /// Backups too large for one function's time: the caller asks for each at level checksum again.
+    /// Backups too large for one function's time. The caller requests each again at level checksum.
     pub hand_on: Vec<BackupId>,
-    /// Backups that could not be judged though nothing was away, and why.
+    /// Backups without a verdict although nothing was unavailable, with the reason.
     pub unjudged: Vec<(BackupId, String)>,
-    /// Scratch databases dropped that drills had left.
+    /// Dropped scratch databases of earlier drills.
     pub scratch_removed: Vec<String>,
-    /// Hours since the last drill, where there are drills.
+    /// Hours since the last drill, if drills are configured.
     pub hours_since_drill: Option<f64>,
-    /// Hours past due of the next; 0 where it is not.
+    /// Hours since the next drill was due, or 0.
     pub drill_hours_overdue: Option<f64>,
-    /// Steps that failed.
+    /// Failed steps.
     pub problems: Vec<String>,
 }
 
-/// Does what is due.
+/// Runs the due verifications.
 ///
 /// # Errors
-/// Only where nothing could be looked at; what failed is told in the report.
+/// Only if no step was possible. The report lists failed steps.
 pub async fn verify_due(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<DueReport, OperationError> {
     let mut report = DueReport::default();
     if h.settings.enabled {
@@ -101,7 +102,7 @@ async fn backup_to_drill(
     Ok(newest.filter(|id| !was_tried(begun, id, level, now)))
 }
 
-/// Backups that nobody verified, and those that a run began to.
+/// Verifies new backups, and resumes unfinished verifications.
 async fn read_new_ones(h: &Holdfast, limits: RunLimits, now: Timestamp, begun: &[Verifying], report: &mut DueReport) {
     let is_left =
         |one: &&Verifying| one.level == VerificationLevel::Checksum && now.duration_since(one.touched_at) > DEAD_AFTER;
@@ -124,7 +125,8 @@ async fn read_new_ones(h: &Holdfast, limits: RunLimits, now: Timestamp, begun: &
     }
 }
 
-/// One backup of this type in depth: the newest, if nobody did so yet, else the one that was longest not looked at.
+/// Verifies one backup of this type in depth: the newest if it is unverified, or else the one with the oldest
+/// verification.
 async fn sample(
     h: &Holdfast,
     kind: BackupType,
@@ -168,14 +170,14 @@ async fn backup_to_sample(
     Ok(None)
 }
 
-/// Whether the time that is left is enough, by how long it took to read it.
+/// Whether the remaining time is enough, judged by the duration of the reading.
 fn fits(records: &[VerificationRecord], limits: RunLimits) -> bool {
     let reading = records.iter().find(|record| record.level == VerificationLevel::Checksum);
     let takes = reading.map_or(Duration::ZERO, |record| Duration::from_millis(record.duration_ms));
     has_time(limits, takes.saturating_mul(STRUCTURE_COSTS).max(TIME_FOR_ONE))
 }
 
-/// Whether a run ended lately without a result, or is still at it.
+/// Whether a run ended recently without a result, or is still active.
 fn was_tried(begun: &[Verifying], id: &BackupId, level: VerificationLevel, now: Timestamp) -> bool {
     let is_it = |one: &Verifying| one.backup_id == *id && one.level == level;
     begun.iter().any(|one| is_it(one) && now.duration_since(one.touched_at) < TRY_AGAIN_AFTER)
@@ -190,7 +192,7 @@ async fn verify_one(h: &Holdfast, id: &BackupId, level: VerificationLevel, limit
         Ok(VerifyOutcome::Done(verification)) => report.verified.push(*verification),
         Ok(VerifyOutcome::HandOn) => report.hand_on.push(id.clone()),
         Ok(VerifyOutcome::Elsewhere | VerifyOutcome::Gone) => {}
-        // Of the backup, and not of what is around it.
+        // A fault of the backup itself.
         Err(error @ (OperationError::Key(_) | OperationError::Repository(_) | OperationError::Internal { .. })) => {
             report.unjudged.push((id.clone(), error.to_string()));
         }
@@ -198,7 +200,7 @@ async fn verify_one(h: &Holdfast, id: &BackupId, level: VerificationLevel, limit
     }
 }
 
-/// Since the last drill, or where there was none since the first backup that could have been drilled.
+/// Hours since the last drill, or without one since the first backup suitable for a drill.
 async fn tell_drill(h: &Holdfast, now: Timestamp, report: &mut DueReport) -> Result<(), OperationError> {
     if h.settings.drill.uri.is_none() {
         return Ok(());

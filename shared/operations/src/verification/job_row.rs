@@ -1,5 +1,4 @@
-//! The catalogue's row beside the backup: whoever looks at the API believes it, so it is held against the manifest, which
-//! is right.
+//! Compares the catalogue's row with the manifest. The API shows the row, but the manifest is right.
 
 use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_domain::{Job, JobStatus, Manifest, NamespaceCount};
@@ -8,11 +7,11 @@ use crate::{OperationError, job::settle};
 use holdfast_recovery::verification::Verification;
 use holdfast_repository::Repository;
 
-/// Adds to a verification what is wrong with the backup's row in the catalogue. That it has none is a note: the bucket may
-/// have backups of another catalogue, or of one that was lost.
+/// Adds the problems of the backup's row in the catalogue to a verification. A missing row is only a note: the backup
+/// may belong to another catalogue, or to a lost one.
 ///
 /// # Errors
-/// Where the catalogue or the store cannot be reached.
+/// If the catalogue or the store is unavailable.
 pub async fn compare_with_job(
     catalog: &Catalog,
     repository: &Repository,
@@ -33,7 +32,7 @@ pub async fn compare_with_job(
     };
     match repository.manifest(&id).await {
         Ok(manifest) => verification.fail(differences(&job, &manifest)),
-        // What is wrong with the manifest was found already.
+        // The verification already contains the problem of the manifest.
         Err(error) if error.is_transient() => return Err(error.into()),
         Err(_) => {}
     }
@@ -59,6 +58,6 @@ fn differences(job: &Job, manifest: &Manifest) -> Vec<String> {
         ("items", job.items == said.items),
     ];
     let wrong: Vec<&str> = fields.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect();
-    let told = || format!("the catalogue's row of it is not what its manifest says: {}", wrong.join(", "));
+    let told = || format!("the catalogue's row differs from its manifest: {}", wrong.join(", "));
     if wrong.is_empty() { Vec::new() } else { vec![told()] }
 }

@@ -1,4 +1,4 @@
-//! A verification as the functions run it: within their time, one run at a time, and recorded.
+//! A verification by a function: within its time, one run at a time, and recorded.
 
 use std::time::Duration;
 
@@ -24,28 +24,28 @@ use holdfast_recovery::{
 };
 use holdfast_repository::{Repository, RepositoryError, content::proof::note_of_other_forms};
 
-/// Before the function's end, for what was begun to be given up, and the record.
+/// Reserve before the function's end, for ending the current step and for the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(45);
-/// What is read in a second at the least.
+/// Minimum reading speed.
 const BYTES_PER_SECOND: u64 = 20 * 1024 * 1024;
-/// What is answered at once has no more bytes and items.
+/// Limits of a verification with an immediate answer.
 const SMALL_BYTES: u64 = 64 * 1024 * 1024;
 const SMALL_ITEMS: u64 = 1000;
 
-/// What came of a verification.
+/// Outcome of a verification.
 #[derive(Debug, Clone)]
 pub enum VerifyOutcome {
-    /// It has a result, which is recorded.
+    /// It has a recorded result.
     Done(Box<Verification>),
-    /// The function's time ran out, and how far it came is kept: the caller asks for it again.
+    /// The function's time ended, and the progress is recorded: the caller requests it again.
     HandOn,
-    /// Another run is at it.
+    /// Another run is active.
     Elsewhere,
     /// The backup was deleted meanwhile.
     Gone,
 }
 
-/// Refuses what has no such level: a full backup, which is its parts; a drill of files.
+/// Refuses an unsupported level: any level of a full backup, and a drill of a content backup.
 ///
 /// # Errors
 /// [`OperationError::Invalid`].
@@ -61,11 +61,11 @@ pub fn expect_level(id: &BackupId, level: VerificationLevel) -> Result<(), Opera
     }
 }
 
-/// Refuses what cannot be verified at this level, is not finished, or is not there.
+/// Refuses an unsupported level, an unfinished backup, and a missing backup.
 ///
 /// # Errors
-/// As [`expect_level`]; [`OperationError::NotFound`], [`OperationError::NotVerifiable`]; [`OperationError::Drill`] without
-/// a server for it.
+/// As [`expect_level`], and [`OperationError::NotFound`], [`OperationError::NotVerifiable`], and
+/// [`OperationError::Drill`] without a server for drills.
 pub async fn expect_verifiable(h: &Holdfast, id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
     expect_level(id, level)?;
     expect_finished(h, id).await?;
@@ -78,13 +78,13 @@ pub async fn expect_verifiable(h: &Holdfast, id: &BackupId, level: VerificationL
 async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
     let status = match h.catalog.get(id).await {
         Ok(job) => Some(job.status),
-        // What is wrong with the row is for the verification to tell.
+        // The verification reports the fault of the row.
         Err(CatalogError::Corrupt { .. }) => Some(JobStatus::Completed),
         Err(CatalogError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     match status {
-        // That its manifest is missing is a result.
+        // A missing manifest is a result of the verification.
         Some(JobStatus::Completed) => Ok(()),
         Some(status) if status.is_active() => Err(OperationError::NotVerifiable { backup_id: id.clone(), status }),
         status => match (h.repository.store().head(&ObjectKey::manifest(id)).await, status) {
@@ -98,7 +98,7 @@ async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), OperationErr
     }
 }
 
-/// Whether a verification of it is a matter of seconds.
+/// Whether its verification takes only seconds.
 pub async fn is_small(repository: &Repository, id: &BackupId, level: VerificationLevel) -> bool {
     let manifest = repository.unauthenticated(id).await;
     match level {
@@ -117,8 +117,8 @@ pub async fn is_small(repository: &Repository, id: &BackupId, level: Verificatio
 /// Verifies a backup and records the result.
 ///
 /// # Errors
-/// As [`verify`] and [`drill`]; [`OperationError::Unfinished`] where the function's time is not enough for a level that
-/// cannot be gone on with.
+/// As [`verify`] and [`drill`]. [`OperationError::Unfinished`] if the function's time is too short for a level that
+/// cannot be resumed.
 pub async fn verify_on_request(
     h: &Holdfast,
     id: &BackupId,
@@ -133,7 +133,8 @@ pub async fn verify_on_request(
     end(h, claim, verified).await
 }
 
-/// The same for somebody who waits for the result; none where it takes longer than they do, and is left to be asked for.
+/// Verifies while the caller waits. Returns `None` after the caller's patience, and then leaves the verification to a
+/// later request.
 ///
 /// # Errors
 /// As [`verify_on_request`].
@@ -151,7 +152,7 @@ pub async fn verify_while_waiting(
     lease.release().await;
     match verified {
         Ok(verified) => end(h, claim, verified).await.map(Some),
-        // Or who does it next would take this run for one that is still at it.
+        // Otherwise the next run would find this claim still active.
         Err(_) => claim.end().await.map(|()| None),
     }
 }
@@ -168,7 +169,7 @@ async fn end(
             outcome
         }
         Ok(None) => Ok(VerifyOutcome::HandOn),
-        // The hold stays, so that nobody tries the same again at once.
+        // The claim stays, so the same attempt is not repeated at once.
         Err(error @ OperationError::Unfinished(_)) => Err(error),
         Err(error) => {
             claim.end().await?;
@@ -188,7 +189,7 @@ async fn record(h: &Holdfast, mut verification: Verification) -> Result<VerifyOu
     Ok(VerifyOutcome::Done(Box::new(verification)))
 }
 
-/// None where it is to be gone on with.
+/// Returns `None` if another run must resume.
 async fn at_level(
     h: &Holdfast,
     id: &BackupId,
@@ -213,13 +214,13 @@ async fn at_level(
     };
     match verified {
         Ok(verification) => Ok(Some(verification)),
-        // The catalogue has a completed job of it, or nobody would have asked.
+        // The catalogue has a completed job for it, otherwise the request would have been refused.
         Err(OperationError::NotFound(_)) if claim.is_kept() => Ok(Some(without_manifest(h, id, level, now).await?)),
         Err(error) => Err(error),
     }
 }
 
-/// Boxed: so its type tells nothing of what it borrows, which no compiler could follow through all its callers.
+/// Boxed: the compiler cannot follow the borrows of its type through all callers.
 fn verify_boxed(
     repository: Repository,
     id: BackupId,
@@ -229,7 +230,7 @@ fn verify_boxed(
     async move { Ok(verify(&repository, &id, level, now, |_, _| {}).await?) }.boxed()
 }
 
-/// Boxed: the future of a whole restore is too deep a type for the compiler's layout.
+/// Boxed: the future of a complete restore is too deep a type for the compiler's layout.
 fn drill_within(
     repository: Repository,
     id: BackupId,
@@ -288,7 +289,7 @@ async fn read_on(steps: &mut Steps<'_>, id: &BackupId, found: &mut Findings) -> 
     steps.read_on(&manifest).await
 }
 
-/// Whether one function's time may not be enough, or was not.
+/// Whether one function's time may be too short, or was too short.
 async fn takes_steps(repository: &Repository, id: &BackupId, limits: RunLimits, so_far: &VerifiedSoFar) -> bool {
     if *so_far != VerifiedSoFar::default() {
         return true;
@@ -298,24 +299,24 @@ async fn takes_steps(repository: &Repository, id: &BackupId, limits: RunLimits, 
     repository.unauthenticated(id).await.is_ok_and(|manifest| total_bytes(&manifest) > in_half_the_time)
 }
 
-/// Bytes that are read to verify it.
+/// Number of bytes for its verification.
 fn total_bytes(manifest: &Manifest) -> u64 {
     let artifacts: u64 = manifest.artifacts.iter().map(|artifact| artifact.size).sum();
     artifacts + if manifest.content.is_some() { manifest.original_size } else { 0 }
 }
 
 fn drill_server(h: &Holdfast) -> Result<&Secret, OperationError> {
-    let missing = || OperationError::Drill("it is not set: it takes a server for scratch databases".to_owned(), false);
+    let missing = || OperationError::Drill("it is not set: set it to a server for scratch databases".to_owned(), false);
     h.settings.drill.uri.as_ref().ok_or_else(missing)
 }
 
-/// What is left of the function's time; none where there is no limit.
+/// The remaining time of the function, or `None` without a limit.
 pub(super) fn time_left(limits: RunLimits) -> Option<Duration> {
     let left = limits.deadline?.duration_since(Timestamp::now()) - MARGIN;
     Some(Duration::try_from(left).unwrap_or_default())
 }
 
-/// Comes when the function's time is over; never where there is no limit.
+/// Completes at the end of the function's time, or never without a limit.
 async fn time_is_over(limits: RunLimits) {
     match time_left(limits) {
         Some(left) => tokio::time::sleep(left).await,
@@ -326,7 +327,7 @@ async fn time_is_over(limits: RunLimits) {
 fn too_slow(id: &BackupId, level: VerificationLevel) -> OperationError {
     let level = level.as_str();
     OperationError::Unfinished(format!(
-        "the function's time is not enough to verify backup {id} at level {level}: \
-         `holdfast verify {id} --level {level}` from a machine has no limit"
+        "the function's time is too short to verify backup {id} at level {level}: \
+         run `holdfast verify {id} --level {level}` on a machine, without a time limit"
     ))
 }

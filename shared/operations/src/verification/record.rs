@@ -6,10 +6,10 @@ use holdfast_domain::{DrilledCollection, JobVerification};
 use crate::OperationError;
 use holdfast_recovery::verification::Verification;
 
-/// Writes a verification to the catalogue: its own row, and the job's newest.
+/// Writes a verification to the catalogue: its own row, and the job's newest verification.
 ///
 /// # Errors
-/// Where the catalogue cannot be reached. A backup without a job row keeps its verification's row alone.
+/// If the catalogue is unavailable. Without a job row, only the verification's own row is written.
 pub async fn record_verification(catalog: &Catalog, verification: &Verification) -> Result<(), OperationError> {
     let record = VerificationRecord {
         backup_id: verification.backup_id.clone(),
@@ -29,7 +29,7 @@ pub async fn record_verification(catalog: &Catalog, verification: &Verification)
     }
 }
 
-/// As many as a row of the catalogue holds, each cut to a readable length.
+/// At most as many as a row of the catalogue holds, each cut to a readable length.
 fn problems_in_a_row(problems: &[String]) -> Vec<String> {
     const MOST: usize = 500;
     const CHARACTERS: usize = 2000;
@@ -41,7 +41,7 @@ fn problems_in_a_row(problems: &[String]) -> Vec<String> {
     told
 }
 
-/// As many as a row of the catalogue holds; those that are not well come first.
+/// At most as many as a row of the catalogue holds. Bad ones come first.
 fn in_a_row(collections: &[DrilledCollection]) -> Vec<DrilledCollection> {
     const MOST: usize = 2000;
     let (well, ill): (Vec<_>, Vec<_>) = collections.iter().partition(|collection| collection.is_faithful());

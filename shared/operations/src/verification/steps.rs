@@ -1,5 +1,5 @@
-//! Verification by checksum in steps, for backups that one function's time is too short for: each 8 MiB segment has its own
-//! digest in the manifest, so that it can be judged by itself, and what was read is not read again.
+//! Verification by checksum in steps, for backups too large for one function's time. Each 8 MiB segment has its own
+//! digest in the manifest, so it is checked alone and never read again.
 //!
 //! Memory: [`SEGMENTS_AT_A_TIME`] segments of 8 MiB.
 
@@ -20,13 +20,13 @@ use holdfast_repository::{
     content::read::blocking,
 };
 
-/// Before the function's end, for the last step and the record.
+/// Reserve before the function's end, for the last step and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
-/// Steps are kept in the catalogue this often.
+/// Interval of the records of progress in the catalogue.
 const KEEP_EVERY: SignedDuration = SignedDuration::from_secs(20);
 const SEGMENTS_AT_A_TIME: usize = 4;
 
-/// One run's way through a backup.
+/// The verification of a backup by one run.
 pub(super) struct Steps<'a> {
     pub(super) repository: &'a Repository,
     pub(super) claim: &'a Claim,
@@ -37,12 +37,12 @@ pub(super) struct Steps<'a> {
     pub(super) so_far: VerifiedSoFar,
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reached {
     /// Everything was read.
     End,
-    /// The function's time is over.
+    /// The function's time ended.
     TimeLimit,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Steps<'a> {
         Self { repository, claim, limits, began: Instant::now(), earlier_ms, kept_at: now, so_far }
     }
 
-    /// Reads on, from where the last run stopped.
+    /// Resumes at the end of the last run.
     pub(super) async fn read_on(&mut self, manifest: &Manifest) -> Result<Reached, OperationError> {
         if manifest.backup_type == BackupType::Database {
             dump_of(manifest)?;
@@ -115,7 +115,7 @@ impl<'a> Steps<'a> {
         Ok(Reached::End)
     }
 
-    /// What the artifact's segments are judged by, or what is wrong with it as a whole.
+    /// The hasher for the artifact's segments, or the problem of the complete artifact.
     async fn opened(
         &self,
         manifest: &Manifest,
@@ -127,7 +127,9 @@ impl<'a> Steps<'a> {
         }
         match self.repository.store().head(key).await {
             Ok(found) if found.size_bytes == *size => {}
-            Ok(found) => return Ok(Err(format!("{key} has {} bytes, its manifest says {size}", found.size_bytes))),
+            Ok(found) => {
+                return Ok(Err(format!("{key} has {} bytes, but its manifest declares {size}", found.size_bytes)));
+            }
             Err(StoreError::NotFound { .. }) => return Ok(Err(format!("{key} is missing"))),
             Err(error) => return Err(error.into()),
         }
@@ -135,12 +137,12 @@ impl<'a> Steps<'a> {
             return Ok(Ok(SegmentHasher::plain()));
         };
         let header = bytes_of(self.repository, key, 0..HEADER_BYTES as u64).await?;
-        // That it is the very header is found with the first segment, which it begins.
+        // The first segment contains the header, so its digest authenticates the header.
         let header = Header::parse(&header).map_err(|error| format!("{key}: {error}"));
         Ok(header.map(|header| master.artifact_keys(&header.salt).segment_hasher()))
     }
 
-    /// Keeps how far it came, from time to time; whether the function's time is over.
+    /// Records the progress at intervals. Returns whether the function's time is over.
     pub(super) async fn is_to_stop(&mut self) -> Result<bool, OperationError> {
         let now = Timestamp::now();
         let spent_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();

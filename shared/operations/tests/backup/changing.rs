@@ -1,4 +1,4 @@
-//! Sources that change while they are backed up.
+//! Sources with changes during their backup.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use mongodb::bson::{Document, doc};
 
 use crate::fixture::{Fixture, completed, failed};
 
-/// A store whose first parts take so long that the dump stands still in the middle.
+/// A store with such slow first parts that the dump pauses in the middle.
 fn slow(f: &Fixture, pause: Duration) -> Arc<FaultStore> {
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     for nth in 1..=4 {
@@ -19,7 +19,7 @@ fn slow(f: &Fixture, pause: Duration) -> Arc<FaultStore> {
     faults
 }
 
-/// Replaces the large collection by a small one, in one step, once the dump has begun.
+/// Replaces the large collection by a small one, in one step, after the dump has begun.
 async fn replace(f: &Fixture, faults: &FaultStore) {
     begun(faults).await;
     let database = f.client.database(&f.database);
@@ -29,7 +29,7 @@ async fn replace(f: &Fixture, faults: &FaultStore) {
     admin.run_command(doc! { "renameCollection": from, "to": to, "dropTarget": true }).await.unwrap();
 }
 
-/// Waits for the first part. A run that is stopped before it has none.
+/// Waits for the first part. An earlier stop leaves none.
 async fn begun(faults: &FaultStore) {
     for _ in 0..400 {
         if faults.calls(Operation::UploadPart) > 0 {
@@ -51,7 +51,7 @@ async fn a_large_collection_that_is_replaced_during_the_dump_is_dumped_again() {
     let (outcome, ()) = tokio::join!(back_up_database(&h, request, RunLimits::none()), replace(&f, &faults));
     let job = completed(outcome.unwrap());
     let message = job.message.unwrap();
-    assert!(message.contains("attempt 2") && !message.contains("gone"), "{message}");
+    assert!(message.contains("attempt 2") && !message.contains("Not in the dump"), "{message}");
     let restored = f.restored(&backup_id).await;
     assert_eq!(f.contents(&restored).await, f.contents(&f.database).await);
     f.client.database(&restored).drop().await.unwrap();
@@ -83,7 +83,7 @@ async fn a_dump_does_not_begin_again_without_time_for_it() {
     let faults = slow(&f, Duration::from_secs(10));
     let h = f.over(faults.clone());
     let request = BackupRequest::Triggered { backup_id: f.trigger().await };
-    // Enough to begin, and not for another attempt.
+    // Enough time to begin, but not for another attempt.
     let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(24)) };
     let (outcome, ()) = tokio::join!(back_up_database(&h, request, limits), replace(&f, &faults));
     let job = failed(outcome.unwrap());

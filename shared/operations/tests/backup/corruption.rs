@@ -1,4 +1,4 @@
-//! Whatever is changed in a stored backup is found, named, and never restored.
+//! Every change in a stored backup is found, named, and never restored.
 
 use bytes::Bytes;
 use holdfast_domain::{BackupId, Job, ObjectKey, Secret, VerificationLevel, VerificationStatus};
@@ -19,10 +19,10 @@ async fn put(f: &Fixture, key: &ObjectKey, bytes: Vec<u8>) {
     f.store.store.put(key, Bytes::from(bytes), PutMode::Replace).await.unwrap();
 }
 
-/// Verification names it, and a restore is refused before it writes anything.
+/// Verification names the change, and a restore is refused before it writes anything.
 async fn is_found(f: &Fixture, id: &BackupId, what: &str) {
     let now = holdfast_domain::Timestamp::now();
-    // Boxed, here and below: the futures of whole use cases are too deep types for the compiler's layout.
+    // Boxed, here and below: the futures of entire use cases are too deep types for the compiler's layout.
     let seen = Box::pin(verify(&f.holdfast.repository, id, VerificationLevel::Checksum, now, |_, _| {}));
     let seen = seen.await.unwrap();
     assert_eq!(seen.status, VerificationStatus::Failed, "{what}");
@@ -121,7 +121,7 @@ async fn an_archive_with_other_documents_than_its_manifest_says_is_found_by_stru
         verify(&f.holdfast.repository, &id, VerificationLevel::Structure, holdfast_domain::Timestamp::now(), |_, _| {});
     let seen = seen.await.unwrap();
     assert_eq!(seen.status, VerificationStatus::Failed);
-    assert!(seen.problems[0].contains("users has 10 documents, its manifest says 11"), "{:?}", seen.problems);
+    assert!(seen.problems[0].contains("users has 10 documents, but its manifest declares 11"), "{:?}", seen.problems);
     f.remove().await;
 }
 

@@ -1,5 +1,5 @@
-//! Which engine dumps, and the official tool from end to end: the real one where this machine has it, else a stand-in
-//! that replays an archive. Each test of the whole way says which it was.
+//! The choice of the engine, and the official tool from end to end. Without the real tool on this machine, a stand-in
+//! replays an archive. Each end-to-end test prints its choice.
 
 use std::{
     future::pending,
@@ -20,7 +20,7 @@ use jiff::SignedDuration;
 
 use crate::fixture::{Fixture, KEY, completed, failed, run, uri_of};
 
-/// What the real tool once dumped, in this test's database.
+/// A dump of the real tool, restored into this test's database.
 async fn fill_from_golden(f: &Fixture, name: &str, database: &str) {
     let map = NamespaceMap::parse(&[format!("{database}.*")], &[format!("{}.*", f.database)]).unwrap();
     let options = RestoreOptions { map, ..RestoreOptions::default() };
@@ -28,7 +28,7 @@ async fn fill_from_golden(f: &Fixture, name: &str, database: &str) {
     restore_archive(Box::new(Cursor::new(golden(name))), &target, &|_| {}).await.unwrap();
 }
 
-/// An archive of all that the database holds now.
+/// An archive of the present content of the database.
 async fn archived(f: &Fixture) -> Vec<u8> {
     let h = &f.holdfast;
     let connection = Connection::open(&h.settings.mongodb_uri, h.settings.database.read_preference, "tests").await;
@@ -38,7 +38,7 @@ async fn archived(f: &Fixture) -> Vec<u8> {
     dump(&connection, plan, 4, Vec::new(), pending()).await.unwrap().0
 }
 
-/// Nothing but this engine, and the tool at this path.
+/// Only this engine, with the tool at this path.
 fn with_engine(f: &Fixture, engine: DumpEngine, tool: &Path) -> Holdfast {
     f.with(|settings| {
         settings.database.engine = engine;
@@ -69,7 +69,7 @@ fn engine_of(job: &Job) -> &str {
     &job.engine.as_ref().unwrap().name
 }
 
-/// The real tool where there is one; the stand-in is to be kept for as long as its path is used.
+/// The real tool if it is installed. Keep the stand-in while its path is in use.
 async fn official(f: &Fixture) -> (PathBuf, Option<StandIn>) {
     if let Some(path) = installed_mongodump() {
         println!("by the real mongodump at {}", path.display());
@@ -158,7 +158,7 @@ async fn without_a_mongodump_the_native_engine_dumps_and_nothing_is_amiss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mongodump_that_does_not_run_leaves_the_dump_to_the_native_engine_and_is_told() {
+async fn a_mongodump_that_does_not_run_is_reported_and_the_native_engine_dumps() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let broken = StandIn::being(b"#!/bin/sh\necho asked >> ${0%/*}/asked; echo no >&2; exit 3\n", 0o755);
@@ -251,7 +251,7 @@ async fn a_run_of_mongodump_that_failed_is_a_failed_job_in_its_words_and_leaves_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_that_is_not_what_was_asked_for_is_refused_however_well_it_ended() {
+async fn an_archive_of_other_content_is_refused_despite_a_successful_tool() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let before = archived(&f).await;
@@ -262,9 +262,9 @@ async fn an_archive_that_is_not_what_was_asked_for_is_refused_however_well_it_en
         assert!(error.message.contains(word), "{}", error.message);
     };
     refused(dumped(&golden("platform")), "was not to hold: web3platform.").await;
-    refused(dumped(&before[..before.len() - 1]), "not whole").await;
-    refused(dumped(b""), "not whole").await;
-    // What came since the archive was made is there to be dumped, and is not in it.
+    refused(dumped(&before[..before.len() - 1]), "incomplete").await;
+    refused(dumped(b""), "incomplete").await;
+    // A later collection would be in a dump, but is not in the archive.
     f.client.database(&f.database).create_collection("late").await.unwrap();
     refused(dumped(&before), &format!("lacks what is there to be dumped: {}.late", f.database)).await;
     f.remove().await;

@@ -1,4 +1,4 @@
-//! Exclusions that match nothing, and settings without effect: backups run, and a warning names them.
+//! Exclusions without a match, and settings without effect: backups run, and a warning names them.
 
 use holdfast_domain::{
     Secret,

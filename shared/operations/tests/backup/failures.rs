@@ -1,4 +1,4 @@
-//! Bad days: each ends in a failed job that says why, with nothing left in the store and no secret in its words.
+//! Failures: each ends in a failed job with a reason, without remains in the store and without a secret in its message.
 
 use std::{sync::Arc, time::Duration};
 
@@ -166,7 +166,7 @@ async fn a_server_that_goes_away_in_the_middle_fails_the_job_and_leaves_nothing(
     let client = mongodb::Client::with_uri_str(&uri).await.unwrap();
     crate::fixture::fill_with_noise(&client.database("platform"), 40).await;
     let h = f.with(|settings| settings.mongodb_uri = Secret::new(&uri));
-    // It takes a while to store the first part; the rest is still to be read when the server goes.
+    // The first part takes a while to store, so the rest is still unread when the server stops.
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     faults.on(Operation::UploadPart, 1, Fault::Late(Duration::from_secs(2)));
     let h = Holdfast { repository: f.over(faults.clone()).repository, ..h };

@@ -24,7 +24,7 @@ use mongodb::bson::{Document, doc};
 
 pub(crate) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// Remembers the states that jobs came to.
+/// Records the states of jobs.
 #[derive(Default)]
 pub(crate) struct Heard(Mutex<Vec<JobStatus>>);
 
@@ -51,7 +51,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// With these settings beside the defaults.
+    /// With these settings in addition to the defaults.
     pub(crate) async fn new(settings: &[(&str, &str)]) -> Self {
         let store = TestStore::new().await;
         Self::with_store(settings, store).await
@@ -63,7 +63,7 @@ impl Fixture {
         let mut variables: BTreeMap<String, String> = [
             ("MONGODB_URI".to_owned(), uri_of(&database)),
             ("BACKUP_CATALOG_URI".to_owned(), uri_of(&catalog_database)),
-            // Whatever this machine has: a test that wants a mongodump brings it.
+            // Independent of this machine: a test with mongodump brings its own.
             ("MONGODUMP".to_owned(), "/nowhere/bin/mongodump".to_owned()),
         ]
         .into();
@@ -98,7 +98,7 @@ impl Fixture {
         }
     }
 
-    /// A few collections with something of everything that matters here.
+    /// A few collections with every relevant type of data.
     pub(crate) async fn fill(&self, users: u32) {
         let database = self.client.database(&self.database);
         let users: Vec<Document> = (0..users)
@@ -120,7 +120,7 @@ impl Fixture {
         trigger(&self.holdfast, BackupType::Database, Some("ada".to_owned()), Timestamp::now()).await.unwrap().backup_id
     }
 
-    /// Triggers and runs a backup that is expected to succeed.
+    /// Triggers and runs a backup, and expects success.
     pub(crate) async fn back_up(&self) -> Job {
         let backup_id = self.trigger().await;
         completed(run(&self.holdfast, backup_id).await)
@@ -136,7 +136,7 @@ impl Fixture {
         contents
     }
 
-    /// Restores a backup under another database's name, and returns that.
+    /// Restores a backup under another database name, and returns this name.
     pub(crate) async fn restored(&self, id: &BackupId) -> String {
         let (target, to) = self.target();
         let report = restore_database(&self.holdfast.repository, id, &target, &|_| {}).await.unwrap();
@@ -156,7 +156,7 @@ impl Fixture {
         self.holdfast.catalog.get(id).await.unwrap()
     }
 
-    /// Makes the lease look as if its run had last beaten so long ago.
+    /// Makes the lease look as if its run had last beaten this long ago.
     pub(crate) async fn age_lease(&self, seconds: i64) {
         let then = mongodb::bson::DateTime::from_millis(Timestamp::now().as_millisecond() - seconds * 1000);
         let leases = self.client.database(&self.catalog_database).collection::<Document>("backup_leases");
@@ -169,7 +169,7 @@ impl Fixture {
         jobs.update_one(doc! { "_id": id.as_str() }, doc! { "$set": { "status": status } }).await.unwrap();
     }
 
-    /// The lease that such a run would have left.
+    /// The lease left by such a run.
     pub(crate) async fn lease_of_a_dead_run(&self, id: &BackupId) {
         let catalog = &self.holdfast.catalog;
         let then = Timestamp::now() - jiff::SignedDuration::from_mins(5);

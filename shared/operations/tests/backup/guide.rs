@@ -1,4 +1,4 @@
-//! The commands of RESTORE.md, run as they stand there by a shell.
+//! Runs the commands of RESTORE.md unchanged in a shell.
 
 use std::{fs, path::Path, process::Command};
 
@@ -12,8 +12,8 @@ use crate::{
     keys_offline::{IDENTITY, RECIPIENT},
 };
 
-/// The shell commands of a guide, in order; those that need the AWS command line are left out, and those that take
-/// what the reader has not.
+/// The shell commands of a guide, in order. Commands of the AWS command line, and commands with unavailable values, are
+/// omitted.
 fn commands(guide: &str, pasted: &[(&str, String)]) -> String {
     let blocks = guide.split("```").skip(1).step_by(2);
     let shell = blocks.filter_map(|block| block.strip_prefix("sh\n").or_else(|| block.strip_prefix("bash\n")));
@@ -29,7 +29,7 @@ async fn download(f: &Fixture, key: &ObjectKey, to: &Path) {
     fs::write(to.join(key.file_name()), bytes).unwrap();
 }
 
-/// Follows the guide in an empty folder; what a person would paste is in `pasted`.
+/// Follows the guide in an empty folder. `pasted` has the values for a person to paste.
 async fn follow(f: &Fixture, job: &Job, pasted: &[(&str, String)]) -> Result<Vec<u8>, String> {
     let folder = std::env::temp_dir().join(holdfast_testing::unique("guide"));
     fs::create_dir_all(&folder).unwrap();
@@ -57,7 +57,7 @@ async fn follow(f: &Fixture, job: &Job, pasted: &[(&str, String)]) -> Result<Vec
     result
 }
 
-/// The PATH of a machine where this program is installed.
+/// The PATH of a machine with this program.
 fn path_with(program: &Path) -> std::ffi::OsString {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let first = program.parent().unwrap().to_path_buf();

@@ -1,4 +1,4 @@
-//! What opens the master keys is changed: nobody loses it on the way, and what is dropped opens nothing any more.
+//! Changes of the keys that open the master keys: none of them locks the repository, and a dropped key opens nothing.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,14 +25,14 @@ pub(crate) fn repository(store: Arc<dyn Store>, keyring: Keyring) -> Repository 
     Repository::new(store, location, keyring)
 }
 
-/// With this key set, and these of before.
+/// With this present key and these earlier keys.
 fn with_keys(store: &Arc<dyn Store>, now: &str, before: &[&str]) -> Repository {
     let previous_keys = before.iter().map(|text| key(text)).collect();
     let openers = Openers { previous_keys, ..Openers::default() };
     repository(Arc::clone(store), Keyring::new(Some(key(now)), None).opening_with(openers))
 }
 
-/// A repository whose master key is wrapped under [`KEY`].
+/// A repository with its master key wrapped under [`KEY`].
 async fn made() -> TestStore {
     let test = TestStore::new().await;
     with_keys(&test.store, KEY, &[]).init(true, Timestamp::now()).await.unwrap();
@@ -47,7 +47,7 @@ pub(crate) async fn file(store: &Arc<dyn Store>, key: &ObjectKey) -> RepositoryF
     serde_json::from_slice(&read_all(store.as_ref(), key, 1 << 20).await.unwrap()).unwrap()
 }
 
-/// The two files, the second of which is the first's copy by now.
+/// The two files. The second is a copy of the first by now.
 pub(crate) async fn files(store: &Arc<dyn Store>) -> RepositoryFile {
     let first = file(store, &ObjectKey::repository()).await;
     assert_eq!(first, file(store, &ObjectKey::repository_copy()).await);
@@ -136,7 +136,7 @@ async fn a_wrong_old_key_changes_nothing() {
         let error = rewrap(&with_keys(&test.store, NEW, wrong), KeyChange::Rotate).await.unwrap_err();
         assert!(matches!(error, OperationError::Key(KeyringError::DoesNotOpen { .. })), "{error}");
     }
-    // What opens but names no key to wrap under must not leave the repository without one.
+    // An opener without a wrapping key must not leave the repository without a key.
     let openers = Openers { previous_keys: vec![key(KEY)], ..Openers::default() };
     let nothing_set = repository(Arc::clone(&test.store), Keyring::none().opening_with(openers));
     let error = rewrap(&nothing_set, KeyChange::Rotate).await.unwrap_err();
@@ -158,8 +158,8 @@ async fn killed_between_the_two_files_it_opens_and_the_next_run_brings_the_copy_
     assert_eq!(file(&test.store, &ObjectKey::repository()).await.revision, 1);
     assert_eq!(file(&test.store, &ObjectKey::repository_copy()).await, old);
 
-    // Who has no key cannot tell that they are the same, goes on, and leaves the copy as it is; who has the old one
-    // finds that it opens nothing any more.
+    // A process without a key cannot compare the files, so it continues and leaves the copy unchanged. A process with
+    // the old key finds that it opens nothing any more.
     repository(Arc::clone(&test.store), Keyring::none()).init(false, Timestamp::now()).await.unwrap();
     assert!(with_keys(&test.store, KEY, &[]).init(true, Timestamp::now()).await.is_err());
     assert_eq!(file(&test.store, &ObjectKey::repository_copy()).await, old);
@@ -250,7 +250,7 @@ async fn a_file_that_pretends_to_be_rotated_never_takes_the_place_of_the_copy() 
     let garbage = WrappedKey::Key { wrapped: "00".repeat(40) };
     let other = TestStore::new().await;
     with_keys(&other.store, KEY, &[]).init(true, Timestamp::now()).await.unwrap();
-    // The stranger's own master key, once said to be what it is and once said to be the right one.
+    // The stranger's own master key, once under its own name and once under the right name.
     let theirs: KeyEpoch = files(&other.store).await.epochs.remove(0);
     let disguised = KeyEpoch { fingerprint: right.epochs[0].fingerprint, ..theirs.clone() };
     let unreadable = KeyEpoch { keys: vec![garbage], ..right.epochs[0].clone() };
@@ -282,7 +282,7 @@ async fn kms_takes_the_place_of_a_key_and_a_key_that_of_kms() {
     let by_kms = || repository(Arc::clone(&test.store), Keyring::new(None, Some((kms.clone(), arn.clone()))));
     assert!(opens(&by_kms()).await);
 
-    // Back, where BACKUP_KMS_KEY_ID is unset already: KMS is still asked for what it wrapped.
+    // A change back, with BACKUP_KMS_KEY_ID unset already: KMS still unwraps its keys.
     let openers = Openers { kms: Some(kms.clone()), ..Openers::default() };
     let back = Keyring::new(Some(key(NEW)), None).opening_with(openers);
     rewrap(&repository(Arc::clone(&test.store), back), KeyChange::Rotate).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is kept offline opens everything once the rest is gone: an age identity, and exported master keys.
+//! Keys kept offline open everything after all else is lost: an age identity, and exported master keys.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     keys::{NEW, file, files, key, opens, put, repository, rewrap},
 };
 
-/// Made by age-keygen, for tests alone.
+/// Made by age-keygen, only for tests.
 pub(crate) const IDENTITY: &str = "AGE-SECRET-KEY-1HAV5UXUL2GP87X96EGRF9P0K38N9TN7FTNKQC5A66SHY2QTQU6MQN69NGD";
 pub(crate) const RECIPIENT: &str = "age1a2e5rfhv6c430dtzye3gmcuu6cauzne0s5kfmuhp3p4qpf86j9pq2e573v";
 const STRANGERS: &str = "AGE-SECRET-KEY-1QURSWPC8QURSWPC8QURSWPC8QURSWPC8QURSWPC8QURSWPC8QURSKMP32K";
@@ -24,13 +24,13 @@ fn identity() -> Vec<AgeIdentity> {
     AgeIdentity::read_file(&Secret::new(IDENTITY)).unwrap()
 }
 
-/// With no key but the identity.
+/// With the identity as the only key.
 fn by_identity(store: &Arc<dyn Store>) -> Repository {
     let openers = Openers { identities: identity(), ..Openers::default() };
     repository(Arc::clone(store), Keyring::none().opening_with(openers))
 }
 
-/// With no key but exported ones.
+/// With exported keys only.
 fn by_export(store: &Arc<dyn Store>, exported: &[ExportedKey]) -> Repository {
     let exported = exported.iter().map(|key| (key.epoch, key.master().unwrap())).collect();
     repository(Arc::clone(store), Keyring::none().opening_with(Openers { exported, ..Openers::default() }))
@@ -40,7 +40,7 @@ fn recipient(text: &str) -> AgeRecipient {
     AgeRecipient::parse(text).unwrap()
 }
 
-/// Somebody else, whose identity is known here.
+/// A stranger with a known identity.
 fn stranger() -> AgeIdentity {
     AgeIdentity::read_file(&Secret::new(STRANGERS)).unwrap().remove(0)
 }
@@ -56,7 +56,7 @@ async fn restores(f: &Fixture, repository: &Repository, id: &holdfast_domain::Ba
     assert!(restore_database(repository, id, &target, &|_| {}).await.unwrap().is_faithful());
 }
 
-/// A repository whose master key is wrapped under [`KEY`] and for these recipients.
+/// A repository with its master key wrapped under [`KEY`] and for these recipients.
 async fn made(recipients: &[&str]) -> (TestStore, Repository) {
     let test = TestStore::new().await;
     let made = repository(Arc::clone(&test.store), Keyring::new(Some(key(KEY)), None));
@@ -79,7 +79,7 @@ async fn the_identity_opens_everything_once_key_and_kms_are_gone() {
     assert_eq!(verified.status, holdfast_domain::VerificationStatus::Passed, "{:?}", verified.problems);
     assert_eq!(export_keys(&offline).await.unwrap().len(), 1);
 
-    // And gives the repository a new key, from which backups go on.
+    // Gives the repository a new key, used by all later backups.
     let openers = Openers { identities: identity(), ..Openers::default() };
     let recovering = Keyring::new(Some(key(NEW)), None).opening_with(openers);
     rewrap(&repository(Arc::clone(&f.store.store), recovering), KeyChange::Rotate).await.unwrap();
@@ -90,11 +90,11 @@ async fn the_identity_opens_everything_once_key_and_kms_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_identity_opens_nothing_and_none_is_asked_for() {
+async fn another_identity_opens_nothing_and_a_missing_one_is_named() {
     let (test, _) = made(&[RECIPIENT]).await;
     let openers = Openers { identities: vec![stranger()], ..Openers::default() };
     let error = repository(Arc::clone(&test.store), Keyring::none().opening_with(openers)).master_key(1).await;
-    assert!(error.unwrap_err().to_string().contains("no identity that was given"));
+    assert!(error.unwrap_err().to_string().contains("no given identity"));
     let error = repository(Arc::clone(&test.store), Keyring::none()).master_key(1).await.unwrap_err();
     assert!(error.to_string().contains("--identity") && error.to_string().contains(RECIPIENT), "{error}");
     test.remove().await;
@@ -141,7 +141,7 @@ async fn a_rotation_gives_the_key_to_the_settings_recipient_alone_and_leaves_the
     let (test, _) = made(&[RECIPIENT]).await;
     let mut planted = files(&test.store).await;
     let strangers = stranger().recipient().clone();
-    // Whoever may write the file can name themselves in it, though they have nothing to wrap.
+    // A writer of the file can add a recipient, but has no key to wrap for it.
     let nothing = hex::encode(strangers.wrap(&MasterKey::new([0; 32])).unwrap());
     planted.epochs[0].keys.push(WrappedKey::Age { recipient: strangers.to_string(), file: nothing });
     let hostile = WrappedKey::Age { recipient: "`; rm -rf ~\n```bash\n\u{1b}[2J".to_owned(), file: "zz".to_owned() };
@@ -211,7 +211,7 @@ async fn exported_keys_open_backups_with_both_files_lost_and_make_them_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exported_key_of_another_repository_is_told_apart() {
+async fn a_wrong_exported_key_is_refused() {
     let (test, made) = made(&[]).await;
     let mut exported = export_keys(&made).await.unwrap();
     assert!(opens(&by_export(&test.store, &exported)).await);

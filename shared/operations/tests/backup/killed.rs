@@ -1,4 +1,4 @@
-//! A run dies at any await, or is paused past its lease: the next run converges, and nothing lies.
+//! A run dies at any await, or is paused past its lease. The next run converges, and no record is false.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 
 use crate::fixture::{Fixture, completed, run};
 
-/// What holds whenever nobody is at work: a job is completed if and only if its manifest is there, and what a manifest
-/// names is there.
+/// The invariants without an active run: a job is completed if and only if its manifest exists, and every artifact of a
+/// manifest exists.
 async fn the_catalogue_tells_the_truth(f: &Fixture) {
     let listed = f.holdfast.repository.list().await.unwrap();
     for backup in &listed {
@@ -26,12 +26,12 @@ async fn the_catalogue_tells_the_truth(f: &Fixture) {
     assert_eq!(f.store.unfinished_uploads().await, 0);
 }
 
-// What a first run of a fresh repository puts, after the repository's file and its copy.
+// The put of the dump in the first run of a repository, after the repository's file and its copy.
 const PUT_OF_DUMP: u32 = 3;
 const PUT_OF_GUIDE: u32 = 4;
 const PUT_OF_MANIFEST: u32 = 5;
 
-/// A run that is paused on its way into the store, for three seconds.
+/// A run paused for three seconds before a put.
 async fn paused_at(f: &Fixture, id: &BackupId, put: u32) -> JoinHandle<BackupOutcome> {
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     faults.on(Operation::Put, put, Fault::Late(Duration::from_secs(3)));
@@ -47,7 +47,7 @@ async fn paused_at(f: &Fixture, id: &BackupId, put: u32) -> JoinHandle<BackupOut
 async fn a_run_killed_anywhere_is_taken_over_by_its_second_invocation() {
     let f = Fixture::new(&[]).await;
     f.fill(400).await;
-    // How long a whole run takes here decides where the others are cut.
+    // The duration of a complete run here decides when the others are killed.
     let begun = std::time::Instant::now();
     f.back_up().await;
     let whole = begun.elapsed();
@@ -67,7 +67,7 @@ async fn a_run_killed_anywhere_is_taken_over_by_its_second_invocation() {
             BackupOutcome::Skipped { reason: SkipReason::AlreadySettled(JobStatus::Completed), .. } => {}
             other => panic!("cut {cut}: {other:?}"),
         }
-        // What the killed run's upload left is the sweep's.
+        // The sweep removes the remains of the killed run's upload.
         sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();
         the_catalogue_tells_the_truth(&f).await;
     }
@@ -127,7 +127,7 @@ async fn a_manifest_that_comes_after_its_job_was_given_up_wins() {
     let paused = paused_at(&f, &id, PUT_OF_MANIFEST).await;
     f.age_lease(61).await;
     assert_eq!(sweep(&f.holdfast, None, Timestamp::now()).await.unwrap().stalled, std::slice::from_ref(&id));
-    // The settled job's row is corrected by the run itself: the manifest is there, and the manifest wins.
+    // The run itself corrects the settled job's row, because the manifest exists and decides.
     completed(paused.await.unwrap());
     assert_eq!(f.job(&id).await.status, JobStatus::Completed);
     the_catalogue_tells_the_truth(&f).await;
@@ -154,7 +154,7 @@ async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_run_stored_is_removed_once_nobody_can_want_it() {
+async fn artifacts_of_a_killed_run_are_removed_once_no_manifest_can_name_them() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let good = f.back_up().await;
@@ -178,7 +178,7 @@ async fn what_a_killed_run_stored_is_removed_once_nobody_can_want_it() {
     assert!(!keys.contains(&dump.to_string()) && !keys.contains(&earlier.to_string()));
     assert!(keys.contains(&foreign.to_string()), "another catalogue may know it");
     f.restored(&good.backup_id).await;
-    // A manifest that somebody deleted may come back.
+    // A deleted manifest may come back.
     f.store.store.delete(&ObjectKey::manifest(&good.backup_id)).await.unwrap();
     let report = sweep_in(26).await;
     assert_eq!(report.objects_removed, 0);

@@ -1,4 +1,4 @@
-//! A manifest decides what its job is: a job that failed or was cancelled becomes completed once its manifest is found.
+//! A manifest decides the state of its job: a failed or cancelled job becomes completed after its manifest is found.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ fn rows(f: &Fixture) -> mongodb::Collection<Document> {
     f.client.database(&f.catalog_database).collection("backup_jobs")
 }
 
-/// Makes a completed job one that failed so, or was cancelled.
+/// Changes a completed job to failed with this code, or to cancelled.
 async fn fail(f: &Fixture, id: &BackupId, code: Option<&str>) {
     let cancelled = doc! { "status": "cancelled" };
     let failed = |code| doc! { "status": "failed", "error": { "code": code, "message": "it failed" } };
@@ -71,7 +71,7 @@ async fn the_sweep_completes_every_job_whose_manifest_is_there_however_it_failed
         fail(&f, &job.backup_id, code).await;
         ids.push(job.backup_id);
     }
-    // Newer failures than any list of the newest would hold.
+    // More newer failures than a page of any list.
     let row = rows(&f).find_one(doc! { "_id": ids[0].as_str() }).await.unwrap().unwrap();
     let newer = (0..120).map(|n| {
         let mut row = row.clone();
@@ -159,7 +159,7 @@ async fn a_paused_run_never_overwrites_the_guide_of_the_run_that_committed() {
     }
     f.age_lease(61).await;
     let job = completed(run(&f.holdfast, id.clone()).await);
-    // The paused run writes its guide, and is killed before it can take that back.
+    // The paused run writes its guide, and is killed before it can remove it again.
     faults.on_every(Operation::Get, Fault::Hang);
     let withdrawing = faults.calls(Operation::Get);
     while faults.calls(Operation::Get) == withdrawing {

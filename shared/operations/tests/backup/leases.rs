@@ -44,7 +44,7 @@ async fn the_same_tick_at_once_is_one_backup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_triggers_the_second_is_told_what_runs() {
+async fn the_second_of_two_triggers_gets_the_running_backup() {
     let f = Fixture::new(&[]).await;
     let first = f.trigger().await;
     let second = trigger(&f.holdfast, BackupType::Database, None, Timestamp::now()).await.unwrap_err();
@@ -66,7 +66,7 @@ async fn a_schedule_that_finds_its_source_leased_fails_and_leaves_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trigger_that_nobody_took_over_is_swept() {
+async fn an_abandoned_trigger_is_swept() {
     let f = Fixture::new(&[]).await;
     let id = f.trigger().await;
     let soon = sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A database of very many collections: its backup is committed, its row fits into the catalogue, and the next backup
+//! A database of very many collections. Its backup is committed, its row fits into the catalogue, and the next backup
 //! runs.
 
 use holdfast_catalog::JobFilter;
@@ -15,7 +15,7 @@ use crate::fixture::Fixture;
 
 const NAMESPACES: usize = 100_000;
 
-/// Empty collections but for one, with names of 150 bytes.
+/// Empty collections except for one, with names of 150 bytes.
 fn many() -> Vec<NamespaceManifest> {
     let namespace = |number: usize| NamespaceManifest {
         db: "platform".to_owned(),
@@ -45,7 +45,7 @@ async fn a_backup_of_a_hundred_thousand_namespaces_is_settled_and_the_next_one_r
     let mut manifest = f.holdfast.repository.manifest(&id).await.unwrap();
     manifest.namespaces = many();
     replace_manifest(&f, &manifest).await;
-    // As a run leaves it that is killed between its manifest and its row.
+    // The state after a kill between manifest and row.
     f.rewind(&id, "committing").await;
     f.lease_of_a_dead_run(&id).await;
     let report = sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Backups on the real parts: a MongoDB server, S3. What must hold when all goes well, and when it does not.
+//! Backups with the real parts: a MongoDB server and S3, with and without faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod changing;

@@ -1,4 +1,4 @@
-//! Files that are passed for archives: each is refused with what it is and what to do, before anything is written.
+//! Files that are no archives. Each is refused with its kind and a remedy, before anything is written.
 
 use std::{io::Cursor, io::Write as _, num::NonZeroUsize};
 

@@ -1,5 +1,5 @@
-//! The catalogue does not answer while the database is backed up: a short outage costs nothing, a long one ends in an error
-//! that the event's source retries. A run that lost its lease reports what became of the job.
+//! The catalogue does not answer during a backup of the database. A short outage has no effect. A long one ends in an
+//! error, and the event's source retries. A run without its lease reports the state of the job.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::fixture::{Fixture, completed, failed, run};
 
-/// The dump's, after the repository's file and its copy.
+/// The put of the dump, after the repository's file and its copy.
 const PUT_OF_DUMP: u32 = 3;
 const PUT_OF_MANIFEST: u32 = 5;
 
@@ -32,7 +32,7 @@ async fn behind(relay: &Relay, f: &Fixture, h: Holdfast) -> Holdfast {
     Holdfast { catalog: Catalog::connect(&uri, &f.catalog_database).await.unwrap(), ..h }
 }
 
-/// Runs a backup whose catalogue goes away for so long when this put begins, which takes so long itself.
+/// Runs a backup. The catalogue is away for `lasts` from this put on, and the put itself takes `takes`.
 async fn through_outage(
     f: &Fixture,
     id: &BackupId,
@@ -68,7 +68,7 @@ async fn assert_one_backup(f: &Fixture, id: &BackupId) {
     f.restored(id).await;
 }
 
-/// The backup is completed by the run itself, as if nothing had happened.
+/// The run itself completes the backup, without any effect of the outage.
 async fn survives_30_seconds(network: Network, put: u32, takes: Duration) {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
@@ -99,7 +99,7 @@ async fn a_run_waits_for_the_catalogue_after_it_wrote_the_manifest() {
     survives_30_seconds(Network::Cut, PUT_OF_MANIFEST, Duration::from_secs(3)).await;
 }
 
-/// The run ends in an error, and the event's next delivery makes the backup.
+/// The run ends in an error, and the next delivery of the event makes the backup.
 async fn is_retried_after(network: Network, seconds: u64) {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
@@ -139,8 +139,8 @@ async fn a_beat_that_hangs_does_not_hide_the_deadline() {
     faults.on(Operation::UploadPart, 2, Fault::Hang);
     let h = behind(&relay, &f, f.over(faults.clone())).await;
     let id = f.trigger().await;
-    // The run stops 20 s before its deadline, at 14 s: the second beat begins at 10 s and hangs then. The part that hangs
-    // is waited for, for ten seconds more.
+    // The run stops 20 s before its deadline, at 14 s. The second beat begins at 10 s and hangs then. The run waits ten
+    // more seconds for the hanging part.
     let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(34)) };
     let begun = std::time::Instant::now();
     let request = BackupRequest::Triggered { backup_id: id.clone() };
@@ -159,7 +159,7 @@ async fn a_beat_that_hangs_does_not_hide_the_deadline() {
     f.remove().await;
 }
 
-/// A run whose dump takes 15 seconds to be stored, and what is done to its lease meanwhile.
+/// A run with a dump of 15 seconds, and a change of its lease meanwhile.
 async fn outcome_of_lost(
     f: &Fixture,
     id: &BackupId,

@@ -1,4 +1,4 @@
-//! A backup that is being restored stays, although retention would delete it.
+//! A backup during its restore is kept, although retention would delete it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ async fn a_backup_is_not_deleted_between_its_proof_and_its_restore() {
     let stored = StoredPolicy { policy, updated_by: None, updated_at: Timestamp::now() };
     f.holdfast.catalog.set_policy(BackupType::Database, &stored).await.unwrap();
 
-    // A restore reads the archive twice. The second reading is the last request of all, and it is held up.
+    // A restore reads the archive twice. The second read is the last request, and it is delayed.
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     let through = f.over(faults.clone()).repository;
     let (target, tried) = f.target();
@@ -55,7 +55,7 @@ async fn a_backup_is_not_deleted_between_its_proof_and_its_restore() {
     assert!(restoring.await.unwrap().unwrap().is_faithful());
     assert_eq!(f.contents(&to).await, expected);
     let report = retain(&f.holdfast, RunLimits::none(), later).await.unwrap();
-    assert_eq!(report.database.deleted.len(), 1, "nobody reads it any more");
+    assert_eq!(report.database.deleted.len(), 1, "it has no reader any more");
     for database in [tried, to] {
         f.client.database(&database).drop().await.unwrap();
     }

@@ -29,7 +29,7 @@ async fn a_new_key_is_never_made_beside_old_backups() {
     }
     let job = trigger(&fresh, BackupType::Database, None, Timestamp::now()).await.unwrap();
     let job = failed(run(&fresh, job.backup_id).await);
-    assert!(job.error.unwrap().message.contains("no new key"));
+    assert!(job.error.unwrap().message.contains("never creates a new key"));
     assert!(!f.keys().await.contains(&"repository.json".to_owned()));
     f.store.store.put(&ObjectKey::repository_copy(), file, PutMode::IfAbsent).await.unwrap();
     let report = fresh.repository.init(true, Timestamp::now()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a person must look at stands in the job's row, so that the functions say it too.
+//! Warnings for an operator are in the job's row, so that the functions report them too.
 
 use holdfast_domain::Secret;
 use holdfast_testing::unique;

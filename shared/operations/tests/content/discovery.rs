@@ -1,4 +1,4 @@
-//! What is found, in pages, by runs that end early, come twice or die; and what needs no download.
+//! Discovery in pages, by runs that end early, are repeated or die. Also items without a need for a download.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
@@ -198,7 +198,7 @@ async fn a_discovery_that_comes_again_sends_nothing_again() {
     for message in &messages {
         f.download(message).await;
     }
-    // The very event once more, when every item is settled and nobody has asked yet.
+    // The same event again, when every item is settled and the backup has not advanced yet.
     assert!(matches!(f.discover(&id).await, DiscoveryOutcome::Finalize { .. }));
     let outcome = f.discover(&id).await;
     let elsewhere = matches!(&outcome, DiscoveryOutcome::Skipped { reason: SkipReason::RunningElsewhere, .. });
@@ -245,7 +245,7 @@ async fn a_connection_string_without_a_database_is_a_failure_that_says_so() {
     f.remove().await;
 }
 
-/// Takes some, then no more.
+/// Accepts some messages, then no more.
 #[derive(Default)]
 struct Refusing(std::sync::atomic::AtomicUsize);
 
@@ -269,7 +269,7 @@ async fn a_queue_that_refuses_fails_the_backup_and_frees_its_lease() {
     let job = failed(outcome);
     assert!(job.error.unwrap().message.contains("AccessDenied"));
     assert_eq!(f.leases().await, 0);
-    // What was sent of it is dropped.
+    // The message already sent has no effect.
     let message = Fixture::message(&id, "1");
     assert_eq!(f.download(&message).await, holdfast_operations::DownloadOutcome::AlreadySettled);
     f.remove().await;
@@ -288,18 +288,18 @@ async fn encryption_turned_on_over_content_kept_plain_fetches_it_again() {
         assert!(std::iter::once(&file.object).chain(&file.dag).all(|dag| dag.encryption.is_some()));
         assert!(
             !file.object.artifact.key.as_str().contains(&file.file_sha256.to_string()),
-            "its address tells nothing"
+            "its address reveals nothing"
         );
         assert_eq!(f.content_of(&file).await, file_of(content_id));
     }
     f.finish(&id).await;
-    // The plain backup is as it was, and encrypted content is good enough once encryption is off again.
+    // The plain backup is unchanged, and encrypted content is good enough after encryption is off again.
     assert_eq!(f.content_of(&f.item(&plain.backup_id, "1").await.file.unwrap()).await, file_of(1));
     f.set(|settings| settings.content.encryption = false);
     let id = f.up_to_finalize().await;
     assert_eq!(f.by_status(&id, ItemStatus::Unchanged).await.len(), 4);
     f.finish(&id).await;
-    // Without the key it cannot be read, so it is not what is wanted.
+    // Without the key it is unreadable, so it is fetched again.
     f.set(|settings| settings.encryption_key = None);
     let id = f.up_to_finalize().await;
     assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), 4);

@@ -1,4 +1,5 @@
-//! What becomes of messages: files kept once, whole and readable; each item settled once, whatever comes twice.
+//! The outcomes of messages: each file is stored once, complete and readable. Each item is settled once, despite
+//! repetitions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use crate::fixture::{Fixture, KEY, file_of, item, noise};
 
 const MIB: usize = 1024 * 1024;
 
-/// Sizes around those of a part, of blocks and of nothing; compressible and not.
+/// Sizes around those of a part, of blocks and of an empty file. Compressible and incompressible ones.
 async fn files_of_many_shapes(f: &Fixture) -> Vec<Vec<u8>> {
     let files =
         vec![vec![], b"x".to_vec(), noise(300_000), file_of(3).repeat(2000), noise(20 * MIB), b"y".repeat(9 * MIB)];
@@ -177,7 +178,7 @@ async fn an_object_whose_answer_was_lost_is_taken_for_what_it_is() {
         f.discover(&id).await;
         let faults = FaultStore::new(Arc::clone(&f.store.store));
         let h = f.over(faults.clone());
-        // The record of blocks, the small file, and the copy to its place of the large one: stored, and not said so.
+        // The record of blocks, the small file, and the copy of the large one are stored, but their answers are lost.
         faults.on(Operation::Put, 1, Fault::LostAnswer);
         faults.on(Operation::Put, 3, Fault::LostAnswer);
         faults.on(Operation::Copy, 1, Fault::LostAnswer);
@@ -203,7 +204,7 @@ async fn an_object_whose_answer_was_lost_is_taken_for_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_is_not_what_its_name_says_is_told_and_left() {
+async fn an_object_with_other_content_is_reported_and_not_replaced() {
     let f = Fixture::new(&[]).await;
     let file = noise(5000);
     f.add_gaia(1, &file).await;
@@ -251,7 +252,7 @@ async fn changed_gaia_content_is_a_new_object_and_the_old_one_stays() {
     let new = f.item(&id, "1").await.file.unwrap();
     assert_eq!((f.content_of(&old).await, f.content_of(&new).await), (b"one".to_vec(), b"two".to_vec()));
     f.finish(&id).await;
-    // Gone at its origin: this backup says so, and names the copy.
+    // Gone at its origin: this backup records this, and uses the copy.
     f.node.remove_gaia("1.bin").await;
     let id = f.up_to_finalize().await;
     let record = f.item(&id, "1").await;

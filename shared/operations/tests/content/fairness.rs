@@ -1,5 +1,5 @@
-//! One host with healthy files and others: the faults of the others cost a bounded number of requests, and every healthy
-//! file is kept at its first attempt.
+//! One host with healthy and faulty files. The faulty ones cost a bounded number of requests, and every healthy file is
+//! stored at its first attempt.
 
 use holdfast_domain::{ItemStatus, JobStatus, Timestamp};
 use holdfast_operations::{DownloadOutcome, finalize_if_settled};
@@ -10,7 +10,7 @@ use crate::fixture::{Fixture, file_of, item};
 const FILES: usize = 40;
 const MOST_ATTEMPTS: usize = 3;
 
-/// What an origin may answer to one file that is not the file.
+/// Possible wrong answers of an origin to one file.
 fn odd_answers() -> Vec<Answer> {
     let body = || Answer::ok(file_of(1));
     let statuses = [203, 204, 206, 304, 403, 408, 425].map(Answer::status);
@@ -30,7 +30,7 @@ async fn odd_answers_of_every_kind_cost_their_own_files_and_no_healthy_one() {
     let settings = [("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address()), ("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "60")];
     let f = Fixture::new(&settings).await;
     let odd = odd_answers();
-    // The odd ones come first, and each is tried as often as it may be, without a wait.
+    // The faulty files come first, and each is tried up to the limit, without a wait.
     for (number, answer) in (1..).zip(odd.iter().cloned()) {
         origin.answer(&format!("/{number}"), [answer]);
     }

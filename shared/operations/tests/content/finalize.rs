@@ -1,4 +1,4 @@
-//! The end of a backup: what it holds, what it leaves out, and what time, damage and second runs do to it.
+//! The end of a backup: its content, its omissions, and the effects of time limits, damage and repeated runs.
 
 use std::sync::Arc;
 
@@ -168,7 +168,7 @@ async fn large_files_that_turn_out_damaged_are_not_in_the_backup() {
     f.add_gaia(4, noise(2 << 20)).await;
     f.add_gaia(5, good.clone()).await;
     let id = f.up_to_finalize().await;
-    // Behind the first bytes, behind them again, and within them.
+    // Twice after the first bytes, once within them.
     for (content_id, at) in [("2", 18 << 20), ("3", 12 << 20), ("4", 100)] {
         f.damage(&f.item(&id, content_id).await.file.unwrap().object.artifact.key, at).await;
     }
@@ -183,7 +183,7 @@ async fn large_files_that_turn_out_damaged_are_not_in_the_backup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_goes_on_in_volumes_where_one_run_is_not_enough() {
+async fn an_archive_continues_in_volumes_if_one_run_is_not_enough() {
     let f = Fixture::new(&[]).await;
     f.fill(3).await;
     let id = f.up_to_finalize().await;
@@ -284,7 +284,7 @@ async fn ten_thousand_items_are_finalized_a_page_at_a_time() {
     f.remove().await;
 }
 
-/// Memory of this process that is in use.
+/// Memory in use by this process.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

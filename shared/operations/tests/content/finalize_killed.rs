@@ -1,4 +1,4 @@
-//! Finalizing runs that die, or lose the store, at any point: the next converges, and nothing lies.
+//! Finalizing runs that die, or lose the store, at any point. The next run converges, and no record is false.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ async fn die_at(f: &Fixture, id: &holdfast_domain::BackupId, operation: Operatio
     died
 }
 
-/// Waits until a run stands at this call.
+/// Waits until a run has reached this call.
 async fn reached(faults: &FaultStore, operation: Operation, nth: u32) {
     while faults.calls(operation) < nth {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -83,7 +83,7 @@ async fn a_run_paused_before_its_manifest_is_not_the_second_to_commit() {
     f.fill(2).await;
     let id = f.up_to_finalize().await;
     let faults = FaultStore::new(Arc::clone(&f.store.store));
-    // The guide is put right before the manifest.
+    // The guide is written again before the manifest.
     faults.on(Operation::Put, 3, Fault::Late(Duration::from_secs(10)));
     let h = f.over(faults.clone());
     let paused = tokio::spawn({
@@ -109,7 +109,7 @@ async fn a_store_that_fails_fails_the_backup_and_leaves_no_artifact() {
         f.fill(2).await;
         let id = f.up_to_finalize().await;
         let faults = FaultStore::new(Arc::clone(&f.store.store));
-        // Not the first read: that is of the repository.
+        // Not the first read, because it reads the repository.
         faults.on(operation, 2, Fault::Denied);
         faults.on(operation, 4, Fault::Denied);
         let job = failed(finalize(&f.over(faults), &id).await);

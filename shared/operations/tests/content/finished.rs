@@ -1,4 +1,4 @@
-//! Finalizing in tests, and what a finished backup holds, read with other means than ours.
+//! Finalizing in tests, and the content of a finished backup, read with foreign tools.
 
 use std::{
     collections::BTreeMap,
@@ -22,13 +22,13 @@ pub(crate) const PATIENT: (&str, &str) = ("BACKUP_CONTENT_MAX_FAILURE_PERCENT", 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 impl Fixture {
-    /// Brings a backup to its end, which is expected to be good.
+    /// Completes a backup, and expects success.
     pub(crate) async fn back_up(&self) -> Job {
         let id = self.up_to_finalize().await;
         completed(finalize(&self.holdfast, &id).await)
     }
 
-    /// Finalizes in runs of so little time that each writes one entry; answers how many they were.
+    /// Finalizes in runs with time for one entry each. Returns the number of runs.
     pub(crate) async fn finalize_in_short_runs(&self, id: &BackupId) -> (Job, u32) {
         for runs in 1..100 {
             match finalize_content(&self.holdfast, id, seconds(30)).await.unwrap() {
@@ -51,14 +51,14 @@ impl Fixture {
         self.store.store.put(key, bytes.into(), PutMode::Replace).await.unwrap();
     }
 
-    /// Alters the object that an item's file is kept in.
+    /// Alters the object of an item's file.
     pub(crate) async fn damage(&self, key: &ObjectKey, at: usize) {
         let mut bytes = self.object(key).await;
         bytes[at] ^= 1;
         self.replace(key, bytes).await;
     }
 
-    /// The archive's files, of a backup that is not encrypted.
+    /// The files of an unencrypted backup's archive.
     pub(crate) async fn archived(&self, manifest: &Manifest) -> Files {
         let mut joined = Vec::new();
         for key in &manifest.content.as_ref().unwrap().archive {
@@ -78,14 +78,14 @@ impl Fixture {
         files
     }
 
-    /// The list's items, of a backup that is not encrypted.
+    /// The items of an unencrypted backup's list.
     pub(crate) async fn listed(&self, manifest: &Manifest) -> Vec<ItemRecord> {
         let list = self.object(&manifest.content.as_ref().unwrap().item_list).await;
         let plain = if manifest.compression.is_some() { gunzip(&list) } else { list };
         String::from_utf8(plain).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Writes other bytes in an artifact's place, and a manifest that calls them right: what only a deeper look finds.
+    /// Replaces the bytes of an artifact, and adapts the manifest, so that only a deeper verification finds the change.
     pub(crate) async fn forge(&self, id: &BackupId, key: &ObjectKey, alter: impl FnOnce(Vec<u8>) -> Vec<u8>) {
         let bytes = alter(self.object(key).await);
         let mut manifest = self.manifest(id).await;
@@ -118,7 +118,7 @@ pub(crate) async fn finalize(h: &Holdfast, id: &BackupId) -> FinalizeOutcome {
     finalize_content(h, id, RunLimits::none()).await.unwrap()
 }
 
-/// A run that is killed so soon.
+/// A run with this many seconds before it is killed.
 pub(crate) fn seconds(seconds: i64) -> RunLimits {
     RunLimits { deadline: Some(Timestamp::now() + jiff::SignedDuration::from_secs(seconds)) }
 }
@@ -143,7 +143,7 @@ pub(crate) fn gunzip(bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// A folder that nobody else uses.
+/// A folder for this test only.
 pub(crate) fn folder(purpose: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(unique(purpose));
     fs::create_dir_all(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! A platform whose content is on IPFS and Gaia, an empty repository, and a catalogue: each test has its own.
+//! A platform with content on IPFS and Gaia, an empty repository, and a catalogue, separate for each test.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ use mongodb::bson::{Document, doc};
 
 pub(crate) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// Remembers the states that jobs came to.
+/// Records the states of jobs.
 #[derive(Default)]
 pub(crate) struct Heard(Mutex<Vec<JobStatus>>);
 
@@ -43,7 +43,7 @@ impl Heard {
     }
 }
 
-/// A queue that keeps what was sent until somebody takes it.
+/// A queue that keeps its messages until a test takes them.
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<Vec<DownloadMessage>>);
 
@@ -75,7 +75,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// With these settings beside the defaults.
+    /// With these settings in addition to the defaults.
     pub(crate) async fn new(settings: &[(&str, &str)]) -> Self {
         Self::with_store(settings, TestStore::new().await).await
     }
@@ -137,7 +137,7 @@ impl Fixture {
         DownloadMessage { backup_id: id.clone(), content_id: content_id.to_owned() }
     }
 
-    /// From now on with other settings.
+    /// Changes the settings from now on.
     pub(crate) fn set(&mut self, change: impl FnOnce(&mut Settings)) {
         self.holdfast = self.with(change);
         self.downloader = Downloader::new(&self.holdfast.settings).unwrap();
@@ -149,21 +149,22 @@ impl Fixture {
         self.client.database(&self.database).collection("contents").insert_many(items).await.unwrap();
     }
 
-    /// An item whose file is on IPFS, under a CID of version 1 with raw leaves; returns that.
+    /// An item with a file on IPFS, under a CID of version 1 with raw leaves. Returns the CID.
     pub(crate) async fn add_ipfs(&self, content_id: i64, file: impl AsRef<[u8]>) -> String {
         let cid = self.node.add(file.as_ref().to_vec(), &FileShape::v1()).await;
         self.insert([item(content_id, "ipfs", &format!("ipfs://{cid}"))]).await;
         cid
     }
 
-    /// An item whose file is on the Gaia origin; returns its URL.
+    /// An item with a file on the Gaia origin. Returns its URL.
     pub(crate) async fn add_gaia(&self, content_id: i64, file: impl AsRef<[u8]>) -> String {
         let url = self.node.put_gaia(&format!("{content_id}.bin"), file.as_ref().to_vec()).await;
         self.insert([item(content_id, "gaia", &url)]).await;
         url
     }
 
-    /// So many items with ids from 1 on, each with a small file of its own: the even ones on Gaia, the odd ones on IPFS.
+    /// This many items with ids from 1 on, each with a small file of its own: the even ones on Gaia, the odd ones on
+    /// IPFS.
     pub(crate) async fn fill(&self, count: i64) {
         let files: Vec<Vec<u8>> = (1..=count).map(file_of).collect();
         let cids = self.node.add_many(&files, &FileShape::v1()).await;
@@ -194,7 +195,7 @@ impl Fixture {
         download_item(&self.holdfast, &self.downloader, message, RunLimits::none()).await.unwrap()
     }
 
-    /// Works the queue off, retries included, without their waits.
+    /// Handles all messages of the queue, including retries without their waits.
     pub(crate) async fn download_all(&self) {
         loop {
             let messages = self.queue.take();
@@ -209,7 +210,7 @@ impl Fixture {
         }
     }
 
-    /// Triggers a backup and brings it to where it is to be finalized.
+    /// Triggers a backup and brings it to the state `finalizing`.
     pub(crate) async fn up_to_finalize(&self) -> BackupId {
         let id = self.trigger().await;
         match self.discover(&id).await {
@@ -223,7 +224,7 @@ impl Fixture {
         id
     }
 
-    /// Finalizes a backup that is ready for it.
+    /// Finalizes a backup.
     pub(crate) async fn finish(&self, id: &BackupId) -> Job {
         loop {
             match finalize_content(&self.holdfast, id, RunLimits::none()).await.unwrap() {
@@ -234,7 +235,7 @@ impl Fixture {
         }
     }
 
-    // What came of it ----------------------------------------------------------------------------------------------
+    // Results ------------------------------------------------------------------------------------------------------
 
     pub(crate) async fn job(&self, id: &BackupId) -> Job {
         self.holdfast.catalog.get(id).await.unwrap()
@@ -248,13 +249,13 @@ impl Fixture {
         self.holdfast.catalog.get_item(id, content_id).await.unwrap().unwrap()
     }
 
-    /// Content ids of items by where they stand.
+    /// Content ids of the items in this state.
     pub(crate) async fn by_status(&self, id: &BackupId, status: ItemStatus) -> Vec<String> {
         let items = self.items(id).await.into_iter().filter(|record| record.status == status);
         items.map(|record| record.item.content_id).collect()
     }
 
-    /// The bytes of a file that is held: authenticated, decrypted, unzipped.
+    /// The bytes of a held file: authenticated, decrypted, unzipped.
     pub(crate) async fn content_of(&self, file: &KeptFile) -> Vec<u8> {
         self.read(&file.object).await
     }
@@ -282,7 +283,7 @@ impl Fixture {
         content
     }
 
-    /// That no upload was left behind, neither finished nor begun; waits a moment for what ends in the background.
+    /// Asserts that no upload is left, neither finished nor begun. It waits a moment for work in the background.
     pub(crate) async fn assert_nothing_on_its_way(&self) {
         for _ in 0..100 {
             if self.store.unfinished_uploads().await == 0 && self.keys_under("content/incoming/").await.is_empty() {
@@ -303,14 +304,14 @@ impl Fixture {
         self.keys().await.into_iter().filter(|key| key.starts_with(folder)).collect()
     }
 
-    // What time and death do to rows -------------------------------------------------------------------------------
+    // Rows of old and killed runs ----------------------------------------------------------------------------------
 
     /// A collection of the catalogue.
     pub(crate) fn rows(&self, collection: &str) -> mongodb::Collection<Document> {
         self.client.database(&self.catalog_database).collection(collection)
     }
 
-    /// Makes the content lease look as if it had last been touched so long ago.
+    /// Makes the content lease look as if it had last been touched this long ago.
     pub(crate) async fn age_lease(&self, age: Duration) {
         let then = mongodb::bson::DateTime::from_millis(
             Timestamp::now().as_millisecond() - i64::try_from(age.as_millis()).unwrap(),
@@ -337,12 +338,12 @@ impl Fixture {
     }
 }
 
-/// The file of an item that [`Fixture::fill`] made.
+/// The file of an item of [`Fixture::fill`].
 pub(crate) fn file_of(content_id: i64) -> Vec<u8> {
     format!("the file of item {content_id}; ").repeat(20).into_bytes()
 }
 
-/// A file that does not compress.
+/// An incompressible file.
 pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut file = vec![0; bytes];
     getrandom::fill(&mut file).unwrap();

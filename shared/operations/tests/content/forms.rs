@@ -1,4 +1,4 @@
-//! Objects whose stored size is another than a row says, because they were stored again at another level of compression.
+//! Objects with a stored size different from their row, because they were stored again at another compression level.
 
 use std::{io::Write as _, num::NonZeroUsize};
 
@@ -18,7 +18,7 @@ fn text() -> Vec<u8> {
         .collect()
 }
 
-/// The same file as another level of compression stores it.
+/// The same file as stored at another compression level.
 fn at_level(level: u8) -> Vec<u8> {
     gzip(&text(), level)
 }

@@ -145,7 +145,7 @@ async fn a_full_backup_whose_trigger_died_between_its_parts_is_never_completed_b
     let f = Fixture::new(&[]).await;
     f.fill(1).await;
     let (full, database, content) = trigger_both(&f).await;
-    // The trigger was killed before it inserted the second part and before it started the whole.
+    // The trigger was killed before it inserted the second part and before it started the parent.
     let rows = f.client.database(&f.catalog_database).collection::<Document>("backup_jobs");
     rows.delete_one(doc! { "_id": content.backup_id.as_str() }).await.unwrap();
     let pending = doc! { "$set": { "status": "pending" }, "$unset": { "startedAt": "" } };

@@ -1,4 +1,4 @@
-//! The commands of a content backup's RESTORE.md, run as they stand there by a shell.
+//! Runs the commands of a content backup's RESTORE.md unchanged in a shell.
 
 use std::{fs, path::Path, process::Command};
 
@@ -12,7 +12,7 @@ use crate::{
 
 const ENCRYPTED: [(&str, &str); 2] = [("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)];
 
-/// Stands in for the AWS command line: `aws s3 cp s3://bucket/prefix/key place` copies from a folder of objects.
+/// Replaces the AWS command line: `aws s3 cp s3://bucket/prefix/key place` copies from a folder of objects.
 const AWS: &str = r#"aws() {
   [ "$1 $2" = 's3 cp' ] || { echo "aws $*" >&2; return 1; }
   KEY_OF_OBJECT=${3#"$STORE"}
@@ -20,7 +20,7 @@ const AWS: &str = r#"aws() {
 }
 "#;
 
-/// Everything of the repository in a folder, for [`AWS`].
+/// Copies the entire repository into a folder, for [`AWS`].
 async fn mirror(f: &Fixture, to: &Path) {
     for key in f.keys().await {
         let path = to.join(&key);
@@ -29,7 +29,7 @@ async fn mirror(f: &Fixture, to: &Path) {
     }
 }
 
-/// Follows the guide in an empty folder; what a person would paste is in `pasted`. Answers the folder.
+/// Follows the guide in an empty folder. `pasted` has the values for a person to paste. Returns the folder.
 async fn follow(f: &Fixture, id: &BackupId, pasted: &[(&str, String)]) -> Result<std::path::PathBuf, String> {
     let (objects, here) = (folder("objects"), folder("guide"));
     mirror(f, &objects).await;
@@ -53,7 +53,7 @@ async fn follow(f: &Fixture, id: &BackupId, pasted: &[(&str, String)]) -> Result
     Err(String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout))
 }
 
-/// What the guide led to equals what Holdfast itself restores.
+/// Asserts that the result of the guide equals the restore of Holdfast.
 async fn assert_restored(f: &Fixture, id: &BackupId, here: &Path, with_document: bool) {
     let to = folder("restored");
     let report = restore_content(&f.holdfast.repository, id, &to, None, &|_| {}).await.unwrap();
@@ -73,7 +73,7 @@ async fn pasted(f: &Fixture) -> [(&'static str, String); 2] {
     [("KEY", KEY.to_owned()), ("WRAPPED", wrapped)]
 }
 
-/// Titles and URLs that are awkward for whoever reads JSON by patterns.
+/// Titles and URLs that break readers of JSON by patterns.
 async fn awkward(f: &Fixture, content_id: i64) {
     let url = f.node.put_gaia(&format!("{content_id}.bin"), noise(500)).await;
     let mut item = item(content_id, "gaia", &url);

@@ -1,4 +1,4 @@
-//! A whole content backup in one process, as the operator's machine runs it.
+//! A complete content backup in one process, as on the operator's machine.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Runs and workers that die at any await: the next goes on, and nothing is lost, twice, or left.
+//! Runs and workers that die at any await. The next run resumes, and nothing is lost, repeated or left over.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +12,7 @@ use mongodb::bson::{DateTime, doc};
 use crate::fixture::{Fixture, item, noise};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_discovery_killed_anywhere_is_gone_on_with_and_finds_every_item_once() {
+async fn a_discovery_killed_anywhere_is_resumed_and_finds_every_item_once() {
     let f = Fixture::new(&[]).await;
     let documents = (1..=2500).map(|content_id| item(content_id, "gaia", &format!("https://h.example/{content_id}")));
     f.insert(documents).await;
@@ -33,7 +33,7 @@ async fn a_discovery_killed_anywhere_is_gone_on_with_and_finds_every_item_once()
     f.remove().await;
 }
 
-/// An item that comes in drops, so that a worker can be killed in the midst of it.
+/// An item from a slow origin, so that a worker can be killed during its fetch.
 async fn dripping(attempts: &str, origin: &Origin) -> Fixture {
     let settings = [("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address()), ("BACKUP_CONTENT_RETRY_ATTEMPTS", attempts)];
     let f = Fixture::new(&settings).await;
@@ -70,7 +70,7 @@ async fn a_last_attempt_that_was_killed_is_waited_for_and_then_settled() {
     let message = Fixture::message(&id, "1");
     let download = download_item(&f.holdfast, &f.downloader, &message, RunLimits::none());
     assert!(tokio::time::timeout(Duration::from_millis(1500), download).await.is_err());
-    // It may be only slow.
+    // It may only be slow.
     assert!(matches!(f.download(&message).await, DownloadOutcome::Retry { .. }));
     let long_ago = DateTime::from_millis(Timestamp::now().as_millisecond() - 21 * 60 * 1000);
     f.rows("backup_items").update_many(doc! {}, doc! { "$set": { "attemptedAt": long_ago } }).await.unwrap();

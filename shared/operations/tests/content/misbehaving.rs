@@ -1,5 +1,5 @@
-//! Origins and gateways on a bad day: what can pass is tried again with growing waits, what cannot settles at once, and
-//! nothing is ever left half-stored.
+//! Faulty origins and gateways. Transient faults are retried with growing waits, permanent ones settle at once, and no
+//! partial file is stored.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use holdfast_testing::{Origin, TestStore, origin::Answer};
 
 use crate::fixture::{Fixture, file_of, item, noise};
 
-/// A platform whose Gaia content is on an origin that does as it is told.
+/// A platform with Gaia content on a scripted origin.
 struct Stage {
     f: Fixture,
     origin: Origin,
@@ -44,7 +44,7 @@ impl Stage {
         self.nothing_is_left().await;
     }
 
-    /// After as many attempts as there may be, with growing waits.
+    /// After the maximum number of attempts, with growing waits.
     async fn fails_in_the_end_as(self, code: ItemFailureCode) {
         let mut waits = Vec::new();
         while let DownloadOutcome::Retry { after, .. } = self.attempt().await {
@@ -122,7 +122,7 @@ async fn an_origin_that_asks_to_wait_is_given_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_stands_in_for_what_its_origin_has_no_more() {
+async fn a_held_file_replaces_a_file_missing_at_its_origin() {
     use ItemFailureCode::{Gone, NotFound, Refused, Unavailable};
     let file = file_of(1);
     for (status, code) in [(404, NotFound), (410, Gone), (403, Refused), (500, Unavailable)] {
@@ -139,7 +139,7 @@ async fn what_is_held_stands_in_for_what_its_origin_has_no_more() {
         assert_eq!(job.status, holdfast_domain::JobStatus::Completed, "{:?}", job.error);
         let items = job.items.unwrap();
         assert_eq!((items.expected, items.unchanged, items.failed), (1, 1, 0));
-        // By the store alone: what retention goes by.
+        // By the store alone, as retention sees it.
         let mut listed = Vec::new();
         content_items(&f.holdfast.repository, &id, |item| listed.push(item)).await.unwrap();
         assert_eq!(listed[0].file, old.file);
@@ -167,7 +167,7 @@ async fn an_origin_that_is_left_alone_costs_no_attempts_and_fails_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_items_those_that_fail_are_told_and_the_rest_is_kept() {
+async fn failed_items_are_reported_and_the_others_are_stored() {
     let f = Fixture::new(&[]).await;
     f.fill(40).await;
     f.insert([item(41, "gaia", &format!("{}/gaia/nowhere", f.node.address()))]).await;

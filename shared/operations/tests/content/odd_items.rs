@@ -1,5 +1,5 @@
-//! Items as users, scripts and years have written them: every one of them is an item of its own, and fails for itself
-//! alone.
+//! Odd items, as written by users, scripts and old versions. Each of them is an item of its own, and fails by itself
+//! only.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use mongodb::bson::{
 
 use crate::fixture::{Fixture, file_of, item};
 
-/// Texts with characters that XML, terminals and file systems do not take, and long ones.
+/// Long texts, and texts with characters refused by XML, terminals and file systems.
 fn odd_texts() -> Vec<String> {
     let mut texts: Vec<String> = [
         "x\u{fffe}",
@@ -91,7 +91,7 @@ fn odd_ids() -> Vec<Bson> {
     odd_texts().into_iter().map(Bson::String).chain(odd_values()).collect()
 }
 
-/// A document whose `title` and `url` stand in it twice.
+/// A document with two fields `title` and two fields `url`.
 fn with_keys_twice(url: &str) -> RawDocumentBuf {
     let first = item(777, "ipfs", url).to_vec().unwrap();
     let second = doc! { "title": "second", "url": "ipfs://second" }.to_vec().unwrap();
@@ -100,7 +100,7 @@ fn with_keys_twice(url: &str) -> RawDocumentBuf {
     RawDocumentBuf::from_bytes([length.to_le_bytes().as_slice(), &body].concat()).unwrap()
 }
 
-/// One item for each odd content id, `_id` and title, all with a good file; how many there are.
+/// One item for each odd content id, `_id` and title, all with a good file. Returns their number.
 async fn add_odd_items(f: &Fixture, url: &str) -> usize {
     let with = |field: &str, value: Bson, number: usize| {
         let mut document = item(i64::try_from(number).unwrap(), "ipfs", url);
@@ -109,7 +109,7 @@ async fn add_odd_items(f: &Fixture, url: &str) -> usize {
     };
     let by_content_id = odd_ids().into_iter().map(|id| with("contentId", id, 0));
     let by_title = odd_ids().into_iter().zip(1000..).map(|(title, number)| with("title", title, number));
-    // Arrays, regular expressions and undefined are no `_id`s, and equal ones no second.
+    // Arrays, regular expressions and undefined cannot be an `_id`, and equal values cannot be a second one.
     let is_id = |id: &Bson| !matches!(id, Bson::Array(_) | Bson::RegularExpression(_) | Bson::Undefined);
     let mut ids: Vec<Bson> = Vec::new();
     for id in odd_ids().into_iter().filter(is_id) {
@@ -125,7 +125,7 @@ async fn add_odd_items(f: &Fixture, url: &str) -> usize {
     documents.push(without);
     let mut count = documents.len();
     f.insert(documents).await;
-    // Not every server takes every `_id`.
+    // Some servers refuse some `_id`s.
     let contents = f.client.database(&f.database).collection::<Document>("contents");
     for (id, number) in ids.into_iter().zip(2000..) {
         count += usize::from(contents.insert_one(with("_id", id, number)).await.is_ok());
@@ -203,7 +203,7 @@ async fn a_document_with_a_key_twice_is_one_item_by_the_first() {
     f.remove().await;
 }
 
-/// Takes what SQS takes by its characters, one entry at a time.
+/// Accepts the characters of SQS messages only, one entry at a time.
 #[derive(Default)]
 struct Picky(crate::fixture::Kept);
 
@@ -263,7 +263,7 @@ async fn a_url_that_may_mean_two_names_is_held_for_the_next_night() {
             assert_eq!(f.content_of(&record.file.unwrap()).await, expected.as_bytes(), "{number}");
         }
         let missing = f.item(&id, "6").await;
-        assert_eq!(missing.error.unwrap().code, ItemFailureCode::NotFound, "no file of another spelling stands in");
+        assert_eq!(missing.error.unwrap().code, ItemFailureCode::NotFound, "no file of another spelling replaces it");
         assert_eq!(f.finish(&id).await.status, JobStatus::Completed);
         let report = verify(&f.holdfast.repository, &id, VerificationLevel::Structure, Timestamp::now(), |_, _| {});
         let report = report.await.unwrap();

@@ -1,5 +1,5 @@
-//! The catalogue does not answer while content is backed up: a short outage costs nothing, a long one ends in an error, and
-//! the next run resumes.
+//! The catalogue does not answer during a content backup. A short outage has no effect. A long one ends in an error,
+//! and the next run resumes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ fn request(id: &BackupId) -> BackupRequest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_discovery_goes_on_after_30_seconds_without_the_catalogue() {
+async fn a_discovery_continues_after_30_seconds_without_the_catalogue() {
     for is_silent in [true, false] {
         let f = Fixture::new(&[]).await;
         let documents = (1..=20_000).map(|id| item(id, "gaia", &format!("https://h.example/{id}")));
@@ -62,7 +62,7 @@ async fn a_discovery_goes_on_after_30_seconds_without_the_catalogue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finalizer_goes_on_after_30_seconds_without_the_catalogue() {
+async fn a_finalizer_continues_after_30_seconds_without_the_catalogue() {
     let f = Fixture::new(&[]).await;
     f.fill(4).await;
     let id = f.up_to_finalize().await;
@@ -105,7 +105,7 @@ async fn a_download_without_the_catalogue_is_an_error_that_the_queue_delivers_ag
     f.remove().await;
 }
 
-/// A file that comes for so long, while the catalogue is away for so long.
+/// A file that takes this long to fetch, while the catalogue is away for this long.
 async fn here_through_outage(
     lasts: Duration,
     file_takes: u64,

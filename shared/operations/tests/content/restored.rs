@@ -1,4 +1,4 @@
-//! Restored directories, and CARs that another node takes.
+//! Restored directories, and CARs imported by another node.
 
 use std::{fs, path::Path, sync::Mutex};
 
@@ -47,7 +47,7 @@ async fn a_restored_directory_equals_the_archive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_restore_goes_on_and_writes_over_nothing() {
+async fn an_interrupted_restore_resumes_and_overwrites_nothing() {
     let f = Fixture::new(&[("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
     f.fill(4).await;
     let job = f.back_up().await;
@@ -59,7 +59,7 @@ async fn an_interrupted_restore_goes_on_and_writes_over_nothing() {
     assert_eq!((report.restored, report.kept), (2, 1));
     let [failed] = report.failed.as_slice() else { panic!("{report:?}") };
     assert_eq!(failed.content_id.as_deref(), Some("3"));
-    assert!(failed.reason.contains("3_Item_3 is there and is something else"), "{}", failed.reason);
+    assert!(failed.reason.contains("3_Item_3 already exists with other content"), "{}", failed.reason);
     let files = files_in(&to);
     assert_eq!(files["3_Item_3"], b"somebody else's");
     assert_eq!((files["2_Item_2.txt"].as_slice(), files.len()), (file_of(2).as_slice(), 5));
@@ -114,7 +114,7 @@ async fn a_list_cannot_lead_out_of_the_directory() {
     let outer = folder("outer");
     let report = restore(&f, &job.backup_id, &outer.join("inner")).await;
     assert_eq!(report.failed.len(), 1);
-    assert!(report.failed[0].reason.contains("is no name"), "{report:?}");
+    assert!(report.failed[0].reason.contains("is not a file name"), "{report:?}");
     assert_eq!(fs::read_dir(&outer).unwrap().count(), 1);
     fs::remove_dir_all(&outer).unwrap();
     f.remove().await;
@@ -158,7 +158,7 @@ async fn exported_blocks_make_another_node_answer_for_the_same_cids() {
     let one = export_car(&f.holdfast.repository, &id, Some("2"), one).await.unwrap();
     assert_eq!(one.roots, [deep_cid]);
     let none = export_car(&f.holdfast.repository, &id, Some("5"), Vec::new()).await.unwrap_err().to_string();
-    assert!(none.contains("item 5") && none.contains("not known by its blocks"), "{none}");
+    assert!(none.contains("item 5") && none.contains("has no record of blocks"), "{none}");
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
     f.remove().await;
 }
@@ -169,7 +169,7 @@ async fn a_file_that_is_not_its_blocks_ends_the_export() {
     f.add_ipfs(1, noise(600_000)).await;
     f.add_ipfs(2, noise(600_000)).await;
     let job = f.back_up().await;
-    // The two items' records of blocks change places.
+    // The records of blocks of the two items are swapped.
     let list = f.manifest(&job.backup_id).await.content.unwrap().item_list;
     f.forge(&job.backup_id, &list, |bytes| {
         let text = String::from_utf8(bytes).unwrap();

@@ -1,5 +1,5 @@
-//! A content backup in one process that is killed in any state: the next run resumes it, completes it once, and leaves
-//! nothing over.
+//! A content backup in one process, killed in any state. The next run resumes it, completes it once, and leaves no
+//! remains.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ async fn here(h: &Holdfast, id: &BackupId) -> BackupOutcome {
     back_up_content_here(h, BackupRequest::Triggered { backup_id: id.clone() }, RunLimits::none()).await.unwrap()
 }
 
-/// Runs over a store where this call never ends, and dies there. `false` where the run ended before it.
+/// Runs over a store with this call hanging forever, and dies there. Returns `false` if the run ended before it.
 async fn dies_at(f: &Fixture, id: &BackupId, operation: Operation, nth: u32) -> bool {
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     faults.on(operation, nth, Fault::Hang);
@@ -48,7 +48,7 @@ async fn resumed(f: &Fixture, id: &BackupId) -> Job {
     }
 }
 
-/// Completed once, of so many items; nothing is left over, and the leases are free.
+/// Asserts that the backup is completed once, with this many items, without remains, and with free leases.
 async fn assert_completed_once(f: &Fixture, job: &Job, items: u64, died: &str) {
     let counts = job.items.unwrap();
     assert_eq!((job.status, counts.expected, counts.failed), (JobStatus::Completed, items, 0), "{died}");
@@ -64,7 +64,8 @@ async fn assert_completed_once(f: &Fixture, job: &Job, items: u64, died: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_killed_at_any_call_of_the_store_is_resumed() {
-    // The repository's two files; objects of files and of blocks, each with its listing; archive, list, guide, manifest.
+    // The repository's two files. Objects of files and of blocks, each with its listing. Archive, list, guide,
+    // manifest.
     let puts = (1..=16).map(|nth| (Operation::Put, nth));
     let others = [(Operation::Get, 1), (Operation::Get, 3), (Operation::Get, 6), (Operation::Copy, 2)];
     let others = others.into_iter().chain([(Operation::List, 1), (Operation::List, 2), (Operation::Head, 2)]);
@@ -88,7 +89,7 @@ async fn a_run_killed_at_any_call_of_the_store_is_resumed() {
     assert!(deaths.len() >= 10, "only {} runs died", deaths.len());
 }
 
-/// Brings a job's row and lease to where a kill would have left them.
+/// Puts a job's row and lease into the state after a kill.
 async fn leave(f: &Fixture, id: &BackupId, status: &str, fence: i64) {
     f.rewind(id, status).await;
     f.rows("backup_jobs").update_one(doc! { "_id": id.as_str() }, doc! { "$set": { "fence": fence } }).await.unwrap();
@@ -141,7 +142,7 @@ async fn a_run_killed_between_two_steps_is_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_without_a_job_is_in_nobodys_way_after_two_minutes() {
+async fn a_lease_without_a_job_blocks_no_backup_after_two_minutes() {
     let f = Fixture::new(&[]).await;
     f.fill(1).await;
     let then = Timestamp::now() - SignedDuration::from_secs(121);
@@ -194,7 +195,7 @@ async fn a_download_that_a_kill_interrupted_was_no_attempt() {
     let begun = std::time::Instant::now();
     let job = resumed(&f, &id).await;
     assert_completed_once(&f, &job, 1, "mid-download").await;
-    // A last attempt that may be at work is waited for, for five minutes at least.
+    // A last attempt may still run, so it is awaited for at least five minutes.
     assert!(begun.elapsed() < Duration::from_mins(4), "{:?}", begun.elapsed());
     f.remove().await;
 }
@@ -206,7 +207,7 @@ async fn what_functions_left_is_resumed_here_and_what_is_left_here_is_handed_on_
     let id = f.trigger().await;
     assert!(dies_at(&f, &id, Operation::Put, 4).await);
     f.age_lease(DEAD).await;
-    // The sweep finds that no run is at work, and sends what is pending to the functions' queue.
+    // The sweep finds no active run, and sends the pending items to the functions' queue.
     let later = Timestamp::now() + SignedDuration::from_mins(31);
     sweep(&f.holdfast, Some(&f.queue), later).await.unwrap();
     f.download_all().await;
@@ -224,7 +225,7 @@ async fn a_full_backup_is_completed_by_a_part_that_is_resumed() {
     let [database, content] = children.try_into().unwrap();
     let request = BackupRequest::Triggered { backup_id: database.backup_id.clone() };
     holdfast_operations::back_up_database(&f.holdfast, request, RunLimits::none()).await.unwrap();
-    // A large number of puts: the archive is the first of the finalizer's.
+    // A large number of puts. The archive is the first put of the finalizer.
     assert!(dies_at(&f, &content.backup_id, Operation::List, 1).await);
     assert_eq!(f.job(&full.backup_id).await.status, JobStatus::Running);
     let job = resumed(&f, &content.backup_id).await;
@@ -253,7 +254,7 @@ async fn a_full_backup_that_failed_is_completed_once_its_parts_are() {
         let job = f.job(&full.backup_id).await;
         assert_eq!((job.status, job.size), (JobStatus::Completed, expected.size), "{part} of {whole}");
     }
-    // A part that stays failed leaves the whole as it is.
+    // A part in state failed leaves the parent unchanged.
     f.store.store.delete(&ObjectKey::manifest(&content.backup_id)).await.unwrap();
     f.rewind(&content.backup_id, "failed").await;
     f.rewind(&full.backup_id, "failed").await;

@@ -1,5 +1,5 @@
-//! What the sweep does for content backups: lost events and messages come again, what is never settled ends, and what
-//! nobody will finish goes.
+//! The sweep of content backups: it repeats lost events and messages, settles overdue items, and removes abandoned
+//! remains.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn messages_that_the_queue_lost_are_sent_again_after_a_while() {
     let later = sweep_in(&f, HALF_AN_HOUR).await;
     assert_eq!(later.items_resent, 5);
     f.download_all().await;
-    // The worker that settled the last item died before it asked.
+    // The worker of the last settled item died before its check.
     assert_eq!(sweep_in(&f, NOW).await.hand_on, handed_on(&id, Step::Finalize));
     assert_eq!(f.finish(&id).await.status, JobStatus::Completed);
     assert_eq!(sweep_in(&f, SignedDuration::from_hours(50)).await.hand_on, vec![]);
@@ -89,7 +89,7 @@ async fn a_discovery_that_died_is_handed_on_again_and_not_failed() {
     assert_eq!(sweep_in(&f, NOW).await.hand_on, vec![], "it may only be slow");
     f.age_lease(Duration::from_secs(61)).await;
     assert_eq!(sweep_in(&f, NOW).await.hand_on, handed_on(&id, Step::Discover));
-    // A trigger that finds it in its way leaves it as it is.
+    // A trigger that finds this backup running leaves it unchanged.
     let refused =
         holdfast_operations::trigger(&f.holdfast, holdfast_domain::BackupType::Content, None, Timestamp::now());
     assert!(matches!(refused.await, Err(holdfast_operations::OperationError::AlreadyRunning { .. })));
@@ -143,7 +143,7 @@ async fn what_is_not_settled_in_a_day_has_failed_so_that_the_backup_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_nobody_ever_goes_on_with_is_stalled_in_the_end() {
+async fn an_abandoned_backup_is_stalled_in_the_end() {
     let f = Fixture::new(&[]).await;
     f.fill(2).await;
     let id = f.up_to_finalize().await;
@@ -156,7 +156,7 @@ async fn a_backup_that_nobody_ever_goes_on_with_is_stalled_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trigger_that_nobody_took_over_is_swept() {
+async fn an_abandoned_trigger_is_swept() {
     let f = Fixture::new(&[]).await;
     let id = f.trigger().await;
     assert!(sweep_in(&f, NOW).await.not_started.is_empty());

@@ -1,4 +1,4 @@
-//! Verification of content backups: each rule is seen to fail, by a backup in which exactly that is broken.
+//! Verification of content backups. For each rule, a backup with exactly this fault fails.
 
 use holdfast_domain::{BackupId, ItemRecord, ObjectKey, Timestamp, VerificationLevel, VerificationStatus, Verified};
 use holdfast_recovery::{Verification, verify};
@@ -17,10 +17,10 @@ async fn look(f: &Fixture, id: &BackupId, level: VerificationLevel) -> Verificat
     verify(&f.holdfast.repository, id, level, Timestamp::now(), |_, _| {}).await.unwrap()
 }
 
-/// What is done to an artifact's bytes.
+/// A change of an artifact's bytes.
 type Alteration = fn(&mut Vec<u8>);
 
-/// That the first of `from` levels finds it, and all deeper ones; and that each says so.
+/// Asserts that `from` is the first level with this problem, and that all deeper levels report it too.
 async fn found_from(f: &Fixture, id: &BackupId, from: VerificationLevel, problem: &str) {
     for level in LEVELS {
         let verification = look(f, id, level).await;
@@ -35,7 +35,7 @@ async fn key_of(f: &Fixture, id: &BackupId, content_id: &str) -> ObjectKey {
     f.item(id, content_id).await.file.unwrap().object.artifact.key
 }
 
-/// Changes the items of the list, and calls the new list right.
+/// Changes the items of the list, and adapts the manifest to the new list.
 async fn relist(f: &Fixture, id: &BackupId, alter: impl FnOnce(&mut Vec<ItemRecord>)) {
     let list = f.manifest(id).await.content.unwrap().item_list;
     f.forge(id, &list, |bytes| {
@@ -156,7 +156,7 @@ async fn a_file_that_is_not_its_cids_is_found_by_rebuilding_it() {
         (one.cid, one.dag) = (cid, dag);
     })
     .await;
-    found_from(&f, &id, VerificationLevel::Structure, "does not come out under").await;
+    found_from(&f, &id, VerificationLevel::Structure, "does not match").await;
     f.remove().await;
 }
 
@@ -190,7 +190,7 @@ async fn a_list_with_a_name_that_is_a_path_is_found() {
     f.fill(2).await;
     let id = f.back_up().await.backup_id;
     relist(&f, &id, |items| items[0].file_name = Some("../x".to_owned())).await;
-    found_from(&f, &id, VerificationLevel::Structure, "is no name").await;
+    found_from(&f, &id, VerificationLevel::Structure, "is not a file name").await;
     f.remove().await;
 }
 
@@ -210,10 +210,10 @@ async fn an_archive_that_is_not_the_lists_is_found_by_walking_both() {
     let cases: [(Alteration, &str); 4] = [
         // A bit of the first file.
         (|tar| tar[600] ^= 1, "the archive holds another"),
-        // The first entry is gone: a header, and one or two blocks of content.
-        (|tar| drop(tar.drain(..1024 + 512 * usize::from(tar[124..135].ends_with(b"1020")))), "where its list has"),
+        // The first entry is missing: a header, and one or two blocks of content.
+        (|tar| drop(tar.drain(..1024 + 512 * usize::from(tar[124..135].ends_with(b"1020")))), "instead of"),
         // Only the end is left.
-        (|tar| drop(tar.drain(..tar.len() - 1024)), "in the list and not in the archive"),
+        (|tar| drop(tar.drain(..tar.len() - 1024)), "in the list but not in the archive"),
         // The document of all items, near the archive's end.
         (
             |tar| {
@@ -244,7 +244,7 @@ async fn an_entry_that_no_item_has_is_found() {
         [tar, first, end].concat()
     })
     .await;
-    found_from(&f, &id, VerificationLevel::Structure, "its list names nothing there").await;
+    found_from(&f, &id, VerificationLevel::Structure, "after the last entry of its list").await;
     f.remove().await;
 }
 
@@ -256,11 +256,11 @@ async fn a_manifest_that_names_what_it_does_not_describe_is_found() {
     let mut manifest = f.manifest(&id).await;
     manifest.artifacts.pop();
     f.forge_manifest(&manifest).await;
-    found_from(&f, &id, VerificationLevel::Exists, "does not say what it is").await;
+    found_from(&f, &id, VerificationLevel::Exists, "does not describe it").await;
     let mut manifest = f.manifest(&id).await;
     manifest.artifacts[0].key = "content/content_1_aa/items.1.ndjson".parse().unwrap();
     f.forge_manifest(&manifest).await;
-    found_from(&f, &id, VerificationLevel::Exists, "elsewhere").await;
+    found_from(&f, &id, VerificationLevel::Exists, "outside the folder").await;
     f.remove().await;
 }
 

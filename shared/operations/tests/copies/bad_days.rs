@@ -1,5 +1,5 @@
-//! Days on which a copy fails: the job says which store it was and why, nothing that is wrong is sent, the backup is as
-//! good as it was, and on the next day the copy is whole.
+//! Failures of copies. The job names the store and the reason, damaged data are not sent, and the backup stays as good
+//! as it was. The next attempt completes the copy.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ const ALL: [Operation; 8] = [
     Operation::Delete,
 ];
 
-/// On such a day the copy fails with this code; on the next it is whole.
+/// The copy fails with this code. Without the fault, the next attempt completes it.
 async fn fails_and_is_made_up_for(operations: &[Operation], fault: Fault, code: &str) {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(10).await;
@@ -60,23 +60,23 @@ async fn a_second_store_that_is_away_is_made_up_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_credentials_are_told_as_such() {
+async fn wrong_credentials_are_reported() {
     fails_and_is_made_up_for(&ALL, Fault::Denied, "store-denied").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_store_that_is_read_only_is_told_as_such() {
+async fn a_read_only_second_store_is_reported_as_read_only() {
     fails_and_is_made_up_for(&WRITES, Fault::Denied, "store-denied").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_store_that_is_full_is_told_as_such() {
+async fn a_full_second_store_is_reported_as_full() {
     fails_and_is_made_up_for(&WRITES, Fault::Full, "store-full").await;
     fails_and_is_made_up_for(&[Operation::UploadPart], Fault::Full, "store-full").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_is_missing_or_nobody_answers_for_is_named() {
+async fn a_missing_or_unreachable_bucket_is_named() {
     let f = Fixture::new(&[]).await;
     f.fill(3).await;
     let id = f.back_up().await.backup_id;
@@ -90,7 +90,7 @@ async fn a_bucket_that_is_missing_or_nobody_answers_for_is_named() {
     assert!(matches!(missing, OperationError::Copy(_)) && !missing.is_transient(), "{missing}");
     let nobody = step(&f.holdfast, &at("http://127.0.0.1:9", "any"), &id).await.unwrap_err();
     assert!(matches!(nobody, OperationError::Copy(_)) && nobody.is_transient(), "{nobody}");
-    // A real bucket, whose store stumbles on the way.
+    // A real bucket behind a store with faults.
     let bucket = fresh_bucket().await;
     let proxy = FaultProxy::start().await;
     proxy.fail("PUT", &bucket, 2, WireFault::slow_down());
@@ -112,7 +112,7 @@ async fn damage(store: &dyn Store, key: &ObjectKey, at: usize) {
     store.put(key, bytes.into(), PutMode::Replace).await.unwrap();
 }
 
-/// That what is wrong is named, and nothing stands in its place in the copy.
+/// Asserts that the damaged object is named, and that the copy does not contain it.
 async fn is_named_and_not_sent(h: &Holdfast, id: &BackupId, key: &ObjectKey) {
     let second = Second::new();
     let failed = step(h, &second.repository, id).await.unwrap_err();
@@ -169,7 +169,7 @@ async fn corrupted_content_is_never_spread() {
     f.remove().await;
 }
 
-/// Holds a copy up at this call, and lets `meanwhile` happen.
+/// Pauses a copy at this call, and runs `meanwhile`.
 async fn held_up(
     f: &Fixture,
     second: &Second,
@@ -211,14 +211,14 @@ async fn a_backup_that_retention_deletes_while_it_is_copied_leaves_nothing() {
         assert_eq!(left_of(&second, &id), 0, "{call:?}");
         assert!(second.memory.list_unfinished_uploads("").await.unwrap().is_empty());
         assert_eq!(f.job(&id).await.copy.unwrap().status, CopyStatus::Deleted);
-        // Nor is one begun whose job is deleted.
+        // A copy of a deleted job does not begin either.
         assert_eq!(step(&f.holdfast, &second.repository, &id).await.unwrap(), CopyStep::Gone);
     }
     f.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_is_lost_while_it_is_copied_is_told_and_nothing_of_it_is_removed() {
+async fn a_backup_lost_during_its_copy_is_reported_and_its_copy_stays() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(10).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());
@@ -227,7 +227,7 @@ async fn a_backup_that_is_lost_while_it_is_copied_is_told_and_nothing_of_it_is_r
     let lost = held_up(&f, &second, &id, (Operation::Put, 3), by_hand).await.unwrap_err();
     assert!(lost.to_string().contains("not retention"), "{lost}");
     assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Failed, Some("store-corrupt".to_owned())));
-    assert_eq!(left_of(&second, &id), 2, "the dump may be all that is left of it");
+    assert_eq!(left_of(&second, &id), 2, "the dump may be the last copy");
     f.remove().await;
 }
 

@@ -1,4 +1,4 @@
-//! Content: every object that the list names, once; what backups share is there already.
+//! Content: every object of the list, once. Objects shared with copied backups exist already.
 
 use std::fs;
 
@@ -60,13 +60,13 @@ async fn what_backups_share_is_sent_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_is_gone_on_with_where_its_objects_were_dealt_with() {
+async fn a_list_resumes_after_its_copied_objects() {
     let f = Fixture::new(&[]).await;
     f.fill(300).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());
     let faults = FaultStore::new(second.memory.clone());
     let through = over(faults.clone());
-    // All of a first batch, and some of the second.
+    // The entire first batch, and some of the second.
     let objects = |keys: Vec<ObjectKey>| keys.iter().filter(|key| key.content_address().is_some()).count();
     faults.on_every(Operation::Head, Fault::Unavailable);
     assert!(step(&f.holdfast, &through, &id).await.unwrap_err().is_transient());
@@ -78,7 +78,7 @@ async fn a_list_is_gone_on_with_where_its_objects_were_dealt_with() {
     let looked_at = faults.calls(Operation::Head);
     let now_whole = copied(&f.holdfast, &through, &id).await;
     assert!(now_whole.copied >= 1);
-    assert!(faults.calls(Operation::Head) - looked_at < 150, "what was dealt with is not looked at again");
+    assert!(faults.calls(Operation::Head) - looked_at < 150, "finished objects are not checked again");
     second.assert_good(&id).await;
     f.remove().await;
 }
@@ -88,7 +88,7 @@ async fn little_time_is_enough_in_the_end() {
     let f = Fixture::new(&[]).await;
     f.fill(20).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());
-    // The last word is said half a minute before the end.
+    // The run ends half a minute before the deadline.
     let over = RunLimits { deadline: Some(holdfast_domain::Timestamp::now()) };
     let ended = copy_backup(&f.holdfast, &second.repository, &id, CopyMode::Missing, over, &|_, _| ()).await.unwrap();
     assert_eq!(ended, CopyStep::Continue);

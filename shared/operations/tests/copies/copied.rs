@@ -1,4 +1,5 @@
-//! A copy is the same objects, byte for byte: from it alone a backup is listed, verified, restored, and its job brought back.
+//! A copy has the same objects, byte for byte. It is enough to list, verify and restore a backup, and to recreate its
+//! job.
 
 use std::sync::Mutex;
 
@@ -36,7 +37,7 @@ async fn everything_comes_back_from_a_copy(settings: &[(&str, &str)]) {
     assert!(is_copied(&job, &second.repository));
     assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None));
     second.assert_equals(f.store.store.as_ref()).await;
-    // The first store and the catalogue are not asked from here on.
+    // The first store and the catalogue are not used from here on.
     assert_eq!(second.repository.list().await.unwrap().len(), 1);
     second.assert_good(&id).await;
     let (target, to) = f.target();
@@ -48,7 +49,7 @@ async fn everything_comes_back_from_a_copy(settings: &[(&str, &str)]) {
     f.remove().await;
 }
 
-/// From a copy, into a catalogue that knows nothing.
+/// From a copy, into an empty catalogue.
 async fn the_job_comes_back(f: &Fixture, second: &Second, job: &Job) {
     f.client.database(&f.catalog_database).drop().await.unwrap();
     let h = Holdfast { repository: second.repository.clone(), ..f.holdfast.clone() };
@@ -76,7 +77,7 @@ async fn what_is_there_is_not_sent_again() {
     let again = copied(&f.holdfast, &second.repository, &id).await;
     assert_eq!((again.copied, again.present, again.bytes), (0, 3, 0));
     second.memory.delete(&ObjectKey::restore_guide(&id)).await.unwrap();
-    assert_eq!(copied(&f.holdfast, &second.repository, &id).await.copied, 1, "what went is sent again");
+    assert_eq!(copied(&f.holdfast, &second.repository, &id).await.copied, 1, "deleted objects are sent again");
     f.remove().await;
 }
 
@@ -89,7 +90,7 @@ async fn without_a_catalogue_a_copy_is_as_good() {
     let copy = copy_without_catalogue(&f.holdfast.repository, &second.repository, &id, CopyMode::Missing, &|_, _| ());
     assert_eq!(copy.await.unwrap().copied, 3);
     second.assert_good(&id).await;
-    // Nor does a catalogue that knows nothing of the backup keep it from being copied.
+    // An empty catalogue does not prevent the copy either.
     assert_eq!(copied(&f.holdfast, &second.repository, &id).await.present, 3);
     f.remove().await;
 }
@@ -121,7 +122,7 @@ async fn the_dump_of_another_backup_is_not_taken_for_another_form_of_a_dump() {
     let second = Second::new();
     copied(&f.holdfast, &second.repository, &one.backup_id).await;
     let key = one.key.unwrap();
-    // The same size, and a header that a holder of the key wrote: only the salt and what follows from it differ.
+    // The same size, and a header by a holder of the key. Only the salt and its consequences differ.
     let foreign = read(f.store.store.as_ref(), &other.key.unwrap()).await;
     assert_eq!(foreign.len(), second.object(&key).await.len());
     second.replace(&key, foreign).await;

@@ -1,4 +1,4 @@
-//! What is to be copied, and when.
+//! Due copies.
 
 use holdfast_domain::{BackupType, CopyStatus, JobStatus, Timestamp};
 use holdfast_operations::{copies_due, expect_copies};
@@ -33,7 +33,7 @@ async fn every_completed_backup_is_due_until_it_is_copied() {
     assert_eq!(due(&world, &second.repository, now).await, [database.to_string()]);
     copied(&world.h, &second.repository, &database).await;
     assert_eq!(due(&world, &second.repository, now).await, [""; 0]);
-    // In another store there is none yet.
+    // Another store has no copy yet.
     let location = holdfast_domain::settings::StoreLocation::parse("gs://another").unwrap();
     let another = Repository::new(second.memory.clone(), location, holdfast_repository::Keyring::none());
     assert_eq!(due(&world, &another, now).await.len(), 2);
@@ -64,7 +64,7 @@ async fn what_failed_is_tried_again_after_growing_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_for_is_given_time_to_begin() {
+async fn a_requested_copy_gets_time_to_begin() {
     let (world, second) = (World::new().await, Second::new());
     let id = world.back_up().await;
     let ids = [id.clone()];
@@ -75,6 +75,6 @@ async fn what_was_asked_for_is_given_time_to_begin() {
     put_files(world.store.as_ref()).await;
     copied(&world.h, &second.repository, &id).await;
     expect_copies(&world.h, &second.repository, &ids, Timestamp::now()).await.unwrap();
-    assert_eq!(told(&world.h, &id).await, (CopyStatus::Completed, None), "what is said of a copy stands");
+    assert_eq!(told(&world.h, &id).await, (CopyStatus::Completed, None), "the entry of a copy is unchanged");
     world.remove().await;
 }

@@ -1,5 +1,5 @@
-//! The repository's own files in the second store: those of the first, renewed where the keys were wrapped anew; never
-//! over another repository's, and never by what is older.
+//! The repository's own files in the second store. They equal those of the first store, and are renewed after its keys
+//! were wrapped again. They replace neither another repository's files nor newer ones.
 
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{
@@ -33,7 +33,7 @@ async fn rotate(f: &Fixture) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_were_wrapped_anew_are_so_in_the_copy_too() {
+async fn keys_wrapped_again_are_updated_in_the_copy_too() {
     let f = Fixture::new(ENCRYPTED).await;
     f.fill(5).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());
@@ -46,13 +46,13 @@ async fn keys_that_were_wrapped_anew_are_so_in_the_copy_too() {
         assert!(second.object(&file).await == read(f.store.store.as_ref(), &file).await, "{file}");
     }
     assert!(second.object(&ObjectKey::repository()).await != before);
-    // The first store is put back to what it was: the copy's newer keys stay.
+    // The first store returns to its old files, and the copy keeps its newer keys.
     for file in [ObjectKey::repository(), ObjectKey::repository_copy()] {
         f.store.store.put(&file, before.clone().into(), PutMode::Replace).await.unwrap();
     }
     copied(&f.holdfast, &second.repository, &id).await;
     repaired(&f.holdfast, &second.repository, &id).await.unwrap();
-    assert!(second.object(&ObjectKey::repository()).await != before, "what is older never takes its place");
+    assert!(second.object(&ObjectKey::repository()).await != before, "an older file never replaces it");
     f.remove().await;
 }
 
@@ -63,7 +63,7 @@ async fn keys_that_do_not_open_never_take_the_place_of_those_that_do() {
     let (id, second) = (f.back_up().await.backup_id, Second::new());
     copied(&f.holdfast, &second.repository, &id).await;
     let good = second.object(&ObjectKey::repository()).await;
-    // Whoever can write to the first store says that it was wrapped anew; a backup that is not encrypted asks for no key.
+    // An attacker with write access to the first store claims a new wrapping. An unencrypted backup needs no key.
     let mut bad: RepositoryFile = serde_json::from_slice(&good).unwrap();
     bad.revision += 1;
     bad.epochs[0].keys = vec![WrappedKey::Key { wrapped: "00".repeat(40) }];
@@ -89,7 +89,7 @@ async fn another_repository_is_never_written_to() {
     let (id, ours) = (f.back_up().await.backup_id, f.holdfast.repository.open().await.unwrap());
     let theirs = RepositoryFile::new(RepositoryId::new([9; 16]), Timestamp::UNIX_EPOCH);
     let body = serde_json::to_vec(&theirs).unwrap();
-    // By its file, by the copy of that, and where both are lost by its backups.
+    // By its file, by the copy of this file, and without both by its backups.
     for file in [Some(ObjectKey::repository()), Some(ObjectKey::repository_copy()), None] {
         let second = Second::new();
         if let Some(file) = &file {
@@ -115,7 +115,7 @@ async fn another_repository_is_never_written_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_was_altered_is_named_and_mended_when_asked_for() {
+async fn an_altered_file_is_named_and_repaired_on_request() {
     let f = Fixture::new(ENCRYPTED).await;
     f.fill(3).await;
     let (id, second) = (f.back_up().await.backup_id, Second::new());

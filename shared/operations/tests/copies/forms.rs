@@ -1,5 +1,5 @@
-//! Objects that were stored again: another salt, or another level of compression. Every backup that names the object is
-//! verified and restored from both stores, in whichever order the two were copied and repaired.
+//! Objects that were stored again with another salt or compression level. Every backup with such an object is verified
+//! and restored from both stores, in each order of copies and repairs.
 
 use std::{collections::BTreeMap, fs};
 
@@ -25,7 +25,7 @@ struct Twice {
     f: Fixture,
     second: Second,
     old: BackupId,
-    /// The objects, with their bytes as the old backup stored them.
+    /// The objects, with their bytes in the old backup.
     before: BTreeMap<ObjectKey, Vec<u8>>,
 }
 
@@ -57,13 +57,13 @@ impl Twice {
         copied(&self.f.holdfast, &self.second.repository, id).await;
     }
 
-    /// Nothing that is sound is replaced.
+    /// Asserts that a repair replaces no intact object.
     async fn repair_changes_nothing(&self, id: &BackupId) {
         let report = repaired(&self.f.holdfast, &self.second.repository, id).await.unwrap();
         assert_eq!((report.copied, report.mended.len()), (0, 0), "{report:?}");
     }
 
-    /// All of these backups, at every level and by every way to restore, from this repository.
+    /// Asserts that all these backups are good in this repository, at every level and by every way to restore.
     async fn good_in(&self, repository: &Repository, ids: &[&BackupId]) {
         for id in ids {
             for level in LEVELS {
@@ -86,7 +86,7 @@ impl Twice {
         self.good_in(&self.second.repository, ids).await;
     }
 
-    /// An object whose two forms differ.
+    /// An object with two different forms.
     async fn object(&self, content_id: &str) -> ObjectKey {
         self.f.item(&self.old, content_id).await.file.unwrap().object.artifact.key
     }
@@ -99,7 +99,7 @@ async fn keys(f: &Fixture) -> Vec<ObjectKey> {
     keys
 }
 
-/// Text whose compressed size depends on the level.
+/// A text with a compressed size that depends on the level.
 fn text(bytes: usize) -> Vec<u8> {
     (0_u64..).flat_map(|n| format!("{} of {n}; ", n.wrapping_mul(0x9e37_79b9) % 977).into_bytes()).take(bytes).collect()
 }
@@ -256,7 +256,7 @@ async fn a_damaged_object_of_the_first_store_is_never_copied_and_never_replaces_
         }
         assert!(twice.second.object(&key).await == sound);
         twice.good_in(&twice.second.repository, &[&old, &new]).await;
-        // Where the copy has none, the damaged one is named and not sent.
+        // Without an object in the copy, the damaged one is named and not sent.
         let empty = Second::new();
         for id in [&old, &new] {
             let refused = step(&twice.f.holdfast, &empty.repository, id).await.unwrap_err();

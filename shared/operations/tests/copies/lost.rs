@@ -1,4 +1,4 @@
-//! A manifest that is missing from the first store protects everything in the second store too.
+//! A missing manifest in the first store protects all its data in the second store too.
 
 use holdfast_domain::{BackupType, CopyStatus, JobStatus, ObjectKey};
 use holdfast_operations::OperationError;
@@ -10,7 +10,7 @@ use crate::{
     world::{NO_FILE, object_of},
 };
 
-/// Two content backups with copies, and an object in the second store that nothing refers to.
+/// Two content backups with copies, and an unreferenced object in the second store.
 async fn copied() -> (Copies, [holdfast_domain::BackupId; 2], ObjectKey) {
     let copies = Copies::new().await;
     let first = copies.world.back_up_content(&["a", "b"]).await.unwrap();
@@ -26,7 +26,7 @@ async fn copied() -> (Copies, [holdfast_domain::BackupId; 2], ObjectKey) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_collected_in_the_second_store_while_a_manifest_is_missing_in_the_first() {
     let (copies, [first, next], stray) = copied().await;
-    // Even where the copy is lost too, so that no list names its files.
+    // Even if the copy is lost too, so that no list names its files.
     copies.world.store.delete(&ObjectKey::manifest(&first)).await.unwrap();
     copies.second.memory.delete(&ObjectKey::manifest(&first)).await.unwrap();
     for is_marked in [false, true, true] {

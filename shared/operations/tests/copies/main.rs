@@ -1,5 +1,5 @@
-//! The second copy: a repository of its own, whatever happens on the way; what is wrong in the first store is never sent,
-//! what is wrong in the second is named and mended; and retention deletes there too.
+//! The second copy: a separate repository, consistent after every fault. Damage in the first store is never sent, and
+//! damage in the second is named and repaired. Retention deletes in both.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod bad_days;

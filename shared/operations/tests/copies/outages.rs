@@ -1,5 +1,5 @@
-//! The catalogue does not answer while a backup is copied: a short outage costs nothing, a long one ends in an error, and
-//! the next run goes on.
+//! The catalogue does not answer during a copy. A short outage has no effect. A long one ends in an error, and the next
+//! run resumes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     second::{Second, over, step, told},
 };
 
-/// Copies a backup whose second part takes so long, while the catalogue is away for so long.
+/// Copies a backup with a slow second part, while the catalogue is away for `lasts`.
 async fn through_outage(f: &Fixture, second: &Second, lasts: u64, part_takes: u64) -> Result<CopyStep, OperationError> {
     let id = f.back_up().await.backup_id;
     let (relay, faults) = (Relay::before_mongodb().await, FaultStore::new(second.memory.clone()));
@@ -33,7 +33,7 @@ async fn through_outage(f: &Fixture, second: &Second, lasts: u64, part_takes: u6
     let slow = over(faults.clone());
     let (ended, ()) = tokio::join!(step(&h, &slow, &id), outage);
     if ended.is_err() {
-        // The message comes again.
+        // The message is repeated.
         while let CopyStep::Busy(_) = step(&f.holdfast, &second.repository, &id).await.unwrap() {
             sleep(Duration::from_secs(5)).await;
         }
@@ -44,7 +44,7 @@ async fn through_outage(f: &Fixture, second: &Second, lasts: u64, part_takes: u6
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_goes_on_after_30_seconds_without_the_catalogue() {
+async fn a_copy_continues_after_30_seconds_without_the_catalogue() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(26).await;
     for part_takes in [3, 33] {
@@ -56,7 +56,7 @@ async fn a_copy_goes_on_after_30_seconds_without_the_catalogue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_ends_in_an_error_after_a_minute_or_two_and_the_next_run_goes_on() {
+async fn a_copy_ends_in_an_error_after_a_minute_or_two_and_the_next_run_resumes() {
     if !long_cases() {
         println!("not run: it takes minutes; `cargo xtask test --long` runs it");
         return;

@@ -1,5 +1,5 @@
-//! A copy's whole life on a real server of each kind: broken off in the middle of an object and gone on with, read whole,
-//! mended, deleted.
+//! The life of a copy on a real server of each kind: interrupted inside an object, resumed, read completely, repaired,
+//! deleted.
 
 use holdfast_catalog::JobChange;
 use holdfast_codec::KeyEncryptionKey;
@@ -57,7 +57,7 @@ async fn found(copy: &Repository, id: &BackupId, level: VerificationLevel) -> Ve
     found.problems
 }
 
-/// As somebody who may write there does.
+/// As another user with write access would do it.
 async fn put_in_parts(second: &SecondStore, key: &ObjectKey, bytes: &[u8]) {
     let upload = second.store.begin_upload(key).await.unwrap();
     let mut parts = Vec::new();

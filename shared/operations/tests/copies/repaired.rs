@@ -1,5 +1,5 @@
-//! A corrupted copy is named by verification, and mended from the first store; never from what is wrong there too, and
-//! never the other way round.
+//! Verification names a corrupted copy, and the first store repairs it. A damaged object in the first store repairs
+//! nothing, and no repair goes the other way.
 
 use holdfast_domain::{BackupId, CopyStatus, ObjectKey, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_operations::{CopyFault, Holdfast, OperationError, copies_due};
@@ -12,7 +12,7 @@ use crate::{
     second::{Second, copied, over, read, repaired, step, told},
 };
 
-/// A copy of a content backup with a file of two parts, and the keys of all that is of it.
+/// A copy of a content backup with a file of two parts, and the keys of all its objects.
 async fn copy(settings: &[(&str, &str)]) -> (Fixture, Second, BackupId, Vec<ObjectKey>) {
     let f = Fixture::new(settings).await;
     f.fill(2).await;
@@ -24,9 +24,9 @@ async fn copy(settings: &[(&str, &str)]) -> (Fixture, Second, BackupId, Vec<Obje
     (f, second, id, keys)
 }
 
-/// That verification names it, and what the mending says.
+/// Asserts that verification names the object. Returns the result of the repair.
 async fn is_named_and_mended(h: &Holdfast, second: &Second, id: &BackupId, key: &ObjectKey) {
-    // The guide has no digest: verification does not look at it.
+    // The guide has no digest, so verification does not check it.
     if *key != ObjectKey::restore_guide(id) {
         let found = second.verified(id, VerificationLevel::Checksum).await;
         let told = found.problems.join("\n");
@@ -51,7 +51,7 @@ async fn every_object_is_mended(settings: &[(&str, &str)]) {
     }
     second.assert_equals(f.store.store.as_ref()).await;
     let again = repaired(&f.holdfast, &second.repository, &id).await.unwrap();
-    assert_eq!((again.copied, again.mended.len()), (0, 0), "what is whole is left alone");
+    assert_eq!((again.copied, again.mended.len()), (0, 0), "intact objects are not sent");
     f.remove().await;
 }
 
@@ -106,12 +106,12 @@ async fn what_is_wrong_in_both_stores_is_left_in_both() {
         assert!(matches!(refused, OperationError::Corrupt { .. }), "{refused}");
         assert!(refused.to_string().contains(key.as_str()), "{refused}");
         assert!(second.object(&key).await == here && f.object(&key).await == there, "nothing was touched");
-        // Its size is right: a run that looks at no more than that does not call the copy whole.
+        // Its size is right. A run that only compares sizes does not call the copy complete.
         assert!(matches!(step(&f.holdfast, &second.repository, &id).await, Err(OperationError::Corrupt { .. })));
         assert_eq!(told(&f.holdfast, &id).await.0, CopyStatus::Failed);
         let in_days = Timestamp::now() + SignedDuration::from_hours(48);
         let due = copies_due(&f.holdfast, &second.repository, in_days).await.unwrap();
-        assert_eq!((due.due, due.overdue), (Vec::new(), vec![id.clone()]), "it waits for whoever repairs it");
+        assert_eq!((due.due, due.overdue), (Vec::new(), vec![id.clone()]), "it waits for a repair");
         f.replace(&key, good).await;
         repaired(&f.holdfast, &second.repository, &id).await.unwrap();
     }
@@ -125,7 +125,7 @@ async fn the_first_store_is_never_mended_from_the_copy() {
     let key = f.item(&id, "1").await.file.unwrap().object.artifact.key;
     f.damage(&key, 5).await;
     let damaged = f.object(&key).await;
-    // The copy is whole: there is nothing to do.
+    // The copy is complete, so there is nothing to do.
     assert_eq!(repaired(&f.holdfast, &second.repository, &id).await.unwrap().copied, 0);
     assert!(f.object(&key).await == damaged);
     second.assert_good(&id).await;
@@ -133,7 +133,7 @@ async fn the_first_store_is_never_mended_from_the_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mending_that_was_killed_is_gone_on_with() {
+async fn a_killed_repair_is_resumed() {
     let (f, second, id, _) = copy(&[]).await;
     let key = f.item(&id, "3").await.file.unwrap().object.artifact.key;
     for operation in [Operation::Delete, Operation::BeginUpload, Operation::UploadPart, Operation::CompleteUpload] {
@@ -153,7 +153,7 @@ async fn a_repair_reads_what_an_earlier_run_only_looked_at() {
     let (f, second, id, _) = copy(&[]).await;
     let key = f.item(&id, "1").await.file.unwrap().object.artifact.key;
     second.damage(&key).await;
-    // A run that got through the list, and not to the manifest.
+    // A run that ended after the list and before the manifest.
     let faults = FaultStore::new(second.memory.clone());
     second.memory.delete(&ObjectKey::manifest(&id)).await.unwrap();
     faults.on_every(Operation::Put, Fault::Unavailable);

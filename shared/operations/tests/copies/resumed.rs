@@ -1,5 +1,5 @@
-//! An object larger than one run goes on with the same upload; killed anywhere, the next run converges; two at once do no
-//! harm.
+//! The next run resumes the upload of an object too large for one run. After a kill at any point, the next run
+//! converges. Two concurrent runs do no harm.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn rows(f: &Fixture) -> mongodb::Collection<Document> {
     f.client.database(&f.catalog_database).collection("backup_jobs")
 }
 
-/// What a run that was killed leaves: nobody hears of it any more.
+/// The state after a kill: no run beats any more.
 async fn forget(f: &Fixture, id: &BackupId) {
     let then = DateTime::from_millis(Timestamp::now().as_millisecond() - 120_000);
     let update = doc! { "$set": { "copyWork.touchedAt": then } };
@@ -42,7 +42,7 @@ async fn receipts(f: &Fixture, id: &BackupId) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_object_goes_on_with_the_parts_that_are_there() {
+async fn a_large_object_resumes_after_its_sent_parts() {
     let (f, id) = large().await;
     let second = Second::new();
     let faults = FaultStore::new(second.memory.clone());
@@ -55,11 +55,11 @@ async fn a_large_object_goes_on_with_the_parts_that_are_there() {
     let sent = faults.calls(Operation::UploadPart);
     copied(&f.holdfast, &over(faults.clone()), &id).await;
     let more = faults.calls(Operation::UploadPart) - sent;
-    assert_eq!(more as usize, 4 - kept, "each part that is there is not sent again");
+    assert_eq!(more as usize, 4 - kept, "no part is sent twice");
     assert_eq!(faults.calls(Operation::BeginUpload), 1);
     second.assert_good(&id).await;
     let row = rows(&f).find_one(doc! { "_id": id.as_str() }).await.unwrap().unwrap();
-    assert!(!row.contains_key("copyWork"), "a whole copy leaves no work");
+    assert!(!row.contains_key("copyWork"), "a complete copy leaves no work");
     f.remove().await;
 }
 
@@ -68,7 +68,7 @@ async fn a_run_whose_time_is_over_hands_on_and_the_next_one_ends_it() {
     let (f, id) = large().await;
     let second = Second::new();
     let faults = FaultStore::new(second.memory.clone());
-    // A store so slow that no run gets beyond its first parts.
+    // A store too slow for more than the first parts of a run.
     faults.on(Operation::UploadPart, 2, Fault::Hang);
     let limits = RunLimits { deadline: Some(Timestamp::now() + jiff::SignedDuration::from_millis(36_000)) };
     let through = over(faults.clone());
@@ -76,7 +76,7 @@ async fn a_run_whose_time_is_over_hands_on_and_the_next_one_ends_it() {
     assert_eq!(ended, CopyStep::Continue);
     assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Pending, None));
     assert!(!second.has(&ObjectKey::manifest(&id)).await, "it is no backup yet");
-    // At once: nobody has it.
+    // At once, because no run has it.
     copied(&f.holdfast, &through, &id).await;
     assert_eq!(faults.calls(Operation::BeginUpload), 1);
     second.assert_good(&id).await;
@@ -84,7 +84,7 @@ async fn a_run_whose_time_is_over_hands_on_and_the_next_one_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_call_it_is_gone_on_with() {
+async fn a_copy_killed_at_any_call_is_resumed() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(10).await;
     let id = f.back_up().await.backup_id;
@@ -116,7 +116,7 @@ async fn killed_at_any_call_it_is_gone_on_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_the_store_has_forgotten_is_begun_anew() {
+async fn an_upload_unknown_to_the_store_begins_again() {
     let (f, id) = large().await;
     let second = Second::new();
     let faults = FaultStore::new(second.memory.clone());
@@ -157,7 +157,7 @@ async fn two_at_once_do_no_harm() {
     assert!(steps.iter().any(|step| matches!(step, CopyStep::Done(_))), "{steps:?}");
     assert!(steps.iter().any(|step| matches!(step, CopyStep::Busy(_))), "{steps:?}");
     second.assert_good(&id).await;
-    // Nor where neither knows of the other.
+    // The same, if neither run knows of the other.
     let second = Second::new();
     let by_hand =
         || copy_without_catalogue(&f.holdfast.repository, &second.repository, &id, CopyMode::Missing, &|_, _| ());
@@ -168,7 +168,7 @@ async fn two_at_once_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_was_taken_for_dead_stops_and_leaves_it_to_the_other() {
+async fn a_run_considered_dead_stops_and_leaves_the_copy_to_the_other() {
     let (f, id) = large().await;
     let second = Second::new();
     let faults = FaultStore::new(second.memory.clone());
@@ -186,6 +186,6 @@ async fn whoever_was_taken_for_dead_stops_and_leaves_it_to_the_other() {
     // Its next beat, at most ten seconds later.
     let ended = paused.await.unwrap().unwrap();
     assert!(matches!(ended, CopyStep::Busy(_)), "{ended:?}");
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None), "the other's word stands");
+    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None), "the result of the other run stays");
     f.remove().await;
 }

@@ -1,4 +1,4 @@
-//! Retention in the second store: what was deleted goes there too, and nothing else; what is unsure is kept.
+//! Retention in the second store: it deletes the copies of deleted backups only, and keeps uncertain data.
 
 use std::{sync::Arc, time::Duration};
 
@@ -55,7 +55,7 @@ impl Copies {
         self.second.memory.keys().iter().filter(|key| key.backup().as_ref() == Some(id)).count()
     }
 
-    /// What copiers said is this old.
+    /// Makes the last beats of copying runs this old.
     async fn copiers_were_last_heard_of(&self, ago: SignedDuration) {
         let then = DateTime::from_millis((Timestamp::now() - ago).as_millisecond());
         let update = doc! { "$set": { "copyWork.touchedAt": then } };
@@ -63,7 +63,7 @@ impl Copies {
     }
 }
 
-/// Two content backups that are copied; the first was deleted, and `a` was its alone.
+/// Two content backups with copies. The first was deleted, and only the first used `a`.
 async fn with_a_file_that_no_copy_needs() -> (Copies, BackupId, BackupId) {
     let copies = Copies::new().await;
     let first = copies.world.back_up_content(&["a", "b"]).await.unwrap();
@@ -130,7 +130,7 @@ async fn what_was_lost_rather_than_deleted_keeps_its_copy() {
     for id in &ids {
         copies.copy(id).await;
     }
-    // Somebody emptied a folder of the first store.
+    // The folder of a backup in the first store is emptied by hand.
     copies.world.store.delete(&ObjectKey::manifest(&ids[0])).await.unwrap();
     assert_eq!(copies.world.retain().await.database.lost, [ids[0].clone()]);
     assert_eq!(copies.world.status(&ids[0]).await, JobStatus::Deleted);
@@ -181,7 +181,7 @@ async fn a_second_store_that_is_away_never_holds_up_retention() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_second_store_retains_is_told_and_kept_whole() {
+async fn a_copy_locked_by_the_second_store_is_reported_and_kept() {
     let copies = Copies::new().await;
     let ids = copies.world.back_up_daily(2).await;
     copies.copy(&ids[0]).await;
@@ -203,7 +203,7 @@ async fn objects_go_when_no_copy_refers_to_them() {
     assert!(!copies.world.has(&object_of("a")).await && copies.second.has(&object_of("a")).await);
     let report = copies.remove_copies().await;
     assert_eq!((report.deleted.len(), report.collection.deleted), (1, 2), "the file, and its blocks: {report:?}");
-    assert_eq!(report.collection.sources_forgotten, 0, "what is held is said of the first store");
+    assert_eq!(report.collection.sources_forgotten, 0, "held files concern the first store only");
     assert!(!copies.second.has(&object_of("a")).await && copies.second.has(&object_of("b")).await);
     assert_eq!(copies.left_of(&first), 0);
     copies.second.assert_whole(&next).await;
@@ -213,7 +213,7 @@ async fn objects_go_when_no_copy_refers_to_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_a_copy_refers_to_stay_though_the_first_store_has_none() {
     let (copies, first, _) = with_a_file_that_no_copy_needs().await;
-    // What keeps the copy of the first backup keeps its files.
+    // A lock on the copy of the first backup also keeps its files.
     copies.second.memory.set_lock(&ObjectKey::manifest(&first), Lock { legal_hold: true, ..Lock::default() });
     assert_eq!(copies.remove_copies().await.collection.unreferenced, 0);
     copies.second.assert_whole(&first).await;
@@ -235,14 +235,14 @@ async fn nothing_is_collected_while_content_is_copied() {
     let (copies, ..) = with_a_file_that_no_copy_needs().await;
     let coming = copies.world.back_up_content(&["d"]).await.unwrap();
     let faults = FaultStore::new(copies.second.memory.clone());
-    // Its objects are there; before its manifest the run is killed.
+    // Its objects are copied, and the run is killed before the manifest.
     let through = over(faults.clone());
     faults.on_every(Operation::Put, Fault::Full);
     assert!(step(&copies.world.h, &through, &coming).await.is_err());
     let report = copies.remove_copies().await;
     assert!(report.collection.skipped.as_ref().is_some_and(|why| why.contains(coming.as_str())), "{report:?}");
     assert!(copies.second.has(&object_of("a")).await);
-    // Nobody went on with it for hours: what it saw there counts no more.
+    // No run resumed it for hours, so its earlier view of the store is outdated.
     copies.copiers_were_last_heard_of(SignedDuration::from_hours(2)).await;
     assert_eq!(copies.remove_copies().await.collection.deleted, 2);
     copies.copy(&coming).await;
@@ -253,7 +253,7 @@ async fn nothing_is_collected_while_content_is_copied() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_copier_may_count_on_stays_however_long_it_was_not_heard_of() {
     let (copies, ..) = with_a_file_that_no_copy_needs().await;
-    // Whoever copies this, from a machine that sleeps or without a row, saw its file there.
+    // Every run that copies this backup saw its file there, even without a row, or from a sleeping machine.
     copies.world.back_up_content(&["a", "d"]).await.unwrap();
     let report = copies.remove_copies().await;
     assert_eq!((report.collection.unreferenced, &report.collection.skipped), (0, &None), "{report:?}");
@@ -279,7 +279,7 @@ async fn content_waits_while_objects_are_collected() {
     assert!(matches!(&waits, CopyStep::Busy(why) if why.contains("try again")), "{waits:?}");
     let database = copies.world.back_up().await;
     copies.copy(&database).await;
-    // It is killed: its mark is stale after a minute.
+    // It is killed, and its mark is stale after a minute.
     collecting.abort();
     let then = DateTime::from_millis(Timestamp::now().as_millisecond() - 120_000);
     let update = doc! { "$set": { "beatAt": then } };
@@ -290,7 +290,7 @@ async fn content_waits_while_objects_are_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_that_nobody_ends_are_aborted() {
+async fn abandoned_uploads_are_aborted() {
     let copies = Copies::new().await;
     let id = copies.world.back_up().await;
     copies.copy(&id).await;
@@ -318,6 +318,6 @@ async fn a_store_that_nothing_was_copied_to_is_left_alone() {
     let stray = ObjectKey::restore_guide(&"db_1_aa".parse().unwrap());
     copies.second.memory.put(&stray, "x".into(), PutMode::IfAbsent).await.unwrap();
     let lost = remove_copies(&copies.world.h, &copies.second.repository, RunLimits::none(), copies.world.now()).await;
-    assert!(lost.is_err(), "a store that has lost its file is none to delete from");
+    assert!(lost.is_err(), "nothing is deleted from a store without its file");
     copies.world.remove().await;
 }

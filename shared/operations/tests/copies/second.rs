@@ -1,4 +1,4 @@
-//! The second store of a test, and what is asked of every copy.
+//! The second store of a test, and the expectations of every copy.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Second {
         self.replace(key, bytes).await;
     }
 
-    /// What a copy holds is what the first store holds, to the byte, but for what is no backup's.
+    /// Asserts that the copy equals the first store, byte for byte, except for objects outside backups.
     pub(crate) async fn assert_equals(&self, first: &dyn Store) {
         let keys: Vec<ObjectKey> = first.list("").map_ok(|object| object.key).try_collect().await.unwrap();
         assert_eq!(self.memory.keys(), keys);
@@ -60,12 +60,12 @@ impl Second {
         verify(&self.repository, id, level, Timestamp::now(), |_, _| ()).await.unwrap()
     }
 
-    /// What is in it is what its manifest says.
+    /// Asserts that the backup matches its manifest.
     pub(crate) async fn assert_good(&self, id: &BackupId) {
         self.assert_passes(id, VerificationLevel::Structure).await;
     }
 
-    /// Of a backup that holds no real dump: every byte is what was written.
+    /// Asserts that each byte of a backup without a real dump is unchanged.
     pub(crate) async fn assert_whole(&self, id: &BackupId) {
         self.assert_passes(id, VerificationLevel::Checksum).await;
     }
@@ -87,7 +87,7 @@ pub(crate) async fn read(store: &dyn Store, key: &ObjectKey) -> Vec<u8> {
     read_all(store, key, 256 << 20).await.unwrap_or_else(|error| panic!("{error}")).to_vec()
 }
 
-/// One run, without an end of its time.
+/// One run without a deadline.
 pub(crate) async fn step(h: &Holdfast, second: &Repository, id: &BackupId) -> Result<CopyStep, OperationError> {
     copy_backup(h, second, id, CopyMode::Missing, RunLimits::none(), &|_, _| ()).await
 }
@@ -107,7 +107,7 @@ fn done(step: CopyStep) -> CopyReport {
     }
 }
 
-/// Where a backup's copy stands, and why; its job is completed all the same.
+/// The state of a backup's copy, and its reason. The job stays completed.
 pub(crate) async fn told(h: &Holdfast, id: &BackupId) -> (CopyStatus, Option<String>) {
     let job = h.catalog.get(id).await.unwrap();
     assert_eq!(job.status, JobStatus::Completed, "a copy never changes the job");
@@ -115,7 +115,7 @@ pub(crate) async fn told(h: &Holdfast, id: &BackupId) -> (CopyStatus, Option<Str
     (copy.status, copy.error.map(|error| error.code.to_string()))
 }
 
-/// The repository's files, for backups that were made without.
+/// The repository's files, for backups made without them.
 pub(crate) async fn put_files(store: &dyn Store) {
     let id = "0123456789abcdef0123456789abcdef".parse().unwrap();
     let file = serde_json::to_vec(&RepositoryFile::new(id, Timestamp::UNIX_EPOCH)).unwrap();

@@ -1,4 +1,4 @@
-//! The ways in which an object is broken, and what is expected of verification then.
+//! Ways to break an object, and the expected results of verification.
 
 use std::sync::Arc;
 
@@ -8,25 +8,25 @@ use holdfast_operations::{Holdfast, OperationError, RunLimits, VerifyOutcome, ve
 use holdfast_recovery::Verification;
 use holdfast_storage::{PutMode, Store, read_all};
 
-/// What is done to an object.
+/// A change of an object.
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
-    /// One bit of the byte at this place is another.
+    /// One flipped bit of the byte at this place.
     Flip(usize),
-    /// Only so much of its beginning is left.
+    /// Only this many of its first bytes.
     Cut(usize),
-    /// A byte more.
+    /// One more byte.
     Append,
-    /// Its two halves have changed places.
+    /// Its two halves are swapped.
     SwapHalves,
     /// Another object's bytes.
     Another(Vec<u8>),
-    /// It is gone.
+    /// It is deleted.
     Delete,
 }
 
 impl Way {
-    /// Every way, at places spread over all of an object, its regions' borders among them.
+    /// Every way, at places spread over the object, including the borders of its regions.
     pub(crate) fn all(whole: &[u8], borders: &[usize], another: Vec<u8>) -> Vec<Self> {
         let len = whole.len();
         let spread = [0, 1, len / 4, len / 2, len * 3 / 4, len - 2, len - 1];
@@ -60,8 +60,8 @@ pub(crate) async fn put(store: &Arc<dyn Store>, key: &ObjectKey, bytes: Vec<u8>)
     store.put(key, Bytes::from(bytes), PutMode::Replace).await.unwrap();
 }
 
-/// Breaks an object in each of these ways, and sees that a verification at `level`, whole and in steps, fails and says
-/// one of `names`; and that the backup is good again once the object is.
+/// Breaks an object in each of these ways. Asserts that a verification at `level`, in one run and in steps, fails and
+/// reports one of `names`. Then asserts that the intact backup is good again.
 pub(crate) async fn each_way_is_named(
     h: &Holdfast,
     id: &BackupId,
@@ -91,7 +91,7 @@ fn shown(way: &Way) -> String {
     }
 }
 
-/// That a verification fails and says one of these.
+/// Asserts that a verification fails and reports one of these.
 pub(crate) async fn is_named(h: &Holdfast, id: &BackupId, level: VerificationLevel, names: &[&str], what: &str) {
     for limits in [RunLimits::none(), in_steps()] {
         let found = looked(h, id, level, limits).await;
@@ -101,7 +101,8 @@ pub(crate) async fn is_named(h: &Holdfast, id: &BackupId, level: VerificationLev
     }
 }
 
-/// That a verification names one of these as a fault of the repository, and that the backup is not failed for it.
+/// Asserts that a verification reports one of these as a fault of the repository, and that the backup does not fail
+/// because of it.
 pub(crate) async fn is_of_the_repository(
     h: &Holdfast,
     id: &BackupId,
@@ -117,7 +118,7 @@ pub(crate) async fn is_of_the_repository(
                 assert_eq!(rows[0].repository_problems, found.repository_problems, "{what}");
                 found.repository_problems.join("; ")
             }
-            // Without the repository's files nobody can say anything about the backup.
+            // Without the repository's files, no backup can be verified.
             Err(error @ OperationError::Repository(_)) => error.to_string(),
             other => panic!("{what}: {other:?}"),
         };
@@ -135,15 +136,15 @@ pub(crate) async fn passes(h: &Holdfast, id: &BackupId, level: VerificationLevel
     }
 }
 
-/// So little time that whatever can be read in steps is.
+/// So little time that every level with steps needs several runs.
 pub(crate) fn in_steps() -> RunLimits {
     RunLimits { deadline: Some(Timestamp::now() + jiff::SignedDuration::from_millis(45_900)) }
 }
 
-/// Verifies as the functions do; steps that take several runs are gone on with.
+/// Verifies like the functions: later runs resume the steps of earlier ones.
 pub(crate) async fn looked(h: &Holdfast, id: &BackupId, level: VerificationLevel, limits: RunLimits) -> Verification {
     for _ in 0..1000 {
-        // A level without steps gets the time that it needs.
+        // A level without steps gets enough time.
         let limits = if level == VerificationLevel::Checksum { limits } else { RunLimits::none() };
         match Box::pin(verify_on_request(h, id, level, limits, Timestamp::now())).await.unwrap() {
             VerifyOutcome::Done(verification) => return *verification,

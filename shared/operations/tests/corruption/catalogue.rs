@@ -1,4 +1,4 @@
-//! The job's row: the API shows it, so what it says has to be what the manifest says.
+//! The job's row: the API shows it, so it must equal the manifest.
 
 use holdfast_domain::{VerificationLevel, VerificationStatus};
 use holdfast_operations::RunLimits;
@@ -31,7 +31,7 @@ async fn a_row_that_says_something_else_than_the_manifest_is_named() {
         ("namespaces", Bson::Array(Vec::new()), "namespaces"),
         ("engine", Bson::Null, "engine"),
         ("parentId", Bson::from("full_1_a"), "parentId"),
-        // What is no row any more.
+        // An invalid row.
         ("checksum", Bson::from("beef"), "backup_jobs"),
         ("createdAt", Bson::from("yesterday"), "backup_jobs"),
         ("trigger", Bson::Boolean(true), "backup_jobs"),
@@ -45,7 +45,7 @@ async fn a_row_that_says_something_else_than_the_manifest_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_is_gone_is_told_and_the_backup_is_good() {
+async fn a_missing_row_is_reported_and_the_backup_is_good() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let id = f.back_up().await.backup_id;

@@ -11,7 +11,7 @@ use crate::{
 pub(crate) const ENCRYPTED: &[(&str, &str)] = &[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)];
 const MIB: usize = 1 << 20;
 
-/// Two backups of a database whose artifacts have a full segment and a part of another.
+/// Two backups of a database with artifacts of a full segment and a part of another.
 async fn two_backups(settings: &[(&str, &str)]) -> (Fixture, Job, Job) {
     let f = Fixture::new(settings).await;
     f.fill(20).await;
@@ -57,7 +57,7 @@ async fn an_encrypted_backups_manifest_is_named_however_it_is_broken() {
     f.remove().await;
 }
 
-/// A flipped letter of a plain manifest may be another text that is as good: what matters of it is changed here.
+/// A flipped letter of a plain manifest may give another valid text. The test changes the relevant fields instead.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_matters_in_a_plain_manifest_is_named() {
     let f = Fixture::new(&[]).await;
@@ -81,8 +81,8 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
     };
     let (exists, checksum, structure) =
         (VerificationLevel::Exists, VerificationLevel::Checksum, VerificationLevel::Structure);
-    alter(exists, &["its manifest says"], &|m| m.artifacts[0].size += 1).await;
-    alter(exists, &["elsewhere"], &|m| m.artifacts[0].key = elsewhere.clone()).await;
+    alter(exists, &["its manifest declares"], &|m| m.artifacts[0].size += 1).await;
+    alter(exists, &["outside the folder"], &|m| m.artifacts[0].key = elsewhere.clone()).await;
     alter(exists, &["0 artifacts"], &|m| m.artifacts.clear()).await;
     let mut of_another = f.holdfast.repository.manifest(id).await.unwrap();
     of_another.repository = "ab".repeat(16).parse().unwrap();
@@ -95,7 +95,8 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
     alter(checksum, &["digest", "segment"], &|m| m.artifacts[0].segments[0] = m.artifacts[0].segments[0].flipped())
         .await;
     alter(checksum, &["digest", "segments"], &|m| m.artifacts[0].segments.truncate(0)).await;
-    alter(structure, &["contents has 2 documents, its manifest says 3"], &|m| of(m, "contents").documents += 1).await;
+    alter(structure, &["contents has 2 documents, but its manifest declares 3"], &|m| of(m, "contents").documents += 1)
+        .await;
     alter(structure, &["users holds other documents"], &|m| {
         let users = of(m, "users");
         users.content_hash = users.content_hash.flipped();
@@ -110,7 +111,7 @@ fn of<'m>(manifest: &'m mut Manifest, collection: &str) -> &'m mut holdfast_doma
     manifest.namespaces.iter_mut().find(|namespace| namespace.collection == collection).unwrap()
 }
 
-/// A digest that is not this one.
+/// A different digest.
 trait Flipped {
     fn flipped(&self) -> Self;
 }

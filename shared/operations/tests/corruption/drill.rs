@@ -1,4 +1,4 @@
-//! Restore drills: into scratch databases, compared, and nothing left behind.
+//! Restore drills: into scratch databases, compared, and without remains.
 
 use std::io::Write as _;
 
@@ -32,7 +32,7 @@ async fn drilled(f: &Fixture, id: &BackupId) -> Verification {
     found
 }
 
-/// Scratch databases that this drill has left: those since its beginning.
+/// Scratch databases left by this drill, since its beginning.
 async fn scratch_of(f: &Fixture, found: &Verification) -> Vec<String> {
     let prefix = format!("holdfast_drill_{}_", found.started_at.as_millisecond());
     let names = f.client.list_database_names().await.unwrap();
@@ -53,7 +53,7 @@ async fn a_good_backup_comes_back_collection_by_collection_and_nothing_expires()
     let ttl = IndexOptions::builder().expire_after(std::time::Duration::from_hours(24)).build();
     let index = IndexModel::builder().keys(doc! { "at": 1 }).options(ttl).build();
     let sessions = platform.collection::<Document>("sessions");
-    // The server's clock runs: the backup is made before it looks.
+    // The server deletes expired documents in the background. The backup is made before its next pass.
     sessions.create_index(index).await.unwrap();
     let adults = doc! { "create": "named", "viewOn": "users", "pipeline": [{ "$match": { "name": "user 1" } }] };
     platform.run_command(adults).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_good_backup_comes_back_collection_by_collection_and_nothing_expires()
     f.remove().await;
 }
 
-/// Puts another archive in a backup's place, and a manifest that calls its bytes right.
+/// Puts another archive in a backup's place, and adapts the manifest to its bytes.
 async fn forge(f: &Fixture, id: &BackupId, from: &BackupId) {
     let store = f.holdfast.repository.store();
     let other = f.holdfast.repository.manifest(from).await.unwrap();
@@ -95,7 +95,7 @@ async fn forge(f: &Fixture, id: &BackupId, from: &BackupId) {
     put(store, &key, bytes).await;
     put(store, &ObjectKey::manifest(id), ManifestFile::seal(&manifest, |_| None).unwrap()).await;
     let checked = verify(&f.holdfast.repository, id, VerificationLevel::Checksum, Timestamp::now(), |_, _| {}).await;
-    assert_eq!(checked.unwrap().problems, [""; 0], "nothing but a look inside finds it");
+    assert_eq!(checked.unwrap().problems, [""; 0], "only the content shows it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +188,7 @@ async fn what_a_killed_drill_left_is_dropped_by_the_next_and_a_living_ones_is_no
     };
     let mine = unique("holdfast_drill_of_mine");
     let some = |name: &str| f.client.database(name).collection::<Document>("beat");
-    // It began long ago and beats; it began and never beat; it was killed.
+    // One began long ago and beats, one began and never beat, one was killed.
     some(&name(120, "0")).insert_one(doc! {}).await.unwrap();
     some(&name(120, "beat")).insert_one(beat(1)).await.unwrap();
     some(&name(2, "0")).insert_one(doc! {}).await.unwrap();

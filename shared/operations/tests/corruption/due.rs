@@ -1,4 +1,4 @@
-//! What is due by the clock.
+//! Scheduled verifications.
 
 use holdfast_domain::{BackupType, Secret, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_operations::{DueReport, Holdfast, RunLimits, verify_due};
@@ -33,7 +33,8 @@ async fn every_new_backup_is_read_one_is_looked_into_and_the_newest_is_drilled()
         (VerificationLevel::Checksum, VerificationLevel::Structure, VerificationLevel::Drill);
     let now = Timestamp::now();
     let first = due(&h, now).await;
-    // A drill has read everything: the newest is not read once more, and stands for the day's sample.
+    // A drill has read everything, so it replaces the checksum of the newest backup and counts as the sample of the
+    // day.
     assert_eq!(done(&first), [(two.clone(), drill), (one.clone(), checksum)]);
     assert!(first.verified.iter().all(|found| found.status == VerificationStatus::Passed), "{first:?}");
     assert!(first.hours_since_drill.unwrap() < 0.1 && first.drill_hours_overdue == Some(0.0), "{first:?}");
@@ -42,7 +43,7 @@ async fn every_new_backup_is_read_one_is_looked_into_and_the_newest_is_drilled()
     let three = f.back_up().await.backup_id.to_string();
     assert_eq!(done(&due(&h, now).await), [(three.clone(), checksum)]);
     let tomorrow = now + SignedDuration::from_hours(25);
-    assert_eq!(done(&due(&h, tomorrow).await), [(three, structure)], "the newest, if nobody looked into it yet");
+    assert_eq!(done(&due(&h, tomorrow).await), [(three, structure)], "the newest, if not yet verified");
     let counts = h.catalog.verification_counts().await.unwrap();
     assert_eq!(counts.iter().map(|count| count.verifications).sum::<u64>(), 4);
     f.remove().await;
@@ -62,7 +63,7 @@ async fn the_sample_goes_round_all_backups() {
         let report = due(&f.holdfast, Timestamp::now()).await;
         let structure = report.verified.iter().filter(|found| found.level == VerificationLevel::Structure);
         sampled.extend(structure.map(|found| found.backup_id.to_string()));
-        // A day goes by.
+        // A day passes.
         let yesterday = mongodb::bson::DateTime::from_millis(Timestamp::now().as_millisecond() - 90_000_000);
         rows.update_many(doc! {}, doc! { "$set": { "at": yesterday } }).await.unwrap();
     }
@@ -75,7 +76,7 @@ async fn the_sample_goes_round_all_backups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drill_is_overdue_once_its_interval_is_over_and_nobody_held_one() {
+async fn a_drill_is_overdue_after_an_interval_without_one() {
     let f = Fixture::new(&[]).await;
     let h = with_drills(&f);
     let now = Timestamp::now();
@@ -83,7 +84,7 @@ async fn a_drill_is_overdue_once_its_interval_is_over_and_nobody_held_one() {
     assert_eq!((empty.hours_since_drill, empty.drill_hours_overdue), (Some(0.0), Some(0.0)), "nothing to drill yet");
     f.fill(10).await;
     let id = f.back_up().await.backup_id;
-    // Somebody is at it, or was and did not get to its end: not again before tomorrow.
+    // A run has it, or had it and did not complete it: not again before tomorrow.
     let rows = f.client.database(&f.catalog_database).collection::<Document>("backup_jobs");
     let mark = |at: Timestamp| {
         let at = mongodb::bson::DateTime::from_millis(at.as_millisecond());
@@ -104,7 +105,7 @@ async fn a_drill_is_overdue_once_its_interval_is_over_and_nobody_held_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_opened_is_told_and_the_others_are_verified() {
+async fn a_backup_without_its_key_is_reported_and_verified_later() {
     let f = Fixture::new(crate::database::ENCRYPTED).await;
     f.fill(10).await;
     let id = f.back_up().await.backup_id;
@@ -120,7 +121,7 @@ async fn what_cannot_be_opened_is_told_and_the_others_are_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_whose_manifest_is_gone_fails_and_one_that_was_deleted_is_nobodys_business() {
+async fn a_backup_without_a_manifest_fails_and_a_deleted_backup_is_ignored() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let (lost, deleted) = (f.back_up().await.backup_id, f.back_up().await.backup_id);

@@ -1,5 +1,5 @@
-//! Whatever is broken in a backup, verification names it; and what is not broken passes. Restore drills, verification in
-//! steps and by the clock are tried here too.
+//! Verification names every damage of a backup, and passes intact backups. Also restore drills, verification in steps,
+//! and scheduled verifications.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod breaking;

@@ -1,4 +1,4 @@
-//! The repository's own files, broken in every way: named by the verification of any backup, and no fault of the backup.
+//! The repository's own files, broken in every way. Each verification names them, and no backup fails because of them.
 
 use holdfast_domain::{ObjectKey, RepositoryFile, VerificationLevel};
 
@@ -71,9 +71,9 @@ async fn a_wrapped_key_that_was_altered_is_named() {
         let altered = text.replacen(&wrapped, &format!("{first}{}", &wrapped[1..]), 1);
         assert_ne!(altered, text);
         put(store, &key, altered.into_bytes()).await;
-        // Nobody has it open already.
+        // A process that has not opened it yet.
         let fresh = f.with(|_| {});
-        let names = ["repository.json and repository.copy.json differ"];
+        let names = ["repository.json and repository.copy.json contradict each other"];
         is_of_the_repository(&fresh, &id, LEVEL, &names, key.as_str()).await;
         put(store, &key, whole).await;
     }

@@ -1,4 +1,4 @@
-//! Verification in steps: what was read is not read again, and what was found is not forgotten.
+//! Verification in steps: each byte is read once, and each finding is kept.
 
 use holdfast_catalog::{VerificationClaim, VerifiedSoFar};
 use holdfast_domain::{Timestamp, VerificationLevel, VerificationStatus};
@@ -14,7 +14,7 @@ use crate::{
 
 const LEVEL: VerificationLevel = VerificationLevel::Checksum;
 
-/// No time at all but for one step.
+/// Time for one step only.
 fn one_step() -> RunLimits {
     RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(5)) }
 }
@@ -33,7 +33,7 @@ async fn a_backup_too_large_for_one_run_is_read_once_over_several() {
             other => panic!("{other:?}"),
         }
     };
-    // 9 segments, 4 at a time, and a last run that has nothing left to read.
+    // 9 segments, 4 at a time, and a last run without anything left to read.
     assert!((3..=4).contains(&runs), "{runs} runs");
     assert_eq!(found.status, VerificationStatus::Passed, "{:?}", found.problems);
     assert_eq!(found.bytes_read, job.size.unwrap());
@@ -43,7 +43,7 @@ async fn a_backup_too_large_for_one_run_is_read_once_over_several() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_earlier_run_found_is_told_in_the_end() {
+async fn findings_of_earlier_runs_are_reported_in_the_end() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(40).await;
     let job = f.back_up().await;
@@ -57,7 +57,7 @@ async fn what_an_earlier_run_found_is_told_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_killed_is_gone_on_with_and_a_living_one_is_left_alone() {
+async fn a_killed_run_is_resumed_and_a_live_run_is_not() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let (id, catalog) = (f.back_up().await.backup_id, &f.holdfast.catalog);

@@ -1,4 +1,4 @@
-//! What is not seen to be authentic is told, and not believed.
+//! Unauthenticated data are reported, and not used.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn causes(report: &RebuildReport) -> Vec<UnreadCause> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_key_encrypted_backups_are_told_and_plain_ones_come_back() {
+async fn without_the_key_encrypted_backups_are_reported_and_plain_ones_are_rebuilt() {
     let mut f = Fixture::new(&[("BACKUP_ENCRYPTION_KEY", KEY)]).await;
     f.fill(3).await;
     let plain = f.back_up().await.backup_id;
@@ -70,7 +70,7 @@ async fn a_manifest_that_was_altered_or_made_up_gets_no_job() {
         ("nothing inside", plain(&|manifest| manifest.content = None)),
         ("no list", plain(&|manifest| manifest.artifacts.clear())),
         ("artifacts of elsewhere", plain(&|manifest| manifest.artifacts[0].key = ObjectKey::repository())),
-        ("sizes that nobody has", plain(&|manifest| manifest.original_size = u64::MAX)),
+        ("impossible sizes", plain(&|manifest| manifest.original_size = u64::MAX)),
     ] {
         f.replace(&key, bytes).await;
         f.lose_the_catalogue().await;
@@ -94,7 +94,7 @@ async fn plain_backups_come_back_where_the_repository_file_is_lost_and_that_it_i
             f.store.store.delete(&copy).await.unwrap();
         }
         f.lose_the_catalogue().await;
-        // What this process knows of the repository is not to help.
+        // The knowledge of this process about the repository must not help.
         let report = rebuilt(&f.over(Arc::clone(&f.store.store))).await;
         assert_eq!(added(&report), [&id]);
         let problem = report.repository_problem.as_deref().unwrap_or_default();

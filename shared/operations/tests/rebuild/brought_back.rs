@@ -1,4 +1,4 @@
-//! What comes back is what was there.
+//! The rebuilt rows equal the lost ones.
 
 use holdfast_domain::{BackupType, JobStatus, RetentionVerdict, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_operations::{
@@ -67,13 +67,13 @@ async fn rows_come_back(settings: &[(&str, &str)]) {
     assert_eq!(f.leases().await, 0);
     assert!(
         f.heard.states().iter().filter(|state| **state == JobStatus::Completed).count() == 4,
-        "nobody is told again"
+        "no state change is reported again"
     );
     works_on(&f).await;
     f.remove().await;
 }
 
-/// What a catalogue is for.
+/// Uses the rebuilt catalogue.
 async fn works_on(f: &Fixture) {
     f.node.reset_requests().await;
     let job = f.back_up().await;
@@ -81,7 +81,7 @@ async fn works_on(f: &Fixture) {
     assert_eq!((items.expected, items.unchanged), (12, 12));
     let asked = f.node.requests().await;
     assert_eq!((asked.gateway.car, asked.gateway.raw, asked.gateway.plain), (0, 0, 0), "nothing is fetched again");
-    assert_eq!((asked.gaia.full, asked.gaia.not_modified), (0, 6), "the marks of what is held came back too");
+    assert_eq!((asked.gaia.full, asked.gaia.not_modified), (0, 6), "the validators of held files are rebuilt too");
 
     let now = Timestamp::now();
     let plan = plan_retention(&f.holdfast, Trust::Authenticated, now).await.unwrap();
@@ -130,7 +130,7 @@ async fn of_a_full_backup_without_its_other_part_nothing_is_claimed() {
     f.store.store.delete(&holdfast_domain::ObjectKey::manifest(&content)).await.unwrap();
     let report = f.rebuild().await;
     assert_eq!((added(&report), &report.parents_unknown), (vec![&database], &vec![full.clone()]));
-    assert_eq!(report.without_manifest, [content], "what is left of it is told");
+    assert_eq!(report.without_manifest, [content], "its remains are reported");
     assert!(f.holdfast.catalog.get(&full).await.is_err());
     assert_eq!(f.job(&database).await.parent_id, Some(full));
     f.remove().await;

@@ -1,4 +1,4 @@
-//! A manifest is there, what it names is not: the backup comes back, and its job says what is wrong with it.
+//! A manifest with a missing artifact: the backup returns, and its job names the damage.
 
 use holdfast_domain::{BackupId, ObjectKey, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_operations::{RebuildReport, Trust, plan_retention};
@@ -44,7 +44,7 @@ async fn a_backup_without_its_artifact_comes_back_as_one_that_is_not_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_was_altered_or_says_another_number_is_told() {
+async fn an_altered_list_or_one_with_another_number_is_reported() {
     let f = Fixture::new(&[]).await;
     f.holdfast.repository.init(false, Timestamp::now()).await.unwrap();
     let whole = List::of(0..700);
@@ -64,6 +64,6 @@ async fn a_list_that_was_altered_or_says_another_number_is_told() {
     f.lose_the_catalogue().await;
     let report = f.rebuild().await;
     assert_told(&f, &report, &id, VerificationLevel::Checksum, list.as_str()).await;
-    assert_eq!((report.items, report.sources), (0, 0), "nothing of a segment that is not authentic");
+    assert_eq!((report.items, report.sources), (0, 0), "no item of an unauthenticated segment");
     f.remove().await;
 }

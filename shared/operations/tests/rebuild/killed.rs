@@ -1,4 +1,4 @@
-//! Killed anywhere, the next run makes the same rows.
+//! After a kill at any point, the next run makes the same rows.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -42,7 +42,7 @@ async fn whichever_call_of_the_store_fails_the_next_run_makes_the_same_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_ten_thousand_items_is_gone_on_with_by_a_run_that_follows_one_that_died() {
+async fn the_next_run_resumes_a_list_of_ten_thousand_items() {
     const ITEMS: u64 = 10_000;
     let f = Fixture::new(&[]).await;
     f.holdfast.repository.init(false, Timestamp::now()).await.unwrap();

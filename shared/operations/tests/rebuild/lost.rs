@@ -1,4 +1,4 @@
-//! A platform with backups whose catalogue is dropped, and its rows before and after.
+//! A platform with backups and a dropped catalogue, and its rows before and after.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::fixture::Fixture;
 /// The rows of a catalogue, by collection and `_id`.
 pub(crate) type Rows = BTreeMap<(&'static str, String), Document>;
 
-/// What no store knows of a row.
+/// Fields of a row unknown to every store.
 const UNKNOWN: [&str; 5] = ["docId", "sentAt", "attemptedAt", "settledAt", "updatedAt"];
 
 impl Fixture {
@@ -27,7 +27,7 @@ impl Fixture {
         }
     }
 
-    /// A full backup: the whole, the database, the content.
+    /// A full backup: parent, database, content.
     pub(crate) async fn back_up_both(&self) -> [BackupId; 3] {
         let FullTrigger { job, children, .. } =
             trigger_full(&self.holdfast, Some("ada".to_owned()), Timestamp::now()).await.unwrap();
@@ -42,7 +42,7 @@ impl Fixture {
         [job.backup_id, database.backup_id, content.backup_id]
     }
 
-    /// What happened to the server.
+    /// Drops the catalogue.
     pub(crate) async fn lose_the_catalogue(&self) {
         self.client.database(&self.catalog_database).drop().await.unwrap();
     }
@@ -55,7 +55,7 @@ impl Fixture {
         plan_rebuild(&self.holdfast, &|_| {}).await.unwrap()
     }
 
-    /// The rows of jobs, items and sources, without what no store knows.
+    /// The rows of jobs, items and sources, without fields unknown to every store.
     pub(crate) async fn all_rows(&self) -> Rows {
         let mut rows = Rows::new();
         for collection in ["backup_jobs", "backup_items", "content_objects"] {
@@ -72,13 +72,13 @@ impl Fixture {
     }
 }
 
-/// The order of fields says nothing.
+/// The order of fields is irrelevant.
 fn sorted(row: Document) -> Document {
     let fields: BTreeMap<_, _> = row.into_iter().collect();
     fields.into_iter().collect()
 }
 
-/// The ids of backups that were added.
+/// The ids of the added backups.
 pub(crate) fn added(report: &RebuildReport) -> Vec<&BackupId> {
     report.added.iter().map(|added| &added.backup_id).collect()
 }

@@ -1,5 +1,5 @@
-//! A catalogue that was lost, brought back from the bucket alone: what comes back is what was there, what stands is not
-//! touched, what cannot be believed is told.
+//! A lost catalogue, rebuilt from the bucket alone. The rebuilt rows equal the lost ones, existing rows stay unchanged,
+//! and unauthenticated data are reported.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod believed;

@@ -1,4 +1,4 @@
-//! What stands is not touched: not what was deleted, not what runs, not what is newer.
+//! Existing rows stay unchanged: those of deleted, running and newer backups.
 
 use holdfast_catalog::JobChange;
 use holdfast_domain::{FailureCode, JobFailure, JobStatus, Timestamp};
@@ -8,7 +8,7 @@ use mongodb::bson::doc;
 use crate::{fixture::Fixture, lost::added};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_stands_stays_as_it_is_unless_its_manifest_contradicts_it() {
+async fn an_existing_job_is_unchanged_unless_its_manifest_contradicts_it() {
     let f = Fixture::new(&[]).await;
     f.fill(2).await;
     let deleted = f.back_up().await.backup_id;
@@ -47,7 +47,7 @@ async fn a_backup_that_runs_meanwhile_keeps_its_lease_its_items_and_comes_to_its
     let before = f.back_up().await.backup_id;
     f.lose_the_catalogue().await;
     f.holdfast.catalog.ensure_indexes().await.unwrap();
-    // It begins in the empty catalogue, so that it has to fetch; half-way the rest comes back.
+    // It begins in the empty catalogue, so it has to fetch. The other rows return half-way.
     let id = f.trigger().await;
     assert!(matches!(f.discover(&id).await, DiscoveryOutcome::Queued { .. }));
     let messages = f.queue.take();

@@ -1,4 +1,4 @@
-//! Content backups of many items, made of a list and a manifest alone: what their objects hold nobody asks here.
+//! Content backups of many items, made of a list and a manifest only. These tests do not use their objects.
 
 use std::{io::Write as _, num::NonZeroUsize, ops::Range};
 
@@ -12,11 +12,11 @@ use holdfast_domain::{
 use holdfast_operations::Holdfast;
 use holdfast_storage::PutMode;
 
-/// A list of items as it is stored, zipped.
+/// A list of items in its stored form, zipped.
 pub(crate) struct List(Vec<u8>);
 
 impl List {
-    /// Of items with these numbers.
+    /// A list of items with these numbers.
     pub(crate) fn of(items: Range<u64>) -> Self {
         let mut zipped = GzipWriter::new(Vec::new(), 1, NonZeroUsize::MIN).unwrap();
         for number in items {
@@ -26,7 +26,7 @@ impl List {
         Self(zipped.finish().unwrap().0)
     }
 
-    /// And this line.
+    /// Adds this line.
     pub(crate) fn with(self, line: &str) -> Self {
         let mut zipped = GzipWriter::new(self.0, 1, NonZeroUsize::MIN).unwrap();
         writeln!(zipped, "{line}").unwrap();
@@ -70,7 +70,7 @@ fn record(number: u64) -> ItemRecord {
     ItemRecord { item, status: ItemStatus::Done, attempts: 1, file_name, file: Some(file), error: None }
 }
 
-/// Stores a list, and a manifest that says that it has so many items.
+/// Stores a list, and a manifest with this number of items.
 pub(crate) async fn commit(h: &Holdfast, list: &List, items: u64) -> BackupId {
     let at = Timestamp::now();
     let mut random = [0; 4];

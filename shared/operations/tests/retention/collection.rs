@@ -1,4 +1,4 @@
-//! Content objects that no backup refers to: which go, when none does, and that rows go before their objects.
+//! Unreferenced content objects: their deletion, its obstacles, and the order of rows before objects.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     world::{NO_FILE, World, object_of},
 };
 
-/// Two backups, of which the first goes: `a` is its alone.
+/// Two backups. The first expires, and only the first uses `a`.
 pub(crate) async fn with_a_file_that_nobody_needs(world: &World) {
     world.back_up_content(&["a", "b"]).await.unwrap();
     world.pass_days(1);
@@ -38,7 +38,7 @@ async fn objects(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn what_no_backup_refers_to_goes_and_is_fetched_anew_when_asked_for() {
+async fn unreferenced_objects_are_deleted_and_fetched_again_on_demand() {
     let test = TestStore::new().await;
     for world in [World::new().await, World::on_s3(&test).await] {
         with_a_file_that_nobody_needs(&world).await;
@@ -98,11 +98,11 @@ async fn nothing_goes_while_a_backup_is_on_its_way() {
 async fn a_backup_that_was_committed_while_the_bucket_was_looked_through_counts() {
     let world = World::new().await;
     with_a_file_that_nobody_needs(&world).await;
-    // Nobody refers to `a` once this is done.
+    // After this, `a` has no reference.
     let kept = RetentionPolicy { max_age_days: None, max_count: None, ..RetentionPolicy::of_days(1) };
     world.set_policy(BackupType::Content, RetentionPolicy { max_count: Some(1), min_count: 1, ..kept }).await;
     let faults = FaultStore::new(Arc::clone(&world.store));
-    // Two manifests are read for the plan; then, for what is left, a manifest and its list.
+    // Two manifests are read for the plan. Then the manifest and the list of the remaining backup are read.
     faults.on(Operation::Get, 4, Fault::Late(Duration::from_millis(500)));
     let h = world.through(faults.clone());
     let committing = async {
@@ -122,11 +122,11 @@ async fn a_backup_that_was_committed_while_the_bucket_was_looked_through_counts(
 }
 
 #[tokio::test]
-async fn a_backup_is_kept_waiting_while_objects_are_removed_and_told_why() {
+async fn a_backup_waits_while_objects_are_removed_and_reports_the_reason() {
     let world = World::new().await;
     with_a_file_that_nobody_needs(&world).await;
     let faults = FaultStore::new(Arc::clone(&world.store));
-    // Manifest, guide and list of the backup that goes come first.
+    // Manifest, guide and list of the expired backup come first.
     faults.on(Operation::Delete, 4, Fault::Late(Duration::from_millis(800)));
     let h = world.through(faults.clone());
     let triggering = async {
@@ -190,7 +190,7 @@ async fn rows_go_before_their_objects() {
 }
 
 #[tokio::test]
-async fn an_object_that_the_store_retains_is_told_and_keeps_its_row() {
+async fn an_object_locked_by_the_store_is_reported_and_keeps_its_row() {
     let world = World::new().await;
     with_a_file_that_nobody_needs(&world).await;
     let lock = Lock { retained_until: None, legal_hold: true };
@@ -213,7 +213,7 @@ async fn rows_of_items_go_with_their_backup_or_a_month_after_it_failed() {
     world.pass_days(2);
     assert_eq!(world.retain().await.item_rows_deleted, 2);
     assert_eq!(world.h.catalog.item_counts(&failed).await.unwrap().expected, 0);
-    assert_eq!(world.status(&failed).await, JobStatus::Failed, "its row says why it failed");
+    assert_eq!(world.status(&failed).await, JobStatus::Failed, "its row has the reason");
     assert_eq!(world.h.catalog.item_counts(&good).await.unwrap().expected, 2, "the last good one is always left");
     world.remove().await;
 }

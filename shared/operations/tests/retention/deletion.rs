@@ -1,4 +1,4 @@
-//! Which backups go, in which order, and what a run that dies on its way leaves to the next.
+//! The expired backups, the order of their deletion, and the remains of a dead run for the next one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ async fn without_a_stored_policy_the_settings_hold() {
     let ids = world.back_up_daily(33).await;
     let report = world.retain().await;
     assert_eq!(report.all_problems().count(), 0, "{report:?}");
-    // 30 days old is not older than 30 days, and 30 are kept.
+    // An age of 30 days does not exceed 30 days, and 30 backups are kept.
     assert_eq!(deleted(&report.database), ids[..3].iter().collect::<Vec<_>>());
     assert_eq!((report.database.retained, report.database.good, report.database.violations()), (30, 30, 0));
     assert_eq!(report.database.bytes_freed, report.database.deleted.iter().map(|it| it.bytes).sum::<u64>());
@@ -60,12 +60,12 @@ async fn a_plan_explains_every_backup_and_changes_nothing() {
     }
     let report = world.retain().await;
     let planned: Vec<_> = plan.database.deletions().rev().map(|it| &it.decision.backup_id).collect();
-    assert_eq!(deleted(&report.database), planned, "what was planned is what is done");
+    assert_eq!(deleted(&report.database), planned, "the plan equals the result");
     world.remove().await;
 }
 
 #[tokio::test]
-async fn a_policy_that_cannot_be_read_keeps_all_and_is_told() {
+async fn an_unreadable_policy_keeps_everything_and_is_reported() {
     let world = World::new().await;
     world.back_up_daily(5).await;
     world.pass_days(100);
@@ -140,7 +140,7 @@ async fn the_job_is_deleted_before_the_manifest_and_the_manifest_before_the_rest
 }
 
 #[tokio::test]
-async fn a_run_killed_at_any_call_of_the_store_is_gone_on_with() {
+async fn retention_killed_at_any_call_of_the_store_is_resumed() {
     for call in 1..=12 {
         let world = World::new().await;
         world.back_up_daily(4).await;
@@ -161,7 +161,7 @@ async fn a_run_killed_at_any_call_of_the_store_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn what_the_store_retains_is_told_and_left_whole() {
+async fn a_backup_locked_by_the_store_is_reported_and_kept() {
     let world = World::new().await;
     let ids = world.back_up_daily(4).await;
     world.set_policy(BackupType::Database, keep(1)).await;
@@ -243,7 +243,7 @@ async fn a_full_backup_goes_with_its_last_part() {
 }
 
 #[tokio::test]
-async fn what_somebody_works_on_is_left_alone() {
+async fn active_backups_are_not_deleted() {
     let world = World::new().await;
     let ids = world.back_up_daily(2).await;
     let committing = doc! { "$set": { "status": "committing" } };

@@ -1,6 +1,5 @@
-//! Random histories: backups, failures, time passing, policies changing, verifications failing, locks, runs that overlap
-//! each other and backups on their way, runs killed anywhere, manifests that go missing and come back, runs beside another
-//! store. Whatever happens, the laws hold.
+//! Random histories of backups, failures, passing time, changed policies, failed verifications, locks, overlapping
+//! runs, killed runs, lost and returned manifests, and runs with another store. The laws hold after each step.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +21,7 @@ use crate::{
 
 const FILES: [&str; 8] = ["f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8"];
 
-/// One history, as it is lived.
+/// One history in progress.
 struct History {
     world: World,
     random: Random,
@@ -96,7 +95,7 @@ impl History {
         files
     }
 
-    /// Begins a content backup, or goes on with the one that is on its way.
+    /// Begins a content backup, or continues the active one.
     async fn content(&mut self) {
         match self.on_its_way.take() {
             None => {
@@ -138,7 +137,7 @@ impl History {
         self.world.set_policy(RETAINED_TYPES[which], policy).await;
     }
 
-    /// Locks an object that is there, or takes all locks off.
+    /// Locks an existing object, or removes all locks.
     fn lock(&mut self) {
         let Some(memory) = self.world.memory.clone() else { return };
         if self.random.percent(40) {
@@ -151,7 +150,7 @@ impl History {
         }
     }
 
-    /// The manifest of a completed backup goes, without retention.
+    /// The manifest of a completed backup disappears, without retention.
     async fn lose(&mut self) {
         let Some(id) = self.random.pick(&self.backups).cloned() else { return };
         let is_locked = self.locked.contains(&ObjectKey::manifest(&id));
@@ -190,7 +189,7 @@ impl History {
         [truth::good(&self.world, database).await.len(), truth::good(&self.world, content).await.len()]
     }
 
-    /// The first law: as many good ones are left as the policy wants, or as there were.
+    /// The first law: the number of remaining good backups is that of the policy, or all earlier ones.
     async fn enough_are_left(&self, before: [usize; 2]) {
         let after = self.good().await;
         for ((before, after), policy) in before.into_iter().zip(after).zip(self.policies) {
@@ -215,7 +214,7 @@ impl History {
         if report.database.suspended.is_none() && report.content.suspended.is_none() {
             truth::what_is_deleted_is_gone(&self.world, &self.locked).await;
         }
-        // A backup on its way keeps the lease.
+        // An active backup keeps the lease.
         assert_eq!(
             self.on_its_way.is_none() || report.collection.unreferenced == 0,
             report.collection.skipped.is_none()
@@ -239,7 +238,7 @@ impl History {
         self.losses.keep_everything(&self.world).await;
     }
 
-    /// Two runs at once, one of them with an old idea of the time, beside a content backup from its beginning to its end.
+    /// Two concurrent runs, one of them with an old time, during a complete content backup.
     async fn overlapping_runs(&mut self) {
         let before = self.good().await;
         let files = self.some_files();
@@ -261,7 +260,7 @@ impl History {
         }
     }
 
-    /// After everything has settled, nothing is left that nobody needs.
+    /// After everything has settled, no unnecessary object is left.
     async fn end(&mut self) {
         if let Some(on_its_way) = self.on_its_way.take() {
             self.world.finish_content(on_its_way).await;
@@ -282,7 +281,7 @@ impl History {
     }
 }
 
-/// Lives so many histories, several at a time, and counts steps, runs, deleted and lost backups.
+/// Runs this many histories, several at a time, and counts steps, runs, deleted and lost backups.
 async fn live(first_seed: u64, histories: u64, steps: u64) -> [u64; 4] {
     const AT_A_TIME: u64 = 4;
     let next = Arc::new(std::sync::atomic::AtomicU64::new(first_seed));

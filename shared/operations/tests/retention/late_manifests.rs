@@ -1,5 +1,5 @@
-//! A failed or cancelled job may get a late manifest: a run that was paused writes it. Until that time is over, nothing
-//! that the manifest may name is removed.
+//! A failed or cancelled job may get a late manifest from a paused run. Until this period is over, no object of a
+//! possible manifest is removed.
 
 use holdfast_domain::{BackupId, BackupType, FailureCode, JobFailure, JobStatus, ObjectKey};
 use holdfast_operations::{Trust, plan_collection, plan_retention, sweep};
@@ -21,7 +21,7 @@ const CODES: [Option<FailureCode>; 6] = [
     None,
 ];
 
-/// Ends the job of a run that is paused before its manifest: it fails with this code, or is cancelled.
+/// Ends the job of a run paused before its manifest: it fails with this code, or is cancelled.
 async fn end(world: &World, paused: OnItsWay, code: Option<FailureCode>) -> BackupId {
     let failure = code.map(|code| JobFailure { code, message: "x".to_owned(), hint: None });
     let is_cancelled = failure.is_none();
@@ -37,7 +37,7 @@ async fn set(world: &World, id: &BackupId, status: JobStatus) {
     world.rows("backup_jobs").update_one(doc! { "_id": id.as_str() }, set).await.unwrap();
 }
 
-/// The paused run wakes up and writes its manifest. Its job is what it was.
+/// The paused run resumes and writes its manifest. Its job stays as it was.
 async fn wake_up(world: &World, paused: OnItsWay) {
     let id = paused.id.clone();
     let ended = world.h.catalog.get(&id).await.unwrap().status;

@@ -1,4 +1,4 @@
-//! Manifests that go missing without retention, and everything that they named.
+//! Manifests lost without retention, and all their objects.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ struct Loss {
     named: Vec<ObjectKey>,
 }
 
-/// The manifests that are missing.
+/// The missing manifests.
 #[derive(Default)]
 pub(crate) struct Losses(BTreeMap<BackupId, Loss>);
 
@@ -39,7 +39,7 @@ impl Losses {
         }
     }
 
-    /// Forgets a loss that an operator accepted.
+    /// Removes an accepted loss from the record.
     pub(crate) fn accept(&mut self, id: &BackupId) {
         self.0.remove(id).unwrap();
     }
@@ -48,7 +48,7 @@ impl Losses {
         self.0.keys().cloned().collect()
     }
 
-    /// Everything that a missing manifest named is in the store, and its rows of items are in the catalogue.
+    /// Asserts that the store has every object of a missing manifest, and the catalogue its rows of items.
     pub(crate) async fn keep_everything(&self, world: &World) {
         for (id, Loss { named, .. }) in &self.0 {
             for key in named {

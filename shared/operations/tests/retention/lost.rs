@@ -1,4 +1,4 @@
-//! A missing manifest protects everything that it may name, until it is back or an operator accepts the loss.
+//! A missing manifest protects all its possible objects, until it is back or an operator accepts the loss.
 
 use holdfast_domain::{
     BackupId, BackupType, DeletionCause, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy,

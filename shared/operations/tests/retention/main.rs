@@ -1,5 +1,5 @@
-//! Retention on a catalogue of the real server, over a store in memory with a clock of its own, and on the real S3: what
-//! goes, what stays, in which order, and what holds after any history, with runs killed anywhere.
+//! Retention with a catalogue on the real server, over a store in memory with its own clock, and on the real S3. It
+//! tests the deleted and the kept objects, their order, and the laws after any history with killed runs.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod collection;

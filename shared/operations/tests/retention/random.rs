@@ -1,4 +1,4 @@
-//! Numbers that look random and follow from a seed, so that a history that broke a law can be lived again.
+//! Pseudorandom numbers from a seed, so that a failed history can be repeated.
 
 /// `SplitMix64`.
 pub(crate) struct Random(u64);
@@ -21,7 +21,7 @@ impl Random {
         self.next() % end.max(1)
     }
 
-    /// As often as so many times in a hundred.
+    /// Returns `true` with this chance in percent.
     pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }

@@ -1,4 +1,4 @@
-//! Readers: a backup that somebody restores, verifies or copies is not deleted, and a reader that died protects nothing.
+//! Readers: a backup is not deleted during its restore, verification or copy. A dead reader protects nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     world::{World, object_of},
 };
 
-/// Three backups, the first two of which are past their limits.
+/// Three backups, the first two beyond the limits of the policy.
 async fn past_their_limits() -> (World, Vec<BackupId>) {
     let world = World::new().await;
     let ids = world.back_up_daily(3).await;
@@ -61,7 +61,7 @@ async fn a_backup_is_not_deleted_while_it_is_read() {
     assert!(blocked.backup_id == ids[0] && blocked.lock.contains("a run reads it"), "{}", blocked.lock);
     first.release().await;
     assert!(world.retain().await.database.deleted.is_empty(), "one reader is enough");
-    // The run is cancelled: it waits for nothing.
+    // The run is cancelled, so it does not wait.
     drop(second);
     until_nobody_reads(&world, &ids[0]).await;
     assert_eq!(world.retain().await.database.deleted[0].backup_id, ids[0]);
@@ -103,7 +103,7 @@ async fn a_reader_that_was_killed_protects_a_backup_for_a_minute() {
         world.h.catalog.record_reader(&row).await.unwrap();
     };
     last_beat(50).await;
-    assert_eq!(world.retain().await.database.deleted.len(), 1, "the one that nobody reads");
+    assert_eq!(world.retain().await.database.deleted.len(), 1, "the one without a reader");
     assert!(world.exists(&ids[0]).await);
     last_beat(61).await;
     assert_eq!(world.retain().await.database.deleted[0].backup_id, ids[0]);
@@ -114,11 +114,11 @@ async fn a_reader_that_was_killed_protects_a_backup_for_a_minute() {
 async fn a_reader_that_began_while_retention_decided_is_seen_before_anything_goes() {
     let (world, ids) = past_their_limits().await;
     let lease = reading(&world, &ids[0]).await;
-    // Retention had looked for readers before, and marks the job now.
+    // Retention has checked for readers before, and marks the job now.
     world.step(&ids[0], JobStatus::Deleted).await;
     world.retain().await;
     assert!(world.exists(&ids[0]).await, "it is marked, and everything is there");
-    // Who comes later finds the mark.
+    // A later reader finds the mark.
     let late = reading(&world, &ids[0]).await;
     assert_eq!(*late.protection(), Protection::BeingDeleted);
     let warning = late.protection().warning(&ids[0]).unwrap();
@@ -164,7 +164,7 @@ async fn a_verification_keeps_its_backup_and_lets_it_go_at_its_end() {
     verifying.abort();
     until_nobody_reads(&world, &ids[0]).await;
     assert_eq!(world.retain().await.database.deleted[0].backup_id, ids[0]);
-    // One that comes to its end leaves nobody behind.
+    // A completed reader leaves no row.
     verify_on_request(&world.h, &ids[2], level, RunLimits::none(), now).await.ok();
     assert!(readers(&world, &ids[2]).await.is_empty());
     world.remove().await;

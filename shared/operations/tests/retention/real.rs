@@ -1,4 +1,5 @@
-//! Real content backups, encrypted, on the real S3, with retention at it all the time, in whose eyes everything is old.
+//! Real encrypted content backups on the real S3. Retention runs all the time, with a clock that makes every object
+//! old.
 
 use std::{
     collections::BTreeMap,
@@ -95,7 +96,7 @@ impl Stage {
         assert!(matches!(outcome, BackupOutcome::Completed(_)), "{outcome:?}");
     }
 
-    /// In whose eyes three days have passed.
+    /// With a clock three days ahead.
     async fn retain(&self) -> holdfast_operations::RetentionReport {
         let now = Timestamp::now() + SignedDuration::from_hours(72);
         let report = Box::pin(retain(&self.h, RunLimits::none(), now)).await.unwrap();
@@ -138,7 +139,7 @@ async fn real_backups_lose_nothing_while_retention_is_at_it() {
     stage.back_up().await;
     let (mut skipped, mut collected) = (0, 0);
     for round in 0..5 {
-        // Two items go, two come, and one that went comes back: its file was collected, or not yet.
+        // Two items are removed, two are added, and a removed one returns. Its file may have been collected.
         for number in [round * 2, round * 2 + 1] {
             stage.contents().delete_many(doc! { "contentId": number }).await.unwrap();
             stage.add(number + 10).await;

@@ -1,5 +1,5 @@
-//! A run whose time ends reports in time, and the next run continues: a million lines of lists, and more objects than one
-//! run lists.
+//! A run at the end of its time reports in time, and the next run continues. The test has lists of a million lines, and
+//! more objects than one run lists.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use jiff::SignedDuration;
 
 use crate::world::{World, artifact_of, object_of};
 
-/// What a run keeps for its end.
+/// Reserved by a run for its end.
 const MARGIN: SignedDuration = SignedDuration::from_secs(40);
 
-/// Lines of items that have no file.
+/// Lines of items without a file.
 fn lines(template: &ItemRecord, count: usize) -> String {
     let line = serde_json::to_string(template).unwrap();
     let (before, after) = line.split_once("NUMBER").unwrap();
@@ -91,7 +91,7 @@ async fn a_million_lines_are_read_over_several_runs_that_each_end_in_time() {
         assert_eq!(report.collection.deleted, 0, "not before every list was read: {report:?}");
         let now = read_so_far(&world).await;
         assert!(now >= read, "run {runs} forgot what was read");
-        // A machine that is too slow for one list in this time has more in the next run.
+        // A machine too slow for one list in this time gets more time in the next run.
         budget = if now == read { budget * 2 } else { budget };
         read = now;
     }
@@ -115,7 +115,7 @@ async fn a_listing_that_stops_is_continued_where_it_stopped() {
     world.pass_days(2);
     let (mut deleted, mut runs) = (0, 0);
     while deleted < 2_500 {
-        // There is time to remove what was listed, and none to list more than a thousand objects.
+        // Enough time to remove the listed objects, but not to list more than a thousand.
         let report = retain_within(&world, Duration::from_mins(1)).await;
         assert_eq!(report.all_problems().count(), 0, "{report:?}");
         assert!(report.collection.deleted > 0, "run {runs} made no progress: {report:?}");
@@ -138,12 +138,12 @@ async fn a_sweep_whose_time_ends_reports_and_the_next_one_continues_with_the_nex
     }
     world.back_up().await;
     world.pass_days(2);
-    // The time is over before the sweep begins: it looks at one folder all the same.
+    // The time is over before the sweep begins, but the sweep still checks one folder.
     let limits = RunLimits { deadline: Some(Timestamp::now()) };
     for number in 1..=FAILED {
         let report = sweep_within(&world.h, None, limits, world.now()).await.unwrap();
         assert_eq!((report.objects_removed, &report.problems), (1, &Vec::new()), "sweep {number}: {report:?}");
-        assert!(report.database_measured.is_some(), "what is measured is in every report");
+        assert!(report.database_measured.is_some(), "every report has the measurements");
         assert_eq!(report.unfinished, ["objects of database backups without a manifest"], "sweep {number}");
     }
     let report = sweep_within(&world.h, None, limits, world.now()).await.unwrap();

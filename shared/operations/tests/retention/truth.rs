@@ -1,4 +1,4 @@
-//! What holds at every moment, whatever happened, and whoever was killed.
+//! The invariants at every moment, after every event and every kill.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use holdfast_recovery::content_items;
 
 use crate::world::World;
 
-/// The good backups of a type: completed, with a manifest, and with no verification that failed.
+/// The good backups of a type: completed, with a manifest, and without a failed verification.
 pub(crate) async fn good(world: &World, kind: BackupType) -> BTreeSet<BackupId> {
     let filter = JobFilter { backup_type: Some(kind), status: Some(JobStatus::Completed) };
     let (jobs, _) = world.h.catalog.list(filter, 1, 10_000).await.unwrap();
@@ -24,13 +24,13 @@ pub(crate) async fn good(world: &World, kind: BackupType) -> BTreeSet<BackupId> 
     good
 }
 
-/// Every backup with a manifest is whole: its artifacts, and every object that its list refers to. Returns how many
-/// manifests are in the store.
+/// Asserts that every backup with a manifest is complete: its artifacts, and every object of its list. Returns the
+/// number of manifests in the store.
 pub(crate) async fn no_live_backup_lost_anything(world: &World) -> usize {
     let mut seen: BTreeMap<ObjectKey, bool> = BTreeMap::new();
     let backups = world.h.repository.list().await.unwrap();
     for backup in backups.iter().filter(|backup| backup.manifest.is_ok()) {
-        // A deletion that was decided may have begun. A lost backup is live once its manifest is back.
+        // A decided deletion may have begun. A lost backup is live after its manifest is back.
         let job = world.h.catalog.get(&backup.backup_id).await.unwrap();
         if job.status == JobStatus::Deleted && !job.is_lost() {
             continue;
@@ -46,7 +46,7 @@ pub(crate) async fn no_live_backup_lost_anything(world: &World) -> usize {
     backups.len()
 }
 
-/// Every object that a backup needs, but for its manifest.
+/// Every object of a backup, except for its manifest.
 pub(crate) async fn named_by(world: &World, id: &BackupId) -> Vec<ObjectKey> {
     let manifest = world.h.repository.manifest(id).await.unwrap();
     let mut keys: Vec<ObjectKey> = manifest.artifacts.iter().map(|artifact| artifact.key.clone()).collect();
@@ -62,7 +62,7 @@ pub(crate) async fn named_by(world: &World, id: &BackupId) -> Vec<ObjectKey> {
     keys
 }
 
-/// Nothing is half deleted: no object of a deleted backup is there, and no row of its items.
+/// Asserts that nothing is half deleted: a deleted backup has no objects and no rows of items.
 pub(crate) async fn what_is_deleted_is_gone(world: &World, locked: &[ObjectKey]) {
     for kind in [BackupType::Database, BackupType::Content] {
         let filter = JobFilter { backup_type: Some(kind), status: Some(JobStatus::Deleted) };
@@ -70,7 +70,7 @@ pub(crate) async fn what_is_deleted_is_gone(world: &World, locked: &[ObjectKey])
         for job in jobs.iter().filter(|job| !job.is_lost()) {
             let folder = ObjectKey::backup_prefix(&job.backup_id);
             let left: Vec<_> = world.store.list(&folder).try_collect().await.unwrap();
-            // Locked between a run that was killed and the next.
+            // Locked between a killed run and the next.
             if left.iter().any(|object: &holdfast_storage::ObjectInfo| locked.contains(&object.key)) {
                 continue;
             }

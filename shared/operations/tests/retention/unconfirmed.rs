@@ -13,7 +13,7 @@ fn keep_all() -> RetentionPolicy {
     RetentionPolicy { max_age_days: None, max_count: None, ..RetentionPolicy::of_days(1) }
 }
 
-/// Backups of 40 days that a stored policy keeps. The settings keep 30 days.
+/// Backups of 40 days kept by a stored policy. The settings keep 30 days.
 async fn with_a_stored_policy() -> (World, Vec<BackupId>) {
     let world = World::new().await;
     world.set_policy(BackupType::Database, keep_all()).await;
@@ -43,12 +43,16 @@ async fn retention_deletes_nothing_after_a_rebuild_until_the_policy_is_stored_or
             let plan = plan_retention(&world.h, Trust::AsListed, world.now()).await.unwrap().database;
             let why = plan.suspended.unwrap();
             assert!(why.contains("holdfast policy set database") && why.contains("holdfast policy unset database"));
-            assert_eq!((plan.policy.origin, plan.delete), (PolicyOrigin::Unconfirmed, 10), "what the settings delete");
+            assert_eq!((plan.policy.origin, plan.delete), (PolicyOrigin::Unconfirmed, 10), "deleted by the settings");
             let report = world.retain().await;
             assert_eq!((report.database.deleted.len(), report.database.retained), (0, 40), "{report:?}");
             assert_eq!((report.database.suspended, report.content.suspended), (Some(why), None));
             assert_eq!((report.database.problems.len(), report.problems.len()), (0, 0));
-            assert_eq!(rebuild(&world).await.policies_unconfirmed, [BackupType::Database], "a second rebuild says so");
+            assert_eq!(
+                rebuild(&world).await.policies_unconfirmed,
+                [BackupType::Database],
+                "a second rebuild reports it"
+            );
         }
         for id in &ids {
             assert!(world.exists(id).await, "{id}");

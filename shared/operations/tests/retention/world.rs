@@ -1,5 +1,5 @@
 //! A repository and a catalogue, with backups that follow the protocol of real ones step by step: leases, rows, objects
-//! under their addresses, list, manifest, job. What they hold is a few bytes.
+//! under their addresses, list, manifest, job. Their files have a few bytes.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ use mongodb::bson::{Document, doc};
 pub(crate) struct World {
     pub(crate) h: Holdfast,
     pub(crate) store: Arc<dyn Store>,
-    /// The store, where it is one in memory.
+    /// The store, if it is in memory.
     pub(crate) memory: Option<Arc<MemoryStore>>,
     pub(crate) client: mongodb::Client,
     pub(crate) database: String,
@@ -41,14 +41,14 @@ pub(crate) struct World {
     made: AtomicI64,
 }
 
-/// A content backup on its way: it holds the lease, and refers to what its rows say.
+/// An active content backup with the lease. Its rows contain its references.
 pub(crate) struct OnItsWay {
     pub(crate) id: BackupId,
     pub(crate) created_at: Timestamp,
 }
 
 impl World {
-    /// Over a store in memory, whose clock is this world's.
+    /// Over a store in memory with this world's clock.
     pub(crate) async fn new() -> Self {
         let memory = MemoryStore::new();
         let world = Self::over(memory.clone(), Some(memory)).await;
@@ -56,7 +56,7 @@ impl World {
         world
     }
 
-    /// Over the real S3, whose clock is the machine's.
+    /// Over the real S3 with the machine's clock.
     pub(crate) async fn on_s3(test: &TestStore) -> Self {
         Self::over(Arc::clone(&test.store), None).await
     }
@@ -85,7 +85,7 @@ impl World {
         self.started_at + SignedDuration::from_secs(self.elapsed.load(Ordering::Relaxed))
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub(crate) fn pass(&self, time: SignedDuration) {
         self.elapsed.fetch_add(time.as_secs(), Ordering::Relaxed);
         if let Some(memory) = &self.memory {
@@ -112,7 +112,7 @@ impl World {
         accept_loss(&self.h, store, id, Some("ada".to_owned()), self.now()).await
     }
 
-    /// The row of a backup whose loss was accepted by a look into another store: an older version did not refuse it.
+    /// Writes the row of an accepted loss, based on another store. An older version did not refuse this.
     pub(crate) async fn accept_elsewhere(&self, id: &BackupId) {
         let error = JobFailure { code: FailureCode::StoreCorrupt, message: "missing".to_owned(), hint: None };
         let change = JobChange { error: Some(error), lost_at: Some(self.now()), ..JobChange::default() };
@@ -130,7 +130,7 @@ impl World {
         self.client.database(&self.database).collection(collection)
     }
 
-    /// What a run that was killed while it held the lease loses after ten minutes.
+    /// Removes the leases of killed collections, as the sweep does after ten minutes.
     pub(crate) async fn forget_leases_of_killed_collections(&self) {
         let holder = doc! { "$regex": "_retention" };
         self.rows("backup_leases").delete_many(doc! { "holder": holder }).await.unwrap();
@@ -202,7 +202,7 @@ impl World {
         ids
     }
 
-    /// A database backup that left its dump behind.
+    /// A failed database backup with a remaining dump.
     pub(crate) async fn fail(&self) -> BackupId {
         let id = self.new_id(BackupType::Database);
         self.insert(&id, None).await;
@@ -234,13 +234,13 @@ impl World {
 
     // Content --------------------------------------------------------------------------------------------------------
 
-    /// A completed content backup of these files; `None` where the lease was not to be had.
+    /// A completed content backup of these files. `None` if the lease was not available.
     pub(crate) async fn back_up_content(&self, files: &[&str]) -> Option<BackupId> {
         let on_its_way = self.begin_content(files).await?;
         Some(self.finish_content(on_its_way).await)
     }
 
-    /// The first half: the lease, and a settled row for each file, which is fetched where it is not held.
+    /// The first half: the lease, and a settled row for each file. Files not yet held are fetched.
     pub(crate) async fn begin_content(&self, files: &[&str]) -> Option<OnItsWay> {
         let (id, created_at) = (self.new_id(BackupType::Content), self.now());
         self.h.catalog.acquire(Source::Content, &id, 2, Timestamp::now()).await.ok()?;
@@ -282,7 +282,7 @@ impl World {
         true
     }
 
-    /// Fetches a file: what stands at its address is taken for it, and never written over.
+    /// Fetches a file. An existing object at its address is reused, and never overwritten.
     async fn keep(&self, file: &str) -> KeptFile {
         let body = format!("the file {file}");
         let digest = digest(body.as_bytes());
@@ -308,7 +308,7 @@ impl World {
         kept
     }
 
-    /// The second half: every object is looked for, then list, manifest, job, lease.
+    /// The second half: the check of every object, then list, manifest, job, lease.
     pub(crate) async fn finish_content(&self, on_its_way: OnItsWay) -> BackupId {
         let OnItsWay { id, created_at } = on_its_way;
         let mut lines = Vec::new();
@@ -332,7 +332,7 @@ impl World {
         id
     }
 
-    /// A content backup that comes to nothing.
+    /// Ends a content backup without a manifest.
     pub(crate) async fn give_up_content(&self, on_its_way: OnItsWay, failure: Option<JobFailure>) -> BackupId {
         let change = JobChange { error: failure, completed_at: Some(self.now()), ..JobChange::default() };
         self.h.catalog.transition(&on_its_way.id, JobStatus::Failed, change, None).await.unwrap();
@@ -384,12 +384,12 @@ impl World {
     }
 }
 
-/// Where the file of this name lies.
+/// The key of the object of this file.
 pub(crate) fn object_of(file: &str) -> ObjectKey {
     ObjectKey::content_object(&digest(format!("the file {file}").as_bytes()).sha256, false, false)
 }
 
-/// What a manifest has of an object with this body.
+/// The entry of a manifest for an object with this body.
 pub(crate) fn artifact_of(key: &ObjectKey, body: &[u8]) -> Artifact {
     let ArtifactDigest { size_bytes, sha256, segments } = digest(body);
     Artifact { key: key.clone(), size: size_bytes, sha256, segment_bytes: SEGMENT_BYTES, segments }
@@ -417,5 +417,5 @@ fn digest(body: &[u8]) -> ArtifactDigest {
     writer.finish().unwrap().1
 }
 
-/// The digest of nothing, as an address that no file has.
+/// A digest without a file, as an unused address.
 pub(crate) const NO_FILE: Sha256Digest = Sha256Digest::new([0xee; 32]);

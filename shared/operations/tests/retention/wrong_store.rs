@@ -1,5 +1,5 @@
-//! A store that holds fewer than half of the completed backups of its catalogue is the wrong store, or not yet the right
-//! one. Nothing is changed.
+//! A store with fewer than half of the completed backups of its catalogue is the wrong store, or incomplete. Nothing is
+//! changed.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,7 +30,7 @@ async fn copy(from: &dyn Store, to: &dyn Store, key: &ObjectKey) {
     to.put(key, bytes, PutMode::IfAbsent).await.unwrap();
 }
 
-/// Four database and two content backups, of which the policies let all but one of each expire.
+/// Four database and two content backups. By the policies, all except one of each type expire.
 async fn filled() -> World {
     let world = World::new().await;
     world.back_up_daily(4).await;
@@ -63,7 +63,7 @@ async fn a_catalogue_beside_an_empty_store_is_left_as_it_is() {
 
 #[tokio::test]
 async fn fewer_than_half_of_one_type_suspends_it_and_of_both_together_suspends_all() {
-    // How many manifests of 4 database and 2 content backups are missing, and what is suspended then.
+    // The numbers of missing manifests of 4 database and 2 content backups, and the suspended types.
     for (databases, contents, suspended) in [
         (0, 0, (false, false)),
         (2, 1, (false, false)),
@@ -100,7 +100,7 @@ async fn fewer_than_half_of_one_type_suspends_it_and_of_both_together_suspends_a
     }
 }
 
-/// Everything is copied into a new store, object by object in the order of keys, as `aws s3 sync` does, and retention runs
+/// Copies everything into a new store, object by object in the order of keys, like `aws s3 sync`. Retention runs
 /// between any two objects.
 #[tokio::test]
 async fn a_move_into_a_new_store_loses_nothing_whenever_retention_runs() {

@@ -19,7 +19,7 @@ use crate::fixture::{Fixture, on_catalog, repository};
 
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// The export and what it says, once it was compared with what is stored.
+/// The export and its content, after a comparison with the stored rows.
 async fn exported(h: &Holdfast, fixture: &Fixture) -> (Export, Value) {
     let export = export_metadata(h, fixture.now).await.unwrap();
     let stored = read_all(h.repository.store().as_ref(), &export.key, LARGEST).await.unwrap();
@@ -54,7 +54,7 @@ async fn an_export_holds_every_job_policy_and_verification() {
         assert_eq!(document["policies"]["database"]["origin"], "settings");
         assert_eq!(document["statistics"]["database"]["successRate"]["all"]["percent"], 50.0);
         assert_eq!(document["repository"]["location"], "s3://backups/prod/");
-        assert_eq!(document["repository"]["id"], json!(null), "there is none yet, and none is made");
+        assert_eq!(document["repository"]["id"], json!(null), "none exists, and none is made");
     })
     .await;
 }
@@ -118,7 +118,7 @@ async fn a_secret_in_a_rejected_setting_is_in_no_job_row_and_in_no_export() {
     .await;
 }
 
-/// Rows of an item and of its source, as they stand in the catalogue.
+/// Rows of an item and of its source, as in the catalogue.
 async fn hold_something_of(fixture: &Fixture) {
     let item = doc! {
         "_id": "content_1_a/7", "title": "A private title", "url": "https://hub.example/7", "creator": "0xCreator",

@@ -1,4 +1,4 @@
-//! A catalogue of jobs that ended long ago, over a store of its own.
+//! A catalogue of old jobs, over a store of its own.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ pub(crate) struct Fixture {
     database: Database,
 }
 
-/// Runs a test on a catalogue of its own, with these settings beside the defaults.
+/// Runs a test on a catalogue of its own, with these settings in addition to the defaults.
 pub(crate) async fn on_catalog(settings: &[(&str, &str)], test: impl AsyncFnOnce(&Fixture)) {
     let name = unique("told");
     let uri = parts().mongodb_uri.replacen("/?", &format!("/{name}?"), 1);
@@ -47,7 +47,7 @@ pub(crate) async fn on_catalog(settings: &[(&str, &str)], test: impl AsyncFnOnce
         preflight: Preflight::default(),
     };
     let database = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap().database(&name);
-    // Rows hold milliseconds.
+    // Rows have a precision of milliseconds.
     let now = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap();
     let fixture = Fixture { h, memory, now, database };
     let outcome = AssertUnwindSafe(test(&fixture)).catch_unwind().await;
@@ -69,7 +69,7 @@ impl Fixture {
         self.now - SignedDuration::from_hours(hours)
     }
 
-    /// A job that is running, triggered so many hours ago.
+    /// A running job, triggered this many hours ago.
     pub(crate) async fn begun(&self, kind: BackupType, hours: i64) -> BackupId {
         let at = self.hours_ago(hours);
         let id = BackupId::new(kind, at, u32::try_from(hours).unwrap().to_be_bytes());
@@ -79,7 +79,7 @@ impl Fixture {
         id
     }
 
-    /// A backup of this size, of twice as much, that took as many milliseconds as hours have passed.
+    /// A backup of this size, and twice the original size. Its duration in milliseconds equals its age in hours.
     pub(crate) async fn backed_up(&self, kind: BackupType, hours: i64, size: u64) -> BackupId {
         let id = self.begun(kind, hours).await;
         let change = JobChange {
@@ -125,7 +125,7 @@ impl Fixture {
         self.h.catalog.transition(id, to, change, None).await.unwrap();
     }
 
-    /// Rows of completed jobs with so many collections each, more than anybody would make one by one.
+    /// Rows of completed jobs with this many collections each, too many to create one by one.
     pub(crate) async fn many_jobs(&self, count: u32, collections: u32) {
         let jobs: Vec<Document> = (0..count).map(|number| row(number, collections, self.hours_ago(1))).collect();
         for page in jobs.chunks(2000) {

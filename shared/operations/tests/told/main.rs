@@ -1,4 +1,4 @@
-//! What Holdfast tells of itself: statistics, what the sweep measures, and the export of all metadata.
+//! Holdfast's own figures: statistics, measurements of the sweep, and the export of all metadata.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod export;

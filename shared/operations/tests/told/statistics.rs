@@ -61,7 +61,7 @@ async fn success_rates_are_of_a_week_of_a_month_and_of_all() {
         assert_eq!(database.last_30_days, rate(4, 1, Some(80.0)));
         assert_eq!(database.all, rate(4, 2, Some(66.6)));
         assert_eq!(told.content.success_rate.all, rate(0, 1, Some(0.0)));
-        assert_eq!(told.success_rate_percent, Some(57.1), "both types: what was deleted had been a success");
+        assert_eq!(told.success_rate_percent, Some(57.1), "both types: deleted backups were successes");
     })
     .await;
 }
@@ -90,7 +90,7 @@ async fn the_last_good_backup_is_one_that_no_verification_found_damaged() {
         let told = statistics(fixture).await.database.last_good_backup.unwrap();
         assert_eq!((told.backup_id, told.created_at), (good, fixture.hours_ago(30)));
         assert_eq!(told.age_seconds, 30 * 3600);
-        // Read again as deep, and whole.
+        // Verified again at the same level, and passed.
         fixture.verified(&damaged, Structure, Passed).await;
         assert_eq!(statistics(fixture).await.database.last_good_backup.unwrap().backup_id, damaged);
     })
@@ -114,7 +114,7 @@ async fn the_next_backup_is_due_an_interval_after_the_last_good_one() {
 }
 
 #[tokio::test]
-async fn what_is_stored_is_told_by_type_and_a_full_backup_stores_nothing_itself() {
+async fn stored_bytes_are_reported_by_type_and_a_full_backup_stores_nothing_itself() {
     on_catalog(&[], async |fixture| {
         fixture.backed_up(Database, 3, 10).await;
         let deleted = fixture.backed_up(Database, 9, 7).await;
@@ -143,7 +143,7 @@ async fn what_is_stored_is_told_by_type_and_a_full_backup_stores_nothing_itself(
 }
 
 #[tokio::test]
-async fn verifications_and_the_last_drill_are_told() {
+async fn verifications_and_the_last_drill_are_reported() {
     on_catalog(&[], async |fixture| {
         let id = fixture.backed_up(Database, 3, 10).await;
         for (level, status) in [(Checksum, Passed), (Checksum, Passed), (Structure, Failed), (Drill, Passed)] {
@@ -164,7 +164,7 @@ async fn verifications_and_the_last_drill_are_told() {
 }
 
 #[tokio::test]
-async fn growth_is_told_from_the_eighth_backup_on() {
+async fn growth_is_reported_from_the_eighth_backup_on() {
     on_catalog(&[], async |fixture| {
         let growth = async || {
             let told = statistics(fixture).await;
@@ -172,7 +172,7 @@ async fn growth_is_told_from_the_eighth_backup_on() {
         };
         for day in 1..=7 {
             let id = fixture.backed_up(Database, 24 * day, 1000 * MIB).await;
-            // Retention has it by now: it was as large all the same.
+            // Retention has deleted it by now, but its size stays the same.
             if day > 2 {
                 fixture.deleted(&id).await;
             }
@@ -186,7 +186,7 @@ async fn growth_is_told_from_the_eighth_backup_on() {
     .await;
 }
 
-/// A file of 100 stored bytes, under an address that this number makes.
+/// A file of 100 stored bytes, under an address derived from this number.
 async fn hold(fixture: &Fixture, locator: &str, number: u8) {
     let address = Sha256Digest::new([number; 32]);
     let artifact = Artifact {
@@ -214,7 +214,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_broke_hides_no_figure() {
+async fn a_broken_row_hides_no_figure() {
     on_catalog(&[], async |fixture| {
         fixture.backed_up(Database, 3, 10).await;
         let broken = fixture.backed_up(BackupType::Database, 2, 10).await;

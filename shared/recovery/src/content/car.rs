@@ -1,5 +1,5 @@
-//! The IPFS blocks of a backup's files, under their own CIDs, as a CAR that `ipfs dag import` takes: inner blocks from
-//! what was kept of them, the leaves' bytes from the files. Every block is proved before it is written.
+//! Writes the IPFS blocks of a backup's files, under their own CIDs, as a CAR for `ipfs dag import`. Inner blocks come
+//! from their records, the bytes of the leaves from the files. Every block is proved before it is written.
 
 use std::{
     collections::HashSet,
@@ -19,26 +19,26 @@ use holdfast_repository::{
     },
 };
 
-/// What is in a CAR.
+/// Content of a CAR.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CarReport {
     /// The CIDs of the files.
     pub roots: Vec<String>,
-    /// Items whose blocks are in it.
+    /// Items with their blocks in it.
     pub items: u64,
     /// Blocks written.
     pub blocks: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// Items with a file that is not known by its blocks: from Gaia, or from a gateway that proved nothing.
+    /// Items with a file but without a record of blocks: from Gaia, or from a gateway without proof.
     pub without_blocks: u64,
 }
 
-/// Writes the blocks of a backup's files, or of one item's alone.
+/// Writes the blocks of a backup's files, or of one item's file.
 ///
 /// # Errors
-/// Where the backup cannot be read, a file does not make its blocks, or `out` cannot be written: what was written by
-/// then is no whole CAR.
+/// If the backup is unreadable, a file does not match its blocks, or `out` cannot be written. The output so far is no
+/// complete CAR.
 pub async fn export_car(
     repository: &Repository,
     id: &BackupId,
@@ -62,7 +62,7 @@ struct Export {
 }
 
 impl Export {
-    /// A CAR begins with its roots: each file's own CID. Where a file was asked for by a path its record knows it.
+    /// A CAR begins with its roots: each file's own CID. The record also knows it for a file requested by a path.
     fn roots(&self) -> Result<(CarReport, Vec<Cid>), ReadFault> {
         let mut report = CarReport::default();
         let (mut roots, mut seen, mut found) = (Vec::new(), HashSet::new(), None);
@@ -87,7 +87,7 @@ impl Export {
             let why = match found {
                 None => "is not in it",
                 Some(false) => "has no file in it",
-                Some(true) => "is not known by its blocks: it is not from IPFS, or no gateway proved it",
+                Some(true) => "has no record of blocks: it is not from IPFS, or no gateway proved it",
             };
             let message = format!("item {only} of backup {} {why}", self.backup.id());
             return Err(ReadFault::Other(RepositoryError::NoItem(message)));
@@ -104,7 +104,7 @@ impl Export {
         }
     }
 
-    /// Items of one path have one file: its blocks are written once.
+    /// Items with the same path have the same file, so its blocks are written once.
     fn write(&self, mut report: CarReport, roots: &[Cid], out: impl Write) -> Result<CarReport, ReadFault> {
         let mut bytes = 0;
         let mut car = CarWriter::new(Counted { inner: out, bytes: &mut bytes }, roots).map_err(unwritable)?;

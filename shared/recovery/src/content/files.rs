@@ -1,4 +1,5 @@
-//! One file into the directory: written beside its place, proved, made durable, and only then given its name.
+//! Writes one file into the directory: first to a temporary file in the same directory, then proved and made durable,
+//! and only then renamed.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,19 +20,19 @@ use holdfast_repository::{
     },
 };
 
-/// What became of one item.
+/// Result for one item.
 pub(super) enum Outcome {
-    /// Written, so many bytes.
+    /// Written, with this number of bytes.
     Restored(u64),
-    /// There already.
+    /// Already present.
     Kept,
-    /// The backup holds no file of it.
+    /// The backup has no file for it.
     NoFile,
     /// Not restored.
     Failed(String),
 }
 
-/// Why a file was not written.
+/// The reason for an unwritten file.
 enum WriteFault {
     Read(ReadFault),
     Disk(io::Error),
@@ -45,7 +46,7 @@ pub(super) async fn restore_file(
     let Some(file) = &record.file else { return Ok(Outcome::NoFile) };
     let name = record.file_name.as_deref().unwrap_or_default();
     if !is_safe_name(name) {
-        return Ok(Outcome::Failed(format!("{name:?} is no name that Holdfast gives to a file")));
+        return Ok(Outcome::Failed(format!("{name:?} is not a file name of Holdfast")));
     }
     let expected = Plain { size: file.size, sha256: file.file_sha256 };
     let path = to.join(name);
@@ -67,12 +68,14 @@ pub(super) async fn restore_file(
         Ok((_, part, _)) => {
             let _ = fs::remove_file(part);
             let key = &file.object.artifact.key;
-            Ok(Outcome::Failed(format!("{key} holds another file than the backup's list says: the SHA-256 differs")))
+            Ok(Outcome::Failed(format!(
+                "{key} holds another file than the backup's list describes: the SHA-256 differs"
+            )))
         }
     }
 }
 
-/// The document of all items, from the list.
+/// Writes the document of all items, from the list.
 pub(super) async fn restore_document(
     backup: &StoredContent,
     to: &Path,
@@ -113,7 +116,7 @@ pub(super) fn unwritable(path: &Path, error: &io::Error) -> RepositoryError {
     RepositoryError::Invalid(format!("{} could not be written: {error}", path.display()))
 }
 
-/// Damage is the one file's; that the store is away is everybody's.
+/// Damage affects only this file. An unavailable store affects all files.
 fn damaged(fault: ReadFault) -> Result<Outcome, RepositoryError> {
     match fault {
         ReadFault::Damaged(problem) => Ok(Outcome::Failed(problem)),
@@ -121,10 +124,10 @@ fn damaged(fault: ReadFault) -> Result<Outcome, RepositoryError> {
     }
 }
 
-/// What stands in the place, if anything does: the same file is kept, another is left alone.
+/// Compares an existing file: an identical one is kept, another one stays unchanged.
 async fn look_at(path: &Path, expected: Plain) -> Result<Option<Outcome>, RepositoryError> {
     let place = path.to_owned();
-    let looked = blocking("look at a file", move || match fs::symlink_metadata(&place) {
+    let looked = blocking("inspect a file", move || match fs::symlink_metadata(&place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
         Ok(found) if found.is_file() && found.len() == expected.size => digest_of(&mut File::open(&place)?).map(Some),
@@ -135,12 +138,12 @@ async fn look_at(path: &Path, expected: Plain) -> Result<Option<Outcome>, Reposi
         if found == expected {
             Outcome::Kept
         } else {
-            Outcome::Failed(format!("{} is there and is something else: it was left as it is", path.display()))
+            Outcome::Failed(format!("{} already exists with other content: it was not changed", path.display()))
         }
     }))
 }
 
-/// Writes into a file beside the place, of a name that no restored file has, and makes it durable.
+/// Writes a temporary file in the same directory, under a name that no restored file has, and makes it durable.
 fn write_beside<T>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<T, WriteFault>,
@@ -148,7 +151,7 @@ fn write_beside<T>(
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let part = path.with_file_name(format!(".{name}.part"));
     let disk = WriteFault::Disk;
-    // What an interrupted restore left.
+    // The remains of an interrupted restore.
     match fs::remove_file(&part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
         _ => {}
@@ -182,7 +185,7 @@ fn copy(reader: impl Read, out: &mut BufWriter<File>) -> Result<Plain, WriteFaul
     }
 }
 
-/// Gives a proved file its name, unless that was taken meanwhile.
+/// Renames a proved file, unless its name was taken meanwhile.
 async fn publish(part: &Path, path: &Path, expected: Plain) -> Result<Outcome, RepositoryError> {
     if let Some(outcome) = look_at(path, expected).await? {
         let _ = fs::remove_file(part);

@@ -1,4 +1,4 @@
-//! Restoring a content backup, from the store alone: its files into a directory, or the IPFS blocks of them into a CAR.
+//! Restores a content backup from the store alone: its files into a directory, or their IPFS blocks into a CAR.
 
 mod car;
 mod files;
@@ -15,29 +15,29 @@ use holdfast_repository::{Repository, RepositoryError, content::stored::StoredCo
 /// Files restored at a time.
 const AT_A_TIME: usize = 8;
 
-/// How far a restore is.
+/// Progress of a restore.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ContentRestoreProgress {
-    /// Items dealt with.
+    /// Processed items.
     pub items: u64,
     /// Items of the backup.
     pub expected: u64,
-    /// Bytes of files written.
+    /// Bytes of written files.
     pub bytes: u64,
 }
 
-/// What a restore did.
+/// Result of a restore.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContentRestoreReport {
-    /// Files written, each proved before it got its name.
+    /// Files written. Each was proved before it got its name.
     pub restored: u64,
-    /// Files that were there already, and are the same.
+    /// Existing identical files.
     pub kept: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// Items that the backup holds no file of; `manifest.json` says why.
+    /// Items without a file in the backup. `manifest.json` contains the reasons.
     pub not_backed_up: u64,
-    /// Files that the backup holds and that could not be restored.
+    /// Files of the backup with a failed restore.
     pub failed: Vec<NotRestored>,
 }
 
@@ -49,23 +49,23 @@ impl ContentRestoreReport {
     }
 }
 
-/// A file that could not be restored.
+/// A file with a failed restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotRestored {
-    /// The item; none for `manifest.json`, which is every item's.
+    /// The item, or `None` for `manifest.json` of all items.
     pub content_id: Option<String>,
     /// The file's name.
     pub file_name: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Restores the files of a backup into a directory, or of one item alone; with all of them comes `manifest.json`, so
-/// that the directory equals the folder in the backup's archive. Nothing that is there is written over. A restore that
-/// was interrupted goes on where it stopped.
+/// Restores the files of a backup into a directory, or the file of one item. With all files it writes `manifest.json`,
+/// so the directory equals the folder in the backup's archive. Existing files are never overwritten. An interrupted
+/// restore resumes at the missing files.
 ///
 /// # Errors
-/// Where the backup, its list, the store or the directory cannot be used. What is wrong with one file is in the report.
+/// If the backup, its list, the store or the directory is unusable. The report contains the faults of single files.
 pub async fn restore_content(
     repository: &Repository,
     id: &BackupId,
@@ -124,12 +124,12 @@ impl ContentRestoreReport {
     }
 }
 
-/// One item was asked for: it has to be there, with a file.
+/// A requested item must exist and have a file.
 fn check_found(id: &BackupId, content_id: &str, found: Option<ItemRecord>) -> Result<(), RepositoryError> {
     match found {
         None => Err(RepositoryError::NoItem(format!("backup {id} has no item {content_id}"))),
         Some(record) if record.file.is_none() => {
-            let why = record.error.map_or_else(|| "its line does not say why".to_owned(), |error| error.message);
+            let why = record.error.map_or_else(|| "its line contains no reason".to_owned(), |error| error.message);
             Err(RepositoryError::NoItem(format!("backup {id} holds no file of item {content_id}: {why}")))
         }
         Some(_) => Ok(()),

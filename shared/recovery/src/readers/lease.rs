@@ -1,5 +1,5 @@
-//! A reader's lease: recorded before the backup is read, renewed beside the work, and released at its end, however the
-//! work ends. A process that is killed releases nothing, and its lease dies with its beat.
+//! A reader's lease: recorded before the backup is read, renewed during the work, and released at its end in every
+//! case. A killed process releases nothing, but its lease expires without a beat.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tokio::{
 use super::{NoLeases, Protection, Purpose, Reader, ReaderLeases};
 use holdfast_repository::Repository;
 
-/// A lease that lives until it is dropped.
+/// A lease until its drop.
 pub struct ReaderLease {
     leases: Arc<dyn ReaderLeases>,
     reader: Option<Reader>,
@@ -23,8 +23,8 @@ pub struct ReaderLease {
 }
 
 impl ReaderLease {
-    /// Acquires a lease on a backup of this repository. A lease that cannot be had does not keep anything from reading:
-    /// [`Self::protection`] says why nothing protects the backup then.
+    /// Acquires a lease on a backup of this repository. A failure does not prevent the reading: [`Self::protection`]
+    /// then contains the reason.
     pub async fn acquire(
         leases: Arc<dyn ReaderLeases>,
         repository: &Repository,
@@ -54,7 +54,7 @@ impl ReaderLease {
         &self.protection
     }
 
-    /// Releases it, and waits for that.
+    /// Releases it, and waits for the release.
     pub async fn release(mut self) {
         if let Some(release) = self.end() {
             release.await;
@@ -68,7 +68,7 @@ impl ReaderLease {
         let (reader, leases) = (self.reader.take()?, Arc::clone(&self.leases));
         Some(async move {
             if let Err(error) = leases.release(&reader).await {
-                tracing::warn!(backupId = %reader.backup_id, %error, "a reader's lease was not released: it dies in a minute");
+                tracing::warn!(backupId = %reader.backup_id, %error, "a reader's lease could not be released: it expires within a minute");
             }
         })
     }
@@ -82,7 +82,7 @@ impl Drop for ReaderLease {
     }
 }
 
-/// A beat also records a reader that could not be recorded before.
+/// A beat also records a reader after a failed first record.
 async fn beat(leases: Arc<dyn ReaderLeases>, reader: Reader) {
     let mut beats = tokio::time::interval(BEAT_EVERY);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,7 +92,7 @@ async fn beat(leases: Arc<dyn ReaderLeases>, reader: Reader) {
         beats.tick().await;
         match leases.beat(&reader).await {
             Ok(()) => (last_beat, is_silent) = (Instant::now(), false),
-            // Other runs take the reader for dead soon: the log says so before.
+            // Other runs will soon treat the reader as dead, so log it before.
             Err(error) if last_beat.elapsed() > SILENCE_LIMIT && !is_silent => {
                 is_silent = true;
                 tracing::warn!(backupId = %reader.backup_id, %error, "nothing protects the backup while it is read: its lease cannot be renewed");

@@ -1,5 +1,5 @@
-//! Reader leases: while a backup is restored, verified or copied, nothing deletes it. What reads knows this trait and no
-//! catalogue. Reading never waits for a lease: if there is none, the reader is warned and goes on.
+//! Reader leases: a restored, verified or copied backup is not deleted meanwhile. Reading code knows only this trait,
+//! and no catalogue. Reading never waits for a lease: without one, the reader logs a warning and continues.
 
 mod lease;
 
@@ -12,14 +12,14 @@ use holdfast_domain::{BackupId, Timestamp};
 pub use self::lease::ReaderLease;
 use holdfast_repository::{Repository, RepositoryError};
 
-/// What a backup is read for.
+/// The purpose of reading a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Its data are brought back.
+    /// A restore of its data.
     Restore,
-    /// It is verified, by a drill too.
+    /// A verification, including a drill.
     Verify,
-    /// It is copied to the second store.
+    /// A copy to the second store.
     Copy,
 }
 
@@ -48,11 +48,11 @@ pub struct Reader {
     pub id: String,
     /// The backup.
     pub backup_id: BackupId,
-    /// What for.
+    /// Its purpose.
     pub purpose: Purpose,
-    /// The store that it reads from.
+    /// The store it reads from.
     pub store: String,
-    /// When it began.
+    /// Time of its start.
     pub started_at: Timestamp,
 }
 
@@ -72,14 +72,14 @@ impl Reader {
     }
 }
 
-/// Whether a backup is protected while it is read.
+/// Whether a backup is protected during a reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protection {
-    /// Retention and the collection of content objects leave it alone.
+    /// Retention and the collection of content objects skip it.
     Held,
-    /// Retention has begun to delete it, and does not stop.
+    /// Retention has begun its deletion, and does not stop.
     BeingDeleted,
-    /// Nothing protects it, for this reason.
+    /// It is unprotected, for this reason.
     Unprotected(String),
 }
 
@@ -101,20 +101,20 @@ impl Protection {
 #[error("{0}")]
 pub struct LeaseError(pub String);
 
-/// Where readers are recorded.
+/// The place for records of readers.
 #[async_trait]
 pub trait ReaderLeases: Send + Sync {
     /// Records a reader before it reads the manifest.
     async fn acquire(&self, reader: &Reader) -> Result<Protection, LeaseError>;
 
-    /// Records that the reader still reads.
+    /// Renews the record of the reader.
     async fn beat(&self, reader: &Reader) -> Result<(), LeaseError>;
 
     /// Removes the reader.
     async fn release(&self, reader: &Reader) -> Result<(), LeaseError>;
 }
 
-/// No place to record readers, for this reason.
+/// No place for records of readers, for this reason.
 #[derive(Debug, Clone)]
 pub struct NoLeases(pub String);
 

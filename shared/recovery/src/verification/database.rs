@@ -1,4 +1,4 @@
-//! Verification of a database backup: its one artifact, read to its end and walked.
+//! Verification of a database backup: reads its one artifact to the end and walks the archive.
 
 use std::{
     collections::HashMap,
@@ -34,9 +34,10 @@ pub async fn look(
     let artifact = dump_of(manifest)?;
     let stored = repository.store().head(&artifact.key).await?;
     if stored.size_bytes != artifact.size {
-        found
-            .problems
-            .push(format!("{} has {} bytes, its manifest says {}", artifact.key, stored.size_bytes, artifact.size));
+        found.problems.push(format!(
+            "{} has {} bytes, but its manifest declares {}",
+            artifact.key, stored.size_bytes, artifact.size
+        ));
     }
     if level == VerificationLevel::Exists || !found.problems.is_empty() {
         return Ok(());
@@ -62,7 +63,7 @@ pub async fn look(
     Ok(())
 }
 
-/// Damage that was found in reading names the artifact.
+/// Adds the artifact's name to the damage.
 pub fn of_artifact(error: RepositoryError, key: &ObjectKey) -> RepositoryError {
     match error {
         RepositoryError::Corrupt { backup_id, problem } if !problem.contains(key.as_str()) => {
@@ -72,7 +73,7 @@ pub fn of_artifact(error: RepositoryError, key: &ObjectKey) -> RepositoryError {
     }
 }
 
-/// Whether somebody still waits for the result: once this is dropped, the thread that reads for it stops.
+/// Whether the result is still needed. After the drop of this value, the reading thread stops.
 #[derive(Default)]
 struct Wanted(Arc<AtomicBool>);
 
@@ -96,7 +97,7 @@ struct WhileWanted<R> {
 impl<R: Read> Read for WhileWanted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.given_up.load(Ordering::Relaxed) {
-            return Err(io::Error::other("nobody waits for the result any more"));
+            return Err(io::Error::other("the result is not needed any more"));
         }
         self.inner.read(buffer)
     }
@@ -108,7 +109,7 @@ fn drain(mut reader: impl Read) -> io::Result<()> {
     Ok(())
 }
 
-/// What an archive holds against what its manifest says, namespace by namespace.
+/// Compares an archive with its manifest, namespace by namespace.
 fn differences(manifest: &Manifest, summary: &Summary, opener: &Opener) -> Vec<String> {
     let mut problems = Vec::new();
     let held: HashMap<(&str, &str), &NamespaceSummary> =
@@ -116,18 +117,21 @@ fn differences(manifest: &Manifest, summary: &Summary, opener: &Opener) -> Vec<S
     for expected in &manifest.namespaces {
         let name = format!("{}.{}", expected.db, expected.collection);
         match held.get(&(expected.db.as_str(), expected.collection.as_str())) {
-            None => problems.push(format!("{name} is in the manifest and not in the archive")),
-            Some(found) if found.documents != expected.documents => problems
-                .push(format!("{name} has {} documents, its manifest says {}", found.documents, expected.documents)),
+            None => problems.push(format!("{name} is in the manifest but not in the archive")),
+            Some(found) if found.documents != expected.documents => problems.push(format!(
+                "{name} has {} documents, but its manifest declares {}",
+                found.documents, expected.documents
+            )),
             Some(found) if opener.content_digest(found.content_hash) != expected.content_hash => {
-                problems.push(format!("{name} holds other documents than its manifest says: the content hash differs"));
+                problems
+                    .push(format!("{name} holds other documents than its manifest declares: the content hash differs"));
             }
             Some(_) => {}
         }
     }
     if summary.namespaces.len() > manifest.namespaces.len() {
         problems.push(format!(
-            "the archive has {} namespaces, its manifest lists {}",
+            "the archive has {} namespaces, but its manifest lists {}",
             summary.namespaces.len(),
             manifest.namespaces.len()
         ));

@@ -1,5 +1,5 @@
-//! The restore drill: a database backup restored into scratch databases, compared with its manifest, and dropped again.
-//! The restore is the very one that an operator would run; indexes that delete documents are never made.
+//! The restore drill restores a database backup into scratch databases, compares it with its manifest, and drops it
+//! again. The restore is the same as an operator's, but without indexes that delete documents.
 
 use std::collections::BTreeMap;
 
@@ -20,12 +20,12 @@ use super::{
 use crate::{RecoveryError, RestoreTarget, restore_database};
 use holdfast_repository::{Repository, RepositoryError, artifact_reader::dump_of};
 
-/// Restores a backup into scratch databases of `server`, which are dropped in the end, however it ends. Once `stop` is
-/// there, it ends without a result.
+/// Restores a backup into scratch databases of `server`, and drops them in every case. If `stop` completes first, it
+/// returns an error without a result.
 ///
 /// # Errors
-/// As [`super::verify`]; [`RecoveryError::Drill`] where it is the server that is wrong or away;
-/// [`RecoveryError::Unfinished`] where it was stopped.
+/// As [`super::verify`]. [`RecoveryError::Drill`] if the server is at fault or unavailable.
+/// [`RecoveryError::Unfinished`] after a stop.
 pub async fn drill(
     repository: &Repository,
     id: &BackupId,
@@ -44,7 +44,7 @@ pub async fn drill(
 }
 
 pub const NOT_CONTENT: &str = "a drill restores a database. The deepest level of a content backup is structure: \
-                                      it reads every file whole, and makes the blocks of its CID again";
+                                      it reads every file completely, and rebuilds the blocks of its CID";
 
 async fn look(
     repository: &Repository,
@@ -59,7 +59,7 @@ async fn look(
     found.namespaces.clone_from(&manifest.namespaces);
     let connection = scratch::connect(server).await?;
     for name in scratch::remove_dead(&connection, now).await? {
-        found.notes.push(format!("{name}, which a drill that died had left, was dropped"));
+        found.notes.push(format!("{name}, a scratch database of a dead drill, was dropped"));
     }
     let scratch = Scratch::begin(connection, &manifest, now).await?;
     let options = RestoreOptions {
@@ -75,7 +75,7 @@ async fn look(
         () = scratch.keep_beating(id) => Err(stopped(id)),
     };
     found.notes.extend(if restored.is_ok() { scratch.remove().await } else { scratch.remove_and_watch().await });
-    // Read twice: once to be proved before anything is written.
+    // Read twice: the first reading proves the artifact before any write.
     found.bytes_read = 2 * manifest.artifacts.iter().map(|artifact| artifact.size).sum::<u64>();
     match restored {
         Ok(report) => tell(&manifest, report, &scratch, found),
@@ -93,7 +93,7 @@ fn stopped(id: &BackupId) -> RecoveryError {
     ))
 }
 
-/// What a restore that broke says of the backup; an error where it is the server's or the store's fault.
+/// Describes a failed restore as a problem of the backup. Returns an error for a fault of the server or the store.
 fn problem(error: RecoveryError) -> Result<String, RecoveryError> {
     match error {
         RecoveryError::Restore(RestoreError { cause: RestoreFault::Archive(fault), .. }) => {
@@ -107,7 +107,7 @@ fn problem(error: RecoveryError) -> Result<String, RecoveryError> {
                 RecoveryError::Drill { reason: text, is_transient: false }
                     if !incomplete.is_empty() && is_refusal(&fault) =>
                 {
-                    Ok(format!("the server does not take it: {text}"))
+                    Ok(format!("the server refused it: {text}"))
                 }
                 error => Err(error),
             }
@@ -117,12 +117,12 @@ fn problem(error: RecoveryError) -> Result<String, RecoveryError> {
     }
 }
 
-/// Whether the server said no to what it was sent. A missing right or a full disk says nothing about the backup.
+/// Whether the server refused the restored data. A missing privilege or a full disk is no fault of the backup.
 const fn is_refusal(fault: &DatabaseError) -> bool {
     matches!(fault, DatabaseError::Refused(_))
 }
 
-/// The report, collection by collection, in the order of the manifest.
+/// Adds the report, collection by collection, in the order of the manifest.
 fn tell(manifest: &Manifest, report: RestoreReport, scratch: &Scratch, found: &mut Findings) {
     let mut restored: BTreeMap<String, RestoredNamespace> =
         report.namespaces.into_iter().map(|namespace| (namespace.from.clone(), namespace)).collect();
@@ -150,7 +150,7 @@ fn drilled(
     let problems = restored.failures.iter().cloned().chain(differences);
     let mut failures: Vec<String> = problems.map(|failure| scratch.unmapped(&failure)).collect();
     let same_content = match restored.comparison {
-        // It is only a question that is asked of other collections.
+        // A view only holds a query on other collections.
         Comparison::Equal if restored.kind == NamespaceKind::View => None,
         Comparison::Equal | Comparison::Anonymized => Some(true),
         Comparison::Differs(difference) => {

@@ -1,5 +1,5 @@
-//! Verification, in levels: there, unaltered, inside what the manifest says, and restorable. It reads; it changes nothing
-//! stored. A drill writes too: into scratch databases of the server that it is given, which it drops again.
+//! Verification, in levels: present, unaltered, consistent with the manifest, and restorable. It only reads stored
+//! data. A drill also writes into scratch databases of its own server, and drops them again.
 
 pub mod content;
 mod database;
@@ -22,43 +22,43 @@ pub use self::scratch::{remove_dead_scratch, try_server as try_drill_server};
 use crate::RecoveryError;
 use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 
-/// What a verification found.
+/// Result of a verification.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
     /// The backup.
     pub backup_id: BackupId,
-    /// How deep it went.
+    /// Its depth.
     pub level: VerificationLevel,
-    /// What it found.
+    /// Its result.
     pub status: VerificationStatus,
-    /// What exactly was wrong. Empty where nothing was.
+    /// The exact problems. Empty for a good backup.
     pub problems: Vec<String>,
-    /// What is wrong with the repository's own files. They are the same for every backup, so the status of the backup does
-    /// not depend on them.
+    /// Problems of the repository's own files. They are the same for every backup, so the status of the backup does not
+    /// depend on them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repository_problems: Vec<String>,
-    /// What is worth knowing, and wrong with nothing that was stored.
+    /// Useful facts that are no problem of the stored data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Bytes read from the store.
     pub bytes_read: u64,
-    /// What a database backup holds, by its manifest.
+    /// Content of a database backup, from its manifest.
     pub namespaces: Vec<NamespaceManifest>,
-    /// What a content backup holds, by its manifest.
+    /// Content of a content backup, from its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemCounts>,
-    /// What a drill found, collection by collection.
+    /// Result of a drill, collection by collection.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub collections: Vec<DrilledCollection>,
-    /// When it began.
+    /// Time of its start.
     pub started_at: Timestamp,
-    /// How long it took.
+    /// Its duration.
     pub duration_ms: u64,
 }
 
 impl Verification {
-    /// Adds what else is wrong.
+    /// Adds further problems.
     pub fn fail(&mut self, problems: impl IntoIterator<Item = String>) {
         self.problems.extend(problems);
         self.status = status_of(&self.problems);
@@ -69,13 +69,13 @@ fn status_of(problems: &[String]) -> VerificationStatus {
     if problems.is_empty() { VerificationStatus::Passed } else { VerificationStatus::Failed }
 }
 
-/// Verifies a backup, as deep as can be without a server to restore to. `progress` is told the stored bytes read so far,
-/// and how many there are.
+/// Verifies a backup as deep as possible without a restore. `progress` receives the stored bytes read so far, and their
+/// total.
 ///
 /// # Errors
-/// Where it could not be judged: the store is away, no key at hand opens it, there is no such backup. Damage is not an
-/// error of this function: it is what it looks for, and is told in the report. Faults of the repository's files are told
-/// there too, apart from the backup's: they are an error if the backup cannot be read without them.
+/// If no verdict is possible: the store is unavailable, no key at hand opens the backup, or the backup does not exist.
+/// Damage is no error, but part of the report. Faults of the repository's files are a separate part of the report. They
+/// are an error only if the backup is unreadable without these files.
 pub async fn verify(
     repository: &Repository,
     id: &BackupId,
@@ -88,7 +88,7 @@ pub async fn verify(
     }
     let judgement = Judgement::begin(repository, id, level, now).await?;
     let mut found = Findings::default();
-    // Boxed: too deep a type for the compiler's layout of what calls it.
+    // Boxed: the type is too deep for the compiler's layout of its callers.
     let looked = Box::pin(look(repository, id, level, progress, &mut found)).await;
     judgement.end(found, looked)
 }
@@ -103,7 +103,7 @@ pub struct Findings {
     pub collections: Vec<DrilledCollection>,
 }
 
-/// From the repository's own files, without which an encrypted backup opens to nobody, to the verification.
+/// The steps from the repository's own files to the verification. An encrypted backup opens only with these files.
 pub struct Judgement {
     backup_id: BackupId,
     level: VerificationLevel,
@@ -124,7 +124,7 @@ impl Judgement {
         Ok(Self { backup_id: id.clone(), level, started_at: now, clock, repository: faults })
     }
 
-    /// With what a look into the backup found, or why it ended.
+    /// Ends with the findings in the backup, or the reason for their end.
     pub fn end(self, mut found: Findings, looked: Result<(), RecoveryError>) -> Result<Verification, RecoveryError> {
         match looked {
             Ok(()) => {}
@@ -155,7 +155,7 @@ impl Judgement {
     }
 }
 
-/// Without the repository's files the backup cannot be judged. That says nothing against the backup.
+/// Without the repository's files the backup cannot be checked. This is no fault of the backup.
 fn of_repository(error: RecoveryError, problems: &[String]) -> RecoveryError {
     match error {
         RecoveryError::Repository(

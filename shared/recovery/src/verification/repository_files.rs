@@ -1,15 +1,15 @@
-//! The repository's own files: without them an encrypted backup opens by an exported key alone, and nothing new is
-//! written beside a plain one.
+//! The repository's own files. Without them an encrypted backup opens only with an exported key, and no new backup is
+//! written to the repository.
 
 use holdfast_domain::{BackupId, RepositoryFile};
 
 use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 
-/// What is wrong with `repository.json` and its copy.
+/// The problems of `repository.json` and its copy.
 #[derive(Debug, Default)]
 pub struct Faults {
     pub problems: Vec<String>,
-    /// The keys may be those of another repository. Then no backup can be called altered because of them.
+    /// The keys may belong to another repository. Then they are no proof of an altered backup.
     pub has_suspect_keys: bool,
 }
 
@@ -28,20 +28,19 @@ pub async fn faults(repository: &Repository, id: &BackupId) -> Result<Faults, Re
             None => problems.push("repository.copy.json is missing: `holdfast init` writes it again".to_owned()),
             Some(copy) if differs(file, copy) => {
                 has_suspect_keys = true;
-                let problem =
-                    "repository.json and repository.copy.json differ in what neither may lose: one of them was altered";
+                let problem = "repository.json and repository.copy.json contradict each other: one of them was altered";
                 problems.push(problem.to_owned());
             }
             Some(_) => {}
         }
-        // Not authenticated: where it is altered, that is found by whoever reads it in earnest.
+        // Unauthenticated. The later reading of the manifest detects alterations.
         if let Ok(manifest) = repository.unauthenticated(id).await
             && manifest.repository != file.id
         {
-            // With a copy that agrees, the manifest is what was altered.
+            // If the copy agrees with the file, the manifest was altered.
             has_suspect_keys |= copy.is_none();
             problems.push(format!(
-                "its manifest names the repository {}, repository.json says {}",
+                "its manifest names the repository {}, but repository.json names {}",
                 manifest.repository, file.id
             ));
         }
@@ -49,13 +48,13 @@ pub async fn faults(repository: &Repository, id: &BackupId) -> Result<Faults, Re
     Ok(Faults { problems, has_suspect_keys })
 }
 
-/// A copy may be behind the file, and never the other way round.
+/// The copy may be older than the file, but never newer.
 fn differs(file: &RepositoryFile, copy: &RepositoryFile) -> bool {
     let has_gone_on = file.revision > copy.revision || file.epochs.len() > copy.epochs.len();
     file != copy && !(has_gone_on && file.covers(copy))
 }
 
-/// What is wrong with a file is told; that it cannot be asked for is an error.
+/// A fault of the file becomes a problem. An unavailable store is an error.
 fn faults_of<T>(read: Result<T, RepositoryError>, problems: &mut Vec<String>) -> Result<Option<T>, RepositoryError> {
     match read {
         Ok(read) => Ok(Some(read)),

@@ -1,5 +1,5 @@
-//! The scratch databases of a drill: under a name that is nobody else's, and never left behind. A drill that was killed
-//! leaves them with a beat that stands still; whoever drills next on that server drops them.
+//! The scratch databases of a drill. Their name is unique, and they are always dropped. After a crash their beat stops,
+//! and the next drill on that server drops them.
 
 use std::time::Duration;
 
@@ -11,39 +11,39 @@ use jiff::SignedDuration;
 use crate::RecoveryError;
 use holdfast_repository::RepositoryError;
 
-/// What the names of all scratch databases begin with.
+/// Prefix of all scratch databases.
 const PREFIX: &str = "holdfast_drill_";
-/// The database that holds the beat.
+/// The database of the beat.
 const BEAT: &str = "beat";
-/// How often it beats.
+/// Interval of the beats.
 const BEAT_EVERY: Duration = Duration::from_secs(30);
-/// How often it is looked for writes that were still on their way when a restore broke off.
+/// Interval of the checks for late writes after a failed restore.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// After so many looks that found nothing, none is on its way any more.
+/// After this many empty checks, no write is pending.
 const QUIET_LOOKS: u32 = 10;
-/// What still comes back after so many is left to the next drill.
+/// After this many removals the rest is left to the next drill.
 const MOST_REMOVALS: u32 = 20;
-/// After so long without a beat its drill is dead.
+/// Without a beat for this long a drill is dead.
 const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 const APP_NAME: &str = "holdfast-drill";
 
 /// The scratch databases of one drill.
 pub(crate) struct Scratch {
     connection: Connection,
-    /// What their names begin with.
+    /// Prefix of their names.
     name: String,
-    /// The databases of the backup; each has its scratch database by its number here.
+    /// The databases of the backup. The index is the number of the scratch database.
     databases: Vec<String>,
 }
 
-/// The server of the scratch databases, reached.
+/// Connects to the server of the scratch databases.
 pub(crate) async fn connect(server: &Secret) -> Result<Connection, RecoveryError> {
     let connected = Connection::open(server, ReadPreference::Primary, APP_NAME).await;
     connected.map_err(|error| of_server(&error))
 }
 
 impl Scratch {
-    /// Takes a name for the databases of this backup, and begins to beat.
+    /// Chooses a name for the databases of this backup, and begins to beat.
     pub(crate) async fn begin(
         connection: Connection,
         manifest: &Manifest,
@@ -58,7 +58,7 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Where each namespace of the backup goes.
+    /// The target of each namespace of the backup.
     pub(crate) fn map(&self) -> Result<NamespaceMap, RecoveryError> {
         let from: Vec<String> =
             self.databases.iter().map(|database| format!("{}.*", NamespaceMap::literal(database))).collect();
@@ -66,7 +66,7 @@ impl Scratch {
         NamespaceMap::parse(&from, &to).map_err(|error| RecoveryError::invalid(error.to_string()))
     }
 
-    /// A text about the scratch databases, as one about the backup's.
+    /// Replaces the names of scratch databases in a text by those of the backup.
     pub(crate) fn unmapped(&self, text: &str) -> String {
         let numbered = self.databases.iter().enumerate();
         numbered.rev().fold(text.to_owned(), |text, (number, database)| {
@@ -74,7 +74,7 @@ impl Scratch {
         })
     }
 
-    /// Beats until it is dropped. A beat that fails is one too few; the drill's own calls say what is wrong.
+    /// Beats until its drop. Failed beats are ignored: the drill's own calls report the cause.
     pub(crate) async fn keep_beating(&self, backup: &BackupId) {
         loop {
             tokio::time::sleep(BEAT_EVERY).await;
@@ -91,7 +91,7 @@ impl Scratch {
         format!("{}_{BEAT}", self.name)
     }
 
-    /// The same after a restore that broke off: the server may still take a write that it was sent, and makes the
+    /// Removes the databases after a failed restore. The server may still execute a pending write, and creates the
     /// database again for it.
     pub(crate) async fn remove_and_watch(&self) -> Vec<String> {
         for _ in 0..MOST_REMOVALS {
@@ -100,7 +100,7 @@ impl Scratch {
                 return left;
             }
         }
-        vec![format!("the scratch databases {}_* came back each time, the next drill drops them", self.name)]
+        vec![format!("the scratch databases {}_* reappeared after each removal: the next drill drops them", self.name)]
     }
 
     async fn stay_gone(&self) -> bool {
@@ -114,20 +114,22 @@ impl Scratch {
         true
     }
 
-    /// Drops them all, the beat last. What could not be dropped is told, and dropped by the next drill.
+    /// Drops all databases, the beat last. Returns the failures. The next drill drops the rest.
     pub(crate) async fn remove(&self) -> Vec<String> {
         let scratch = (0..self.databases.len()).map(|number| format!("{}_{number}", self.name));
         let mut left = Vec::new();
         for name in scratch.chain([self.beat_database()]) {
             if let Err(error) = self.connection.drop_database(&name).await {
-                left.push(format!("the scratch database {name} was not dropped, the next drill does it: {error}"));
+                left.push(format!(
+                    "the scratch database {name} could not be dropped: {error}. The next drill drops it"
+                ));
             }
         }
         left
     }
 }
 
-/// Makes a scratch database on the server of the drills, and drops it again.
+/// Creates a scratch database on the server of the drills, and drops it again.
 pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryError> {
     let scratch = Scratch { connection: connect(server).await?, name: name_at(now)?, databases: Vec::new() };
     let made = scratch.beat("probe").await;
@@ -137,15 +139,15 @@ pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryE
     }
 }
 
-/// A name that is nobody else's.
+/// A unique name.
 fn name_at(now: Timestamp) -> Result<String, RecoveryError> {
     Ok(format!("{PREFIX}{}_{}", now.as_millisecond(), hex::encode(random_bytes::<4>().map_err(RepositoryError::from)?)))
 }
 
-/// Drops the scratch databases of drills that died, and says which.
+/// Drops the scratch databases of dead drills, and returns their names.
 ///
 /// # Errors
-/// Where the server cannot be asked.
+/// If the server is unavailable.
 pub async fn remove_dead_scratch(server: &Secret, now: Timestamp) -> Result<Vec<String>, RecoveryError> {
     remove_dead(&connect(server).await?, now).await
 }
@@ -163,7 +165,7 @@ pub(crate) async fn remove_dead(connection: &Connection, now: Timestamp) -> Resu
     Ok(removed)
 }
 
-/// The drill of a scratch database, and when it began: `holdfast_drill_<unix ms>_<8 hex>_<which>`.
+/// The drill of a scratch database, and its start: `holdfast_drill_<unix ms>_<8 hex>_<which>`.
 fn group_of(name: &str) -> Option<(&str, Timestamp)> {
     let (group, _) = name.rsplit_once('_')?;
     let (ms, unique) = group.strip_prefix(PREFIX)?.split_once('_')?;
@@ -181,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_drill_made_is_taken_for_scratch() {
+    fn only_databases_of_drills_count_as_scratch() {
         let (group, at) = group_of("holdfast_drill_1700000000000_0a1b2c3d_0").unwrap();
         assert_eq!((group, at.as_millisecond()), ("holdfast_drill_1700000000000_0a1b2c3d", 1_700_000_000_000));
         assert!(group_of("holdfast_drill_1700000000000_0a1b2c3d_beat").is_some());

@@ -1,5 +1,5 @@
-//! The list of items, a line of JSON each, and the document that an archive and a restored directory have of the same
-//! lines: `manifest.json`. What is made of the rows and what is made of the list again are equal to the byte.
+//! The list of items, one line of JSON each. It is also the document `manifest.json` in an archive and in a restored
+//! directory. The document made from the rows and the one made from the list are byte-identical.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -11,18 +11,18 @@ use crate::RepositoryError;
 /// The document's name in an archive and in a restored directory.
 pub const DOCUMENT_NAME: &str = "manifest.json";
 
-/// A longer line is none of ours.
+/// Longest line. Holdfast writes no longer one.
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// An item's line, without its end, and the item as it stands there: under its name in the archive.
+/// The line of an item without its line end, and the item in it. The item has its name in the archive.
 pub fn line_of(mut record: ItemRecord) -> Result<(String, ItemRecord), RepositoryError> {
     record.file_name = archive_name(&record);
     let line = serde_json::to_string(&record).map_err(|error| RepositoryError::internal("encode an item", &error))?;
     Ok((line, record))
 }
 
-/// What an item's file is called: as its row says, which is unique where its content id is letters and digits alone.
-/// Any other id could be written the same way as another, and takes 16 digits of its SHA-256 with it.
+/// The name of an item's file. The name in the row is unique if the content id has only letters and digits. For any
+/// other id, 16 digits of its SHA-256 are added, because two ids could give the same name.
 fn archive_name(record: &ItemRecord) -> Option<String> {
     let name = record.file_name.as_deref()?;
     let id = &record.item.content_id;
@@ -41,7 +41,7 @@ pub fn is_safe_name(name: &str) -> bool {
     (1..=200).contains(&name.len()) && name.bytes().all(plain) && dots_inside && name != DOCUMENT_NAME
 }
 
-/// Writes the document, an item after another.
+/// Writes the document, one item after another.
 pub struct Document<W> {
     out: W,
     items: u64,
@@ -76,7 +76,7 @@ impl<R: Read> ItemLines<R> {
         Self { lines: BufReader::with_capacity(256 * 1024, list), read: 0 }
     }
 
-    /// The next line and its item; `None` once the list was read to its end, where its last checks are.
+    /// The next line and its item. Returns `None` at the end of the list, after the last checks.
     pub fn next_item(&mut self) -> io::Result<Option<(String, ItemRecord)>> {
         let mut line = Vec::new();
         let length = self.lines.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;

@@ -1,5 +1,5 @@
-//! Reads a content object by its record, and if it was stored again by its own proof. Whoever reads sees the content, and
-//! does not see which form it came from.
+//! Reads a content object by its record. If the object was stored again, its own proof replaces the record. The reader
+//! sees the same content in either case.
 
 use std::io::{self, Read};
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The content of an object. For a blocking thread: to be read to its end, because the last checks happen there.
+/// The content of an object, for a blocking thread. Read it to its end, because the last checks happen there.
 pub struct KeptReader {
     source: ObjectSource,
     object: ContentObject,
@@ -33,8 +33,8 @@ impl ObjectSource {
 }
 
 impl KeptReader {
-    /// Goes on with the form that the object is stored in now. What was released came from authentic segments of the
-    /// recorded form, so it is the beginning of the same content.
+    /// Continues with the present form of the object. The bytes read so far came from authentic segments of the
+    /// recorded form, so they are the beginning of the same content.
     fn switch_to_present_form(&mut self, problem: String) -> Result<(), ReadFault> {
         let form = self.handle.block_on(self.source.prove_or(&self.object, problem))?;
         let mut reader = self.handle.block_on(self.source.open_to(&form, Depth::Plain))?;

@@ -1,22 +1,22 @@
-//! Content objects, and the proof that each carries itself. A key follows from the content, and the same content may be
-//! stored again with other bytes: another salt, compression level, library or key. So neither a size nor a digest of
-//! stored bytes decides whether an object is the right one. Its trailer and its content do.
+//! Content objects, and the proof inside each. The key follows from the content. The same content may be stored again
+//! as other bytes: with another salt, compression level, library or key. So neither the size nor the digest of the
+//! stored bytes decides whether an object is right. Its trailer and its content decide.
 
 use holdfast_domain::{KeptFile, ObjectKey, StoredObject};
 
 use super::read::Plain;
 
-/// A larger record of blocks was not written by Holdfast.
+/// Holdfast writes no larger record of blocks.
 pub const MAX_RECORD_BYTES: u64 = 256 * 1024 * 1024;
 
-/// An object of a file: the stored form that its record names, and the content of every form.
+/// An object of a file: its recorded stored form, and the content common to all forms.
 #[derive(Debug, Clone)]
 pub struct ContentObject {
     pub stored: StoredObject,
     pub holds: Holds,
 }
 
-/// What an object holds, whatever bytes it is stored as.
+/// The content of an object in every stored form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holds {
     /// A file.
@@ -31,7 +31,7 @@ pub enum Holds {
 }
 
 impl Holds {
-    /// More than any compression and encryption makes of it.
+    /// Upper limit of the stored bytes, after any compression and encryption.
     pub const fn most_stored_bytes(&self) -> u64 {
         const OVERHEAD_BYTES: u64 = 1024 * 1024;
         let content = match self {
@@ -64,14 +64,14 @@ impl ContentObject {
         &self.stored.artifact.key
     }
 
-    /// Whether other bytes than the recorded ones may be right. A file that is stored as it is has one form.
+    /// Whether an object may have other right forms. A file without compression and encryption has one form.
     pub const fn has_other_forms(&self) -> bool {
         let is_file_as_it_is = self.stored.encryption.is_none() && self.stored.compression.is_none();
         !(is_file_as_it_is && matches!(self.holds, Holds::File(_)))
     }
 }
 
-/// How many objects were proved by their content, as a sentence.
+/// A sentence with the number of objects proved by their content.
 pub fn note_of_other_forms(count: u64) -> Option<String> {
     let one = || "1 object was stored again after this backup: its content proved it, not its stored digest".to_owned();
     let many = || {

@@ -1,4 +1,4 @@
-//! Reads an object for the proof that it carries itself: its digests and its trailer in one pass, its content in another.
+//! Reads an object for its own proof: digests and trailer in one pass, content in another.
 
 use std::{io::Read, ops::Range};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl ObjectSource {
-    /// Reads an object to its end and returns the form that it is stored in now.
+    /// Reads an object to its end and returns its present stored form.
     ///
     /// # Errors
     /// [`ReadFault::Damaged`] if it is missing, its trailer does not match, or it holds other content.
@@ -31,7 +31,8 @@ impl ObjectSource {
         Ok(form)
     }
 
-    /// Reads every stored byte and checks it: against the record, or if the object was stored again by its own proof.
+    /// Reads and checks every stored byte: against the record, or after a second storing against the object's own
+    /// proof.
     pub async fn authenticate(&self, object: &ContentObject) -> Result<(), ReadFault> {
         let read = async {
             let mut reader = self.open_to(&object.stored, Depth::Decrypted).await?;
@@ -45,7 +46,7 @@ impl ObjectSource {
         }
     }
 
-    /// Says what is wrong with an object of this many bytes. An object of the recorded size is not read.
+    /// Returns the problem of an object with this many bytes, if any. An object of the recorded size is not read.
     pub async fn problem_of_size(
         &self,
         object: &ContentObject,
@@ -63,7 +64,8 @@ impl ObjectSource {
         }
     }
 
-    /// The present form of an object whose recorded form was not found. `problem` is what is wrong if it has none.
+    /// The present form of an object, if it has a valid one. Its recorded form was not found. `problem` is the damage
+    /// otherwise.
     pub async fn prove_or(&self, object: &ContentObject, problem: String) -> Result<StoredObject, ReadFault> {
         if !object.has_other_forms() {
             return Err(ReadFault::Damaged(problem));
@@ -82,7 +84,7 @@ impl ObjectSource {
         }
     }
 
-    /// Whoever can write to the store must not make every reader read without end.
+    /// Bounds every read: an attacker with write access to the store could put an endless object there.
     async fn expect_plausible_size(&self, object: &ContentObject) -> Result<(), ReadFault> {
         let found = self.store().head(object.key()).await?.size_bytes;
         if found <= object.holds.most_stored_bytes() {
@@ -91,7 +93,7 @@ impl ObjectSource {
         Err(ReadFault::Damaged(format!("{} has {found} bytes: no form of its content has so many", object.key())))
     }
 
-    /// The digests of an object as it is stored now. An encrypted one is authentic.
+    /// The digests of the present form of an object. An encrypted object is authentic.
     async fn present_form(&self, recorded: &StoredObject) -> Result<StoredObject, ReadFault> {
         let key = &recorded.artifact.key;
         let (digest, encryption) = match &recorded.encryption {
@@ -123,7 +125,7 @@ impl ObjectSource {
         let header = self.read_stored(key, Some(0..HEADER_BYTES as u64), Header::read_from).await?;
         let key_epoch = header.key_epoch;
         let master = match self.master_of_epoch(key_epoch).await {
-            // The header is not authentic yet. An epoch that only it names is damage.
+            // The header is not authentic yet. An epoch known only from the header is damage.
             Err(ReadFault::Other(error @ (RepositoryError::Key(_) | RepositoryError::File(_))))
                 if key_epoch != recorded.key_epoch =>
             {
@@ -136,7 +138,7 @@ impl ObjectSource {
         Ok((self.read_stored(key, None, verify).await?, key_epoch))
     }
 
-    /// Reads an object as it is stored, on a blocking thread.
+    /// Reads an object as stored, on a blocking thread.
     async fn read_stored<T: Send + 'static>(
         &self,
         key: &ObjectKey,
@@ -148,7 +150,7 @@ impl ObjectSource {
         read.map_err(|error| ReadFault::of(&error, key))
     }
 
-    /// No more is expanded than the file has, and one byte.
+    /// Expands at most the size of the file and one byte.
     async fn expect_file(&self, form: &StoredObject, expected: Plain) -> Result<(), ReadFault> {
         let found = self.content(form, expected.size.saturating_add(1), |mut reader| digest_of(&mut reader)).await?;
         if found == expected {
@@ -171,8 +173,8 @@ impl ObjectSource {
         Err(ReadFault::Damaged(format!("{key} rebuilds the blocks of another file")))
     }
 
-    /// The content of a form, at most `limit_bytes` of it. Without encryption nothing else vouches for the bytes of a gzip
-    /// stream, so only what Holdfast writes is accepted.
+    /// The content of a form, at most `limit_bytes` of it. Without encryption nothing else proves the bytes of a gzip
+    /// stream, so only Holdfast's own gzip form is accepted.
     async fn content<T: Send + 'static>(
         &self,
         form: &StoredObject,

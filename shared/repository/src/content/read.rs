@@ -1,5 +1,5 @@
-//! Reading stored objects back by what is known of each: authenticated, decrypted, unzipped. What is wrong with an
-//! object is told apart from what keeps it from being read.
+//! Reads stored objects by their records: authenticated, decrypted, unzipped. Damage to an object is distinct from a
+//! fault of its environment.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::{
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Opens objects. Cheap to clone; it asks for each master key once.
+/// Opens objects. Cheap to clone. It reads each master key once.
 #[derive(Clone)]
 pub struct ObjectSource {
     repository: Repository,
@@ -37,13 +37,13 @@ pub struct ObjectSource {
 /// Why an object was not read.
 #[derive(Debug)]
 pub enum ReadFault {
-    /// It is missing, altered, cut, or not what its record says.
+    /// It is missing, altered, cut, or differs from its record.
     Damaged(String),
-    /// The store is away, or no key at hand opens it.
+    /// The store is away, or no available key opens it.
     Other(RepositoryError),
 }
 
-/// What an object holds.
+/// The size and hash of an object's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plain {
     pub size: u64,
@@ -56,7 +56,7 @@ impl ObjectSource {
         Self::with_keys_of(repository, repository, id)
     }
 
-    /// For the objects of a copy. The keys come from the repository that was copied.
+    /// For the objects of a copy. The keys come from the copied repository.
     pub fn with_keys_of(keys: &Repository, repository: &Repository, id: &RepositoryId) -> Self {
         Self {
             repository: repository.clone(),
@@ -75,7 +75,7 @@ impl ObjectSource {
         &self.id
     }
 
-    /// How many objects were proved by their content so far, because their stored digest is another than the record's.
+    /// Number of objects proved by their content so far, because their stored digest differs from the record's.
     pub fn other_forms(&self) -> u64 {
         self.other_forms.load(Ordering::Relaxed)
     }
@@ -84,13 +84,13 @@ impl ObjectSource {
         self.other_forms.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The content of an object that has one form, to be read to its end on a blocking thread: the last checks happen
-    /// there.
+    /// Opens the content of an object with one form. Read it to its end on a blocking thread, because the last checks
+    /// happen there.
     pub async fn open(&self, object: &StoredObject) -> Result<ArtifactReader, ReadFault> {
         self.open_to(object, Depth::Plain).await
     }
 
-    /// The same, as far as asked.
+    /// The same, to the given depth.
     pub async fn open_to(&self, object: &StoredObject, depth: Depth) -> Result<ArtifactReader, ReadFault> {
         let key = object.artifact.key.clone();
         if object.artifact.segment_bytes != SEGMENT_BYTES {
@@ -123,7 +123,7 @@ impl ObjectSource {
 }
 
 impl ReadFault {
-    /// What lies under an error of the reading stages.
+    /// The cause of an error from the reading stages.
     pub fn of(error: &io::Error, object: &impl std::fmt::Display) -> Self {
         let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
         match (ArtifactError::of(error), store) {
@@ -135,7 +135,7 @@ impl ReadFault {
         }
     }
 
-    /// The same, on its way through a reader: [`ReadFault::of`] finds it again.
+    /// The same, as an error of a reader. [`ReadFault::of`] restores it.
     pub fn into_io(self) -> io::Error {
         match self {
             Self::Damaged(problem) => io::Error::new(io::ErrorKind::InvalidData, problem),
@@ -144,7 +144,7 @@ impl ReadFault {
         }
     }
 
-    /// The same as a fault of the backup that names the object.
+    /// The same as a fault of the backup. The fault names the object.
     pub fn of_backup(self, id: &BackupId) -> RepositoryError {
         match self {
             Self::Damaged(problem) => RepositoryError::corrupt(id, problem),
@@ -177,7 +177,7 @@ pub fn digest_of(reader: &mut impl Read) -> io::Result<Plain> {
     Ok(hashing.finish())
 }
 
-/// Counts and hashes what is read through it.
+/// Counts and hashes the bytes read through it.
 pub struct Hashing<R> {
     inner: R,
     size: u64,
@@ -189,7 +189,7 @@ impl<R> Hashing<R> {
         Self { inner, size: 0, sha256: Sha256::new() }
     }
 
-    /// What was read.
+    /// The count and the hash.
     pub fn finish(self) -> Plain {
         Plain { size: self.size, sha256: Sha256Digest::new(self.sha256.finalize().into()) }
     }
@@ -204,7 +204,7 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Runs what blocks on a thread for that.
+/// Runs blocking work on a thread of the blocking pool.
 pub async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> T + Send + 'static,

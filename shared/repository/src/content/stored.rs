@@ -16,7 +16,7 @@ use crate::{
     artifact_reader::{ArtifactReader, stored_object},
 };
 
-/// Lines read ahead of whoever deals with them.
+/// Lines read ahead of the consumer.
 const WAITING_ITEMS: usize = 64;
 
 /// A content backup.
@@ -35,17 +35,17 @@ impl StoredContent {
         Self::of(repository, repository.manifest(id).await?)
     }
 
-    /// Of a manifest that was read already. What it names has to lie in its own folder.
+    /// A backup of an authenticated manifest. All its artifacts must be in its own folder.
     pub fn of(repository: &Repository, manifest: Manifest) -> Result<Self, RepositoryError> {
         let id = &manifest.backup_id;
         let Some(content) = manifest.content.clone() else {
-            return Err(RepositoryError::corrupt(id, "its manifest does not say what is inside"));
+            return Err(RepositoryError::corrupt(id, "its manifest has no list of items"));
         };
         let elsewhere = |artifact: &&Artifact| artifact.key.backup().as_ref() != Some(id);
         if let Some(artifact) = manifest.artifacts.iter().find(elsewhere) {
             return Err(RepositoryError::corrupt(
                 id,
-                format!("its manifest names {}, which is elsewhere", artifact.key),
+                format!("its manifest names {}, outside the folder of the backup", artifact.key),
             ));
         }
         let source = ObjectSource::new(repository, &manifest.repository);
@@ -59,7 +59,7 @@ impl StoredContent {
     /// One of its artifacts, opened.
     pub async fn artifact(&self, key: &ObjectKey) -> Result<ArtifactReader, ReadFault> {
         let artifact = self.manifest.artifacts.iter().find(|artifact| artifact.key == *key);
-        let unknown = || ReadFault::Damaged(format!("its manifest says nothing of {key}, which it names"));
+        let unknown = || ReadFault::Damaged(format!("its manifest names {key} without describing it"));
         self.source.open(&stored_object(&self.manifest, artifact.ok_or_else(unknown)?)).await
     }
 
@@ -68,7 +68,7 @@ impl StoredContent {
         Ok(ItemLines::new(self.artifact(&self.content.item_list).await?))
     }
 
-    /// Its items as they are read; the end of the list was seen where the receiver ends without an error.
+    /// Its items while they are read. The list is complete if the receiver ends without an error.
     pub async fn items(&self) -> Result<mpsc::Receiver<Result<ItemRecord, RepositoryError>>, RepositoryError> {
         let (sender, items) = mpsc::channel(WAITING_ITEMS);
         let mut lines = self.lines().await.map_err(|fault| fault.of_backup(self.id()))?;
@@ -89,7 +89,7 @@ impl StoredContent {
         Ok(items)
     }
 
-    /// What rebuilds a file's blocks, where that is kept. For a blocking thread.
+    /// The record of a file's blocks, if there is one. For a blocking thread.
     pub fn dag_record(&self, handle: &Handle, file: &KeptFile) -> Result<Option<DagRecord>, ReadFault> {
         let Some(object) = ContentObject::blocks(file) else { return Ok(None) };
         let key = object.key().clone();

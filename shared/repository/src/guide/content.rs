@@ -1,4 +1,5 @@
-//! The guide of a content backup: its archive unpacked, or its files fetched one by one; then checked, and brought back.
+//! The guide of a content backup: unpack its archive or fetch its files one by one, then check them and bring them
+//! back.
 
 use std::fmt::Write as _;
 
@@ -8,13 +9,14 @@ use holdfast_domain::{
 
 use super::{decrypted_name, decrypting};
 
-/// Picks an item's file name and its file's SHA-256 out of its line of JSON: inside of text, a quote never stands alone.
+/// Extracts an item's file name and its file's SHA-256 from its line of JSON. Inside of text, a quote is always
+/// escaped.
 const DIGEST_AND_NAME: &str = r#"s/.*"fileName":"\([^"]*\)".*"fileSha256":"\([0-9a-f]*\)".*/\2  \1/p"#;
 
-/// The same for the file name and the key of its object.
+/// Extracts the file name and the key of its object.
 const NAME_AND_OBJECT: &str = r#"s/.*"fileName":"\([^"]*\)".*"object":{"key":"\([^"]*\)".*/\1 \2/p"#;
 
-/// The guide of a backup. `keys` are the wrapped forms of the master key its artifacts are encrypted under.
+/// The guide of a backup. `keys` are the wrapped forms of the master key for its artifacts.
 pub fn content_guide(
     manifest: &Manifest,
     content: &ContentManifest,
@@ -42,9 +44,9 @@ fn introduction(manifest: &Manifest, content: &ContentManifest, at: &StoreLocati
     let items = &content.items;
     format!(
         "# How to restore {backup_id}\n\n\
-         The files of {expected} content items of `{uri}`, begun {created_at}: {files} files of {original_size} bytes; \
-         {failed} items could not be backed up, and their lines in the list of items say why.\n\n\
-         With Holdfast at hand, one command does all of this, and checks every byte:\n\n\
+         The files of {expected} content items of `{uri}`, begun {created_at}: {files} files of {original_size} bytes. \
+         {failed} items could not be backed up. Their lines in the list of items contain the reasons.\n\n\
+         With Holdfast, one command does all of this and checks every byte:\n\n\
          ```\nholdfast restore content {backup_id} --to '{backup_id}' --store {store}\n```\n\n\
          Without it, these steps need only {tool}, bash, tar, gzip, and OpenSSL 3.0 or newer.\n\n",
         expected = items.expected,
@@ -57,9 +59,9 @@ fn introduction(manifest: &Manifest, content: &ContentManifest, at: &StoreLocati
 }
 
 fn fetching(artifacts: &[Artifact], at: &StoreLocation) -> String {
-    let mut text = "## Fetch it, and check that it is whole\n\n\
-                    Do not skip the check: a gzip file of many members that was cut between two of them looks whole to \
-                    `gunzip`.\n\n```bash\n"
+    let mut text = "## Fetch it and check it\n\n\
+                    Do not skip the check: `gunzip` cannot detect the truncation of a gzip file between two of its \
+                    members.\n\n```bash\n"
         .to_owned();
     for artifact in artifacts {
         let _ = writeln!(text, "{}", at.fetching(&artifact.key, artifact.key.file_name()));
@@ -78,14 +80,14 @@ fn unpacking(manifest: &Manifest, archive: &[ObjectKey]) -> String {
     let gunzip = if manifest.compression.is_some() { "gunzip | " } else { "" };
     format!(
         "## Unpack it\n\n\
-         The files come into the folder `{id}`, with `manifest.json`, which has a line for each item.\n\n\
+         The command creates the folder `{id}` with the files and `manifest.json`, a list with a line per item.\n\n\
          ```bash\ncat {volumes} | {gunzip}tar xf -\nLIST='{id}/manifest.json'\n```\n\n",
         id = manifest.backup_id,
         volumes = volumes.join(" "),
     )
 }
 
-/// Where there is no archive: the list of items names each file's own object.
+/// Without an archive, the list of items names each file's own object.
 fn fetching_files(manifest: &Manifest, content: &ContentManifest, at: &StoreLocation) -> String {
     let id = &manifest.backup_id;
     let list = manifest.artifacts.iter().find(|artifact| artifact.key == content.item_list);
@@ -101,9 +103,9 @@ fn fetching_files(manifest: &Manifest, content: &ContentManifest, at: &StoreLoca
     };
     format!(
         "## Fetch the files\n\n\
-         Each file is an object of its own, which several backups may share. The list of items names it. (A key that \
-         ends in `.enc` in a backup that is not encrypted is an older, encrypted backup's: its RESTORE.md has the \
-         `decrypt` for it.)\n\n\
+         Each file is an object of its own, and several backups may share it. The list of items names it. \
+         (An unencrypted backup may name a key with the ending `.enc`. That object belongs to an older, encrypted \
+         backup: use the `decrypt` of that backup's RESTORE.md.)\n\n\
          ```bash\n\
          LIST='{id}.ndjson'\n\
          {unzip}\n\
@@ -125,7 +127,7 @@ fn fetching_files(manifest: &Manifest, content: &ContentManifest, at: &StoreLoca
 fn checking(manifest: &Manifest, content: &ContentManifest) -> String {
     let id = &manifest.backup_id;
     if content.items.done + content.items.unchanged == 0 {
-        return "There are no files in it.\n\n".to_owned();
+        return "It contains no files.\n\n".to_owned();
     }
     format!(
         "## Check every file\n\n\
@@ -139,13 +141,13 @@ fn checking(manifest: &Manifest, content: &ContentManifest) -> String {
 fn bringing_back(manifest: &Manifest, at: &StoreLocation) -> String {
     format!(
         "## Bring it back to IPFS and Gaia\n\n\
-         What came from IPFS has its `cid` in its line. A CID depends on how a file was cut into blocks, so that \
-         `ipfs add` alone may give another one. It gives the same where the file was added with the same options; try \
-         `--only-hash` with and without `--cid-version=1`, and compare. The very blocks, under the same CIDs whatever \
-         the options were, come from Holdfast:\n\n\
+         The line of a file from IPFS has its `cid`. A CID depends on the division of a file into blocks, so \
+         `ipfs add` alone may return another one. It returns the same CID for the same options. Try \
+         `--only-hash` with and without `--cid-version=1`, and compare. Holdfast writes the original blocks \
+         with the same CIDs for any options:\n\n\
          ```\nholdfast restore content {id} --to-car '{id}.car' --store {store}\nipfs dag import '{id}.car'\n```\n\n\
-         What came from Gaia has its `url` in its line: upload each file to its owner's storage under the path that the \
-         URL has behind the owner's address, and where the address has changed write the new URL to the item in the \
+         The line of a file from Gaia has its `url`. Upload each file to its owner's storage, under the path after \
+         the owner's address in the URL. If the address has changed, write the new URL to the item in the \
          platform's database.\n",
         id = manifest.backup_id,
         store = at.to_string().trim_end_matches('/'),

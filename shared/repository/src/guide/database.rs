@@ -4,7 +4,7 @@ use holdfast_domain::{Artifact, Compression, Manifest, WrappedKey, settings::Sto
 
 use super::{decrypted_name, decrypting};
 
-/// The guide of a backup. `keys` are the wrapped forms of the master key its artifact is encrypted under.
+/// The guide of a backup. `keys` are the wrapped forms of the master key for its artifact.
 pub fn database_guide(manifest: &Manifest, artifact: &Artifact, keys: &[WrappedKey], at: &StoreLocation) -> String {
     let mut guide = introduction(manifest, artifact, at);
     if let Some(encryption) = &manifest.encryption {
@@ -21,13 +21,13 @@ fn introduction(manifest: &Manifest, artifact: &Artifact, at: &StoreLocation) ->
         "# How to restore {backup_id}\n\n\
          A dump of `{uri}` (MongoDB {version}), begun {created_at}, by the {name} engine {engine_version}: {documents} \
          documents in {count} collections and views.\n\n\
-         With Holdfast at hand, one command does all of this, and checks every byte:\n\n\
+         With Holdfast, one command does all of this and checks every byte:\n\n\
          ```\nholdfast restore database {backup_id} --store {store}\n```\n\n\
          Without it, these steps need only {tool}, bash, OpenSSL 3.0 or newer, \
          and MongoDB's Database Tools.\n\n\
-         ## Fetch it, and check that it is whole\n\n\
-         Do not skip the check: a gzip file of many members that was cut between two of them looks whole to \
-         `gunzip`.\n\n\
+         ## Fetch it and check it\n\n\
+         Do not skip the check: `gunzip` cannot detect the truncation of a gzip file between two of its \
+         members.\n\n\
          ```bash\n{fetching}\n```\n\n\
          ```bash\necho '{sha256}  {file}' | sha256sum --check\n```\n\n",
         uri = source.uri,
@@ -51,8 +51,8 @@ fn restoring(compression: Option<Compression>, file: &str) -> String {
     let gzip = if compression.is_some() { "--gzip " } else { "" };
     format!(
         "## Restore it\n\n\
-         Into a server of your choice; `--nsFrom` and `--nsTo` rename on the way, so that it can stand beside the \
-         original:\n\n\
+         Restore into a server of your choice. `--nsFrom` and `--nsTo` rename the namespaces, so the original can \
+         stay:\n\n\
          ```\nmongorestore --uri \"$MONGODB_URI\" {gzip}--archive='{file}'\n```\n"
     )
 }

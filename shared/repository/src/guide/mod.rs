@@ -1,4 +1,4 @@
-//! `RESTORE.md`: how to get one backup back with stock tools alone. A test runs its commands.
+//! `RESTORE.md`: the restore of one backup with stock tools alone. A test runs its commands.
 
 mod content;
 mod database;
@@ -10,21 +10,21 @@ use holdfast_domain::{Artifact, Encryption, ObjectKey, WrappedKey, settings::Sto
 
 pub use self::{content::content_guide, database::database_guide};
 
-/// What an artifact's file is called once it is decrypted: a volume's number stands behind `.enc`.
+/// The file name of a decrypted artifact. A volume's number follows `.enc`.
 fn decrypted_name(artifact: &Artifact) -> String {
     artifact.key.file_name().replacen(".enc", "", 1)
 }
 
-/// The chapters that lead from the wrapped master key to decrypted files.
+/// The chapters from the wrapped master key to decrypted files.
 fn decrypting(encryption: &Encryption, artifacts: &[Artifact], keys: &[WrappedKey], at: &StoreLocation) -> String {
     let epoch = encryption.key_epoch;
     let mut text = format!(
         "## Unwrap the master key\n\n\
-         These commands put keys on the command line, where other users of the machine may see them: use a machine of \
+         These commands put keys on the command line, visible to other users of the machine: use a machine of \
          your own.\n\n\
-         The master key of epoch {epoch} stands wrapped in `{at}repository.json` (and `repository.copy.json`), under \
-         `epochs`, `epoch: {epoch}`. The printed copy of `holdfast key export` holds it plain: with that, set \
-         `MASTER` and go on to the next step.\n\n\
+         `{at}repository.json` (and `repository.copy.json`) contain the wrapped master key of epoch {epoch} under \
+         `epochs`, `epoch: {epoch}`. The printed copy of `holdfast key export` contains it in plain form: with it, set \
+         `MASTER` and continue with the next step.\n\n\
          ```bash\n{fetching}\n```\n\n",
         fetching = at.fetching(&ObjectKey::repository(), "repository.json"),
     );
@@ -33,8 +33,8 @@ fn decrypting(encryption: &Encryption, artifacts: &[Artifact], keys: &[WrappedKe
     }
     text.push_str(
         "## Derive the keys, check the MAC, decrypt\n\n\
-         An artifact is bound to its place: `decrypt` takes the file, the key that it had in the store, and where to \
-         write.\n\n\
+         An artifact is bound to its place: the arguments of `decrypt` are the file, its key in the store, and the \
+         output file.\n\n\
          ```bash\n\
          derive() { openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt \"hexkey:$MASTER\" -kdfopt \"hexsalt:$SALT\" \\\n  \
          -kdfopt \"info:holdfast/v1/$1\" HKDF | tr -d ':\\n' | tr 'A-F' 'a-f'; }\n\
@@ -49,7 +49,7 @@ fn decrypting(encryption: &Encryption, artifacts: &[Artifact], keys: &[WrappedKe
          head -c $((SIZE - 32)) \"$1\" | tail -c +1025 \\\n      \
          | openssl enc -d -aes-256-cbc -K \"$(derive enc)\" -iv \"$IV\" -out \"$3\"\n  \
          else\n    \
-         echo \"$1: the MAC is wrong: the file is damaged or was moved, or this is another key\" >&2; return 1\n  \
+         echo \"$1: the MAC is wrong: the file is damaged or was moved, or the key is wrong\" >&2; return 1\n  \
          fi\n\
          }\n",
     );
@@ -66,12 +66,12 @@ fn unwrapping(key: &WrappedKey, epoch: u32) -> String {
                   | openssl enc -d -id-aes256-wrap -K \"$KEY\" -iv A6A6A6A6A6A6A6A6 | od -An -v -tx1 | tr -d ' \\n')";
     match key {
         WrappedKey::Key { .. } => format!(
-            "With the `BACKUP_ENCRYPTION_KEY` of 32 bytes (in hex; if yours is base64: `printf %s \"$B64\" | base64 -d | \
+            "With the `BACKUP_ENCRYPTION_KEY` of 32 bytes (in hex, for base64: `printf %s \"$B64\" | base64 -d | \
              od -An -v -tx1 | tr -d ' \\n'`), method `key` of epoch {epoch}:\n\n\
              ```bash\nKEY=       # 64 hex digits: BACKUP_ENCRYPTION_KEY\nWRAPPED=   # 80 hex digits: `wrapped`\n{unwrap}\n```\n\n"
         ),
         WrappedKey::Passphrase { iterations, .. } => format!(
-            "With the passphrase (what follows `passphrase:` in `BACKUP_ENCRYPTION_KEY`), method `passphrase` of epoch \
+            "With the passphrase (after `passphrase:` in `BACKUP_ENCRYPTION_KEY`), method `passphrase` of epoch \
              {epoch}:\n\n\
              ```bash\nPASSPHRASE=   # BACKUP_ENCRYPTION_KEY without `passphrase:`\nKDFSALT=      # 64 hex digits: `salt`\n\
              WRAPPED=      # 80 hex digits: `wrapped`\n\
@@ -79,7 +79,7 @@ fn unwrapping(key: &WrappedKey, epoch: u32) -> String {
              -kdfopt iter:{iterations} PBKDF2 | tr -d ':\\n')\n{unwrap}\n```\n\n"
         ),
         WrappedKey::Kms { key_id, .. } => format!(
-            "With AWS KMS (key `{key_id}`), method `kms` of epoch {epoch}; it needs the right to `kms:Decrypt`:\n\n\
+            "With AWS KMS (key `{key_id}`), method `kms` of epoch {epoch}. It needs permission for `kms:Decrypt`:\n\n\
              ```bash\nCIPHERTEXT=   # hex: `ciphertext`\nREPOSITORY=   # `id` of repository.json\n\
              printf \"$(printf %s \"$CIPHERTEXT\" | sed 's/../\\\\x&/g')\" > wrapped.bin\n\
              MASTER=$(aws kms decrypt --ciphertext-blob fileb://wrapped.bin --encryption-context \
@@ -87,7 +87,7 @@ fn unwrapping(key: &WrappedKey, epoch: u32) -> String {
              tr -d ' \\n')\n```\n\n"
         ),
         WrappedKey::Age { recipient, .. } => format!(
-            "With the age identity of {}, which is kept offline, and the command `age` (1.0 or newer), method `age` of \
+            "With the offline age identity of {} and the command `age` (1.0 or newer), method `age` of \
              epoch {epoch}:\n\n\
              ```bash\nIDENTITY=   # the identity's file\nFILE=       # hex: `file`\n\
              MASTER=$(printf \"$(printf %s \"$FILE\" | sed 's/../\\\\x&/g')\" \\\n  \
@@ -97,7 +97,7 @@ fn unwrapping(key: &WrappedKey, epoch: u32) -> String {
     }
 }
 
-/// Whoever may write `repository.json` chose the text, and this guide is followed command by command.
+/// The author of `repository.json` chose the text, and operators run this guide command by command.
 fn shown(recipient: &str) -> String {
     AgeRecipient::parse(recipient).map_or_else(|_| "its recipient".to_owned(), |known| format!("`{known}`"))
 }

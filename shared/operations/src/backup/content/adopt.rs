@@ -1,4 +1,4 @@
-//! Brings what was sent to its place, once. An object that is there and proves itself is reused. Objects are never
+//! Moves an uploaded file to its place, once. An existing object is reused if it proves itself. Objects are never
 //! overwritten.
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use holdfast_repository::{
     writing_key::WritingKey,
 };
 
-/// Puts a file that was sent, and before it what rebuilds its blocks, where they belong; then writes what is held of the
+/// Stores the record of the blocks, then the uploaded file, each in its place. Then records both as held for the
 /// source.
 pub(super) async fn settle_in_place(
     h: &Holdfast,
@@ -76,7 +76,7 @@ async fn place_file(h: &Holdfast, key: &WritingKey, sent: Sent) -> Result<Stored
     }
 }
 
-/// The object of another source, or of an earlier time, that holds this very file.
+/// An existing object of another source or an earlier time with this very file.
 async fn held_already(h: &Holdfast, made: &Made) -> Result<Option<StoredObject>, KeepError> {
     let held = h.catalog.held_by_address(&made.address).await.map_err(OperationError::from)?;
     let Some(held) = held.filter(|held| held.file_sha256 == made.sha256) else { return Ok(None) };
@@ -84,7 +84,7 @@ async fn held_already(h: &Holdfast, made: &Made) -> Result<Option<StoredObject>,
     Ok(found.map(|file| file.object))
 }
 
-/// Keeps what rebuilds the blocks; its place follows from the CID and the path, so another item may have kept it.
+/// Stores the record of the blocks. Its place follows from the CID and the path, so another item may have stored it.
 async fn keep_dag(
     h: &Holdfast,
     key: &WritingKey,
@@ -104,7 +104,7 @@ async fn keep_dag(
     }
 }
 
-/// Returns the form of the object that is in the place of the one that was sent.
+/// Returns the stored form of the object in the place of the uploaded one.
 async fn adopt(h: &Holdfast, key: &WritingKey, sent: ContentObject) -> Result<StoredObject, KeepError> {
     match ObjectSource::new(&h.repository, &key.repository.id).prove(&sent).await {
         Ok(form) => Ok(form),

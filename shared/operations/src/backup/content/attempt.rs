@@ -1,6 +1,8 @@
-//! One attempt at one item, counted before it began: what is held, what has to be fetched, and what becomes of the item.
+//! One attempt at one item: check the held file, fetch the missing parts, settle the item. The attempt is counted
+//! before it begins.
 //!
-//! What is held is written before the item is settled, so that a worker that dies in between has fetched for the next.
+//! The held file is recorded before the item is settled. If a worker dies in between, the next one finds its fetched
+//! file.
 
 use std::time::Duration;
 
@@ -21,12 +23,12 @@ use super::{
 use crate::{Holdfast, OperationError, job::run::RunLimits};
 use holdfast_repository::writing_key::WritingKey;
 
-/// Before the function's end, for storing and settling what was fetched.
+/// Reserved at the end of the function, for storing the fetched file and settling its item.
 const TIME_TO_STORE: SignedDuration = SignedDuration::from_secs(30);
-/// After the first attempt that failed; three times as long after each further one.
+/// Wait after the first failed attempt. Each further attempt triples it.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
-/// As long an origin may ask to wait.
+/// Longest wait that an origin may request.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_mins(15);
 
 /// Why an attempt did not succeed.
@@ -47,7 +49,7 @@ impl From<OperationError> for Fault {
     }
 }
 
-/// One attempt at one item, counted.
+/// One counted attempt at one item.
 pub(super) struct Attempt<'a> {
     pub(super) h: &'a Holdfast,
     pub(super) fetcher: &'a Fetcher,
@@ -65,7 +67,7 @@ impl Attempt<'_> {
         };
         let held = match held::of_source(self.h, &source).await {
             Ok(held) => held,
-            // Without knowing what is held, nothing is to be failed.
+            // If the held file is unknown, the item cannot fail.
             Err(OperationError::Store(error)) if error.is_transient() => return self.put_off(of_store(&error)).await,
             Err(error) => return self.conclude(error.into(), None).await,
         };
@@ -75,7 +77,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends an item whose last attempt died: by what is held of it, which that attempt may have brought itself.
+    /// Ends an item whose last attempt died, by the held file of its source. That attempt may have stored it.
     pub(super) async fn stopped(self) -> Result<DownloadOutcome, OperationError> {
         let held = match ItemSource::of(&self.record.item) {
             Ok(source) => held::of_source(self.h, &source).await?,
@@ -89,7 +91,7 @@ impl Attempt<'_> {
     /// The item's file, held or fetched.
     async fn file(&self, source: &ItemSource, held: Option<&KeptFile>) -> Result<KeptFile, Fault> {
         match held {
-            // Another item has brought it since discovery, or an attempt that died before it could say so.
+            // Another item has stored it since discovery, or an attempt died before it reported its file.
             Some(held) if source.storage_type == StorageType::Ipfs && is_proved(source.storage_type, held) => {
                 Ok(held.clone())
             }
@@ -116,15 +118,15 @@ impl Attempt<'_> {
                 Err(Fault::Fetch(FetchError::new(ItemFailureCode::InvalidAnswer, message)))
             }
             (Err(error), _) => match keeping.give_up().await {
-                // The file was no longer wanted because the store no longer took it.
+                // The store failed, so the upload stopped the fetch.
                 Some(store) if error.code == ItemFailureCode::Stopped => Err(KeepError::Store(store).into()),
                 _ => Err(Fault::Fetch(error)),
             },
         }
     }
 
-    /// Puts a fetched file in its place, under the path that was served. A URL that may mean several paths is held under
-    /// its own text too, so that the next backup need not look for the longer names again.
+    /// Moves a fetched file to its place, under the served path. An ambiguous URL is also recorded under its own text,
+    /// so that the next backup does not try the longer names again.
     async fn keep(&self, source: &ItemSource, sent: Sent, fetched: FetchedFile) -> Result<KeptFile, KeepError> {
         let (h, key) = (self.h, self.key);
         let Some(served) = source.served(fetched.path.as_ref()) else {
@@ -137,19 +139,19 @@ impl Attempt<'_> {
         Ok(file)
     }
 
-    /// No fetch outlives its function: it ends early enough to leave nothing behind.
+    /// Ends each fetch early enough to clean up within the function's time.
     async fn in_time<T>(&self, fetch: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
         let Some(deadline) = self.limits.deadline else { return fetch.await };
         let left = deadline.duration_since(Timestamp::now()) - TIME_TO_STORE;
         let left = Duration::try_from(left).unwrap_or_default();
         tokio::time::timeout(left, fetch).await.unwrap_or_else(|_| {
-            let message = format!("the file did not come within the {} s that the function had left", left.as_secs());
+            let message = format!("the fetch did not end within the remaining {} s of the function", left.as_secs());
             Err(FetchError::new(ItemFailureCode::TimedOut, message))
         })
     }
 
-    /// `done` where this backup has fetched it, by this attempt or another, for this item or another.
-    /// What was held before stands in where it could not be fetched, which is said.
+    /// Settles the item as `done` if this backup fetched the file, by any attempt for any item. A file from an earlier
+    /// backup replaces a failed fetch, and the item records this failure.
     async fn settle(&self, file: &KeptFile, failure: Option<&ItemFailure>) -> Result<DownloadOutcome, OperationError> {
         let file_name = &file_name(&self.record.item, file.content_type.as_deref());
         let settled_as = match failure {
@@ -168,8 +170,8 @@ impl Attempt<'_> {
         Ok(DownloadOutcome::of(fail_item(self.h, id, content_id, code, message).await?))
     }
 
-    /// Ends an item whose file is not to be had. What is held of it may be all that anybody has: a backup that did not
-    /// name it would let it be collected with the older backups.
+    /// Ends an item without an available file. The held file may be the last copy: without a reference from this
+    /// backup, it would be collected with the older backups.
     async fn end(
         &self,
         code: ItemFailureCode,
@@ -178,16 +180,16 @@ impl Attempt<'_> {
     ) -> Result<DownloadOutcome, OperationError> {
         let Some(file) = held else { return self.fail(code, message).await };
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        tracing::info!(backupId = %id, contentId = content_id, %code, reason = message, "what is held of an item stands in");
+        tracing::info!(backupId = %id, contentId = content_id, %code, reason = message, "an item could not be fetched, so its held file is used");
         self.settle(file, Some(&ItemFailure { code, message })).await
     }
 
     async fn conclude(&self, fault: Fault, held: Option<&KeptFile>) -> Result<DownloadOutcome, OperationError> {
         match fault {
             Fault::Keep(KeepError::Own(error)) => Err(error),
-            // What is held may be the very object that is damaged.
+            // The held object may be the damaged one.
             Fault::Keep(KeepError::Damaged(problem)) => self.fail(ItemFailureCode::Store, problem).await,
-            // No other file finds room either: the whole backup says so at once.
+            // The store has no room for other files either, so the whole backup fails at once.
             Fault::Keep(KeepError::Store(error @ StoreError::Full { .. })) => Err(error.into()),
             Fault::Keep(KeepError::Store(error)) => self.again_or_end(of_store(&error), held).await,
             Fault::Fetch(error) if !error.was_asked => self.put_off(error).await,
@@ -196,7 +198,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Nobody was asked, which is no attempt: however often, no item fails for it.
+    /// Puts the attempt off. No request was made, so this is no attempt, and no item fails because of it.
     async fn put_off(&self, error: FetchError) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
         self.h.catalog.give_attempt_back(id, content_id).await?;
@@ -224,12 +226,12 @@ impl Attempt<'_> {
     }
 }
 
-/// The store may be back at the next attempt, whatever it said now.
+/// The store may be available at the next attempt, even after a permanent error.
 fn of_store(error: &StoreError) -> FetchError {
     FetchError::new(ItemFailureCode::Store, error.to_string())
 }
 
-/// Longer after each attempt, and no shorter than the origin asked for.
+/// Longer after each attempt, and at least as long as the origin requested.
 fn wait_after(attempt: u32, asked: Option<Duration>) -> Duration {
     let own = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_WAIT);
     own.max(asked.unwrap_or_default().min(LONGEST_ASKED_WAIT))

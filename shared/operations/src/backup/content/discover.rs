@@ -1,6 +1,5 @@
-//! Discovery: a row for each content item of the platform's; what is held already is settled, what can be known to fail
-//! has failed, the rest goes to the queue. A page at a time, so that a run which ends early, or dies, is gone on with at
-//! the last page by the next: every step may be made twice.
+//! Discovery: creates a row for each content item of the platform. It settles held items, fails impossible ones and
+//! queues the rest, page by page. Every step may be repeated. The next run resumes at the last page.
 
 use std::collections::HashMap;
 
@@ -39,34 +38,34 @@ use crate::{
 use holdfast_repository::writing_key::writing_key;
 
 const APP_NAME: &str = "holdfast-content";
-/// Before the function's end, for the page that is begun, and for handing on.
+/// Reserved at the end of the function, for the current page and for handing on.
 const TIME_TO_HAND_ON: SignedDuration = SignedDuration::from_secs(60);
-/// Runs of one discovery: many times what a million items take.
+/// Runs of one discovery. A million items need far fewer.
 const MAX_ROUNDS: u32 = 100;
-/// Objects looked for, and items settled, at a time.
+/// Objects checked and items settled at a time.
 const CONCURRENCY: usize = 32;
 
 /// How a run of discovery ended.
 #[derive(Debug, Clone)]
 pub enum DiscoveryOutcome {
-    /// Its time ran out: hand on to the next.
+    /// Its time ran out: hand on to the next run.
     HandOn {
         /// The backup.
         backup_id: BackupId,
     },
-    /// Every item was found, and downloads are under way: the last of them hands on.
+    /// Every item was found, and downloads are under way. The last of them hands on.
     Queued {
         /// The backup.
         backup_id: BackupId,
-        /// How many items, and how far they are.
+        /// Counts of the items and of their states.
         counts: ItemCounts,
     },
-    /// Nothing is to be waited for: hand on to finalize.
+    /// No download is pending: hand on to finalize.
     Finalize {
         /// The backup.
         backup_id: BackupId,
     },
-    /// The backup failed, and the job says why.
+    /// The backup failed. The job has the reason.
     Failed(Box<Job>),
     /// This run had nothing to do.
     Skipped {
@@ -77,10 +76,10 @@ pub enum DiscoveryOutcome {
     },
 }
 
-/// Finds what is to be backed up, from the beginning or from where an earlier run stopped.
+/// Discovers the items of a backup, from the beginning or from the last page of an earlier run.
 ///
 /// # Errors
-/// Where it could not begin or not be recorded: the event's source should try again.
+/// If discovery could not begin or could not be recorded. The event's source should retry.
 pub async fn discover_content(
     h: &Holdfast,
     queue: &dyn DownloadQueue,
@@ -104,7 +103,7 @@ pub async fn discover_content(
     conclude(h, &run, result).await
 }
 
-/// Finds what is to be backed up, for a run that holds the lease.
+/// Discovers the items, for a run with the lease.
 pub(crate) async fn discover(
     h: &Holdfast,
     queue: &dyn DownloadQueue,
@@ -113,7 +112,7 @@ pub(crate) async fn discover(
     watch: &Watch,
 ) -> Result<Reached, RunFault> {
     let discovery = Discovery { h, queue, run, limits, watch };
-    // Boxed: the whole discovery is inside, and callers embed this future in their own.
+    // Boxed, because callers embed the future of the entire discovery in their own.
     Box::pin(discovery.run()).await
 }
 
@@ -132,7 +131,7 @@ struct Discovery<'a> {
 }
 
 impl Discovery<'_> {
-    /// Goes on at the last page that was recorded, after each failure of the catalogue that may pass.
+    /// Resumes at the last recorded page, after each transient failure of the catalogue.
     async fn run(&self) -> Result<Reached, RunFault> {
         const TRIES_WITHOUT_A_PAGE: u32 = 6;
         let (mut found, mut tries) = (0, 0);
@@ -167,7 +166,7 @@ impl Discovery<'_> {
             return Err(too_many_rounds(&work).into());
         }
         self.record(&work).await?;
-        // Encryption that was asked for and is not possible is found now, not by every worker.
+        // Impossible encryption is found here, not by every worker.
         watch.guard(async { Ok(writing_key(&h.repository, h.settings.content.encryption).await?) }).await?;
         let mut items = watch.guard(self.open(&mut work)).await?;
         Ok(self.pages(&mut items, &mut work, found).await?)
@@ -182,7 +181,7 @@ impl Discovery<'_> {
         let preference = settings.database.read_preference;
         let connection = Connection::open(&settings.mongodb_uri, preference, APP_NAME).await?;
         let Some(database) = connection.default_database().map(str::to_owned) else {
-            let problem = "names no database: the one with the content items has to stand behind the host, as in \
+            let problem = "names no database: add the database of the content items after the host, as in \
                            mongodb://host/platform";
             return Err(SettingsError(vec![SettingError::new("MONGODB_URI", problem)]).into());
         };
@@ -222,13 +221,13 @@ impl Discovery<'_> {
         self.limits.deadline.is_some_and(|deadline| Timestamp::now() + TIME_TO_HAND_ON >= deadline)
     }
 
-    /// Writes how far it came; only the newest run may.
+    /// Records the progress. Only the newest run may write it.
     async fn record(&self, work: &ContentWork) -> Result<(), OperationError> {
         let recording = || async { Ok(self.h.catalog.record_work(self.id(), self.run.fence, work).await?) };
         if self.watch.persist(recording).await? {
             return Ok(());
         }
-        // Not this run's any more, or settled: a beat tells which.
+        // The job has another run by now, or is settled. A beat shows the difference.
         self.watch.confirm().await?;
         Err(StopReason::LeaseLost.into())
     }
@@ -239,7 +238,7 @@ impl Discovery<'_> {
         let added = self.h.catalog.add_items(self.id(), &found).await?;
         let (mut wanted, mut faulty) = (Vec::new(), Vec::new());
         for (added, problem) in added.into_iter().zip(problems) {
-            // What an earlier run has settled stays so.
+            // Items that an earlier run settled stay settled.
             if added.status != ItemStatus::Pending {
                 continue;
             }
@@ -260,8 +259,8 @@ impl Discovery<'_> {
         concurrently(failing).await.map(drop)
     }
 
-    /// Settles the IPFS items whose file is held, and answers the others. Gaia's are asked for by whoever has the mark of
-    /// what is held: a URL does not say what it stands for today.
+    /// Settles the IPFS items with a held file, and returns the others. The download of a Gaia item sends a conditional
+    /// request, because the file of a URL may change.
     async fn settle_held(&self, wanted: Vec<Wanted>, openings: &mut Openings) -> Result<Vec<String>, OperationError> {
         let held = self.held(&wanted, openings).await?;
         let settling = wanted.into_iter().map(|wanted| {
@@ -278,7 +277,7 @@ impl Discovery<'_> {
         Ok(concurrently(settling).await?.into_iter().flatten().collect())
     }
 
-    /// What the catalogue says is held of these, and would do today.
+    /// The held files of these sources that are good enough today.
     async fn held(
         &self,
         wanted: &[Wanted],
@@ -302,7 +301,7 @@ impl Discovery<'_> {
         let Some(file) = held::found_again(self.h, &wanted.source, file).await? else { return Ok(false) };
         let (added, file) = (&wanted.added, &file);
         let file_name = file_name(&added.item, file.content_type.as_deref());
-        // Fetched by this very backup, before a run of its discovery that died.
+        // This backup fetched it, before a run of its discovery died.
         let settled = if file.fetched_at >= self.run.job.created_at {
             Settled::Done { file_name: &file_name, file }
         } else {
@@ -313,7 +312,7 @@ impl Discovery<'_> {
     }
 }
 
-/// Sends items to the workers, and says so in their rows. An item whose message the queue refuses has failed.
+/// Sends items to the workers, and marks their rows as sent. An item fails if the queue refuses its message.
 pub(crate) async fn send(
     h: &Holdfast,
     queue: &dyn DownloadQueue,
@@ -332,7 +331,7 @@ pub(crate) async fn send(
     Ok(h.catalog.mark_sent(backup_id, &content_ids, Timestamp::now()).await?)
 }
 
-/// A pending item whose file is to be had somewhere.
+/// A pending item with a known source.
 struct Wanted {
     added: AddedItem,
     source: ItemSource,
@@ -358,8 +357,8 @@ async fn pause() -> Result<(), OperationError> {
 
 fn too_many_rounds(work: &ContentWork) -> OperationError {
     OperationError::Invalid(format!(
-        "discovery was begun {MAX_ROUNDS} times and found {} items without coming to an end; back up by `holdfast run \
-         content` from a machine, which has no time limit",
+        "discovery was begun {MAX_ROUNDS} times, found {} items, and did not complete: run `holdfast run content` on a \
+         machine without a time limit",
         work.found
     ))
 }
@@ -392,7 +391,7 @@ async fn conclude(
             skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
         }
         Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => of_lost(h, run).await,
-        // The next run resumes at the cursor: the event's source tries again, and after it the sweep hands the step on.
+        // The next run resumes at the cursor. The event's source retries, and later the sweep hands the step on.
         Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => {
             if error.is_transient() && is_to_go_on(h, run).await {
@@ -412,8 +411,8 @@ async fn of_lost(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationE
     })
 }
 
-/// Whether a fault that may pass leaves this discovery to another run: where there is a cursor to go on from, the event's
-/// source tries again, and after it the sweep. One that has found nothing yet fails at once, and says why.
+/// Whether another run should resume this discovery after a transient fault. With a cursor, the event's source retries,
+/// and later the sweep. Without one, the discovery fails at once and reports the reason.
 async fn is_to_go_on(h: &Holdfast, run: &Run) -> bool {
     let found = h.catalog.content_work(&run.job.backup_id).await.is_ok_and(|work| work.found > 0);
     found && wait(h, run, Timestamp::now() + HANDED_ON_FOR).await.unwrap_or(false)

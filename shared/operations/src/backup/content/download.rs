@@ -1,5 +1,5 @@
-//! A message's item: is there anything to do, and may it be tried again? The attempt is counted before it is made. A
-//! message may come twice, late, or after its backup ended: only the item's row says what is to be done.
+//! The item of a message: is it settled, and may it be tried again? The attempt is counted before it is made. A message
+//! may come twice, late, or after the end of its backup, so only the item's row decides.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,26 +15,26 @@ use super::{attempt::Attempt, fan_in::running};
 use crate::{Holdfast, OperationError, job::run::RunLimits};
 use holdfast_repository::writing_key::{WritingKey, writing_key};
 
-/// With less time than this nothing is begun.
+/// Least time of the function for a new attempt.
 const LEAST_TIME: SignedDuration = SignedDuration::from_secs(60);
-/// An attempt that was begun longer ago than a function can run is dead.
+/// An attempt is dead if it began longer ago than a function can run.
 const ATTEMPT_LASTS: SignedDuration = SignedDuration::from_mins(20);
-/// How long to wait for another attempt that may be at work.
+/// Wait for another attempt that may still run.
 const WAIT_FOR_ANOTHER: Duration = Duration::from_mins(5);
-/// How long a repository and its key are taken to be as they were read.
+/// How long a repository and its key are reused without reading them again.
 const KEY_LASTS: Duration = Duration::from_mins(1);
-/// At least so fast, in bytes a second, and some time for asking: a fetch may not take longer.
+/// Slowest allowed fetch, in bytes a second. A fixed time for the request is added.
 const SLOWEST: u64 = 256 * 1024;
 const TIME_TO_ASK: Duration = Duration::from_mins(5);
 
-/// What downloads share in a process: connections, breakers, the key. Cheap to clone.
+/// Shared state of the downloads of a process: connections, breakers, the key. Cheap to clone.
 #[derive(Clone)]
 pub struct Downloader {
     fetcher: Fetcher,
     key: Arc<Mutex<Option<KnownKey>>>,
 }
 
-/// The repository and its key, and when they were read.
+/// The repository and its key, and the time of reading them.
 struct KnownKey {
     read_at: Instant,
     key: Arc<WritingKey>,
@@ -46,21 +46,21 @@ impl std::fmt::Debug for Downloader {
     }
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DownloadOutcome {
-    /// This call settled the item: its file is stored, or will not be.
+    /// This call settled the item: its file is stored, or the item failed.
     Settled,
-    /// There was nothing to do: the item is settled, or its backup has ended.
+    /// The item was settled, or its backup has ended.
     AlreadySettled,
-    /// It did not succeed, and may.
+    /// The attempt failed. Another one may succeed.
     Retry {
-        /// When.
+        /// Wait before the next attempt.
         after: Duration,
-        /// What failed.
+        /// The failure.
         reason: String,
     },
-    /// Nothing was begun: too little of the function's time is left.
+    /// Nothing was begun: the function has too little time left.
     NoTime,
 }
 
@@ -84,10 +84,10 @@ fn unusable(error: &dyn std::fmt::Display) -> OperationError {
 }
 
 impl Downloader {
-    /// What these settings ask for.
+    /// A downloader with these settings.
     ///
     /// # Errors
-    /// Where TLS cannot be set up, or a gateway's address cannot be used.
+    /// If TLS cannot be set up, or the address of a gateway is invalid.
     pub fn new(settings: &Settings) -> Result<Self, OperationError> {
         let content = &settings.content;
         let origins: Result<Vec<_>, _> =
@@ -103,12 +103,12 @@ impl Downloader {
         Ok(Self { fetcher: fetcher.map_err(|error| unusable(&error))?, key: Arc::default() })
     }
 
-    /// What fetches.
+    /// The fetcher.
     pub(crate) const fn fetcher(&self) -> &Fetcher {
         &self.fetcher
     }
 
-    /// The repository and its key: read once in a while, not for each of many small files.
+    /// The repository and its key. They are read once a minute, not for each of many small files.
     async fn key(&self, h: &Holdfast) -> Result<Arc<WritingKey>, OperationError> {
         let encrypt = h.settings.content.encryption;
         let mut known = self.key.lock().await;
@@ -124,10 +124,11 @@ impl Downloader {
     }
 }
 
-/// Does what a message asks for.
+/// Downloads the item of a message.
 ///
 /// # Errors
-/// Where the catalogue, the repository or its key is not to be had: nothing is settled, and the message has to come again.
+/// If the catalogue, the repository or its key is unavailable. Nothing is settled, and the message must be delivered
+/// again.
 pub async fn download_item(
     h: &Holdfast,
     downloader: &Downloader,
@@ -138,13 +139,13 @@ pub async fn download_item(
         return Ok(DownloadOutcome::NoTime);
     }
     let Some(job) = running(h, &message.backup_id).await? else { return Ok(DownloadOutcome::AlreadySettled) };
-    // Before an attempt is counted: that the repository is away is no fault of the item's.
+    // Read before an attempt is counted: an unavailable repository is no fault of the item.
     let key = downloader.key(h).await?;
     let attempt = |record: Box<ItemRecord>| {
         let record = *record;
         Attempt { h, fetcher: &downloader.fetcher, key: &key, job, record, limits }
     };
-    // Boxed: everything between network and store is inside, and callers embed this future in their own.
+    // Boxed, because callers embed the future of the entire attempt in their own.
     match begin(h, message).await? {
         Begun::Attempt(record) => Box::pin(attempt(record).run()).await,
         Begun::Stopped(record) => Box::pin(attempt(record).stopped()).await,
@@ -159,7 +160,7 @@ enum Begun {
     Ended(DownloadOutcome),
 }
 
-/// Counts the attempt before it is made. The last one may have been counted by a worker that is still at it, or died.
+/// Counts the attempt before it is made. The worker of the last counted attempt may still run, or have died.
 async fn begin(h: &Holdfast, message: &DownloadMessage) -> Result<Begun, OperationError> {
     let DownloadMessage { backup_id, content_id } = message;
     let most = h.settings.content.retry_attempts;

@@ -1,5 +1,4 @@
-//! Fan-in: who finds that every item is settled takes the backup on, once. It counts a set of settled items, never
-//! messages.
+//! Fan-in: the caller that finds every item settled advances the backup, once. It counts settled items, never messages.
 
 use holdfast_catalog::{CatalogError, JobChange, Settled, Source};
 use holdfast_domain::{
@@ -9,7 +8,7 @@ use holdfast_domain::{
 use super::{HANDED_ON_FOR, fail_item, held, source::ItemSource};
 use crate::{Holdfast, OperationError, StopReason, job::run::Run};
 
-/// The job, where its downloads go on.
+/// The job, if its downloads are under way.
 pub(super) async fn running(h: &Holdfast, id: &BackupId) -> Result<Option<Job>, OperationError> {
     match h.catalog.get(id).await {
         Ok(job) => Ok((job.status == JobStatus::Running).then_some(job)),
@@ -18,11 +17,11 @@ pub(super) async fn running(h: &Holdfast, id: &BackupId) -> Result<Option<Job>, 
     }
 }
 
-/// Where every item of a backup was found and is settled, takes the backup to `finalizing`. `true` for the one caller
-/// that did: it has to hand the backup on to [`crate::finalize_content`].
+/// Advances a backup to `finalizing` if every item is found and settled. Returns `true` for exactly one caller. This
+/// caller must hand the backup on to [`crate::finalize_content`].
 ///
 /// # Errors
-/// Those of the catalogue. The sweep asks again.
+/// Those of the catalogue. The sweep checks again.
 pub async fn finalize_if_settled(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<bool, OperationError> {
     if running(h, id).await?.is_none()
         || h.catalog.content_work(id).await?.discovered_at.is_none()
@@ -36,16 +35,16 @@ pub async fn finalize_if_settled(h: &Holdfast, id: &BackupId, now: Timestamp) ->
         Err(error) => return Err(error.into()),
     };
     h.observer.job_changed(&job).await;
-    // Where the lease is another run's by now, that one is the finalizer.
+    // If another run has the lease by now, that run is the finalizer.
     let waits = h.catalog.wait(Source::Content, id, job.fence, now + HANDED_ON_FOR, now).await;
     if let Err(error) = waits {
-        tracing::warn!(backupId = %id, %error, "the lease was not told whom it waits for; the sweep looks after it");
+        tracing::warn!(backupId = %id, %error, "cannot make the lease wait for the next run: the sweep hands the backup on");
     }
     Ok(true)
 }
 
-/// The same for the run that holds the lease and finalizes the backup itself: its lease does not wait. `false` while items
-/// are pending.
+/// The same for the run that holds the lease and finalizes the backup itself. Its lease does not wait. Returns `false`
+/// while items are pending.
 pub(crate) async fn finalize_held_if_settled(h: &Holdfast, run: &Run) -> Result<bool, OperationError> {
     let id = &run.job.backup_id;
     if h.catalog.any_pending(id).await? {
@@ -62,10 +61,11 @@ pub(crate) async fn finalize_held_if_settled(h: &Holdfast, run: &Run) -> Result<
     Ok(true)
 }
 
-/// Settles an item that the queue gave up on; `true` where this call did it. Ask [`finalize_if_settled`] then.
+/// Settles an item after the queue gave up on it. Returns `true` if this call did it: call [`finalize_if_settled`]
+/// then.
 ///
 /// # Errors
-/// Those of the catalogue: the dead letter has to come again.
+/// Those of the catalogue. The dead letter must be delivered again.
 pub async fn settle_undelivered(
     h: &Holdfast,
     message: &DownloadMessage,
@@ -78,15 +78,15 @@ pub async fn settle_undelivered(
     let Some(record) = h.catalog.get_item(backup_id, content_id).await? else { return Ok(false) };
     tracing::warn!(backupId = %backup_id, contentId = content_id, at = %now, "the queue gave an item up");
     let reason = format!(
-        "the queue delivered it as often as it may, {} downloads were begun, and none came to an end; see the \
-         workers' log",
+        "the queue reached its limit of deliveries, and none of {} begun downloads completed: see the workers' \
+         log",
         record.attempts
     );
     give_item_up(h, backup_id, &record.item, reason).await
 }
 
-/// Settles an item that no download settled; `true` where this call did it. What is held of its source stands in, so that
-/// the only copy of a file keeps being referred to, and the list says so; without any it has failed.
+/// Settles an item without a completed download. Returns `true` if this call did it. A held file of its source is used,
+/// so that its only copy keeps a reference, and the list records this. Without a held file, the item fails.
 pub(crate) async fn give_item_up(
     h: &Holdfast,
     backup_id: &BackupId,

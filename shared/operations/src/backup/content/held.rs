@@ -1,5 +1,5 @@
-//! The files that are held already, and whether they are good enough today: verified, encrypted if that is asked for now,
-//! readable, and in the store.
+//! Held files, and whether they are good enough today: verified, encrypted if encryption is on, readable, and in the
+//! store.
 
 use std::collections::HashMap;
 
@@ -21,13 +21,13 @@ pub(super) fn objects(file: &KeptFile) -> impl Iterator<Item = &StoredObject> {
     std::iter::once(&file.object).chain(&file.dag)
 }
 
-/// Whether what is held of a source is as good as what would be kept of it today. An IPFS file that no CID vouches for
-/// is fetched again: a gateway that proves it may be up by now.
+/// Whether the held file is as good as a newly fetched one. An IPFS file without a proof by its CID is fetched again,
+/// because a proving gateway may be available by now.
 pub(super) fn is_good_enough(storage_type: StorageType, file: &KeptFile, encrypt: bool) -> bool {
     is_proved(storage_type, file) && is_encrypted_as_asked(file, encrypt)
 }
 
-/// Whether no gateway could prove more of it. A file under a raw CID is one block, which its bytes rebuild.
+/// Whether no gateway could prove more of it. A file under a raw CID is one block, and its bytes rebuild that block.
 pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
     let is_whole = || file.dag.is_some() || file.cid.as_deref().is_some_and(holdfast_content::ipfs::is_raw_file);
     storage_type == StorageType::Gaia || (file.verified == Verified::Cid && is_whole())
@@ -37,8 +37,8 @@ fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
     !encrypt || objects(file).all(|object| object.encryption.is_some())
 }
 
-/// What is held of a source and may be referred to today: encrypted where that is asked for, readable, and there. It may
-/// be no more proved than it was when it was fetched.
+/// The held file of a source, if it is encrypted as required, readable, and in the store. It may be as little proved as
+/// when it was fetched.
 pub(super) async fn of_source(h: &Holdfast, source: &ItemSource) -> Result<Option<KeptFile>, OperationError> {
     let found = h.catalog.held(std::slice::from_ref(&source.id)).await?;
     let Some(held) = found.into_iter().next().map(|held| held.file) else { return Ok(None) };
@@ -47,8 +47,8 @@ pub(super) async fn of_source(h: &Holdfast, source: &ItemSource) -> Result<Optio
     if is_usable { found_again(h, source, held).await } else { Ok(None) }
 }
 
-/// What is held of a source, if its objects are in the store. Objects that were stored again in another form are held in
-/// that form from now on.
+/// The held file of a source, if its objects are in the store. Objects that were stored again in another form are
+/// recorded in that form.
 pub(super) async fn found_again(
     h: &Holdfast,
     source: &ItemSource,
@@ -63,12 +63,12 @@ pub(super) async fn found_again(
     Ok(Some(found))
 }
 
-/// Which key epochs open, each tried once.
+/// Which key epochs open. Each is tried once.
 #[derive(Default)]
 pub(super) struct Openings(HashMap<u32, bool>);
 
 impl Openings {
-    /// Whether a file's objects can be read with the keys at hand. A file whose key is gone is one to fetch again.
+    /// Whether the available keys can read a file's objects. A file with a lost key is fetched again.
     pub(super) async fn open(&mut self, h: &Holdfast, file: &KeptFile) -> Result<bool, OperationError> {
         let epochs: Vec<u32> = objects(file).filter_map(|object| object.encryption.as_ref().map(epoch)).collect();
         for epoch in epochs {
@@ -87,7 +87,7 @@ impl Openings {
         let opens = match h.repository.master_key(epoch).await {
             Ok(_) => true,
             Err(error @ (RepositoryError::Key(_) | RepositoryError::File(_))) => {
-                tracing::warn!(epoch, %error, "files under a key that is not at hand are fetched again");
+                tracing::warn!(epoch, %error, "the key of some held files is missing, so they are fetched again");
                 false
             }
             Err(error) => return Err(error.into()),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_files_do_not_do_once_encryption_is_asked_for() {
+    fn plain_files_are_not_good_enough_with_encryption() {
         let good = |file: &KeptFile, encrypt| is_good_enough(StorageType::Ipfs, file, encrypt);
         assert!(good(&file(Verified::Cid, false, Some(false)), false));
         assert!(!good(&file(Verified::Cid, false, Some(false)), true));

@@ -1,9 +1,9 @@
-//! A content backup in this process, from discovery to manifest: for an operator's machine, which has no deadline and
-//! needs no queue but its own. One run does all steps under one fencing number and beats from the first to the last, so
-//! that a run that was killed is known to be dead a minute later. The next run resumes at the step that it reached.
+//! A content backup in this process, from discovery to manifest, for an operator's machine without a deadline. It uses
+//! only its own queue. One run does all steps under one fencing number and beats throughout. A killed run is therefore
+//! known as dead a minute later, and the next run resumes at its step.
 //!
-//! Memory does not grow with the number of items: the queue is bounded, and what failed for the moment is not kept in
-//! it but found again by its row.
+//! Memory does not depend on the number of items. The queue is bounded, and transient failures are found again by their
+//! rows.
 
 use std::{
     sync::{
@@ -37,23 +37,24 @@ use crate::{
 };
 use holdfast_repository::artifact_writer::Meters;
 
-/// Each needs a blocking thread of the runtime's, and so do the store's checksums.
+/// Each worker needs a blocking thread of the runtime, and so do the checksums of the store.
 const MOST_WORKERS: usize = 128;
-/// Messages that wait for a worker, each.
+/// Waiting messages for each worker.
 const QUEUED_PER_WORKER: usize = 4;
-/// After a fault of the catalogue that may pass, and at least before what failed is tried again.
+/// Wait after a transient fault of the catalogue, and the least wait before failed items are tried again.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How often it is looked whether the backup was cancelled.
+/// Interval of checking for a cancellation.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Items looked up in one call.
 const PAGE: u32 = 1000;
-/// Up to this run of a backup, an attempt that a kill interrupted is no attempt. After it an item may be what kills runs.
+/// In the first runs of a backup, up to this number, a killed attempt is not counted. Later an item may be the reason
+/// for the kills.
 const MOST_BLAMELESS: u64 = 4;
 
-/// Backs up the content, all of it here. A backup that an earlier run began is resumed.
+/// Backs up the content in this process. It resumes a backup of an earlier run.
 ///
 /// # Errors
-/// Where it could not begin or not be recorded. A later call with the same request resumes it.
+/// If the backup could not begin or could not be recorded. A later call with the same request resumes it.
 pub async fn back_up_content_here(
     h: &Holdfast,
     request: BackupRequest,
@@ -71,12 +72,12 @@ pub async fn back_up_content_here(
     let (meters, is_finalizing) = (Meters::default(), Arc::new(AtomicBool::new(false)));
     let progress = {
         let (progress, is_finalizing) = (meters.progress(), Arc::clone(&is_finalizing));
-        // Before that items are counted, and bytes are not.
+        // Until then items are counted, and bytes are not.
         move || is_finalizing.load(Ordering::Relaxed).then(&progress).flatten()
     };
     let watch = Watch::begin(h, &run, limits, progress);
     let here = Here { h, downloader: &downloader, run: &run, watch: &watch, limits, meters: &meters, is_finalizing };
-    // Boxed: downloads and discovery are inside, and callers embed this future in their own.
+    // Boxed, because callers embed the future of downloads and discovery in their own.
     let result = Box::pin(here.all_steps()).await;
     drop(watch);
     let outcome = conclude(h, &run, result).await?;
@@ -84,7 +85,7 @@ pub async fn back_up_content_here(
         && run.fence > 1
         && let Err(error) = clean_up_completed(h, &job.backup_id, begun_at).await
     {
-        tracing::warn!(backupId = %job.backup_id, %error, "what killed runs left is left to the sweep");
+        tracing::warn!(backupId = %job.backup_id, %error, "cannot remove the remains of killed runs: the sweep removes them");
     }
     Ok(outcome)
 }
@@ -130,8 +131,8 @@ impl Here<'_> {
         Ok(self.watch.guard(self.download(workers)).await?)
     }
 
-    /// What was sent, and then what failed for the moment, again and again until nothing is left: each time after the
-    /// longest wait that was asked for.
+    /// Tries the sent items, then the transient failures, again and again until none is left. Before each round it
+    /// waits for the longest requested wait.
     async fn download(&self, mut workers: Workers) -> Result<(), OperationError> {
         let mut wait = workers.drain().await?;
         loop {
@@ -143,7 +144,7 @@ impl Here<'_> {
         }
     }
 
-    /// Sends every pending item to workers once; the longest wait that one of them asks for.
+    /// Sends every pending item to workers once. Returns the longest requested wait.
     async fn round(&self) -> Result<Duration, OperationError> {
         let mut workers = self.workers();
         let queue = Arc::clone(&workers.queue);
@@ -177,7 +178,7 @@ impl Here<'_> {
         Workers { queue, tasks }
     }
 
-    /// Waits until the job is cancelled. A beat finds that out too, and later.
+    /// Waits until the job is cancelled. A beat notices this too, but later.
     async fn cancelled(&self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -217,14 +218,14 @@ async fn conclude(
     }
 }
 
-/// Downloads beside each other. Dropped, they stop, and what they had begun to upload is aborted.
+/// Concurrent downloads. Dropping them stops them and aborts their uploads.
 struct Workers {
     queue: Arc<LocalQueue>,
     tasks: JoinSet<Result<Duration, OperationError>>,
 }
 
 impl Workers {
-    /// The first error of a worker; while none has one it waits.
+    /// The first error of a worker. It waits until there is one.
     async fn failed(&mut self) -> OperationError {
         while let Some(ended) = self.tasks.join_next().await {
             match ended {
@@ -236,7 +237,7 @@ impl Workers {
         std::future::pending().await
     }
 
-    /// Waits until everything sent was tried; the longest wait that was asked for.
+    /// Waits until every sent item was tried. Returns the longest requested wait.
     async fn drain(&mut self) -> Result<Duration, OperationError> {
         self.queue.close().await;
         let mut longest = Duration::ZERO;

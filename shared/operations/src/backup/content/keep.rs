@@ -1,9 +1,9 @@
-//! A file on its way into the store while it is fetched: `chunks → [SHA-256, gzip where it helps, encrypt, digest,
-//! parts] → upload`, one blocking thread a file, bounded channels at both ends.
+//! Stores a file while it is fetched: `chunks → [SHA-256, gzip where it helps, encrypt, digest, parts] → upload`. Each
+//! file has one blocking thread and bounded channels at both ends.
 //!
-//! Its address is its content's, so the upload goes to a place of its own first, and only what fits one part waits in
-//! memory. Memory a file: `CHUNKS_WAITING` chunks of the fetcher's, three parts of 8 MiB (grown with the file), the gzip
-//! stage's members. A file counts as whole only when its fetcher has said so: chunks that stop coming are no end.
+//! The address follows from the content, so a file above one part is uploaded to a temporary key first. Memory of a
+//! file: `CHUNKS_WAITING` fetched chunks, three parts of 8 MiB (more for a large file), and the members of gzip. A file
+//! is complete only if its fetcher confirms it. A closed channel alone is no end.
 
 use std::{
     io::{self, Write as _},
@@ -32,20 +32,20 @@ use holdfast_repository::{
     writing_key::WritingKey,
 };
 
-/// Chunks that may wait between the network and the stages. One is a block of IPFS at most: 4 MiB.
+/// Chunks that may wait between the network and the stages. The largest is one IPFS block of 4 MiB.
 const CHUNKS_WAITING: usize = 4;
 
-/// As much of a file shows whether compressing it helps.
+/// The beginning of a file that decides on its compression.
 const FIRST_LOOK_BYTES: usize = 64 * 1024;
 
-/// Why something was not kept.
+/// Why a file was not stored.
 #[derive(Debug)]
 pub(super) enum KeepError {
-    /// The store did not take it.
+    /// The store failed.
     Store(StoreError),
-    /// What stands in its place is not it.
+    /// The object in its place is damaged.
     Damaged(String),
-    /// A fault of our own, of the catalogue or of the keys.
+    /// A fault of Holdfast, of the catalogue or of the keys.
     Own(OperationError),
 }
 
@@ -79,15 +79,15 @@ impl From<ReadFault> for KeepError {
     }
 }
 
-/// What is made of the bytes, and where they belong.
+/// The purpose of the bytes, and so their place.
 #[derive(Clone)]
 pub(super) enum Naming {
-    /// A file: its place follows from its content.
+    /// A file. Its place follows from its content.
     File {
-        /// Of gzip, where files are compressed.
+        /// The gzip level, if files are compressed.
         compression_level: Option<u8>,
     },
-    /// What rebuilds a file's blocks, at this address.
+    /// The record of a file's blocks, at this address.
     Dag(Sha256Digest),
 }
 
@@ -111,20 +111,20 @@ impl Naming {
     }
 }
 
-/// Bytes that are being kept.
+/// Bytes on their way into the store.
 pub(super) struct Keeping {
     whole: oneshot::Sender<()>,
     making: JoinHandle<io::Result<Made>>,
     uploading: Uploading,
 }
 
-/// All of the bytes, sent to the store and not yet in their place.
+/// All bytes, uploaded and not yet in their place.
 pub(super) struct Sent {
     pub(super) made: Made,
     pub(super) pending: PendingUpload,
 }
 
-/// What the bytes were and became.
+/// Digests and sizes, before and after the stages.
 pub(super) struct Made {
     pub(super) size: u64,
     pub(super) sha256: Sha256Digest,
@@ -135,7 +135,7 @@ pub(super) struct Made {
 }
 
 impl Keeping {
-    /// Begins; the chunks are to be sent in order.
+    /// Begins to store a file. The caller sends its chunks in order.
     pub(super) fn begin(
         h: &Holdfast,
         key: &WritingKey,
@@ -154,7 +154,7 @@ impl Keeping {
         Ok((Self { whole, making, uploading: Uploading(uploading) }, chunks))
     }
 
-    /// Says that all was sent, and waits until the store has it.
+    /// Confirms that all chunks were sent, and waits for the end of the upload.
     pub(super) async fn finish(self) -> Result<Sent, KeepError> {
         let Self { whole, making, uploading } = self;
         let _ = whole.send(());
@@ -170,7 +170,7 @@ impl Keeping {
         }
     }
 
-    /// Throws away what was sent. Where the store had failed by itself, says so.
+    /// Discards the upload. Returns the error of the store, if the store had failed.
     pub(super) async fn give_up(self) -> Option<StoreError> {
         let Self { whole, making, uploading } = self;
         drop(whole);
@@ -185,10 +185,10 @@ impl Keeping {
     }
 }
 
-/// Keeps bytes that are all here.
+/// Stores bytes from memory.
 pub(super) async fn send(h: &Holdfast, key: &WritingKey, naming: Naming, bytes: Bytes) -> Result<Sent, KeepError> {
     let (keeping, chunks) = Keeping::begin(h, key, naming)?;
-    // Where nobody takes them, the end says why.
+    // If the receiver is gone, `finish` returns the reason.
     let _ = chunks.send(bytes).await;
     drop(chunks);
     keeping.finish().await
@@ -217,7 +217,7 @@ fn encryption(key: &WritingKey, incoming: ObjectKey) -> Option<(Arc<MasterKey>, 
     Some((Arc::clone(master), ArtifactPlace { repository, key_epoch, object_key: incoming }))
 }
 
-/// Ends with its owner: what was uploaded is aborted then.
+/// Aborts the upload when it is dropped.
 struct Uploading(JoinHandle<Result<PendingUpload, UploadError>>);
 
 impl Drop for Uploading {
@@ -226,7 +226,7 @@ impl Drop for Uploading {
     }
 }
 
-/// The blocking end.
+/// The stages on the blocking thread.
 struct Stages {
     naming: Naming,
     encryption: Option<(Arc<MasterKey>, ArtifactPlace)>,
@@ -250,7 +250,7 @@ impl Stages {
             size += chunk.len() as u64;
             writer.write_all(&chunk)?;
         }
-        is_whole.blocking_recv().map_err(|_| io::Error::other("the file did not come whole"))?;
+        is_whole.blocking_recv().map_err(|_| io::Error::other("the file is incomplete"))?;
         let sha256 = Sha256Digest::new(hash.finalize().into());
         let compressed = compression_level.is_some();
         let master = recipe.encryption.as_ref().map(|(master, _)| master.as_ref());

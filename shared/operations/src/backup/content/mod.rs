@@ -1,5 +1,5 @@
-//! A content backup: discover, download, finalize. Each step is a run or a message of its own, may come twice or late,
-//! and hands on to the next; what was settled is a state of rows, never a count of messages.
+//! A content backup: discover, download, finalize. Each step is a separate run or message and hands on to the next. A
+//! step may come twice or late. Progress is counted in rows, never in messages.
 
 mod adopt;
 mod attempt;
@@ -25,38 +25,38 @@ use crate::{
     job::run::{Run, Step},
 };
 
-/// How long the lease waits for a run that was handed on to: then the event is taken for lost.
+/// How long the lease waits for the next run. After this time the event counts as lost.
 pub(crate) const HANDED_ON_FOR: SignedDuration = SignedDuration::from_mins(10);
 
-/// From its trigger on, a backup's downloads have this long; what is not settled then has failed.
+/// Time for the downloads of a backup, from its trigger on. Items without a result fail then.
 pub(crate) const DOWNLOADS_END_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// A backup that somebody has to be told to go on with.
+/// A backup that the caller must hand on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HandOn {
     /// The backup.
     pub backup_id: BackupId,
-    /// What comes next.
+    /// The next step.
     pub step: Step,
 }
 
-/// Ends this run, not its job: the lease waits until somebody goes on. `false` where it is another run's by now.
+/// Ends this run, not its job: the lease waits for the next run. Returns `false` if another run has the lease by now.
 pub(crate) async fn wait(h: &Holdfast, run: &Run, until: Timestamp) -> Result<bool, OperationError> {
     Ok(h.catalog.wait(Source::Content, &run.job.backup_id, run.fence, until, Timestamp::now()).await?)
 }
 
-/// The address of a file: its SHA-256, or with encryption what only the key's holder can make of it.
+/// The address of a file: its SHA-256, or with encryption an HMAC of it under the master key.
 pub(crate) fn file_address(master: Option<&MasterKey>, file_sha256: &Sha256Digest) -> Sha256Digest {
     master.map_or(*file_sha256, |master| master.address(file_sha256))
 }
 
-/// The address of what rebuilds the blocks of `<cid>/<path>`.
+/// The address of the record of blocks for `<cid>/<path>`.
 pub(crate) fn dag_address(master: Option<&MasterKey>, path: &str) -> Sha256Digest {
     file_address(master, &Sha256Digest::new(Sha256::digest(path).into()))
 }
 
-/// Settles an item as failed; `true` where this call did it.
+/// Settles an item as failed. Returns `true` if this call did it.
 pub(crate) async fn fail_item(
     h: &Holdfast,
     backup_id: &BackupId,

@@ -1,22 +1,22 @@
 //! The queue between discovery and downloads: SQS, or a bounded channel inside one process.
 //!
-//! A queue may lose a message, or bring it more than once: what is settled is known by the items' rows alone.
+//! A queue may lose or repeat a message. Only the items' rows show their state.
 
 use async_trait::async_trait;
 use holdfast_domain::DownloadMessage;
 use tokio::sync::{Mutex, mpsc};
 
-/// A queue that did not take what it was given.
+/// The queue did not accept the messages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the download queue: {message}")]
 pub struct QueueError {
-    /// What failed, and why.
+    /// The failure and its reason.
     pub message: String,
-    /// Whether the same call may succeed a little later.
+    /// Whether a later call may succeed.
     pub is_transient: bool,
 }
 
-/// A message that the queue refuses for what it holds. Sending it again cannot help; the others were taken.
+/// A message that the queue refuses because of its content. A retry cannot help. The other messages were accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedMessage {
     /// The item of the message.
@@ -28,34 +28,34 @@ pub struct RefusedMessage {
 /// Takes messages to the workers.
 #[async_trait]
 pub trait DownloadQueue: Send + Sync {
-    /// Sends these messages, however many, and answers those that the queue refuses by themselves. What a call of the
-    /// queue did not take is sent again inside.
+    /// Sends any number of messages, and returns the refused ones. Messages that one call of the queue did not accept
+    /// are sent again inside.
     ///
     /// # Errors
-    /// [`QueueError`] where the queue failed, or refuses all messages; some may have been taken.
+    /// [`QueueError`] if the queue failed, or refuses all messages. Some may have been accepted.
     async fn send(&self, messages: &[DownloadMessage]) -> Result<Vec<RefusedMessage>, QueueError>;
 }
 
-/// A queue in this process. Sending waits while it is full, so that discovery goes no faster than the downloads.
+/// A queue in this process. Sending waits while it is full, so that discovery is no faster than the downloads.
 pub struct LocalQueue {
     sender: Mutex<Option<mpsc::Sender<DownloadMessage>>>,
     receiver: Mutex<mpsc::Receiver<DownloadMessage>>,
 }
 
 impl LocalQueue {
-    /// A queue of so many messages.
+    /// A queue with room for this many messages.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         Self { sender: Mutex::new(Some(sender)), receiver: Mutex::new(receiver) }
     }
 
-    /// The next message; `None` once the queue is closed and empty.
+    /// The next message, or `None` if the queue is closed and empty.
     pub async fn recv(&self) -> Option<DownloadMessage> {
         self.receiver.lock().await.recv().await
     }
 
-    /// Takes no more messages.
+    /// Closes the queue for new messages.
     pub async fn close(&self) {
         self.sender.lock().await.take();
     }

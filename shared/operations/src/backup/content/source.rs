@@ -1,4 +1,4 @@
-//! Where an item's file comes from, and the name under which what came from there is held.
+//! The source of an item's file, and the name of its held file.
 
 use holdfast_catalog::{SourceId, source_id};
 use holdfast_content::{Location, Unsupported, ipfs::IpfsPath, locate};
@@ -8,8 +8,8 @@ use holdfast_domain::{ContentItem, StorageType};
 pub(crate) struct ItemSource {
     pub(crate) location: Location,
     pub(crate) storage_type: StorageType,
-    /// A CID with its path, or a URL: items that spell the same one are of one source. Behind the path stands what may
-    /// be a part of a longer name.
+    /// A CID with its path, or a URL. Items with the same text share a source. A possible part of a longer name follows
+    /// the path.
     pub(crate) locator: String,
     pub(crate) id: SourceId,
 }
@@ -25,7 +25,7 @@ impl ItemSource {
         Ok(Self { location, storage_type: item.storage_type, locator, id })
     }
 
-    /// The source of the path that was served, where the URL may mean several.
+    /// The source with the served path, if the URL may mean several.
     pub(crate) fn served(&self, path: Option<&IpfsPath>) -> Option<Self> {
         let path = path.filter(|path| path.to_string() != self.locator)?;
         let (location, locator) = (Location::Ipfs(path.clone().into()), path.to_string());

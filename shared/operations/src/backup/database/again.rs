@@ -1,5 +1,5 @@
-//! A dump whose source changed or went away in the middle begins again, within the same run. It is planned again too:
-//! what is there then is dumped, and nothing of the first attempt is used.
+//! Repeats a dump within the same run if its source changed or failed. Each attempt is planned again and stores the
+//! present namespaces. It uses no data of an earlier attempt.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -21,19 +21,19 @@ use crate::{
 };
 use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 
-/// Attempts of one run, the first included.
+/// Attempts of one run, including the first.
 const ATTEMPTS: u32 = 3;
 
-/// Waits before another attempt.
+/// Wait before another attempt.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Names in the job's message.
 const NAMES_LISTED: usize = 10;
 
-/// Dumps, up to three times as long as the failure is one of the source and there is time.
+/// Dumps the database, up to three times if the source fails and there is time.
 ///
 /// # Errors
-/// As [`dump_to_store`], of the last attempt.
+/// Those of [`dump_to_store`], of the last attempt.
 pub(super) async fn dump_until_unchanged(
     h: &Holdfast,
     run: &Run,
@@ -51,7 +51,7 @@ pub(super) async fn dump_until_unchanged(
         };
         let has_begun = meters.read.load(Ordering::Relaxed) > 0;
         if attempt == ATTEMPTS || !is_of_the_source(&error, has_begun) || !has_time(limits, began.elapsed()) {
-            // A server that is not reached again was lost: the earlier failure is the cause.
+            // If the server is not reached again, its loss is the result, and the earlier failure is the cause.
             return Err(match error {
                 OperationError::Source(_) if !has_begun => earlier.unwrap_or(error),
                 error => error,
@@ -70,7 +70,7 @@ pub(super) async fn dump_until_unchanged(
     }
 }
 
-/// Whether another attempt may succeed. A server that was never reached is not waited for.
+/// Whether another attempt may succeed. A server without any successful connection is not retried.
 fn is_of_the_source(error: &OperationError, has_begun: bool) -> bool {
     match error {
         OperationError::Source(DatabaseError::Changed(_)) => true,
@@ -79,13 +79,13 @@ fn is_of_the_source(error: &OperationError, has_begun: bool) -> bool {
     }
 }
 
-/// Whether another attempt that takes as long as the last one ends before the deadline.
+/// Whether another attempt of the same duration ends before the deadline.
 fn has_time(limits: RunLimits, took: Duration) -> bool {
     let Some(deadline) = limits.deadline else { return true };
     Timestamp::now() + MARGIN + PAUSE + took < deadline
 }
 
-/// The dump, with a note of the attempts, and of what only an earlier one found.
+/// The dump, with a note of the attempts and of the namespaces found only by an earlier attempt.
 fn annotated(mut dump: StoredDump, attempt: u32, planned: BTreeSet<String>) -> StoredDump {
     if attempt > 1 {
         let held: HashSet<String> = dump.proof.summary.namespaces.iter().map(full_name).collect();
@@ -100,7 +100,7 @@ fn full_name(namespace: &NamespaceSummary) -> String {
 }
 
 fn note(attempt: u32, gone: &[String]) -> String {
-    let completed = format!("the source changed or failed during the dump, which attempt {attempt} completed");
+    let completed = format!("the source changed or failed during the dump, and attempt {attempt} completed it");
     if gone.is_empty() {
         return completed;
     }
@@ -109,7 +109,7 @@ fn note(attempt: u32, gone: &[String]) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("{completed}; not in the dump, because they were gone at the last attempt: {listed}{more}")
+    format!("{completed}. Not in the dump, because the last attempt did not find them: {listed}{more}")
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_only_an_earlier_attempt_found_is_named() {
-        assert!(!note(2, &[]).contains("gone"));
+        assert!(!note(2, &[]).contains("Not in the dump"));
         let text = note(3, &["shop.report".to_owned(), "shop.sums".to_owned()]);
         assert!(text.contains("attempt 3") && text.ends_with("shop.report, shop.sums"), "{text}");
         assert!(note(2, &vec!["shop.report".to_owned(); 12]).ends_with("shop.report and 2 more"));

@@ -1,4 +1,4 @@
-//! What a database backup says of itself when it is committed.
+//! Manifest, guide and notes of a database backup at its commit.
 
 use holdfast_archive::NamespaceSummary;
 use holdfast_domain::{
@@ -18,7 +18,7 @@ use holdfast_repository::{
     artifact_reader::content_digest, guide::database_guide, source_warnings_before, writing_key::WritingKey,
 };
 
-/// Writes guide and manifest, and settles the job. What fails before the manifest is withdrawn.
+/// Writes guide and manifest, and settles the job. A failure before the manifest removes the stored artifact.
 pub(super) async fn commit(
     h: &Holdfast,
     run: &Run,
@@ -37,7 +37,7 @@ pub(super) async fn commit(
     Commit { h, run, key, watch, guide: &guide, own: &own }.make(&manifest, &notes).await
 }
 
-/// What the job reports of the dump.
+/// The notes of the job about the dump.
 fn notes(dump: &StoredDump) -> Notes {
     let names: Vec<String> = dump.rolled_over.iter().map(|(db, collection)| format!("{db}.{collection}")).collect();
     let rolled_over = (!names.is_empty()).then(|| {

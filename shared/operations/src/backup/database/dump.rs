@@ -1,4 +1,5 @@
-//! The dump on its way: engine → stages → upload, one stream, nothing on disk. It is proved before it is completed.
+//! The dump on its way: engine → stages → upload, as one stream without files on disk. It is proved before it is
+//! completed.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
@@ -23,23 +24,23 @@ use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 
 const APP_NAME: &str = "holdfast-backup";
 
-/// A dump that is stored, checked, and not yet a backup.
+/// A dump, stored and checked, but not yet a backup.
 pub(super) struct StoredDump {
     pub(super) key: ObjectKey,
     pub(super) proof: Proof,
     /// Names of the indexes of each namespace.
     pub(super) indexes: Vec<Vec<String>>,
-    /// Capped collections that the server overwrote while they were read, as database and collection.
+    /// Capped collections overwritten by the server during the read, as database and collection.
     pub(super) rolled_over: Vec<(String, String)>,
     pub(super) engine: EngineInfo,
-    /// What is worth knowing of the choice of the engine, and of attempts.
+    /// Notes on the choice of the engine, and on attempts.
     pub(super) note: Option<String>,
-    /// Exclusions that match nothing, and collections that were left out.
+    /// Exclusions without a match, and collections left out of the dump.
     pub(super) warnings: Vec<String>,
     pub(super) source: Source,
 }
 
-/// Dumps and stores. `planned` gets the names of all namespaces before the first byte is read.
+/// Dumps and stores. `planned` receives the names of all namespaces before the first byte is read.
 pub(super) async fn dump_to_store(
     h: &Holdfast,
     run: &Run,
@@ -69,7 +70,7 @@ pub(super) async fn dump_to_store(
     let dumped = engine.run(h, &connection, stages, watch).await;
     let (pending, Dumped { proof, indexes, rolled_over }) = uploading.join(dumped, watch).await?;
     complete(h, &place, pending, &proof.artifact, watch).await?;
-    // mongodump takes some of them.
+    // mongodump reads some of them.
     for held in &proof.summary.namespaces {
         temporary.remove(&format!("{}.{}", held.db, held.collection));
     }

@@ -1,4 +1,4 @@
-//! Which engine dumps the database, and how either is run. Both write one format; what is in it is proved by the stages.
+//! Chooses the engine of a dump and runs it. Both engines write one format, and the stages prove its content.
 
 use holdfast_archive::Summary;
 use holdfast_database::{
@@ -14,17 +14,17 @@ use crate::{Holdfast, OperationError, job::watch::Watch};
 
 const MIB: u64 = 1024 * 1024;
 
-/// What this process needs beside the parts of the upload: compression on all cores, one document in the walk, clients,
-/// and itself.
+/// Memory of this process except for the parts of the upload: compression on all cores, one document in the walk,
+/// clients, and the process itself.
 const OWN_BYTES: u64 = 160 * MIB;
 
-/// Parts of an upload that are in memory at a time.
+/// Parts of an upload in memory at a time.
 const PARTS_HELD: u64 = 3;
 
-/// Below this the tool does little but collect garbage.
+/// Least memory for mongodump. With less, it spends its time on garbage collection.
 const LEAST_BYTES: u64 = 64 * MIB;
 
-/// An engine, with all that it needs to know of one run.
+/// An engine with all its inputs for one run.
 pub(super) enum Engine {
     Native(DumpPlan),
     Mongodump(Box<Mongodump>),
@@ -37,28 +37,28 @@ pub(super) struct Mongodump {
     survey: Survey,
 }
 
-/// A dump that went through the stages.
+/// A dump after the stages.
 pub(super) struct Dumped {
     pub(super) proof: Proof,
     /// Names of the indexes of each namespace.
     pub(super) indexes: Vec<Vec<String>>,
-    /// Capped collections that the server overwrote while they were read, as database and collection.
+    /// Capped collections overwritten by the server during the read, as database and collection.
     pub(super) rolled_over: Vec<(String, String)>,
 }
 
-/// Why it is not mongodump.
+/// Why mongodump cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EngineFault {
-    /// It is not there, or does not run.
+    /// It is missing, or does not run.
     #[error(transparent)]
     Tool(#[from] ToolFault),
-    /// It cannot do what the settings ask for.
+    /// It does not support the settings.
     #[error(transparent)]
     Unfit(#[from] Unfit),
 }
 
-/// The engine that the settings ask for; where they leave it open mongodump, unless something is in its way: then the
-/// native one, and what it was, where it is worth telling.
+/// The configured engine. Without a setting it is mongodump, or the native engine if mongodump cannot be used. The
+/// second value is the reason, if it is worth a note.
 pub(super) async fn choose(h: &Holdfast, connection: &Connection) -> Result<(Engine, Option<String>), OperationError> {
     let selection = selection(h);
     let asked = h.settings.database.engine;
@@ -73,7 +73,7 @@ pub(super) async fn choose(h: &Holdfast, connection: &Connection) -> Result<(Eng
     }
 }
 
-/// Everything but the catalogue's own collections.
+/// Everything except the catalogue's own collections.
 pub(super) fn selection(h: &Holdfast) -> DumpSelection {
     let own = crate::own_collections(&h.catalog.location());
     DumpSelection { collections: h.settings.database.collections.clone(), exclude: vec![own] }
@@ -84,7 +84,7 @@ async fn native(h: &Holdfast, connection: &Connection, selection: &DumpSelection
     Ok(Engine::Native(holdfast_database::plan(connection, selection, parallel).await?))
 }
 
-/// What is in the way of mongodump: what the native engine can do without it, or what nothing can.
+/// A fault of mongodump, with or without the native engine as an alternative.
 enum Hindrance {
     Fault(EngineFault),
     Operation(OperationError),
@@ -110,7 +110,7 @@ async fn official(h: &Holdfast, connection: &Connection, selection: &DumpSelecti
     }
 }
 
-/// Says why the native engine is taken; none installed is no news.
+/// The reason for the native engine. A missing installation is no reason.
 fn told(fault: &EngineFault) -> Option<String> {
     match fault {
         EngineFault::Tool(fault) if fault.is_absent() => {
@@ -124,7 +124,7 @@ fn told(fault: &EngineFault) -> Option<String> {
 }
 
 impl Engine {
-    /// The server's own size of what will be dumped.
+    /// The size of the dumped data, as reported by the server.
     pub(super) fn estimated_bytes(&self) -> u64 {
         match self {
             Self::Native(plan) => plan.estimated_bytes(),
@@ -132,7 +132,7 @@ impl Engine {
         }
     }
 
-    /// Refuses what no manifest has room for, as far as it is known before the dump.
+    /// Refuses a dump without room in a manifest, as far as this is known before the dump.
     pub(super) fn confirm_fits(&self) -> Result<(), OperationError> {
         match self {
             Self::Native(plan) => confirm_fits(plan.namespaces()),
@@ -142,7 +142,7 @@ impl Engine {
         }
     }
 
-    /// `database.collection` of each namespace that will be dumped.
+    /// `database.collection` of each namespace in the plan.
     pub(super) fn planned(&self) -> Vec<String> {
         match self {
             Self::Native(plan) => plan.prelude().namespaces.iter().map(ToString::to_string).collect(),
@@ -159,8 +159,8 @@ impl Engine {
         EngineInfo { name: name.to_owned(), version: version.to_owned() }
     }
 
-    /// Runs it into the stages, and ends them. Where the run has to stop the engine does, and the stages are dropped
-    /// without an end.
+    /// Runs the engine into the stages, and ends them. If the run must stop, the engine stops, and the stages are
+    /// dropped without an end.
     pub(super) async fn run(
         self,
         h: &Holdfast,
@@ -191,7 +191,8 @@ impl Engine {
         Ok(Dumped { indexes: indexes(&proof.summary)?, proof, rolled_over })
     }
 
-    /// With its share of a function's memory, which this process needs some of: the more, the larger the parts are.
+    /// Limits mongodump to its share of a function's memory. This process needs the rest, and more of it for larger
+    /// parts.
     pub(super) fn within(self, function_memory_mib: Option<u32>, part_bytes: u64) -> Self {
         match self {
             Self::Mongodump(mut official) => {
@@ -204,13 +205,13 @@ impl Engine {
     }
 }
 
-/// A tenth of what is left is for what Go does not count.
+/// Reserves a tenth of the rest for memory outside Go's accounting.
 fn share_of(memory_bytes: u64, part_bytes: u64) -> u64 {
     let left = memory_bytes.saturating_sub(OWN_BYTES).saturating_sub(PARTS_HELD * part_bytes);
     (left / 10 * 9).max(LEAST_BYTES)
 }
 
-/// Ends the stages of an engine that ended well.
+/// Ends the stages after a successful engine.
 async fn proved<R>(ended: Result<(Stages, R), DumpError>, watch: &Watch) -> Result<(Proof, R), OperationError> {
     let (stages, report) = match ended {
         Ok(ended) => ended,
@@ -224,7 +225,7 @@ async fn proved<R>(ended: Result<(Stages, R), DumpError>, watch: &Watch) -> Resu
     Ok((proof, report))
 }
 
-/// The native engine's own count against what went through the walk.
+/// Compares the count of the native engine with the count of the walk.
 fn check_report(report: &DumpReport, proof: &Proof) -> Result<(), OperationError> {
     let (dumped, walked) = (report.documents(), proof.summary.documents());
     if dumped == walked && report.namespaces.len() == proof.summary.namespaces.len() {
@@ -238,7 +239,7 @@ fn rolled_over(report: DumpReport) -> Vec<(String, String)> {
     namespaces.map(|namespace| (namespace.db, namespace.collection)).collect()
 }
 
-/// As they stand in the archive's prelude: what a restore will create.
+/// The indexes in the archive's prelude: a restore creates these.
 fn indexes(summary: &Summary) -> Result<Vec<Vec<String>>, OperationError> {
     let unreadable = |namespace: &str, error| format!("the metadata of {namespace} cannot be read: {error}");
     let named = summary.prelude.namespaces.iter().map(|namespace| match namespace.parsed_metadata() {

@@ -1,12 +1,12 @@
-//! Whether a manifest has room for what is to be dumped. The names are known before the first byte is read; what else a
-//! manifest says of a namespace, and the digests of the dump, only make it larger.
+//! Whether a manifest has room for the planned dump. The names are known before the first byte is read. Other fields of
+//! a namespace, and the digests of the dump, only add to them.
 
 use holdfast_archive::MAX_NAMESPACES;
 use holdfast_domain::{MAX_MANIFEST_BYTES, NamespaceManifest, Sha256Digest};
 
 use crate::OperationError;
 
-/// Refuses namespaces whose names alone fill more than a manifest.
+/// Refuses namespaces if their names alone exceed the size of a manifest.
 pub(super) fn confirm_fits<'a>(
     namespaces: impl Iterator<Item = (&'a str, &'a str, &'a [String])>,
 ) -> Result<(), OperationError> {
@@ -27,7 +27,7 @@ pub(super) fn confirm_fits<'a>(
     Ok(())
 }
 
-/// Its bytes in a manifest, if it is empty.
+/// Size of an empty namespace in a manifest, in bytes.
 fn least_bytes(db: &str, collection: &str, indexes: &[String]) -> Result<u64, OperationError> {
     let least = NamespaceManifest {
         db: db.to_owned(),

@@ -1,5 +1,6 @@
-//! Temporary collections are left out of a dump, because the server replaces or drops them at any moment. One that is there
-//! before the dump and after it may be a person's, or was left by an aggregation that died: the job names it.
+//! A dump leaves temporary collections out, because the server replaces or drops them at any moment. A temporary
+//! collection with the same name before and after the dump may belong to a user or to a dead aggregation. The job
+//! reports it.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +9,15 @@ use holdfast_database::{Connection, temporary_collections};
 use super::engine::selection;
 use crate::{Holdfast, OperationError};
 
-/// Names in one message, at most.
+/// Most names in one message.
 const MOST_NAMED: usize = 10;
 
-/// The temporary collections that are there now, as `database.collection`.
+/// The present temporary collections, as `database.collection`.
 pub(super) async fn temporary(h: &Holdfast, connection: &Connection) -> Result<BTreeSet<String>, OperationError> {
     Ok(temporary_collections(connection, &selection(h)).await?)
 }
 
-/// A warning that names those of them that are still there. The dump is stored: a server that does not answer now fails no
-/// backup.
+/// A warning with the names of those still present. The dump is stored, so an unavailable server fails no backup.
 pub(super) async fn still_there(
     h: &Holdfast,
     connection: &Connection,
@@ -41,7 +41,7 @@ fn warning(names: &[&str]) -> Option<String> {
     (!names.is_empty()).then(|| {
         format!(
             "not in the dump, because the server lists them as temporary or their names begin with tmp.agg_out.: \
-             {shown}{rest}; drop what an aggregation left there, and rename what is yours"
+             {shown}{rest}. Drop the remains of aggregations, and rename your own collections"
         )
     })
 }
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn collections_that_are_left_out_are_named_as_far_as_a_message_has_room() {
         assert_eq!(warning(&[]), None);
-        assert!(warning(&["shop.tmp.agg_out.1"]).unwrap().contains(": shop.tmp.agg_out.1; drop"));
+        assert!(warning(&["shop.tmp.agg_out.1"]).unwrap().contains(": shop.tmp.agg_out.1. Drop"));
         assert!(warning(&["a.b"; 12]).unwrap().contains("a.b and 2 more"));
     }
 }

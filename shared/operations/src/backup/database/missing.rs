@@ -1,5 +1,5 @@
-//! Databases and collections that the last backup had and this one lacks. A right that was revoked looks like a collection
-//! that was dropped: the server lists what the user may see. Neither fails a backup, and both are named.
+//! Databases and collections of the last backup that are missing in this one. A revoked privilege looks like a dropped
+//! collection, because the server lists only the visible ones. Neither fails a backup. Both are reported.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use holdfast_domain::{BackupId, BackupType, Manifest, NamespaceCount};
 
 use crate::{Holdfast, OperationError};
 
-/// Names that a message has room for.
+/// Most names in a message.
 const MOST_NAMED: usize = 10;
 
-/// A message that names what is missing. A catalogue that cannot be asked fails no backup.
+/// A message with the missing names. An unavailable catalogue fails no backup.
 pub(super) async fn since_last_backup(h: &Holdfast, manifest: &Manifest) -> Option<String> {
     let (last, namespaces) = match last_backup(h).await {
         Ok(last) => last?,
@@ -22,11 +22,11 @@ pub(super) async fn since_last_backup(h: &Holdfast, manifest: &Manifest) -> Opti
     let now: BTreeSet<(&str, &str)> =
         manifest.namespaces.iter().map(|held| (held.db.as_str(), held.collection.as_str())).collect();
     let message = message(&last, &namespaces, &now)?;
-    tracing::warn!(backupId = %manifest.backup_id, message, "the backup lacks what the last one had");
+    tracing::warn!(backupId = %manifest.backup_id, message, "the backup lacks namespaces of the last one");
     Some(message)
 }
 
-/// A row lists the fullest namespaces alone, which are the ones that matter here.
+/// The last backup. A row lists only the largest namespaces, and these matter here.
 async fn last_backup(h: &Holdfast) -> Result<Option<(BackupId, Vec<NamespaceCount>)>, OperationError> {
     let Some(newest) = h.catalog.newest_completed(BackupType::Database).await? else { return Ok(None) };
     let job = h.catalog.get(&newest.backup_id).await?;
@@ -46,7 +46,7 @@ fn message(last: &BackupId, before: &[NamespaceCount], now: &BTreeSet<(&str, &st
     let listed = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     (!names.is_empty()).then(|| {
         format!(
-            "missing since the last backup ({last}): {listed}{more}; check the user's rights if nobody dropped them"
+            "missing since the last backup ({last}): {listed}{more}. Check the user's privileges if they were not dropped"
         )
     })
 }
@@ -66,7 +66,7 @@ mod tests {
         let before = ["a.x", "a.y.z", "b.x", "b.y"];
         assert_eq!(told(&before, &[("a", "x"), ("a", "y.z"), ("b", "x"), ("b", "y"), ("c", "new")]), None);
         let missing = told(&before, &[("a", "x")]).unwrap();
-        assert!(missing.contains("(db_1_a): database b, a.y.z; "), "{missing}");
+        assert!(missing.contains("(db_1_a): database b, a.y.z. "), "{missing}");
     }
 
     #[test]

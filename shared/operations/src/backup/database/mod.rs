@@ -1,6 +1,6 @@
-//! A database backup: lease, dump, store, check, commit. The manifest is written last; without it there is no backup.
+//! A database backup: lease, dump, store, check, commit. The manifest is written last. Without it there is no backup.
 //!
-//! A run may be killed at any await, come twice, or late: what is left behind is settled by the next run or the sweep.
+//! A run may be killed at any await, come twice, or late. The next run or the sweep settles its remains.
 
 mod again;
 mod commit;
@@ -33,8 +33,9 @@ use holdfast_repository::{artifact_writer::Meters, writing_key::writing_key};
 /// Backs up the database.
 ///
 /// # Errors
-/// Where it could not begin ([`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`]) or not be
-/// recorded: the event's source should try again. A dump that fails is [`BackupOutcome::Failed`]: its job says why.
+/// If the run could not begin ([`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`]) or could not
+/// be recorded. The event's source should retry. A failed dump is [`BackupOutcome::Failed`], and its job has the
+/// reason.
 pub async fn back_up_database(
     h: &Holdfast,
     request: BackupRequest,
@@ -50,7 +51,7 @@ pub async fn back_up_database(
     };
     let meters = Meters::default();
     let watch = Watch::begin(h, &run, limits, meters.progress());
-    // Boxed: the whole pipeline is inside, and callers embed this future in their own.
+    // Boxed, because callers embed the future of the entire pipeline in their own.
     let result = Box::pin(dump_and_commit(h, &run, &meters, &watch, limits)).await;
     drop(watch);
     conclude(h, &run, result).await
@@ -84,7 +85,7 @@ async fn conclude(h: &Holdfast, run: &Run, result: Result<Job, RunFault>) -> Res
         Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
             Ok(lost_lease::what_became_of(h, run).await?.outcome(run))
         }
-        // The job can be neither continued nor settled: the event's source tries again, and the next run takes it over.
+        // The job can be neither continued nor settled. The event's source retries, and the next run takes it over.
         Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => {
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the backup failed");

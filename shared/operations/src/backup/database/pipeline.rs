@@ -1,7 +1,8 @@
 //! The stages between the engine and the store, stacked on one blocking thread: `meter → inspect → artifact writer`.
 //!
-//! Memory, whatever the size of the backup: the archive walker's one document, and what the artifact writer has. Only
-//! [`Stages::finish`] sends the end of the data: a stack that is dropped leaves an upload that cannot be completed.
+//! Memory does not depend on the size of the backup: one document in the archive walker, and the buffers of the
+//! artifact writer. Only [`Stages::finish`] sends the end of the data. The upload of a dropped stack cannot be
+//! completed.
 
 use std::io::{self, Write};
 
@@ -11,7 +12,7 @@ use holdfast_storage::upload::PartSink;
 
 use holdfast_repository::artifact_writer::{ArtifactWriter, Meter, Meters, Recipe};
 
-/// What the stream was, once it is whole.
+/// Summary and digests of a complete stream.
 pub(super) struct Proof {
     pub(super) summary: Summary,
     pub(super) artifact: ArtifactDigest,
@@ -25,7 +26,7 @@ impl Stages {
         Ok(Self(Meter::new(Inspector::new(ArtifactWriter::new(recipe, meters, sink)?), &meters.read)))
     }
 
-    /// Proves the archive whole, ends every stage, and tells the uploader that this was all.
+    /// Proves the archive complete, ends every stage, and sends the end of the data to the upload.
     pub(super) fn finish(self) -> io::Result<Proof> {
         let (writer, summary) = self.0.into_inner().finish()?;
         Ok(Proof { summary, artifact: writer.finish()? })

@@ -1,4 +1,4 @@
-//! Whether the official mongodump is there and runs: asked once, by the first backup of a process.
+//! Whether the official mongodump is installed and runs. The first backup of a process checks it once.
 
 use std::{path::Path, sync::Arc};
 
@@ -8,20 +8,20 @@ use tokio::sync::OnceCell;
 
 use crate::Holdfast;
 
-/// What was found. Clones share it.
+/// The result of the check. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Preflight(Arc<OnceCell<Result<Tool, ToolFault>>>);
 
 impl Preflight {
-    /// The tool at this path; looked for by the first who asks.
+    /// The tool at this path. The first caller checks it.
     pub(crate) async fn tool(&self, path: &Path) -> Result<&Tool, &ToolFault> {
         self.0.get_or_init(|| Tool::find(path)).await.as_ref()
     }
 }
 
 impl Holdfast {
-    /// Why backups go by the native engine though a mongodump is there: it does not run. Nothing before the first
-    /// backup, where there is simply none, and where the settings choose the engine.
+    /// The reason for the native engine despite an installed mongodump: it does not run. `None` before the first
+    /// backup, without an installation, or with a configured engine.
     #[must_use]
     pub fn engine_fallback(&self) -> Option<&ToolFault> {
         let is_chosen = self.settings.database.engine != DumpEngine::Auto;

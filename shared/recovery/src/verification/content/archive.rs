@@ -1,4 +1,5 @@
-//! The archive beside the list: the same files under the same names in the same order, and the document of all items.
+//! Compares the archive with the list: the same files under the same names in the same order, and the document of all
+//! items.
 
 use std::io::{self, Write};
 
@@ -17,7 +18,7 @@ use holdfast_repository::{
     },
 };
 
-/// What differs; the first difference of order ends the comparison.
+/// Returns the differences. The first difference in order ends the comparison.
 pub fn differences(
     backup: &StoredContent,
     handle: &Handle,
@@ -31,34 +32,34 @@ pub fn differences(
         let mut entry = entry.map_err(in_archive)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let Some(expected) = listed.next_entry()? else {
-            problems.push(format!("the archive holds {name}, and its list names nothing there"));
+            problems.push(format!("the archive holds {name} after the last entry of its list"));
             break;
         };
         if name != expected.name {
-            problems.push(format!("the archive has {name} where its list has {}", expected.name));
+            problems.push(format!("the archive has {name} instead of {} in its list", expected.name));
             break;
         }
         if digest_of(&mut entry).map_err(in_archive)? != expected.plain {
-            problems.push(format!("the archive holds another {name} than its list says"));
+            problems.push(format!("the archive holds another {name} than its list describes"));
         }
     }
     if problems.is_empty()
         && let Some(missing) = listed.next_entry()?
     {
-        problems.push(format!("{} is in the list and not in the archive", missing.name));
+        problems.push(format!("{} is in the list but not in the archive", missing.name));
     }
     // The last checks of each volume are at its end.
     digest_of(&mut archive.into_inner()).map_err(in_archive)?;
     Ok(problems)
 }
 
-/// An entry that the archive should have.
+/// An expected entry of the archive.
 struct Expected {
     name: String,
     plain: Plain,
 }
 
-/// What the list makes of the archive, entry by entry.
+/// The archive expected from the list, entry by entry.
 struct Listed<'a> {
     backup: &'a StoredContent,
     lines: ItemLines<ArtifactReader>,
@@ -72,7 +73,7 @@ impl<'a> Listed<'a> {
         Ok(Self { backup, lines, document: Some(document) })
     }
 
-    /// The next file of the list; after the last, the document.
+    /// The next file of the list. After the last file it is the document.
     fn next_entry(&mut self) -> Result<Option<Expected>, ReadFault> {
         let list = &self.backup.content.item_list;
         let Some(mut document) = self.document.take() else { return Ok(None) };
@@ -98,7 +99,7 @@ impl<'a> Listed<'a> {
     }
 }
 
-/// Nothing that is only hashed can fail to be written.
+/// Hashing cannot fail to write.
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn hashing(error: io::Error) -> ReadFault {
     ReadFault::Other(RepositoryError::internal("hash the list of items", &error))

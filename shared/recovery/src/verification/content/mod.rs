@@ -1,4 +1,4 @@
-//! Verification of a content backup: its artifacts, and the object of every file that its list names.
+//! Verification of a content backup: its artifacts, and the objects of every file in its list.
 
 mod archive;
 pub mod objects;
@@ -26,15 +26,15 @@ use holdfast_repository::{
     presence::artifact_problems,
 };
 
-/// Objects looked at, without being read, at a time.
+/// Objects checked at a time, without being read.
 const HEADS_AT_A_TIME: usize = 32;
 /// Objects read at a time.
 pub const READS_AT_A_TIME: usize = 8;
 
-/// More problems than this are counted and not told.
+/// Further problems are only counted.
 pub const TOLD: usize = 100;
 
-/// Bytes read of how many, told to whoever waits.
+/// Reports the bytes read, and their total.
 struct Meter<'a> {
     read: Arc<AtomicU64>,
     total: u64,
@@ -73,12 +73,12 @@ pub async fn look(
     Ok(())
 }
 
-/// Artifacts that are not there, or not of their size; keys that the manifest names and does not describe.
+/// Missing artifacts, artifacts of another size, and keys named but not described by the manifest.
 async fn unsound_artifacts(repository: &Repository, backup: &StoredContent) -> Result<Vec<String>, RepositoryError> {
     let mut problems = artifact_problems(repository, &backup.manifest).await?;
     for key in backup.content.archive.iter().chain([&backup.content.item_list]) {
         if backup.manifest.artifacts.iter().all(|artifact| artifact.key != *key) {
-            problems.push(format!("its manifest names {key} and does not say what it is"));
+            problems.push(format!("its manifest names {key} but does not describe it"));
         }
     }
     Ok(problems)
@@ -121,7 +121,7 @@ async fn look_inside(
     Ok(problems)
 }
 
-/// Every byte of the archive, authenticated; the list is read in any case.
+/// Reads and authenticates every byte of the archive. The list is read in any case.
 async fn unreadable_volumes(backup: &StoredContent, meter: &Meter<'_>) -> Result<Vec<String>, RepositoryError> {
     let mut problems = Vec::new();
     for artifact in backup.manifest.artifacts.iter().filter(|artifact| artifact.key != backup.content.item_list) {
@@ -164,8 +164,8 @@ pub fn count_differences(backup: &StoredContent, counted: ItemCounts) -> Option<
     let says = ItemCounts { expected, done, unchanged, failed, bytes, per_minute: None };
     (says != counted).then(|| {
         format!(
-            "the list has {} items ({} done, {} unchanged, {} failed) and {} bytes of files, its manifest says {expected} \
-             ({done}, {unchanged}, {failed}) and {bytes}",
+            "the list has {} items ({} done, {} unchanged, {} failed) and {} bytes of files, but its manifest declares \
+             {expected} ({done}, {unchanged}, {failed}) and {bytes}",
             counted.expected, counted.done, counted.unchanged, counted.failed, counted.bytes
         )
     })
@@ -179,7 +179,7 @@ pub fn shorten(problems: &mut Vec<String>) {
     }
 }
 
-/// Memory does not grow with what is wrong either.
+/// The limit also bounds the memory for problems.
 fn shorten_by_half(problems: &mut Vec<String>) {
     problems.truncate(2 * TOLD);
 }

@@ -1,4 +1,5 @@
-//! The objects of one item: there; their bytes authentic; and what they hold the file of the list, under its CID.
+//! Checks the objects of one item: they exist, their bytes are authentic, and their content is the listed file, under
+//! its CID.
 
 use holdfast_content::ipfs::RebuildError;
 use holdfast_domain::{ItemRecord, KeptFile, VerificationLevel};
@@ -14,7 +15,7 @@ use holdfast_repository::{
     },
 };
 
-/// Looks at objects, as deep as asked.
+/// Checks objects at a level.
 pub struct Objects {
     repository: Repository,
     backup: StoredContent,
@@ -26,13 +27,13 @@ impl Objects {
         Self { repository: repository.clone(), backup: backup.clone(), level }
     }
 
-    /// What is wrong with an item's objects.
+    /// The problems of an item's objects.
     pub async fn problems_of(&self, record: &ItemRecord) -> Result<Vec<String>, RepositoryError> {
         let Some(file) = &record.file else { return Ok(Vec::new()) };
         let problems = match self.level {
             VerificationLevel::Exists => self.missing(file).await?,
             VerificationLevel::Checksum => self.unreadable(file).await?,
-            // Files are restored as they are read here: a drill has nothing to add.
+            // A restore reads files in the same way, so a drill adds no check.
             VerificationLevel::Structure | VerificationLevel::Drill => self.different(record, file).await?,
         };
         let content_id = &record.item.content_id;
@@ -63,7 +64,7 @@ impl Objects {
         let mut problems = Vec::new();
         let name = record.file_name.as_deref().unwrap_or_default();
         if !is_safe_name(name) {
-            problems.push(format!("{name:?} is no name that Holdfast gives to a file"));
+            problems.push(format!("{name:?} is not a file name of Holdfast"));
         }
         let (backup, handle, kept) = (self.backup.clone(), Handle::current(), file.clone());
         let read = blocking("read a file", move || read_whole(&backup, &handle, &kept)).await?;
@@ -71,10 +72,10 @@ impl Objects {
         match told(read)? {
             Err(problem) => problems.push(problem),
             Ok(plain) if plain.size != file.size => {
-                problems.push(format!("{key} holds {} bytes, its list says {}", plain.size, file.size));
+                problems.push(format!("{key} holds {} bytes instead of {} in its list", plain.size, file.size));
             }
             Ok(plain) if plain.sha256 != file.file_sha256 => {
-                problems.push(format!("{key} holds another file than its list says: the SHA-256 differs"));
+                problems.push(format!("{key} holds another file than its list describes: the SHA-256 differs"));
             }
             Ok(_) => {}
         }
@@ -82,7 +83,7 @@ impl Objects {
     }
 }
 
-/// Reads the file, and where its blocks are known rebuilds them out of it: all the way from the root of its CID.
+/// Reads the file. If its blocks are recorded, it also rebuilds them from the file, up to the root of its CID.
 fn read_whole(backup: &StoredContent, handle: &Handle, file: &KeptFile) -> Result<Plain, ReadFault> {
     let record = backup.dag_record(handle, file)?;
     let key = &file.object.artifact.key;
@@ -96,7 +97,7 @@ fn read_whole(backup: &StoredContent, handle: &Handle, file: &KeptFile) -> Resul
         Err(RebuildError::Io(error)) => Err(ReadFault::of(&error, key)),
         Err(fault) => {
             let cid = file.cid.as_deref().unwrap_or("its CID");
-            Err(ReadFault::Damaged(format!("{key} does not come out under {cid}: {fault}")))
+            Err(ReadFault::Damaged(format!("the file in {key} does not match {cid}: {fault}")))
         }
     }
 }

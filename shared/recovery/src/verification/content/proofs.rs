@@ -1,8 +1,8 @@
-//! How many IPFS files no CID proved: what a gateway of plain files served may be another file.
+//! Counts IPFS files without a proof by CID. A gateway of plain files may serve another file.
 
 use holdfast_domain::{ItemRecord, StorageType, Verified};
 
-/// The IPFS files of a backup, and those among them that are unproved.
+/// The IPFS files of a backup, and the number of unproved ones.
 #[derive(Debug, Default)]
 pub struct Proofs {
     files: u64,
@@ -19,12 +19,12 @@ impl Proofs {
         }
     }
 
-    /// A note where any file is unproved.
+    /// Returns a note if a file is unproved.
     pub fn note(&self) -> Option<String> {
         (self.unproved > 0).then(|| {
             format!(
-                "{} of {} IPFS files are unproved (verified: transport): their gateway served no blocks, and their CIDs \
-                 do not prove the bytes alone",
+                "{} of {} IPFS files are unproved (verified: transport): their gateway served no blocks, so their CIDs \
+                 do not prove the bytes",
                 self.unproved, self.files
             )
         })

@@ -1,6 +1,6 @@
-//! Looks for every object that an item refers to: the rows in the order of their objects' keys beside the store's own
-//! listing, one pass for the files and one for the records of their blocks. An object of another size than the row has is
-//! read: it may have been stored again since the item was settled.
+//! Checks every referenced object: compares the rows, in the order of the objects' keys, with the store's own listing.
+//! One pass is for files, one for the records of their blocks. An object with a different size is read, because it may
+//! have been stored again after its item was settled.
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::Kept;
@@ -13,7 +13,7 @@ use holdfast_repository::content::{proof::ContentObject, read::ObjectSource};
 
 const PAGE: u32 = 500;
 
-/// Fails every item whose object is missing, or has another size and does not prove itself.
+/// Fails every item with a missing object, or with an object that has another size and no valid proof.
 pub(super) async fn look_for_objects(
     h: &Holdfast,
     repository: &RepositoryId,
@@ -49,14 +49,14 @@ fn object_of(record: &ItemRecord, kept: Kept) -> Option<ContentObject> {
     }
 }
 
-/// The store's listing, read as far as it was asked for.
+/// The store's listing, read only as far as needed.
 struct Listing {
     objects: ObjectStream,
     at: Option<ObjectInfo>,
 }
 
 impl Listing {
-    /// What is wrong with an object. Objects are asked for in the order of their keys.
+    /// The problem of an object, if any. The caller queries objects in the order of their keys.
     async fn problem_of(
         &mut self,
         object: &ContentObject,

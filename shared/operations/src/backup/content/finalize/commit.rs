@@ -1,4 +1,4 @@
-//! What a content backup says of itself when it is committed.
+//! Manifest, guide and notes of a content backup at its commit.
 
 use holdfast_domain::{Compression, ContentManifest, FORMAT_VERSION, Job, Manifest, ObjectKey, Source, Timestamp};
 
@@ -10,8 +10,8 @@ use crate::{
 use holdfast_repository::{guide::content_guide, source_warnings_before};
 
 impl Finalizing<'_> {
-    /// Writes guide and manifest, and settles the job. Artifacts stay where it comes to nothing: the run that takes
-    /// over may name them.
+    /// Writes guide and manifest, and settles the job. After a failure the artifacts remain, because a takeover may use
+    /// them.
     pub(super) async fn commit(&self) -> Result<Job, RunFault> {
         let manifest = self.manifest()?;
         let at = self.h.repository.location();
@@ -27,7 +27,7 @@ impl Finalizing<'_> {
         Ok(job)
     }
 
-    /// Says how many files the switch to encryption came too late for.
+    /// A note with the number of files stored before encryption was turned on.
     fn unencrypted(&self) -> Option<String> {
         let list = self.work.item_list.as_ref().filter(|list| list.unencrypted > 0)?;
         Some(format!(
@@ -41,7 +41,7 @@ impl Finalizing<'_> {
         let (run, work) = (self.run, &self.work);
         let list = work.item_list.as_ref();
         let list = list.ok_or_else(|| OperationError::internal("commit the backup", &"its list is not stored"))?;
-        // The switch may have been turned off half-way.
+        // The archive may have been turned off half-way.
         let volumes = if work.archive_done { work.volumes.as_slice() } else { &[] };
         let archive: Vec<ObjectKey> = volumes.iter().map(|volume| volume.key.clone()).collect();
         Ok(Manifest {
@@ -72,7 +72,7 @@ impl Finalizing<'_> {
         })
     }
 
-    /// The level that artifacts are compressed at, where they are.
+    /// The compression level of artifacts, if compression is on.
     pub(super) fn compression_level(&self) -> Option<u8> {
         self.run.job.compressed.then_some(self.h.settings.database.compression_level)
     }

@@ -1,11 +1,10 @@
-//! An item whose stored object turns out missing or damaged: the backup does not claim it, and the next one fetches it
-//! again.
+//! An item with a missing or damaged object. The backup does not contain it, and the next backup fetches it again.
 
 use holdfast_domain::{BackupId, ItemFailure, ItemFailureCode, ItemRecord, StoredObject, Timestamp};
 
 use crate::{Holdfast, OperationError, job::heartbeat::persist};
 
-/// Settles the item as failed after all, and forgets that the object is held.
+/// Changes the item to failed, and removes the record of its held object.
 pub(super) async fn fail_item(
     h: &Holdfast,
     id: &BackupId,
@@ -15,13 +14,11 @@ pub(super) async fn fail_item(
 ) -> Result<(), OperationError> {
     let (content_id, key) = (&record.item.content_id, &object.artifact.key);
     tracing::error!(backupId = %id, contentId = %content_id, %key, problem, "a stored object is missing or damaged");
-    let failure = ItemFailure {
-        code: ItemFailureCode::Store,
-        message: format!("what the store holds of it cannot be used: {problem}"),
-    };
+    let failure =
+        ItemFailure { code: ItemFailureCode::Store, message: format!("the stored object is unusable: {problem}") };
     let now = Timestamp::now();
     persist(|| async { Ok(h.catalog.fail_item_after_all(id, content_id, key, &failure, now).await?) }).await?;
-    // Of every source: one whose item is long removed would go on vouching for it.
+    // For every source: otherwise a source with a deleted item would keep the record.
     persist(|| async { Ok(h.catalog.forget_objects(std::slice::from_ref(key)).await?) }).await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Artifacts in a backup's folder that no manifest names: of runs that were killed, or came to nothing. What is not
-//! removed here is left to the sweep.
+//! Artifacts of killed or failed runs in a backup's folder, without a reference from a manifest. The sweep removes the
+//! rest.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use holdfast_repository::RepositoryError;
 
 use crate::{Holdfast, OperationError};
 
-/// A few artifacts are quickly removed, or not at all.
+/// Removing a few artifacts is either fast or left to the sweep.
 const TIME: Duration = Duration::from_secs(5);
 
-/// After the commit: everything in the folder that the manifest does not name.
+/// After the commit: removes every file in the folder without a reference from the manifest.
 pub(super) async fn remove_unnamed(h: &Holdfast, manifest: &Manifest) {
     let id = &manifest.backup_id;
     let named = manifest.artifacts.iter().map(|artifact| artifact.key.clone());
@@ -21,8 +21,8 @@ pub(super) async fn remove_unnamed(h: &Holdfast, manifest: &Manifest) {
     log(id, remove_those(h, id, |key| !kept.contains(key)).await);
 }
 
-/// Of a job that was settled without a backup: what the run with this fencing number stored, once it is certain that
-/// there is no manifest. An earlier run may be paused, and may still write a manifest that names what it stored.
+/// For a job settled without a backup: removes the artifacts of the run with this fencing number, if there is certainly
+/// no manifest. An earlier run may be paused, and may still write a manifest with its own artifacts.
 pub(super) async fn remove_own(h: &Holdfast, id: &BackupId, fence: u64) {
     match h.repository.manifest(id).await {
         Err(RepositoryError::NotFound(_)) => {
@@ -53,15 +53,15 @@ async fn remove_each(
     while let Some(object) = objects.try_next().await? {
         if is_unnamed(&object.key) {
             store.delete(&object.key).await?;
-            tracing::info!(backupId = %id, key = %object.key, "an artifact that no manifest names was removed");
+            tracing::info!(backupId = %id, key = %object.key, "removed an artifact without a manifest");
         }
     }
     Ok(())
 }
 
-/// Removes what killed runs of a completed backup have begun to store: uploads of content, and files on their way, that
-/// are older than the run which completed it. No run of this backup is at work any more, and no other content backup was
-/// while its lease was held.
+/// Removes unfinished uploads and incoming files of a completed backup's killed runs, if they are older than the run
+/// that completed it. No run of this backup is active any more. No other content backup was active while its lease was
+/// held.
 pub(super) async fn remove_unfinished(h: &Holdfast, id: &BackupId, begun_before: Timestamp) {
     log(id, remove_each_unfinished(h, id, begun_before).await);
 }
@@ -85,6 +85,6 @@ async fn remove_each_unfinished(h: &Holdfast, id: &BackupId, begun_before: Times
 
 fn log(id: &BackupId, removed: Result<(), OperationError>) {
     if let Err(error) = removed {
-        tracing::warn!(backupId = %id, %error, "artifacts that no manifest names are left to the sweep");
+        tracing::warn!(backupId = %id, %error, "cannot remove artifacts without a manifest: the sweep removes them");
     }
 }

@@ -1,4 +1,4 @@
-//! The list of items, made of the rows and stored.
+//! Writes and stores the list of items from the rows.
 
 use std::io::Write as _;
 
@@ -10,7 +10,7 @@ use super::{Finalizing, rows::Rows};
 use crate::{OperationError, job::artifact_upload::store_artifact};
 use holdfast_repository::content::item_list::line_of;
 
-/// What the upload is laid out for: a line with its digests.
+/// Expected size of a line with its digests, for the layout of the upload.
 const LINE_BYTES: u64 = 2048;
 
 pub(super) async fn store_list(f: &Finalizing<'_>) -> Result<StoredList, OperationError> {

@@ -1,7 +1,7 @@
-//! The end of a content backup: every referenced object looked for, the archive, the list of items, the manifest.
+//! The end of a content backup: check of every referenced object, archive, list of items, manifest.
 //!
-//! What a run has stored stands in the job's row, under the fencing number, so that a run which is handed on to, or
-//! takes over from one that was killed, goes on there. Memory does not grow with the number of items, or their size.
+//! The job's row records the stored artifacts under the fencing number, so that the next run resumes there. Memory
+//! depends on neither the number of items nor their size.
 
 mod archive;
 mod check;
@@ -45,9 +45,9 @@ use holdfast_repository::{
 pub enum FinalizeOutcome {
     /// The backup exists.
     Completed(Box<Job>),
-    /// It does not, and the job says why.
+    /// The backup failed. The job has the reason.
     Failed(Box<Job>),
-    /// Time ran out with more to do: another run has to be asked to go on.
+    /// The time ran out with work left: hand on to another run.
     HandOn {
         /// The backup.
         backup_id: BackupId,
@@ -61,11 +61,11 @@ pub enum FinalizeOutcome {
     },
 }
 
-/// Makes a backup of a job whose items are all settled.
+/// Makes a backup of a job with all items settled.
 ///
 /// # Errors
-/// Where it could not begin or not be recorded: the event's source should try again. A backup that cannot be made is
-/// [`FinalizeOutcome::Failed`]: its job says why.
+/// If the run could not begin or could not be recorded. The event's source should retry. An impossible backup is
+/// [`FinalizeOutcome::Failed`], and its job has the reason.
 pub async fn finalize_content(
     h: &Holdfast,
     backup_id: &BackupId,
@@ -82,7 +82,7 @@ pub async fn finalize_content(
     conclude(h, &run, result, &gain).await
 }
 
-/// Finalizes the backup of a run that holds the lease and has no deadline.
+/// Finalizes the backup of a run with a lease and without a deadline.
 pub(crate) async fn finalize_held(
     h: &Holdfast,
     run: &Run,
@@ -98,34 +98,34 @@ pub(crate) async fn finalize_held(
     }
 }
 
-/// How far a run came that did not fail.
+/// How far a successful run came.
 enum Ending {
     Committed(Box<Job>),
     OutOfTime,
 }
 
-/// From here on a run takes on a single entry.
+/// From this number of fruitless runs on, a run attempts a single entry.
 const MOST_FRUITLESS: u64 = 16;
 
-/// What there is to show for a run's time.
+/// The progress of a run.
 #[derive(Default)]
 struct Gain {
-    /// Runs before this one, since the last that stored anything.
+    /// Runs without a stored artifact directly before this one.
     fruitless: AtomicU64,
-    /// Entries that it wrote to the archive.
+    /// Archive entries written by this run.
     entries: Arc<AtomicU64>,
 }
 
 impl Gain {
-    /// Whether this run and the one before it came to nothing, not even an entry of the archive; or whether entries were
-    /// written by many runs, the last of them of one entry each, and none of them could store its volume.
+    /// Whether the backup makes no progress. There are two cases. Two consecutive runs wrote no archive entry. Or many
+    /// runs wrote entries but stored no volume, although the last of them attempted single entries.
     fn is_nothing_again(&self) -> bool {
         let fruitless = self.fruitless.load(Ordering::Relaxed);
         (fruitless > 0 && self.entries.load(Ordering::Relaxed) == 0) || fruitless > MOST_FRUITLESS
     }
 }
 
-/// What the steps of one run share.
+/// Shared state of the steps of one run.
 struct Finalizing<'a> {
     h: &'a Holdfast,
     run: &'a Run,
@@ -170,14 +170,14 @@ async fn finish_steps(
     Ok(Ending::OutOfTime)
 }
 
-/// Each step says whether there is time for the next.
+/// Each step returns whether there is time for the next.
 impl Finalizing<'_> {
     fn id(&self) -> &BackupId {
         &self.run.job.backup_id
     }
 
-    /// Takes the work up as it stands. A manifest names one key for all of its artifacts: what was stored under another
-    /// is made anew.
+    /// Resumes the recorded work. A manifest names one key for all its artifacts, so artifacts under another key are
+    /// written again.
     async fn begin(&mut self) -> Result<(), OperationError> {
         let epoch = self.key.encryption.as_ref().map(|encryption| encryption.key_epoch);
         if self.work.key_epoch != epoch {
@@ -189,7 +189,7 @@ impl Finalizing<'_> {
         self.record().await
     }
 
-    /// Sees that every referenced object is there; an item whose object is not has failed.
+    /// Checks every referenced object. An item with a missing object fails.
     async fn check(&mut self) -> Result<bool, OperationError> {
         if !self.work.checked {
             let repository = &self.key.repository.id;
@@ -201,7 +201,7 @@ impl Finalizing<'_> {
         Ok(true)
     }
 
-    /// Stores what is not yet stored of the archive.
+    /// Stores the rest of the archive.
     async fn archive(&mut self) -> Result<bool, OperationError> {
         if !self.h.settings.content.archive || self.work.archive_done {
             return Ok(true);
@@ -214,7 +214,7 @@ impl Finalizing<'_> {
         Ok(self.work.archive_done && self.time.is_left())
     }
 
-    /// Stores the list of items. Nothing changes a row any more: what an archive's document says is said here too.
+    /// Stores the list of items. The rows no longer change, so it equals the document in the archive.
     async fn list(&mut self) -> Result<bool, OperationError> {
         if self.work.item_list.is_none() {
             self.work.item_list = Some(list::store_list(self).await?);
@@ -223,7 +223,7 @@ impl Finalizing<'_> {
         Ok(true)
     }
 
-    /// More than `BACKUP_CONTENT_MAX_FAILURE_PERCENT` of the items have failed: that is no backup.
+    /// Fails the backup if more than `BACKUP_CONTENT_MAX_FAILURE_PERCENT` of its items failed.
     async fn refuse_too_many_failures(&self) -> Result<(), OperationError> {
         let counts = self.watch.persist(|| async { Ok(self.h.catalog.item_counts(self.id()).await?) }).await?;
         self.meters.expected.store(counts.bytes, Ordering::Relaxed);
@@ -239,7 +239,7 @@ impl Finalizing<'_> {
         self.record().await
     }
 
-    /// Writes how far the work is; a run that may not has lost its job to another.
+    /// Records the progress. A refused write means that another run has the job.
     async fn record(&self) -> Result<(), OperationError> {
         let record = || async { Ok(self.h.catalog.record_work(self.id(), self.run.fence, &self.work).await?) };
         let is_ours = self.watch.persist(record).await?;
@@ -264,7 +264,7 @@ async fn conclude(
                 StopReason::Deadline if gain.is_nothing_again() => fail(h, run, &OperationError::TooSlow).await,
                 StopReason::Deadline => hand_on(h, run).await,
                 StopReason::LeaseLost => of_lost(h, run).await,
-                // The next run goes on after the last volume: the event's source tries again.
+                // The next run resumes after the last volume. The event's source retries.
                 StopReason::CatalogSilent => Err(reason.into()),
                 StopReason::Cancelled => {
                     clean_up_cancelled(h, run).await;
@@ -289,23 +289,23 @@ async fn fail(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Finaliz
     Ok(FinalizeOutcome::Failed(Box::new(fail_held(h, run, error).await?)))
 }
 
-/// Settles the job as failed, and removes what this run stored of its archive. The sweep removes what earlier runs stored.
+/// Settles the job as failed, and removes this run's part of the archive. The sweep removes the parts of earlier runs.
 pub(crate) async fn fail_held(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Job, OperationError> {
     let id = &run.job.backup_id;
     tracing::error!(backupId = %id, code = %error.code(), %error, "the backup failed");
     let items = h.catalog.item_counts(id).await.ok();
     let job = settle::fail_counted_run(h, run, error.failure(), items).await?;
-    // Settled under this run's number: no other run will name what this one stored.
+    // The job is settled under this run's number, so no other run will name its artifacts.
     leftovers::remove_own(h, id, run.fence).await;
     Ok(job)
 }
 
-/// Removes what a run that was cancelled has stored of its archive.
+/// Removes the archive volumes of a cancelled run.
 pub(crate) async fn clean_up_cancelled(h: &Holdfast, run: &Run) {
     leftovers::remove_own(h, &run.job.backup_id, run.fence).await;
 }
 
-/// Removes what runs that were killed before `begun_before` have left of a backup that is completed.
+/// Removes the remains of a completed backup's runs, if they were killed before `begun_before`.
 pub(crate) async fn clean_up_completed(
     h: &Holdfast,
     id: &BackupId,
@@ -320,7 +320,7 @@ pub(crate) async fn clean_up_completed(
 async fn hand_on(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
     if wait(h, run, Timestamp::now() + HANDED_ON_FOR).await? {
-        tracing::info!(backupId = %backup_id, "the run's time is over; another goes on");
+        tracing::info!(backupId = %backup_id, "the run's time is used up: another run resumes");
         return Ok(FinalizeOutcome::HandOn { backup_id });
     }
     of_lost(h, run).await

@@ -1,4 +1,4 @@
-//! A backup's items, one after another in the order of their content ids; a page of them in memory.
+//! A backup's items, one by one in the order of their content ids, with one page in memory.
 
 use std::vec::IntoIter;
 
@@ -9,7 +9,7 @@ use crate::{OperationError, job::heartbeat::persist};
 
 const PAGE: u32 = 500;
 
-/// The items that come after one.
+/// The items after a given one.
 pub(super) struct Rows {
     catalog: Catalog,
     backup_id: BackupId,
@@ -24,7 +24,7 @@ impl Rows {
         Self { catalog, backup_id, after, page: Vec::new().into_iter(), is_last_page: false }
     }
 
-    /// The next item; an item that is not settled is an error: a backup is made of what is certain.
+    /// The next item. A pending item is an error, because a backup contains only settled items.
     pub(super) async fn next(&mut self) -> Result<Option<ItemRecord>, OperationError> {
         if self.page.len() == 0 && !self.is_last_page {
             let read = || async { Ok(self.catalog.items_after(&self.backup_id, self.after.as_deref(), PAGE).await?) };

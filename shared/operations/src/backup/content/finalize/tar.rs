@@ -1,5 +1,5 @@
-//! Writes a tar stream (POSIX ustar, with pax records for long names), entry by entry. Only [`TarWriter::finish`] writes
-//! the archive's end: a volume that others follow has none.
+//! Writes a tar stream (POSIX ustar, with pax records for long names), entry by entry. Only [`TarWriter::finish`]
+//! writes the archive's end. A volume with a successor has no end.
 
 use std::io::{self, Read, Write};
 
@@ -9,7 +9,7 @@ use tar::{EntryType, Header};
 const BLOCK_BYTES: usize = 512;
 const MODE: u32 = 0o644;
 
-/// A writer of entries that all have one time.
+/// A writer of entries with one common time.
 pub(super) struct TarWriter<W> {
     out: W,
     modified_s: u64,
@@ -20,19 +20,19 @@ impl<W: Write> TarWriter<W> {
         Self { out, modified_s: u64::try_from(modified_at.as_second()).unwrap_or_default() }
     }
 
-    /// Begins an entry: exactly `size` bytes have to follow, then [`TarWriter::end_entry`].
+    /// Begins an entry. Exactly `size` bytes must follow, then [`TarWriter::end_entry`].
     pub(super) fn begin_entry(&mut self, name: &str, size: u64) -> io::Result<()> {
         let mut header = self.header(EntryType::Regular, size);
         if header.set_path(name).is_err() {
             self.pax_path(name)?;
-            // Readers take the name from the record before; this is for those that know none.
+            // Readers without support of pax records use this name. The others use the name of the preceding record.
             header.set_path(name.rsplit('/').next().map_or(name, |last| &last[..last.len().min(BLOCK_BYTES / 6)]))?;
         }
         header.set_cksum();
         self.out.write_all(header.as_bytes())
     }
 
-    /// Bytes of the entry that was begun.
+    /// Bytes of the current entry.
     pub(super) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
     }
@@ -46,7 +46,7 @@ impl<W: Write> TarWriter<W> {
         Ok(())
     }
 
-    /// An entry whose bytes are at hand.
+    /// An entry from memory.
     pub(super) fn entry(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let size = bytes.len() as u64;
         self.begin_entry(name, size)?;
@@ -81,7 +81,7 @@ impl<W: Write> TarWriter<W> {
     }
 }
 
-/// `<length> <key>=<value>\n`, where the length counts its own digits too.
+/// `<length> <key>=<value>\n`. The length includes its own digits.
 fn pax_record(key: &str, value: &str) -> String {
     let rest = key.len() + value.len() + " =\n".len();
     let mut length = rest + 1;

@@ -1,4 +1,4 @@
-//! How long a run may go on: an archive's volume ends early enough for it to be stored before the function is killed.
+//! The time limit of a run. A volume ends early enough to be stored before the function is killed.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use holdfast_domain::Timestamp;
 
 use crate::job::{run::RunLimits, watch::MARGIN};
 
-/// For ending, completing and recording a volume.
+/// Reserved for ending, completing and recording a volume.
 const RESERVE: Duration = Duration::from_secs(30);
 
-/// Below this nothing is known of the speed.
+/// Fewer bytes than this give no estimate of the speed.
 const MEASURABLE_BYTES: u64 = 1024 * 1024;
 
 /// The time of one run.
@@ -19,8 +19,8 @@ pub(super) struct RunTime {
 }
 
 impl RunTime {
-    /// The `fruitless` runs before this one stored nothing: each halves what this one takes on, so that at last an
-    /// entry by itself is tried.
+    /// The `fruitless` previous runs stored nothing. Each of them halves the amount of this run, so that in the end a
+    /// single entry is tried.
     pub(super) fn new(limits: RunLimits, fruitless: u32, now: Timestamp) -> Self {
         let ends = limits.deadline.map(|deadline| {
             let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
@@ -30,19 +30,20 @@ impl RunTime {
         Self { ends }
     }
 
-    /// Whether something new may be begun.
+    /// Whether a new entry may begin.
     pub(super) fn is_left(&self) -> bool {
         self.ends.is_none_or(|ends| Instant::now() < ends)
     }
 
-    /// Whether `bytes` more are likely to be through in time, at the speed of `done` bytes since `began`.
+    /// Whether `bytes` more will probably be written in time, at the speed of `done` bytes since `began`.
     pub(super) fn is_enough_for(&self, bytes: u64, done: u64, began: Instant) -> bool {
         let Some(ends) = self.ends else { return true };
         let left = ends.saturating_duration_since(Instant::now());
         if done < MEASURABLE_BYTES {
             return !left.is_zero();
         }
-        // A third more than it took so far, and no product that overflows: bytes of files, milliseconds of minutes.
+        // Adds a third to the time per byte. The product cannot overflow with bytes of files and milliseconds of
+        // minutes.
         let elapsed_ms = began.elapsed().as_millis();
         let expected_ms = u128::from(bytes) * elapsed_ms * 4 / 3 / u128::from(done);
         expected_ms < left.as_millis()

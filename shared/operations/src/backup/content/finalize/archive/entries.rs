@@ -1,4 +1,4 @@
-//! The entries to come, prepared ahead in their order: small files are read and proved, several at a time.
+//! Prepares the next entries in their order. Several small files are read and proved at a time.
 
 use futures_util::{StreamExt as _, stream};
 use holdfast_domain::{BackupId, ItemRecord};
@@ -14,19 +14,19 @@ use holdfast_repository::content::{
     read::{Hashing, ObjectSource, ReadFault, blocking},
 };
 
-/// What comes next.
+/// The next item.
 pub(super) enum Next {
     /// An item without a file.
     Passed(ItemRecord),
-    /// A file, whole and proved.
+    /// A file, complete and proved.
     Small(ItemRecord, Vec<u8>),
-    /// A file that is yet to be read.
+    /// A file to be streamed.
     Large(ItemRecord),
     /// There are no more.
     End,
 }
 
-/// The entries; dropped, nothing more is prepared.
+/// The entries. Dropping them stops the preparation.
 pub(super) struct Entries {
     prepared: mpsc::Receiver<Result<Next, OperationError>>,
     preparing: JoinHandle<()>,
@@ -54,7 +54,7 @@ impl Entries {
         Self { prepared, preparing }
     }
 
-    /// The next entry, for a blocking thread. The end is an entry too: silence is an error.
+    /// The next entry, for a blocking thread. The end is an entry too, and a closed channel is an error.
     pub(super) fn next(&mut self) -> Result<Next, OperationError> {
         let next = self.prepared.blocking_recv();
         next.unwrap_or_else(|| Err(OperationError::internal("prepare the archive", &"its files stopped coming")))

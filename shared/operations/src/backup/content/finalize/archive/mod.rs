@@ -1,8 +1,8 @@
-//! A volume of the archive: the files in the order of the list, streamed from their objects; after the last of them the
-//! document of all items, and the archive's end.
+//! A volume of the archive: the files in the order of the list, streamed from their objects. The last volume ends with
+//! the document of all items and the archive's end.
 //!
-//! The document is the last entry and not the first: a file found damaged on the way is then not in it, and costs this
-//! volume at most, never those that are stored. Memory: [`PREPARED`] small files and the first bytes of a large one.
+//! The document is the last entry, so that it omits files found damaged on the way. Damage costs at most this volume,
+//! never the stored ones. Memory: [`PREPARED`] small files and the first bytes of a large one.
 
 mod entries;
 mod write;
@@ -23,12 +23,12 @@ const PREPARED: usize = 16;
 /// Files up to this size are read and proved before their entry begins.
 const SMALL_BYTES: u64 = 1024 * 1024;
 
-/// A volume that is stored.
+/// A stored volume.
 pub(super) struct StoredVolume {
     pub(super) artifact: Artifact,
-    /// The content id of the last item that it has dealt with.
+    /// The content id of its last item.
     pub(super) after: Option<String>,
-    /// Whether the archive ends with it.
+    /// Whether it is the last volume of the archive.
     pub(super) is_last: bool,
 }
 
@@ -51,8 +51,8 @@ impl From<OperationError> for VolumeFault {
     }
 }
 
-/// Writes and stores the next volume. Where a large file turns out damaged in the middle of its entry the volume is
-/// begun anew, this time reading each large file once before its entry.
+/// Writes and stores the next volume. If a large file is found damaged inside its entry, the volume is written again.
+/// The second attempt reads each large file once before its entry.
 pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, OperationError> {
     let mut prove_first = false;
     loop {
@@ -74,8 +74,8 @@ pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, Ope
     }
 }
 
-/// Until the backup is committed, the digests of its volumes are in the job's row, which MongoDB limits to 16 MB. A digest
-/// takes 77 bytes there.
+/// Most segments of all volumes. Until the commit, their digests are in the job's row, and MongoDB limits it to 16 MB.
+/// A digest takes 77 bytes there.
 const MAX_SEGMENTS: usize = 150_000;
 
 fn refuse_too_many_segments(segments: usize) -> Result<(), OperationError> {

@@ -1,4 +1,4 @@
-//! Writes a volume on a blocking thread: entry by entry, until there are no more or there is no time for the next.
+//! Writes a volume on a blocking thread, entry by entry, until the last entry or until the time is used up.
 
 use std::{
     io::{self, Read as _, Write},
@@ -34,11 +34,11 @@ use holdfast_repository::{
     },
 };
 
-/// What is read of a large file before its entry begins: all that can be wrong with the first segment shows there.
+/// Bytes of a large file read before its entry begins. Reading them shows every possible damage of the first segment.
 const FIRST_BYTES: usize = 8 * 1024 * 1024;
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// A volume being written.
+/// A volume in progress.
 pub(super) struct Volume {
     pub(super) h: Holdfast,
     pub(super) job: Job,
@@ -48,12 +48,12 @@ pub(super) struct Volume {
     pub(super) entries_written: Arc<AtomicU64>,
     pub(super) bytes_read: Arc<AtomicU64>,
     pub(super) prove_first: bool,
-    /// The last item dealt with.
+    /// The last written item.
     pub(super) after: Option<String>,
 }
 
 impl Volume {
-    /// Writes it; `false` where time ran out before the archive's end. It has an entry at least.
+    /// Writes the volume, with at least one entry. Returns `false` if the time ended before the archive.
     pub(super) fn write(&mut self, out: &mut impl Write, mut entries: Entries) -> Result<bool, VolumeFault> {
         let mut tar = TarWriter::new(out, self.job.created_at);
         let (began, mut written, mut done) = (Instant::now(), false, 0);
@@ -79,7 +79,7 @@ impl Volume {
         Ok(true)
     }
 
-    /// Writes an entry, where its item has one; answers the item's content id.
+    /// Writes the entry of an item with a file. Returns the item's content id.
     fn entry<W: Write>(&self, tar: &mut TarWriter<W>, next: Next, written: &mut bool) -> Result<String, VolumeFault> {
         let record = match next {
             Next::Small(record, bytes) => {
@@ -116,7 +116,7 @@ impl Volume {
         Err(OperationError::internal("write the archive", &cause).into())
     }
 
-    /// Streams a large file. What is found damaged before its entry begins is told, and costs nothing else.
+    /// Streams a large file. Damage found before its entry begins is reported, and costs nothing else.
     fn large<W: Write>(
         &self,
         tar: &mut TarWriter<W>,
@@ -164,7 +164,7 @@ impl Volume {
         Ok(self.handle.block_on(failing)?)
     }
 
-    /// The document of all items: counted first, because its size stands before it.
+    /// The document of all items. It is counted first, because its size precedes it.
     fn document<W: Write>(&self, tar: &mut TarWriter<W>) -> Result<(), VolumeFault> {
         let size = self.write_document(Counter(0))?.0;
         let name = format!("{}/{DOCUMENT_NAME}", self.job.backup_id);
@@ -203,17 +203,17 @@ fn copy_rest<W: Write, R: io::Read>(
     }
 }
 
-/// What is wrong with a file as it was read, if anything is.
+/// The difference between a file's record and its content, if any.
 pub(super) fn differs(file: &KeptFile, read: Plain) -> Option<String> {
     let key = &file.object.artifact.key;
     if read.size != file.size {
         return Some(format!("{key} holds a file of {} bytes, {} were kept", read.size, file.size));
     }
-    // The hash of a file is not told where the file is secret: this goes to logs.
+    // Omits the hash of the file: it is secret with encryption, and this text is logged.
     (read.sha256 != file.file_sha256).then(|| format!("{key} holds another file: the SHA-256 differs"))
 }
 
-/// Tells damage, which concerns one item, from what ends the volume.
+/// Separates damage of one item from a fault that ends the volume.
 fn told<T>(read: Result<T, ReadFault>) -> Result<Result<T, String>, VolumeFault> {
     match read {
         Ok(read) => Ok(Ok(read)),
@@ -231,7 +231,7 @@ fn writing(error: &io::Error) -> RepositoryError {
     RepositoryError::internal("write the archive", error)
 }
 
-/// Counts bytes and keeps none.
+/// Counts bytes without keeping them.
 struct Counter(u64);
 
 impl Write for Counter {
@@ -245,7 +245,7 @@ impl Write for Counter {
     }
 }
 
-/// An entry's bytes on their way, counted.
+/// Counts the bytes of an entry on their way.
 struct Counted<'a, W> {
     tar: &'a mut TarWriter<W>,
     written: u64,
