@@ -16,6 +16,9 @@ pub const SILENCE_LIMIT: Duration = Duration::from_secs(45);
 /// A run is dead if its last beat is older. Another run may then take over its lease.
 pub const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
+/// A garbage collection in the second store waits this long after the last beat of a content copy.
+pub const COPY_EXCLUDES_GC_FOR: SignedDuration = SignedDuration::from_hours(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;

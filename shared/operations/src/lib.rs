@@ -8,6 +8,7 @@ mod doctor;
 mod error;
 mod export;
 mod gc;
+mod inventory;
 mod job;
 mod lost;
 mod measure;
@@ -43,6 +44,8 @@ pub use self::{
     doctor::{Finding, Health, examine},
     error::{OperationError, StopReason},
     export::{Export, ExportLink, export_metadata},
+    gc::CollectionReport,
+    inventory::{RETAINED_TYPES, Trust},
     job::{
         cancel::cancel,
         detail::job_in_detail,
@@ -68,8 +71,8 @@ pub use self::{
         copy_without_catalogue, expect_copies, is_copied, remove_copies,
     },
     retention::{
-        BlockedBackup, CollectionReport, DeletedBackup, PlannedBackup, PolicyInForce, PolicyOrigin, RETAINED_TYPES,
-        RetentionPlan, RetentionReport, Trust, TypePlan, TypeReport, plan_collection, plan_retention, retain,
+        BlockedBackup, DeletedBackup, PlannedBackup, PolicyInForce, PolicyOrigin, RetentionPlan, RetentionReport,
+        TypePlan, TypeReport, plan_collection, plan_retention, retain,
     },
     status::{
         DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, SchedulerStatus, SourceStatus,

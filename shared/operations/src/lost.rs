@@ -12,8 +12,11 @@ use serde::Serialize;
 
 use crate::{
     Holdfast, OperationError, RETAINED_TYPES,
+    inventory::{
+        expected::{Expected, wrong_first_store, wrong_store_reason},
+        manifests,
+    },
     job::settle,
-    retention::{Expected, manifests, wrong_first_store, wrong_store_reason},
 };
 use holdfast_repository::{RepositoryError, presence::missing_artifacts};
 

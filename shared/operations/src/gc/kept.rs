@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     Holdfast, OperationError, RunLimits,
-    retention::{
+    inventory::{
         expected::{Expected, collection_suspension},
-        inventory::manifests,
+        manifests,
     },
 };
 use holdfast_repository::Repository;

@@ -7,7 +7,7 @@ use holdfast_domain::{ObjectKey, Timestamp};
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 
-use crate::{OperationError, RunLimits, retention::backups::is_late};
+use crate::{OperationError, RunLimits, job::run::is_late};
 use holdfast_repository::Repository;
 
 /// Younger objects are never deleted: they may belong to a backup without a row in this catalogue.

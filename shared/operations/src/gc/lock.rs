@@ -7,10 +7,10 @@ use std::future::Future;
 
 use holdfast_catalog::Catalog;
 use holdfast_codec::random_bytes;
-use holdfast_domain::heartbeat::{BEAT_EVERY, DEAD_AFTER};
+use holdfast_domain::heartbeat::{BEAT_EVERY, COPY_EXCLUDES_GC_FOR, DEAD_AFTER};
 use holdfast_domain::{BackupType, Timestamp};
 
-use crate::{Holdfast, OperationError, StopReason, replica::EXCLUDES_FOR};
+use crate::{Holdfast, OperationError, StopReason};
 
 /// An acquired mark.
 pub(super) struct Mark {
@@ -68,7 +68,7 @@ impl Mark {
 
 /// An active copy of content, or one that may resume and rely on its earlier checks of the store.
 async fn copied_now(h: &Holdfast, now: Timestamp) -> Result<Option<String>, OperationError> {
-    let copying = h.catalog.copying(now - EXCLUDES_FOR).await?;
+    let copying = h.catalog.copying(now - COPY_EXCLUDES_GC_FOR).await?;
     let content = copying.iter().find(|copying| copying.backup_id.backup_type() == BackupType::Content);
     Ok(content.map(|copying| format!("backup {} is being copied to the second store", copying.backup_id)))
 }

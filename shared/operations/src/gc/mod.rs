@@ -25,10 +25,8 @@ use self::{
 };
 use crate::{
     Holdfast, OperationError, RunLimits,
-    retention::{
-        backups::is_late,
-        delete::{CONCURRENCY, lock_of},
-    },
+    inventory::lock::{CONCURRENCY, lock_of},
+    job::run::is_late,
 };
 use holdfast_repository::Repository;
 

@@ -10,9 +10,7 @@ use holdfast_domain::{BackupId, BackupType, ItemRecord, ObjectKey, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Holdfast, OperationError, RunLimits,
-    job::settle::LATE_MANIFEST_GRACE,
-    retention::{backups::is_late, inventory::manifests},
+    Holdfast, OperationError, RunLimits, inventory::manifests, job::run::is_late, job::settle::LATE_MANIFEST_GRACE,
 };
 use holdfast_repository::{Repository, content::stored::StoredContent};
 

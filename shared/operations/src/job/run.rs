@@ -1,6 +1,7 @@
 //! A run: its request, its limits, its lease and its outcome.
 
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp, Trigger, TriggerKind};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 /// The origin of the backup.
@@ -50,6 +51,9 @@ pub enum Step {
     Finalize,
 }
 
+/// Reserve before the function's end, for the current deletion and the report.
+const TIME_FOR_ONE: SignedDuration = SignedDuration::from_secs(40);
+
 /// The limits of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunLimits {
@@ -63,6 +67,11 @@ impl RunLimits {
     pub const fn none() -> Self {
         Self { deadline: None }
     }
+}
+
+/// Whether the time is too short for another step before the function's end.
+pub(crate) fn is_late(limits: RunLimits) -> bool {
+    limits.deadline.is_some_and(|deadline| Timestamp::now() + TIME_FOR_ONE >= deadline)
 }
 
 /// How a run ended.

@@ -17,8 +17,10 @@ use crate::{
         fan_in::{finalize_if_settled, give_item_up},
         queue::DownloadQueue,
     },
-    job::{lease::is_dead, run::Step},
-    retention::is_late,
+    job::{
+        lease::is_dead,
+        run::{Step, is_late},
+    },
 };
 
 /// A message sent this long ago is lost, if its item is still pending.

@@ -20,10 +20,10 @@ use crate::{
     job::{
         full,
         lease::{NOT_STARTED_AFTER, is_dead},
+        run::is_late,
         settle, trigger,
     },
     measure::{Measured, measure},
-    retention::is_late,
 };
 
 /// An upload without a job in this catalogue stays for this long, because another catalogue may have the job.

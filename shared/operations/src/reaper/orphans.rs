@@ -13,8 +13,8 @@ use holdfast_repository::RepositoryError;
 use super::SweepReport;
 use crate::{
     Holdfast, OperationError, RunLimits,
-    job::late,
-    retention::{is_late, wrong_first_store},
+    inventory::expected::wrong_first_store,
+    job::{late, run::is_late},
 };
 
 /// An object that no manifest names stays for this long, because a paused run may still write the manifest.

@@ -22,8 +22,6 @@ use holdfast_repository::Repository;
 /// For this long a run trusts an earlier run's checks of objects in the second store. A collection there waits twice as
 /// long after the last beat of a content copy.
 const SEEN_FOR: SignedDuration = SignedDuration::from_mins(30);
-/// A collection waits this long after the last beat of a content copy.
-pub(crate) const EXCLUDES_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// Reserve before the function's end, for the last write.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 

@@ -18,7 +18,7 @@ use super::{
     repository_files::RepositoryFiles,
     wanted::{Sources, Wanted},
 };
-use crate::{OperationError, retention::lock_of};
+use crate::{OperationError, inventory::lock::lock_of};
 use holdfast_repository::{
     Repository,
     artifact_reader::{dump_of, stored_object},

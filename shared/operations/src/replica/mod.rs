@@ -18,7 +18,6 @@ mod wanted;
 use holdfast_domain::{BackupId, BackupType, CopyStatus, Job, JobStatus};
 use serde::Serialize;
 
-pub(crate) use self::claim::EXCLUDES_FOR;
 use self::{
     claim::{Begun, Claim, Ended},
     copier::{Copied, Copier},

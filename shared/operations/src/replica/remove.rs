@@ -13,7 +13,9 @@ use serde::Serialize;
 use super::CopyFault;
 use crate::{
     BlockedBackup, CollectionReport, DeletedBackup, Holdfast, OperationError, RETAINED_TYPES, RunLimits,
-    retention::{Deletion, Folder, collect_copies, delete_copy, folders, is_late, wrong_first_store},
+    inventory::{Folder, expected::wrong_first_store, folders},
+    job::run::is_late,
+    retention::{Deletion, collect_copies, delete_copy},
 };
 use holdfast_repository::{Repository, RepositoryError};
 

@@ -6,26 +6,22 @@
 use std::collections::BTreeSet;
 
 use holdfast_domain::{BackupId, BackupType, JobStatus, RetentionVerdict, Timestamp};
-use jiff::SignedDuration;
 
 use super::{
     Taken,
     delete::{self, Deletion},
-    expected::Expected,
-    inventory::Inventory,
     plan::{self, PlannedBackup, TypePlan},
     report::{BlockedBackup, DeletedBackup, TypeReport},
 };
+use crate::job::run::is_late;
 use crate::{
     Holdfast, OperationError, RunLimits,
+    inventory::{Inventory, expected::Expected},
     job::late,
     lost::{self, Return},
 };
 
 const OUT_OF_TIME: &str = "the function's time ran out before all expired backups were deleted";
-
-/// Reserve before the function's end, for the current deletion and the report.
-const TIME_FOR_ONE: SignedDuration = SignedDuration::from_secs(40);
 
 /// Deletes the backups expired under the policy, and counts the remaining ones.
 pub(super) async fn retain(
@@ -78,11 +74,6 @@ pub(super) async fn leave(
     count(&plan, report);
     report.past_limits = 0;
     Ok(())
-}
-
-/// Whether the time is too short for another step before the function's end.
-pub(crate) fn is_late(limits: RunLimits) -> bool {
-    limits.deadline.is_some_and(|deadline| Timestamp::now() + TIME_FOR_ONE >= deadline)
 }
 
 async fn delete_one(

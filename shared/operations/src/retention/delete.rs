@@ -6,14 +6,13 @@
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, Timestamp};
-use holdfast_storage::Lock;
 
-use super::backups::is_late;
 use crate::{Holdfast, OperationError, RunLimits, readers::first_reader};
+use crate::{
+    inventory::lock::{CONCURRENCY, lock_of},
+    job::run::is_late,
+};
 use holdfast_repository::Repository;
-
-/// Locks read, and objects deleted, at a time.
-pub(crate) const CONCURRENCY: usize = 16;
 
 /// Result of a deletion.
 pub(crate) enum Deletion {
@@ -147,18 +146,4 @@ async fn first_lock(
         }
     }
     Ok(None)
-}
-
-/// The lock of this object at this time.
-pub(crate) async fn lock_of(
-    repository: &Repository,
-    key: &ObjectKey,
-    now: Timestamp,
-) -> Result<Option<String>, OperationError> {
-    let lock = repository.store().lock(key).await?;
-    Ok(match lock {
-        Lock { legal_hold: true, .. } => Some(format!("{key} is under a legal hold")),
-        Lock { retained_until: Some(until), .. } if lock.holds(now) => Some(format!("{key} is retained until {until}")),
-        _ => None,
-    })
 }

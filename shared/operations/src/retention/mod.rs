@@ -5,8 +5,6 @@
 pub(crate) mod backups;
 mod clock;
 pub(crate) mod delete;
-pub(crate) mod expected;
-pub(crate) mod inventory;
 mod parents;
 mod plan;
 mod report;
@@ -17,27 +15,22 @@ use std::collections::BTreeSet;
 use holdfast_domain::{BackupType, Timestamp};
 
 pub(crate) use self::{
-    backups::is_late,
-    delete::{Deletion, copy as delete_copy, lock_of},
-    expected::{Expected, wrong_first_store, wrong_store_reason},
-    inventory::{Folder, folders, manifests},
+    delete::{Deletion, copy as delete_copy},
     plan::policy as policy_in_force,
 };
-use self::{
-    expected::{collection_suspension, suspension},
-    inventory::Inventory,
-};
 pub use self::{
-    inventory::Trust,
     plan::{PlannedBackup, PolicyInForce, PolicyOrigin, RetentionPlan, TypePlan},
     report::{BlockedBackup, DeletedBackup, RetentionReport, TypeReport},
 };
-pub use crate::gc::CollectionReport;
-use crate::{Holdfast, OperationError, RunLimits, gc};
+use crate::{
+    Holdfast, OperationError, RunLimits,
+    gc::{self, CollectionReport},
+    inventory::{
+        self, Inventory, RETAINED_TYPES, Trust,
+        expected::{Expected, collection_suspension, suspension},
+    },
+};
 use holdfast_repository::Repository;
-
-/// The types with policies. A full backup is deleted with its last part.
-pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::Content];
 
 /// One type: the backups in the store, and the backups expected by the catalogue.
 struct Taken {

@@ -3,7 +3,8 @@
 use holdfast_catalog::{CatalogError, JobChange, JobFilter};
 use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timestamp};
 
-use super::{RetentionReport, backups::is_late};
+use super::RetentionReport;
+use crate::job::run::is_late;
 use crate::{Holdfast, OperationError, RunLimits};
 
 /// Jobs read in one call, and the maximum of pages per status.

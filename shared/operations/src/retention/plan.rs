@@ -8,8 +8,10 @@ use holdfast_domain::{
 };
 use serde::Serialize;
 
-use super::inventory::{Inventory, Stored};
-use crate::{Holdfast, OperationError};
+use crate::{
+    Holdfast, OperationError,
+    inventory::{Inventory, Stored},
+};
 
 /// Backups per catalogue query.
 const PAGE: usize = 1000;

@@ -5,7 +5,8 @@ use holdfast_domain::{BackupId, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::StoreError;
 use jiff::SignedDuration;
 
-use super::{RetentionReport, backups::is_late};
+use super::RetentionReport;
+use crate::job::run::is_late;
 use crate::{Holdfast, OperationError, RunLimits};
 
 /// Retention time of the items of failed or cancelled backups, because the items record the failures.

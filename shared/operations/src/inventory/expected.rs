@@ -8,8 +8,8 @@ use holdfast_catalog::Expectation;
 use holdfast_domain::{BackupId, BackupType, ObjectKey};
 use holdfast_storage::StoreError;
 
-use super::{RETAINED_TYPES, inventory};
-use crate::{Holdfast, OperationError};
+use super::RETAINED_TYPES;
+use crate::{Holdfast, OperationError, inventory};
 
 /// Manifests looked up at a time.
 const CONCURRENCY: usize = 16;

@@ -1,5 +1,8 @@
 //! The bucket's content for one type of backup: each backup's folder, its bytes and its manifest's creation time.
 
+pub(crate) mod expected;
+pub(crate) mod lock;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -8,6 +11,9 @@ use holdfast_storage::StoreError;
 
 use crate::{Holdfast, OperationError};
 use holdfast_repository::Repository;
+
+/// The types with policies. A full backup is deleted with its last part.
+pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::Content];
 
 /// Manifests read at a time.
 const CONCURRENCY: usize = 4;
