@@ -1,7 +1,7 @@
-//! Archives that a transfer in text mode damaged: it put a carriage return before every line feed, so that lengths and
-//! checksums no longer fit.
+//! Detects archives damaged by a transfer in text mode. Such a transfer inserts a carriage return before every line
+//! feed, so lengths and checksums do not match.
 
-/// Bytes at an archive's beginning that are looked at.
+/// Number of examined bytes at an archive's beginning.
 const SEARCHED_BYTES: u64 = 1024 * 1024;
 
 /// Counts line feeds in the first megabyte.
