@@ -1,4 +1,4 @@
-//! What only Azure can get wrong: keys, blocks that wait under a blob's name, what an abort leaves, links.
+//! Faults possible only in Azure: keys, uncommitted blocks under a blob's name, remains of an abort, links.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn more_unfinished_uploads_than_a_page_are_all_found() {
         let upload = store.begin_upload(&name).await.unwrap();
         store.upload_part(&name, &upload, 1, body(10)).await.unwrap();
     }
-    // What is complete is none of them.
+    // Complete objects are not among them.
     store.put(&key("u/empty"), Bytes::new(), PutMode::Replace).await.unwrap();
     let found = store.list_unfinished_uploads("u/").await.unwrap();
     assert_eq!(found.len(), 5);

@@ -1,4 +1,4 @@
-//! The store in S3 does what every store must, and what only S3 can get wrong.
+//! The S3 store passes the conformance suite of all stores, and the tests of S3's own faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! S3 denies, throttles, resets, loses answers, or answers 200 with an error: retried where it helps, and never believed.
+//! S3 denies, throttles, resets, loses answers, or answers 200 with an error. Useful retries are made, and no such
+//! answer is trusted.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! What goes to a store that only has S3's calls: none of what AWS alone knows, and nothing that is believed unproved.
+//! Requests to a store with only S3's basic calls: without AWS's own features, and with a proof of every write.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ async fn no_header_is_sent_that_aws_alone_knows() {
     origin.answer("/bucket/x?uploads", [Answer::ok(begun)]);
     let store = S3Store::interoperable(interoperable_client(&aws_config_at(origin.address())), "bucket", "")
         .with_retry(quick_retry());
-    // What comes of them does not matter here.
+    // The results do not matter here.
     let _ = store.put(&key("x"), Bytes::from_static(b"holdfast"), PutMode::Replace).await;
     let upload = UploadId("u".to_owned());
     let _ = store.begin_upload(&key("x")).await;
@@ -50,7 +50,7 @@ async fn no_header_is_sent_that_aws_alone_knows() {
     }
 }
 
-/// The names of the headers that are signed.
+/// The names of the signed headers.
 fn signed(request: &Request) -> String {
     let authorization = request.header("authorization").unwrap_or_default();
     let (_, rest) = authorization.split_once("SignedHeaders=").unwrap_or_default();

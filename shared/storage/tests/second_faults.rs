@@ -1,5 +1,5 @@
-//! Bad days of the stores that a second copy may be in: whatever the wire or the server does, what is stored is what was
-//! sent, or nothing is, and the error says which kind of day it was.
+//! Faults of the stores for a second copy. After every fault of the wire or the server, the stored object is the sent
+//! one or missing, and the error names the kind of fault.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write as _;
@@ -19,7 +19,7 @@ use holdfast_testing::{
 
 const PART: usize = 5 * 1024 * 1024;
 
-/// What it is, and how its requests are told apart.
+/// The kind of store, with the marks of its requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Azure,
@@ -62,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// What only requests that send a part have.
+    /// The mark of requests with a part.
     fn of_a_part(self) -> &'static str {
         match self {
             Self::Azure => "comp=block&",
@@ -70,7 +70,7 @@ impl Kind {
         }
     }
 
-    /// The method of the request that completes an upload, and what only that has.
+    /// The method of the request that completes an upload, and its mark.
     fn of_a_complete(self) -> (&'static str, &'static str) {
         match self {
             Self::Azure => ("PUT", "comp=blocklist"),
@@ -321,7 +321,7 @@ async fn an_upload_that_is_dropped_while_the_store_stands_still_leaves_nothing()
     }
 }
 
-/// Bytes that a blocking thread wrote, all sent and not yet completed.
+/// Bytes from a blocking thread, all sent and not yet completed.
 async fn send(second: &SecondStore, length: usize) -> holdfast_storage::upload::PendingUpload {
     let (mut sink, source) = channel(PART);
     let writer = tokio::task::spawn_blocking(move || {
@@ -333,7 +333,7 @@ async fn send(second: &SecondStore, length: usize) -> holdfast_storage::upload::
     pending
 }
 
-/// Two parts, not yet completed; after a failure nothing is left of them.
+/// Two parts, not yet completed. After a failure nothing of them remains.
 async fn upload(store: &dyn Store, key: &ObjectKey) -> Result<(UploadId, Vec<UploadedPart>), StoreError> {
     let whole = body(PART + 9);
     let upload = store.begin_upload(key).await?;

@@ -1,4 +1,4 @@
-//! From a blocking writer into the store: whole, in parts, or not at all.
+//! From a blocking writer into the store: the complete object, an object in parts, or nothing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -175,7 +175,7 @@ async fn a_complete_under_another_key_that_fails_leaves_nothing_half() {
             let faulty: Arc<dyn Store> = faulty;
             let error = send(&faulty, length).await.unwrap().complete_as(&named()).await.unwrap_err();
             assert_eq!(error.is_transient(), fault != Fault::Denied, "{error}");
-            // Where only the answer was lost, the whole object is there: it may be another's by now.
+            // If only the answer was lost, the complete object exists. It may be another writer's.
             let is_there = fault == Fault::LostAnswer && operation != Operation::CompleteUpload;
             assert_eq!(test.unfinished_uploads().await, 0, "{operation:?} {fault:?}");
             assert_eq!(test.all_keys().await.len(), usize::from(is_there), "{operation:?} {fault:?}");

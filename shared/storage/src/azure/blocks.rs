@@ -1,17 +1,18 @@
-//! The names of blocks. Azure knows no uploads, only blocks that wait under a blob's name: so a block's name says of which
-//! upload it is, when that began, and the SHA-256 under which the block was sent.
+//! The names of blocks. Azure has no uploads, only uncommitted blocks under a blob's name. A block's name therefore
+//! contains its upload, the upload's beginning, and the SHA-256 of the block.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use holdfast_domain::{ObjectKey, Sha256Digest, Timestamp};
 
 use crate::{StoreError, UploadId, UploadedPart};
 
-/// Milliseconds since 1970, then what tells two of one millisecond apart.
+/// Milliseconds since 1970, then random bytes to distinguish uploads of the same millisecond.
 const NAME_BYTES: usize = 16;
-/// The upload's name, the part's number, its SHA-256. Azure takes 64, and wants all blocks of a blob to have the same.
+/// The upload's name, the part's number, its SHA-256. Azure allows 64 bytes, and requires the same length for all
+/// blocks of a blob.
 const BLOCK_BYTES: usize = NAME_BYTES + 4 + 32;
 
-/// What names an upload.
+/// Name of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Upload([u8; NAME_BYTES]);
 
@@ -21,8 +22,10 @@ impl Upload {
         let mut name = [0; NAME_BYTES];
         let (begun_at, random) = name.split_at_mut(8);
         begun_at.copy_from_slice(&now.as_millisecond().to_be_bytes());
-        let no_randomness =
-            |error| StoreError::Unavailable { key: key.to_string(), cause: format!("no name: {error}") };
+        let no_randomness = |error| StoreError::Unavailable {
+            key: key.to_string(),
+            cause: format!("cannot make a name for the upload: {error}"),
+        };
         getrandom::fill(random).map_err(no_randomness)?;
         Ok(Self(name))
     }
@@ -32,7 +35,7 @@ impl Upload {
         hex::decode(&id.0).ok().and_then(|bytes| bytes.try_into().ok()).map(Self)
     }
 
-    /// The one that a block belongs to, if it is one of Holdfast's.
+    /// The upload of a block, if the block is Holdfast's.
     pub(super) fn of_block(block: &str) -> Option<Self> {
         let bytes = STANDARD.decode(block).ok().filter(|bytes| bytes.len() == BLOCK_BYTES)?;
         bytes.get(..NAME_BYTES)?.try_into().ok().map(Self)
@@ -55,14 +58,14 @@ impl Upload {
         STANDARD.encode([&self.0[..], &number.to_be_bytes(), sha256.as_bytes()].concat())
     }
 
-    /// The body that commits these parts, in their order. Base64 needs no escape in XML.
+    /// The body for committing these parts, in their order. Base64 needs no escape in XML.
     pub(super) fn list(self, parts: &[UploadedPart]) -> String {
         let blocks = parts.iter().map(|part| self.block(part.number, &part.sha256));
         list_of(&blocks.map(|block| ["<Uncommitted>", &block, "</Uncommitted>"].concat()).collect::<String>())
     }
 }
 
-/// The body that commits nothing.
+/// The body for committing no block.
 pub(super) fn empty_list() -> String {
     list_of("")
 }

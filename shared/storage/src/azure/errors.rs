@@ -1,4 +1,4 @@
-//! From Azure's errors to what the caller can do: the one place that knows its codes.
+//! Translates Azure's errors to the caller's choices. Azure's error codes are used only here.
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes>
 
 use reqwest::Response;
@@ -16,7 +16,7 @@ struct Answer {
     message: Option<String>,
 }
 
-/// An answer that is not a success.
+/// An answer other than success.
 pub(super) async fn translate(key: &str, answer: Response) -> StoreError {
     let status = answer.status().as_u16();
     let code = answer.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok()).map(ToOwned::to_owned);
@@ -45,7 +45,7 @@ async fn read_some(mut answer: Response) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// A connection that did not come about, or broke.
+/// A connection that failed or broke.
 pub(super) fn broken(key: &str, error: &reqwest::Error) -> StoreError {
     StoreError::Unavailable { key: key.to_owned(), cause: chain(error) }
 }

@@ -15,19 +15,20 @@ use aws_sdk_s3::{
 /// Long enough for a slow resolver, short against a try's own limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection on which nothing moves for this long is taken for dead.
+/// A connection without progress for this time counts as dead.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
-/// An S3 client for [`super::S3Store`]. `force_path_style` is for stores that are not AWS.
+/// An S3 client for [`super::S3Store`]. `force_path_style` is for stores other than AWS.
 ///
-/// The SDK's retries are off: the store's own know about parts and log each time. Time limits grow with what is sent,
-/// so they are the store's own too; here are only those for connecting and for a stream that stands still.
+/// The SDK's retries are off: the store's own retries handle parts, and log each attempt. The store also has the time
+/// limits for calls, because they grow with the sent bytes. The client has only the limits for connecting and for a
+/// stalled stream.
 #[must_use]
 pub fn s3_client(config: &aws_config::SdkConfig, force_path_style: bool) -> Client {
     Client::from_conf(settings(config, force_path_style).build())
 }
 
-/// A client for [`super::S3Store::interoperable`]: path style, and none of the checksums that AWS alone knows.
+/// A client for [`super::S3Store::interoperable`]: path style, without AWS's own checksums.
 #[must_use]
 pub fn interoperable_client(config: &aws_config::SdkConfig) -> Client {
     let settings = settings(config, true)
