@@ -26,7 +26,7 @@ impl ContentHash {
         Self::from_be_bytes(Sha256::digest(document).into())
     }
 
-    /// Counts one document in.
+    /// Adds one document.
     pub fn add_document(&mut self, document: &[u8]) {
         *self += Self::of(document);
     }

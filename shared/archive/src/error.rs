@@ -4,16 +4,16 @@ use std::fmt;
 
 use crate::{ForeignFile, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES, VisitError};
 
-/// How many names a message lists before it counts the rest.
+/// Number of names in a message. The others are counted.
 const NAMES_LISTED: usize = 10;
 
 /// Why an archive is refused. Offsets are bytes from its beginning.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
-    /// There is not one byte.
+    /// The file is empty.
     #[error("the file is empty: its dump failed, or the copy is incomplete")]
     Empty,
-    /// The magic number is not there.
+    /// The magic number is missing.
     #[error("this is not a mongodump archive: {file}")]
     NotAnArchive {
         /// Kind of the file.
@@ -44,12 +44,12 @@ pub enum WalkError {
         /// Name of the namespace.
         namespace: String,
     },
-    /// The archive is larger than this walker takes.
+    /// The archive exceeds a limit of the walker.
     #[error("the archive has more {what} than {limit}, the limit")]
     LimitExceeded {
         /// Kind of the limited thing.
         what: &'static str,
-        /// How much there may be.
+        /// The limit.
         limit: u64,
     },
     /// An impossible length at the beginning of a document or terminator.
@@ -121,7 +121,7 @@ pub enum WalkError {
     CrcMismatch {
         /// The namespace.
         namespace: String,
-        /// How many there are.
+        /// Number of documents.
         documents: u64,
         /// The CRC in the archive.
         expected: u64,
@@ -131,7 +131,7 @@ pub enum WalkError {
     /// The bytes end inside a document or block.
     #[error("the archive is cut short: it ends after {offset} bytes, inside {inside}")]
     CutShort {
-        /// How many bytes there are.
+        /// Number of bytes.
         offset: u64,
         /// Part of the archive at its end.
         inside: String,
@@ -144,10 +144,10 @@ pub enum WalkError {
         /// Namespaces with blocks, but without an end.
         never_closed: Vec<String>,
     },
-    /// Something follows after all namespaces have ended.
+    /// Bytes follow after the end of all namespaces.
     #[error("the archive is complete after {offset} bytes, but more bytes follow")]
     TrailingData {
-        /// How many bytes the archive itself has.
+        /// Bytes of the archive itself.
         offset: u64,
     },
     /// The visitor stopped the walk. The archive may be sound.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{MAGIC, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES};
 
-/// How far behind its beginning an archive is searched for.
+/// Number of bytes searched for an archive.
 const SEARCHED_BYTES: usize = 64 * 1024;
 
 /// A kind of file often mistaken for an archive.
@@ -12,7 +12,7 @@ const SEARCHED_BYTES: usize = 64 * 1024;
 pub enum ForeignFile {
     /// Text, such as a log, before an archive.
     TextBeforeArchive {
-        /// How long the text is.
+        /// Length of the text.
         bytes: usize,
     },
     /// An archive damaged by a conversion for text files.

@@ -25,13 +25,13 @@ pub struct Metadata {
 /// A metadata text in another form than mongodump's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("it is not JSON: {0}")]
     NotJson(#[from] JsonError),
     /// It is JSON, but not an object.
     #[error("it is not a JSON object")]
     NotAnObject,
-    /// A field holds something else than it should.
+    /// A field has the wrong type.
     #[error("its `{field}` is not {expected}")]
     WrongType {
         /// The field's name.

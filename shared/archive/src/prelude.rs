@@ -9,7 +9,7 @@ use crate::{
     flat::{self, Builder, Value},
 };
 
-/// The only version of the format there is.
+/// The only version of the format.
 const FORMAT_VERSION: &str = "0.1";
 
 /// Prefix of the collection with a time series' buckets.
@@ -21,7 +21,7 @@ const FIRST_WITHOUT_BUCKETS_COLLECTION: (u32, u32) = (8, 3);
 /// The archive's description before its documents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prelude {
-    /// How many collections were dumped at a time.
+    /// Number of collections dumped at a time.
     pub concurrent_collections: i32,
     /// Version of the dumped server.
     pub server_version: String,

@@ -9,7 +9,7 @@ use crate::{
     WalkError, block::BlockHeader, flat, line_endings::LineEndings, namespaces::Namespaces, prelude::display_name,
 };
 
-/// The carry buffer is given back when it has grown past this.
+/// A carry buffer above this size is freed.
 const CARRY_KEPT_BYTES: usize = 1024 * 1024;
 
 /// Walks one archive, proves it, and hands its documents to a [`Visitor`].
@@ -298,7 +298,7 @@ impl<V: Visitor> Walker<V> {
         self.visitor.end(number, namespaces.end(number)).map_err(WalkError::Visitor)
     }
 
-    /// They are there from the prelude's end on.
+    /// They exist after the prelude's end.
     fn namespaces(&mut self) -> Result<&mut Namespaces, WalkError> {
         self.namespaces.as_mut().ok_or(WalkError::AlreadyFailed)
     }

@@ -37,15 +37,15 @@ pub struct Written {
 /// The written sums of one namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrittenNamespace {
-    /// How many documents.
+    /// Number of documents.
     pub documents: u64,
-    /// How many bytes they have.
+    /// Their bytes.
     pub bytes: u64,
     /// CRC-64/XZ over these bytes.
     pub crc: u64,
 }
 
-/// Why an archive cannot be written (on).
+/// Reason why an archive cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The writer failed. Its output is cut short.
@@ -54,7 +54,7 @@ pub enum WriteError {
     /// Blocks came before the prelude.
     #[error("the archive has no prelude yet")]
     NotBegun,
-    /// The prelude was to be written twice.
+    /// A second call to write the prelude.
     #[error("the archive's prelude is already written")]
     BegunTwice,
     /// The prelude names two namespaces with indistinguishable blocks.
@@ -66,7 +66,7 @@ pub enum WriteError {
     /// More documents for a closed namespace, or a second close.
     #[error("{0} is already closed in the archive")]
     AlreadyClosed(String),
-    /// The archive was to end, and these namespaces were not closed.
+    /// These namespaces are open at the archive's end.
     #[error("cannot end the archive: open namespaces {}", .0.join(", "))]
     NotClosed(Vec<String>),
     /// Bytes other than a sequence of complete BSON documents.

@@ -10,7 +10,7 @@ use holdfast_domain::RepositoryId;
 /// errors of a reader come from its inner reader.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
-    /// The header is not one.
+    /// The header is malformed.
     #[error(transparent)]
     Header(#[from] HeaderError),
     /// The artifact was encrypted under another master key.
@@ -59,7 +59,7 @@ pub enum ArtifactError {
     Short {
         /// The segment, counted from 0.
         index: u64,
-        /// Number of segments there should be.
+        /// Expected number of segments.
         segments: u64,
         /// Expected bytes of the segment.
         expected_bytes: u64,
@@ -69,12 +69,12 @@ pub enum ArtifactError {
     /// Bytes follow after the artifact's expected end.
     #[error("the artifact continues after segment {segments} of {segments}: expected its end at {size_bytes} bytes")]
     Long {
-        /// Number of segments there should be.
+        /// Expected number of segments.
         segments: u64,
-        /// The size it should have.
+        /// The expected size.
         size_bytes: u64,
     },
-    /// A segment has other bytes than were written, or another segment's.
+    /// A segment has changed bytes, or another segment's.
     #[error("segment {} of {segments} is damaged, replaced or out of its place: its digest does not match", .index + 1)]
     Segment {
         /// The segment, counted from 0.
@@ -100,7 +100,7 @@ pub enum ArtifactError {
     /// The gzip stream ends inside a member.
     #[error("the gzip stream is cut inside a member: the file is incomplete")]
     GzipCut,
-    /// Not gzip, or not as it was written, or followed by something else.
+    /// Not gzip, or changed, or followed by other bytes.
     #[error("the gzip stream is damaged after {expanded_bytes} expanded bytes: {reason}")]
     GzipDamaged {
         /// Bytes expanded before the fault.
@@ -108,7 +108,7 @@ pub enum ArtifactError {
         /// Reason from the decoder.
         reason: String,
     },
-    /// More came out than was allowed.
+    /// The output exceeds the limit.
     #[error("the gzip stream expands to more than the {limit_bytes} bytes allowed")]
     GzipLimit {
         /// The limit.
@@ -117,7 +117,7 @@ pub enum ArtifactError {
 }
 
 impl ArtifactError {
-    /// The fault of the artifact inside a reader's error, if it is one, and not a failure to read.
+    /// The artifact's fault inside a reader's error. `None` for a failure to read.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
@@ -141,7 +141,7 @@ pub enum HeaderError {
         /// Bytes given.
         found: usize,
     },
-    /// Something else altogether, or of a later format.
+    /// Another kind of file, or a later format.
     #[error("not an encrypted artifact of Holdfast: it does not start with HOLDFAST1")]
     Magic,
     /// Something other than lines of `name=value` and padding of newlines, or another spelling of a value.
@@ -156,7 +156,7 @@ pub enum HeaderError {
     /// A missing line.
     #[error("the header lacks its field {0}")]
     Missing(&'static str),
-    /// All lines are there, in another order.
+    /// All lines exist, but in another order.
     #[error("the header's fields are out of order")]
     Order,
     /// A malformed value.
@@ -213,7 +213,7 @@ pub enum KeyError {
     /// An identity of another recipient.
     #[error("wrong identity: the repository's master key is wrapped for another age recipient")]
     WrongIdentity,
-    /// The system has no randomness to give. Transient.
+    /// The system has no randomness. Transient.
     #[error("cannot read random bytes from the system: {0}")]
     Random(String),
 }

@@ -46,7 +46,7 @@ pub enum WrapMethod {
     Raw,
     /// A key derived from a passphrase by PBKDF2-HMAC-SHA256.
     Pbkdf2 {
-        /// Random, of this wrapping alone.
+        /// Random, only for this wrapping.
         #[serde(with = "hex::serde")]
         salt: [u8; 32],
         /// Rounds.

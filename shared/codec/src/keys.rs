@@ -17,7 +17,7 @@ pub(crate) type HmacSha256 = Hmac<Sha256>;
 /// Random bytes from the operating system.
 ///
 /// # Errors
-/// [`KeyError::Random`] if it has none.
+/// [`KeyError::Random`] if the system has no randomness.
 pub fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| KeyError::Random(error.to_string()))?;

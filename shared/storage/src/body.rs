@@ -10,7 +10,7 @@ use holdfast_domain::ObjectKey;
 
 use crate::{ByteStream, RetryPolicy, StoreError};
 
-/// After so many bytes without a break, earlier breaks are forgiven: a long read meets more of them than a short one.
+/// After this many bytes without a break, the count of breaks restarts: a long read has more breaks than a short one.
 const FORGIVEN_AFTER: u64 = 8 * 1024 * 1024;
 
 /// A store reached over a network.
@@ -20,7 +20,7 @@ pub(crate) trait Origin: Send + Sync + 'static {
     /// another beginning than `range` is an error.
     async fn ask(&self, key: &ObjectKey, range: Option<Range<u64>>, etag: Option<&str>) -> Result<Answer, StoreError>;
 
-    /// How often a broken body is taken up.
+    /// Limit of resumptions of a broken body.
     fn retry(&self) -> RetryPolicy;
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Answer {
     pub(crate) body: BoxStream<'static, Result<Bytes, String>>,
 }
 
-/// An object, or a range of it, as [`crate::Store::get`] promises it.
+/// An object, or a range of it, for [`crate::Store::get`].
 pub(crate) async fn read(
     origin: impl Origin,
     key: &ObjectKey,
@@ -100,7 +100,7 @@ impl<O: Origin> Reading<O> {
                 Some(Ok(chunk)) => return self.advance(chunk).map(Some),
                 None if self.position == self.end => return Ok(None),
                 None => self.broken("the body ended early".to_owned()).await?,
-                // All bytes are there, so it is not the connection: their checksum was found wrong.
+                // All bytes arrived, so the connection is not the cause: their checksum was wrong.
                 Some(Err(reason)) if self.position == self.end => return Err(self.corrupt(reason)),
                 Some(Err(reason)) => self.broken(reason).await?,
             }

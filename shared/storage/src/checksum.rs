@@ -7,7 +7,7 @@ use bytes::Bytes;
 use holdfast_domain::Sha256Digest;
 use sha2::{Digest, Sha256};
 
-/// The checksum of a stored object. Displayed as S3 writes it: base64, with `-<parts>` behind a composite one.
+/// The checksum of a stored object. Displayed in S3's form: base64, and `-<parts>` after a composite one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
     /// SHA-256 of the complete object, sent in one piece.
@@ -16,7 +16,7 @@ pub enum Checksum {
     Composite(CompositeDigest),
 }
 
-/// SHA-256 of the parts' SHA-256 digests, end to end, and how many they were.
+/// SHA-256 of the parts' concatenated SHA-256 digests, and the number of parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompositeDigest {
     digest: Sha256Digest,
@@ -41,7 +41,7 @@ impl CompositeDigest {
         self.digest
     }
 
-    /// How many parts it is over.
+    /// Number of its parts.
     #[must_use]
     pub fn parts(&self) -> usize {
         self.parts
@@ -66,7 +66,7 @@ impl Md5 {
         Self(md5::Md5::digest(body).into())
     }
 
-    /// As `Content-MD5` carries it.
+    /// In the form of `Content-MD5`.
     pub(crate) fn to_base64(self) -> String {
         STANDARD.encode(self.0)
     }
@@ -77,7 +77,7 @@ impl Md5 {
     }
 }
 
-/// A digest as S3's headers carry it.
+/// A digest in the form of S3's headers.
 pub(crate) fn to_base64(digest: &Sha256Digest) -> String {
     STANDARD.encode(digest.as_bytes())
 }

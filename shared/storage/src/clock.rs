@@ -20,7 +20,7 @@ impl CorrectedClock {
         now.checked_add(SignedDuration::from_secs(self.ahead_s.load(Ordering::Relaxed))).unwrap_or(now)
     }
 
-    /// Takes the store's time from the `Date` of an answer, if it differs too much. How much is returned.
+    /// Adopts the store's time from the `Date` of an answer, if it differs too much. Returns the difference.
     pub(crate) fn correct(&self, date: Option<&str>) -> Option<SignedDuration> {
         skew(date, self.now())?;
         let ahead = skew(date, Timestamp::now()).unwrap_or(SignedDuration::ZERO);
@@ -33,7 +33,7 @@ impl CorrectedClock {
 pub(crate) fn skew(date: Option<&str>, now: Timestamp) -> Option<SignedDuration> {
     let theirs = rfc2822::parse(date?).ok()?.timestamp();
     let ahead = theirs.duration_since(now);
-    // A store rounds its own limit as it likes, and the answer took its time.
+    // Tolerates a store's rounding of its limit, and the duration of the answer.
     (ahead.abs() + SignedDuration::from_secs(5) >= TOLERATED).then_some(ahead)
 }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 /// A failed call to the store. `key` is its object (a prefix for lists), `cause` its reason.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// There is no such object or upload.
+    /// The object or upload does not exist.
     #[error("`{key}` is not in the store: {cause}")]
     NotFound {
         /// The object.
@@ -13,7 +13,7 @@ pub enum StoreError {
         /// The store's reason.
         cause: String,
     },
-    /// A put-if-absent found another object in its place.
+    /// A put-if-absent found another object under the key.
     #[error("`{key}` is already in the store, with other content: {cause}")]
     AlreadyExists {
         /// The object.
@@ -21,7 +21,7 @@ pub enum StoreError {
         /// The store's reason.
         cause: String,
     },
-    /// The credentials, or the lack of them, do not allow it: check the role's policy, the bucket's and the key's.
+    /// Wrong, missing or insufficient credentials: check the policies of the role, the bucket and the key.
     #[error("the store denied access to `{key}`: {cause}. Check credentials, policies, or the directory's owner")]
     Denied {
         /// The object.
@@ -45,7 +45,7 @@ pub enum StoreError {
         /// The difference.
         cause: String,
     },
-    /// The place itself is missing: no such bucket, container or directory.
+    /// The bucket, container or directory does not exist.
     #[error("{cause}")]
     Missing {
         /// The missing object.
@@ -66,7 +66,7 @@ pub enum StoreError {
     WrongClock {
         /// The object.
         key: String,
-        /// By how much the clock is off.
+        /// The clock's error.
         cause: String,
     },
     /// The request can never succeed: a bad name, a bad range.
@@ -77,7 +77,7 @@ pub enum StoreError {
         /// The store's reason.
         cause: String,
     },
-    /// There is no room left. Nothing of it was kept.
+    /// No space is left. Nothing of the object was kept.
     #[error("the store has no space for `{key}`: {cause}")]
     Full {
         /// The object.

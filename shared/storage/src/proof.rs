@@ -14,7 +14,7 @@ use crate::{
     upload::OpenUpload,
 };
 
-/// Parts being read, or copied, at a time.
+/// Number of parts read or copied at a time.
 const AT_A_TIME: usize = 4;
 
 /// A part, and its place in the object.

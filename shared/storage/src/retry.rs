@@ -16,25 +16,25 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// The wait before the second attempt. It doubles before each further one.
     pub first_wait: Duration,
-    /// No wait is longer.
+    /// Longest wait.
     pub longest_wait: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// Seven tries within about 12 seconds of waiting.
+    /// Seven attempts, with about 12 seconds of waits.
     fn default() -> Self {
         Self { attempts: 7, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(10) }
     }
 }
 
-/// One call as the retrying sees it.
+/// One call with its retries.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     /// The operation, for the log.
     pub(crate) operation: &'static str,
     /// The object, for the log and the error.
     pub(crate) key: &'a str,
-    /// How long one try may take.
+    /// Time limit of one attempt.
     pub(crate) time_limit: Duration,
     /// Whether to send an altered body again.
     pub(crate) sends_body: bool,
@@ -72,7 +72,7 @@ impl<'a> Call<'a> {
 }
 
 impl RetryPolicy {
-    /// Makes the call until it succeeds, fails for good, or has been tried often enough.
+    /// Makes the call until it succeeds, fails permanently, or reaches the limit of attempts.
     pub(crate) async fn run<T, F, R>(&self, call: Call<'_>, mut attempt: F) -> Result<T, StoreError>
     where
         F: FnMut() -> R,
@@ -90,7 +90,7 @@ impl RetryPolicy {
         }
     }
 
-    /// Logs why try `number` failed, and waits before the next.
+    /// Logs the failure of attempt `number`, and waits before the next.
     pub(crate) async fn wait(&self, operation: &'static str, key: &str, number: u32, reason: &StoreError) {
         let wait = self.wait_after(number);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);

@@ -18,7 +18,7 @@ pub type ObjectStream = BoxStream<'static, Result<ObjectInfo, StoreError>>;
 /// Behaviour for an existing object under the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutMode {
-    /// Write over it.
+    /// Replace it.
     Replace,
     /// Keep it: [`StoreError::AlreadyExists`], or success for the same content. In a store without conditional writes,
     /// a request checks the key first. There, a lease must exclude other processes that write this key.
@@ -27,16 +27,16 @@ pub enum PutMode {
     IfUnchanged(String),
 }
 
-/// An object as the store lists it.
+/// An object in the store's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// Its key.
     pub key: ObjectKey,
     /// Its length in bytes.
     pub size_bytes: u64,
-    /// When it was written last.
+    /// Time of its last write.
     pub last_modified_at: Timestamp,
-    /// The store's own mark of this very content.
+    /// The store's own mark of this content.
     pub etag: String,
 }
 
@@ -50,7 +50,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Whether it keeps the object now.
+    /// Whether it prevents a deletion now.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         self.legal_hold || self.retained_until.is_some_and(|until| until > now)
@@ -96,11 +96,11 @@ pub struct UploadedPart {
 /// An open upload, without completion or abort.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedUpload {
-    /// The object it would become.
+    /// The future object.
     pub key: ObjectKey,
     /// Its name, for [`Store::abort_upload`].
     pub upload_id: UploadId,
-    /// When it was begun.
+    /// Time of its beginning.
     pub initiated_at: Timestamp,
 }
 

@@ -34,7 +34,7 @@ const PART: usize = 5 * 1024 * 1024;
 struct LikeAws {
     /// The copied object.
     object: Bytes,
-    /// Whether the next copied part comes out altered.
+    /// Whether to alter the next copied part.
     alters: Arc<AtomicBool>,
     copies: Arc<AtomicUsize>,
     reads: Arc<AtomicUsize>,

@@ -78,7 +78,7 @@ async fn an_etag_that_is_no_checksum_is_not_believed() {
     let store = S3Store::interoperable(interoperable_client(&aws_config_at(origin.address())), "bucket", "")
         .with_retry(quick_retry());
     let body = Bytes::from_static(b"holdfast");
-    // Every request is answered so: to the PUT, to the look, to the reading.
+    // The answer to every request: the PUT, the HEAD, the GET.
     let opaque = |body: &'static str| {
         Answer::ok(body).with_header("ETag", "\"opaque\"").with_header("Content-Range", "bytes 0-7/8")
     };

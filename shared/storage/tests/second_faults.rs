@@ -240,7 +240,7 @@ async fn an_upload_never_replaces_what_stands_under_its_key() {
         let (upload, parts) = upload(&*second.store, &key("x")).await.unwrap();
         second.store.put(&key("x"), body(77), PutMode::Replace).await.unwrap();
         let error = second.store.complete_upload(&key("x"), &upload, &parts).await.unwrap_err();
-        // Azure throws the blocks of an upload away when another writes the blob.
+        // Azure discards the blocks of an upload when another upload writes the blob.
         assert!(matches!(error, StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }), "{kind:?}: {error}");
         assert_eq!(read_all(&*second.store, &key("x"), 100).await.unwrap(), body(77), "{kind:?}");
         second.store.abort_upload(&key("x"), &upload).await.unwrap();

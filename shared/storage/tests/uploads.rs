@@ -151,7 +151,7 @@ async fn a_key_that_is_taken_is_left_and_nothing_else_stays() {
         assert_eq!((test.unfinished_uploads().await, test.all_keys().await.len()), (0, 1), "{length}");
     }
     test.store.delete(&named()).await.unwrap();
-    // The very same content is no conflict.
+    // Equal content is no conflict.
     for length in [100, 2 * PART] {
         for _ in 0..2 {
             let stored = send(&test.store, length).await.unwrap().complete_as(&named()).await.unwrap();

@@ -13,9 +13,9 @@ use super::{
 /// Version of extended JSON. The versions differ in the meaning of `{"$regex": …, "$options": …}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum JsonVersion {
-    /// As the tools before 4.2 wrote it: a regular expression.
+    /// Of tools before 4.2: a regular expression.
     V1,
-    /// As later tools and Holdfast write it: a query operator.
+    /// Of later tools and Holdfast: a query operator.
     #[default]
     V2,
 }
@@ -103,7 +103,7 @@ fn wrapped_one(name: &str, json: &Json) -> Option<Bson> {
     }
 }
 
-/// The driver alone can make a database pointer.
+/// Only the driver can make a database pointer.
 fn pointer(fields: &[(Key, Json)]) -> Option<Bson> {
     let [collection, id] = both(fields, ["$ref", "$id"])?;
     let [(name, oid)] = id.as_object()? else { return None };

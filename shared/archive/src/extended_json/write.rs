@@ -33,7 +33,7 @@ const WRAPPERS: [&str; 15] = [
     "$dbPointer",
 ];
 
-/// Whether a reader could take the document for a wrapper. Each wrapper of two fields has one of these too.
+/// Whether a reader could mistake the document for a wrapper. Each wrapper of two fields has one of these too.
 fn resembles_wrapper(document: &Document) -> bool {
     document.len() <= 2 && document.keys().any(|key| WRAPPERS.contains(&key.as_str()))
 }
@@ -118,7 +118,7 @@ fn push_composed(out: &mut String, value: &Bson) {
             out.push_str(r#","$scope":"#);
             push_document(out, &code.scope);
         }
-        // The driver alone sees into a database pointer, and its own form has the same text.
+        // Only the driver can read a database pointer, and its own form has the same text.
         pointer => {
             let json = serde_json::to_string(pointer).unwrap_or_default();
             out.push_str(json.strip_suffix('}').unwrap_or("{"));

@@ -19,10 +19,10 @@ pub struct AgeRecipient(pub(super) [u8; 32]);
 type Exchange = ([u8; 32], Zeroizing<[u8; 32]>);
 
 impl AgeRecipient {
-    /// Reads a recipient as `age-keygen` prints it.
+    /// Reads a recipient in the form of `age-keygen`.
     ///
     /// # Errors
-    /// [`KeyError::Recipient`] for everything else, without the text: an identity given in its place is a secret.
+    /// [`KeyError::Recipient`] for everything else. The text is left out: a wrongly given identity is a secret.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let invalid = |reason| KeyError::Recipient { reason };
         let text = text.trim();

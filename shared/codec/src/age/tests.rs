@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::{file::AgeFile, *};
 use crate::{KeyError, MasterKey};
 
-/// Made by age-keygen 1.3.2, for these tests alone.
+/// Made by age-keygen 1.3.2 only for these tests.
 const IDENTITY: &str = "\
 # created: 2026-11-23T15:41:59Z
 # public key: age1a2e5rfhv6c430dtzye3gmcuu6cauzne0s5kfmuhp3p4qpf86j9pq2e573v

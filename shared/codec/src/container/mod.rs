@@ -44,7 +44,7 @@ pub struct ArtifactSecrets {
 }
 
 impl ArtifactSecrets {
-    /// New ones.
+    /// New random values.
     ///
     /// # Errors
     /// [`KeyError::Random`] if the system has no randomness.

@@ -253,7 +253,7 @@ mod tests {
         NonZeroUsize::new(count).unwrap()
     }
 
-    /// Not random, and not all the same either.
+    /// Neither random nor constant.
     fn sample(size: usize) -> Vec<u8> {
         (0_u32..).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> (n % 24)).to_le_bytes()).take(size).collect()
     }

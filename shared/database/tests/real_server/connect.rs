@@ -1,4 +1,4 @@
-//! What cannot be connected to is told apart, in seconds and without secrets.
+//! Failed connections are distinguished, in seconds and without secrets.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What is dumped, what is not, and what a dump that fails leaves.
+//! The content of a dump, its omissions, and the remains of a failed dump.
 
 use std::{
     future::pending,
@@ -115,7 +115,7 @@ async fn documents_of_very_different_sizes_come_whole() {
     scratch.drop().await;
 }
 
-/// Fails after so many bytes, and tells when it is dropped.
+/// Fails after this many bytes, and reports its drop.
 struct Failing {
     left: usize,
     is_dropped: Arc<AtomicBool>,
@@ -157,7 +157,7 @@ async fn a_writer_that_fails_ends_the_dump_with_its_own_error() {
     scratch.drop().await;
 }
 
-/// Takes its time.
+/// A slow writer.
 struct Slow(Failing);
 
 impl Write for Slow {

@@ -23,7 +23,7 @@ pub(super) struct Seen {
     pub(super) last_modified: Option<String>,
     /// The checksum of the sent bytes. `None` for a blob of another program.
     pub(super) checksum: Option<String>,
-    /// Whether an aborted upload left it.
+    /// Whether it is the remainder of an aborted upload.
     pub(super) is_remains: bool,
     retained_until: Option<String>,
     legal_hold: Option<String>,

@@ -17,7 +17,7 @@ const BLOCK_BYTES: usize = NAME_BYTES + 4 + 32;
 pub(super) struct Upload([u8; NAME_BYTES]);
 
 impl Upload {
-    /// A new one.
+    /// A new upload.
     pub(super) fn begin(key: &ObjectKey, now: Timestamp) -> Result<Self, StoreError> {
         let mut name = [0; NAME_BYTES];
         let (begun_at, random) = name.split_at_mut(8);
@@ -30,7 +30,7 @@ impl Upload {
         Ok(Self(name))
     }
 
-    /// The one of this name, if it can be one.
+    /// The upload with this name, if the name is valid.
     pub(super) fn parse(id: &UploadId) -> Option<Self> {
         hex::decode(&id.0).ok().and_then(|bytes| bytes.try_into().ok()).map(Self)
     }
@@ -46,7 +46,7 @@ impl Upload {
         UploadId(hex::encode(self.0))
     }
 
-    /// When it was begun.
+    /// Time of its beginning.
     pub(super) fn begun_at(self) -> Timestamp {
         let mut begun_at = [0; 8];
         begun_at.copy_from_slice(&self.0[..8]);

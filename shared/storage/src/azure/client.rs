@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{StoreError, clock, error::chain, retry::Call};
 
-/// Long enough for a slow resolver, short against a try's own limit.
+/// Long enough for a slow resolver, short compared with the limit of an attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Shorter than the connection timeout of servers, and than the pause of a frozen function.
@@ -42,7 +42,7 @@ pub(super) fn http(container: &str) -> Result<reqwest::Client, StoreError> {
 /// A request before it is signed.
 pub(super) struct Request {
     method: Method,
-    /// With the query, not yet escaped.
+    /// With the query, still unescaped.
     path: String,
     query: Vec<(&'static str, String)>,
     /// By lower-case names.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{StoreError, error::chain};
 
-/// No error is longer.
+/// Longer than every error.
 const LONGEST: usize = 16 * 1024;
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ pub(super) async fn translate(key: &str, answer: Response) -> StoreError {
     let said: Answer =
         quick_xml::de::from_str(said.trim_start_matches('\u{feff}')).unwrap_or(Answer { code: None, message: None });
     let code = code.or(said.code);
-    // Behind its first line come the request's number and time.
+    // The lines after the first have the request's number and time.
     let message = said.message.as_deref().and_then(|message| message.lines().next().map(str::trim));
     let cause = match (&code, message) {
         (Some(code), Some(message)) => format!("HTTP {status} {code}: {message}"),
@@ -54,7 +54,7 @@ fn of_answer(key: &str, code: &str, status: u16, cause: String) -> StoreError {
     let key = key.to_owned();
     match (code, status) {
         ("BlobNotFound", _) => StoreError::NotFound { key, cause },
-        // Not "nothing there": a wrong name must not look like an empty repository.
+        // Not "not found": a wrong name must not look like an empty repository.
         ("ContainerNotFound" | "ResourceNotFound", _) => StoreError::Missing { key, cause },
         ("ContainerDisabled" | "InvalidResourceName" | "InvalidUri", _) => StoreError::Invalid { key, cause },
         (

@@ -76,13 +76,13 @@ impl AzureStore {
         })
     }
 
-    /// The same with other patience.
+    /// The same store with another retry policy.
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
     }
 
-    /// The same, asking for lists in pages of this size (Azure gives at most 5,000).
+    /// The same store with lists in pages of this size (Azure's limit is 5,000).
     #[must_use]
     pub fn with_page_size(self, page_size: u32) -> Self {
         Self { page_size, ..self }

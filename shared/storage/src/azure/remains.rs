@@ -52,7 +52,7 @@ async fn clear(store: &AzureStore, key: &ObjectKey) -> Result<bool, StoreError> 
     };
     if seen.is_remains {
         match writing::delete(store, key, Some(&seen.etag)).await {
-            // Another has written there meanwhile.
+            // Another writer has replaced it in the meantime.
             Err(StoreError::AlreadyExists { .. }) => return Ok(false),
             outcome => outcome?,
         }

@@ -20,10 +20,11 @@ use crate::{
     retry::Call,
 };
 
-/// Blocks of another upload under the same name are left alone while it may still be running: no function runs longer.
+/// Another upload's blocks under the same name are kept for this time, because it may be running. No function runs
+/// longer.
 const MAY_BE_RUNNING: SignedDuration = SignedDuration::from_hours(24);
 
-/// Nothing is sent: there is something of an upload with its first block.
+/// Sends nothing: an upload exists from its first block on.
 pub(super) fn begin(key: &ObjectKey) -> Result<UploadId, StoreError> {
     Upload::begin(key, Timestamp::now()).map(Upload::id)
 }
@@ -102,7 +103,7 @@ pub(super) async fn abort(store: &AzureStore, key: &ObjectKey, upload: &UploadId
     let now = Timestamp::now();
     let may_be_running = |other: &Upload| *other != upload && now.duration_since(other.begun_at()) < MAY_BE_RUNNING;
     if waiting.iter().any(may_be_running) {
-        // Its end, whichever it is, ends these blocks too.
+        // Its completion or abort ends these blocks too.
         tracing::info!(%key, upload = upload.id().0, "kept the blocks of an upload of the same name, because it may be running");
         return Ok(());
     }

@@ -39,7 +39,7 @@ pub(super) async fn put(store: &AzureStore, key: &ObjectKey, body: Bytes, mode: 
     }
     let piece = Piece { number: 1, range: 0..expected.size_bytes, sha256: digest };
     match outcome {
-        // Azure compared the MD5, and stored bytes and SHA-256 as one.
+        // Azure compared the MD5, and stored bytes and SHA-256 together.
         Ok(_) => Ok(expected),
         Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. })) => {
             settle_doubt(store, key, expected, std::iter::once(piece), error).await

@@ -73,7 +73,7 @@ fn check_source(
 enum Linked {
     Done,
     Taken,
-    /// The two are in different file systems, or theirs gives no file a second name.
+    /// The two are in different file systems, or their file system has no hard links.
     Impossible,
 }
 
@@ -89,7 +89,7 @@ fn link(area: Area<'_>, from: &ObjectKey, to: &ObjectKey, source: &Path, target:
     };
     let is_done = publish(to.as_str(), area, target, rename)?;
     if is_done {
-        // It is an object since now.
+        // It is an object from now on.
         let stamped = File::open(target).and_then(|file| file.set_modified(SystemTime::now()));
         stamped.map_err(|error| translate(to.as_str(), "set the time of", target, &error))?;
     }

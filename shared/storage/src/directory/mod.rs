@@ -42,7 +42,7 @@ type FreeSpace = Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>;
 pub struct DirectoryStore {
     places: Arc<Places>,
     free_space: FreeSpace,
-    /// How large the parts of each open upload are. Without it a part is only written twice.
+    /// Size of the parts of each open upload. If it is missing, a part is only written twice.
     part_sizes: Arc<Mutex<HashMap<UploadId, u64>>>,
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Places {
     directories: Directories,
 }
 
-/// One of them: the keys with this prefix lie there, but those of another.
+/// One of them, for the keys with this prefix, except those of another area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Area<'a> {
     /// The directory for `prefix`.

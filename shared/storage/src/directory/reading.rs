@@ -34,7 +34,7 @@ pub(super) fn info(key: &ObjectKey, path: &Path, found: &Metadata) -> Result<Obj
     Ok(ObjectInfo { key: key.clone(), size_bytes: found.len(), last_modified_at, etag: mark(found) })
 }
 
-/// The mark of a content: a file gets its name complete, and its time, to the nanosecond, just before.
+/// The mark of a content: a complete file gets its time, to the nanosecond, just before its name.
 pub(super) fn mark(found: &Metadata) -> String {
     format!("{:x}-{:x}-{:09}-{:x}", found.ino(), found.mtime(), found.mtime_nsec(), found.len())
 }
@@ -52,7 +52,7 @@ pub(super) fn look(key: &ObjectKey, path: &Path) -> Result<Metadata, StoreError>
 
 /// The object's file, and its metadata at opening.
 pub(super) fn open(key: &ObjectKey, path: &Path) -> Result<(File, Metadata), StoreError> {
-    // First, as opening a pipe would wait.
+    // Checked first, because opening a pipe would block.
     look(key, path)?;
     let opened = File::open(path).and_then(|file| file.metadata().map(|found| (file, found)));
     opened.map_err(|error| translate(key.as_str(), "open", path, &error))

@@ -31,7 +31,7 @@ pub(super) fn check(store: &DirectoryStore, key: &str, directory: &Path, bytes: 
     Err(StoreError::Full { key: key.to_owned(), cause })
 }
 
-/// In MiB, and never more than there is.
+/// In MiB, rounded down. Below 1 MiB in bytes.
 fn mib(bytes: u64) -> String {
     const MIB: u64 = 1024 * 1024;
     if bytes < MIB { format!("{bytes} B") } else { format!("{} MiB", bytes / MIB) }

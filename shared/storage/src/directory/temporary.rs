@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{StoreError, UploadId};
 
-/// Twelve hex digits of the time it was begun at, in milliseconds, and sixteen of chance.
+/// Twelve hex digits of its beginning in milliseconds, and sixteen random ones.
 const ID_LENGTH: usize = 28;
 
 /// Longest name in file systems.
@@ -45,7 +45,7 @@ pub(super) struct Unfinished {
     pub(super) path: PathBuf,
 }
 
-/// A fresh name for an upload.
+/// A new name for an upload.
 pub(super) fn new_upload() -> UploadId {
     let now = Timestamp::now().as_millisecond();
     UploadId(format!("{now:012x}{:016x}", RandomState::new().hash_one(now)))

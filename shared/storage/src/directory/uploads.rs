@@ -103,7 +103,7 @@ pub(super) fn pieces(parts: &[UploadedPart]) -> Vec<(u64, Sha256Digest)> {
     parts.iter().map(|part| (part.size_bytes, part.sha256)).collect()
 }
 
-/// Parts on their way to one file.
+/// Parts to write to one file.
 struct Assembly<'a> {
     store: &'a DirectoryStore,
     area: Area<'a>,

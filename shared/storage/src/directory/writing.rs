@@ -97,7 +97,7 @@ pub(super) fn give_name(
     Err(taken(key.as_str(), format!("{} has other content", target.display())))
 }
 
-/// Whether the object is there, and is just these pieces.
+/// Whether the object exists with exactly these pieces.
 pub(super) fn holds(key: &ObjectKey, path: &Path, pieces: &[(u64, Sha256Digest)]) -> Result<bool, StoreError> {
     let (file, found) = match open(key, path) {
         Ok(opened) => opened,

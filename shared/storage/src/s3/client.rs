@@ -1,4 +1,4 @@
-//! How Holdfast's S3 clients are set up, in one place.
+//! The configuration of Holdfast's S3 clients.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use aws_sdk_s3::{
     error::BoxError,
 };
 
-/// Long enough for a slow resolver, short against a try's own limit.
+/// Long enough for a slow resolver, short compared with the limit of an attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection without progress for this time counts as dead.
@@ -46,7 +46,7 @@ fn settings(config: &aws_config::SdkConfig, force_path_style: bool) -> Builder {
         .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED_AFTER).build())
 }
 
-/// Google's front ends write into `Accept-Encoding`, so a signature over it never fits.
+/// Google's front ends change `Accept-Encoding`, so a signature over it never matches.
 #[derive(Debug)]
 struct UnsignedEncoding;
 

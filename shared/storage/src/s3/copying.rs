@@ -22,7 +22,7 @@ use crate::{
     upload::OpenUpload,
 };
 
-/// Parts being copied at a time: S3 does the work, and takes some 0.1 s for each.
+/// Number of parts copied at a time. S3 does the work, and takes some 0.1 s for each.
 const AT_A_TIME: usize = 8;
 
 pub(super) async fn copy(

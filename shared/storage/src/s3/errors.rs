@@ -82,7 +82,7 @@ impl Kind {
     fn of_answer(code: Option<&str>, status: u16) -> Self {
         match code.unwrap_or_default() {
             "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" | "NotFound" => Self::NotFound,
-            // Not "nothing there": a wrong name must not look like an empty repository.
+            // Not "not found": a wrong name must not look like an empty repository.
             "NoSuchBucket" => Self::Missing,
             "PermanentRedirect" | "InvalidBucketName" | "InvalidObjectState" => Self::Invalid,
             "NotImplemented" => Self::Unsupported,

@@ -59,7 +59,7 @@ pub(super) async fn put(store: &S3Store, key: &ObjectKey, body: Bytes, mode: Put
     });
     match outcome.await {
         Ok(()) => Ok(expected),
-        // The answer may have got lost, and nothing else.
+        // The write may have succeeded with a lost answer.
         Err(doubt @ StoreError::Unavailable { .. }) => match compare(store, key, size_bytes, piece()).await {
             Ok(()) => Ok(expected),
             Err(_) => Err(doubt),

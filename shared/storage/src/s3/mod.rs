@@ -68,13 +68,13 @@ impl S3Store {
         Self { dialect: Dialect::Interoperable, ..Self::new(client, bucket, prefix) }
     }
 
-    /// The same with other patience.
+    /// The same store with another retry policy.
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
     }
 
-    /// The same, asking for lists in pages of this size (S3 gives at most 1,000).
+    /// The same store with lists in pages of this size (S3's limit is 1,000).
     #[must_use]
     pub fn with_page_size(self, page_size: i32) -> Self {
         Self { page_size, ..self }

@@ -23,7 +23,7 @@ pub(super) async fn put(store: &S3Store, key: &ObjectKey, body: Bytes, mode: Put
             .set_if_match(if let PutMode::IfUnchanged(etag) = &mode { Some(etag.clone()) } else { None })
             .checksum_sha256(expected.checksum.to_string())
             .body(body.clone().into())
-            // Its digest is a signed header already: signing the body would only hash it once more.
+            // Its digest is already a signed header. A signature of the body would only hash it again.
             .customize()
             .disable_payload_signing();
         request.send().await.map_err(|error| translate(key.as_str(), &error))

@@ -95,7 +95,7 @@ impl PartSink {
         self.parts.blocking_send(message).map_err(|_| given_up())
     }
 
-    /// Doubles the buffer, but never past a part.
+    /// Doubles the buffer, up to the size of a part.
     fn make_room(&mut self, wanted: usize) {
         let (length, capacity) = (self.filling.len(), self.filling.capacity());
         if length + wanted > capacity {
@@ -130,7 +130,7 @@ impl PartSource {
     }
 }
 
-/// A buffer under way. When the last reference to it goes, it returns to the sink.
+/// A buffer in use. When its last reference is dropped, it returns to the sink.
 struct Lent {
     buffer: Vec<u8>,
     give_back: mpsc::UnboundedSender<Vec<u8>>,
@@ -209,7 +209,7 @@ mod tests {
         });
         let held: Vec<_> = (0..2).map(|_| source.parts.blocking_recv()).collect();
         std::thread::sleep(std::time::Duration::from_millis(50));
-        // Two are held, the third is full or on its way: nothing can be sent beyond it.
+        // Two are held, and the third is full or in use. No further part can be sent.
         assert!(source.parts.len() <= 1 && !writer.is_finished());
         drop(held);
         all_parts(source);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{PutMode, Store, StoreError, Stored, UploadedPart};
 
-/// Parts on their way at a time: all buffers but the one being filled.
+/// Parts sent at a time: all buffers except the one being filled.
 const IN_FLIGHT: usize = BUFFERS - 1;
 
 /// Reason for an upload without a possible completion. Nothing of it remains.
@@ -82,7 +82,7 @@ pub async fn send_all(
 }
 
 impl PendingUpload {
-    /// How many bytes wait to be completed.
+    /// Number of bytes waiting for the completion.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
@@ -121,7 +121,7 @@ impl PendingUpload {
         outcome
     }
 
-    /// Throws everything away.
+    /// Discards everything.
     pub async fn abort(self) {
         if let Content::Parts(open, _) = self.content {
             open.abort().await;

@@ -44,7 +44,7 @@ impl Folder {
         self.top.path().join(below)
     }
 
-    /// A second store in the same directories, as another process has it.
+    /// A second store in the same directories, like another process.
     fn again(&self) -> DirectoryStore {
         DirectoryStore::new(self.directories.clone())
     }

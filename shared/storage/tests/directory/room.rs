@@ -64,7 +64,7 @@ async fn an_upload_that_fills_the_disk_is_given_up_and_leaves_nothing() {
         panic!("there is no room for all of it");
     };
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
-    // It may have handed over all of it before it was given up.
+    // It may have passed on all bytes before the abort.
     let _ = writer.join().unwrap();
     assert_eq!(keys(&folder.store, "").await, ["older"]);
     assert_eq!(store.list_unfinished_uploads("").await.unwrap(), []);
