@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn line_endings_are_translated_if_none_is_bare() {
+    fn line_endings_count_as_translated_only_without_a_bare_line_feed() {
         assert!(are_translated(&[b"a\r", b"\nb\r\n"]));
         assert!(!are_translated(&[b"a\r\nb\n", b"\r\n"]));
         assert!(are_translated(&[b"a\r\n"]));

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_stand_under_their_own_collection_before_server_8_3() {
+    fn buckets_have_their_own_collection_before_server_8_3() {
         let mut series = namespace("shop", "m", "");
         series.kind = NamespaceKind::Timeseries;
         assert_eq!(series.data_collection("8.2.11"), "system.buckets.m");

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_list_with_a_wrong_whole_is_refused() {
+    fn a_matching_list_with_a_wrong_total_digest_is_refused() {
         let (bytes, mut digest) = written(100);
         digest.sha256 = Sha256Digest::new([0; 32]);
         assert_eq!(read(&bytes, &digest), (bytes[..64].to_vec(), Err(ArtifactError::Whole { segments: 2 })));

@@ -265,7 +265,7 @@ async fn options(
 }
 
 /// The server's version, and the selection of members for reads. Some servers do not report their last write, so no
-/// member satisfies a bound. Holdfast's own bound is then dropped, but never for a member that is behind.
+/// member satisfies a bound. Holdfast's own bound is then dropped, but never for an outdated member.
 async fn first_answer(client: &Client, reading: Reading, redacted: &str) -> Result<(String, Reading), DatabaseError> {
     let asked = server_version(client, &reading.preference.clone().into(), redacted).await;
     let refused = match asked {

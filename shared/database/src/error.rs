@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topology_is_told_as_a_cause_only() {
+    fn only_the_cause_of_a_topology_error_is_reported() {
         let topology = "Topology: { Address: h:1, Error: Kind: I/O error: Connection refused (os error 111) }";
         assert!(cause_of_silence(topology).starts_with("the connection was refused"));
         assert!(cause_of_silence("Topology: { Type: Unknown }").contains("replica set name"));

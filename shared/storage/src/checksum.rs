@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_etag_is_an_md5_or_is_none() {
+    fn an_etag_of_another_form_is_no_md5() {
         let empty = Md5::of(b"");
         assert_eq!(empty.to_base64(), "1B2M2Y8AsgTpgAmY7PhCfg==");
         assert!(empty.is("\"d41d8cd98f00b204e9800998ecf8427e\""));

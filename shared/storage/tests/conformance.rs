@@ -94,7 +94,7 @@ async fn a_bucket_that_does_not_exist_is_not_an_empty_repository() {
 }
 
 #[tokio::test]
-async fn a_store_that_nobody_serves_is_unavailable() {
+async fn a_store_without_a_server_is_unavailable() {
     let test = TestStore::at("http://127.0.0.1:1").await;
     let error = test.store.head(&key("x")).await.unwrap_err();
     assert!(error.is_transient(), "{error}");

@@ -1,5 +1,5 @@
-//! Faults of the stores for a second copy. After every fault of the wire or the server, the stored object is the sent
-//! one or missing, and the error names the kind of fault.
+//! Faults of the stores for a second copy. After every fault of the wire or the server, the stored object is either the
+//! sent one or missing. The error names the kind of fault.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write as _;
@@ -109,7 +109,7 @@ async fn throttling_and_inner_errors_are_waited_out() {
 }
 
 #[tokio::test]
-async fn a_denial_is_final_and_says_what_was_denied() {
+async fn a_denial_is_final_and_names_the_object() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         proxy.fail("PUT", "/x", u32::MAX, kind.denied());
@@ -142,7 +142,7 @@ async fn a_store_that_is_read_only_is_read_and_takes_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_that_nobody_serves_is_unavailable() {
+async fn a_store_without_a_server_is_unavailable() {
     for kind in ALL {
         let store = kind.at("http://127.0.0.1:1/account", "holdfast-test");
         let error = store.head(&key("x")).await.unwrap_err();
@@ -234,7 +234,7 @@ async fn writes_whose_answers_were_lost_are_successes() {
 }
 
 #[tokio::test]
-async fn an_upload_never_replaces_what_stands_under_its_key() {
+async fn an_upload_never_replaces_an_existing_object() {
     for kind in ALL {
         let (_proxy, second) = kind.behind_proxy().await;
         let (upload, parts) = upload(&*second.store, &key("x")).await.unwrap();
@@ -304,7 +304,7 @@ async fn thirty_megabytes_in_parts_arrive_and_an_upload_that_is_cut_leaves_nothi
 }
 
 #[tokio::test]
-async fn an_upload_that_is_dropped_while_the_store_stands_still_leaves_nothing() {
+async fn an_upload_dropped_during_a_stall_leaves_nothing() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         proxy.fail("PUT", kind.of_a_part(), u32::MAX, WireFault::Hang);

@@ -48,7 +48,7 @@ async fn read_back(store: &Arc<dyn Store>) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_written_is_stored_whatever_its_length() {
+async fn written_bytes_of_any_length_are_stored() {
     let test = TestStore::new().await;
     for length in [0, 1, PART - 1, PART, PART + 1, 2 * PART, 3 * PART + 5] {
         let pending = send(&test.store, length).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_complete_that_fails_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_completed_under_another_key_is_there_alone_whatever_its_length() {
+async fn an_upload_completed_under_another_key_exists_only_there() {
     let test = TestStore::new().await;
     for length in [0, 1, PART, PART + 1, 3 * PART + 5] {
         let stored = send(&test.store, length).await.unwrap().complete_as(&named()).await.unwrap();

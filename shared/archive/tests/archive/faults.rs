@@ -160,7 +160,7 @@ fn a_larger_prelude_than_the_limit_is_refused() {
 }
 
 #[test]
-fn an_impossible_length_is_refused_where_it_stands() {
+fn an_impossible_length_is_refused_at_its_offset() {
     let too_long = i32::try_from(MAX_DOCUMENT_BYTES).unwrap() + 1;
     for length in [0, 4, -2, i32::MIN, too_long] {
         let archive = ByHand::new(&["orders"]).open("orders");

@@ -174,7 +174,7 @@ fn what_is_no_identity_is_refused_with_the_reason_and_without_its_text() {
 
 proptest! {
     #[test]
-    fn whatever_is_wrapped_is_opened(master: [u8; 32], secret: [u8; 32]) {
+    fn every_wrapped_key_is_unwrapped(master: [u8; 32], secret: [u8; 32]) {
         let identity = read(&to_bech32(&secret, "age-secret-key-").unwrap().to_ascii_uppercase()).unwrap().remove(0);
         let recipient = AgeRecipient::parse(&identity.recipient().to_string()).unwrap();
         let file = recipient.wrap(&MasterKey::new(master)).unwrap();

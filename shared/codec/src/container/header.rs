@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_the_text_that_the_format_says() {
+    fn a_header_is_the_text_of_the_format() {
         let expected = [
             "HOLDFAST1",
             "suite=AES-256-CBC+HMAC-SHA256",

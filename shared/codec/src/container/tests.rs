@@ -250,7 +250,7 @@ proptest! {
     }
 
     #[test]
-    fn what_stands_in_another_artifact_is_rejected(at in 1_usize..3, iv: [u8; 16], salt: [u8; 32]) {
+    fn bytes_of_another_artifact_are_rejected(at in 1_usize..3, iv: [u8; 16], salt: [u8; 32]) {
         // A complete segment of an artifact of the same key, place and length.
         let (mut stored, digest) = encrypt(&sample(3 * SEGMENT), usize::MAX);
         let keys = master().artifact_keys(&salt);

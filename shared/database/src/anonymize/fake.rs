@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_identifies_somebody_belongs_to_one_value_alone() {
+    fn an_identifying_value_belongs_to_one_original_only() {
         let identifying = [Fake::UserName, Fake::Email, Fake::WalletAddress, Fake::TransactionId, Fake::Url];
         for fake in identifying {
             let outcomes: HashSet<String> = (0..5_000).map(|number| made_up(fake, &number.to_string())).collect();

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_gets_more_than_there_is() {
+    async fn a_reservation_never_exceeds_the_budget() {
         let budget = Budget::new(100);
         let all = reserved(&budget, 100).await;
         let waiting = budget.reserve(1);

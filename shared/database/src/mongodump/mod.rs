@@ -48,8 +48,8 @@ const AFTER_THE_END: Duration = Duration::from_secs(10);
 
 /// Runs the tool into the writer, until it ends or `stop` is ready.
 ///
-/// The writer works on a blocking thread. Only a successful run returns it. In every other case, and when this future
-/// is dropped, the tool and its children are killed, and the thread drops the writer without an end.
+/// The writer works on a blocking thread. Only a successful run returns it. After a failure, and when this future is
+/// dropped, the tool and its children are killed. The thread then drops the writer without an end.
 ///
 /// # Errors
 /// [`DumpError::Database`] with the tool's message for its failure, [`DumpError::Sink`] for the writer's,

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_in_a_connection_string_stays_inside_the_quotes() {
+    fn any_connection_string_stays_inside_the_quotes() {
         let uri = Secret::new("mongodb://ü:p'\"\\%: #{}&*!|>@h/d\n- x: \u{2028}\u{1f980}\t?a=b");
         assert_eq!(
             text(&uri).expose(),

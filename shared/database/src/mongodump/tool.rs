@@ -155,7 +155,7 @@ fn not_running(path: &Path, ending: &Ending, said: &[String]) -> ToolFault {
     }
     let how = match ending {
         Ok(status) if status.success() => "it does not answer --version as mongodump does".to_owned(),
-        Ok(status) => format!("it ended with {status} instead of reporting its version"),
+        Ok(status) => format!("mongodump --version ended with {status}"),
         Err(error) => error.clone(),
     };
     let last = said.last().map(|line| format!(": {}", shortened(line)));

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_that_the_real_tool_told_is_found() {
+    fn every_failure_reported_by_the_real_tool_is_found() {
         for (name, first) in [
             ("cut-700k", "Failed: archive writer: "),
             ("cut-1500k", "panic: send on closed channel"),

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_the_failure_first_and_no_secret() {
+    fn the_error_begins_with_the_failure_and_contains_no_secret() {
         let stderr = "one\nFailed: bad mongodb://ada:hunter2@h/x (hunter2)\ntwo\nthree\nfour\n";
         let text = judged(EXIT_1, stderr).unwrap_err().to_string();
         assert_eq!(

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn many_refused_documents_are_counted_and_few_told() {
+    fn many_refused_documents_are_counted_and_few_described() {
         let errors: Vec<Bson> = (0..9).map(|_| doc! { "code": 121, "errmsg": "no" }.into()).collect();
         let outcome = outcome(&doc! { "n": 0, "writeErrors": errors }, false);
         assert_eq!(outcome.failures.len(), FAILURES_TOLD + 1);

@@ -1,5 +1,5 @@
-//! The user's missing privileges, from the server's list, so that a dry run finds the denials of a restore. If the
-//! server lists none, the check ends.
+//! The user's missing privileges, from the server's list. So a dry run finds the denials of a restore. If the server
+//! lists no privileges, the check ends.
 
 use bson::{Bson, Document, doc};
 

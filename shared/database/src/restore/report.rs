@@ -102,7 +102,7 @@ pub enum TargetState {
     Dropped(u64),
     /// This many documents, replaced by the restored ones after their proof.
     Replaced(u64),
-    /// This many documents, which stay.
+    /// This many kept documents.
     Merged(u64),
     /// This many documents, or another definition without documents. The restore is refused because of them.
     InTheWay(u64),

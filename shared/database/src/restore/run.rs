@@ -209,8 +209,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The results of the rules, if each rule had an effect. A trial preceded the restore, so a rule without an effect
-/// means that the archive was replaced.
+/// The results of the rules, if each rule had an effect. A trial preceded the restore. So a rule without an effect
+/// means a replaced archive.
 fn fitting(rules: Option<&Applied>) -> Result<Option<AnonymizeReport>, RestoreFault> {
     let report = rules.map(Applied::report);
     match report.as_ref().map(AnonymizeReport::problems) {

@@ -14,7 +14,7 @@ async fn fault(program: &[u8], mode: u32) -> (ToolFault, String) {
 }
 
 #[tokio::test]
-async fn a_tool_that_runs_says_its_version() {
+async fn a_working_tool_reports_its_version() {
     let stand_in = StandIn::replaying(b"", "", 0);
     let tool = Tool::find(&stand_in.path()).await.unwrap();
     assert_eq!((tool.version(), tool.path()), ("100.18.0", stand_in.path().as_path()));
@@ -56,13 +56,13 @@ exit 127
 }
 
 #[tokio::test]
-async fn a_missing_interpreter_is_not_taken_for_a_missing_tool() {
+async fn a_missing_interpreter_is_not_reported_as_a_missing_tool() {
     let (_, text) = fault(b"#!/nowhere/sh\n", 0o755).await;
     assert!(text.contains("interpreter"), "{text}");
 }
 
 #[tokio::test]
-async fn what_is_not_mongodump_is_not_taken_for_it() {
+async fn another_program_is_not_accepted_as_mongodump() {
     for (program, word) in [
         (&b"#!/bin/sh\necho mongorestore version: 100.18.0\n"[..], "does not answer --version"),
         (b"#!/bin/sh\necho no such option >&2; exit 3\n", "exit status: 3: no such option"),

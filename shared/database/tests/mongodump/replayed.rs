@@ -23,7 +23,7 @@ async fn what_the_real_tool_wrote_comes_through_unchanged() {
 }
 
 #[tokio::test]
-async fn what_the_real_tool_ended_badly_is_refused_and_its_words_are_told() {
+async fn a_failed_run_of_the_real_tool_is_refused_with_its_message() {
     for (name, exit_code, word) in [
         ("cut-700k", 1, "exited with code 1: Failed: archive writer"),
         ("cut-1500k", 2, "exited with code 2: panic: send on closed channel"),
@@ -36,7 +36,7 @@ async fn what_the_real_tool_ended_badly_is_refused_and_its_words_are_told() {
 }
 
 #[tokio::test]
-async fn an_exit_code_of_0_does_not_outweigh_a_failure_that_was_told() {
+async fn an_exit_code_of_0_does_not_outweigh_a_reported_failure() {
     for name in ["cut-700k", "cut-1500k", "cut-but-whole", "oplog-overflow"] {
         let error = refused(&StandIn::replaying(&golden(name), &golden_stderr(name), 0)).await;
         assert!(error.contains("exited with code 0 but reported a failure"), "{name}: {error}");
@@ -52,7 +52,7 @@ async fn a_whole_archive_does_not_outweigh_an_exit_code() {
 }
 
 #[tokio::test]
-async fn an_archive_that_is_cut_is_refused_even_where_the_tool_says_that_all_is_well() {
+async fn a_cut_archive_is_refused_even_if_the_tool_reports_success() {
     for name in ["cut-700k", "cut-1500k"] {
         refused(&StandIn::replaying(&golden(name), "", 0)).await;
     }

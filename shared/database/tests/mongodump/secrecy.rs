@@ -99,7 +99,7 @@ fn open_files(process: u32) -> Vec<(u32, String)> {
 }
 
 #[tokio::test]
-async fn what_the_tool_says_of_the_connection_string_is_told_without_it() {
+async fn messages_of_the_tool_are_reported_without_the_connection_string() {
     let uri = "mongodb://ada:hun%2Fter2@h:1/web3platform";
     let said = format!("Failed: error parsing uri {uri}: hun/ter2 is no password\n");
     let stand_in = StandIn::replaying(&golden("platform"), &said, 1);

@@ -77,7 +77,7 @@ impl Originals {
 }
 
 #[tokio::test]
-async fn nobody_of_the_platform_is_found_in_an_anonymised_restore_and_addresses_stay_together() {
+async fn no_person_of_the_platform_is_found_in_an_anonymised_restore_and_addresses_still_join() {
     let target = Scratch::new().await;
     let archive = golden("platform");
     let options = options(&target, "web3platform", anonymizer(PLATFORM, SECRET));
@@ -230,7 +230,7 @@ async fn the_same_secret_restores_the_same_and_another_another() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_each_rule_would_do_and_writes_nothing() {
+async fn a_dry_run_reports_the_results_of_each_rule_and_writes_nothing() {
     let target = Scratch::new().await;
     let dry = RestoreOptions { dry_run: true, ..options(&target, "web3platform", anonymizer(PLATFORM, SECRET)) };
     let report = restored(&target.connection, golden("platform"), &dry).await.unwrap();
@@ -308,7 +308,7 @@ async fn documents_in(target: &Scratch, collection: &str) -> Vec<RawDocumentBuf>
 }
 
 #[tokio::test]
-async fn ids_that_become_the_same_are_told() {
+async fn colliding_ids_are_reported() {
     // There are 762 possible results.
     let documents = (0..800).map(|number| doc! { "_id": format!("10.0.{}.{}", number / 256, number % 256) });
     let (source, archive) = source(documents).await;

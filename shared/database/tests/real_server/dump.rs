@@ -70,7 +70,7 @@ async fn without_a_database_in_the_connection_string_all_are_dumped_but_the_serv
 }
 
 #[tokio::test]
-async fn a_dump_tells_what_is_in_it() {
+async fn a_dump_reports_its_content() {
     let scratch = Scratch::new().await;
     let documents: Vec<Document> = (0..5000).map(|number| doc! { "_id": number, "text": "x".repeat(700) }).collect();
     scratch.collection("many").insert_many(documents).await.unwrap();

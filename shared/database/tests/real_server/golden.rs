@@ -106,7 +106,7 @@ async fn nothing_is_restored_to_nothing_and_dumped_as_nothing() {
 }
 
 #[tokio::test]
-async fn an_archive_with_an_oplog_is_restored_without_it_and_says_so() {
+async fn an_archive_with_an_oplog_is_restored_without_it_and_this_is_reported() {
     let scratch = Scratch::new().await;
     let archive = archive("oplog");
     let report = restored_from("web3platform", &scratch, archive.clone()).await;

@@ -91,7 +91,7 @@ async fn pages_taken_up_again_at_any_position_are_all_items_once() {
 }
 
 #[tokio::test]
-async fn a_read_that_breaks_goes_on_after_the_last_item() {
+async fn a_broken_read_resumes_after_the_last_item() {
     let scratch = Scratch::new().await;
     scratch.collection(COLLECTION).insert_many(items()).await.unwrap();
     let proxy = Proxy::start(&holdfast_testing::parts().mongodb_uri).await;

@@ -127,7 +127,7 @@ async fn an_archive_that_breaks_off_changes_no_target() {
 }
 
 #[tokio::test]
-async fn drop_first_restores_over_what_it_dropped_and_says_what_it_lost() {
+async fn drop_first_restores_over_dropped_targets_and_reports_the_losses() {
     let refused = Namespace::of_ids("refused", 0..5).with_options(doc! { "noSuchOption": true });
     let archive = archive_of(&[refused, Namespace::of_ids("good", 0..5)]);
     let target = Scratch::new().await;

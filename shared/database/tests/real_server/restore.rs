@@ -106,7 +106,7 @@ async fn an_empty_target_with_other_options_is_refused() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_and_writes_nothing() {
+async fn a_dry_run_reports_and_writes_nothing() {
     let (source, archive) = source(&[("a", &[1]), ("b", &[1])]).await;
     let target = Scratch::new().await;
     target.collection("b").insert_one(doc! { "_id": 7 }).await.unwrap();
@@ -205,7 +205,7 @@ async fn indexes_that_expire_documents_are_left_out_when_asked() {
 }
 
 #[tokio::test]
-async fn an_index_that_cannot_be_made_is_told_and_the_others_are_made() {
+async fn a_failed_index_is_reported_and_the_others_are_created() {
     let target = Scratch::new().await;
     let options =
         RestoreOptions { map: target.map_from("shapes"), existing: Existing::Merge, ..RestoreOptions::default() };
@@ -290,7 +290,7 @@ async fn an_archive_that_is_not_the_manifests_is_found_out() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused_before_anything_is_written() {
+async fn an_impossible_request_is_refused_before_the_first_write() {
     let (source, archive) = source(&[("a", &[1]), ("b", &[1])]).await;
     let target = Scratch::new().await;
     let onto_one = NamespaceMap::parse(
@@ -317,7 +317,7 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn progress_is_told_step_by_step() {
+async fn progress_is_reported_step_by_step() {
     let (source, archive) = source(&[("a", &[1, 2, 3])]).await;
     let target = Scratch::new().await;
     let told = Mutex::new(Vec::new());

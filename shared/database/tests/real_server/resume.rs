@@ -45,7 +45,7 @@ fn content_hash(documents: &[Document]) -> ContentHash {
 }
 
 #[tokio::test]
-async fn a_read_that_breaks_goes_on_across_types_and_collations() {
+async fn a_broken_read_resumes_across_types_and_collations() {
     let scratch = Scratch::new().await;
     let collated = doc! { "create": "collated", "collation": { "locale": "fr", "strength": 2 } };
     scratch.handle().run_command(collated).await.unwrap();

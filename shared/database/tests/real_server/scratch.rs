@@ -39,7 +39,7 @@ async fn what_a_killed_restore_left_is_listed_and_removed_by_the_next() {
 }
 
 #[tokio::test]
-async fn the_scratch_collections_of_a_restore_at_work_stay() {
+async fn the_scratch_collections_of_a_running_restore_stay() {
     let target = Scratch::new().await;
     left_behind(&target, 20).await;
     assert!(scratch_collections(&target.connection).await.unwrap()[0].is_live);

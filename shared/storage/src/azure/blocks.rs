@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_says_of_which_upload_it_is_and_when_that_began() {
+    fn a_block_name_contains_its_upload_and_the_time_of_its_beginning() {
         let now = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
         let key = ObjectKey::repository();
         let (one, other) = (Upload::begin(&key, now).unwrap(), Upload::begin(&key, now).unwrap());

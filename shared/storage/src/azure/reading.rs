@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_body_that_stands_still_is_broken_and_not_at_its_end() {
+    async fn a_stalled_body_is_broken_and_not_at_its_end() {
         let first = stream::iter([Ok(Bytes::from_static(b"ab"))]);
         let mut body = watched(first.chain(stream::pending()).boxed(), Duration::from_millis(20));
         assert_eq!(body.next().await, Some(Ok(Bytes::from_static(b"ab"))));

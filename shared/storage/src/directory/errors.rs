@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_a_closed_door_and_a_failing_disk_are_told_apart() {
+    fn a_full_disk_a_denial_and_a_failing_disk_are_distinguished() {
         assert!(matches!(of(Errno::NOSPC), StoreError::Full { .. }));
         assert!(matches!(of(Errno::DQUOT), StoreError::Full { .. }));
         assert!(matches!(of(Errno::ROFS), StoreError::Denied { .. }));

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_on_its_way_tells_its_key_whatever_is_in_it() {
+    fn an_unfinished_file_has_its_key_in_its_name() {
         let area = Area { directory: Path::new("/backups"), prefix: "", setting: "BACKUP_STORE" };
         for text in ["a", "odd/%2F", "a.b/c.%25", "content/objects/ab/abc.gz.enc", "odd/...", "a b/~\\:\"'"] {
             let (key, upload): (ObjectKey, _) = (text.parse().unwrap(), new_upload());
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_tells_when_it_was_begun_and_nothing_else_is_one() {
+    fn an_upload_id_contains_its_time_and_other_names_are_refused() {
         let age = Timestamp::now().duration_since(begun_at(&new_upload()).unwrap());
         assert!(age.as_secs().abs() < 60, "{age:?}");
         for other in ["never-was", "", "../../../../../../etc/passwd", &"g".repeat(ID_LENGTH)] {

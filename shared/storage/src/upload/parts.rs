@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_dropped_without_finish_never_says_end() {
+    fn a_sink_dropped_without_finish_never_sends_the_end() {
         let (mut sink, source) = channel(8);
         sink.write_all(&[7; 20]).unwrap();
         drop(sink);

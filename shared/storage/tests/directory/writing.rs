@@ -38,7 +38,7 @@ async fn parts_of_any_length_make_one_object_in_whatever_order_they_come() {
 }
 
 #[tokio::test]
-async fn an_upload_is_gone_on_with_by_whoever_knows_it() {
+async fn another_process_can_continue_an_upload_by_its_id() {
     let folder = Folder::new().await;
     let name = key("database/x");
     let upload = folder.store.begin_upload(&name).await.unwrap();
@@ -87,7 +87,7 @@ async fn bytes_that_were_altered_on_the_disk_are_refused_when_the_upload_is_comp
 }
 
 #[tokio::test]
-async fn no_part_is_taken_for_an_upload_that_is_none() {
+async fn a_part_of_an_unknown_upload_is_refused() {
     let folder = Folder::new().await;
     let name = key("database/x");
     let upload = folder.store.begin_upload(&name).await.unwrap();
