@@ -1,5 +1,5 @@
-//! Applies rules to a document's bytes in place of decoding: it walks by the length of the fields. Fields without a
-//! rule are copied byte by byte, and the order of fields stays.
+//! Applies rules to a document without decoding it: the walk uses the lengths of the fields. Fields without a rule are
+//! copied byte by byte, and the order of fields stays.
 
 use bson::spec::ElementType;
 

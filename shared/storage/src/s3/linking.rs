@@ -1,4 +1,4 @@
-//! Links: a signed GET request for another client, made without a request. At its use, it has the signer's rights on
+//! Links: a signed GET request for another client. Making it sends nothing. At its use, it has the signer's rights on
 //! one object. It ends earlier if the signing credentials end earlier.
 
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! The store in S3, or in a compatible store. Each answer is checked by checksum and size.
+//! The store in S3, or in a compatible store. A write counts only after checksum and size agree.
 
 mod client;
 mod copying;
