@@ -61,7 +61,7 @@ async fn rules_that_do_not_fit_are_refused_before_anything_is_written() {
     let (from, to) = (format!("{}.*", place.database), format!("{copy}.*"));
     for (fields, expected) in [
         ("{ users: [nmae] }", "line 5 (fake user-name: nmae of users) matches nothing"),
-        ("{ user: [name] }", "is for no collection of the archive"),
+        ("{ user: [name] }", "matches no collection of the archive"),
         ("{ names: [name] }", "names the view"),
         ("{ users: [_id] }", "500 values of type int"),
     ] {

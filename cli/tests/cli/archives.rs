@@ -138,7 +138,7 @@ async fn a_file_that_is_no_archive_is_refused_with_what_to_do() {
     ] {
         std::fs::write(&file, holdfast_testing::no_archive(name)).unwrap();
         let ended = place.holdfast(&["restore", "archive", file.to_str().unwrap(), "--yes"]);
-        ended.expect(6).saying(&[remedy, "nothing was written"]);
+        ended.expect(6).saying(&[remedy, "Nothing was written"]);
     }
     place.remove().await;
 }

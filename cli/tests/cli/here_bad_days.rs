@@ -139,7 +139,7 @@ async fn a_disk_that_is_full_in_the_middle_of_a_backup_fails_it_and_nothing_else
     disk.fill_up_to(40);
     let ended = place.holdfast(&["run", "database"]).expect(1);
     let ended =
-        ended.saying(&["store-full", "no room", root.to_str().unwrap(), "needed, ", "holdfast cleanup --dry-run"]);
+        ended.saying(&["store-full", "no space", root.to_str().unwrap(), "needed, ", "holdfast cleanup --dry-run"]);
     assert!(!ended.stderr.contains("bucket"), "{}", ended.stderr);
     assert_eq!(files_below(&root), before);
     let jobs = place.catalog().await.list(JobFilter::default(), 1, 10).await.unwrap().0;

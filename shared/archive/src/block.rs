@@ -1,4 +1,4 @@
-//! The header of a block: whose documents follow, or that a namespace ends and what their CRC must be.
+//! The header of a block. It names the namespace of the next documents, or ends a namespace with its CRC.
 
 use crate::flat::{self, Builder, Value};
 
@@ -7,7 +7,7 @@ use crate::flat::{self, Builder, Value};
 pub(crate) struct BlockHeader<'a> {
     pub(crate) db: &'a str,
     pub(crate) collection: &'a str,
-    /// The CRC, in the block that ends its namespace.
+    /// The CRC, if the block ends its namespace.
     pub(crate) end: Option<u64>,
 }
 
@@ -20,13 +20,13 @@ impl<'a> BlockHeader<'a> {
                 ("collection", Value::Text(text)) if collection.is_none() => collection = Some(text),
                 ("EOF", Value::Boolean(boolean)) if eof.is_none() => eof = Some(boolean),
                 ("CRC", Value::Int64(number)) if crc.is_none() => crc = Some(number.cast_unsigned()),
-                _ => return Err(format!("its field `{name}` is unknown, twice there, or of the wrong type")),
+                _ => return Err(format!("its field `{name}` is unknown, repeated, or of the wrong type")),
             }
         }
         let end = match (eof.ok_or("it has no EOF")?, crc.ok_or("it has no CRC")?) {
             (true, crc) => Some(crc),
             (false, 0) => None,
-            (false, _) => return Err("it has a CRC, but does not end its namespace".to_owned()),
+            (false, _) => return Err("it has a CRC but does not end its namespace".to_owned()),
         };
         Ok(Self { db: db.ok_or("it has no db")?, collection: collection.ok_or("it has no collection")?, end })
     }

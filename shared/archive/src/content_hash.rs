@@ -1,6 +1,6 @@
-//! A hash of a set of documents that depends neither on their order nor on memory: the sum modulo 2²⁵⁶ of their
-//! SHA-256, each read as a big-endian number. It proves sameness against accidents; against forgery it is keyed by
-//! whoever stores it.
+//! A hash of a set of documents, independent of their order: the sum modulo 2²⁵⁶ of their SHA-256, each as a big-endian
+//! number. It needs constant memory. It detects accidental differences. Against forgery, the writer of a manifest adds
+//! a key.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use holdfast_domain::{HexError, Sha256Digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// The sum of the documents' hashes; of no documents, zero.
+/// The sum of the documents' hashes. Zero without documents.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ContentHash {
     /// The least significant first.
@@ -26,12 +26,12 @@ impl ContentHash {
         Self::from_be_bytes(Sha256::digest(document).into())
     }
 
-    /// Counts one document in.
+    /// Adds one document.
     pub fn add_document(&mut self, document: &[u8]) {
         *self += Self::of(document);
     }
 
-    /// The number whose 32 bytes these are, the most significant first.
+    /// The number with these 32 bytes, most significant first.
     #[must_use]
     pub fn from_be_bytes(bytes: [u8; 32]) -> Self {
         let mut limbs = [0; 4];
@@ -51,7 +51,7 @@ impl ContentHash {
         bytes
     }
 
-    /// As the digest that a manifest holds.
+    /// The digest for a manifest.
     #[must_use]
     pub fn digest(self) -> Sha256Digest {
         Sha256Digest::new(self.to_be_bytes())

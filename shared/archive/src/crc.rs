@@ -1,4 +1,4 @@
-//! CRC-64/XZ, which Go's standard library calls ECMA: what ends a namespace in an archive.
+//! CRC-64/XZ, named ECMA in Go's standard library. It ends each namespace of an archive.
 
 use crc_fast::{CrcAlgorithm, Digest};
 

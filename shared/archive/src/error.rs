@@ -1,127 +1,127 @@
-//! Every fault that a walk can find, by name. All but the visitor's are permanent: the archive is what it is.
+//! All faults of a walk, by name. All except the visitor's are permanent.
 
 use std::fmt;
 
 use crate::{ForeignFile, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES, VisitError};
 
-/// How many names a message lists before it counts the rest.
+/// Number of names in a message. The others are counted.
 const NAMES_LISTED: usize = 10;
 
 /// Why an archive is refused. Offsets are bytes from its beginning.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
-    /// There is not one byte.
-    #[error("the file is empty: the dump that wrote it failed, or the file was not copied to its end")]
+    /// The file is empty.
+    #[error("the file is empty: its dump failed, or the copy is incomplete")]
     Empty,
-    /// The magic number is not there.
+    /// The magic number is missing.
     #[error("this is not a mongodump archive: {file}")]
     NotAnArchive {
-        /// What it is.
+        /// Kind of the file.
         file: ForeignFile,
     },
-    /// The archive went through a program that translates line endings.
+    /// A program translated the archive's line endings.
     #[error(
         "the archive is damaged, and a carriage return precedes every line feed. A transfer in text mode or a Windows \
          pipe probably translated its line endings. Copy the original again in binary mode, or undo the translation: \
          perl -pe 's/\\r\\n/\\n/' FILE > repaired.archive. The first fault: {fault}"
     )]
     LineEndingsTranslated {
-        /// The first fault that it caused.
+        /// The first fault of the walk.
         #[source]
         fault: Box<WalkError>,
     },
-    /// A header or namespace of the prelude is not what it must be.
+    /// A malformed header or namespace in the prelude.
     #[error("the archive's prelude is corrupt at byte {offset}: {reason}")]
     BadPrelude {
-        /// Where the document begins.
+        /// Beginning of the document.
         offset: u64,
-        /// What is wrong with it.
+        /// Reason.
         reason: String,
     },
     /// The prelude declares a namespace twice.
     #[error("the archive's prelude declares {namespace} twice")]
     DuplicateNamespace {
-        /// Which.
+        /// Name of the namespace.
         namespace: String,
     },
-    /// The archive is larger than this walker takes.
+    /// The archive exceeds a limit of the walker.
     #[error("the archive has more {what} than {limit}, the limit")]
     LimitExceeded {
-        /// Of what there is too much.
+        /// Kind of the limited thing.
         what: &'static str,
-        /// How much there may be.
+        /// The limit.
         limit: u64,
     },
-    /// Where a document or a terminator must begin stands an impossible length.
+    /// An impossible length at the beginning of a document or terminator.
     #[error(
         "the archive is corrupt at byte {offset}, in {inside}: a document cannot have {length} bytes \
          ({MIN_DOCUMENT_BYTES} to {MAX_DOCUMENT_BYTES})"
     )]
     DocumentLength {
-        /// Where the length stands.
+        /// Place of the length.
         offset: u64,
-        /// In which part of the archive.
+        /// Part of the archive.
         inside: String,
         /// The length.
         length: i32,
     },
-    /// A document's last byte is not the NUL that it must be.
+    /// A document's last byte is not NUL.
     #[error("the archive is corrupt at byte {offset}: the document of {namespace} there does not end with a NUL")]
     DocumentEnd {
-        /// Where the document begins.
+        /// Beginning of the document.
         offset: u64,
-        /// Whose document.
+        /// Namespace of the document.
         namespace: String,
     },
-    /// A block begins with something that is no block header.
+    /// A block without a valid header.
     #[error("the archive's block header at byte {offset} is corrupt: {reason}")]
     BadBlockHeader {
-        /// Where it begins.
+        /// Beginning of the block.
         offset: u64,
-        /// What is wrong with it.
+        /// Reason.
         reason: String,
     },
-    /// A block of a namespace that the prelude does not name.
-    #[error("the archive's block at byte {offset} is of {namespace}, which the prelude does not declare")]
+    /// The prelude does not declare the block's namespace.
+    #[error("the archive's block at byte {offset} has an undeclared namespace, {namespace}")]
     UndeclaredNamespace {
-        /// Where the block begins.
+        /// Beginning of the block.
         offset: u64,
-        /// Of which namespace it is.
+        /// Namespace of the block.
         namespace: String,
     },
-    /// A block of a namespace that has ended.
+    /// A block after the end of its namespace.
     #[error("the archive has a block of {namespace} at byte {offset}, after that namespace's end")]
     BlockAfterEnd {
-        /// Where the block begins.
+        /// Beginning of the block.
         offset: u64,
-        /// Of which namespace it is.
+        /// Namespace of the block.
         namespace: String,
     },
-    /// The end of a namespace of which there was no block, not even an empty one.
+    /// The end of a namespace without any block, not even an empty one.
     #[error("the archive ends {namespace} at byte {offset}, before that namespace has begun")]
     EndBeforeBegin {
-        /// Where the block begins.
+        /// Beginning of the block.
         offset: u64,
-        /// Of which namespace it is.
+        /// Namespace of the block.
         namespace: String,
     },
-    /// A document where only a terminator may stand.
-    #[error("the archive has a document at byte {offset}, inside the block that ends {namespace}")]
+    /// A document instead of a terminator.
+    #[error("the archive has a document at byte {offset}, inside the last block of {namespace}")]
     DocumentInEndBlock {
-        /// Where the document begins.
+        /// Beginning of the document.
         offset: u64,
-        /// Which namespace was ending.
+        /// The ended namespace.
         namespace: String,
     },
-    /// The documents of a namespace are not those that were written.
+    /// The documents of a namespace do not match their checksum.
     #[error(
-        "the {documents} documents of {namespace} do not have the checksum that the archive gives: expected \
+        "the {documents} documents of {namespace} do not match the archive's checksum: expected \
          {expected:016x}, found {found:016x}"
     )]
     CrcMismatch {
-        /// Whose documents.
+        /// The namespace.
         namespace: String,
-        /// How many there are.
+        /// Number of documents.
         documents: u64,
         /// The CRC in the archive.
         expected: u64,
@@ -131,30 +131,30 @@ pub enum WalkError {
     /// The bytes end inside a document or block.
     #[error("the archive is cut short: it ends after {offset} bytes, inside {inside}")]
     CutShort {
-        /// How many bytes there are.
+        /// Number of bytes.
         offset: u64,
-        /// In which part of the archive it ends.
+        /// Part of the archive at its end.
         inside: String,
     },
     /// The bytes end between two blocks, and namespaces of the prelude are missing.
     #[error("the archive is incomplete{}{}", names("never begun", never_begun), names("never closed", never_closed))]
     Incomplete {
-        /// Namespaces of which there is no block.
+        /// Namespaces without a block.
         never_begun: Vec<String>,
-        /// Namespaces that have blocks, but no end.
+        /// Namespaces with blocks, but without an end.
         never_closed: Vec<String>,
     },
-    /// Something follows after all namespaces have ended.
-    #[error("the archive is complete after {offset} bytes, but more follow")]
+    /// Bytes follow after the end of all namespaces.
+    #[error("the archive is complete after {offset} bytes, but more bytes follow")]
     TrailingData {
-        /// How many bytes the archive itself has.
+        /// Bytes of the archive itself.
         offset: u64,
     },
-    /// The visitor stopped the walk; the archive may be sound.
+    /// The visitor stopped the walk. The archive may be sound.
     #[error("{0}")]
     Visitor(#[source] VisitError),
-    /// The walk went on after it had failed.
-    #[error("the walk of this archive has failed before")]
+    /// A call after the walk failed.
+    #[error("cannot continue the walk of this archive: it failed before")]
     AlreadyFailed,
 }
 
@@ -177,7 +177,7 @@ fn names<'a>(what: &'a str, names: &'a [String]) -> impl fmt::Display + 'a {
         let Some((first, rest)) = names.split_first() else {
             return Ok(());
         };
-        write!(f, "; {what}: {first}")?;
+        write!(f, ", {what}: {first}")?;
         for name in rest.iter().take(NAMES_LISTED - 1) {
             write!(f, ", {name}")?;
         }
@@ -198,7 +198,7 @@ mod tests {
         let error = WalkError::Incomplete { never_begun: many, never_closed: vec!["d".to_owned()] };
         assert_eq!(
             error.to_string(),
-            "the archive is incomplete; never begun: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 2 more; never closed: d"
+            "the archive is incomplete, never begun: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 2 more, never closed: d"
         );
     }
 }

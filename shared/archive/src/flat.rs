@@ -1,5 +1,5 @@
-//! The flat BSON documents of an archive's framing: text, booleans and integers, nothing nested. Read strictly: what
-//! is not understood to the last byte is refused, so that no flipped bit goes unseen.
+//! The flat BSON documents of an archive's framing: text, booleans and integers, nothing nested. Reading is strict:
+//! every byte must be valid, so every flipped bit is detected.
 
 use crate::{MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES};
 
@@ -17,13 +17,13 @@ pub(crate) enum Value<'a> {
     Int64(i64),
 }
 
-/// The length that the four bytes at the start of `bytes` give, if it is one that a document can have.
+/// The length in the first four bytes of a document. Refuses lengths out of range.
 pub(crate) fn document_length(first: [u8; 4]) -> Result<usize, i32> {
     let length = i32::from_le_bytes(first);
     usize::try_from(length).ok().filter(|bytes| (MIN_DOCUMENT_BYTES..=MAX_DOCUMENT_BYTES).contains(bytes)).ok_or(length)
 }
 
-/// All fields of a document, in order; else what is wrong with it.
+/// All fields of a document, in order. The error is the reason.
 pub(crate) fn fields(document: &[u8]) -> Result<Vec<(&str, Value<'_>)>, String> {
     let (_, mut rest) = document.split_at_checked(4).ok_or("it is shorter than its own length")?;
     let mut fields = Vec::with_capacity(8);
@@ -53,7 +53,7 @@ fn value(kind: u8, bytes: &[u8]) -> Result<(Value<'_>, &[u8]), &'static str> {
         TEXT => text(bytes),
         BOOLEAN => match bytes {
             [byte @ (0 | 1), rest @ ..] => Ok((Value::Boolean(*byte == 1), rest)),
-            _ => Err("is no boolean"),
+            _ => Err("is not a boolean"),
         },
         INT32 => {
             let (number, rest) = bytes.split_first_chunk().ok_or(SHORT)?;
@@ -63,7 +63,7 @@ fn value(kind: u8, bytes: &[u8]) -> Result<(Value<'_>, &[u8]), &'static str> {
             let (number, rest) = bytes.split_first_chunk().ok_or(SHORT)?;
             Ok((Value::Int64(i64::from_le_bytes(*number)), rest))
         }
-        _ => Err("has a type that framing does not use"),
+        _ => Err("has a type outside the framing"),
     }
 }
 
@@ -71,9 +71,9 @@ fn text(bytes: &[u8]) -> Result<(Value<'_>, &[u8]), &'static str> {
     let (length, rest) = bytes.split_first_chunk().ok_or("is cut short")?;
     let length = usize::try_from(i32::from_le_bytes(*length)).map_err(|_| "has a negative length")?;
     let (text, rest) = rest.split_at_checked(length).ok_or("is longer than its document")?;
-    let (last, text) = text.split_last().ok_or("is text without its NUL")?;
+    let (last, text) = text.split_last().ok_or("is text without a final NUL")?;
     if *last != 0 {
-        return Err("is text without its NUL");
+        return Err("is text without a final NUL");
     }
     let text = std::str::from_utf8(text).map_err(|_| "is not UTF-8")?;
     Ok((Value::Text(text), rest))
@@ -126,7 +126,7 @@ impl Builder {
     }
 }
 
-/// A length as BSON writes it. One that does not fit is written as the greatest, and refused by every reader.
+/// A length in BSON's form. A length above the maximum is written as the maximum, and every reader refuses it.
 fn length(bytes: usize) -> [u8; 4] {
     i32::try_from(bytes).unwrap_or(i32::MAX).to_le_bytes()
 }

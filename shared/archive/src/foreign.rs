@@ -1,21 +1,21 @@
-//! What a file is that is not an archive, by its first bytes, and how its owner gets at an archive.
+//! Recognizes other kinds of files by their first bytes, and describes how to get an archive from each.
 
 use std::fmt;
 
 use crate::{MAGIC, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES};
 
-/// How far behind its beginning an archive is searched for.
+/// Number of bytes searched for an archive.
 const SEARCHED_BYTES: usize = 64 * 1024;
 
-/// A kind of file that people take for an archive.
+/// A kind of file often mistaken for an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForeignFile {
     /// Text, such as a log, before an archive.
     TextBeforeArchive {
-        /// How long the text is.
+        /// Length of the text.
         bytes: usize,
     },
-    /// An archive whose bytes a program converted as if they were text.
+    /// An archive damaged by a conversion for text files.
     ConvertedToText,
     /// Compressed, by this program.
     Compressed(&'static str),
@@ -35,7 +35,7 @@ pub enum ForeignFile {
     Json,
     /// Other text.
     Text,
-    /// None of these. Its first bytes, four at most.
+    /// An unknown kind. At most its first four bytes.
     Unknown(Vec<u8>),
 }
 
@@ -56,11 +56,11 @@ const SIGNATURES: [(&[u8], ForeignFile); 13] = [
     (b"-----BEGIN PGP MESSAGE-----", ForeignFile::Encrypted("gpg")),
 ];
 
-/// The magic number after a conversion to UTF-16, and after one that replaced what is not UTF-8.
+/// The magic number after a conversion to UTF-16, or after the replacement of bytes invalid in UTF-8.
 const CONVERTED: [&[u8]; 3] = [b"\xff\xfe", b"\xfe\xff", b"m\xef\xbf\xbd"];
 
 impl ForeignFile {
-    /// What a file is that begins so. More bytes than the first four make the answer more precise.
+    /// The kind of a file with this beginning. More than four bytes make the answer more precise.
     #[must_use]
     pub fn from_head(head: &[u8]) -> Self {
         let head = &head[..head.len().min(SEARCHED_BYTES)];
@@ -111,7 +111,7 @@ impl fmt::Display for ForeignFile {
         match self {
             Self::TextBeforeArchive { bytes } => write!(
                 f,
-                "{bytes} bytes of text precede the archive, such as a log that was redirected into the same file. \
+                "{bytes} bytes of text precede the archive, such as a log redirected into the same file. \
                  Remove them: tail -c +{} FILE > clean.archive",
                 bytes + 1
             ),
@@ -131,8 +131,8 @@ impl fmt::Display for ForeignFile {
                  directory (.bson files) with mongorestore --dir DIRECTORY",
             ),
             Self::OpensslSalted => f.write_str(
-                "it is encrypted by `openssl enc`. Decrypt it first with the cipher and options that encrypted it, as \
-                 in: openssl enc -d -aes-256-cbc -pbkdf2 -in FILE -out dump.archive",
+                "it is encrypted by `openssl enc`. Decrypt it first with the same cipher and options, as in: \
+                 openssl enc -d -aes-256-cbc -pbkdf2 -in FILE -out dump.archive",
             ),
             Self::HoldfastEncrypted => f.write_str(
                 "it is an encrypted object of a Holdfast repository. Restore its backup, as `holdfast list` shows it, or \

@@ -1,11 +1,11 @@
-//! A stage of the pipeline: passes an archive on, and walks it on the way. The summary is only there when the archive
-//! was whole; dropping the stage says nothing.
+//! A stage of the pipeline: passes an archive on, and walks it at the same time. Only a complete archive gives a
+//! summary. A dropped stage reports nothing.
 
 use std::io::{self, Write};
 
 use crate::{Summary, WalkError, Walker};
 
-/// Walks the archive that is written to it, and passes it on unchanged.
+/// Walks the written archive, and passes it on unchanged.
 #[derive(Debug)]
 pub struct Inspector<W> {
     inner: W,
@@ -21,7 +21,7 @@ impl<W: Write> Inspector<W> {
     /// Ends the archive.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`] with the [`WalkError`] inside where the archive is not whole.
+    /// [`io::ErrorKind::InvalidData`] with the [`WalkError`] inside, if the archive is incomplete or damaged.
     pub fn finish(self) -> io::Result<(W, Summary)> {
         let (summary, ()) = self.walker.finish()?;
         Ok((self.inner, summary))
@@ -30,7 +30,7 @@ impl<W: Write> Inspector<W> {
 
 impl<W: Write> Write for Inspector<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Only what the next stage took is walked, so that both see the same bytes.
+        // Walks only the bytes accepted by the next stage, so that both see the same bytes.
         let written = self.inner.write(bytes)?;
         self.walker.feed(&bytes[..written])?;
         Ok(written)

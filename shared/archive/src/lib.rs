@@ -1,7 +1,7 @@
-//! The mongodump archive format: written, walked and proved. Pure, no I/O of its own.
+//! The mongodump archive format: written, walked and proved. Pure, without I/O.
 //!
-//! An archive is the magic number, a header, one document a namespace (the [`Prelude`]), then blocks of documents; a
-//! namespace ends with a block that carries the CRC-64 of its documents' bytes. Integers are little-endian.
+//! An archive is the magic number, a header, one document per namespace (the [`Prelude`]), then blocks of documents.
+//! The last block of a namespace carries the CRC-64 of its documents' bytes. Integers are little-endian.
 
 mod block;
 mod content_hash;
@@ -35,17 +35,17 @@ pub use writer::{BlockWriter, WriteError, Written, WrittenNamespace};
 /// The first four bytes of every archive.
 pub const MAGIC: [u8; 4] = 0x8199_e26d_u32.to_le_bytes();
 
-/// Stands where a document's length would, and ends the prelude and each block.
+/// Written instead of a document's length. It ends the prelude and each block.
 const TERMINATOR: [u8; 4] = (-1_i32).to_le_bytes();
 
 /// Bytes of the shortest BSON document: its length and the closing NUL.
 const MIN_DOCUMENT_BYTES: usize = 5;
 
-/// Bytes of the longest document: the server's 16 MiB, and the 16 KiB more that it allows itself (oplog entries).
+/// Bytes of the longest document: the server's 16 MiB, and its additional 16 KiB for oplog entries.
 pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024 + 16 * 1024;
 
-/// The most namespaces that an archive may declare; bounds the walker's memory.
+/// Limit of declared namespaces. It bounds the walker's memory.
 pub const MAX_NAMESPACES: usize = 100_000;
 
-/// The most bytes that a prelude may have; bounds the walker's memory.
+/// Limit of a prelude's bytes. It bounds the walker's memory.
 pub const MAX_PRELUDE_BYTES: u64 = 64 * 1024 * 1024;

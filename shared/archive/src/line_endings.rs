@@ -1,7 +1,7 @@
-//! Archives that a transfer in text mode damaged: it put a carriage return before every line feed, so that lengths and
-//! checksums no longer fit.
+//! Detects archives damaged by a transfer in text mode. Such a transfer inserts a carriage return before every line
+//! feed, so lengths and checksums do not match.
 
-/// Bytes at an archive's beginning that are looked at.
+/// Number of examined bytes at an archive's beginning.
 const SEARCHED_BYTES: u64 = 1024 * 1024;
 
 /// Counts line feeds in the first megabyte.
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn line_endings_are_translated_if_none_is_bare() {
+    fn line_endings_count_as_translated_only_without_a_bare_line_feed() {
         assert!(are_translated(&[b"a\r", b"\nb\r\n"]));
         assert!(!are_translated(&[b"a\r\nb\n", b"\r\n"]));
         assert!(are_translated(&[b"a\r\n"]));

@@ -1,4 +1,4 @@
-//! A namespace's metadata: options, indexes and UUID, as the extended JSON text that stands in the prelude.
+//! A namespace's metadata: options, indexes and UUID, as extended JSON in the prelude.
 
 use bson::{Bson, Document};
 
@@ -7,54 +7,54 @@ use crate::{
     extended_json::{self, from_extended_json},
 };
 
-/// What is needed to create a collection, view or time series anew.
+/// The definition of a collection, view or time series.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Metadata {
     /// The options of `create`, in the server's order.
     pub options: Document,
     /// The indexes as `listIndexes` answers them.
     pub indexes: Vec<Document>,
-    /// 32 hex digits; views have none.
+    /// 32 hex digits. Views have no UUID.
     pub uuid: Option<String>,
     /// The collection, without its database.
     pub collection_name: String,
-    /// What it is.
+    /// Kind of the namespace.
     pub kind: NamespaceKind,
 }
 
-/// A metadata text that is not what mongodump writes.
+/// A metadata text in another form than mongodump's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("it is not JSON: {0}")]
     NotJson(#[from] JsonError),
     /// It is JSON, but not an object.
     #[error("it is not a JSON object")]
     NotAnObject,
-    /// A field holds something else than it should.
+    /// A field has the wrong type.
     #[error("its `{field}` is not {expected}")]
     WrongType {
-        /// Which field.
+        /// The field's name.
         field: &'static str,
-        /// What it should be.
+        /// The expected type.
         expected: &'static str,
     },
 }
 
 impl Metadata {
-    /// Reads the text of a prelude, canonical or relaxed extended JSON. Fields of other names are ignored. Old tools give
-    /// no type: it follows from the options.
+    /// Reads the text of a prelude, canonical or relaxed extended JSON. Unknown fields are ignored. Old tools write no
+    /// type: the options then determine it.
     ///
     /// # Errors
-    /// [`MetadataError`]: what is wrong with the text.
+    /// [`MetadataError`] with the fault of the text.
     pub fn parse(text: &str) -> Result<Self, MetadataError> {
         Self::parse_version(text, JsonVersion::V2)
     }
 
-    /// As [`parse`](Self::parse), of a text in that version of extended JSON.
+    /// Like [`parse`](Self::parse), for a text in this version of extended JSON.
     ///
     /// # Errors
-    /// [`MetadataError`]: what is wrong with the text.
+    /// [`MetadataError`] with the fault of the text.
     pub fn parse_version(text: &str, version: JsonVersion) -> Result<Self, MetadataError> {
         let Bson::Document(mut fields) = from_extended_json(text, version)? else {
             return Err(MetadataError::NotAnObject);
@@ -77,8 +77,8 @@ impl Metadata {
         })
     }
 
-    /// The text as mongodump writes it: canonical extended JSON in its order of keys, without spaces; no options and
-    /// no UUID where there are none.
+    /// The text in mongodump's form: canonical extended JSON in its order of keys, without spaces. Missing options and
+    /// a missing UUID are left out.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::from("{");

@@ -1,4 +1,4 @@
-//! Where every declared namespace of an archive being walked stands: not begun, open, or ended, with its sums so far.
+//! The state of every declared namespace during a walk: not begun, open, or ended, with its sums so far.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Namespaces {
     states: Vec<NamespaceState>,
-    /// By database and by the collection that the blocks name.
+    /// By database and by the collection in the blocks.
     numbers: HashMap<(String, String), usize>,
     unended: usize,
 }
@@ -39,7 +39,7 @@ impl Namespaces {
                 return Err(WalkError::DuplicateNamespace { namespace: namespace.to_string() });
             }
         }
-        // Which of its two names a time series' buckets stand under has changed with the versions: both will do.
+        // The name of a time series' buckets depends on the server version. Both names are accepted.
         for (number, series) in prelude.namespaces.iter().enumerate() {
             if series.kind == NamespaceKind::Timeseries {
                 for name in [series.buckets_collection(), series.collection.clone()] {
@@ -76,7 +76,7 @@ impl Namespaces {
         &state.summary
     }
 
-    /// The summaries, or what is missing.
+    /// The summaries, or the missing namespaces.
     pub(crate) fn into_summaries(self) -> Result<Vec<NamespaceSummary>, WalkError> {
         if self.all_ended() {
             return Ok(self.states.into_iter().map(|state| state.summary).collect());
@@ -111,7 +111,7 @@ impl NamespaceState {
         self.stage == Stage::Ended
     }
 
-    /// Opens it; true the first time.
+    /// Opens it. `true` at the first call.
     pub(crate) fn begin(&mut self) -> bool {
         let first = self.stage == Stage::NotBegun;
         if first {
@@ -125,7 +125,7 @@ impl NamespaceState {
         self.summary.content_hash.add_document(document);
     }
 
-    /// The bytes of documents that were counted one by one: one CRC call for many is faster.
+    /// Adds the bytes of documents already counted one by one: one CRC call for many is faster.
     pub(crate) fn count_bytes(&mut self, documents: &[u8]) {
         self.summary.bytes += documents.len() as u64;
         self.crc.update(documents);

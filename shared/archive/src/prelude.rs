@@ -1,4 +1,4 @@
-//! The prelude: what stands before the blocks, and names every namespace with its metadata.
+//! The prelude: the part before the blocks. It names every namespace with its metadata.
 
 use std::{borrow::Cow, fmt, io};
 
@@ -9,58 +9,58 @@ use crate::{
     flat::{self, Builder, Value},
 };
 
-/// The only version of the format there is.
+/// The only version of the format.
 const FORMAT_VERSION: &str = "0.1";
 
-/// What precedes a time series' name in the name of the collection that holds its buckets.
+/// Prefix of the collection with a time series' buckets.
 const BUCKETS_PREFIX: &str = "system.buckets.";
 
-/// From this server version on a time series' buckets stand under its own name.
+/// First server version with a time series' buckets under its own name.
 const FIRST_WITHOUT_BUCKETS_COLLECTION: (u32, u32) = (8, 3);
 
-/// What an archive says of itself before its documents.
+/// The archive's description before its documents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prelude {
-    /// How many collections were dumped at a time.
+    /// Number of collections dumped at a time.
     pub concurrent_collections: i32,
-    /// The version of the server that was dumped.
+    /// Version of the dumped server.
     pub server_version: String,
-    /// The version of the tool that wrote the archive.
+    /// Version of the tool that wrote the archive.
     pub tool_version: String,
     /// Every collection, view and time series, in the order of the archive.
     pub namespaces: Vec<PreludeNamespace>,
 }
 
-/// One collection, view or time series that an archive declares.
+/// One declared collection, view or time series of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreludeNamespace {
-    /// The database; empty for the oplog.
+    /// The database. Empty for the oplog.
     pub db: String,
-    /// The collection; of a time series its own name, not that of its buckets.
+    /// The collection. For a time series its own name, not the name of its buckets.
     pub collection: String,
-    /// Options, indexes, UUID and type as extended JSON; empty for the oplog, users and roles. See [`Metadata`]. A walk
-    /// translates version 1, in which old tools wrote it, to version 2.
+    /// Options, indexes, UUID and type as extended JSON. Empty for the oplog, users and roles. See [`Metadata`]. A walk
+    /// translates version 1 of old tools to version 2.
     pub metadata: String,
-    /// Always 0 in what mongodump writes.
+    /// Always 0 from mongodump.
     pub size: i32,
-    /// What it is.
+    /// Kind of the namespace.
     pub kind: NamespaceKind,
 }
 
-/// What a namespace is.
+/// Kind of a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NamespaceKind {
     /// Documents and indexes.
     #[default]
     Collection,
-    /// A definition; its block holds no documents.
+    /// A definition. Its block has no documents.
     View,
     /// Its documents are its buckets, as the server stores them.
     Timeseries,
     /// The oplog entries of a dump with `--oplog`: the namespace `oplog` of no database.
     Oplog,
-    /// Of a type that this version does not know.
+    /// An unknown type.
     Other,
 }
 
@@ -77,13 +77,13 @@ impl NamespaceKind {
         }
     }
 
-    /// The kind that an archive or a metadata text calls so; the oplog has no name there.
+    /// The kind with this name in an archive or a metadata text. The oplog has no name there.
     pub(crate) fn from_archive(text: &str) -> Self {
         let known = [Self::Collection, Self::View, Self::Timeseries];
         known.into_iter().find(|kind| kind.as_str() == text).unwrap_or(Self::Other)
     }
 
-    /// What an archive or a metadata text calls it.
+    /// The kind's name in an archive or a metadata text.
     pub(crate) const fn in_archive(self) -> &'static str {
         match self {
             Self::Oplog => "",
@@ -102,7 +102,7 @@ impl Prelude {
     /// Writes the magic number, the header, the namespaces and the terminator.
     ///
     /// # Errors
-    /// Those of the writer, and [`io::ErrorKind::InvalidInput`] where a namespace does not fit one document.
+    /// Those of the writer. [`io::ErrorKind::InvalidInput`] for a namespace too large for one document.
     pub fn write_to(&self, mut out: impl io::Write) -> io::Result<()> {
         out.write_all(&MAGIC)?;
         out.write_all(&self.header_bytes())?;
@@ -117,7 +117,7 @@ impl Prelude {
         out.write_all(&TERMINATOR)
     }
 
-    /// The prelude that this header document begins; its namespaces follow it.
+    /// Begins the prelude with this header document. Its namespaces follow.
     pub(crate) fn parse_header(document: &[u8]) -> Result<Self, String> {
         let (mut concurrent, mut version, mut server, mut tool) = (None, None, None, None);
         for (name, value) in flat::fields(document)? {
@@ -126,12 +126,12 @@ impl Prelude {
                 ("version", Value::Text(text)) if version.is_none() => version = Some(text),
                 ("server_version", Value::Text(text)) if server.is_none() => server = Some(text),
                 ("tool_version", Value::Text(text)) if tool.is_none() => tool = Some(text),
-                _ => return Err(format!("its field `{name}` is unknown, twice there, or of the wrong type")),
+                _ => return Err(format!("its field `{name}` is unknown, repeated, or of the wrong type")),
             }
         }
         match version.ok_or("it has no version")? {
             FORMAT_VERSION => {}
-            other => return Err(format!("its format version is `{other}`, and only `{FORMAT_VERSION}` is known")),
+            other => return Err(format!("its format version is `{other}`: expected `{FORMAT_VERSION}`")),
         }
         Ok(Self {
             concurrent_collections: concurrent.ok_or("it has no concurrent_collections")?,
@@ -141,7 +141,8 @@ impl Prelude {
         })
     }
 
-    /// The extended JSON of its metadata. Tools up to 4.0 wrote version 1; their versions follow the server's.
+    /// Version of the extended JSON of its metadata. Tools up to 4.0 wrote version 1. Their versions equal the
+    /// server's.
     pub(crate) fn json_version(&self) -> JsonVersion {
         let mut numbers = self.tool_version.trim_start_matches(['r', 'v']).split('.').map(str::parse::<u32>);
         match (numbers.next(), numbers.next()) {
@@ -161,7 +162,7 @@ impl Prelude {
 }
 
 impl PreludeNamespace {
-    /// The namespace of a database that this metadata describes.
+    /// The namespace of a database with this metadata.
     #[must_use]
     pub fn new(db: impl Into<String>, metadata: &Metadata) -> Self {
         Self {
@@ -173,8 +174,8 @@ impl PreludeNamespace {
         }
     }
 
-    /// The collection under whose name its documents stand in the blocks of a dump of a server of this version: of a
-    /// time series `system.buckets.<name>`, from server 8.3 on its own name.
+    /// The collection name in the blocks of a dump of this server version. For a time series it is
+    /// `system.buckets.<name>`, and from server 8.3 its own name.
     #[must_use]
     pub fn data_collection(&self, server_version: &str) -> Cow<'_, str> {
         if self.kind == NamespaceKind::Timeseries && has_buckets_collections(server_version) {
@@ -188,11 +189,11 @@ impl PreludeNamespace {
         format!("{BUCKETS_PREFIX}{}", self.collection)
     }
 
-    /// The typed view of [`metadata`](Self::metadata). Without a text, as for the oplog, there is nothing but the name
-    /// and the kind.
+    /// The typed view of [`metadata`](Self::metadata). Without a text, as for the oplog, it has only the name and the
+    /// kind.
     ///
     /// # Errors
-    /// The text is not what mongodump writes.
+    /// A text in another form than mongodump's.
     pub fn parsed_metadata(&self) -> Result<Metadata, MetadataError> {
         if self.metadata.is_empty() {
             return Ok(Metadata { collection_name: self.collection.clone(), kind: self.kind, ..Metadata::default() });
@@ -206,8 +207,8 @@ impl PreludeNamespace {
         self.kind == NamespaceKind::Oplog
     }
 
-    /// Reads the prelude's document of a namespace. A fault in its metadata is left to whoever restores it: it concerns
-    /// this namespace alone.
+    /// Reads the prelude's document of a namespace. A fault in its metadata concerns this namespace alone, so only its
+    /// restore reports it.
     pub(crate) fn parse(document: &[u8], version: JsonVersion) -> Result<Self, String> {
         let (mut db, mut collection, mut metadata, mut size, mut kind) = (None, None, None, None, None);
         for (name, value) in flat::fields(document)? {
@@ -217,7 +218,7 @@ impl PreludeNamespace {
                 ("metadata", Value::Text(text)) if metadata.is_none() => metadata = Some(text),
                 ("size", Value::Int32(number)) if size.is_none() => size = Some(number),
                 ("type", Value::Text(text)) if kind.is_none() => kind = Some(text),
-                _ => return Err(format!("its field `{name}` is unknown, twice there, or of the wrong type")),
+                _ => return Err(format!("its field `{name}` is unknown, repeated, or of the wrong type")),
             }
         }
         let mut namespace = Self {
@@ -236,7 +237,7 @@ impl PreludeNamespace {
         Ok(namespace)
     }
 
-    /// The oplog's type is empty. Tools before 100.4 wrote none at all: there the options decide.
+    /// The oplog's type is empty. Tools before 100.4 wrote no type, so the options decide.
     fn kind_named(&self, text: &str) -> NamespaceKind {
         if !text.is_empty() {
             return NamespaceKind::from_archive(text);
@@ -264,7 +265,7 @@ impl fmt::Display for PreludeNamespace {
     }
 }
 
-/// A namespace as it stands in messages; the oplog has no database.
+/// A namespace's name in messages. The oplog has no database.
 pub(crate) fn display_name(db: &str, collection: &str) -> String {
     if db.is_empty() { collection.to_owned() } else { format!("{db}.{collection}") }
 }
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_stand_under_their_own_collection_before_server_8_3() {
+    fn buckets_have_their_own_collection_before_server_8_3() {
         let mut series = namespace("shop", "m", "");
         series.kind = NamespaceKind::Timeseries;
         assert_eq!(series.data_collection("8.2.11"), "system.buckets.m");
@@ -310,7 +311,7 @@ mod tests {
             (r#"{"options":{"viewOn":"a","pipeline":[]},"indexes":[]}"#, NamespaceKind::View),
             (r#"{"options":{"timeseries":{"timeField":"at"}},"indexes":[]}"#, NamespaceKind::Timeseries),
             (r#"{"options":{},"indexes":[]}"#, NamespaceKind::Collection),
-            // As users and roles have none.
+            // Users and roles have no metadata.
             ("", NamespaceKind::Collection),
             ("not JSON", NamespaceKind::Collection),
         ] {

@@ -1,17 +1,17 @@
-//! What a whole archive was found to hold. There is none of an archive that is not whole.
+//! The content of a proved archive. An incomplete archive has no summary.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ContentHash, NamespaceKind, Prelude};
 
-/// What a walked archive holds.
+/// The content of a walked archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// As it stands in the archive.
+    /// The prelude of the archive.
     pub prelude: Prelude,
     /// One for each namespace of the prelude, in its order.
     pub namespaces: Vec<NamespaceSummary>,
-    /// Bytes of the whole archive.
+    /// Bytes of the complete archive.
     pub bytes: u64,
 }
 
@@ -23,22 +23,22 @@ impl Summary {
     }
 }
 
-/// What one namespace of an archive holds.
+/// The content of one namespace of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceSummary {
-    /// The database; empty for the oplog.
+    /// The database. Empty for the oplog.
     pub db: String,
-    /// The collection; of a time series its own name.
+    /// The collection. For a time series its own name.
     pub collection: String,
-    /// What it is.
+    /// Kind of the namespace.
     pub kind: NamespaceKind,
-    /// Documents; of a time series, buckets.
+    /// Documents. For a time series, buckets.
     pub documents: u64,
     /// Bytes of these documents' BSON.
     pub bytes: u64,
     /// CRC-64/XZ over these bytes, in the archive's order.
     pub crc: u64,
-    /// The documents' hash, whatever their order.
+    /// The documents' hash, independent of their order.
     pub content_hash: ContentHash,
 }

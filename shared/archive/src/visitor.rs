@@ -1,12 +1,12 @@
-//! What a walk hands on: each document as it goes by.
+//! The receiver of a walk's documents, one by one.
 
 use crate::{NamespaceSummary, Prelude};
 
 /// Why a visitor stopped the walk.
 pub type VisitError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Takes what the walker finds, in the archive's order. Namespaces are numbered as in [`Prelude::namespaces`]; their
-/// documents interleave. Every method does nothing unless it is overridden.
+/// Takes the walker's results, in the archive's order. Namespaces are numbered as in [`Prelude::namespaces`], and their
+/// documents interleave. The default methods do nothing.
 pub trait Visitor {
     /// The prelude is complete, and sound. Comes once, and first.
     ///
@@ -26,11 +26,11 @@ pub trait Visitor {
         Ok(())
     }
 
-    /// One document, as it stood in the database. Of its BSON the length and the last byte were checked; the CRC of
-    /// its namespace is only known to be right at [`end`](Self::end).
+    /// One document, with the database's bytes. Only its length and last byte are checked at this point. The CRC of its
+    /// namespace is checked at [`end`](Self::end).
     ///
     /// # Errors
-    /// Any stops the walk.
+    /// Any error stops the walk.
     fn document(&mut self, namespace: usize, document: &[u8]) -> Result<(), VisitError> {
         let _ = (namespace, document);
         Ok(())
@@ -46,7 +46,7 @@ pub trait Visitor {
     }
 }
 
-/// Looks at nothing: the walk is for its summary alone.
+/// Ignores all: the walk only makes its summary.
 impl Visitor for () {}
 
 impl<V: Visitor + ?Sized> Visitor for &mut V {

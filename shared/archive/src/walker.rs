@@ -1,7 +1,6 @@
-//! The walk through an archive as its bytes come, in pieces of any size. Whole documents are handed on where they lie;
-//! only one that is split between two pieces is copied, so that memory is bounded by the prelude
-//! ([`MAX_PRELUDE_BYTES`]) and one document ([`MAX_DOCUMENT_BYTES`](crate::MAX_DOCUMENT_BYTES)). A walk that has found
-//! a fault never gives a summary.
+//! The walk through an archive, in pieces of any size. Complete documents are passed on without a copy. Only a document
+//! split between two pieces is copied. So memory is bounded by the prelude ([`MAX_PRELUDE_BYTES`]) and one document
+//! ([`MAX_DOCUMENT_BYTES`](crate::MAX_DOCUMENT_BYTES)). After a fault, a walk never gives a summary.
 
 use std::mem;
 
@@ -10,7 +9,7 @@ use crate::{
     WalkError, block::BlockHeader, flat, line_endings::LineEndings, namespaces::Namespaces, prelude::display_name,
 };
 
-/// The carry buffer is given back when it has grown past this.
+/// A carry buffer above this size is freed.
 const CARRY_KEPT_BYTES: usize = 1024 * 1024;
 
 /// Walks one archive, proves it, and hands its documents to a [`Visitor`].
@@ -20,7 +19,7 @@ pub struct Walker<V> {
     stage: Stage,
     prelude: Prelude,
     namespaces: Option<Namespaces>,
-    /// The beginning of what is split between two pieces.
+    /// The beginning of an item split between two pieces.
     carry: Vec<u8>,
     /// Bytes walked, without the carry.
     offset: u64,
@@ -28,7 +27,7 @@ pub struct Walker<V> {
     line_endings: LineEndings,
 }
 
-/// What comes next.
+/// The expected next item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Magic,
@@ -58,7 +57,7 @@ impl<V: Visitor> Walker<V> {
     /// Walks through the next bytes of the archive.
     ///
     /// # Errors
-    /// The first fault there is; from then on [`WalkError::AlreadyFailed`].
+    /// The first fault. After it, always [`WalkError::AlreadyFailed`].
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), WalkError> {
         self.line_endings.look_at(chunk);
         let result = self.walk(chunk);
@@ -68,10 +67,10 @@ impl<V: Visitor> Walker<V> {
         result.map_err(|fault| explained(fault, &self.line_endings))
     }
 
-    /// Ends the walk where the archive ends.
+    /// Ends the walk at the archive's end.
     ///
     /// # Errors
-    /// The archive is cut short, namespaces of its prelude are missing, or the walk had failed.
+    /// The archive is cut short, namespaces of its prelude are missing, or the walk failed before.
     pub fn finish(self) -> Result<(Summary, V), WalkError> {
         let bytes = self.bytes();
         let line_endings = self.line_endings;
@@ -120,7 +119,7 @@ impl<V: Visitor> Walker<V> {
         Ok(())
     }
 
-    /// Refuses a file with another magic number while all that was read of it is at hand.
+    /// Refuses a file with another magic number, while all bytes read so far are available for the message.
     fn refuse_foreign(&self, chunk: &[u8]) -> Result<(), WalkError> {
         let first = self.carry.iter().chain(chunk).zip(&MAGIC);
         if first.clone().all(|(found, expected)| found == expected) {
@@ -130,7 +129,7 @@ impl<V: Visitor> Walker<V> {
         Err(WalkError::NotAnArchive { file: ForeignFile::from_head(&head) })
     }
 
-    /// Takes what lies whole at the beginning of the chunk; carries the chunk over where nothing does.
+    /// Takes the complete items at the beginning of the chunk. Without one, carries the chunk over.
     fn step<'a>(&mut self, chunk: &'a [u8]) -> Result<&'a [u8], WalkError> {
         if let Stage::DocumentOrEnd(number) = self.stage {
             let taken = self.take_documents(number, chunk)?;
@@ -151,7 +150,7 @@ impl<V: Visitor> Walker<V> {
         }
     }
 
-    /// Completes what was carried over, first its length, then the rest.
+    /// Completes the item carried over, first its length, then the rest.
     fn step_through_carry<'a>(&mut self, chunk: &'a [u8]) -> Result<&'a [u8], WalkError> {
         let wanted = self.item_length(&self.carry)?.unwrap_or(4);
         let missing = wanted - self.carry.len();
@@ -169,7 +168,7 @@ impl<V: Visitor> Walker<V> {
         Ok(rest)
     }
 
-    /// How long the document or terminator is that begins here, once its first four bytes are there.
+    /// Length of the document or terminator with this beginning, if its first four bytes are available.
     fn item_length(&self, bytes: &[u8]) -> Result<Option<usize>, WalkError> {
         match bytes.first_chunk() {
             None => Ok(None),
@@ -239,7 +238,7 @@ impl<V: Visitor> Walker<V> {
     fn take_block_header(&mut self, item: &[u8]) -> Result<(), WalkError> {
         let offset = self.offset;
         if item == TERMINATOR {
-            let reason = "there is a terminator in its place".to_owned();
+            let reason = "a terminator replaces it".to_owned();
             return Err(WalkError::BadBlockHeader { offset, reason });
         }
         let header = BlockHeader::parse(item).map_err(|reason| WalkError::BadBlockHeader { offset, reason })?;
@@ -270,7 +269,7 @@ impl<V: Visitor> Walker<V> {
         Ok(())
     }
 
-    /// Takes all whole documents at the beginning of these bytes, and says how many bytes they are.
+    /// Takes all complete documents at the beginning of these bytes, and returns their number of bytes.
     fn take_documents(&mut self, number: usize, bytes: &[u8]) -> Result<usize, WalkError> {
         let Some(namespaces) = &mut self.namespaces else {
             return Err(WalkError::AlreadyFailed);
@@ -299,13 +298,13 @@ impl<V: Visitor> Walker<V> {
         self.visitor.end(number, namespaces.end(number)).map_err(WalkError::Visitor)
     }
 
-    /// They are there from the prelude's end on.
+    /// They exist after the prelude's end.
     fn namespaces(&mut self) -> Result<&mut Namespaces, WalkError> {
         self.namespaces.as_mut().ok_or(WalkError::AlreadyFailed)
     }
 }
 
-/// A fault together with its cause, where the whole archive shows it.
+/// Adds the cause to a fault, if the archive's bytes reveal it.
 fn explained(fault: WalkError, line_endings: &LineEndings) -> WalkError {
     if fault.is_of_the_bytes() && line_endings.are_translated() {
         return WalkError::LineEndingsTranslated { fault: Box::new(fault) };
@@ -313,7 +312,7 @@ fn explained(fault: WalkError, line_endings: &LineEndings) -> WalkError {
     fault
 }
 
-/// The document that these bytes begin with, if it lies whole in them.
+/// The first document in these bytes, if it is complete.
 fn first_document(bytes: &[u8]) -> Option<&[u8]> {
     let length = flat::document_length(*bytes.first_chunk()?).ok()?;
     bytes.get(..length)

@@ -1,5 +1,5 @@
-//! Writes an archive from documents that come in any order of namespaces. Keeps the CRCs; holds no documents. An
-//! archive whose namespaces are not all closed has no valid end, and [`BlockWriter::finish`] says so.
+//! Writes an archive from documents in any order of namespaces. Keeps the CRCs, but no documents. An archive with an
+//! open namespace has no valid end, and [`BlockWriter::finish`] refuses it.
 
 use std::{
     collections::HashSet,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Prelude, TERMINATOR, block::BlockHeader, crc::Crc64, flat, prelude::display_name};
 
-/// The writer of one archive. Where it is written to is handed in with each call.
+/// The writer of one archive. Each call takes the output.
 #[derive(Debug)]
 pub struct BlockWriter {
     prelude: Prelude,
@@ -18,7 +18,7 @@ pub struct BlockWriter {
 
 #[derive(Debug)]
 struct State {
-    /// The collection under whose name the blocks stand.
+    /// The collection's name in the blocks.
     collection: String,
     crc: Crc64,
     documents: u64,
@@ -27,56 +27,56 @@ struct State {
     is_closed: bool,
 }
 
-/// What was written, namespace by namespace in the prelude's order.
+/// The written sums of each namespace, in the prelude's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// One for each namespace of the prelude.
     pub namespaces: Vec<WrittenNamespace>,
 }
 
-/// What was written of one namespace.
+/// The written sums of one namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrittenNamespace {
-    /// How many documents.
+    /// Number of documents.
     pub documents: u64,
-    /// How many bytes they have.
+    /// Their bytes.
     pub bytes: u64,
     /// CRC-64/XZ over these bytes.
     pub crc: u64,
 }
 
-/// Why an archive cannot be written (on).
+/// Reason why an archive cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The writer failed; what it has is cut short.
-    #[error("the archive could not be written: {0}")]
+    /// The writer failed. Its output is cut short.
+    #[error("cannot write the archive: {0}")]
     Io(#[from] io::Error),
     /// Blocks came before the prelude.
     #[error("the archive has no prelude yet")]
     NotBegun,
-    /// The prelude was to be written twice.
-    #[error("the archive's prelude is written already")]
+    /// A second call to write the prelude.
+    #[error("the archive's prelude is already written")]
     BegunTwice,
-    /// The prelude names two namespaces whose blocks could not be told apart.
+    /// The prelude names two namespaces with indistinguishable blocks.
     #[error("the archive's prelude would declare {0} twice")]
     DuplicateNamespace(String),
     /// The prelude has no namespace of this number.
     #[error("the archive's prelude has no namespace number {0}")]
     UnknownNamespace(usize),
-    /// A namespace that was closed got more documents, or was closed again.
-    #[error("{0} is closed already in the archive")]
+    /// More documents for a closed namespace, or a second close.
+    #[error("{0} is already closed in the archive")]
     AlreadyClosed(String),
-    /// The archive was to end, and these namespaces were not closed.
-    #[error("the archive cannot end: not closed are {}", .0.join(", "))]
+    /// These namespaces are open at the archive's end.
+    #[error("cannot end the archive: open namespaces {}", .0.join(", "))]
     NotClosed(Vec<String>),
-    /// What was given as documents is not whole BSON documents one after another.
-    #[error("what was read of {namespace} is not whole documents: at byte {at} {reason}")]
+    /// Bytes other than a sequence of complete BSON documents.
+    #[error("the bytes read of {namespace} are not complete documents: at byte {at} {reason}")]
     BadDocuments {
-        /// Of which namespace.
+        /// The namespace.
         namespace: String,
-        /// Where in the bytes given.
+        /// Place in these bytes.
         at: usize,
-        /// What is wrong there.
+        /// Reason.
         reason: &'static str,
     },
 }
@@ -128,11 +128,12 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Writes one block: whole BSON documents of one namespace, one after another. Without any, writes nothing. Says
-    /// how many they were.
+    /// Writes one block: complete BSON documents of one namespace, one after another. Without documents, writes
+    /// nothing. Returns the number of documents.
     ///
     /// # Errors
-    /// The writer's; the bytes are not whole documents; the namespace is unknown or closed; there is no prelude yet.
+    /// The writer's errors. The bytes are not complete documents. The namespace is unknown or closed. The prelude is
+    /// missing.
     pub fn documents(&mut self, out: &mut impl Write, namespace: usize, bytes: &[u8]) -> Result<u64, WriteError> {
         self.open_state(namespace)?;
         let count = count_documents(bytes).map_err(|(at, reason)| WriteError::BadDocuments {
@@ -151,10 +152,10 @@ impl BlockWriter {
         Ok(count)
     }
 
-    /// Writes the block that ends a namespace, and before it an empty one where it had none, as mongodump does.
+    /// Writes the block that ends a namespace. Like mongodump, writes an empty block first if the namespace has none.
     ///
     /// # Errors
-    /// The writer's; the namespace is unknown or closed; there is no prelude yet.
+    /// The writer's errors. The namespace is unknown or closed. The prelude is missing.
     pub fn close(&mut self, out: &mut impl Write, namespace: usize) -> Result<(), WriteError> {
         let state = self.open_state(namespace)?;
         let (crc, has_block) = (state.crc.value(), state.has_block);
@@ -166,7 +167,7 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Ends the archive; nothing is left to write.
+    /// Checks the end of the archive. Nothing is left to write.
     ///
     /// # Errors
     /// [`WriteError::NotBegun`] or [`WriteError::NotClosed`]: the archive has no valid end.

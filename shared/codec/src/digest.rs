@@ -1,5 +1,5 @@
-//! Digests of a stored artifact: its size, the SHA-256 of the whole, and one digest for each 8 MiB segment, so that a
-//! part of it can be checked by itself. Made while it is written, in one pass.
+//! Digests of a stored artifact: its size, the SHA-256 of all bytes, and one digest for each 8 MiB segment. A segment
+//! can be checked alone. All are computed in one pass during writing.
 
 use std::io::{self, Write};
 
@@ -14,24 +14,24 @@ use crate::keys::{self, HmacSha256};
 pub(crate) const SEGMENT: usize = 8 * 1024 * 1024;
 const _: () = assert!(SEGMENT as u64 == SEGMENT_BYTES);
 
-/// What a manifest says of an artifact's bytes.
+/// Size and digests of an artifact, as in the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactDigest {
     /// Bytes stored.
     pub size_bytes: u64,
     /// SHA-256 of all of them.
     pub sha256: Sha256Digest,
-    /// A digest for each 8 MiB, the last segment being what is left. None where there are no bytes.
+    /// One digest for each 8 MiB. The last segment may be shorter. Empty for zero bytes.
     pub segments: Vec<Sha256Digest>,
 }
 
-/// How a segment's digest is made: SHA-256 of its bytes; or, where the artifact is encrypted, HMAC-SHA256 of its number
-/// (counted from 0, 8 bytes, big-endian) and its bytes, so that nobody without the key can make one, or move one.
+/// Method of the segment digests: SHA-256 of the bytes. In an encrypted artifact: HMAC-SHA256 of the segment's number
+/// (counted from 0, 8 bytes, big-endian) and its bytes. Only the key's owner can make such a digest or move a segment.
 #[derive(Clone)]
 pub struct SegmentHasher(Option<HmacSha256>);
 
 impl SegmentHasher {
-    /// For artifacts that are not encrypted.
+    /// For unencrypted artifacts.
     #[must_use]
     pub const fn plain() -> Self {
         Self(None)
@@ -41,7 +41,7 @@ impl SegmentHasher {
         Self(Some(keys::hmac(key)))
     }
 
-    /// The digest of one segment, which is all there.
+    /// The digest of one complete segment.
     #[must_use]
     pub fn digest(&self, index: u64, segment: &[u8]) -> Sha256Digest {
         let mut hash = self.start(index);
@@ -57,7 +57,7 @@ impl SegmentHasher {
     }
 }
 
-/// The digest of a segment that is still growing.
+/// The digest of an incomplete segment.
 enum SegmentHash {
     Plain(Sha256),
     Keyed(HmacSha256),
@@ -79,7 +79,7 @@ impl SegmentHash {
     }
 }
 
-/// Passes bytes on, and makes the digests of what was passed on.
+/// Passes bytes on, and computes their digests.
 pub struct DigestWriter<W> {
     inner: W,
     hasher: SegmentHasher,
@@ -92,7 +92,7 @@ pub struct DigestWriter<W> {
 }
 
 impl<W: Write> DigestWriter<W> {
-    /// A stage that writes to `inner`.
+    /// A stage with output to `inner`.
     pub fn new(inner: W, hasher: SegmentHasher) -> Self {
         Self::with_segments(inner, hasher, SEGMENT)
     }
@@ -105,7 +105,7 @@ impl<W: Write> DigestWriter<W> {
     /// Ends the last segment.
     ///
     /// # Errors
-    /// None of its own: stages are all ended in the same way.
+    /// Never fails. The `Result` is the common shape of all stages.
     pub fn finish(mut self) -> io::Result<(W, ArtifactDigest)> {
         self.close_segment();
         let sha256 = Sha256Digest::new(self.whole.finalize().into());

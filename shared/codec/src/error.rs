@@ -1,43 +1,43 @@
-//! What can be wrong with stored bytes and with keys. No message holds a key or a passphrase.
+//! Faults of stored bytes and of keys. Messages never contain a key or a passphrase.
 
 use std::io;
 
 use holdfast_domain::RepositoryId;
 
-/// A stored artifact that is not what was written. Permanent: reading the same bytes again cannot help.
+/// A fault of a stored artifact. It is permanent: the next read of the same bytes fails too.
 ///
-/// Readers return it inside an [`io::Error`] of kind `InvalidData`; [`ArtifactError::of`] finds it there. Every other
-/// error of a reader is its inner reader's own.
+/// Readers return it inside an [`io::Error`] of kind `InvalidData`, and [`ArtifactError::of`] extracts it. All other
+/// errors of a reader come from its inner reader.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
-    /// The header is not one.
+    /// The header is malformed.
     #[error(transparent)]
     Header(#[from] HeaderError),
-    /// The master key is not the one that the artifact was encrypted under.
+    /// The artifact was encrypted under another master key.
     #[error(
         "wrong key: the artifact was encrypted under key epoch {key_epoch} of repository {repository}, and the key \
          given is another (or the header was changed)"
     )]
     WrongKey {
-        /// Repository that the header names.
+        /// Repository in the header.
         repository: RepositoryId,
-        /// Key epoch that the header names.
+        /// Key epoch in the header.
         key_epoch: u32,
     },
     /// The artifact belongs to another repository.
     #[error("the artifact belongs to repository {found}, not to {expected}")]
     OtherRepository {
-        /// The repository that was asked.
+        /// The expected repository.
         expected: RepositoryId,
-        /// The repository that the header names.
+        /// The repository in the header.
         found: RepositoryId,
     },
     /// The artifact belongs to another key epoch.
     #[error("the artifact was encrypted under key epoch {found}, not under {expected}")]
     OtherEpoch {
-        /// The epoch that was expected.
+        /// The expected epoch.
         expected: u32,
-        /// The epoch that the header names.
+        /// The epoch in the header.
         found: u32,
     },
     /// The list of segment digests and the size cannot belong together.
@@ -49,7 +49,7 @@ pub enum ArtifactError {
         segments: usize,
     },
     /// No encrypted artifact has this length.
-    #[error("no encrypted artifact is {size_bytes} bytes long: it was cut or extended")]
+    #[error("an encrypted artifact cannot have {size_bytes} bytes: it was cut or extended")]
     Length {
         /// The length.
         size_bytes: u64,
@@ -59,22 +59,22 @@ pub enum ArtifactError {
     Short {
         /// The segment, counted from 0.
         index: u64,
-        /// Number of segments there should be.
+        /// Expected number of segments.
         segments: u64,
-        /// Bytes that the segment should have.
+        /// Expected bytes of the segment.
         expected_bytes: u64,
-        /// Bytes that came.
+        /// Bytes read.
         found_bytes: u64,
     },
-    /// Bytes follow where the artifact should end.
-    #[error("the artifact goes on after segment {segments} of {segments}, where it should end at {size_bytes} bytes")]
+    /// Bytes follow after the artifact's expected end.
+    #[error("the artifact continues after segment {segments} of {segments}: expected its end at {size_bytes} bytes")]
     Long {
-        /// Number of segments there should be.
+        /// Expected number of segments.
         segments: u64,
-        /// The size it should have.
+        /// The expected size.
         size_bytes: u64,
     },
-    /// A segment has other bytes than were written, or another segment's.
+    /// A segment has changed bytes, or another segment's.
     #[error("segment {} of {segments} is damaged, replaced or out of its place: its digest does not match", .index + 1)]
     Segment {
         /// The segment, counted from 0.
@@ -82,8 +82,8 @@ pub enum ArtifactError {
         /// Number of segments.
         segments: u64,
     },
-    /// Every segment is right, and the SHA-256 of the whole is not.
-    #[error("the SHA-256 of the whole artifact does not match, though each of its {segments} segments does")]
+    /// All segments match, but the SHA-256 of the complete artifact does not.
+    #[error("the SHA-256 of the complete artifact does not match, although each of its {segments} segments matches")]
     Whole {
         /// Number of segments.
         segments: u64,
@@ -91,7 +91,7 @@ pub enum ArtifactError {
     /// The message authentication code at the end does not match.
     #[error("the artifact was changed, or does not belong at {object_key}: its authentication code does not match")]
     Mac {
-        /// Where it was read.
+        /// The expected place of the artifact.
         object_key: String,
     },
     /// Authentic, but not padded as CBC is.
@@ -100,15 +100,15 @@ pub enum ArtifactError {
     /// The gzip stream ends inside a member.
     #[error("the gzip stream is cut inside a member: the file is incomplete")]
     GzipCut,
-    /// Not gzip, or not as it was written, or followed by something else.
+    /// Not gzip, or changed, or followed by other bytes.
     #[error("the gzip stream is damaged after {expanded_bytes} expanded bytes: {reason}")]
     GzipDamaged {
         /// Bytes expanded before the fault.
         expanded_bytes: u64,
-        /// What the decoder said.
+        /// Reason from the decoder.
         reason: String,
     },
-    /// More came out than was allowed.
+    /// The output exceeds the limit.
     #[error("the gzip stream expands to more than the {limit_bytes} bytes allowed")]
     GzipLimit {
         /// The limit.
@@ -117,7 +117,7 @@ pub enum ArtifactError {
 }
 
 impl ArtifactError {
-    /// The fault of the artifact inside a reader's error, if it is one, and not a failure to read.
+    /// The artifact's fault inside a reader's error. `None` for a failure to read.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
@@ -130,90 +130,90 @@ impl From<ArtifactError> for io::Error {
     }
 }
 
-/// A header that is not the 1,024 bytes of an encrypted artifact.
+/// A fault in the header of an encrypted artifact.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// Cut, or too long.
-    #[error("the header of an encrypted artifact has {expected} bytes, this has {found}")]
+    #[error("the header has {found} bytes: expected {expected}")]
     Length {
         /// Bytes of a header.
         expected: usize,
         /// Bytes given.
         found: usize,
     },
-    /// Something else altogether, or of a later format.
-    #[error("not an artifact that Holdfast encrypted: it does not start with HOLDFAST1")]
+    /// Another kind of file, or a later format.
+    #[error("not an encrypted artifact of Holdfast: it does not start with HOLDFAST1")]
     Magic,
-    /// A line that is not `name=value`, other padding than newlines, or a value written in another way.
+    /// Something other than lines of `name=value` and padding of newlines, or another spelling of a value.
     #[error("the header is malformed: expected lines of name=value in ASCII, and newlines to its end")]
     Form,
-    /// A line with a name that the format does not have.
+    /// A line with an unknown name.
     #[error("the header has an unknown field {0:?}")]
     Unknown(String),
-    /// A line that comes twice.
-    #[error("the header has its field {0} twice")]
+    /// A repeated line.
+    #[error("the header repeats its field {0}")]
     Duplicate(&'static str),
-    /// A line that does not come.
+    /// A missing line.
     #[error("the header lacks its field {0}")]
     Missing(&'static str),
-    /// All lines are there, in another order.
+    /// All lines exist, but in another order.
     #[error("the header's fields are out of order")]
     Order,
-    /// A value that cannot be read.
+    /// A malformed value.
     #[error("the header's field {0} has a malformed value")]
     Value(&'static str),
     /// A later format.
-    #[error("the artifact is encrypted by {0:?}, which this version cannot read")]
+    #[error("this version cannot read an artifact with the cipher suite {0:?}")]
     Suite(String),
 }
 
-/// A key that cannot be used.
+/// A fault of a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The setting's value has none of the accepted forms.
+    /// The setting's value has a wrong form.
     #[error(
-        "the encryption key is not usable: {reason}; expected 64 hex digits, 32 bytes in base64, or passphrase: and at \
+        "the encryption key is not usable: {reason}. Expected 64 hex digits, 32 bytes in base64, or passphrase: and at \
          least 16 characters"
     )]
     Invalid {
-        /// Which rule it breaks, without the value.
+        /// The broken rule, without the value.
         reason: &'static str,
     },
-    /// The right form, but not the key that wrapped this master key.
+    /// A key in the right form, but not of this master key.
     #[error("wrong key: the encryption key given does not open the repository's master key")]
     WrongKey,
-    /// A passphrase where a key was used, or the other way round.
+    /// A passphrase instead of a key, or a key instead of a passphrase.
     #[error(
         "wrong key: the repository's master key is kept under a {expected}, and the encryption key given is a {found}"
     )]
     WrongMethod {
-        /// What wrapped it.
+        /// Kind of the wrapping.
         expected: &'static str,
-        /// What was given.
+        /// Kind of the key given.
         found: &'static str,
     },
-    /// What is stored beside the wrapped key cannot be right.
+    /// Impossible values next to the wrapped key.
     #[error("the repository's wrapped master key is malformed: {reason}")]
     Corrupt {
-        /// What is wrong with it.
+        /// Reason.
         reason: String,
     },
-    /// What should be an age recipient is none.
-    #[error("the age recipient is not usable: {reason}; expected age1 and 58 more characters, as age-keygen prints it")]
+    /// Not an age recipient.
+    #[error("the age recipient is not usable: {reason}. Expected age1 and 58 more characters, as from age-keygen")]
     Recipient {
-        /// What is wrong with it, without its text.
+        /// Reason, without the text.
         reason: &'static str,
     },
-    /// What should be an age identity is none.
-    #[error("the age identity is not usable: {reason}; expected a line AGE-SECRET-KEY-1…, as age-keygen writes it")]
+    /// Not an age identity.
+    #[error("the age identity is not usable: {reason}. Expected a line AGE-SECRET-KEY-1…, as age-keygen writes it")]
     Identity {
-        /// What is wrong with it, without its text.
+        /// Reason, without the text.
         reason: &'static str,
     },
-    /// An identity, but not of the recipient that this master key is wrapped for.
+    /// An identity of another recipient.
     #[error("wrong identity: the repository's master key is wrapped for another age recipient")]
     WrongIdentity,
-    /// The system has no randomness to give. Transient.
-    #[error("the system gave no random bytes: {0}")]
+    /// The system has no randomness. Transient.
+    #[error("cannot read random bytes from the system: {0}")]
     Random(String),
 }

@@ -12,25 +12,25 @@ use zeroize::Zeroizing;
 
 use crate::{KeyError, MasterKey};
 
-/// Rounds of PBKDF2-HMAC-SHA256 that turn a passphrase into a key.
+/// Rounds of PBKDF2-HMAC-SHA256 for deriving a key from a passphrase.
 pub const PASSPHRASE_ROUNDS: u32 = 600_000;
 
-/// More rounds than this are a fault of the file, and would only keep the machine busy.
+/// Upper limit of rounds. A higher number is a fault of the file, and would only waste time.
 const MAX_ROUNDS: u32 = 10_000_000;
 
 const PASSPHRASE_PREFIX: &str = "passphrase:";
 const MIN_PASSPHRASE_CHARACTERS: usize = 16;
 
-/// What `openssl rand -base64 32` prints, with or without its padding.
+/// The output of `openssl rand -base64 32`, with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A master key as it is kept.
+/// A wrapped master key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrappedMasterKey {
-    /// What it was wrapped under.
+    /// Kind of the wrapping.
     #[serde(flatten)]
     pub method: WrapMethod,
     /// RFC 3394's result for 32 bytes.
@@ -38,7 +38,7 @@ pub struct WrappedMasterKey {
     pub bytes: [u8; 40],
 }
 
-/// What a master key was wrapped under.
+/// Kind of wrapping of a master key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "lowercase")]
 pub enum WrapMethod {
@@ -46,7 +46,7 @@ pub enum WrapMethod {
     Raw,
     /// A key derived from a passphrase by PBKDF2-HMAC-SHA256.
     Pbkdf2 {
-        /// Random, of this wrapping alone.
+        /// Random, only for this wrapping.
         #[serde(with = "hex::serde")]
         salt: [u8; 32],
         /// Rounds.
@@ -63,7 +63,7 @@ impl WrapMethod {
     }
 }
 
-/// The key that master keys are wrapped under: the value of `BACKUP_ENCRYPTION_KEY`.
+/// The key for wrapping master keys: the value of `BACKUP_ENCRYPTION_KEY`.
 pub struct KeyEncryptionKey(Form);
 
 enum Form {
@@ -72,11 +72,11 @@ enum Form {
 }
 
 impl KeyEncryptionKey {
-    /// Reads the setting: 64 hex digits, 32 bytes in base64 (white space around either is ignored), or `passphrase:` and
-    /// at least 16 characters. Derives nothing yet, so that it is cheap.
+    /// Reads the setting: 64 hex digits, 32 bytes in base64 (white space around either is ignored), or `passphrase:`
+    /// and at least 16 characters. It is cheap, because it derives no key.
     ///
     /// # Errors
-    /// [`KeyError::Invalid`] for everything else, with the rule that is broken and without the value.
+    /// [`KeyError::Invalid`] for everything else, with the broken rule and without the value.
     pub fn parse(setting: &Secret) -> Result<Self, KeyError> {
         if let Some(passphrase) = setting.expose().strip_prefix(PASSPHRASE_PREFIX) {
             return parse_passphrase(passphrase).map(Self);
@@ -84,7 +84,7 @@ impl KeyEncryptionKey {
         parse_raw(setting.expose().trim_ascii()).map(Self)
     }
 
-    /// The master key, wrapped. `salt` must be random and new; a key of 32 bytes has no use for it.
+    /// Wraps the master key. `salt` must be random and new. A key of 32 bytes does not use it.
     #[must_use]
     pub fn wrap(&self, master: &MasterKey, salt: [u8; 32]) -> WrappedMasterKey {
         let method = match &self.0 {
@@ -98,11 +98,11 @@ impl KeyEncryptionKey {
         WrappedMasterKey { method, bytes: wrap(&key, master) }
     }
 
-    /// The master key. With a passphrase this takes the time of its derivation: tenths of a second.
+    /// Unwraps the master key. With a passphrase, the derivation takes tenths of a second.
     ///
     /// # Errors
-    /// [`KeyError::WrongKey`] or [`KeyError::WrongMethod`] where this is not the key that wrapped it;
-    /// [`KeyError::Corrupt`] where the number of rounds cannot be right.
+    /// [`KeyError::WrongKey`] or [`KeyError::WrongMethod`] for another key. [`KeyError::Corrupt`] for an impossible
+    /// number of rounds.
     pub fn unwrap(&self, wrapped: &WrappedMasterKey) -> Result<MasterKey, KeyError> {
         let key = match (&self.0, &wrapped.method) {
             (Form::Raw(key), WrapMethod::Raw) => key.clone(),
@@ -136,7 +136,7 @@ fn parse_passphrase(passphrase: &str) -> Result<Form, KeyError> {
     if passphrase.chars().count() < MIN_PASSPHRASE_CHARACTERS {
         return invalid("its passphrase has fewer than 16 characters");
     }
-    // A line end that came along from a file would be part of the passphrase here, and not on openssl's command line.
+    // A line end copied from a file would be part of the passphrase here, but not on openssl's command line.
     if passphrase.trim() != passphrase || passphrase.chars().any(char::is_control) {
         return invalid("its passphrase begins or ends in white space, or holds control characters");
     }
@@ -161,12 +161,12 @@ fn parse_raw(text: &str) -> Result<Form, KeyError> {
     Err(KeyError::Invalid { reason })
 }
 
-/// Fewer rounds than are ever written mean that the file was changed.
+/// A number below the fixed rounds means that the file was changed.
 fn check_rounds(rounds: u32) -> Result<(), KeyError> {
     if (PASSPHRASE_ROUNDS..=MAX_ROUNDS).contains(&rounds) {
         return Ok(());
     }
-    let reason = format!("{rounds} rounds of PBKDF2, where {PASSPHRASE_ROUNDS} to {MAX_ROUNDS} are accepted");
+    let reason = format!("{rounds} rounds of PBKDF2: expected {PASSPHRASE_ROUNDS} to {MAX_ROUNDS}");
     Err(KeyError::Corrupt { reason })
 }
 

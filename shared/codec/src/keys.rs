@@ -1,5 +1,5 @@
-//! The master key, and every key that is derived from it by HKDF-SHA256 (RFC 5869). Wiped from memory on drop; nothing
-//! here prints a key.
+//! The master key and its derived keys, by HKDF-SHA256 (RFC 5869). They are wiped from memory on drop, and never
+//! printed.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub(crate) type HmacSha256 = Hmac<Sha256>;
 /// Random bytes from the operating system.
 ///
 /// # Errors
-/// [`KeyError::Random`] if it has none.
+/// [`KeyError::Random`] if the system has no randomness.
 pub fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| KeyError::Random(error.to_string()))?;
@@ -30,7 +30,7 @@ pub(crate) fn hmac(key: &[u8; 32]) -> HmacSha256 {
     HmacSha256::new_from_slice(key).expect("HMAC takes keys of every length")
 }
 
-/// What HMAC-SHA256 under `key` makes of `bytes`.
+/// HMAC-SHA256 of `bytes` under `key`.
 pub(crate) fn hmac_of(key: &[u8; 32], bytes: &[u8]) -> Sha256Digest {
     Sha256Digest::new(hmac(key).chain_update(bytes).finalize().into_bytes().into())
 }
@@ -43,7 +43,7 @@ pub(crate) fn hkdf(master: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[u8; 32
     key
 }
 
-/// A repository's master key: 32 random bytes, which leave memory only wrapped.
+/// A repository's master key: 32 random bytes. It leaves memory only in wrapped form.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct MasterKey([u8; 32]);
 
@@ -70,7 +70,7 @@ impl MasterKey {
         Some(Self(*bytes))
     }
 
-    /// The bytes themselves, for the one call that wraps or exports them.
+    /// The bytes, for the one call to wrap or export them.
     #[must_use]
     pub const fn expose(&self) -> &[u8; 32] {
         &self.0
@@ -89,7 +89,7 @@ impl MasterKey {
         }
     }
 
-    /// The HMAC that a manifest carries over its own bytes.
+    /// The HMAC of a manifest's bytes, as written in the manifest.
     #[must_use]
     pub fn manifest_mac(&self, manifest: &[u8]) -> Sha256Digest {
         hmac_of(&hkdf(&self.0, &[], b"holdfast/v1/manifest"), manifest)
@@ -101,20 +101,21 @@ impl MasterKey {
         self.manifest_mac(manifest).as_bytes().ct_eq(mac.as_bytes()).into()
     }
 
-    /// Where an encrypted file lies, by the SHA-256 of its plaintext: the same content has the same address in this
-    /// repository, which tells nobody without the key whether it holds a file they know.
+    /// Address of an encrypted file, from the SHA-256 of its plaintext. The same content has the same address in this
+    /// repository. Without the key, an address does not reveal whether a known file is stored.
     #[must_use]
     pub fn address(&self, plain_sha256: &Sha256Digest) -> Sha256Digest {
         hmac_of(&hkdf(&self.0, &[], b"holdfast/v1/address"), plain_sha256.as_bytes())
     }
 
-    /// Which key this is, told to who does not hold it: says nothing of the key, and no other has it.
+    /// Identifies this key to readers without the key. It reveals nothing about the key, and every key has another
+    /// fingerprint.
     #[must_use]
     pub fn fingerprint(&self) -> Sha256Digest {
         Sha256Digest::new(*hkdf(&self.0, &[], b"holdfast/v1/fingerprint"))
     }
 
-    /// A hash of plaintext's hash, which says nothing about the plaintext to who has no key.
+    /// A keyed hash of a plaintext's hash. Without the key, it reveals nothing about the plaintext.
     #[must_use]
     pub fn content_hash(&self, plain_hash: &[u8]) -> Sha256Digest {
         hmac_of(&hkdf(&self.0, &[], b"holdfast/v1/content-hash"), plain_hash)
@@ -127,19 +128,19 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// The keys of one artifact, which no other artifact has.
+/// The keys of one artifact.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct ArtifactKeys {
     pub(crate) salt: [u8; 32],
     pub(crate) encryption: [u8; 32],
     pub(crate) mac: [u8; 32],
     pub(crate) segment: [u8; 32],
-    /// Stands in the header: whoever holds the right key sees so before anything else, and no second key fits.
+    /// Commitment in the header. It proves the right key before anything else, and no second key fits.
     pub(crate) commit: [u8; 32],
 }
 
 impl ArtifactKeys {
-    /// What the digests of this artifact's segments are made with.
+    /// Makes the digests of this artifact's segments.
     #[must_use]
     pub fn segment_hasher(&self) -> SegmentHasher {
         SegmentHasher::keyed(&self.segment)
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn derivation_is_that_of_rfc_5869() {
-        // The first 32 bytes of appendix A.1, and of A.3, which has neither salt nor info.
+        // The first 32 bytes of appendix A.1, and of A.3 (without salt and info).
         let salt = hex::decode("000102030405060708090a0b0c").unwrap();
         let info = hex::decode("f0f1f2f3f4f5f6f7f8f9").unwrap();
         assert_eq!(
@@ -204,7 +205,7 @@ mod tests {
         assert_eq!(master.address(&one), master.address(&one));
         assert_ne!(master.address(&one), master.address(&two));
         assert_ne!(master.address(&one), other.address(&one));
-        // Written out once more from its definition, by another program: objects are found by it for ever.
+        // Computed from the definition by another program. Objects are found by this value, so it must never change.
         let expected = "5b15eb58db79f9f1f9b175f0a0c40cad8d3e10e63e50513b43098b1524136327";
         assert_eq!(master.address(&one).to_string(), expected);
     }

@@ -1,5 +1,5 @@
-//! Reads a stored artifact segment by segment, and releases a segment only once its digest matched. The last one waits
-//! for the whole's SHA-256 and the artifact's end too. Memory: one segment of 8 MiB.
+//! Reads a stored artifact segment by segment, and releases a segment after its digest matched. The last segment also
+//! waits for the artifact's SHA-256 and end. Memory: one segment of 8 MiB.
 
 use std::io::{self, Read};
 
@@ -9,15 +9,15 @@ use subtle::ConstantTimeEq;
 
 use crate::{ArtifactDigest, ArtifactError, SegmentHasher, digest::SEGMENT};
 
-/// An artifact that is not encrypted, checked by the manifest's digests. Read to `Ok(0)`: after an error no more bytes
-/// come, and no end.
+/// An unencrypted artifact, checked by the manifest's digests. Read to `Ok(0)`. After an error, every further read
+/// fails.
 pub struct SegmentReader<R> {
     inner: R,
     expected: ArtifactDigest,
     hasher: SegmentHasher,
     segment_bytes: usize,
     whole: Sha256,
-    /// The segment to be read next; with `ended`, none.
+    /// Number of the next segment. With `ended`, there is no next one.
     next: usize,
     ended: bool,
     failed: bool,
@@ -26,10 +26,10 @@ pub struct SegmentReader<R> {
 }
 
 impl<R: Read> SegmentReader<R> {
-    /// A reader of the artifact that `inner` yields.
+    /// A reader of the artifact `inner`.
     ///
     /// # Errors
-    /// [`ArtifactError::Digests`] if the digests contradict themselves.
+    /// [`ArtifactError::Digests`] for inconsistent digests.
     pub fn new(inner: R, expected: ArtifactDigest) -> Result<Self, ArtifactError> {
         Self::with_segments(inner, SegmentHasher::plain(), expected, SEGMENT)
     }
@@ -59,10 +59,10 @@ impl<R: Read> SegmentReader<R> {
         })
     }
 
-    /// The next segment, authenticated; none after the last. It may be changed in place.
+    /// The next authenticated segment. `None` after the last. The caller may change it in place.
     pub(crate) fn next_segment(&mut self) -> io::Result<Option<&mut [u8]>> {
         if self.failed {
-            return Err(io::Error::other("an earlier read of this artifact failed: it cannot go on"));
+            return Err(io::Error::other("cannot read this artifact: an earlier read failed"));
         }
         match self.load() {
             Ok(loaded) => Ok(loaded.then_some(&mut self.buffer)),
@@ -73,7 +73,7 @@ impl<R: Read> SegmentReader<R> {
         }
     }
 
-    /// The segment that [`Self::next_segment`] gave last.
+    /// The last result of [`Self::next_segment`].
     pub(crate) fn segment(&self) -> &[u8] {
         &self.buffer
     }
@@ -168,7 +168,7 @@ mod tests {
         writer.finish().unwrap()
     }
 
-    /// What was released, and how it ended.
+    /// The released bytes, and the result of the last read.
     fn read(stored: &[u8], expected: &ArtifactDigest) -> (Vec<u8>, Result<usize, ArtifactError>) {
         let mut reader = SegmentReader::with_segments(stored, SegmentHasher::plain(), expected.clone(), SMALL).unwrap();
         let mut released = Vec::new();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_list_with_a_wrong_whole_is_refused() {
+    fn a_matching_list_with_a_wrong_total_digest_is_refused() {
         let (bytes, mut digest) = written(100);
         digest.sha256 = Sha256Digest::new([0; 32]);
         assert_eq!(read(&bytes, &digest), (bytes[..64].to_vec(), Err(ArtifactError::Whole { segments: 2 })));

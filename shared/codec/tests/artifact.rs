@@ -1,4 +1,4 @@
-//! The stages as a backup stacks them and the readers as a restore does, on segments of their real size.
+//! The stages in the order of a backup and the readers in the order of a restore, on segments of real size.
 
 use std::{
     io::{self, Read, Write},
@@ -13,7 +13,7 @@ use holdfast_domain::{RepositoryId, SEGMENT_BYTES};
 
 const THREADS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
-/// Bytes that gzip makes no smaller, so that the artifact has three segments.
+/// Incompressible bytes, enough for three segments.
 fn sample() -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut word = || {

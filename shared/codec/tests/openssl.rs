@@ -1,5 +1,5 @@
-//! What this crate writes is checked and opened by the `openssl` command (3.0 or newer) and POSIX tools alone, from the
-//! wrapped master key on: these are the commands that a restore guide gives.
+//! The `openssl` command (3.0 or newer) and POSIX tools check and open this crate's files, beginning with the wrapped
+//! master key. A restore guide contains the same commands.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -86,7 +86,7 @@ fn run(script: &str, folder: &Path, variables: &[(&str, &str)]) -> Output {
         .expect("sh runs")
 }
 
-/// The variables that a wrapped key and its setting stand for.
+/// The variables for a wrapped key and its setting.
 fn variables(wrapped: &WrappedMasterKey) -> Vec<(&'static str, String)> {
     let mut variables = vec![("WRAPPED", hex::encode(wrapped.bytes))];
     match &wrapped.method {

@@ -13,25 +13,26 @@ use tokio::time::timeout;
 
 use crate::{DatabaseError, Freshness, classify, reading::Reading};
 
-/// How long to look for a server, and to connect to it, unless the connection string says otherwise.
+/// Time limit for finding a server, and for connecting to it, unless the connection string sets one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the first exchange may take once a server was found; bounds one that accepts and then says nothing.
+/// Time limit for the first exchange with a found server. It bounds a server that accepts and stays silent.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
-/// How long to look for a server without Holdfast's own bound on staleness. By then the driver knows those that answer.
+/// Time limit for finding a server without Holdfast's own bound on staleness. The driver already knows the reachable
+/// servers.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
-/// How long the DNS lookups of a `mongodb+srv` string may take.
+/// Time limit for the DNS lookups of a `mongodb+srv` string.
 const DNS_PATIENCE: Duration = Duration::from_secs(10);
 
-/// One connection for each of the 32 collections that may be read at a time, and some to spare.
+/// One connection for each of the 32 collections read at a time, and some reserve.
 const POOL_SIZE: u32 = 64;
 
-/// The collection, and the one document, that say when somebody was last at work.
+/// Name of the collection and its only document with the time of the last beat.
 const BEAT: &str = "beat";
 
-/// Databases that belong to the server itself.
+/// Databases of the server itself.
 pub(crate) const SERVER_DATABASES: [&str; 3] = ["admin", "local", "config"];
 
 /// An open connection. Clones share one pool.
@@ -45,12 +46,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, authenticates, and asks the server for its version. Without a read preference, that of the connection
-    /// string holds, and without one there secondaries are preferred. A secondary that is too far behind is not read.
+    /// Connects, authenticates, and reads the server's version. The read preference is this one, or else the connection
+    /// string's, or else secondaries preferred. A secondary too far behind is not read.
     ///
     /// # Errors
-    /// `Invalid` where the connection string is malformed, `Unreachable` where no server answers within about five
-    /// seconds, or what the string says, `Denied` where the server does not take the credentials.
+    /// `Invalid` for a malformed connection string. `Unreachable` if no server answers within about five seconds, or
+    /// the string's limit. `Denied` if the server refuses the credentials.
     pub async fn open(
         uri: &Secret,
         read_preference: impl Into<Option<settings::ReadPreference>>,
@@ -85,7 +86,7 @@ impl Connection {
         &self.server_version
     }
 
-    /// The database that the connection string names.
+    /// The database named in the connection string.
     #[must_use]
     pub fn default_database(&self) -> Option<&str> {
         self.default_database.as_deref()
@@ -97,33 +98,33 @@ impl Connection {
         &self.client
     }
 
-    /// Which members are read.
+    /// The selection of members for reads.
     pub(crate) fn reading(&self) -> SelectionCriteria {
         self.reading.preference.clone().into()
     }
 
-    /// Which members are read, as mongodump's `--readPreference` takes it.
+    /// The selection of members for reads, in the form of mongodump's `--readPreference`.
     #[must_use]
     pub fn read_preference_for_mongodump(&self) -> String {
         self.reading.for_mongodump()
     }
 
-    /// How old the data of a member that is read is now.
+    /// Present age of the data of a member selected for reads.
     ///
     /// # Errors
-    /// Where it does not answer.
+    /// The server does not answer.
     pub async fn freshness(&self) -> Result<Freshness, DatabaseError> {
         Ok(Freshness::from_hello(&self.hello().await?, Timestamp::now()))
     }
 
     async fn hello(&self) -> Result<Document, DatabaseError> {
-        hello(&self.client, &self.reading()).await.map_err(|error| classify(&error).during("asking for its state"))
+        hello(&self.client, &self.reading()).await.map_err(|error| classify(&error).during("reading its state"))
     }
 
-    /// The database of the connection string, or without one all but the server's own; sorted.
+    /// The database of the connection string, or else all except the server's own, sorted.
     ///
     /// # Errors
-    /// Where they cannot be listed.
+    /// The databases cannot be listed.
     pub async fn databases(&self) -> Result<Vec<String>, DatabaseError> {
         if let Some(database) = &self.default_database {
             return Ok(vec![database.clone()]);
@@ -135,10 +136,10 @@ impl Connection {
         Ok(names)
     }
 
-    /// The databases whose names begin so; sorted.
+    /// The databases with this prefix, sorted.
     ///
     /// # Errors
-    /// Where they cannot be listed.
+    /// The databases cannot be listed.
     pub async fn databases_beginning_with(&self, prefix: &str) -> Result<Vec<String>, DatabaseError> {
         let names = self.client.list_database_names().await;
         let mut names = names.map_err(|error| classify(&error).during("listing the databases"))?;
@@ -147,20 +148,20 @@ impl Connection {
         Ok(names)
     }
 
-    /// What time the server has, if it says so.
+    /// The server's time, if it reports one.
     ///
     /// # Errors
-    /// Where it does not answer.
+    /// The server does not answer.
     pub async fn time(&self) -> Result<Option<Timestamp>, DatabaseError> {
         let answer = self.hello().await?;
         let time = answer.get_datetime("localTime").ok();
         Ok(time.and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok()))
     }
 
-    /// Writes into a database that somebody is at work beside it: for the scratch databases of drills.
+    /// Records a beat in a database, for the scratch databases of drills.
     ///
     /// # Errors
-    /// Where the server does not take it.
+    /// The server refuses the write.
     pub async fn beat(&self, database: &str, of: &str, at: Timestamp) -> Result<(), DatabaseError> {
         let beat = doc! { "_id": BEAT, "of": of, "at": bson::DateTime::from_millis(at.as_millisecond()) };
         let beats = self.client.database(database).collection::<Document>(BEAT);
@@ -168,10 +169,10 @@ impl Connection {
         written.map(drop).map_err(|error| classify(&error).during(format!("writing to {database}")))
     }
 
-    /// When somebody last did, if ever.
+    /// Time of the last beat, if any.
     ///
     /// # Errors
-    /// Where the server does not say.
+    /// The server does not answer.
     pub async fn last_beat(&self, database: &str) -> Result<Option<Timestamp>, DatabaseError> {
         let beats = self.client.database(database).collection::<Document>(BEAT);
         let found = beats.find_one(doc! { "_id": BEAT }).await;
@@ -183,29 +184,28 @@ impl Connection {
     /// Drops a database: for the scratch databases of drills and tests.
     ///
     /// # Errors
-    /// Where the server does not do it.
+    /// The server refuses it.
     pub async fn drop_database(&self, database: &str) -> Result<(), DatabaseError> {
         let dropped = self.client.database(database).drop().await;
         dropped.map_err(|error| classify(&error).during(format!("dropping the database {database}")))
     }
 }
 
-/// The connection string without credentials and options; nothing where it is malformed.
+/// The connection string without credentials and options. `None` for a malformed string.
 #[must_use]
 pub fn redacted_uri(uri: &Secret) -> Option<String> {
     describe(uri.expose()).ok().map(|described| described.redacted)
 }
 
 struct Described {
-    /// Without the options that are ignored; it holds the credentials.
+    /// Without the ignored options. Contains the credentials.
     usable: String,
     ignored: Vec<String>,
     redacted: String,
     default_database: Option<String>,
 }
 
-/// Only what the driver's own parser took apart is shown: cutting at `@` or `/` would show the tail of a password
-/// that was not escaped.
+/// Shows only elements from the driver's own parser. A cut at `@` or `/` would show the end of an unescaped password.
 fn describe(uri: &str) -> Result<Described, DatabaseError> {
     let holdfast_domain::ConnectionString { usable, ignored } = holdfast_domain::ConnectionString::read(uri)
         .map_err(|problem| DatabaseError::Invalid(format!("the connection string is malformed: {problem}")))?;
@@ -220,7 +220,7 @@ fn describe(uri: &str) -> Result<Described, DatabaseError> {
     Ok(Described { usable, ignored, redacted: format!("{scheme}://{hosts}{path}"), default_database })
 }
 
-/// A host as a connection string has it: an IPv6 address stands in brackets.
+/// A host in the form of a connection string: an IPv6 address has brackets.
 fn shown_host(host: &ServerAddress) -> String {
     match host {
         ServerAddress::Tcp { host: address, port: Some(port) } if address.parse::<Ipv6Addr>().is_ok() => {
@@ -237,10 +237,10 @@ fn what_is_malformed(uri: &str) -> String {
     let reason = if !uri.starts_with("mongodb://") && !uri.starts_with("mongodb+srv://") {
         "it begins with neither mongodb:// nor mongodb+srv://"
     } else if uri.matches('@').count() > 1 {
-        "there is more than one @ in it: percent-encode those of the user name and the password as %40"
+        "it contains more than one @: percent-encode those of the user name and the password as %40"
     } else {
-        "a host, the database or an option is not of the right form; percent-encode : / ? # [ ] @ % in the user name \
-         and the password"
+        "a host, the database or an option is malformed: percent-encode : / ? # [ ] @ % in the user name and the \
+         password"
     };
     format!("the connection string is malformed: {reason}")
 }
@@ -264,8 +264,8 @@ async fn options(
     Ok((options, reading))
 }
 
-/// The server's version, and which members are read. Some servers do not report their last write, so that none of them
-/// is ever within a bound: Holdfast's own bound gives way there, but not before a member that is behind.
+/// The server's version, and the selection of members for reads. Some servers do not report their last write, so no
+/// member satisfies a bound. Holdfast's own bound is then dropped, but never for an outdated member.
 async fn first_answer(client: &Client, reading: Reading, redacted: &str) -> Result<(String, Reading), DatabaseError> {
     let asked = server_version(client, &reading.preference.clone().into(), redacted).await;
     let refused = match asked {
@@ -277,11 +277,11 @@ async fn first_answer(client: &Client, reading: Reading, redacted: &str) -> Resu
     let Ok(Ok(member)) = timeout(SECOND_LOOK, hello(client, &selection)).await else { return Err(refused) };
     if Freshness::from_hello(&member, Timestamp::now()).last_write_at.is_some() {
         return Err(DatabaseError::Unreachable(format!(
-            "{redacted}: every member that may be read is more than two minutes behind the primary: check the replication \
+            "{redacted}: every eligible member is more than two minutes behind the primary: check the replication \
              lag, or set maxStalenessSeconds in the connection string"
         )));
     }
-    tracing::warn!(server = redacted, "the server does not report its last write: how old the data is cannot be known");
+    tracing::warn!(server = redacted, "the server does not report its last write, so the age of the data is unknown");
     Ok((server_version(client, &selection, redacted).await?, unbounded))
 }
 
@@ -295,7 +295,7 @@ async fn server_version(client: &Client, reading: &SelectionCriteria, redacted: 
         admin.run_command(doc! { "ping": 1 }).selection_criteria(reading.clone()).await?;
         admin.run_command(doc! { "buildInfo": 1 }).selection_criteria(reading.clone()).await
     };
-    // The driver waits for a server by itself; this is for one that was found and does not answer.
+    // The driver has its own time limit for finding a server. This limit is for a found server without an answer.
     let waited = timeout(FIRST_ANSWER + PATIENCE, asked).await;
     let answer: Document = waited
         .map_err(|_| DatabaseError::Unreachable(format!("{redacted}: the server accepts connections but is silent")))?
@@ -303,7 +303,7 @@ async fn server_version(client: &Client, reading: &SelectionCriteria, redacted: 
     Ok(answer.get_str("version").unwrap_or("unknown").to_owned())
 }
 
-/// What broke while a connection was being opened was never there: lost is unreachable.
+/// A connection lost during opening counts as unreachable.
 fn at_opening(error: &mongodb::error::Error, redacted: &str) -> DatabaseError {
     if let mongodb::error::ErrorKind::InvalidArgument { .. } = error.kind.as_ref() {
         return DatabaseError::Invalid(format!("{redacted}: an option of the connection string cannot be used"));

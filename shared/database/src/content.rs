@@ -1,4 +1,4 @@
-//! What a collection holds now, told as an archive's summary tells it, so that the two can be compared.
+//! The present content of a collection, in the form of an archive's summary, for comparison.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::{
     raw::{batch_size, documents},
 };
 
-/// How many documents a collection holds, their bytes, and their hash whatever their order.
+/// Number of documents in a collection, their bytes, and their hash independent of order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CollectionContent {
-    /// How many documents.
+    /// Number of documents.
     pub documents: u64,
     /// Bytes of their BSON.
     pub bytes: u64,
@@ -46,14 +46,14 @@ impl CollectionContent {
     }
 }
 
-/// How a document is taken into what a collection holds.
+/// Adds a document to a collection's content.
 pub(crate) type TakeIn = Arc<dyn Fn(&mut CollectionContent, &[u8]) -> Result<(), DatabaseError> + Send + Sync>;
 
-/// Reads a collection back from the primary; of a time series name the collection of its buckets. One that is not
-/// there is empty.
+/// Reads a collection back from the primary. For a time series, name the collection of its buckets. A missing
+/// collection counts as empty.
 ///
 /// # Errors
-/// Where it cannot be read to its end.
+/// The collection cannot be read to its end.
 pub async fn content_hash_of(
     connection: &Connection,
     database: &str,
@@ -82,7 +82,7 @@ pub(crate) async fn read_back(
     let mut batches = find.batch_size(batch_size(average)).batch().await.map_err(failed)?;
     let mut content = CollectionContent::default();
     while let Some(batch) = batches.try_next().await.map_err(failed)? {
-        // Hashing would hold up the connection's other work.
+        // Hashing would delay the connection's other work.
         let take_in = Arc::clone(&take_in);
         let hashed = spawn_blocking(move || CollectionContent::of(&batch, &take_in)).await;
         content.add(hashed.map_err(|_| DatabaseError::Refused("hashing a batch failed".to_owned()))??);

@@ -1,11 +1,11 @@
-//! What can go wrong with a database, by what the caller can do about it. The driver's errors are translated here and
-//! nowhere else: texts are built from an error's kind, because the driver's own may hold pieces of a connection string.
+//! Errors of a database, by the caller's choices. The driver's errors are translated only here. Texts depend on an
+//! error's kind, because the driver's own texts may contain pieces of a connection string.
 
 use mongodb::error::{CommandError, Error, ErrorKind};
 
 use crate::values::without_values;
 
-/// A failure of a database, or of what was asked of it.
+/// A failure of a database, or of a request to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatabaseError {
@@ -15,20 +15,20 @@ pub enum DatabaseError {
     /// No server answered in time. Transient.
     #[error("{0}")]
     Unreachable(String),
-    /// Wrong user or password, or a role that does not suffice. Permanent.
+    /// Wrong user or password, or a role without the privilege. Permanent.
     #[error("{0}")]
     Denied(String),
-    /// The server went away in the middle and did not come back in time. Transient.
+    /// The server went away during the operation and did not return in time. Transient.
     #[error("{0}")]
     Lost(String),
-    /// A collection was dropped, renamed or created anew while it was dumped. Transient.
+    /// A collection was dropped, renamed or recreated during a dump. Transient.
     #[error("{0}")]
     Changed(String),
-    /// The server's disk is full, or its quota is used up. It says nothing about what is written. Permanent until a person
-    /// makes room.
+    /// The server's disk is full, or its quota is exhausted. The written data is not at fault. Permanent until a person
+    /// frees space.
     #[error("{0}")]
     NoRoom(String),
-    /// The server, or a rule of Holdfast, said no. Permanent.
+    /// The server or a rule of Holdfast refused it. Permanent.
     #[error("{0}")]
     Refused(String),
 }
@@ -40,13 +40,13 @@ impl DatabaseError {
         matches!(self, Self::Unreachable(_) | Self::Lost(_) | Self::Changed(_))
     }
 
-    /// Whether it concerns the server as a whole, so that every further call would fail too.
+    /// Whether it affects the server, so that every further call would fail too.
     #[must_use]
     pub fn is_of_the_server(&self) -> bool {
         self.is_transient() || matches!(self, Self::NoRoom(_))
     }
 
-    /// The same failure, with what was being done before its text.
+    /// The same failure, with the operation before its text.
     pub(crate) fn during(self, what: impl std::fmt::Display) -> Self {
         let with = |text: String| format!("{what}: {text}");
         match self {
@@ -61,7 +61,7 @@ impl DatabaseError {
     }
 }
 
-/// What an error of the driver means. Its text names no user, no password and no option of the connection string.
+/// Translates an error of the driver. The text contains no user, no password and no option of the connection string.
 #[must_use]
 pub fn classify(error: &Error) -> DatabaseError {
     match error.kind.as_ref() {
@@ -79,10 +79,10 @@ pub fn classify(error: &Error) -> DatabaseError {
             DatabaseError::Invalid("the TLS options or their files cannot be used".to_owned())
         }
         ErrorKind::IncompatibleServer { .. } => {
-            DatabaseError::Refused("the server is of a version that the driver does not speak to".to_owned())
+            DatabaseError::Refused("the driver does not support the server's version".to_owned())
         }
         ErrorKind::InvalidResponse { .. } | ErrorKind::Bson(_) => {
-            DatabaseError::Lost("the server's answer makes no sense".to_owned())
+            DatabaseError::Lost("the server's answer is malformed".to_owned())
         }
         _ => DatabaseError::Refused("the driver refused the call".to_owned()),
     }
@@ -90,7 +90,7 @@ pub fn classify(error: &Error) -> DatabaseError {
 
 const WRONG_PASSWORD: &str = "the server refused the user name or the password: check both, and authSource";
 
-/// How much of a server's own message is passed on.
+/// Limit of a server's own message.
 const MESSAGE_CHARACTERS: usize = 300;
 
 fn by_code(error: &CommandError) -> DatabaseError {
@@ -105,9 +105,11 @@ fn by_code(error: &CommandError) -> DatabaseError {
              `restore` and `readAnyDatabase`, or `readWrite` and `dbAdmin` on the target, to restore"
                 .to_owned(),
         ),
-        code if IS_GONE.contains(&code) => DatabaseError::Lost(format!("the server broke off: {}", error.code_name)),
-        // QueryPlanKilled: what was read was dropped or renamed.
-        175 => DatabaseError::Changed("it was dropped or renamed while it was read".to_owned()),
+        code if IS_GONE.contains(&code) => {
+            DatabaseError::Lost(format!("the server cancelled the operation: {}", error.code_name))
+        }
+        // QueryPlanKilled: the collection was dropped or renamed.
+        175 => DatabaseError::Changed("it was dropped or renamed during the read".to_owned()),
         code => DatabaseError::Refused(format!(
             "the server refused: {} ({code}): {}",
             error.code_name,
@@ -116,7 +118,7 @@ fn by_code(error: &CommandError) -> DatabaseError {
     }
 }
 
-/// What Atlas answers for itself: wrong credentials, a quota that is used up, commands that its tiers do not have.
+/// Atlas's own code: wrong credentials, an exhausted quota, commands missing in its tiers.
 const ATLAS: i32 = 8000;
 const OUT_OF_DISK_SPACE: i32 = 14031;
 
@@ -124,21 +126,20 @@ fn is_of_credentials(message: &str) -> bool {
     message.to_lowercase().contains("auth")
 }
 
-/// Whether a code, with the server's message, says that the disk is full or a quota is used up.
+/// Whether the code and message of a server report a full disk or an exhausted quota.
 pub(crate) fn has_no_room(code: i32, message: &str) -> bool {
     code == OUT_OF_DISK_SPACE || (code == ATLAS && message.to_lowercase().contains("quota"))
 }
 
-/// The error of a server that has no room.
+/// The error of a server without free space.
 pub(crate) fn no_room(message: &str) -> DatabaseError {
     DatabaseError::NoRoom(format!(
-        "the server's disk is full, or its quota is used up: make room there, or take another server: {}",
+        "the server's disk is full, or its quota is exhausted: free space there, or use another server: {}",
         shortened(message)
     ))
 }
 
-/// Codes of a server that is stopping, stepping down, starting or unreachable through a router, and of a cursor that
-/// did not outlive it.
+/// Codes of a server that is stopping, stepping down, starting or unreachable through a router, and of a lost cursor.
 const IS_GONE: [i32; 21] =
     [6, 7, 43, 89, 91, 133, 134, 136, 150, 189, 234, 237, 262, 317, 358, 9001, 10107, 11600, 11602, 13435, 13436];
 
@@ -151,20 +152,20 @@ pub(crate) fn shortened(message: &str) -> String {
     }
 }
 
-/// The driver describes the whole topology; only what kind of trouble it saw is told.
+/// The driver describes the complete topology. Only the kind of trouble is reported.
 fn cause_of_silence(message: &str) -> &'static str {
     const CAUSES: [(&str, &str); 7] = [
-        ("connection refused", "the connection was refused; is the server running, and the port right?"),
-        ("failed to lookup", "the host name is not known"),
-        ("dns error", "the host name is not known"),
+        ("connection refused", "the connection was refused: check the server and its port"),
+        ("failed to lookup", "the host name is unknown"),
+        ("dns error", "the host name is unknown"),
         ("certificate", "its TLS certificate was not accepted"),
-        ("tls", "TLS could not be agreed on"),
+        ("tls", "the TLS negotiation failed"),
         ("unreachable", "there is no route to the host"),
-        ("timed out", "no answer; is the network open, security groups and the server's access list included?"),
+        ("timed out", "no answer: check the network, the security groups and the server's access list"),
     ];
     let message = message.to_lowercase();
     CAUSES.iter().find(|(sign, _)| message.contains(sign)).map_or(
-        "none fits what the connection string asks for (host, replica set name, read preference), or none is up",
+        "no running server matches the connection string (host, replica set name, read preference)",
         |(_, cause)| cause,
     )
 }
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topology_is_told_as_a_cause_only() {
+    fn only_the_cause_of_a_topology_error_is_reported() {
         let topology = "Topology: { Address: h:1, Error: Kind: I/O error: Connection refused (os error 111) }";
         assert!(cause_of_silence(topology).starts_with("the connection was refused"));
         assert!(cause_of_silence("Topology: { Type: Unknown }").contains("replica set name"));

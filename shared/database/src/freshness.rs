@@ -1,14 +1,14 @@
-//! How old the data of a member is that a dump is about to read.
+//! Age of a member's data before a dump reads it.
 
 use bson::{DateTime, Document};
 use holdfast_domain::Timestamp;
 
-/// What a member says of its newest write.
+/// A member's newest write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Freshness {
-    /// The last write that it had applied; none where the server does not report it, as a standalone server or a router.
+    /// The last applied write. `None` if the server does not report it, like a standalone server or a router.
     pub last_write_at: Option<Timestamp>,
-    /// Seconds from that write to now, by the member's own clock. A primary is never behind.
+    /// Seconds since that write, by the member's own clock. A primary is never behind.
     pub lag_seconds: Option<u64>,
 }
 

@@ -1,8 +1,8 @@
-//! How a MongoDB database is dumped and restored: the native engine, the official tool as a child, the restore, and the
-//! connection they use.
+//! Dump and restore of a MongoDB database: the native engine, the official tool as a child process, the restore, and
+//! their connection.
 //!
-//! Dumps are archives of mongodump's format (`holdfast-archive`); documents pass through undecoded in both directions.
-//! What becomes of an archive's bytes is the caller's.
+//! Dumps are archives of mongodump's format (`holdfast-archive`). Documents pass through undecoded in both directions.
+//! Storing an archive's bytes is the caller's task.
 
 mod anonymize;
 mod connection;

@@ -1,6 +1,6 @@
-//! What a database holds, as the server lists it: collections with their options, indexes, sizes. Options and indexes
-//! are kept as the server's own documents, unknown ones too. They are read as raw BSON: for the driver's deserializer
-//! `{"$oid": …}` inside a view's pipeline would be an object id, or an error.
+//! The content of a database from the server's lists: collections with their options, indexes, sizes. Options and
+//! indexes are kept as the server's own documents, with unknown fields. They are read as raw BSON: the driver's
+//! deserializer would read `{"$oid": …}` in a view's pipeline as an object id, or fail.
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc, spec::BinarySubtype};
 use futures_util::TryStreamExt;
@@ -9,7 +9,7 @@ use mongodb::{Database, options::SelectionCriteria};
 
 use crate::{DatabaseError, classify};
 
-/// What precedes a time series' name in the name of the collection that holds its buckets.
+/// Prefix of the collection with a time series' buckets.
 pub(crate) const BUCKETS_PREFIX: &str = "system.buckets.";
 
 /// One entry of `listCollections`.
@@ -18,23 +18,23 @@ pub(crate) struct Listed {
     pub(crate) name: String,
     pub(crate) kind: NamespaceKind,
     pub(crate) options: Document,
-    /// 32 hex digits; views have none.
+    /// 32 hex digits. Views have no UUID.
     pub(crate) uuid: Option<String>,
-    /// Why it cannot be dumped. The others can.
+    /// Reason why it cannot be dumped. The others can.
     pub(crate) fault: Option<String>,
 }
 
-/// What the names of collections begin with that `$out` fills before they replace its target.
+/// Prefix of the collections filled by `$out`, before they replace its target.
 const OUT_PREFIX: &str = "tmp.agg_out.";
 
 impl Listed {
-    /// Whether the server deletes it by itself: after an aggregation that writes to it, or when the server starts.
+    /// Whether the server deletes the collection itself: after an aggregation with output to it, or at its start.
     pub(crate) fn is_temporary(&self) -> bool {
         self.name.starts_with(OUT_PREFIX) || self.options.get_bool("temp").unwrap_or(false)
     }
 }
 
-/// What the server says of a collection's size; zeros where it says nothing.
+/// The server's values of a collection's size. Missing values are zero.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Size {
     pub(crate) documents: u64,
@@ -47,7 +47,7 @@ impl Size {
     }
 }
 
-/// A database, and which members of the replica set are asked about it.
+/// A database, and the selection of members for requests about it.
 #[derive(Debug, Clone)]
 pub(crate) struct Lister {
     pub(crate) database: Database,
@@ -55,7 +55,7 @@ pub(crate) struct Lister {
 }
 
 impl Lister {
-    /// Everything in it, the server's own collections too.
+    /// Everything in it, with the server's own collections.
     pub(crate) async fn collections(&self) -> Result<Vec<Listed>, DatabaseError> {
         self.listed(doc! { "listCollections": 1, "cursor": {} }).await
     }
@@ -74,7 +74,7 @@ impl Lister {
         Ok(self.listed(command).await?.into_iter().find(|listed| listed.name == name))
     }
 
-    /// The indexes of a collection or time series; nothing where it is not there.
+    /// The indexes of a collection or time series. `None` if it does not exist.
     pub(crate) async fn indexes(&self, collection: &str) -> Result<Option<Vec<Document>>, DatabaseError> {
         const NAMESPACE_NOT_FOUND: i32 = 26;
         let failed = |error: DatabaseError| {
@@ -91,11 +91,11 @@ impl Lister {
         }
     }
 
-    /// How large a collection or time series is; of the latter its buckets.
+    /// Size of a collection or time series. For a time series, of its buckets.
     pub(crate) async fn size(&self, collection: &str) -> Result<Size, DatabaseError> {
         let asked = self.command(doc! { "collStats": collection }).await;
         let stats = asked.map_err(|error| {
-            classify(&error).during(format!("asking for the size of {}.{collection}", self.database.name()))
+            classify(&error).during(format!("reading the size of {}.{collection}", self.database.name()))
         })?;
         let buckets = stats.get_document("timeseries").ok();
         let documents = buckets.map_or_else(|| number(&stats, "count"), |buckets| number(buckets, "bucketCount"));
@@ -105,8 +105,8 @@ impl Lister {
     /// Bytes of all documents of the database.
     pub(crate) async fn data_size(&self) -> Result<u64, DatabaseError> {
         let asked = self.command(doc! { "dbStats": 1 }).await;
-        let stats = asked
-            .map_err(|error| classify(&error).during(format!("asking for the size of {}", self.database.name())))?;
+        let stats =
+            asked.map_err(|error| classify(&error).during(format!("reading the size of {}", self.database.name())))?;
         Ok(number(&stats, "dataSize"))
     }
 
@@ -135,7 +135,7 @@ impl Lister {
             Ok("collection") | Err(_) => {}
             Ok(other) => {
                 listed.kind = NamespaceKind::Other;
-                listed.fault = Some(format!("it is a {other}, which cannot be dumped"));
+                listed.fault = Some(format!("it is a {other}: this kind cannot be dumped"));
             }
         }
         match entry.get_document("options").map(Document::try_from) {
@@ -163,7 +163,7 @@ fn uuid_digits(value: RawBsonRef<'_>) -> Option<String> {
     }
 }
 
-/// The code of a command that the server refused.
+/// The code of a refused command.
 pub(crate) fn code(error: &mongodb::error::Error) -> Option<i32> {
     match error.kind.as_ref() {
         mongodb::error::ErrorKind::Command(command) => Some(command.code),
@@ -171,8 +171,8 @@ pub(crate) fn code(error: &mongodb::error::Error) -> Option<i32> {
     }
 }
 
-/// Servers answer sizes as whatever number type they fit.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate that is never negative")]
+/// A size has the number type that fits it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate is never negative")]
 fn number(document: &Document, name: &str) -> u64 {
     match document.get(name) {
         Some(Bson::Int32(number)) => u64::try_from(*number).unwrap_or(0),

@@ -1,23 +1,23 @@
-//! Documents where they lie in the server's answer, undecoded: each is found by its length alone.
+//! Undecoded documents in the server's answer. The length alone separates them.
 
 use bson::RawDocument;
 use mongodb::raw_batch_cursor::RawBatch;
 
 use crate::DatabaseError;
 
-/// A server's batch takes 16 MiB of documents at most, so one of these is worth many round trips.
+/// A server's batch has at most 16 MiB of documents. A batch of this size saves many round trips.
 pub(crate) const BATCH_BYTES: u64 = 1024 * 1024;
 
-/// The most documents asked for at once, however small they are.
+/// Limit of documents per request, for any size.
 const BATCH_DOCUMENTS: u64 = 20_000;
 
-/// How many documents to ask for where nothing is known of their size.
+/// Documents per request for an unknown size.
 const UNKNOWN_BATCH_DOCUMENTS: u32 = 100;
 
-/// Documents of this average size vary so much that a batch of many could be many times as large as meant.
+/// Documents of this average size vary so much that a batch of many could be several times as large as intended.
 const LARGE_AVERAGE_BYTES: u64 = 8 * 1024;
 
-/// So many documents of this average size that a batch has about [`BATCH_BYTES`], of large ones a quarter of that.
+/// Number of documents for a batch of about [`BATCH_BYTES`]. For large documents, a quarter of that.
 pub(crate) fn batch_size(average_bytes: Option<u64>) -> u32 {
     average_bytes.map_or(UNKNOWN_BATCH_DOCUMENTS, |average| {
         let wanted = if average > LARGE_AVERAGE_BYTES { BATCH_BYTES / 4 } else { BATCH_BYTES };
@@ -29,7 +29,7 @@ pub(crate) fn batch_size(average_bytes: Option<u64>) -> u32 {
 /// The documents of a batch, one after another.
 ///
 /// # Errors
-/// Each item can be one: the answer is not what a cursor's must be.
+/// An item is an error if the answer is not valid for a cursor.
 pub(crate) fn documents(batch: &RawBatch) -> impl Iterator<Item = Result<&[u8], DatabaseError>> {
     let (mut rest, mut broken) = match batch.doc_slices() {
         // Past the array's length, without its closing NUL.
@@ -49,7 +49,7 @@ pub(crate) fn documents(batch: &RawBatch) -> impl Iterator<Item = Result<&[u8], 
     })
 }
 
-/// An array's element: a type byte, the index as a NUL-ended text, the value.
+/// An array's element: a type byte, the index as a text with NUL, the value.
 fn element(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     const EMBEDDED_DOCUMENT: u8 = 0x03;
     if *bytes.first()? != EMBEDDED_DOCUMENT {
@@ -62,10 +62,10 @@ fn element(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn nonsense() -> DatabaseError {
-    DatabaseError::Lost("the server's answer makes no sense".to_owned())
+    DatabaseError::Lost("the server's answer is malformed".to_owned())
 }
 
-/// How many bytes a value of this type has (bsonspec.org, version 1.1); nothing for what is no type.
+/// Number of bytes in a value of this type (bsonspec.org, version 1.1). `None` for an unknown type.
 pub(crate) fn value_length(kind: u8, bytes: &[u8]) -> Option<usize> {
     let prefix = || usize::try_from(i32::from_le_bytes(*bytes.first_chunk()?)).ok();
     match kind {
@@ -94,7 +94,7 @@ pub(crate) fn id_of(document: &[u8]) -> Option<bson::Bson> {
     document.get("_id").ok()??.try_into().ok()
 }
 
-/// Whether a field on a document's top level is `Timestamp(0, 0)`, which servers replace by the time of the insert.
+/// Whether a field at a document's top level is `Timestamp(0, 0)`. Servers replace it with the time of the insert.
 pub(crate) fn has_zero_timestamp(document: &[u8]) -> bool {
     RawDocument::from_bytes(document).is_ok_and(|document| {
         document.iter_elements().flatten().any(|element| {

@@ -1,20 +1,20 @@
-//! Which members of a replica set are read: the setting and the connection string combined, and a bound on how far
-//! behind a member may be.
+//! The selection of replica set members for reads, from the setting and the connection string, with a bound on a
+//! member's staleness.
 
 use std::{collections::HashMap, time::Duration};
 
 use holdfast_domain::settings;
 use mongodb::options::{ClientOptions, ReadPreference, ReadPreferenceOptions, SelectionCriteria};
 
-/// How far behind a member may be, unless the connection string says otherwise.
+/// Staleness bound, unless the connection string sets one.
 const MAX_STALENESS: Duration = Duration::from_mins(2);
 
-/// The driver's own interval of looking at members, and what the bound must exceed it by:
+/// The driver's own interval between checks of members. The bound must exceed it:
 /// <https://github.com/mongodb/specifications/blob/master/source/max-staleness/max-staleness.md>.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const ABOVE_HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Which members are read, and by whose word.
+/// The selection of members, and the source of that selection.
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
     pub(crate) preference: ReadPreference,
@@ -23,9 +23,8 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Combines the mode that a setting asks for with the connection string `uri`, which was parsed to `options`.
-    /// Without such a setting the string decides, and where it names no mode secondaries are preferred. Tags and a
-    /// bound of the string hold for its own mode alone.
+    /// Combines the setting's mode with the connection string `uri`, parsed to `options`. Without a setting, the
+    /// string's mode applies, or else secondaries preferred. Tags and a bound of the string apply only to its own mode.
     pub(crate) fn new(asked: Option<settings::ReadPreference>, uri: &str, options: &ClientOptions) -> Self {
         let given = match &options.selection_criteria {
             Some(SelectionCriteria::ReadPreference(given)) => Some(given),
@@ -54,13 +53,13 @@ impl Reading {
         Self { preference, has_default_bound }
     }
 
-    /// The same members, however far behind they are.
+    /// The same members without a bound.
     pub(crate) fn unbounded(self) -> Self {
         let preference = with_options(self.preference, |options| options.max_staleness = None);
         Self { preference, has_default_bound: false }
     }
 
-    /// As mongodump's `--readPreference` takes it: the mode, or a document with its options. No secret is in it.
+    /// In the form of mongodump's `--readPreference`: the mode, or a document with its options. It contains no secret.
     pub(crate) fn for_mongodump(&self) -> String {
         let mode = mode(&self.preference);
         let Some(options) = options_of(&self.preference) else { return mode.to_owned() };
@@ -76,12 +75,12 @@ impl Reading {
     }
 }
 
-/// `maxStalenessSeconds=-1`, which the driver's parser takes for nothing said.
+/// `maxStalenessSeconds=-1`. The driver's parser treats it as absent.
 fn declines_a_bound(uri: &str) -> bool {
     uri.to_ascii_lowercase().split(['?', '&']).any(|option| option == "maxstalenessseconds=-1")
 }
 
-/// With this bound where there is none; a primary is never behind.
+/// With this bound if there is no other. A primary is never behind.
 fn bounded(preference: ReadPreference, bound: Duration) -> (ReadPreference, bool) {
     let is_open = options_of(&preference).is_none_or(|options| options.max_staleness.is_none());
     if matches!(preference, ReadPreference::Primary) || !is_open {

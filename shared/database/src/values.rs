@@ -1,5 +1,5 @@
-//! Values of documents in messages of a server. It quotes documents in braces: of a duplicate key, of a shape that an index
-//! does not take. Names of fields help whoever reads the message, values belong to the users of the platform.
+//! Hides the values of documents in a server's messages. A server quotes documents in braces, for example for a
+//! duplicate key. Names of fields help the reader. Values belong to the users of the platform.
 
 /// The message, with `…` for each value of each document in it.
 pub(crate) fn without_values(message: &str) -> String {
@@ -14,7 +14,7 @@ pub(crate) fn without_values(message: &str) -> String {
     shown
 }
 
-/// Shows the names in a document that begins here, and returns where it ends. One that was cut ends with the message.
+/// Shows the names in a document with this beginning, and returns its end. A cut document ends with the message.
 fn document(text: &str, shown: &mut String) -> usize {
     let mut at = 0;
     let mut depth = 0_usize;
@@ -42,7 +42,7 @@ fn document(text: &str, shown: &mut String) -> usize {
     at
 }
 
-/// The bytes of a value: up to the comma or brace behind it that stands in no text, array or call.
+/// The length of a value: up to the next comma or brace outside a text, an array and a call.
 fn value(text: &str) -> usize {
     let (mut quote, mut is_escaped, mut nested) = (None, false, 0_usize);
     for (at, character) in text.char_indices() {

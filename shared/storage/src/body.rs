@@ -1,5 +1,5 @@
-//! An object's body on its way here. One that breaks is taken up again where it broke, a few times, and only on the same
-//! content; one that ends before its promised length is broken, not done.
+//! The body of an object during a read. A broken body is resumed at the same byte, a few times, and only on the same
+//! content. A body shorter than promised counts as broken, not as complete.
 
 use std::ops::Range;
 
@@ -10,31 +10,31 @@ use holdfast_domain::ObjectKey;
 
 use crate::{ByteStream, RetryPolicy, StoreError};
 
-/// After so many bytes without a break, earlier breaks are forgiven: a long read meets more of them than a short one.
+/// After this many bytes without a break, the count of breaks restarts: a long read has more breaks than a short one.
 const FORGIVEN_AFTER: u64 = 8 * 1024 * 1024;
 
-/// A store that is asked for objects over a network.
+/// A store reached over a network.
 #[async_trait]
 pub(crate) trait Origin: Send + Sync + 'static {
-    /// Asks once, as often as that takes. `etag` makes anything but that very content [`StoreError::AlreadyExists`]; an
-    /// answer that begins elsewhere than `range` is an error.
+    /// One request with its retries. With an `etag`, other content is [`StoreError::AlreadyExists`]. An answer with
+    /// another beginning than `range` is an error.
     async fn ask(&self, key: &ObjectKey, range: Option<Range<u64>>, etag: Option<&str>) -> Result<Answer, StoreError>;
 
-    /// How often a broken body is taken up.
+    /// Limit of resumptions of a broken body.
     fn retry(&self) -> RetryPolicy;
 }
 
-/// What an origin answers with.
+/// An origin's answer.
 pub(crate) struct Answer {
-    /// How many bytes it says that come.
+    /// Number of bytes in the answer's headers.
     pub(crate) promised_bytes: u64,
     /// The store's mark of the content.
     pub(crate) etag: Option<String>,
-    /// The bytes; an error is what broke them off, in words.
+    /// The bytes. An error is the reason for the break, as text.
     pub(crate) body: BoxStream<'static, Result<Bytes, String>>,
 }
 
-/// An object, or a range of it, as [`crate::Store::get`] promises it.
+/// An object, or a range of it, for [`crate::Store::get`].
 pub(crate) async fn read(
     origin: impl Origin,
     key: &ObjectKey,
@@ -47,7 +47,7 @@ pub(crate) async fn read(
     let is_range = range.is_some();
     let answer = origin.ask(key, range, None).await?;
     if is_range && answer.promised_bytes == 0 {
-        // Most say so themselves.
+        // Most stores report this themselves.
         return Err(StoreError::Invalid { key: key.to_string(), cause: format!("it ends before byte {start}") });
     }
     let reading = Reading {
@@ -67,16 +67,16 @@ pub(crate) async fn read(
     Ok(chunks.boxed())
 }
 
-/// Whether a `Content-Range` begins where it was asked to.
+/// Whether a `Content-Range` begins at the requested byte.
 pub(crate) fn begins_at(key: &ObjectKey, start: u64, content_range: Option<&str>) -> Result<(), StoreError> {
     if content_range.is_some_and(|text| text.starts_with(&format!("bytes {start}-"))) {
         return Ok(());
     }
-    let cause = format!("asked from byte {start}, it answered with {content_range:?}");
+    let cause = format!("requested from byte {start}, but the answer has the range {content_range:?}");
     Err(StoreError::Invalid { key: key.to_string(), cause })
 }
 
-/// A body on its way, and all that is needed to ask for the rest of it.
+/// A body under way, and the values for requesting the rest of it.
 struct Reading<O> {
     origin: O,
     key: ObjectKey,
@@ -100,7 +100,7 @@ impl<O: Origin> Reading<O> {
                 Some(Ok(chunk)) => return self.advance(chunk).map(Some),
                 None if self.position == self.end => return Ok(None),
                 None => self.broken("the body ended early".to_owned()).await?,
-                // All bytes are there, so it is not the connection: their checksum was found wrong.
+                // All bytes arrived, so the connection is not the cause: their checksum was wrong.
                 Some(Err(reason)) if self.position == self.end => return Err(self.corrupt(reason)),
                 Some(Err(reason)) => self.broken(reason).await?,
             }
@@ -115,12 +115,12 @@ impl<O: Origin> Reading<O> {
             self.breaks = 0;
         }
         if self.position > self.end {
-            return Err(self.corrupt("its body is longer than was promised".to_owned()));
+            return Err(self.corrupt("its body is longer than promised".to_owned()));
         }
         Ok(chunk)
     }
 
-    /// Notes a break, and waits; fails where there were too many.
+    /// Records a break, and waits. Fails after too many breaks.
     async fn broken(&mut self, reason: String) -> Result<(), StoreError> {
         self.body = None;
         self.breaks += 1;
@@ -135,17 +135,17 @@ impl<O: Origin> Reading<O> {
         Ok(())
     }
 
-    /// Asks for the rest of the same content.
+    /// Requests the rest of the same content.
     async fn take_up(&mut self) -> Result<(), StoreError> {
         let rest = self.position..self.end;
         match self.origin.ask(&self.key, Some(rest), self.etag.as_deref()).await {
-            // Whatever the store makes of the condition.
+            // Compared again, because some stores ignore the condition.
             Ok(answer) if answer.etag == self.etag => {
                 self.body = Some(answer.body);
                 Ok(())
             }
             Ok(_) | Err(StoreError::AlreadyExists { .. }) => {
-                Err(self.corrupt("it was replaced while it was read".to_owned()))
+                Err(self.corrupt("it was replaced during the read".to_owned()))
             }
             Err(error) => Err(error),
         }

@@ -1,4 +1,4 @@
-//! The checksums that stores keep beside an object, computed here from what was sent.
+//! The checksums stored with an object, computed here from the sent bytes.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use bytes::Bytes;
 use holdfast_domain::Sha256Digest;
 use sha2::{Digest, Sha256};
 
-/// The checksum of a stored object. Displayed as S3 writes it: base64, with `-<parts>` behind a composite one.
+/// The checksum of a stored object. Displayed in S3's form: base64, and `-<parts>` after a composite one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
-    /// SHA-256 of the whole object: it was put in one piece.
+    /// SHA-256 of the complete object, sent in one piece.
     Full(Sha256Digest),
-    /// SHA-256 over the parts' digests: the only kind that S3 has for SHA-256 of an object uploaded in parts.
+    /// SHA-256 of the parts' digests. For an upload in parts, S3 has only this kind of SHA-256.
     Composite(CompositeDigest),
 }
 
-/// SHA-256 of the parts' SHA-256 digests, end to end, and how many they were.
+/// SHA-256 of the parts' concatenated SHA-256 digests, and the number of parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompositeDigest {
     digest: Sha256Digest,
@@ -41,7 +41,7 @@ impl CompositeDigest {
         self.digest
     }
 
-    /// How many parts it is over.
+    /// Number of its parts.
     #[must_use]
     pub fn parts(&self) -> usize {
         self.parts
@@ -57,7 +57,7 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// What the stores check that know no SHA-256. It guards against accidents alone.
+/// The checksum for stores without SHA-256. It detects only accidents.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Md5([u8; 16]);
 
@@ -66,23 +66,23 @@ impl Md5 {
         Self(md5::Md5::digest(body).into())
     }
 
-    /// As `Content-MD5` carries it.
+    /// In the form of `Content-MD5`.
     pub(crate) fn to_base64(self) -> String {
         STANDARD.encode(self.0)
     }
 
-    /// Whether an `ETag` is this MD5. One that is not proves nothing: it need not be a checksum.
+    /// Whether an `ETag` is this MD5. A different `ETag` proves nothing, because it may be no checksum.
     pub(crate) fn is(self, etag: &str) -> bool {
         etag.trim_matches('"').eq_ignore_ascii_case(&hex::encode(self.0))
     }
 }
 
-/// A digest as S3's headers carry it.
+/// A digest in the form of S3's headers.
 pub(crate) fn to_base64(digest: &Sha256Digest) -> String {
     STANDARD.encode(digest.as_bytes())
 }
 
-/// SHA-256 of a buffer, on a thread where it holds nobody up: 8 MiB take milliseconds.
+/// SHA-256 of a buffer, on a thread for blocking work: 8 MiB take milliseconds.
 pub(crate) async fn sha256(body: Bytes) -> Sha256Digest {
     let work = tokio::task::spawn_blocking({
         let body = body.clone();
@@ -90,7 +90,7 @@ pub(crate) async fn sha256(body: Bytes) -> Sha256Digest {
     });
     match work.await {
         Ok(result) => result,
-        // Only a runtime that is shutting down refuses the task.
+        // A runtime refuses the task only during shutdown.
         Err(_) => digest(&body),
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_etag_is_an_md5_or_is_none() {
+    fn an_etag_of_another_form_is_no_md5() {
         let empty = Md5::of(b"");
         assert_eq!(empty.to_base64(), "1B2M2Y8AsgTpgAmY7PhCfg==");
         assert!(empty.is("\"d41d8cd98f00b204e9800998ecf8427e\""));

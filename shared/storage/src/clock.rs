@@ -1,26 +1,26 @@
-//! This machine's clock against a store's: stores refuse requests that are signed 15 minutes off.
+//! Compares this machine's clock with a store's. Stores refuse a request if its signature is 15 minutes off.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 
-/// How far a store lets a clock be off.
+/// Largest accepted difference of clocks.
 const TOLERATED: SignedDuration = SignedDuration::from_mins(15);
 
-/// The time that requests are signed by: this machine's, or the store's once the two differ too much.
+/// The time for signatures: this machine's, or the store's if the two differ too much.
 #[derive(Debug, Default)]
 pub(crate) struct CorrectedClock {
     ahead_s: AtomicI64,
 }
 
 impl CorrectedClock {
-    /// Now, by the store's time as far as it is known.
+    /// The present time by the store's clock, as far as its difference was measured.
     pub(crate) fn now(&self) -> Timestamp {
         let now = Timestamp::now();
         now.checked_add(SignedDuration::from_secs(self.ahead_s.load(Ordering::Relaxed))).unwrap_or(now)
     }
 
-    /// Takes the store's time from the `Date` of an answer, if it differs too much. How much is returned.
+    /// Adopts the store's time from the `Date` of an answer, if it differs too much. Returns the difference.
     pub(crate) fn correct(&self, date: Option<&str>) -> Option<SignedDuration> {
         skew(date, self.now())?;
         let ahead = skew(date, Timestamp::now()).unwrap_or(SignedDuration::ZERO);
@@ -29,11 +29,11 @@ impl CorrectedClock {
     }
 }
 
-/// By how much the `Date` of an answer is ahead of this clock, if that is more than a store tolerates.
+/// Lead of an answer's `Date` over this clock, if it exceeds the tolerance.
 pub(crate) fn skew(date: Option<&str>, now: Timestamp) -> Option<SignedDuration> {
     let theirs = rfc2822::parse(date?).ok()?.timestamp();
     let ahead = theirs.duration_since(now);
-    // A store rounds its own limit as it likes, and the answer took its time.
+    // Tolerates a store's rounding of its limit, and the duration of the answer.
     (ahead.abs() + SignedDuration::from_secs(5) >= TOLERATED).then_some(ahead)
 }
 

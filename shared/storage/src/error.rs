@@ -1,32 +1,32 @@
-//! What can go wrong with the store, sorted by what the caller can do about it.
+//! Errors of the store, by the caller's choices.
 
 use std::error::Error;
 
-/// A call to the store that failed: `key` says on what (a prefix for lists), `cause` why.
+/// A failed call to the store. `key` is its object (a prefix for lists), `cause` its reason.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// There is no such object or upload.
+    /// The object or upload does not exist.
     #[error("`{key}` is not in the store: {cause}")]
     NotFound {
         /// The object.
         key: String,
-        /// What the store said.
+        /// The store's reason.
         cause: String,
     },
-    /// A put-if-absent found another object in its place.
-    #[error("`{key}` is in the store already, with other content: {cause}")]
+    /// A put-if-absent found another object under the key.
+    #[error("`{key}` is already in the store, with other content: {cause}")]
     AlreadyExists {
         /// The object.
         key: String,
-        /// What the store said.
+        /// The store's reason.
         cause: String,
     },
-    /// The credentials, or the lack of them, do not allow it: check the role's policy, the bucket's and the key's.
-    #[error("the store denied access to `{key}`: {cause}; check credentials, policies, or whose the directory is")]
+    /// Wrong, missing or insufficient credentials: check the policies of the role, the bucket and the key.
+    #[error("the store denied access to `{key}`: {cause}. Check credentials, policies, or the directory's owner")]
     Denied {
         /// The object.
         key: String,
-        /// What the store said.
+        /// The store's reason.
         cause: String,
     },
     /// Throttled, reset, timed out or failing inside: the same call may succeed later.
@@ -34,39 +34,39 @@ pub enum StoreError {
     Unavailable {
         /// The object.
         key: String,
-        /// What the store said.
+        /// The store's reason.
         cause: String,
     },
-    /// What is stored, or arrived, is not what was sent: a checksum or a size differs.
-    #[error("`{key}` is not what was sent: {cause}")]
+    /// The stored or received bytes are not the sent ones: a checksum or a size differs.
+    #[error("`{key}` differs from the sent content: {cause}")]
     Corrupt {
         /// The object.
         key: String,
-        /// What differs.
+        /// The difference.
         cause: String,
     },
-    /// The place itself is missing: no such bucket, container or directory.
+    /// The bucket, container or directory does not exist.
     #[error("{cause}")]
     Missing {
-        /// The object that was to be there.
+        /// The missing object.
         key: String,
-        /// What is missing.
+        /// The missing thing.
         cause: String,
     },
-    /// The store lacks something that backups rely on: it keeps no SHA-256 of its objects, or knows no such call.
-    #[error("the store at this address lacks what backups need, for `{key}`: {cause}")]
+    /// The store lacks a feature: it keeps no SHA-256 of its objects, or does not support a call.
+    #[error("the store lacks a required feature for `{key}`: {cause}")]
     Unsupported {
         /// The object.
         key: String,
-        /// What it lacks.
+        /// The missing feature.
         cause: String,
     },
-    /// The request was signed by a clock that is wrong, and a second one by the store's time was refused too.
+    /// The store refused a signature because of its time, and then a second one with the store's time.
     #[error("the store refused the request for `{key}` because of its time: {cause}")]
     WrongClock {
         /// The object.
         key: String,
-        /// By how much the clock is off.
+        /// The clock's error.
         cause: String,
     },
     /// The request can never succeed: a bad name, a bad range.
@@ -74,23 +74,23 @@ pub enum StoreError {
     Invalid {
         /// The object.
         key: String,
-        /// What the store said.
+        /// The store's reason.
         cause: String,
     },
-    /// There is no room left. Nothing of it was kept.
-    #[error("there is no room in the store for `{key}`: {cause}")]
+    /// No space is left. Nothing of the object was kept.
+    #[error("the store has no space for `{key}`: {cause}")]
     Full {
         /// The object.
         key: String,
-        /// Where, how much is free, and how much is needed.
+        /// The place, the free bytes, and the required bytes.
         cause: String,
     },
-    /// Larger than what the store, or the caller's own cap, takes.
+    /// Larger than the limit of the store or of the caller.
     #[error("`{key}` is too large: {cause}")]
     Limit {
         /// The object.
         key: String,
-        /// Which limit, and by how much.
+        /// The limit, and the excess.
         cause: String,
     },
 }
@@ -102,14 +102,14 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
-    /// Whether the store answered that the thing is not there.
+    /// Whether the store reported a missing object.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
 }
 
-/// What a store without checksums lacks.
+/// The missing feature of a store without checksums.
 pub(crate) const NO_CHECKSUMS: &str = "it keeps no SHA-256 checksum of its objects";
 
 /// The error with its sources, in one line.

@@ -1,5 +1,5 @@
-//! Proof by reading: where a store keeps no SHA-256 beside an object, what it holds is read and compared with what was
-//! sent, part by part.
+//! Proof by reading, for stores without a SHA-256 of their objects. The stored object is read and compared with the
+//! sent one, part by part.
 
 use std::{ops::Range, sync::Arc};
 
@@ -14,10 +14,10 @@ use crate::{
     upload::OpenUpload,
 };
 
-/// Parts being read, or copied, at a time.
+/// Number of parts read or copied at a time.
 const AT_A_TIME: usize = 4;
 
-/// A part, and where it lies in the object.
+/// A part, and its place in the object.
 pub(crate) struct Piece {
     pub(crate) number: u32,
     pub(crate) range: Range<u64>,
@@ -33,7 +33,7 @@ pub(crate) fn pieces(parts: &[UploadedPart]) -> impl Iterator<Item = Piece> + Se
     })
 }
 
-/// What becomes of these parts.
+/// Checksum and size of an object with these parts.
 pub(crate) fn whole(parts: &[UploadedPart]) -> Stored {
     Stored {
         size_bytes: parts.iter().map(|part| part.size_bytes).sum(),
@@ -41,7 +41,7 @@ pub(crate) fn whole(parts: &[UploadedPart]) -> Stored {
     }
 }
 
-/// Reads an object of the right size, and fails as [`StoreError::Corrupt`] at the first piece that is another.
+/// Reads an object of the right size. Fails with [`StoreError::Corrupt`] at the first different piece.
 pub(crate) async fn by_reading(
     store: &dyn Store,
     key: &ObjectKey,
@@ -63,21 +63,21 @@ fn agrees(key: &ObjectKey, piece: &Piece, found: Sha256Digest) -> Result<(), Sto
         return Ok(());
     }
     let (number, sent, found) = (piece.number, to_base64(&piece.sha256), to_base64(&found));
-    let cause = format!("part {number} was sent with SHA-256 {sent}, what is stored has {found}");
+    let cause = format!("part {number} was sent with SHA-256 {sent}, but stored with {found}");
     Err(StoreError::Corrupt { key: key.to_string(), cause })
 }
 
-/// That the size is that of what was sent.
+/// Compares the stored size with the sent size.
 pub(crate) fn is_of_size(key: &ObjectKey, sent: u64, stored: u64) -> Result<(), StoreError> {
     if sent == stored {
         return Ok(());
     }
-    let cause = format!("sent were {sent} bytes, stored are {stored}");
+    let cause = format!("{sent} bytes were sent, but {stored} stored");
     Err(StoreError::Corrupt { key: key.to_string(), cause })
 }
 
-/// [`Store::copy`] for a store that does not prove its own copies: part by part through this process, each compared on
-/// its way, and completed as an upload is. A few parts are in memory at a time.
+/// [`Store::copy`] for a store without proof of its copies: the bytes go through this process, each part is compared,
+/// and the copy is completed like an upload. Memory: a few parts.
 pub(crate) async fn copy_through_here(
     store: Arc<dyn Store>,
     from: &ObjectKey,

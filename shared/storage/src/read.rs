@@ -1,5 +1,5 @@
-//! From the store's stream to whoever reads: a blocking `Read`, or a small object whole.
-//! A stream that failed or died is an error to the reader, never an early end.
+//! Readers of a store's stream: a blocking `Read`, or a complete small object. A failed or dropped stream is an error
+//! for the reader, never an early end.
 
 use std::io::{self, Read};
 
@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{ByteStream, Store, StoreError};
 
-/// Chunks waiting for the reader; each is at most what one read from the connection gave (some 100 KiB).
+/// Chunks that wait for the reader. Each has at most the bytes of one read from the connection (some 100 KiB).
 const WAITING_CHUNKS: usize = 4;
 
 enum Message {
@@ -40,7 +40,7 @@ impl ByteReader {
             Some(Message::Chunk(chunk)) => self.chunk = chunk,
             Some(Message::End) => self.ended = true,
             Some(Message::Failed(error)) => return Err(io::Error::other(error)),
-            None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "reading from the store was given up")),
+            None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the read from the store was cancelled")),
         }
         Ok(())
     }
@@ -71,23 +71,23 @@ async fn pump(mut stream: ByteStream, sender: mpsc::Sender<Message>) {
             None => Message::End,
         };
         let last = !matches!(message, Message::Chunk(_));
-        // A reader that left wants nothing more.
+        // A dropped reader needs no more chunks.
         if sender.send(message).await.is_err() || last {
             return;
         }
     }
 }
 
-/// A small object whole.
+/// Reads a complete small object.
 ///
 /// # Errors
-/// [`StoreError::Limit`] where it is larger than `limit_bytes`; else what [`Store::get`] says.
+/// [`StoreError::Limit`] for more than `limit_bytes`. Otherwise those of [`Store::get`].
 pub async fn read_all(store: &dyn Store, key: &ObjectKey, limit_bytes: usize) -> Result<Bytes, StoreError> {
     let mut stream = store.get(key, None).await?;
     let mut whole = BytesMut::new();
     while let Some(chunk) = stream.try_next().await? {
         if whole.len() + chunk.len() > limit_bytes {
-            let cause = format!("more than the {limit_bytes} bytes that are read of such an object");
+            let cause = format!("more than {limit_bytes} bytes, the limit for such an object");
             return Err(StoreError::Limit { key: key.to_string(), cause });
         }
         whole.extend_from_slice(&chunk);

@@ -1,5 +1,5 @@
-//! Tries a call to the store again after transient faults, with growing waits, a bounded number of times.
-//! The only layer that retries: each time is logged with its reason, so the SDK's own retries are off.
+//! Retries a call to the store after transient faults, with growing waits, a bounded number of times. Only this layer
+//! retries, and it logs each retry with its reason. The SDK's own retries are off.
 
 use std::{
     future::Future,
@@ -9,55 +9,55 @@ use std::{
 
 use crate::StoreError;
 
-/// How often, and with which waits between, a call is tried.
+/// Number of attempts, and the waits in between.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// Tries in all; 1 is none again.
+    /// Attempts in total. 1 means no retry.
     pub attempts: u32,
-    /// The wait before the second try; doubled before each further one.
+    /// The wait before the second attempt. It doubles before each further one.
     pub first_wait: Duration,
-    /// No wait is longer.
+    /// Longest wait.
     pub longest_wait: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// Seven tries within about 12 seconds of waiting.
+    /// Seven attempts, with about 12 seconds of waits.
     fn default() -> Self {
         Self { attempts: 7, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(10) }
     }
 }
 
-/// One call as the retrying sees it.
+/// One call with its retries.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
-    /// What is done, for the log.
+    /// The operation, for the log.
     pub(crate) operation: &'static str,
-    /// To what, for the log and the error.
+    /// The object, for the log and the error.
     pub(crate) key: &'a str,
-    /// How long one try may take.
+    /// Time limit of one attempt.
     pub(crate) time_limit: Duration,
-    /// Whether a body that arrived altered is sent again.
+    /// Whether to send an altered body again.
     pub(crate) sends_body: bool,
 }
 
 impl<'a> Call<'a> {
-    /// A call whose question and answer are short.
+    /// A call with a short request and answer.
     pub(crate) fn short(operation: &'static str, key: &'a str) -> Self {
         Self { operation, key, time_limit: Duration::from_secs(30), sends_body: false }
     }
 
-    /// A call that sends `size` bytes: time enough for 64 KiB a second.
+    /// A call with `size` bytes to send: the time limit allows 64 KiB per second.
     pub(crate) fn sending(operation: &'static str, key: &'a str, size: usize) -> Self {
         let time_limit = Duration::from_secs(30 + (size / (64 * 1024)) as u64);
         Self { operation, key, time_limit, sends_body: true }
     }
 
-    /// A call that the store may work on for minutes.
+    /// A call that may take the store minutes.
     pub(crate) fn long(operation: &'static str, key: &'a str) -> Self {
         Self { operation, key, time_limit: Duration::from_mins(5), sends_body: false }
     }
 
-    /// A wrong clock is corrected by the first answer: the second try shows whether that was it.
+    /// The first answer corrects a wrong clock, so the second attempt shows whether the clock was the cause.
     fn is_worth_repeating(&self, error: &StoreError, number: u32) -> bool {
         if matches!(error, StoreError::WrongClock { .. }) {
             return number == 1;
@@ -72,7 +72,7 @@ impl<'a> Call<'a> {
 }
 
 impl RetryPolicy {
-    /// Makes the call until it succeeds, fails for good, or has been tried often enough.
+    /// Makes the call until it succeeds, fails permanently, or reaches the limit of attempts.
     pub(crate) async fn run<T, F, R>(&self, call: Call<'_>, mut attempt: F) -> Result<T, StoreError>
     where
         F: FnMut() -> R,
@@ -90,15 +90,15 @@ impl RetryPolicy {
         }
     }
 
-    /// Logs why try `number` failed, and waits before the next.
+    /// Logs the failure of attempt `number`, and waits before the next.
     pub(crate) async fn wait(&self, operation: &'static str, key: &str, number: u32, reason: &StoreError) {
         let wait = self.wait_after(number);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(operation, key, attempt = number, wait_ms, %reason, "a call to the store is tried again");
+        tracing::warn!(operation, key, attempt = number, wait_ms, %reason, "retrying a call to the store");
         tokio::time::sleep(wait).await;
     }
 
-    /// Between half and all of the doubled wait, so that clients throttled together do not come back together.
+    /// Between half and all of the doubled wait, so that throttled clients do not retry at the same moment.
     fn wait_after(&self, number: u32) -> Duration {
         let doubled = self.first_wait.saturating_mul(1_u32.checked_shl(number - 1).unwrap_or(u32::MAX));
         let ceiling = doubled.min(self.longest_wait);

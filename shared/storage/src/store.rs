@@ -1,4 +1,4 @@
-//! The seam between Holdfast and where its bytes are kept. Every key is relative to the repository's root.
+//! The interface between Holdfast and its stores. Every key is relative to the repository's root.
 
 use std::{ops::Range, time::Duration};
 
@@ -15,126 +15,126 @@ pub type ByteStream = BoxStream<'static, Result<Bytes, StoreError>>;
 /// Objects in the order of their keys, fetched page by page.
 pub type ObjectStream = BoxStream<'static, Result<ObjectInfo, StoreError>>;
 
-/// What to do where the key is taken.
+/// Behaviour for an existing object under the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutMode {
-    /// Write over it.
+    /// Replace it.
     Replace,
-    /// Leave it: [`StoreError::AlreadyExists`], or success where its content is the same. A store that knows no conditions
-    /// is asked before: then a lease must keep other processes that write this key away.
+    /// Keep it: [`StoreError::AlreadyExists`], or success for the same content. In a store without conditional writes,
+    /// a request checks the key first. There, a lease must exclude other processes that write this key.
     IfAbsent,
-    /// Write over exactly the content of this `ETag`: [`StoreError::AlreadyExists`] where it is another by now.
+    /// Replace only the content with this `ETag`. [`StoreError::AlreadyExists`] if the content has changed.
     IfUnchanged(String),
 }
 
-/// An object as the store lists it.
+/// An object in the store's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// Its key.
     pub key: ObjectKey,
     /// Its length in bytes.
     pub size_bytes: u64,
-    /// When it was written last.
+    /// Time of its last write.
     pub last_modified_at: Timestamp,
-    /// The store's own mark of this very content.
+    /// The store's own mark of this content.
     pub etag: String,
 }
 
-/// What keeps an object from being deleted.
+/// Locks on deletion of an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lock {
-    /// The end of its retention period, if it has one; it may be over.
+    /// The end of its retention period, if it has one. It may be in the past.
     pub retained_until: Option<Timestamp>,
-    /// Whether it is under a legal hold, which has no end of its own.
+    /// Whether it is under a legal hold. A hold has no end time.
     pub legal_hold: bool,
 }
 
 impl Lock {
-    /// Whether it keeps the object now.
+    /// Whether it prevents a deletion now.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         self.legal_hold || self.retained_until.is_some_and(|until| until > now)
     }
 }
 
-/// An address under which one object can be read without credentials, for a while.
+/// A temporary URL for reading one object without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// The address. Whoever has it may read the object.
+    /// The URL. It gives read access to the object.
     pub url: Secret,
-    /// When it ends, at the latest: what was signed by temporary credentials ends with them.
+    /// Latest end of validity. With temporary credentials, the URL ends with them.
     pub expires_at: Timestamp,
 }
 
-/// What is stored now, as the store itself confirmed it.
+/// The stored object, confirmed by the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// The object's length in bytes.
     pub size_bytes: u64,
-    /// The checksum of what was sent. It was compared with the store's own, or with what was read back where it has none.
+    /// The checksum of the sent bytes. It was compared with the store's own, or with the bytes read back if the store
+    /// has no checksum.
     pub checksum: Checksum,
 }
 
-/// The store's name for an upload that is neither completed nor aborted.
+/// The store's name for an open upload.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UploadId(pub String);
 
-/// A part that the store took, and everything needed to complete with it.
+/// An accepted part, with all values for the completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadedPart {
     /// 1 to 10,000.
     pub number: u32,
     /// Its length in bytes.
     pub size_bytes: u64,
-    /// The digest that it was sent under.
+    /// The digest sent with the part.
     pub sha256: Sha256Digest,
     /// The store's receipt.
     pub etag: String,
 }
 
-/// An upload that somebody began and nobody ended.
+/// An open upload, without completion or abort.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedUpload {
-    /// The object it would become.
+    /// The future object.
     pub key: ObjectKey,
     /// Its name, for [`Store::abort_upload`].
     pub upload_id: UploadId,
-    /// When it was begun.
+    /// Time of its beginning.
     pub initiated_at: Timestamp,
 }
 
-/// Where a repository's bytes are kept.
+/// The storage of a repository's bytes.
 ///
-/// Transient faults are retried inside, so an error is final for the caller's purposes; a transient one then means
-/// that the store was not to be had for a while.
+/// Transient faults are retried inside, so an error is final for the caller. A transient error then means that the
+/// store was unavailable for a while.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Makes the place ready for a repository, where the store has places that are made and that can be away. What is
-    /// there is kept. Only for a person who asks for it: nothing else may take what is away for new.
+    /// Prepares the place for a repository, if the store has places that can be missing. Existing content stays. Call
+    /// it only on a person's request: otherwise a missing disk could be replaced with an empty place.
     ///
     /// # Errors
-    /// As the kind says.
+    /// Those of [`StoreError`].
     async fn prepare(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Puts a small object whole, and compares size and SHA-256 with what the store then holds.
+    /// Puts a complete small object, and compares size and SHA-256 with the stored object.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where the mode forbids to write over what stands under the key; any other kind as
-    /// its name says.
+    /// [`StoreError::AlreadyExists`] if the mode forbids replacing the existing object. Others by their kind.
     async fn put(&self, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError>;
 
     /// Begins an upload in parts. Nothing is visible under the key until it is completed.
     ///
     /// # Errors
-    /// As the kind says.
+    /// Those of [`StoreError`].
     async fn begin_upload(&self, key: &ObjectKey) -> Result<UploadId, StoreError>;
 
-    /// Sends one part under its SHA-256. All parts but the last are 5 MiB or more.
+    /// Sends one part with its SHA-256. All parts except the last have 5 MiB or more.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] where what arrived was, several times, not what was sent; any other kind as it says.
+    /// [`StoreError::Corrupt`] if several attempts arrived altered. Others by their kind.
     async fn upload_part(
         &self,
         key: &ObjectKey,
@@ -143,12 +143,12 @@ pub trait Store: Send + Sync {
         body: Bytes,
     ) -> Result<UploadedPart, StoreError>;
 
-    /// Makes one object of the parts, and compares its size and composite checksum with ours. Succeeds too where the
-    /// very object is there already because an earlier answer got lost.
+    /// Makes one object from the parts, and compares its size and composite checksum. Also succeeds if the same object
+    /// exists because of an earlier lost answer.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where another object stands under the key, which is left; [`StoreError::Corrupt`]
-    /// where the object that came of it is not what was sent; any other kind as it says.
+    /// [`StoreError::AlreadyExists`] for a different object under the key, which stays. [`StoreError::Corrupt`] if the
+    /// new object is not the sent content. Others by their kind.
     async fn complete_upload(
         &self,
         key: &ObjectKey,
@@ -156,63 +156,63 @@ pub trait Store: Send + Sync {
         parts: &[UploadedPart],
     ) -> Result<Stored, StoreError>;
 
-    /// Throws an upload and its parts away. An upload that is not there is success.
+    /// Discards an upload and its parts. A missing upload is success.
     ///
     /// # Errors
-    /// As the kind says.
+    /// Those of [`StoreError`].
     async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError>;
 
-    /// Copies an object inside the store, in the parts that it was completed of, and proves that the copy is those bytes.
-    /// Never writes over what stands under `to`. Succeeds too where the very object is there already.
+    /// Copies an object inside the store, in its original parts, and proves the copy's bytes. Never replaces an object
+    /// under `to`. Also succeeds if the same object exists there.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] where there is no `from`; [`StoreError::AlreadyExists`] where another object stands under
-    /// `to`, which is left; [`StoreError::Corrupt`] where `from`, or the copy, is not of these parts, and nothing is left
-    /// under `to`; any other kind as it says. After [`StoreError::Unavailable`] the copy may be there all the same.
+    /// [`StoreError::NotFound`] without an object under `from`. [`StoreError::AlreadyExists`] for a different object
+    /// under `to`, which stays. [`StoreError::Corrupt`] if `from` or the copy does not have these parts. Nothing then
+    /// remains under `to`. Others by their kind. After [`StoreError::Unavailable`] the copy may exist.
     async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError>;
 
-    /// Reads an object, or a range of it. A broken body is resumed where it broke, on the same content only.
+    /// Reads an object, or a range of it. A broken body is resumed at the same byte, on the same content only.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Invalid`] for a range that starts past the end; inside the stream
-    /// [`StoreError::Corrupt`] where the object was replaced or its checksum is wrong.
+    /// [`StoreError::NotFound`]. [`StoreError::Invalid`] for a range that starts past the end. Inside the stream,
+    /// [`StoreError::Corrupt`] for a replaced object or a wrong checksum.
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError>;
 
-    /// Looks at an object without reading it.
+    /// Information about an object, without reading it.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], or as the kind says.
+    /// [`StoreError::NotFound`], or others by their kind.
     async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError>;
 
-    /// All objects whose key begins with `prefix` (empty: all), in key order. Names that Holdfast could not have
-    /// given are left out.
+    /// All objects with this `prefix` (empty: all), in key order. Names outside Holdfast's form are left out.
     fn list(&self, prefix: &str) -> ObjectStream;
 
-    /// Deletes an object. One that is not there is success.
+    /// Deletes an object. A missing object is success.
     ///
     /// # Errors
-    /// As the kind says.
+    /// Those of [`StoreError`].
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError>;
 
-    /// Looks at what keeps an object from being deleted: nothing, where the store knows no locks. To be asked before a
-    /// delete, which may succeed on a locked object too, and hide it.
+    /// Reads the locks on deletion of an object. Empty for a store without locks. Call it before a delete: a delete may
+    /// succeed on a locked object too, and hide it.
     ///
     /// # Errors
-    /// [`StoreError::Denied`] where the lock may not be read; any other kind as it says. Then it counts as locked.
+    /// [`StoreError::Denied`] without permission to read the lock. Others by their kind. Treat the object as locked
+    /// after an error.
     async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError>;
 
-    /// An address under which an object can be read without credentials until `lifetime` is over; none where the store
-    /// cannot make one. Whether the object is there is not looked at.
+    /// A temporary URL for reading an object without credentials during `lifetime`. `None` if the store cannot make
+    /// one. The object's existence is not checked.
     ///
     /// # Errors
-    /// [`StoreError::Denied`] where there are no credentials to sign it with; any other kind as it says.
+    /// [`StoreError::Denied`] without credentials for the signature. Others by their kind.
     async fn link(&self, _key: &ObjectKey, _lifetime: Duration) -> Result<Option<Link>, StoreError> {
         Ok(None)
     }
 
-    /// All uploads under `prefix` that were begun and neither completed nor aborted.
+    /// All open uploads under `prefix`.
     ///
     /// # Errors
-    /// As the kind says.
+    /// Those of [`StoreError`].
     async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError>;
 }

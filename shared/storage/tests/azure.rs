@@ -1,4 +1,4 @@
-//! What only Azure can get wrong: keys, blocks that wait under a blob's name, what an abort leaves, links.
+//! Faults possible only in Azure: keys, uncommitted blocks under a blob's name, remains of an abort, links.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use holdfast_testing::{
 const PART: usize = 5 * 1024 * 1024;
 
 #[tokio::test]
-async fn a_wrong_key_is_a_denial_and_is_not_told() {
+async fn a_wrong_key_is_a_denial_and_is_not_shown() {
     let wrong = STANDARD.encode("the key of another account");
     let store = azure_store_with(&parts().azure_endpoint(), &unique("holdfast-none"), &wrong, quick_retry());
     for error in [
@@ -42,7 +42,7 @@ async fn more_unfinished_uploads_than_a_page_are_all_found() {
         let upload = store.begin_upload(&name).await.unwrap();
         store.upload_part(&name, &upload, 1, body(10)).await.unwrap();
     }
-    // What is complete is none of them.
+    // Complete objects are not among them.
     store.put(&key("u/empty"), Bytes::new(), PutMode::Replace).await.unwrap();
     let found = store.list_unfinished_uploads("u/").await.unwrap();
     assert_eq!(found.len(), 5);
@@ -107,7 +107,7 @@ async fn an_abort_whose_first_answer_was_lost_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_gone_is_no_success_and_an_upload_of_nothing_is_none() {
+async fn a_missing_or_empty_upload_is_no_success() {
     let second = SecondStore::azure().await;
     let (gone, parts) = upload(&second, &key("x"), 1).await;
     second.store.abort_upload(&key("x"), &gone).await.unwrap();

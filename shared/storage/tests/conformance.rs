@@ -1,4 +1,4 @@
-//! The store in S3 does what every store must, and what only S3 can get wrong.
+//! The S3 store passes the conformance suite of all stores, and the tests of S3's own faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -94,7 +94,7 @@ async fn a_bucket_that_does_not_exist_is_not_an_empty_repository() {
 }
 
 #[tokio::test]
-async fn a_store_that_nobody_serves_is_unavailable() {
+async fn a_store_without_a_server_is_unavailable() {
     let test = TestStore::at("http://127.0.0.1:1").await;
     let error = test.store.head(&key("x")).await.unwrap_err();
     assert!(error.is_transient(), "{error}");

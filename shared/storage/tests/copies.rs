@@ -1,5 +1,5 @@
-//! Copies inside S3: proved by S3's checksums of the parts where it gives them, by reading where it does not; and never
-//! half-way, whatever the wire does.
+//! Copies inside S3: proved by S3's checksums of the parts, or else by reading. No fault on the wire leaves a partial
+//! copy.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{
@@ -28,13 +28,13 @@ use sha2::{Digest, Sha256};
 
 const PART: usize = 5 * 1024 * 1024;
 
-/// Makes the local S3, which gives no checksums of copied parts, do so as AWS does: a part's copy goes out as an upload of
-/// the same bytes, and is answered as a copy.
+/// Gives the local S3 AWS's checksums of copied parts: a part's copy is sent as an upload of the same bytes, and
+/// answered as a copy.
 #[derive(Debug, Clone, Default)]
 struct LikeAws {
-    /// What is copied.
+    /// The copied object.
     object: Bytes,
-    /// Whether the next copied part comes out altered.
+    /// Whether to alter the next copied part.
     alters: Arc<AtomicBool>,
     copies: Arc<AtomicUsize>,
     reads: Arc<AtomicUsize>,
@@ -88,7 +88,7 @@ impl Intercept for LikeAws {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
-        // What an upload of a part is answered with; a whole object's checksum has a number of parts behind it.
+        // The answer to an upload of a part. A complete object's checksum ends with a number of parts.
         let checksum = response.headers().get("x-amz-checksum-sha256").filter(|text| !text.contains('-'));
         let Some(checksum) = checksum else { return Ok(()) };
         let etag = response.headers().get("etag").unwrap_or_default();
@@ -148,7 +148,7 @@ async fn what_is_read_back_and_is_not_what_was_sent_is_deleted() {
     test.remove().await;
 }
 
-/// Copies something else than it was told.
+/// Copies another source than requested.
 #[derive(Debug)]
 struct OtherSource;
 

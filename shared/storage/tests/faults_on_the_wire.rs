@@ -1,4 +1,5 @@
-//! S3 denies, throttles, resets, loses answers, or answers 200 with an error: retried where it helps, and never believed.
+//! S3 denies, throttles, resets, loses answers, or answers 200 with an error. Useful retries are made, and no such
+//! answer is trusted.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
@@ -47,7 +48,7 @@ async fn endless_throttling_ends_as_unavailable() {
 }
 
 #[tokio::test]
-async fn a_denial_is_final_and_says_what_was_denied() {
+async fn a_denial_is_final_and_names_the_object() {
     let (proxy, test) = store_behind_proxy().await;
     proxy.fail("PUT", "/x", u32::MAX, WireFault::error(403, "AccessDenied"));
     let error = test.store.put(&key("x"), body(10), PutMode::Replace).await.unwrap_err();
@@ -115,7 +116,7 @@ async fn a_complete_whose_answer_was_lost_and_whose_upload_is_gone_is_a_success(
 }
 
 #[tokio::test]
-async fn an_upload_that_is_gone_is_no_success_where_other_content_stands() {
+async fn a_missing_upload_is_no_success_if_the_key_has_other_content() {
     let (proxy, test) = store_behind_proxy().await;
     let (upload, parts) = upload_two_parts(&test).await;
     test.store.put(&key("x"), body(PART + 9), PutMode::Replace).await.unwrap();

@@ -1,4 +1,4 @@
-//! What goes to a store that only has S3's calls: none of what AWS alone knows, and nothing that is believed unproved.
+//! Requests to a store with only S3's basic calls: without AWS's own features, and with a proof of every write.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ async fn no_header_is_sent_that_aws_alone_knows() {
     origin.answer("/bucket/x?uploads", [Answer::ok(begun)]);
     let store = S3Store::interoperable(interoperable_client(&aws_config_at(origin.address())), "bucket", "")
         .with_retry(quick_retry());
-    // What comes of them does not matter here.
+    // The results do not matter here.
     let _ = store.put(&key("x"), Bytes::from_static(b"holdfast"), PutMode::Replace).await;
     let upload = UploadId("u".to_owned());
     let _ = store.begin_upload(&key("x")).await;
@@ -50,7 +50,7 @@ async fn no_header_is_sent_that_aws_alone_knows() {
     }
 }
 
-/// The names of the headers that are signed.
+/// The names of the signed headers.
 fn signed(request: &Request) -> String {
     let authorization = request.header("authorization").unwrap_or_default();
     let (_, rest) = authorization.split_once("SignedHeaders=").unwrap_or_default();
@@ -78,7 +78,7 @@ async fn an_etag_that_is_no_checksum_is_not_believed() {
     let store = S3Store::interoperable(interoperable_client(&aws_config_at(origin.address())), "bucket", "")
         .with_retry(quick_retry());
     let body = Bytes::from_static(b"holdfast");
-    // Every request is answered so: to the PUT, to the look, to the reading.
+    // The answer to every request: the PUT, the HEAD, the GET.
     let opaque = |body: &'static str| {
         Answer::ok(body).with_header("ETag", "\"opaque\"").with_header("Content-Range", "bytes 0-7/8")
     };

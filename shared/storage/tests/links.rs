@@ -14,7 +14,7 @@ fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
 }
 
-/// A store under names of our own, which nobody is asked about.
+/// A store with reserved names. Links need no request to it.
 fn nowhere() -> S3Store {
     S3Store::new(s3_client(&aws_config_at("https://s3.example.net"), true), "backups", "prod/")
 }

@@ -1,4 +1,4 @@
-//! Locks are seen before a delete, which a versioned bucket would let through.
+//! Locks are detected before a delete, because a versioned bucket would allow it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Bad days of the stores that a second copy may be in: whatever the wire or the server does, what is stored is what was
-//! sent, or nothing is, and the error says which kind of day it was.
+//! Faults of the stores for a second copy. After every fault of the wire or the server, the stored object is either the
+//! sent one or missing. The error names the kind of fault.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write as _;
@@ -19,7 +19,7 @@ use holdfast_testing::{
 
 const PART: usize = 5 * 1024 * 1024;
 
-/// What it is, and how its requests are told apart.
+/// The kind of store, with the marks of its requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Azure,
@@ -62,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// What only requests that send a part have.
+    /// The mark of requests with a part.
     fn of_a_part(self) -> &'static str {
         match self {
             Self::Azure => "comp=block&",
@@ -70,7 +70,7 @@ impl Kind {
         }
     }
 
-    /// The method of the request that completes an upload, and what only that has.
+    /// The method of the request that completes an upload, and its mark.
     fn of_a_complete(self) -> (&'static str, &'static str) {
         match self {
             Self::Azure => ("PUT", "comp=blocklist"),
@@ -109,7 +109,7 @@ async fn throttling_and_inner_errors_are_waited_out() {
 }
 
 #[tokio::test]
-async fn a_denial_is_final_and_says_what_was_denied() {
+async fn a_denial_is_final_and_names_the_object() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         proxy.fail("PUT", "/x", u32::MAX, kind.denied());
@@ -142,7 +142,7 @@ async fn a_store_that_is_read_only_is_read_and_takes_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_that_nobody_serves_is_unavailable() {
+async fn a_store_without_a_server_is_unavailable() {
     for kind in ALL {
         let store = kind.at("http://127.0.0.1:1/account", "holdfast-test");
         let error = store.head(&key("x")).await.unwrap_err();
@@ -234,13 +234,13 @@ async fn writes_whose_answers_were_lost_are_successes() {
 }
 
 #[tokio::test]
-async fn an_upload_never_replaces_what_stands_under_its_key() {
+async fn an_upload_never_replaces_an_existing_object() {
     for kind in ALL {
         let (_proxy, second) = kind.behind_proxy().await;
         let (upload, parts) = upload(&*second.store, &key("x")).await.unwrap();
         second.store.put(&key("x"), body(77), PutMode::Replace).await.unwrap();
         let error = second.store.complete_upload(&key("x"), &upload, &parts).await.unwrap_err();
-        // Azure throws the blocks of an upload away when another writes the blob.
+        // Azure discards the blocks of an upload when another upload writes the blob.
         assert!(matches!(error, StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }), "{kind:?}: {error}");
         assert_eq!(read_all(&*second.store, &key("x"), 100).await.unwrap(), body(77), "{kind:?}");
         second.store.abort_upload(&key("x"), &upload).await.unwrap();
@@ -304,7 +304,7 @@ async fn thirty_megabytes_in_parts_arrive_and_an_upload_that_is_cut_leaves_nothi
 }
 
 #[tokio::test]
-async fn an_upload_that_is_dropped_while_the_store_stands_still_leaves_nothing() {
+async fn an_upload_dropped_during_a_stall_leaves_nothing() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         proxy.fail("PUT", kind.of_a_part(), u32::MAX, WireFault::Hang);
@@ -321,7 +321,7 @@ async fn an_upload_that_is_dropped_while_the_store_stands_still_leaves_nothing()
     }
 }
 
-/// Bytes that a blocking thread wrote, all sent and not yet completed.
+/// Bytes from a blocking thread, all sent and not yet completed.
 async fn send(second: &SecondStore, length: usize) -> holdfast_storage::upload::PendingUpload {
     let (mut sink, source) = channel(PART);
     let writer = tokio::task::spawn_blocking(move || {
@@ -333,7 +333,7 @@ async fn send(second: &SecondStore, length: usize) -> holdfast_storage::upload::
     pending
 }
 
-/// Two parts, not yet completed; after a failure nothing is left of them.
+/// Two parts, not yet completed. After a failure nothing of them remains.
 async fn upload(store: &dyn Store, key: &ObjectKey) -> Result<(UploadId, Vec<UploadedPart>), StoreError> {
     let whole = body(PART + 9);
     let upload = store.begin_upload(key).await?;

@@ -1,4 +1,4 @@
-//! The stores that a second copy may be in do what every store must, each on a real server of its kind.
+//! The stores for a second copy pass the conformance suite of all stores, each on a real server of its kind.
 
 use holdfast_domain::Secret;
 use holdfast_storage::{AzureKey, AzureStore};

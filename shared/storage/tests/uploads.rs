@@ -1,4 +1,4 @@
-//! From a blocking writer into the store: whole, in parts, or not at all.
+//! From a blocking writer into the store: the complete object, an object in parts, or nothing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -48,7 +48,7 @@ async fn read_back(store: &Arc<dyn Store>) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_written_is_stored_whatever_its_length() {
+async fn written_bytes_of_any_length_are_stored() {
     let test = TestStore::new().await;
     for length in [0, 1, PART - 1, PART, PART + 1, 2 * PART, 3 * PART + 5] {
         let pending = send(&test.store, length).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_complete_that_fails_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_completed_under_another_key_is_there_alone_whatever_its_length() {
+async fn an_upload_completed_under_another_key_exists_only_there() {
     let test = TestStore::new().await;
     for length in [0, 1, PART, PART + 1, 3 * PART + 5] {
         let stored = send(&test.store, length).await.unwrap().complete_as(&named()).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_key_that_is_taken_is_left_and_nothing_else_stays() {
         assert_eq!((test.unfinished_uploads().await, test.all_keys().await.len()), (0, 1), "{length}");
     }
     test.store.delete(&named()).await.unwrap();
-    // The very same content is no conflict.
+    // Equal content is no conflict.
     for length in [100, 2 * PART] {
         for _ in 0..2 {
             let stored = send(&test.store, length).await.unwrap().complete_as(&named()).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_complete_under_another_key_that_fails_leaves_nothing_half() {
             let faulty: Arc<dyn Store> = faulty;
             let error = send(&faulty, length).await.unwrap().complete_as(&named()).await.unwrap_err();
             assert_eq!(error.is_transient(), fault != Fault::Denied, "{error}");
-            // Where only the answer was lost, the whole object is there: it may be another's by now.
+            // If only the answer was lost, the complete object exists. It may be another writer's.
             let is_there = fault == Fault::LostAnswer && operation != Operation::CompleteUpload;
             assert_eq!(test.unfinished_uploads().await, 0, "{operation:?} {fault:?}");
             assert_eq!(test.all_keys().await.len(), usize::from(is_there), "{operation:?} {fault:?}");

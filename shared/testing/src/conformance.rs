@@ -81,7 +81,7 @@ async fn a_put_replaces_or_leaves_as_asked(store: &dyn Store) {
     let third = Bytes::from_static(b"third");
     let error = store.put(&name, third.clone(), PutMode::IfUnchanged(seen)).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
-    assert_eq!(read_all(store, &name, 100).await.unwrap(), second, "it was changed meanwhile, and is left");
+    assert_eq!(read_all(store, &name, 100).await.unwrap(), second, "it changed in the meantime, and is left");
     let seen = store.head(&name).await.unwrap().etag;
     store.put(&name, third.clone(), PutMode::IfUnchanged(seen)).await.unwrap();
     assert_eq!(read_all(store, &name, 100).await.unwrap(), third);

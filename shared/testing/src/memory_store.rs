@@ -208,7 +208,7 @@ impl Store for MemoryStore {
         let length = body.len() as u64;
         let range = range.unwrap_or(0..length);
         if range.start > length || (range.start == length && range.end > range.start) {
-            let cause = format!("the range begins at {}, the object has {length} bytes", range.start);
+            let cause = format!("the range begins at {}, but the object has {length} bytes", range.start);
             return Err(StoreError::Invalid { key: key.to_string(), cause });
         }
         let at = |byte: u64| usize::try_from(byte.min(length)).unwrap_or(usize::MAX);

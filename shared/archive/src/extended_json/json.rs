@@ -1,12 +1,12 @@
-//! JSON texts as trees, with what the Go tools write beyond RFC 8259: `NaN`, `Infinity`, `undefined`, and Go's own
-//! escapes. Keys keep whether their `$` was escaped: that is how a document is told from a wrapper.
+//! JSON texts as trees, with the Go tools' additions to RFC 8259: `NaN`, `Infinity`, `undefined`, and Go's own escapes.
+//! A key records whether its `$` was escaped. This distinguishes a document from a wrapper.
 
 use std::{iter::Peekable, str::CharIndices};
 
 /// Levels of arrays and objects in one text. Servers take documents of 200 levels, and wrappers add two.
 const MAX_DEPTH: usize = 256;
 
-/// What a text holds.
+/// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json {
     Null,
@@ -27,13 +27,13 @@ pub(super) struct Key {
     pub(super) is_escaped: bool,
 }
 
-/// A text that is not JSON.
+/// A text in a form other than JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} at byte {offset}")]
 pub struct JsonError {
     /// Bytes before the fault.
     pub offset: usize,
-    /// What should be there.
+    /// The expected text.
     pub expected: &'static str,
 }
 
@@ -60,7 +60,7 @@ impl Json {
     }
 }
 
-/// Reads a whole text.
+/// Reads a complete text.
 pub(super) fn parse(text: &str) -> Result<Json, JsonError> {
     let mut parser = Parser { text, characters: text.char_indices().peekable(), depth: 0 };
     let value = parser.value()?;
@@ -170,7 +170,7 @@ impl Parser<'_> {
         Ok(Key { text, is_escaped: self.text[start..].starts_with("\\u0024") })
     }
 
-    /// A number or one of the words; Go writes `+Infinity` too.
+    /// A number or a word. Go also writes `+Infinity`.
     fn word(&mut self) -> Result<Json, JsonError> {
         let start = self.offset();
         let is_part = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '+' | '-' | '.');
@@ -205,7 +205,7 @@ impl Parser<'_> {
 
     fn escaped(&mut self) -> Result<char, JsonError> {
         let at = self.offset();
-        let fault = JsonError { offset: at, expected: "an escape that JSON or Go knows" };
+        let fault = JsonError { offset: at, expected: "an escape sequence of JSON or Go" };
         let Some((_, character)) = self.characters.next() else { return Err(fault) };
         Ok(match character {
             '"' | '\\' | '/' | '\'' => character,
@@ -297,8 +297,8 @@ mod tests {
             ("nul", 0, "a value"),
             ("1.2.3", 0, "a value"),
             ("\"a\nb\"", 2, "the rest of a text in double quotes"),
-            (r#""\q""#, 2, "an escape that JSON or Go knows"),
-            (r#""\ud83d""#, 2, "an escape that JSON or Go knows"),
+            (r#""\q""#, 2, "an escape sequence of JSON or Go"),
+            (r#""\ud83d""#, 2, "an escape sequence of JSON or Go"),
         ] {
             assert_eq!(parse(text), Err(JsonError { offset, expected }), "{text}");
         }

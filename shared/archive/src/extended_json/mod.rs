@@ -1,8 +1,8 @@
-//! Extended JSON as mongodump writes it (canonical version 2, to the byte) and as any tool may have written it: version
-//! 2 or 1, canonical or relaxed.
+//! Extended JSON. Writing: mongodump's form, canonical version 2, equal to the byte. Reading: version 2 or 1, canonical
+//! or relaxed, from any tool.
 //!
-//! Metadata hold data and query operators whose keys begin with `$` too. An object is a wrapper only if it has exactly
-//! a wrapper's shape. A document of that very shape is written with `\u0024` for its `$`, and so read as a document.
+//! In metadata, data and query operators have keys with `$` too. An object is a wrapper only if it has exactly a
+//! wrapper's shape. In a document of the same shape, `$` is written as `\u0024`, so that it is read as a document.
 
 mod json;
 mod read;

@@ -10,20 +10,20 @@ use super::{
     json::{Json, Key, parse},
 };
 
-/// Which extended JSON a text is. They differ in what `{"$regex": …, "$options": …}` means.
+/// Version of extended JSON. The versions differ in the meaning of `{"$regex": …, "$options": …}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum JsonVersion {
-    /// As the tools before 4.2 wrote it: a regular expression.
+    /// Of tools before 4.2: a regular expression.
     V1,
-    /// As later tools and Holdfast write it: a query operator.
+    /// Of later tools and Holdfast: a query operator.
     #[default]
     V2,
 }
 
-/// The value that an extended JSON text gives.
+/// The value of an extended JSON text.
 ///
 /// # Errors
-/// The text is not JSON, or nested more than 256 deep.
+/// Another text than JSON, or more than 256 levels of nesting.
 pub fn from_extended_json(text: &str, version: JsonVersion) -> Result<Bson, JsonError> {
     Ok(Reader { version }.value(parse(text)?))
 }
@@ -51,7 +51,7 @@ impl Reader {
         fields.into_iter().map(|(key, json)| (key.text, self.value(json))).collect()
     }
 
-    /// The value that an object wraps, if it has exactly the shape of a wrapper. An escaped `$` makes it a document.
+    /// The value inside an object with exactly the shape of a wrapper. With an escaped `$` the object is a document.
     fn wrapped(self, fields: &[(Key, Json)]) -> Option<Bson> {
         if fields.iter().any(|(key, _)| key.is_escaped) {
             return None;
@@ -103,7 +103,7 @@ fn wrapped_one(name: &str, json: &Json) -> Option<Bson> {
     }
 }
 
-/// The driver alone can make a database pointer.
+/// Only the driver can make a database pointer.
 fn pointer(fields: &[(Key, Json)]) -> Option<Bson> {
     let [collection, id] = both(fields, ["$ref", "$id"])?;
     let [(name, oid)] = id.as_object()? else { return None };
@@ -112,7 +112,7 @@ fn pointer(fields: &[(Key, Json)]) -> Option<Bson> {
     serde_json::from_value(json).ok()
 }
 
-/// The two values of an object that has these fields and no others.
+/// The two values of an object with exactly these fields.
 fn both<'a>(fields: &'a [(Key, Json)], names: [&str; 2]) -> Option<[&'a Json; 2]> {
     let [(first, one), (second, other)] = fields else { return None };
     let found = [first.text.as_str(), second.text.as_str()];

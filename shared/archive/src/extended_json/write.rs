@@ -1,5 +1,5 @@
-//! Canonical extended JSON, in the text that Go's driver gives it. The one difference is the escaped `$` in the keys of
-//! documents that a reader would take for a wrapper.
+//! Canonical extended JSON, in the text of Go's driver. One difference: in a document with the shape of a wrapper, the
+//! `$` of the keys is escaped.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ pub fn to_extended_json(value: &Bson) -> String {
     text
 }
 
-/// Fields that alone, or as a pair, make an object a wrapper.
+/// Fields of wrappers, alone or as a pair.
 const WRAPPERS: [&str; 15] = [
     "$numberInt",
     "$numberLong",
@@ -33,7 +33,7 @@ const WRAPPERS: [&str; 15] = [
     "$dbPointer",
 ];
 
-/// Whether a reader could take the document for a wrapper. Each wrapper of two fields has one of these too.
+/// Whether a reader could mistake the document for a wrapper. Each wrapper of two fields has one of these too.
 fn resembles_wrapper(document: &Document) -> bool {
     document.len() <= 2 && document.keys().any(|key| WRAPPERS.contains(&key.as_str()))
 }
@@ -52,7 +52,7 @@ pub(crate) fn push_document(out: &mut String, document: &Document) {
     out.push('}');
 }
 
-/// Writes a key with its first `$` escaped. Other tools read the same key; ours reads that it is data.
+/// Writes a key with its first `$` escaped. Other tools read the same key. Our reader recognizes it as data.
 fn push_escaped(out: &mut String, key: &str) {
     let Some(rest) = key.strip_prefix('$') else { return push_text(out, key) };
     let start = out.len();
@@ -118,7 +118,7 @@ fn push_composed(out: &mut String, value: &Bson) {
             out.push_str(r#","$scope":"#);
             push_document(out, &code.scope);
         }
-        // The driver alone sees into a database pointer, and its own form has the same text.
+        // Only the driver can read a database pointer, and its own form has the same text.
         pointer => {
             let json = serde_json::to_string(pointer).unwrap_or_default();
             out.push_str(json.strip_suffix('}').unwrap_or("{"));
@@ -135,7 +135,7 @@ fn push_wrapped(out: &mut String, name: &str, text: &str) {
     out.push('}');
 }
 
-/// Escapes what JSON must and, as Go does, the two line separators of Unicode; not `<`, `>` and `&`.
+/// Escapes the characters of JSON and, like Go, the two line separators of Unicode. `<`, `>` and `&` stay.
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! Every fault has its name, and a test that makes it.
+//! Every fault has a name, and a test to cause it.
 
 use crate::support::{Everything, summary, walk};
 use bson::{Document, doc};
@@ -160,7 +160,7 @@ fn a_larger_prelude_than_the_limit_is_refused() {
 }
 
 #[test]
-fn an_impossible_length_is_refused_where_it_stands() {
+fn an_impossible_length_is_refused_at_its_offset() {
     let too_long = i32::try_from(MAX_DOCUMENT_BYTES).unwrap() + 1;
     for length in [0, 4, -2, i32::MIN, too_long] {
         let archive = ByHand::new(&["orders"]).open("orders");
@@ -228,7 +228,7 @@ fn a_wrong_crc_is_refused_with_both() {
 #[test]
 fn namespaces_never_begun_and_never_closed_are_named() {
     let error = ByHand::new(&["orders", "users", "refunds"]).empty("refunds").open("users").end_of_block().fault();
-    assert_eq!(error.to_string(), "the archive is incomplete; never begun: shop.orders; never closed: shop.users");
+    assert_eq!(error.to_string(), "the archive is incomplete, never begun: shop.orders, never closed: shop.users");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn swapped_blocks_and_swapped_namespaces_are_refused() {
         swapped.swap(one, other);
         assert!(summary(&swapped.concat()).is_err(), "{one} and {other}");
     }
-    // Blocks of two namespaces may stand in any order, but their documents may not change places.
+    // Blocks of two namespaces may have any order, but their documents cannot change places.
     let mut order = parts();
     order.swap(2, 3);
     assert!(summary(&order.concat()).is_ok());
@@ -354,7 +354,7 @@ fn the_writer_refuses_what_would_not_be_an_archive() {
     assert!(matches!(writer.documents(&mut out, 0, &document), Err(WriteError::AlreadyClosed(_))));
     assert!(matches!(writer.close(&mut out, 0), Err(WriteError::AlreadyClosed(_))));
     let error = writer.finish().unwrap_err();
-    assert_eq!(error.to_string(), "the archive cannot end: not closed are shop.users");
+    assert_eq!(error.to_string(), "cannot end the archive: open namespaces shop.users");
     assert!(matches!(summary(&out).unwrap_err(), WalkError::Incomplete { .. }));
     assert!(matches!(BlockWriter::new(prelude(&[])).unwrap().finish(), Err(WriteError::NotBegun)));
 }

@@ -1,4 +1,4 @@
-//! What the real mongodump 100.18.0 wrote is read, proved, and could have been written by us.
+//! Archives of the real mongodump 100.18.0 are read and proved. Our writer writes the same bytes.
 
 use crate::support::{ALL, Everything, Hashes, SOUND, expected, golden, summary, walk};
 use holdfast_archive::{
@@ -108,11 +108,11 @@ fn a_dump_whose_server_went_away_is_refused_with_the_names_of_what_is_missing() 
 #[test]
 fn a_dump_without_the_oplog_that_it_declares_is_refused() {
     let error = summary(&golden("oplog-overflow")).unwrap_err();
-    assert_eq!(error.to_string(), "the archive is incomplete; never begun: oplog");
+    assert_eq!(error.to_string(), "the archive is incomplete, never begun: oplog");
 }
 
-/// 101 of 1,200 documents with perfect framing and CRC: nothing in the archive tells. Only the exit status and the
-/// stderr of the tool that wrote it do, which is why a dump's verdict is read before it is committed.
+/// 101 of 1,200 documents with perfect framing and CRC. The archive itself reveals nothing. Only the exit status and
+/// the stderr of the tool do. A dump's verdict is therefore read before its commit.
 #[test]
 fn a_cut_dump_with_perfect_framing_passes_and_must_be_refused_by_the_engines_verdict() {
     let summary = summary(&golden("cut-but-whole")).unwrap();
@@ -146,7 +146,7 @@ fn every_sound_golden_is_written_again_byte_for_byte() {
     }
 }
 
-/// Writes what it sees as mongodump does: a block goes on until another namespace comes.
+/// Writes the visited documents in mongodump's way: a block continues until another namespace comes.
 #[derive(Default)]
 struct Again {
     writer: Option<BlockWriter>,

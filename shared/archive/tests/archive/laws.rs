@@ -1,11 +1,11 @@
-//! Laws: what is written is read, in whatever pieces; what is not whole, or not what was written, is refused.
+//! Laws: written archives are readable in pieces of any size. Incomplete or changed archives are refused.
 
 use crate::support::{Everything, golden, summary, walk};
 use bson::{Document, doc};
 use holdfast_archive::{BlockWriter, ContentHash, Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use proptest::prelude::*;
 
-/// Namespaces of every kind; each step writes some documents of one of them.
+/// Namespaces of every kind. Each step writes some documents of one of them.
 #[derive(Debug, Clone)]
 struct Plan {
     kinds: Vec<NamespaceKind>,
@@ -48,7 +48,7 @@ fn document(payload: &[u8]) -> Vec<u8> {
     doc! { "payload": binary }.to_vec().unwrap()
 }
 
-/// The archive of a plan, and the documents in the order in which they were written.
+/// The archive of a plan, and the documents in written order.
 fn write(plan: &Plan) -> (Vec<u8>, Vec<(usize, Vec<u8>)>) {
     let mut writer = BlockWriter::new(prelude(&plan.kinds)).unwrap();
     let (mut out, mut documents) = (Vec::new(), Vec::new());
@@ -151,7 +151,7 @@ fn small_archive() -> Vec<u8> {
     out
 }
 
-/// Every bit of an archive: a flip is refused, or stands in what the prelude says of itself, and is read as such.
+/// Every flipped bit of an archive is refused, or is visible in the prelude's fields.
 #[test]
 fn any_flipped_bit_is_refused_or_seen_in_the_prelude() {
     let archive = small_archive();

@@ -1,11 +1,11 @@
-//! The golden archives of the real mongodump, and visitors that keep what they see.
+//! The golden archives of the real mongodump, and recording visitors.
 
 use std::{collections::BTreeMap, fs, io::Read, path::PathBuf};
 
 use holdfast_archive::{NamespaceSummary, Prelude, Summary, VisitError, Visitor, WalkError, Walker};
 use sha2::{Digest, Sha256};
 
-/// All that a walk must take.
+/// All sound archives.
 pub(crate) const SOUND: [&str; 8] = [
     "platform",
     "platform-parallel",
@@ -17,7 +17,7 @@ pub(crate) const SOUND: [&str; 8] = [
     "oplog",
 ];
 
-/// All whose prelude can be read; what follows it may be incomplete.
+/// All archives with a readable prelude. The rest may be incomplete.
 pub(crate) const ALL: [&str; 12] = [
     "platform",
     "platform-parallel",
@@ -37,7 +37,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testing/golden")
 }
 
-/// A golden archive, unzipped; also the one that was itself written with `--gzip`.
+/// A golden archive, unzipped. One was itself written with `--gzip`.
 pub(crate) fn golden(name: &str) -> Vec<u8> {
     let mut bytes = fs::read(folder().join(format!("{name}.archive.gz"))).unwrap();
     while bytes.starts_with(&[0x1f, 0x8b]) {
@@ -48,7 +48,7 @@ pub(crate) fn golden(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// What the golden archives hold, by the name of the archive and the database.
+/// The content of the golden archives, by the name of the archive and the database.
 pub(crate) fn expected() -> serde_json::Value {
     serde_json::from_slice(&fs::read(folder().join("expected.json")).unwrap()).unwrap()
 }

@@ -1,4 +1,5 @@
-//! The bytes of the file: a header of four lines whose MAC is keyed by the file's own key, then nonce and one sealed chunk.
+//! The bytes of an age file: a header of four lines, a nonce and one sealed chunk. The file's own key is the key of the
+//! header's MAC.
 
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
@@ -10,9 +11,9 @@ use crate::{
     keys::{hkdf, hmac_of},
 };
 
-/// What stands before the ephemeral point.
+/// Text before the ephemeral point.
 const INTRODUCTION: &str = "age-encryption.org/v1\n-> X25519 ";
-/// What stands before the MAC, and is the last that it covers but for the blank.
+/// Text before the MAC. The MAC covers it, without the blank.
 const FOOTER: &str = "\n---";
 /// 32 bytes in base64.
 const LINE: usize = 43;
@@ -21,22 +22,22 @@ const TAG: usize = 16;
 /// Bytes of the file.
 const LENGTH: usize = INTRODUCTION.len() + LINE + 1 + LINE + FOOTER.len() + 1 + LINE + 1 + 16 + 32 + TAG;
 
-/// What stands in the file.
+/// The fields of the file.
 pub(super) struct AgeFile {
     /// The sender's half of the exchange.
     pub(super) ephemeral: [u8; 32],
-    /// The file's key, sealed under what the exchange gave.
+    /// The file's key, sealed under the agreed key.
     pub(super) sealed_key: [u8; 32],
     mac: [u8; 32],
     nonce: [u8; 16],
     sealed: [u8; 32 + TAG],
 }
 
-/// The key that a file has to itself.
+/// A key of this file alone.
 pub(super) type FileKey = Zeroizing<[u8; 16]>;
 
 impl AgeFile {
-    /// The file that holds the master key. `nonce` must be random and new, and so must `key`.
+    /// Makes the file with the master key. `nonce` and `key` must be random and new.
     pub(super) fn seal(
         master: &MasterKey,
         key: &FileKey,
@@ -51,13 +52,13 @@ impl AgeFile {
         Some(file)
     }
 
-    /// The file's key, where `wrap` is what it was sealed under.
+    /// The file's key, if it was sealed under `wrap`.
     pub(super) fn file_key(&self, wrap: &[u8; 32]) -> Option<FileKey> {
         let opened = open(wrap, [0; 12], &self.sealed_key)?;
         opened.as_slice().try_into().ok().map(FileKey::new)
     }
 
-    /// The master key; `None` where anything of the file was changed.
+    /// The master key. `None` if a byte of the file was changed.
     pub(super) fn open(&self, key: &FileKey) -> Option<MasterKey> {
         if !bool::from(self.expected_mac(key).ct_eq(&self.mac)) {
             return None;
@@ -74,7 +75,7 @@ impl AgeFile {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] writes, and no other form of an age file.
+    /// Reads the form of [`Self::to_bytes`]. Every other form of an age file is refused.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         if bytes.len() != LENGTH {
             return None;
@@ -89,7 +90,7 @@ impl AgeFile {
         Some(Self { ephemeral, sealed_key, mac, nonce, sealed })
     }
 
-    /// What the MAC covers.
+    /// The bytes under the MAC.
     fn header(&self) -> String {
         let base64 = |bytes: &[u8; 32]| BASE64_STANDARD_NO_PAD.encode(bytes);
         format!("{INTRODUCTION}{}\n{}{FOOTER}", base64(&self.ephemeral), base64(&self.sealed_key))
@@ -100,7 +101,7 @@ impl AgeFile {
     }
 }
 
-/// One line's 32 bytes, and what follows them.
+/// The 32 bytes of one line, and the rest of the text.
 fn line(text: &[u8]) -> Option<([u8; 32], &[u8])> {
     let (line, rest) = text.split_at_checked(LINE)?;
     let mut bytes = [0; 32];
@@ -112,7 +113,7 @@ fn payload_key(key: &FileKey, nonce: &[u8; 16]) -> Zeroizing<[u8; 32]> {
     hkdf(key.as_ref(), nonce, b"payload")
 }
 
-/// The first chunk, counted from 0, and the last.
+/// The nonce of a chunk that is both the first, number 0, and the last.
 const fn only_chunk() -> [u8; 12] {
     let mut nonce = [0; 12];
     nonce[11] = 1;

@@ -1,4 +1,4 @@
-//! Who opens what was wrapped for a recipient: the secret half, as it is kept in a file of its own.
+//! The secret half of a key pair, kept in a file. It unwraps master keys of its recipient.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::{KeyError, MasterKey};
 
 const PREFIX: &str = "age-secret-key-";
 
-/// More identities than anybody keeps in one file.
+/// Limit of identities in one file. Real files have fewer.
 const MAX_IDENTITIES: usize = 100;
 
 /// An age identity of the kind X25519. Prints its recipient, never itself.
@@ -20,10 +20,10 @@ pub struct AgeIdentity {
 }
 
 impl AgeIdentity {
-    /// The identities of a file as `age-keygen` writes it: a line each, beside comments.
+    /// Reads the identities of a file in the form of `age-keygen`: one line each, and comments.
     ///
     /// # Errors
-    /// [`KeyError::Identity`] where there is none, or a line is something else, which is not shown.
+    /// [`KeyError::Identity`] if the file has no identity, or another kind of line. The line is not shown.
     pub fn read_file(text: &Secret) -> Result<Vec<Self>, KeyError> {
         let invalid = |reason| KeyError::Identity { reason };
         let text = text.expose();
@@ -33,7 +33,7 @@ impl AgeIdentity {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let identities = lines.take(MAX_IDENTITIES).map(Self::parse).collect::<Result<Vec<_>, _>>()?;
         if identities.is_empty() {
-            return Err(invalid("the file holds none"));
+            return Err(invalid("the file contains no identity"));
         }
         Ok(identities)
     }
@@ -43,26 +43,26 @@ impl AgeIdentity {
         let bytes = from_bech32(line, PREFIX).ok_or_else(|| invalid(problem_of(line)))?;
         let secret = PrivateKey::from_private_key(&X25519, bytes.as_ref()).ok();
         let known = secret.and_then(|secret| public(&secret).map(|point| (secret, AgeRecipient(point))));
-        let (secret, recipient) = known.ok_or_else(|| invalid("a line is no key"))?;
+        let (secret, recipient) = known.ok_or_else(|| invalid("a line is not a valid key"))?;
         Ok(Self { secret, recipient })
     }
 
-    /// Whom to wrap for, so that this opens it.
+    /// The recipient of this identity.
     #[must_use]
     pub const fn recipient(&self) -> &AgeRecipient {
         &self.recipient
     }
 
-    /// The master key in a file that was written for this identity's recipient.
+    /// Unwraps the master key of a file for this identity's recipient.
     ///
     /// # Errors
-    /// [`KeyError::WrongIdentity`] where it was written for another; [`KeyError::Corrupt`] where it is not such a file,
-    /// or was changed.
+    /// [`KeyError::WrongIdentity`] for another recipient's file. [`KeyError::Corrupt`] for another kind of file, or a
+    /// changed one.
     pub fn unwrap(&self, file: &[u8]) -> Result<MasterKey, KeyError> {
         let corrupt = |reason: &str| KeyError::Corrupt { reason: reason.to_owned() };
-        let file = AgeFile::parse(file).ok_or_else(|| corrupt("it is no age file of one X25519 recipient"))?;
+        let file = AgeFile::parse(file).ok_or_else(|| corrupt("it is not an age file of one X25519 recipient"))?;
         let wrap = agreed_key(&self.secret, &file.ephemeral, &file.ephemeral, &self.recipient.0)
-            .ok_or_else(|| corrupt("the point in its age file is none that a key pair can have"))?;
+            .ok_or_else(|| corrupt("the point in its age file belongs to no key pair"))?;
         let key = file.file_key(&wrap).ok_or(KeyError::WrongIdentity)?;
         file.open(&key).ok_or_else(|| corrupt("its age file was changed"))
     }
@@ -71,9 +71,9 @@ impl AgeIdentity {
 fn problem_of(line: &str) -> &'static str {
     let lower = line.to_ascii_lowercase();
     if lower.starts_with("age-plugin-") {
-        "it belongs to a plugin of age: open the master key with age itself, as RESTORE.md says"
+        "it belongs to a plugin of age: open the master key with age itself, as described in RESTORE.md"
     } else if lower.starts_with("age1") {
-        "it is a recipient, which opens nothing"
+        "it is a recipient, and only an identity opens the master key"
     } else if lower.starts_with("-----begin openssh") {
         "it is an SSH key"
     } else if lower.starts_with(PREFIX) {

@@ -1,7 +1,7 @@
-//! The master key wrapped for somebody who keeps the other half of a key pair offline: the very file that
-//! `age -r <recipient>` writes of its 32 bytes, so that `age -d -i <identity>` opens it.
+//! The master key, wrapped for the owner of an offline key pair. The file equals the output of `age -r <recipient>` for
+//! the 32 bytes, and `age -d -i <identity>` opens it.
 //!
-//! Of age (<https://age-encryption.org/v1>) this is the one form that is written here: one X25519 recipient, one chunk.
+//! Only one form of age (<https://age-encryption.org/v1>) is written: one X25519 recipient, one chunk.
 
 mod file;
 mod identity;
@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::keys::hkdf;
 
-/// The key that one file's own key is sealed under: what both sides of the exchange come to. `None` where one of the
-/// points is of a small order, so that the secret would be no secret.
+/// The key for sealing one file's own key: the result of the exchange, equal on both sides. `None` for a point of small
+/// order, because its result is not secret.
 fn agreed_key(
     secret: &PrivateKey,
     other: &[u8; 32],
@@ -29,13 +29,12 @@ fn agreed_key(
     agree(secret, UnparsedPublicKey::new(&X25519, other), (), derive).ok()
 }
 
-/// The point that belongs to a secret.
+/// The public point of a secret.
 fn public(secret: &PrivateKey) -> Option<[u8; 32]> {
     secret.compute_public_key().ok()?.as_ref().try_into().ok()
 }
 
-/// The 32 bytes that stand in a Bech32 text after this prefix; `None` where it is another, or written otherwise than
-/// it is by everybody.
+/// The 32 bytes of a Bech32 text after this prefix. `None` for another prefix, and for any form but the canonical one.
 fn from_bech32(text: &str, prefix: &str) -> Option<Zeroizing<[u8; 32]>> {
     let text = Zeroizing::new(text.to_ascii_lowercase());
     let checked = CheckedHrpstring::new::<Bech32>(&text).ok()?;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::{file::AgeFile, *};
 use crate::{KeyError, MasterKey};
 
-/// Made by age-keygen 1.3.2, for these tests alone.
+/// Made by age-keygen 1.3.2 only for these tests.
 const IDENTITY: &str = "\
 # created: 2026-11-23T15:41:59Z
 # public key: age1a2e5rfhv6c430dtzye3gmcuu6cauzne0s5kfmuhp3p4qpf86j9pq2e573v
@@ -12,7 +12,7 @@ AGE-SECRET-KEY-1HAV5UXUL2GP87X96EGRF9P0K38N9TN7FTNKQC5A66SHY2QTQU6MQN69NGD
 ";
 const RECIPIENT: &str = "age1a2e5rfhv6c430dtzye3gmcuu6cauzne0s5kfmuhp3p4qpf86j9pq2e573v";
 
-/// What age 1.3.2 wrote for it of the bytes 0 to 31.
+/// Output of age 1.3.2 for this recipient and the bytes 0 to 31.
 const WRITTEN_BY_AGE: &str = "\
 6167652d656e6372797074696f6e2e6f72672f76310a2d3e20583235353139206d764c4a5a6d4e7772714732577a747442626e43767459565a\
 303258796c50397a51716b304473623143380a5832494e36697948414672712b6d6d59353135616a4a6f725474414944345351774a4d773051\
@@ -32,7 +32,7 @@ fn other_identity() -> AgeIdentity {
     read(&to_bech32(&[7; 32], "age-secret-key-").unwrap().to_ascii_uppercase()).unwrap().remove(0)
 }
 
-/// Points that every exchange with comes to nothing, in the form of recipients: orders 1, 2, 4 and 8.
+/// Points of the orders 1, 2, 4 and 8, as recipients. The result of every exchange with them is zero.
 fn points_of_small_order() -> Vec<[u8; 32]> {
     let mut points = vec![[0; 32], [0; 32]];
     points[1][0] = 1;
@@ -174,7 +174,7 @@ fn what_is_no_identity_is_refused_with_the_reason_and_without_its_text() {
 
 proptest! {
     #[test]
-    fn whatever_is_wrapped_is_opened(master: [u8; 32], secret: [u8; 32]) {
+    fn every_wrapped_key_is_unwrapped(master: [u8; 32], secret: [u8; 32]) {
         let identity = read(&to_bech32(&secret, "age-secret-key-").unwrap().to_ascii_uppercase()).unwrap().remove(0);
         let recipient = AgeRecipient::parse(&identity.recipient().to_string()).unwrap();
         let file = recipient.wrap(&MasterKey::new(master)).unwrap();

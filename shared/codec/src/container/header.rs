@@ -1,5 +1,5 @@
-//! The header: 1,024 bytes of ASCII. A line `HOLDFAST1`, six lines `name=value` in fixed order, newlines to the end.
-//! There is one way to write a header, and every other is refused.
+//! The header: 1,024 bytes of ASCII. A line `HOLDFAST1`, six lines `name=value` in fixed order, newlines to the end. A
+//! header has exactly one valid form.
 
 use std::io::{self, Read};
 
@@ -11,32 +11,32 @@ use crate::{ArtifactError, HeaderError, MasterKey};
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 1024;
 
-/// The one suite there is.
+/// The only suite.
 pub const SUITE: &str = "AES-256-CBC+HMAC-SHA256";
 
 const MAGIC: &str = "HOLDFAST1";
 const NAMES: [&str; 6] = ["suite", "repository", "key-epoch", "salt", "iv", "commit"];
 
-/// What an encrypted artifact says of itself. Not to be believed before the artifact was authenticated.
+/// The fields of an encrypted artifact's header. Untrusted until the artifact is authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The repository it was written to.
+    /// The artifact's repository.
     pub repository: RepositoryId,
-    /// Which of the repository's master keys.
+    /// Epoch of the repository's master key.
     pub key_epoch: u32,
-    /// What its keys were derived with.
+    /// Salt of the derivation of its keys.
     pub salt: [u8; 32],
-    /// The first block that its ciphertext is chained to.
+    /// Initialization vector of its ciphertext.
     pub iv: [u8; 16],
     /// The commitment to its master key.
     pub commit: [u8; 32],
 }
 
 impl Header {
-    /// Reads the header that a file starts with, to learn its repository and key epoch.
+    /// Reads the header at the beginning of a file, for its repository and key epoch.
     ///
     /// # Errors
-    /// The reader's own; [`ArtifactError::Header`] for what is not a header.
+    /// The reader's errors. [`ArtifactError::Header`] for bytes of another form.
     pub fn read_from(reader: impl Read) -> io::Result<Self> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         reader.take(HEADER_BYTES as u64).read_to_end(&mut bytes)?;
@@ -46,7 +46,7 @@ impl Header {
     /// Reads a header.
     ///
     /// # Errors
-    /// Says which rule of the format is broken.
+    /// The broken rule of the format.
     pub fn parse(bytes: &[u8]) -> Result<Self, HeaderError> {
         if bytes.len() != HEADER_BYTES {
             return Err(HeaderError::Length { expected: HEADER_BYTES, found: bytes.len() });
@@ -54,7 +54,8 @@ impl Header {
         let lines = bytes.strip_prefix(MAGIC.as_bytes()).ok_or(HeaderError::Magic)?;
         let lines = std::str::from_utf8(lines).map_err(|_| HeaderError::Form)?;
         let header = Self::from_values(values(lines)?)?;
-        // Whatever a lenient reading lets pass (upper case, a leading zero, other padding) is caught by writing it again.
+        // Parsing accepts upper case, leading zeros and other padding. The comparison with the rendered header refuses
+        // them.
         if header.render() == bytes { Ok(header) } else { Err(HeaderError::Form) }
     }
 
@@ -71,7 +72,7 @@ impl Header {
         })
     }
 
-    /// Whether the header was made under this master key. A changed salt or commitment is never taken for one that was.
+    /// Whether the header was made under this master key. A header with a changed salt or commitment does not match.
     #[must_use]
     pub fn is_committed_to(&self, master: &MasterKey) -> bool {
         master.artifact_keys(&self.salt).commit.ct_eq(&self.commit).into()
@@ -93,7 +94,7 @@ impl Header {
     }
 }
 
-/// The value of each name, once all names were seen to be there, once each, and in order.
+/// The value of each name. Each name must occur once, and in order.
 fn values(lines: &str) -> Result<[&str; 6], HeaderError> {
     let lines = lines.strip_prefix('\n').ok_or(HeaderError::Magic)?.trim_end_matches('\n');
     let fields =
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_the_text_that_the_format_says() {
+    fn a_header_is_the_text_of_the_format() {
         let expected = [
             "HOLDFAST1",
             "suite=AES-256-CBC+HMAC-SHA256",

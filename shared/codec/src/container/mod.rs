@@ -1,6 +1,6 @@
-//! The encrypted file: a header of 1,024 bytes, AES-256-CBC ciphertext, and an HMAC-SHA256 of 32 bytes over header,
-//! ciphertext, the object's key in the repository and that key's length in four decimal digits. An artifact is bound to
-//! its place by it; the openssl command can check and open it.
+//! The encrypted file: a header of 1,024 bytes, AES-256-CBC ciphertext, and an HMAC-SHA256 of 32 bytes. The HMAC covers
+//! header, ciphertext, the object's key in the repository and the key's length in four decimal digits. It binds an
+//! artifact to its place. The openssl command can check and open the file.
 
 mod header;
 mod reader;
@@ -20,31 +20,31 @@ pub use writer::{EncryptSummary, EncryptWriter};
 
 use crate::{ArtifactError, ArtifactKeys, KeyError, MasterKey, keys::random_bytes};
 
-/// Bytes of an AES block. Header, trailer and segments are multiples of it, so that no block lies in two segments.
+/// Bytes of an AES block. Header, trailer and segments are multiples of it, so no block is split between two segments.
 const BLOCK_BYTES: usize = 16;
 
-/// Where an artifact belongs, and which master key opens it.
+/// The place of an artifact, and its master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactPlace {
     /// The repository.
     pub repository: RepositoryId,
-    /// Which of the repository's master keys.
+    /// Epoch of the repository's master key.
     pub key_epoch: u32,
     /// The object's key, relative to the repository's root.
     pub object_key: ObjectKey,
 }
 
-/// What is drawn anew for each artifact, and never used for a second one. Not secret: both stand in the header.
+/// Random values of one artifact, never used for a second one. They are not secret: the header contains both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactSecrets {
-    /// Makes the artifact's keys out of the master key.
+    /// Salt for deriving the artifact's keys from the master key.
     pub salt: [u8; 32],
-    /// The first block that ciphertext is chained to.
+    /// Initialization vector of the ciphertext.
     pub iv: [u8; 16],
 }
 
 impl ArtifactSecrets {
-    /// New ones.
+    /// New random values.
     ///
     /// # Errors
     /// [`KeyError::Random`] if the system has no randomness.
@@ -53,7 +53,8 @@ impl ArtifactSecrets {
     }
 }
 
-/// Reads the header, and derives the artifact's keys. The commitment comes first: a wrong key is never taken for damage.
+/// Reads the header, and derives the artifact's keys. The commitment is checked first, so a wrong key is not reported
+/// as damage.
 fn unlock(bytes: &[u8], master: &MasterKey, place: &ArtifactPlace) -> Result<(Header, ArtifactKeys), ArtifactError> {
     let header = Header::parse(bytes)?;
     let keys = master.artifact_keys(&header.salt);
@@ -70,7 +71,7 @@ fn unlock(bytes: &[u8], master: &MasterKey, place: &ArtifactPlace) -> Result<(He
     Ok((header, keys))
 }
 
-/// The least an encrypted artifact holds is its header, one block of padding and the trailer.
+/// Refuses lengths below header, one block of padding and trailer.
 fn check_length(size_bytes: u64) -> Result<(), ArtifactError> {
     let least = (HEADER_BYTES + BLOCK_BYTES + TRAILER_BYTES) as u64;
     if size_bytes >= least && size_bytes.is_multiple_of(BLOCK_BYTES as u64) {

@@ -1,5 +1,5 @@
-//! Decrypts a stored artifact segment by segment: a segment's plaintext is released once its digest matched, that of the
-//! segment with the trailer once the trailer matched as well. Memory: one segment of 8 MiB, decrypted in place.
+//! Decrypts a stored artifact segment by segment. A segment's plaintext is released after its digest matched. The
+//! segment with the trailer also waits for the trailer's check. Memory: one segment of 8 MiB, decrypted in place.
 
 use std::{
     io::{self, Chain, Cursor, Read},
@@ -17,27 +17,27 @@ use super::{
 };
 use crate::{ArtifactDigest, ArtifactError, MasterKey, SegmentReader, digest::SEGMENT};
 
-/// The plaintext of an encrypted artifact, checked by the manifest's digests. Read to `Ok(0)`: after an error no more
-/// bytes come, and no end.
+/// The plaintext of an encrypted artifact, checked by the manifest's digests. Read to `Ok(0)`. After an error, every
+/// further read fails.
 pub struct DecryptReader<R> {
     segments: SegmentReader<Chain<Cursor<Vec<u8>>, R>>,
     cipher: cbc::Decryptor<Aes256>,
-    /// None once it matched.
+    /// `None` after it matched.
     trailer: Option<TrailerCheck>,
-    /// Where the ciphertext ends in the file.
+    /// End of the ciphertext in the file.
     cipher_end: u64,
-    /// Where the next segment begins in the file.
+    /// Beginning of the next segment in the file.
     offset: u64,
-    /// What of the present segment is plaintext to be released.
+    /// Plaintext of the present segment, ready for release.
     ready: Range<usize>,
 }
 
 impl<R: Read> DecryptReader<R> {
-    /// Reads the header, and checks that `master` is its key and `place` its place. `expected` comes from an authentic
-    /// manifest, or from [`verify`](crate::verify).
+    /// Reads the header, and checks that it fits `master` and `place`. `expected` comes from an authentic manifest, or
+    /// from [`verify`](crate::verify).
     ///
     /// # Errors
-    /// [`ArtifactError`] for what is wrong with the artifact, a wrong key first of all; the reader's own.
+    /// [`ArtifactError`] for a fault of the artifact. A wrong key is reported before other faults. The reader's errors.
     pub fn open(inner: R, master: &MasterKey, place: &ArtifactPlace, expected: ArtifactDigest) -> io::Result<Self> {
         Self::open_segments(inner, master, place, expected, SEGMENT)
     }
@@ -53,7 +53,7 @@ impl<R: Read> DecryptReader<R> {
         check_length(size_bytes)?;
         let bytes = read_header(&mut inner, size_bytes, segment_bytes)?;
         let (header, keys) = unlock(bytes.get_ref(), master, place)?;
-        // The header is part of the first segment: it goes round again, to be authenticated like all other bytes.
+        // The header is part of the first segment. It is read again, and authenticated like all other bytes.
         let whole = bytes.chain(inner);
         Ok(Self {
             segments: SegmentReader::with_segments(whole, keys.segment_hasher(), expected, segment_bytes)?,
@@ -65,7 +65,7 @@ impl<R: Read> DecryptReader<R> {
         })
     }
 
-    /// Goes on to the next segment that holds plaintext; false at the end.
+    /// Continues with the next segment with plaintext. `false` at the end.
     fn advance(&mut self) -> io::Result<bool> {
         while self.ready.is_empty() {
             let Some(segment) = self.segments.next_segment()? else { return Ok(false) };
@@ -111,7 +111,7 @@ impl<R: Read> Read for DecryptReader<R> {
     }
 }
 
-/// How many bytes at the end are padding. They are authentic by now, so that their value tells an attacker nothing.
+/// Number of padding bytes at the end. They are authentic at this point, so a padding oracle is impossible.
 fn padding(plain: &[u8]) -> Result<usize, ArtifactError> {
     let padding = plain.last().map_or(0, |byte| usize::from(*byte));
     let well_formed = (1..=BLOCK_BYTES).contains(&padding)

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use super::{reader::DecryptReader, verify::verify_segments, *};
 use crate::{ArtifactDigest, DigestWriter};
 
-/// Two headers' length: the first segment holds ciphertext too, and trailers come to lie across a boundary.
+/// Twice the header's length: the first segment holds ciphertext too, and some trailers cross a boundary.
 const SEGMENT: usize = 2048;
 
-/// Plaintext that fills the first segment to its end, padding included, and the second to its trailer.
+/// Plaintext length. The padded plaintext ends exactly with the first segment, and the trailer begins the second.
 const TO_FIRST_END: usize = SEGMENT - HEADER_BYTES - 1;
 const TO_SECOND_END: usize = 2 * SEGMENT - HEADER_BYTES - TRAILER_BYTES - 1;
 
@@ -48,7 +48,7 @@ fn fault(error: &io::Error) -> ArtifactError {
     ArtifactError::of(error).unwrap_or_else(|| panic!("no fault of the artifact: {error}")).clone()
 }
 
-/// What came out with the digests at hand, and how it ended.
+/// The decrypted bytes for these digests, and the result of the last read.
 fn decrypt(
     stored: &[u8],
     master: &MasterKey,
@@ -190,7 +190,7 @@ fn a_writer_that_was_dropped_leaves_nothing_valid() {
 
 #[test]
 fn a_hole_that_an_error_left_is_never_closed() {
-    /// Fails once, in the middle, and then goes on as if nothing had been.
+    /// Fails once, in the middle, and then works again.
     struct Stumbles(Vec<u8>, bool);
     impl Write for Stumbles {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -250,8 +250,8 @@ proptest! {
     }
 
     #[test]
-    fn what_stands_in_another_artifact_is_rejected(at in 1_usize..3, iv: [u8; 16], salt: [u8; 32]) {
-        // A whole segment of an artifact of the same key, place and length.
+    fn bytes_of_another_artifact_are_rejected(at in 1_usize..3, iv: [u8; 16], salt: [u8; 32]) {
+        // A complete segment of an artifact of the same key, place and length.
         let (mut stored, digest) = encrypt(&sample(3 * SEGMENT), usize::MAX);
         let keys = master().artifact_keys(&salt);
         let mut writer = EncryptWriter::new(Vec::new(), &keys, &iv, &place().repository, 1).unwrap();

@@ -1,4 +1,4 @@
-//! The HMAC at the end of the file, over all before it and the place where the file belongs.
+//! The HMAC at the end of the file. It covers all bytes before it and the file's place.
 
 use hmac::Mac;
 use holdfast_domain::ObjectKey;
@@ -14,7 +14,7 @@ pub const TRAILER_BYTES: usize = 32;
 
 const _: () = assert!(ObjectKey::MAX_LENGTH <= 9999 && HEADER_BYTES.is_multiple_of(super::BLOCK_BYTES));
 
-/// Takes in header and ciphertext, and gives the trailer.
+/// Takes in header and ciphertext, and returns the trailer.
 pub(super) struct TrailerMac(HmacSha256);
 
 impl TrailerMac {
@@ -30,18 +30,18 @@ impl TrailerMac {
         self.bound_to(object_key).finalize().into_bytes().into()
     }
 
-    /// The length comes last, so that no ciphertext can be taken for the start of a longer key.
+    /// The length comes last, so ciphertext can never act as the start of a longer key.
     fn bound_to(self, object_key: &ObjectKey) -> HmacSha256 {
         let key = object_key.as_str();
         self.0.chain_update(key).chain_update(format!("{:04}", key.len()))
     }
 }
 
-/// Takes in a whole file of known size, trailer included, and compares.
+/// Takes in a file of known size with its trailer, and compares.
 pub(super) struct TrailerCheck {
     mac: TrailerMac,
     object_key: ObjectKey,
-    /// Bytes before the trailer that are still to come.
+    /// Remaining bytes before the trailer.
     left_bytes: u64,
     trailer: Vec<u8>,
 }
@@ -71,7 +71,7 @@ impl TrailerCheck {
     }
 }
 
-/// `offset`, or where the buffer ends, if that comes first.
+/// The smaller of `offset` and the buffer's length.
 pub(super) fn within(offset: u64, length: usize) -> usize {
     usize::try_from(offset).map_or(length, |offset| offset.min(length))
 }

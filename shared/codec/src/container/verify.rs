@@ -1,5 +1,5 @@
-//! The first of two passes over a file whose manifest is not at hand: proves its HMAC, and makes the digests with which
-//! the second pass releases no byte that the first did not see.
+//! The first of two passes over a file without its manifest. It proves the HMAC, and makes the digests for the second
+//! pass. The second pass releases only bytes that the first pass read.
 
 use std::io::{self, Read, Write};
 
@@ -8,11 +8,11 @@ use crate::{ArtifactDigest, ArtifactError, DigestWriter, MasterKey, digest::SEGM
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// Reads an encrypted file of `size_bytes` to its end, and checks its HMAC. Hand the digests to
-/// [`DecryptReader::open`](crate::DecryptReader::open) for the second pass: it finds a file that has changed in between.
+/// Reads an encrypted file of `size_bytes` to its end, and checks its HMAC. Pass the digests to
+/// [`DecryptReader::open`](crate::DecryptReader::open) for the second pass, so that it detects a change in between.
 ///
 /// # Errors
-/// [`ArtifactError`] for what is wrong with the file, a wrong key first of all; the reader's own.
+/// [`ArtifactError`] for a fault of the file. A wrong key is reported before other faults. The reader's errors.
 pub fn verify<R: Read>(
     inner: R,
     size_bytes: u64,
@@ -52,7 +52,7 @@ pub(super) fn verify_segments<R: Read>(
     Ok(digest)
 }
 
-/// The bytes that should be a header: fewer mean that the file is cut in its first segment.
+/// The bytes of the header. Fewer bytes mean that the file is cut in its first segment.
 pub(super) fn read_header(
     inner: &mut impl Read,
     size_bytes: u64,

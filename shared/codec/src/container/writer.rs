@@ -1,5 +1,5 @@
-//! Encrypts what is written: header, ciphertext, trailer. The trailer alone makes a file valid, and binds it to its place;
-//! only `finish_as` writes it. Memory: one buffer of 128 KiB, encrypted in place.
+//! Encrypts a stream: header, ciphertext, trailer. The trailer alone makes a file valid, and binds it to its place.
+//! Only `finish_as` writes it. Memory: one buffer of 128 KiB, encrypted in place.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use crate::ArtifactKeys;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// What went through.
+/// Sizes before and after encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncryptSummary {
     /// Bytes before encryption.
@@ -22,9 +22,9 @@ pub struct EncryptSummary {
     pub stored_bytes: u64,
 }
 
-/// A stage that encrypts.
+/// An encrypting stage.
 ///
-/// Whatever fails on the way leaves an invalid file: the trailer covers bytes that were to be written, in their order.
+/// A failed write leaves an invalid file, because the trailer covers every byte in order.
 pub struct EncryptWriter<W> {
     inner: W,
     cipher: cbc::Encryptor<Aes256>,
@@ -34,11 +34,11 @@ pub struct EncryptWriter<W> {
 }
 
 impl<W: Write> EncryptWriter<W> {
-    /// A stage that writes to `inner`, beginning with the header, for an artifact of `repository` under its master key
-    /// of `key_epoch`. `keys` and `iv` must be this artifact's alone.
+    /// A stage with output to `inner`, for an artifact of `repository` under its master key of `key_epoch`. It writes
+    /// the header at once. `keys` and `iv` must be new for this artifact.
     ///
     /// # Errors
-    /// What `inner` says.
+    /// Those of `inner`.
     pub fn new(
         inner: W,
         keys: &ArtifactKeys,
@@ -59,11 +59,11 @@ impl<W: Write> EncryptWriter<W> {
         Ok(writer)
     }
 
-    /// Pads, and writes the last blocks and the trailer. The artifact belongs at `object_key` from now on, and nowhere
-    /// else: a key that depends on the content is known in time.
+    /// Pads, and writes the last blocks and the trailer. The file is valid only at `object_key`. The key is an argument
+    /// of this last call because it may depend on the content.
     ///
     /// # Errors
-    /// What `inner` says.
+    /// Those of `inner`.
     pub fn finish_as(mut self, object_key: &ObjectKey) -> io::Result<(W, EncryptSummary)> {
         let padding = BLOCK_BYTES - self.buffer.len() % BLOCK_BYTES;
         let byte = u8::try_from(padding).unwrap_or(u8::MAX);
@@ -105,7 +105,7 @@ impl<W: Write> Write for EncryptWriter<W> {
         Ok(length)
     }
 
-    /// Passes on what fills whole blocks: up to 15 bytes wait for what follows.
+    /// Writes all complete blocks. Up to 15 bytes wait for the next write.
     fn flush(&mut self) -> io::Result<()> {
         self.encrypt_whole_blocks()?;
         self.inner.flush()

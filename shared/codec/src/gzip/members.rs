@@ -1,5 +1,5 @@
-//! Reads gzip that Holdfast wrote, and refuses every other. A general gunzip skips the header fields of a member, so it
-//! does not notice a changed one. This reader compares them, and the checksum and length of each member.
+//! Reads only gzip in Holdfast's own form. A general gunzip skips the header fields of a member, so it does not notice
+//! a changed one. This reader compares them, and the checksum and length of each member.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -9,13 +9,13 @@ use crate::ArtifactError;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 const HEADER_BYTES: usize = 10;
-/// Deflate, no flags, no time. The two fields that follow are compared apart.
+/// Deflate, no flags, no time. The next two fields are compared separately.
 const HEADER_BEGINS: [u8; 8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
-/// What the field for extra flags may be: it depends on the level.
+/// Valid values of the field for extra flags. The value depends on the level.
 const EXTRA_FLAGS: [u8; 3] = [0, 2, 4];
 const UNKNOWN_SYSTEM: u8 = 255;
 
-/// The content of a gzip stream of one or more members. Read to `Ok(0)`. After an error no more bytes come, and no end.
+/// The content of a gzip stream of one or more members. Read to `Ok(0)`. After an error, every further read fails.
 pub struct MemberReader<R> {
     inner: BufReader<R>,
     inflater: Decompress,
@@ -33,7 +33,7 @@ enum At {
 }
 
 impl<R: Read> MemberReader<R> {
-    /// A reader of the stream that `inner` yields. Reads nothing yet.
+    /// A reader of the gzip stream `inner`. Reads nothing yet.
     pub fn new(inner: R) -> Self {
         let inner = BufReader::with_capacity(BUFFER_BYTES, inner);
         Self { inner, inflater: Decompress::new(false), crc: Crc::new(), at: At::FirstHeader, expanded_bytes: 0 }
@@ -42,7 +42,7 @@ impl<R: Read> MemberReader<R> {
     fn advance(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.at == At::Failed {
-                return Err(io::Error::other("an earlier read of this gzip stream failed: it cannot go on"));
+                return Err(io::Error::other("cannot read this gzip stream: an earlier read failed"));
             }
             if self.at != At::Body && !self.begin_member()? {
                 return Ok(0);
@@ -63,7 +63,7 @@ impl<R: Read> MemberReader<R> {
         self.fill(&mut header)?;
         let [begins @ .., extra_flags, system] = header;
         if begins != HEADER_BEGINS || !EXTRA_FLAGS.contains(&extra_flags) || system != UNKNOWN_SYSTEM {
-            return Err(self.damaged("the header of a member is not one that Holdfast writes"));
+            return Err(self.damaged("a member's header has another form than Holdfast's"));
         }
         self.inflater.reset(false);
         self.crc.reset();

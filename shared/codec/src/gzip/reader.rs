@@ -1,5 +1,5 @@
-//! Reads gzip of any number of members to the very end. A cut inside a member, a wrong checksum and anything that
-//! follows the last member are errors. A cut between two members cannot be seen here: that is what digests are for.
+//! Reads gzip of any number of members to the very end. A cut inside a member, a wrong checksum and bytes after the
+//! last member are errors. A cut between two members is invisible here. Digests detect it.
 
 use std::io::{self, BufReader, Read};
 
@@ -9,8 +9,8 @@ use crate::ArtifactError;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// What a gzip stream holds. Read to `Ok(0)`: only then was the last checksum right and nothing left over. After an error
-/// no more bytes come, and no end.
+/// The content of a gzip stream. Read to `Ok(0)`: only then are the last checksum and the end of the stream checked.
+/// After an error, every further read fails.
 pub struct GunzipReader<R> {
     decoder: MultiGzDecoder<BufReader<Watched<R>>>,
     limit_bytes: u64,
@@ -19,12 +19,13 @@ pub struct GunzipReader<R> {
 }
 
 impl<R: Read> GunzipReader<R> {
-    /// A reader without a limit. It reads the first member's header at once; a fault in it shows in the first read.
+    /// A reader without a limit. It reads the first member's header at once. A fault in the header fails the first
+    /// read.
     pub fn new(inner: R) -> Self {
         Self::with_limit(inner, u64::MAX)
     }
 
-    /// A reader that fails once more than `limit_bytes` have come out, and does not release them.
+    /// A reader with a limit. It fails after `limit_bytes` of output, and releases no byte above the limit.
     pub fn with_limit(inner: R, limit_bytes: u64) -> Self {
         let watched = Watched { inner, failed: false };
         let decoder = MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, watched));
@@ -40,7 +41,7 @@ impl<R: Read> GunzipReader<R> {
         Ok(length)
     }
 
-    /// The inner reader's errors stay as they are; the decoder's own say what is wrong with the stream.
+    /// Keeps the inner reader's errors. The decoder's errors become [`ArtifactError`]s.
     fn named(&self, error: io::Error) -> io::Error {
         if self.decoder.get_ref().get_ref().failed {
             return error;
@@ -55,8 +56,8 @@ impl<R: Read> GunzipReader<R> {
 impl<R: Read> Read for GunzipReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.failed {
-            // The decoder would say that its stream ended.
-            return Err(io::Error::other("an earlier read of this gzip stream failed: it cannot go on"));
+            // The decoder would report the end of its stream.
+            return Err(io::Error::other("cannot read this gzip stream: an earlier read failed"));
         }
         if into.is_empty() {
             return Ok(0);
@@ -67,7 +68,7 @@ impl<R: Read> Read for GunzipReader<R> {
     }
 }
 
-/// Remembers whether the inner reader failed, and does not let it be interrupted: the decoder takes that for an error.
+/// Records a failure of the inner reader, and retries interrupted reads: the decoder fails on them.
 struct Watched<R> {
     inner: R,
     failed: bool,
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
     use crate::GzipWriter;
 
-    /// Three members, and where each ends.
+    /// Three members, and the end of each.
     fn members() -> (Vec<u8>, Vec<usize>) {
         let mut bytes = Vec::new();
         let mut ends = Vec::new();

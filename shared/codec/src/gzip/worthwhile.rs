@@ -1,22 +1,22 @@
-//! Whether compression helps, by a first look: what is stored is compressed only where that makes it smaller.
+//! Whether compression helps, by a sample. A file is stored compressed only if that makes it smaller.
 
 use libdeflater::{CompressionLvl, Compressor};
 
-/// How far the look goes.
+/// Size of the sample.
 const LOOK_BYTES: usize = 64 * 1024;
 
-/// libdeflate's own "fastest" is level 0, which compresses nothing.
+/// libdeflate's lowest level, 0, does not compress.
 const FASTEST: i32 = 1;
 
-/// Compression is worthwhile where it leaves no more than this of 100 bytes.
+/// Limit for the compressed size, in percent.
 const AT_MOST_OF_100: usize = 95;
 
-/// Whether gzip makes these first bytes of a file (64 KiB at most are looked at) smaller by 5% or more. It is tried at the
-/// fastest level: photographs, films and archives show at once that they are compressed already. Nothing is not worthwhile.
+/// Whether gzip makes the first 64 KiB of a file smaller by at least 5%. It uses the fastest level, because compressed
+/// photographs, films and archives are recognized at any level. `false` for an empty sample.
 #[must_use]
 pub fn is_worthwhile(sample: &[u8]) -> bool {
     let look = &sample[..sample.len().min(LOOK_BYTES)];
-    // It fits into less room, or it is not worthwhile: how small it becomes does not matter.
+    // The size limit is the buffer's length. The exact compressed size does not matter.
     let mut room = vec![0; look.len() * AT_MOST_OF_100 / 100];
     CompressionLvl::new(FASTEST).is_ok_and(|level| Compressor::new(level).gzip_compress(look, &mut room).is_ok())
 }
@@ -34,7 +34,7 @@ mod tests {
         (0_u32..).flat_map(|n| format!("line {n} of a text\n").into_bytes()).take(size).collect()
     }
 
-    /// What no compression makes smaller.
+    /// Incompressible bytes.
     fn noise(size: usize) -> Vec<u8> {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut word = || {

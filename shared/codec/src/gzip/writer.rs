@@ -1,9 +1,9 @@
-//! Compresses 256 KiB at a time, each as a gzip member of its own, on worker threads; members leave in the order in
-//! which their bytes came.
+//! Compresses 256 KiB at a time on worker threads. Each piece becomes one gzip member, and members keep the order of
+//! their input.
 //!
-//! Memory: at most two members a worker are under way, one is being filled; each has its bytes in and a buffer for its
-//! bytes out. So `(2 × workers + 1) × 513 KiB`, and libdeflate's own state a worker: under 1 MiB up to level 9. A
-//! writer of one worker costs 50 µs from its making to its end, so small files take the same way.
+//! Memory: at most two members per worker are under way, and one is being filled. Each has a buffer for input and one
+//! for output. The total is `(2 × workers + 1) × 513 KiB`, and libdeflate's state per worker: under 1 MiB up to level
+//! 9. Start and end of a writer with one worker cost 50 µs, so small files use it too.
 
 use std::{
     io::{self, Write},
@@ -14,13 +14,13 @@ use std::{
 
 use libdeflater::{CompressionLvl, Compressor};
 
-/// Bytes of input that become one member.
+/// Input bytes of one member.
 const MEMBER_BYTES: usize = 256 * 1024;
 
-/// One being compressed, one waiting.
+/// One in compression, one waiting.
 const UNDER_WAY_PER_WORKER: usize = 2;
 
-/// What went through.
+/// Sizes before and after compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GzipSummary {
     /// Bytes before compression.
@@ -31,11 +31,11 @@ pub struct GzipSummary {
     pub members: u64,
 }
 
-/// A stage that compresses. No input at all becomes one empty member. After an error nothing more is accepted, so that
-/// a stream with a hole in it can never be finished.
+/// A compressing stage. Empty input becomes one empty member. After an error it accepts no more input, so a stream with
+/// a gap cannot be finished.
 pub struct GzipWriter<W> {
     inner: W,
-    /// Member `n` is the work of worker `n` modulo their number: that alone keeps the order.
+    /// Member `n` goes to worker `n` modulo their number. This keeps the order.
     workers: Vec<Worker>,
     filling: Vec<u8>,
     idle: Vec<Member>,
@@ -45,7 +45,7 @@ pub struct GzipWriter<W> {
     failed: bool,
 }
 
-/// The buffers of one member, which go round.
+/// The reusable buffers of one member.
 #[derive(Default)]
 struct Member {
     input: Vec<u8>,
@@ -54,17 +54,20 @@ struct Member {
 }
 
 impl<W: Write> GzipWriter<W> {
-    /// A stage that compresses at `level` (libdeflate's: 1 is the fastest, 6 usual, 12 the smallest) on `threads` threads
-    /// of its own.
+    /// A stage for compression at `level` (libdeflate's: 1 is the fastest, 6 usual, 12 the smallest) on `threads`
+    /// threads.
     ///
     /// # Errors
-    /// `InvalidInput` for a level outside 1 to 12; what the system says if it gives no thread.
+    /// `InvalidInput` for a level outside 1 to 12. The system's error if it cannot start a thread.
     pub fn new(inner: W, level: u8, threads: NonZeroUsize) -> io::Result<Self> {
         let level = Some(level)
             .filter(|level| *level >= 1)
             .and_then(|level| CompressionLvl::new(level.into()).ok())
             .ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidInput, format!("no compression level {level}: 1 to 12"))
+                io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!("invalid compression level {level}: expected 1 to 12"),
+                )
             })?;
         Self::with_work(inner, threads, || {
             let mut compressor = Compressor::new(level);
@@ -89,10 +92,10 @@ impl<W: Write> GzipWriter<W> {
         })
     }
 
-    /// Writes what is left, waits for the workers and ends them.
+    /// Writes the rest, waits for the workers and ends them.
     ///
     /// # Errors
-    /// What `inner` says, or that a worker died.
+    /// Those of `inner`, or a worker's death.
     pub fn finish(mut self) -> io::Result<(W, GzipSummary)> {
         self.guarded(|this| {
             if !this.filling.is_empty() || this.submitted == 0 {
@@ -105,7 +108,7 @@ impl<W: Write> GzipWriter<W> {
 
     fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
         if self.failed {
-            return Err(io::Error::other("compression failed earlier: it cannot go on"));
+            return Err(io::Error::other("cannot compress more: an earlier write failed"));
         }
         let result = step(self);
         self.failed = result.is_err();
@@ -121,7 +124,7 @@ impl<W: Write> GzipWriter<W> {
         Ok(length)
     }
 
-    /// Hands the bytes gathered to a worker; first makes room where all have enough to do.
+    /// Passes the gathered bytes to a worker. Waits first if every worker is busy.
     fn submit(&mut self) -> io::Result<()> {
         if self.submitted - self.written == self.workers.len() * UNDER_WAY_PER_WORKER {
             self.write_oldest()?;
@@ -158,7 +161,8 @@ impl<W: Write> Write for GzipWriter<W> {
         self.guarded(|this| this.fill(bytes))
     }
 
-    /// Ends the member that is being filled, so that all bytes so far can be read. Costs compression: not for each write.
+    /// Ends the present member, so that all bytes so far can be read. It costs compression: do not flush after each
+    /// write.
     fn flush(&mut self) -> io::Result<()> {
         self.guarded(|this| {
             if !this.filling.is_empty() {
@@ -170,7 +174,7 @@ impl<W: Write> Write for GzipWriter<W> {
     }
 }
 
-/// Makes `member.output`; false if it cannot, which ends the worker.
+/// Makes `member.output`. `false` on failure: the worker then ends.
 fn compress(compressor: &mut Compressor, member: &mut Member) -> bool {
     let bound = compressor.gzip_compress_bound(member.input.len());
     if member.output.len() < bound {
@@ -220,14 +224,14 @@ impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.ends.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the worker was an error of `take` or `submit` already, or concerns nobody any more.
+            // A panic of the worker was already an error of `take` or `submit`, or its result is not needed.
             drop(thread.join());
         }
     }
 }
 
 fn died() -> io::Error {
-    io::Error::other("a compression worker died: the stream is not whole")
+    io::Error::other("a compression worker died: the stream is incomplete")
 }
 
 #[cfg(test)]
@@ -249,7 +253,7 @@ mod tests {
         NonZeroUsize::new(count).unwrap()
     }
 
-    /// Not random, and not all the same either.
+    /// Neither random nor constant.
     fn sample(size: usize) -> Vec<u8> {
         (0_u32..).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> (n % 24)).to_le_bytes()).take(size).collect()
     }

@@ -1,4 +1,4 @@
-//! What a rule does to a value.
+//! The actions of rules on values.
 
 use std::fmt;
 
@@ -10,23 +10,23 @@ use super::{
     value::{Outcome, Value},
 };
 
-/// What a rule does to the field at its path.
+/// The action on the field at a rule's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Another value of the same type, the same one everywhere.
+    /// Another value of the same type. Equal values stay equal.
     Hash,
-    /// Covered but for its ends.
+    /// Covered except for its ends.
     Mask(Mask),
     /// Made up.
     Fake(Fake),
-    /// Null in its place.
+    /// Replaced by null.
     Null,
-    /// The field is gone.
+    /// The field is dropped.
     Drop,
 }
 
 impl Action {
-    /// The bytes that take the value's place, under the same type.
+    /// The replacement bytes, of the same type.
     pub(super) fn apply(self, key: &Key, value: Value<'_>) -> Outcome {
         match self {
             _ if value.is_empty() => Ok(value.bytes.to_vec()),

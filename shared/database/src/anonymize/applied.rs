@@ -1,5 +1,4 @@
-//! Rules laid over one archive: which of them are for which of its collections, what they did, and what the documents
-//! that they changed hold now.
+//! Rules applied to one archive: their collections, their results, and the new content of the changed documents.
 
 use holdfast_archive::{NamespaceKind, Prelude, PreludeNamespace};
 
@@ -14,16 +13,16 @@ use super::{
 };
 use crate::CollectionContent;
 
-/// What to do with values that a rule does not take.
+/// Behaviour for values of an unsupported type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Misfits {
-    /// The first ends everything.
+    /// The first one fails the restore.
     Refuse,
-    /// They are counted; nothing of the outcome is used.
+    /// They are counted. The results are not used.
     Count,
 }
 
-/// Rules at work.
+/// Rules in use.
 #[derive(Debug)]
 pub(crate) struct Applied {
     key: Key,
@@ -38,16 +37,16 @@ pub(crate) struct Applied {
     misfits: Misfits,
 }
 
-/// A document that the rules must not, or cannot, be applied to.
+/// A document to which the rules cannot be applied, or must not be.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct RuleFailure(String);
 
 impl Applied {
-    /// Lays the rules over an archive, of which the namespaces of these numbers are restored.
+    /// Assigns the rules to an archive. The namespaces with these numbers are restored.
     ///
     /// # Errors
-    /// Each rule that is for nothing in the archive, for what rules do not reach, or for what another rule changes.
+    /// Each rule that matches nothing in the archive, a place outside the reach of rules, or a value of another rule.
     pub(crate) fn new(
         anonymizer: &Anonymizer,
         prelude: &Prelude,
@@ -89,20 +88,20 @@ impl Applied {
         let mut with_documents = meant.iter().filter(|(_, namespace)| namespace.kind != NamespaceKind::View).peekable();
         if with_documents.peek().is_none() && !field.optional {
             return Err(match meant.first() {
-                Some((_, view)) => format!("names the view {view}: name the collection that it shows"),
-                None => "is for no collection of the archive".to_owned(),
+                Some((_, view)) => format!("names the view {view}: name its source collection instead"),
+                None => "matches no collection of the archive".to_owned(),
             });
         }
         for (at, namespace) in with_documents.filter(|(at, _)| is_restored[*at]) {
             if namespace.kind == NamespaceKind::Timeseries {
                 return Err(format!(
-                    "names the time series {namespace}, whose measurements rules do not reach: leave it out, by naming \
-                     with --only what to restore"
+                    "names the time series {namespace}: rules cannot change measurements. Exclude it: name the \
+                     other collections with --only"
                 ));
             }
             let tree = self.trees[*at].get_or_insert_default();
             tree.insert(&field.path, number)
-                .map_err(|other| format!("changes in {namespace} what {} changes", self.rules[other]))?;
+                .map_err(|other| format!("changes the same value of {namespace} as {}", self.rules[other]))?;
             self.rules[number].applied_to.push(namespace.to_string());
         }
         Ok(())
@@ -113,7 +112,7 @@ impl Applied {
         self.trees[namespace].is_some()
     }
 
-    /// The document after the rules; nothing where none is for its namespace.
+    /// The document after the rules. `None` if no rule is for its namespace.
     pub(crate) fn rewrite(&mut self, namespace: usize, document: &[u8]) -> Result<Option<Vec<u8>>, RuleFailure> {
         let Self { key, actions, tallies, .. } = self;
         let Some(tree) = &self.trees[namespace] else { return Ok(None) };
@@ -126,7 +125,7 @@ impl Applied {
         Ok(Some(rewritten))
     }
 
-    /// What the changed documents of a namespace hold.
+    /// Content of a namespace's changed documents.
     pub(crate) fn content(&self, namespace: usize) -> CollectionContent {
         self.contents[namespace]
     }
@@ -154,7 +153,7 @@ fn unapplied(field: &FieldRule) -> AppliedRule {
     }
 }
 
-/// `collection`, `database.collection`, or a pattern over the latter, in which `*` stands for anything.
+/// `collection`, `database.collection`, or a pattern over the latter, with `*` for any text.
 fn is_for(wanted: &str, namespace: &PreludeNamespace) -> bool {
     let name = namespace.to_string();
     match wanted.split_once('*') {
@@ -163,7 +162,7 @@ fn is_for(wanted: &str, namespace: &PreludeNamespace) -> bool {
     }
 }
 
-/// Whether a name is what is left of a pattern after one of its stars.
+/// Whether a name matches the rest of a pattern after one of its stars.
 fn ends_as(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => name.ends_with(pattern),

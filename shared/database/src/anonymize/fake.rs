@@ -1,8 +1,8 @@
-//! The action `fake`: a text of the same sort, made up. What identifies somebody (an e-mail, a user name, a wallet
-//! address) is drawn from so many that no two become the same; names and places are few, and repeat.
+//! The action `fake`: an invented text of the same sort. Identifying values (an e-mail, a user name, a wallet address)
+//! are drawn from a large range, so no two become equal. Names and places are few, and repeat.
 //!
-//! Nothing made up leads anywhere: e-mail and URLs are in `example.invalid` (RFC 6761), telephone numbers under +999,
-//! which is no country's, IP addresses in the ranges for documentation (RFC 5737, RFC 3849).
+//! Invented values lead nowhere: e-mail and URLs are in `example.invalid` (RFC 6761), telephone numbers under the
+//! unassigned +999, IP addresses in the ranges for documentation (RFC 5737, RFC 3849).
 
 use super::{
     key::{Draw, Key},
@@ -13,16 +13,16 @@ use super::{
 const DOMAIN: &str = "example.invalid";
 const DIGITS: &[u8] = b"0123456789";
 const HEX: &[u8] = b"0123456789abcdef";
-/// Crockford's alphabet, as Stacks' addresses have it.
+/// Crockford's alphabet, used by Stacks' addresses.
 const C32: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const BASE58: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const BECH32: &[u8] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 
-/// Of [`BASE32`]; with it a made-up name belongs to one value alone.
+/// Characters of [`BASE32`]. They make an invented name unique to its value.
 const DISTINCTION_CHARACTERS: usize = 12;
 
-/// What sort of text is made up.
+/// The sort of an invented text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fake {
     Name,
@@ -57,7 +57,7 @@ impl Fake {
         Self::Text,
     ];
 
-    /// The word that stands for it in the rules.
+    /// Its word in the rules.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -85,7 +85,7 @@ impl Fake {
         Self::ALL.map(Self::word).join(", ")
     }
 
-    /// Only a text has another in its place; an empty one stays empty.
+    /// Only texts are replaced. An empty text stays empty.
     pub(super) fn apply(self, key: &Key, value: Value<'_>) -> Outcome {
         let text = value.text().ok_or(Unsupported)?;
         if text.is_empty() {
@@ -116,17 +116,17 @@ fn distinction(draw: &mut Draw) -> String {
     draw.text(BASE32, DISTINCTION_CHARACTERS)
 }
 
-/// Of the same length, prefix and alphabet; its checksum, where its kind has one, is not right.
+/// A text of the same length, prefix and alphabet. A checksum inside it is wrong.
 fn of_the_same_shape(draw: &mut Draw, text: &str) -> String {
     const CHARACTERS: std::ops::RangeInclusive<usize> = 24..=100;
     let (prefix, alphabet) = shape(text);
     let characters = text[prefix..].chars().count();
-    // A short one could become the same as another.
+    // A short one could collide with another.
     let characters = characters.clamp(*CHARACTERS.start(), *CHARACTERS.end());
     format!("{}{}", &text[..prefix], draw.text(alphabet, characters))
 }
 
-/// The length of its prefix, and what follows it.
+/// The length of the prefix, and the alphabet after it.
 fn shape(text: &str) -> (usize, &'static [u8]) {
     const PREFIXES: [(&str, &[u8]); 7] =
         [("0x", HEX), ("SP", C32), ("ST", C32), ("SM", C32), ("SN", C32), ("bc1", BECH32), ("tb1", BECH32)];
@@ -146,7 +146,7 @@ fn ip_address(draw: &mut Draw, text: &str) -> String {
     format!("{}.{}", draw.pick(&["192.0.2", "198.51.100", "203.0.113"]), 1 + draw.number() % 254)
 }
 
-/// Of the same scheme: a content identifier that nobody has content for, or an address that is nowhere, with the file's
+/// A URL of the same scheme: a content identifier without content, or an address without a server, with the file's
 /// extension.
 fn url(draw: &mut Draw, text: &str) -> String {
     if text.starts_with("ipfs://") {
@@ -156,7 +156,7 @@ fn url(draw: &mut Draw, text: &str) -> String {
     format!("https://{DOMAIN}/{}{extension}", draw.text(HEX, 32))
 }
 
-/// Of the last name in the path, as far as it looks like one.
+/// The extension of the last name in the path, if it has the form of one.
 fn extension(url: &str) -> Option<&str> {
     let (place, _) = url.split_once(['?', '#']).unwrap_or((url, ""));
     let (_, path) = place.split_once("://").map_or(place, |(_, rest)| rest).split_once('/')?;
@@ -184,7 +184,7 @@ fn content_identifier(hash: [u8; 32]) -> String {
     text
 }
 
-/// Words, cut to so many characters.
+/// Words, cut to this many characters.
 fn prose(draw: &mut Draw, characters: usize) -> String {
     let mut text = String::with_capacity(characters);
     while text.len() < characters {
@@ -194,7 +194,7 @@ fn prose(draw: &mut Draw, characters: usize) -> String {
         text.push_str(draw.pick(&WORDS));
     }
     text.truncate(characters);
-    // One that is longer than the cut would leave a blank at the end.
+    // A cut after a blank would leave the blank at the end.
     if text.ends_with(' ') {
         text.pop();
         text.push('.');
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_identifies_somebody_belongs_to_one_value_alone() {
+    fn an_identifying_value_belongs_to_one_original_only() {
         let identifying = [Fake::UserName, Fake::Email, Fake::WalletAddress, Fake::TransactionId, Fake::Url];
         for fake in identifying {
             let outcomes: HashSet<String> = (0..5_000).map(|number| made_up(fake, &number.to_string())).collect();

@@ -1,8 +1,7 @@
-//! The action `hash`: another value of the same type, the same one for the same value wherever it stands, so that what
-//! joined by it still joins. No two values of a number's range become the same; of other types it is as unlikely as
-//! their length makes it.
+//! The action `hash`: another value of the same type. Equal values become equal everywhere, so joins still work. No two
+//! numbers of one range become equal. For other types a collision is as improbable as their length permits.
 //!
-//! Whole numbers join across their types (5 and 5.0), and an `ObjectId` with its text in hex, as they did before.
+//! Whole numbers still join across their types (5 and 5.0), and so does an `ObjectId` with its hex text.
 
 use bson::spec::ElementType;
 
@@ -11,12 +10,12 @@ use super::{
     value::{Outcome, Unsupported, Value, string},
 };
 
-/// Hex digits that a text becomes.
+/// Hex digits of a hashed text.
 const TEXT_DIGITS: usize = 32;
 
 const OBJECT_ID_BYTES: usize = 12;
 
-/// Whole numbers below this are whole numbers for every type that holds them.
+/// Below this, every number type represents whole numbers exactly.
 const SAFE_INTEGERS: u64 = 1 << 53;
 
 pub(super) fn hash(key: &Key, value: Value<'_>) -> Outcome {
@@ -36,7 +35,7 @@ pub(super) fn hash(key: &Key, value: Value<'_>) -> Outcome {
 }
 
 fn text(key: &Key, value: Value<'_>) -> Outcome {
-    // A text that is no UTF-8 is hashed by its bytes.
+    // A text with invalid UTF-8 is hashed by its bytes.
     let bytes = value.bytes.get(4..value.bytes.len().saturating_sub(1)).ok_or(Unsupported)?;
     let is_object_id =
         bytes.len() == 2 * OBJECT_ID_BYTES && bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -51,13 +50,13 @@ fn object_id(key: &Key, bytes: &[u8]) -> [u8; OBJECT_ID_BYTES] {
     key.draw("objectId", bytes).bytes()
 }
 
-/// As long as it was. A UUID stays one, of version 4.
+/// The same length. A UUID becomes a UUID of version 4.
 fn binary(key: &Key, bytes: &[u8]) -> Outcome {
     const HEADER_BYTES: usize = 5;
     const UUID: u8 = 4;
     let (header, content) = bytes.split_at_checked(HEADER_BYTES).ok_or(Unsupported)?;
     let subtype = header[HEADER_BYTES - 1];
-    // Generic, a function, a UUID old and new, MD5, the users' own: all others have an inside that must fit.
+    // Generic, a function, a UUID old and new, MD5, user-defined. All other subtypes have an inner structure.
     if !matches!(subtype, 0 | 1 | 3 | UUID | 5 | 0x80..) {
         return Err(Unsupported);
     }
@@ -81,21 +80,21 @@ fn double(key: &Key, value: f64) -> Outcome {
     Ok(hashed.to_le_bytes().to_vec())
 }
 
-/// Another number of the same sign and range: below 2³¹, below 2⁵³, or any, so that it fits whatever type held it.
+/// Another number of the same sign and range: below 2³¹, below 2⁵³, or any. So it fits every type of the old one.
 fn number(key: &Key, value: i64) -> Result<i64, Unsupported> {
     const SMALL_HALF: u32 = 16;
     const SAFE_HALF: u32 = 27;
     const ANY_HALF: u32 = 32;
     const SMALL: u64 = 1 << 31;
     const ANY: u64 = 1 << 63;
-    // Of a negative number its distance from -1, so that the smallest has one too.
+    // For a negative number its distance from -1, so that the smallest number has one too.
     let magnitude = if value < 0 { !value } else { value }.unsigned_abs();
     let (name, half_bits, range) = match magnitude {
         0..SMALL => ("number below 2^31", SMALL_HALF, 0..SMALL),
         SMALL..SAFE_INTEGERS => ("number below 2^53", SAFE_HALF, SMALL..SAFE_INTEGERS),
         _ => ("number", ANY_HALF, SAFE_INTEGERS..ANY),
     };
-    // Walking on until the range is met again keeps it one to one; every second step meets it.
+    // Repeats until the result is in the range, so the mapping stays one to one. Every second step is in the range.
     let mut hashed = key.permute(name, magnitude, half_bits);
     while !range.contains(&hashed) {
         hashed = key.permute(name, hashed, half_bits);

@@ -1,26 +1,26 @@
-//! Everything that a rule makes up is drawn from the operator's secret and the value it replaces: the same value gives
-//! the same outcome, in every field and at every restore, and without the secret nobody can tell what it came from.
+//! Every replacement is drawn from the operator's secret and the original value. Equal values have equal results, in
+//! every field and every restore. Without the secret, a result reveals nothing about its original.
 
 use hmac::{Hmac, KeyInit, Mac};
 use holdfast_domain::Secret;
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Shorter secrets could be found by trying.
+/// Shorter secrets could be found by trial.
 const MIN_SECRET_CHARACTERS: usize = 16;
 
-/// Trying secrets against values that somebody knows is made slow.
+/// Slows down an attack: testing secrets against known values.
 const ROUNDS: u32 = 600_000;
 const SALT: &[u8] = b"holdfast/v1/anonymize";
 
 const BLOCK_BYTES: usize = 32;
 
-/// The secret, or what was given for it, cannot be used.
+/// The secret is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the secret for anonymising has {0} characters: it takes {MIN_SECRET_CHARACTERS} or more")]
+#[error("the secret for anonymising has {0} characters: expected at least {MIN_SECRET_CHARACTERS}")]
 pub struct SecretTooShort(usize);
 
-/// What outcomes are drawn with. It cannot print itself.
+/// The key for drawing replacements. It cannot print itself.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(super) struct Key([u8; BLOCK_BYTES]);
 
@@ -39,17 +39,16 @@ impl Key {
         Self([number; BLOCK_BYTES])
     }
 
-    /// What a value is replaced by is drawn from this. Uses of different names have nothing in common.
+    /// The source of a value's replacement. Draws with different names are independent.
     pub(super) fn draw(&self, name: &str, value: &[u8]) -> Draw {
-        // Any length is a key's.
+        // Every length is valid for a key.
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
         let mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes this key");
         let mac = mac.chain_update(name.as_bytes()).chain_update([0]).chain_update(value).chain_update([0]);
         Draw { mac, blocks: 0, block: [0; BLOCK_BYTES], used: BLOCK_BYTES }
     }
 
-    /// Another number of the same `2 × half_bits` bits: one to one, so that no two numbers become the same. A balanced
-    /// Feistel network of eight rounds.
+    /// Another number of the same `2 × half_bits` bits, one to one. A balanced Feistel network of eight rounds.
     pub(super) fn permute(&self, name: &str, number: u64, half_bits: u32) -> u64 {
         const ROUNDS: u8 = 8;
         let mask = (1 << half_bits) - 1;
@@ -101,13 +100,13 @@ impl Draw {
         u64::from_le_bytes(self.bytes())
     }
 
-    /// One of them; the list is short, so that none is noticeably likelier.
+    /// One of them. The list is short, so all are practically equally likely.
     pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         let number = u32::from_le_bytes(self.bytes());
         from[number as usize % from.len()]
     }
 
-    /// So many characters of an alphabet.
+    /// This many characters of an alphabet.
     pub(super) fn text(&mut self, alphabet: &[u8], characters: usize) -> String {
         (0..characters).map(|_| char::from(self.pick(alphabet))).collect()
     }

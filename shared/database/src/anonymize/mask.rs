@@ -1,4 +1,4 @@
-//! The action `mask`: a text whose characters are covered, but for some at its ends; a date of which the year is left.
+//! The action `mask`: a text with covered characters, except some at its ends. A date keeps only its year.
 
 use bson::spec::ElementType;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -7,10 +7,10 @@ use super::value::{Outcome, Unsupported, Value, string};
 
 const COVER: char = '*';
 
-/// Characters of a text whose length is hidden, beside those that are kept.
+/// Covered characters of a text with hidden length, without the kept ones.
 const HIDDEN_CHARACTERS: usize = 8;
 
-/// How much of a text is shown.
+/// The visible part of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Mask {
     pub(super) keep_first: usize,
@@ -27,7 +27,7 @@ impl Mask {
         }
     }
 
-    /// What would show more than half of a text shows nothing of it.
+    /// If more than half of a text would be visible, all of it is covered.
     fn text(self, text: &str) -> String {
         let count = text.chars().count();
         let shows_too_much = self.keep_first.saturating_add(self.keep_last) > count / 2;
@@ -43,7 +43,7 @@ impl Mask {
     }
 }
 
-/// The beginning of a date's year, UTC; of a date so far off that nobody lives then, the epoch.
+/// The beginning of a date's year, UTC. For a date far outside a lifetime, the epoch.
 fn year(bytes: &[u8]) -> Result<i64, Unsupported> {
     let millis = i64::from_le_bytes(bytes.try_into().map_err(|_| Unsupported)?);
     let year = Timestamp::from_millisecond(millis).map(|at| at.to_zoned_datetime(TimeZone::UTC).year());

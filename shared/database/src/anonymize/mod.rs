@@ -1,8 +1,8 @@
-//! Personal data replaced on its way into a database that is no place for it: a restore for tests.
+//! Replaces personal data during a restore for tests.
 //!
-//! Rules say what becomes of which field of which collection. Outcomes are drawn from a secret, so that references
-//! still join, and the next restore gives the same. What cannot be replaced as a rule says is never left as it was: the
-//! restore fails. What no rule reaches is copied byte by byte.
+//! A rule names the action for a field of a collection. Results are drawn from a secret: references still join, and the
+//! next restore gives the same results. If a rule cannot replace a value, the restore fails, and the value is not kept.
+//! Fields without a rule are copied byte by byte.
 
 mod action;
 mod applied;
@@ -31,7 +31,7 @@ pub use self::{
     rules::{AnonymizeRules, RuleFault, RulesError},
 };
 
-/// Rules, and the secret that outcomes are drawn from.
+/// Rules, and the secret for their results.
 #[derive(Debug, Clone)]
 pub struct Anonymizer {
     rules: Arc<AnonymizeRules>,
@@ -39,7 +39,7 @@ pub struct Anonymizer {
 }
 
 impl Anonymizer {
-    /// Takes a moment: the secret is made slow to try.
+    /// Slow on purpose, against guessing of the secret.
     ///
     /// # Errors
     /// A secret of less than 16 characters.

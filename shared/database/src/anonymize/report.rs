@@ -1,4 +1,4 @@
-//! What the rules did, or would do: rule by rule, with outcomes to look at. No original is kept or shown.
+//! Results of the rules, or of a dry run: rule by rule, with examples. Originals are never kept or shown.
 
 use std::collections::BTreeMap;
 
@@ -6,40 +6,40 @@ use serde::Serialize;
 
 use super::value::type_name;
 
-/// Outcomes shown of each rule.
+/// Number of examples per rule.
 const SAMPLES: usize = 3;
 
-/// What rules did to what was restored; of a dry run, what they would do.
+/// Results of the rules. For a dry run, the expected results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AnonymizeReport {
     /// A rule for each path, in the order of the file.
     pub rules: Vec<AppliedRule>,
-    /// Collections of the archive that are restored as they are, because no rule names them.
+    /// Collections of the archive restored unchanged, because no rule names them.
     pub unchanged: Vec<String>,
 }
 
-/// What one rule did.
+/// The result of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AppliedRule {
     /// Its line in the file.
     pub line: u64,
-    /// The collections it is for, as in the file.
+    /// Its collections, as in the file.
     pub namespace: String,
     /// The path of the field.
     pub path: String,
-    /// What it does.
+    /// Its action.
     pub action: String,
     /// It may match nothing.
     pub optional: bool,
-    /// The collections of the archive that it was applied to; none where they are not restored.
+    /// The matching collections of the archive. Empty if they are not restored.
     pub applied_to: Vec<String>,
     /// Values it replaced, nulls included.
     pub values: u64,
-    /// Values of types that its action does not take, by type.
+    /// Values of unsupported types, by type.
     pub refused: BTreeMap<&'static str, u64>,
-    /// A few of the outcomes.
+    /// A few results.
     pub samples: Vec<Sample>,
 }
 
@@ -47,15 +47,15 @@ pub struct AppliedRule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sample {
-    /// The type of the value that was there.
+    /// Type of the original value.
     pub of: &'static str,
-    /// What is there now.
+    /// The new value.
     pub outcome: String,
 }
 
 impl AnonymizeReport {
-    /// Why these rules must not be used on this archive: each that matches nothing, and each value that must not stay
-    /// and cannot be replaced.
+    /// Reasons not to use these rules on this archive: each rule without a match, and each value without a possible
+    /// replacement.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.rules.iter().flat_map(AppliedRule::problems).collect()
@@ -69,7 +69,7 @@ impl AppliedRule {
             problems.push(format!("{self} matches nothing"));
         }
         for (kind, values) in &self.refused {
-            problems.push(format!("{self} meets {values} values of type {kind}, which it does not take"));
+            problems.push(format!("{self} does not support {values} values of type {kind}"));
         }
         problems
     }
@@ -81,7 +81,7 @@ impl std::fmt::Display for AppliedRule {
     }
 }
 
-/// What a rule did so far.
+/// Counts of a rule so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     values: u64,
@@ -90,7 +90,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// A value that was replaced. Its outcome is asked for only while there are too few.
+    /// Counts a replaced value. `outcome` is called only while there are too few examples.
     pub(super) fn count(&mut self, kind: u8, outcome: impl FnOnce() -> String) {
         self.values += 1;
         if self.samples.len() < SAMPLES {
@@ -101,7 +101,7 @@ impl Tally {
         }
     }
 
-    /// A value that its action does not take.
+    /// Counts a value of an unsupported type.
     pub(super) fn refuse(&mut self, kind: u8) {
         *self.refused.entry(type_name(kind)).or_default() += 1;
     }

@@ -1,5 +1,5 @@
-//! A document with its rules applied: walked where it lies, by the length of its fields alone. What no rule reaches is
-//! copied byte by byte, the order of fields included.
+//! Applies rules to a document without decoding it: the walk uses the lengths of the fields. Fields without a rule are
+//! copied byte by byte, and the order of fields stays.
 
 use bson::spec::ElementType;
 
@@ -19,7 +19,7 @@ const NULL: u8 = ElementType::Null as u8;
 /// Servers nest no deeper than this.
 const MAX_DEPTH: usize = 200;
 
-/// Why a document cannot be rewritten.
+/// Reason why a document cannot be rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadDocument {
     #[error("is not valid BSON")]
@@ -28,7 +28,7 @@ pub(super) enum BadDocument {
     TooDeep,
 }
 
-/// The document after the rules of the tree; what they did is counted, rule by rule.
+/// The document after the rules of the tree. Results are counted rule by rule.
 pub(super) fn rewrite(
     document: &[u8],
     tree: &Node,
@@ -48,14 +48,14 @@ struct Walk<'a> {
     out: Vec<u8>,
 }
 
-/// A field where it lies.
+/// A field in the document's bytes.
 #[derive(Clone, Copy)]
 struct Element<'b> {
-    /// What stands before it and is copied as it is, once something else is written for this field.
+    /// The bytes before it, copied when something new is written for this field.
     before: &'b [u8],
     name: &'b [u8],
     value: Value<'b>,
-    /// Where the next one begins.
+    /// Beginning of the next field.
     end: usize,
 }
 
@@ -70,12 +70,12 @@ impl Walk<'_> {
         })
     }
 
-    /// An array that a path goes through: its documents are looked into, and arrays inside it.
+    /// An array on a path: the walk enters its documents, and the arrays inside it.
     fn array(&mut self, source: &[u8], active: &[&Node], depth: usize) -> Result<(), BadDocument> {
         self.framed(source, depth, |walk, element| walk.descend(element, active, depth))
     }
 
-    /// Goes into a field that has something below it. Says whether it wrote it.
+    /// Enters a field with a path below it. Returns whether it wrote the field.
     fn descend(&mut self, element: Element<'_>, active: &[&Node], depth: usize) -> Result<bool, BadDocument> {
         if active.is_empty() || !matches!(element.value.kind, DOCUMENT | ARRAY) {
             return Ok(false);
@@ -88,7 +88,7 @@ impl Walk<'_> {
         Ok(true)
     }
 
-    /// Writes what the rule makes of a field, or nothing where it drops it.
+    /// Writes the result of the rule for a field, or nothing if the rule drops it.
     fn apply(&mut self, element: Element<'_>, rule: usize, depth: usize) -> Result<(), BadDocument> {
         match self.rules[rule] {
             Action::Drop => {
@@ -104,7 +104,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Of an array each element is replaced.
+    /// In an array, each element is replaced.
     fn replace(&mut self, element: Element<'_>, action: Action, rule: usize, depth: usize) -> Result<(), BadDocument> {
         let value = element.value;
         if value.kind == ARRAY {
@@ -114,7 +114,7 @@ impl Walk<'_> {
             });
         }
         let Ok(outcome) = action.apply(self.key, value) else {
-            // Whoever reads the tally sees to it that this document goes nowhere; and if not, nothing is told.
+            // The tally makes the restore fail. The null ensures that the value is not revealed in any case.
             self.begin(NULL, element);
             self.tallies[rule].refuse(value.kind);
             return Ok(());
@@ -132,7 +132,7 @@ impl Walk<'_> {
         self.out.push(0);
     }
 
-    /// Copies a document or array, but for the fields of which `field` says that it wrote them, and sets its length.
+    /// Copies a document or array, except for the fields written by `field`, and sets its length.
     fn framed(
         &mut self,
         source: &[u8],
@@ -160,7 +160,7 @@ impl Walk<'_> {
     }
 }
 
-/// Where a document's fields end, at its closing NUL; its length and this byte are looked at.
+/// The end of a document's fields, at its closing NUL. Checks its length and this byte.
 fn body_end(document: &[u8]) -> Option<usize> {
     let length = usize::try_from(i32::from_le_bytes(*document.first_chunk()?)).ok()?;
     (length == document.len() && length >= 5 && document[length - 1] == 0).then(|| length - 1)

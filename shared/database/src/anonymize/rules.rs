@@ -1,4 +1,4 @@
-//! The rules as an operator writes them, in YAML, and every fault in them at once, each with its line and field.
+//! The operator's rules in YAML. All faults are reported together, each with its line and field.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,17 +7,17 @@ use serde_saphyr::Spanned;
 
 use super::{action::Action, fake::Fake, mask::Mask};
 
-/// The version of the form, which the file must name.
+/// The version of the form. The file must name it.
 const VERSION: u32 = 1;
 
-/// What to do to which fields of which collections.
+/// Actions by collection and field.
 #[derive(Debug, Clone)]
 pub struct AnonymizeRules {
     pub(super) fields: Vec<FieldRule>,
     secret_file: Option<String>,
 }
 
-/// What to do to the field of one path.
+/// The action on the field of one path.
 #[derive(Debug, Clone)]
 pub(super) struct FieldRule {
     pub(super) line: u64,
@@ -25,20 +25,20 @@ pub(super) struct FieldRule {
     pub(super) namespace: String,
     pub(super) path: Vec<String>,
     pub(super) action: Action,
-    /// It is no error that there is no such field.
+    /// A missing field is no error.
     pub(super) optional: bool,
 }
 
 /// One fault of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleFault {
-    /// Where, from 1; 0 where that is not known.
+    /// Line, from 1. 0 if unknown.
     pub line: u64,
-    /// What is wrong with which field, and what it takes.
+    /// Fault of a field, with the allowed values.
     pub problem: String,
 }
 
-/// Rules that cannot be used.
+/// Unusable rules.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the rules cannot be used:{}", list(.0))]
 pub struct RulesError(pub Vec<RuleFault>);
@@ -47,7 +47,7 @@ impl AnonymizeRules {
     /// Reads rules.
     ///
     /// # Errors
-    /// Every fault, with its line and field; where the text is no YAML of this form, the first.
+    /// Every fault, with its line and field. For a text that is not YAML of this form, only the first fault.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
         let file: RulesFile =
             serde_saphyr::from_str(text).map_err(|error| RulesError(vec![not_of_the_form(text, &error)]))?;
@@ -56,7 +56,7 @@ impl AnonymizeRules {
             faults.push(fault(&file.version, format!("version: this Holdfast reads version {VERSION}")));
         }
         if file.rules.value.is_empty() {
-            faults.push(fault(&file.rules, "rules: there is none".to_owned()));
+            faults.push(fault(&file.rules, "rules: expected at least one".to_owned()));
         }
         let mut fields = Vec::new();
         for rule in &file.rules.value {
@@ -70,7 +70,7 @@ impl AnonymizeRules {
         Err(RulesError(faults))
     }
 
-    /// The file that holds the secret, where the rules name one: relative to theirs.
+    /// The file of the secret, if the rules name one. Its path is relative to theirs.
     #[must_use]
     pub fn secret_file(&self) -> Option<&str> {
         self.secret_file.as_deref()
@@ -88,7 +88,7 @@ struct RulesFile {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Rule {
-    /// YAML reads the bare word `null` as nothing.
+    /// YAML reads the bare word `null` as a missing value.
     action: Spanned<Option<String>>,
     r#as: Option<Spanned<String>>,
     keep_first: Option<Spanned<usize>>,
@@ -103,11 +103,11 @@ impl Rule {
     fn read(&self, rule_line: u64, fields: &mut Vec<FieldRule>, faults: &mut Vec<RuleFault>) {
         let action = self.action(faults);
         if self.fields.is_empty() {
-            faults.push(RuleFault { line: rule_line, problem: "fields: there is none".to_owned() });
+            faults.push(RuleFault { line: rule_line, problem: "fields: expected at least one".to_owned() });
         }
         for (namespace, paths) in &self.fields {
             if namespace.is_empty() || paths.value.is_empty() {
-                faults.push(fault(paths, format!("fields: {namespace:?} has no path, or paths no namespace")));
+                faults.push(fault(paths, format!("fields: {namespace:?} has no path, or paths have no namespace")));
             }
             for path in &paths.value {
                 match parse_path(&path.value, action.as_ref()) {
@@ -126,7 +126,7 @@ impl Rule {
         }
     }
 
-    /// The action with its options, and no option of another.
+    /// The action with its options. Refuses options of other actions.
     fn action(&self, faults: &mut Vec<RuleFault>) -> Option<Action> {
         let word = self.action.value.as_deref().unwrap_or("null");
         let fake = self.r#as.as_ref().map(|kind| (line(kind), "as", "fake"));
@@ -137,7 +137,7 @@ impl Rule {
         ];
         for (line, option, owner) in masks.into_iter().chain([fake]).flatten() {
             if owner != word {
-                let problem = format!("{option}: it belongs to the action {owner}, and this is {word}");
+                let problem = format!("{option}: it belongs to the action {owner}, not to {word}");
                 faults.push(RuleFault { line, problem });
             }
         }
@@ -148,7 +148,10 @@ impl Rule {
             "mask" => Some(Action::Mask(self.mask())),
             "fake" => self.fake(faults).map(Action::Fake),
             _ => {
-                faults.push(fault(&self.action, format!("action: {word:?} is none of hash, mask, fake, null, drop")));
+                faults.push(fault(
+                    &self.action,
+                    format!("action: invalid value {word:?}: expected hash, mask, fake, null or drop"),
+                ));
                 None
             }
         }
@@ -162,12 +165,12 @@ impl Rule {
 
     fn fake(&self, faults: &mut Vec<RuleFault>) -> Option<Fake> {
         let Some(kind) = &self.r#as else {
-            faults.push(fault(&self.action, format!("as: the action fake takes one of {}", Fake::words())));
+            faults.push(fault(&self.action, format!("as: the action fake needs one of {}", Fake::words())));
             return None;
         };
         let fake = Fake::of_word(&kind.value);
         if fake.is_none() {
-            faults.push(fault(kind, format!("as: {:?} is none of {}", kind.value, Fake::words())));
+            faults.push(fault(kind, format!("as: invalid value {:?}: expected one of {}", kind.value, Fake::words())));
         }
         fake
     }
@@ -177,19 +180,19 @@ impl Rule {
 fn parse_path(path: &str, action: Option<&Action>) -> Result<Vec<String>, &'static str> {
     let steps: Vec<String> = path.split('.').map(str::to_owned).collect();
     if steps.iter().any(String::is_empty) || path.contains('\0') {
-        return Err("a path is names with a dot between them");
+        return Err("a path has names separated by dots");
     }
     if steps.iter().any(|step| step.contains('*') && step != "*") {
-        return Err("a `*` stands for a whole name");
+        return Err("a `*` must be a complete name");
     }
     let is_id = steps == ["_id"];
     if is_id && !action.is_none_or(|action| matches!(action, Action::Hash | Action::Fake(_))) {
-        return Err("every document has an _id of its own: it takes hash or fake");
+        return Err("every _id must stay unique: use hash or fake");
     }
     Ok(steps)
 }
 
-/// The parser names the place, and not always the field: that is what its line begins with.
+/// The parser reports the line, but not always the field. The field is at the beginning of the line.
 fn not_of_the_form(file: &str, error: &serde_saphyr::Error) -> RuleFault {
     let line = error.location().map_or(0, |location| location.line());
     let text = error.without_snippet().to_string();

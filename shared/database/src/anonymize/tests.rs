@@ -1,4 +1,4 @@
-//! Laws of rewriting, on documents of every shape, and of laying rules over an archive.
+//! Laws of rewriting documents of every shape, and of assigning rules to an archive.
 
 use bson::{Binary, Bson, DateTime, Decimal128, Document, doc, oid::ObjectId, spec::BinarySubtype};
 use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
@@ -24,7 +24,7 @@ rules:
   - { action: drop, fields: { c: [d.b, c.c] } }
 ";
 
-/// Values of every type that a document commonly holds.
+/// Values of every common type.
 fn leaf() -> impl Strategy<Value = Bson> {
     prop_oneof![
         "[a-zäöü@. ]{0,12}".prop_map(Bson::from),
@@ -60,7 +60,7 @@ fn document() -> impl Strategy<Value = Document> {
     document_of(value())
 }
 
-/// Rules over the collection `c`, laid out.
+/// Rules assigned to the collection `c`.
 struct Laid {
     actions: Vec<Action>,
     tree: Node,
@@ -82,7 +82,7 @@ impl Laid {
     }
 }
 
-/// What [`ACTIONS`] make of a document, told in another way: over decoded values, path by path.
+/// The result of [`ACTIONS`] for a document, by a different method: on decoded values, path by path.
 fn model(document: &Document, path: &[&str], key: &Key) -> Document {
     let mut outcome = Document::new();
     for (name, value) in document {
@@ -231,11 +231,11 @@ fn a_rule_is_for_a_collection_a_namespace_or_a_pattern() {
 #[test]
 fn a_rule_for_what_is_not_there_or_not_reached_is_refused() {
     for (fields, optional, expected) in [
-        ("{ user: [a] }", false, "is for no collection of the archive"),
+        ("{ user: [a] }", false, "matches no collection of the archive"),
         ("{ names: [a] }", false, "names the view shop.names"),
         ("{ clicks: [a] }", false, "names the time series shop.clicks"),
         ("{ \"*\": [a] }", true, "names the time series shop.clicks"),
-        ("{ users: [a], shop.users: [a.b] }", false, "changes in shop.users what the rule at line 1"),
+        ("{ users: [a], shop.users: [a.b] }", false, "changes the same value of shop.users as the rule at line 1"),
     ] {
         let problems = over_archive(fields, optional).unwrap_err();
         assert!(problems.len() == 1 && problems[0].contains(expected), "{fields}: {problems:?}");
@@ -253,7 +253,7 @@ fn a_value_that_an_action_does_not_take_ends_it_or_is_counted() {
         (applied.rewrite(0, &document).map(|_| ()).map_err(|failure| failure.to_string()), applied.report())
     };
     let (refused, _) = rewritten(Misfits::Refuse);
-    assert!(refused.unwrap_err().contains("meets 1 values of type bool"));
+    assert!(refused.unwrap_err().contains("does not support 1 values of type bool"));
     let (counted, report) = rewritten(Misfits::Count);
     assert_eq!(counted, Ok(()));
     assert_eq!((report.rules[0].values, report.problems().len()), (1, 1));

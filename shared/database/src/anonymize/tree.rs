@@ -1,16 +1,16 @@
-//! The paths of one collection's rules, as a tree that is walked beside its documents.
+//! The paths of one collection's rules, as a tree. It is walked together with the documents.
 
 use std::collections::HashMap;
 
-/// The field that identifies a document, which `*` never stands for.
+/// The identifying field of a document. `*` never matches it.
 const ID: &[u8] = b"_id";
 
-/// A field, and what is below it. A rule, by its number, ends its path.
+/// A field, and the fields below it. A path ends with its rule's number.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     pub(super) rule: Option<usize>,
     named: HashMap<Box<[u8]>, Node>,
-    /// What `*` stands for.
+    /// The branch for `*`.
     any: Option<Box<Node>>,
 }
 
@@ -18,7 +18,7 @@ impl Node {
     /// Adds the path of a rule.
     ///
     /// # Errors
-    /// The rule that would do something to the same value already.
+    /// The earlier rule for the same value.
     pub(super) fn insert(&mut self, path: &[String], rule: usize) -> Result<(), usize> {
         let Some((step, rest)) = path.split_first() else {
             let other = self.first_rule();
@@ -36,7 +36,7 @@ impl Node {
         next.insert(rest, rule)
     }
 
-    /// A value that `*` ends at has nothing below it, whatever its name.
+    /// A rule that ends with `*` excludes rules below the matched fields.
     fn in_the_way(&self, step: &str, rest: &[String]) -> Option<usize> {
         if step == "*" && rest.is_empty() {
             return self.named.values().filter(|node| node.rule.is_none()).find_map(Node::first_rule);
@@ -44,13 +44,13 @@ impl Node {
         if step == "*" || rest.is_empty() { None } else { self.any.as_ref()?.rule }
     }
 
-    /// The smallest number, so that an error does not depend on chance.
+    /// The smallest number, so that errors are deterministic.
     fn first_rule(&self) -> Option<usize> {
         let below = self.named.values().chain(self.any.as_deref()).filter_map(Self::first_rule);
         self.rule.into_iter().chain(below).min()
     }
 
-    /// What the field of this name leads to, the named before what `*` stands for.
+    /// The branches for the field of this name. The named branch precedes the one for `*`.
     pub(super) fn reach<'n>(active: &[&'n Self], name: &[u8], place: Place) -> Vec<&'n Self> {
         let takes_any = !(place == Place::Top && name == ID);
         let any = |node: &&'n Self| node.any.as_deref().filter(|_| takes_any);
@@ -61,7 +61,7 @@ impl Node {
     }
 }
 
-/// Where in a document a field stands.
+/// Place of a field in a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Top,

@@ -1,23 +1,22 @@
-//! A value as it lies in BSON, and what is the same for all actions: which values carry nothing, and how a value and
-//! its type are called.
+//! A BSON value in its document's bytes, and the common part of all actions: empty values, and names of types.
 
 use bson::{Bson, RawDocument, spec::ElementType};
 
-/// A value as it lies in BSON: its type, and its bytes. Both were cut out by `raw::value_length`.
+/// A BSON value: its type and its bytes, delimited by `raw::value_length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Value<'b> {
     pub(super) kind: u8,
     pub(super) bytes: &'b [u8],
 }
 
-/// What an action cannot do anything sensible with. The value must not stay as it is.
+/// The action does not support the value. The value must not be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unsupported;
 
-/// The part of an action's outcome that goes into the document; its type is the value's.
+/// The result bytes of an action. The type of the value stays.
 pub(super) type Outcome = Result<Vec<u8>, Unsupported>;
 
-/// A text longer than this is cut where it is shown.
+/// A longer text is cut in displays.
 const SHOWN_CHARACTERS: usize = 60;
 
 impl<'b> Value<'b> {
@@ -25,7 +24,7 @@ impl<'b> Value<'b> {
         self.kind == kind as u8
     }
 
-    /// Null and its like: there is nothing in them to hide.
+    /// Null and similar values: they contain nothing to hide.
     pub(super) fn is_empty(self) -> bool {
         use ElementType::{MaxKey, MinKey, Null, Undefined};
         [Null, Undefined, MinKey, MaxKey].into_iter().any(|kind| self.is(kind))
@@ -37,7 +36,7 @@ impl<'b> Value<'b> {
         std::str::from_utf8(text).ok()
     }
 
-    /// The value for people, a long one cut.
+    /// The value in readable form. A long one is cut.
     pub(super) fn shown(self) -> String {
         let mut document = vec![0; 4];
         document.push(self.kind);
@@ -62,7 +61,7 @@ impl<'b> Value<'b> {
 
 /// A string's bytes: its length with the NUL, the text, the NUL.
 pub(super) fn string(text: &str) -> Vec<u8> {
-    // A document, and with it every text, has at most some dozens of millions of bytes.
+    // A document, and so every text, has at most some tens of millions of bytes.
     let length = u32::try_from(text.len() + 1).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(text.len() + 5);
     bytes.extend_from_slice(&length.to_le_bytes());
@@ -71,7 +70,7 @@ pub(super) fn string(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// A type's name, as `$type` of a query takes it.
+/// A type's name, in the form of a query's `$type`.
 pub(super) fn type_name(kind: u8) -> &'static str {
     match ElementType::from(kind) {
         Some(ElementType::Double) => "double",

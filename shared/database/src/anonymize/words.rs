@@ -1,4 +1,4 @@
-//! What made-up names, places and texts are put together from. All of it is ASCII, so that it fits everywhere.
+//! Elements of invented names, places and texts. All are ASCII, so that they fit everywhere.
 
 pub(super) const FIRST_NAMES: [&str; 64] = [
     "Adele", "Aino", "Amadou", "Anouk", "Arjun", "Astrid", "Bashir", "Beatriz", "Bram", "Caspian", "Chiara", "Dalia",

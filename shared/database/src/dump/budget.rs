@@ -1,4 +1,4 @@
-//! The memory that all readers of a dump share.
+//! The common memory of a dump's readers.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::reader::ReadError;
 
-/// Memory that all readers share: bytes of batches being asked for or waiting to be written.
+/// The common memory of all readers: bytes of requested batches, and of batches waiting for the writer.
 #[derive(Clone)]
 pub(super) struct Budget {
     bytes: u32,
@@ -18,14 +18,14 @@ impl Budget {
         Self { bytes, semaphore: Arc::new(Semaphore::new(bytes as usize)) }
     }
 
-    /// Waits until this much is free; for what is more than there is, until all of it is.
+    /// Waits until this many bytes are free. A request above the total waits for all of it.
     pub(super) async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, ReadError> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).clamp(1, self.bytes);
         Arc::clone(&self.semaphore).acquire_many_owned(bytes).await.map_err(|_| ReadError::SinkGone)
     }
 
-    /// Makes a share fit what really came. A share that is too small is given back first: readers that waited for more
-    /// while holding some could wait for each other for ever.
+    /// Changes a share to the actual size. A share that is too small is returned first: readers that hold memory while
+    /// waiting for more could block each other.
     pub(super) async fn fit(
         &self,
         mut share: OwnedSemaphorePermit,
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_gets_more_than_there_is() {
+    async fn a_reservation_never_exceeds_the_budget() {
         let budget = Budget::new(100);
         let all = reserved(&budget, 100).await;
         let waiting = budget.reserve(1);

@@ -1,4 +1,4 @@
-//! Names that a selection leaves out and that no collection has: a typing error there leaves out nothing.
+//! Excluded names without a collection. A typing error in such a name excludes nothing.
 
 use std::collections::HashSet;
 
@@ -7,10 +7,10 @@ use holdfast_domain::settings::CollectionFilter;
 use super::selection::DumpSelection;
 use crate::{Connection, DatabaseError, listing::Lister};
 
-/// The excluded names that match no collection of any database that is dumped, in the order given.
+/// The excluded names without a match in any dumped database, in their given order.
 ///
 /// # Errors
-/// Where the server cannot be asked.
+/// The server does not answer.
 pub async fn unmatched_exclusions(
     connection: &Connection,
     selection: &DumpSelection,

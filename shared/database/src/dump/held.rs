@@ -1,5 +1,5 @@
-//! Small collections are held in memory until it is known that they did not change while they were read. One that did
-//! is read again. The batches of larger ones are handed on as they come.
+//! Small collections are kept in memory during their read. A collection that changed in the meantime is read again.
+//! Batches of larger collections are passed on at once.
 
 use std::mem;
 
@@ -8,16 +8,16 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{budget::Budget, plan::Source, reader::ReadError, sink::Message};
 
-/// Bytes of the largest collection that is held.
+/// Bytes of the largest collection kept in memory.
 const HELD_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Bytes of all collections that are held at a time.
+/// Total bytes of collections kept in memory at a time.
 pub(super) const ALL_HELD_BYTES: u32 = 16 * 1024 * 1024;
 
-/// Bytes that a collection may have beyond the server's own size of it.
+/// Additional bytes allowed above the server's reported size of a collection.
 const SLACK_BYTES: u64 = 1024 * 1024;
 
-/// The batches of a collection, on their way to the writing thread.
+/// The batches of a collection for the writing thread.
 pub(super) struct Outlet {
     namespace: usize,
     messages: mpsc::Sender<Message>,
@@ -33,7 +33,7 @@ struct Held {
 }
 
 impl Outlet {
-    /// An outlet that holds a small collection, once there is memory for it.
+    /// An outlet. It keeps a small collection in memory, after it has reserved the memory.
     pub(super) async fn open(
         namespace: usize,
         source: &Source,
@@ -51,12 +51,12 @@ impl Outlet {
         Ok(Self { namespace, messages, budget, held })
     }
 
-    /// Whether nothing was handed on yet, so that the collection can be read again.
+    /// Whether nothing was passed on yet, so that the collection can be read again.
     pub(super) const fn holds_everything(&self) -> bool {
         self.held.is_some()
     }
 
-    /// Forgets what it holds.
+    /// Discards the kept documents.
     pub(super) fn forget(&mut self) {
         if let Some(held) = &mut self.held {
             held.batches.clear();
@@ -64,7 +64,7 @@ impl Outlet {
         }
     }
 
-    /// Takes a batch whose documents have so many bytes.
+    /// Takes a batch with this many bytes of documents.
     pub(super) async fn put(
         &mut self,
         batch: RawBatch,
@@ -72,14 +72,14 @@ impl Outlet {
         share: OwnedSemaphorePermit,
     ) -> Result<(), ReadError> {
         let Some(held) = &mut self.held else { return self.send(batch, share).await };
-        // Its memory is that of the held collections from here on.
+        // From here on, its memory counts for the kept collections.
         drop(share);
         held.batches.push((batch, bytes));
         held.bytes += bytes;
         if held.bytes > held.share.num_permits() as u64 { self.hand_on().await } else { Ok(()) }
     }
 
-    /// Hands on what it holds. What comes after that is handed on at once.
+    /// Passes on the kept documents. Later batches are passed on at once.
     pub(super) async fn hand_on(&mut self) -> Result<(), ReadError> {
         let Some(mut held) = self.held.take() else { return Ok(()) };
         for (batch, bytes) in mem::take(&mut held.batches) {

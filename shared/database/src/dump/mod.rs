@@ -1,10 +1,10 @@
-//! The native engine: collections are read several at a time, and one blocking thread writes them as an archive.
+//! The native engine: several collections are read at a time, and one blocking thread writes an archive.
 //!
-//! Memory: batches of about 1 MB, [`BUDGET_BYTES`] for all that are asked for or wait to be written, one more being
-//! copied; documents of several MB that come unannounced add one answer of the server (16 MB at most) per collection
-//! read at a time. Collections of up to 8 MiB are held until they were read, 16 MiB of them at a time. Documents are not
-//! decoded. Each collection is read at its own moment: a dump is consistent per
-//! collection. Cursors live on through their own requests; none is kept idle for long.
+//! Memory: batches of about 1 MB, [`BUDGET_BYTES`] in total for requested and waiting ones, and one more in copy.
+//! Unexpected documents of several MB add one answer of the server (16 MB at most) per concurrent collection.
+//! Collections of up to 8 MiB are kept until they were read, 16 MiB at a time. Documents are not decoded. Each
+//! collection is read at its own moment: a dump is consistent per collection. Requests keep their cursors alive. No
+//! cursor is idle for long.
 
 mod budget;
 mod exclusions;
@@ -48,54 +48,54 @@ pub use self::{
 };
 use crate::{Connection, DatabaseError};
 
-/// Bytes of documents that all readers together may hold.
+/// Limit of document bytes in all readers together.
 const BUDGET_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Messages between the readers and the writing thread; their bytes are bounded by the budget.
+/// Messages between the readers and the writing thread. The budget bounds their bytes.
 const MESSAGES: usize = 16;
 
-/// Why a dump came to nothing. What was written of it has no valid end.
+/// Reason for a failed dump. Its output has no valid end.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The writer failed.
-    #[error("the dump could not be written: {0}")]
+    #[error("cannot write the dump: {0}")]
     Sink(io::Error),
-    /// It was asked to stop.
+    /// The caller stopped it.
     #[error("the dump was stopped")]
     Stopped,
-    /// What was read does not make an archive.
+    /// The read documents do not form an archive.
     #[error(transparent)]
     Archive(WriteError),
 }
 
-/// What was dumped.
+/// Report of a dump.
 #[derive(Debug, Clone)]
 pub struct DumpReport {
     /// In the archive's order.
     pub namespaces: Vec<DumpedNamespace>,
-    /// How often a broken read went on.
+    /// Number of resumed reads.
     pub resumed: u32,
 }
 
-/// One collection, view or time series that was dumped.
+/// One dumped collection, view or time series.
 #[derive(Debug, Clone)]
 pub struct DumpedNamespace {
     /// The database.
     pub db: String,
-    /// The collection; of a time series its own name.
+    /// The collection. For a time series its own name.
     pub collection: String,
-    /// What it is.
+    /// Kind of the namespace.
     pub kind: NamespaceKind,
-    /// Documents; of a time series, buckets.
+    /// Documents. For a time series, buckets.
     pub documents: u64,
     /// Bytes of BSON.
     pub bytes: u64,
     /// Names of its indexes.
     pub indexes: Vec<String>,
-    /// The server overwrote documents of this capped collection while it was read: those between two parts are missing.
+    /// The server overwrote documents of this capped collection during its read: those between two parts are missing.
     pub rolled_over: bool,
 }
 
@@ -113,13 +113,13 @@ impl DumpReport {
     }
 }
 
-/// Dumps what was planned, `parallel` collections at a time, until it is whole or `stop` is ready.
+/// Dumps this plan, `parallel` collections at a time, until it is complete or `stop` is ready.
 ///
-/// The writer works on a blocking thread. It comes back only from a dump that is whole; in every other case, and when
-/// this future is dropped, it is dropped on that thread without an end.
+/// The writer works on a blocking thread. Only a complete dump returns it. In every other case, and when this future is
+/// dropped, the thread drops the writer without an end.
 ///
 /// # Errors
-/// [`DumpError`]: whichever part failed first.
+/// [`DumpError`]: the first failure of any part.
 pub async fn dump<W: Write + Send + 'static>(
     connection: &Connection,
     plan: DumpPlan,
@@ -146,7 +146,7 @@ pub async fn dump<W: Write + Send + 'static>(
     Ok((writer, report(prelude, &written, indexes, &reads)))
 }
 
-/// Reads every source; the largest first, so that none is left over at the end to be read alone.
+/// Reads every source, the largest first, so that no large one is read alone at the end.
 async fn read_all(
     sources: Vec<Source>,
     parallel: u32,

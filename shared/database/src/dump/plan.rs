@@ -1,5 +1,5 @@
-//! What will be dumped, found out before the first byte is written: the prelude, how each collection is read, and how
-//! large it all is.
+//! The plan of a dump, made before the first byte is written: the prelude, the method of reading each collection, and
+//! the total size.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -16,13 +16,13 @@ use crate::{
     listing::{BUCKETS_PREFIX, Listed, Lister, Size},
 };
 
-/// How many collections are asked about at a time.
+/// Limit of concurrent requests about collections.
 pub(super) const QUESTIONS_AT_A_TIME: usize = 8;
 
-/// How often planning begins anew where the server went away or a collection was dropped meanwhile.
+/// Attempts of planning, if the server went away or a collection was dropped in the meantime.
 const ATTEMPTS: u32 = 3;
 
-/// What will be dumped.
+/// The plan of a dump.
 #[derive(Debug)]
 pub struct DumpPlan {
     pub(super) prelude: Prelude,
@@ -33,21 +33,21 @@ pub struct DumpPlan {
     estimated_documents: u64,
 }
 
-/// How a namespace is read.
+/// Method of reading a namespace.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) lister: Lister,
-    /// What `listCollections` says of it: a collection that becomes another on the way is no longer the one planned.
+    /// Its entry in `listCollections`. A collection with another entry is not the planned one.
     pub(super) listed: Listed,
     /// Its indexes as planned, by name.
     pub(super) indexes: Vec<Document>,
-    /// Where its documents stand; a view has none.
+    /// The collection of its documents. `None` for a view.
     pub(super) data_collection: Option<String>,
     pub(super) size: Size,
 }
 
 impl Source {
-    /// A capped collection is read in its natural order, which cannot be found again after a break.
+    /// Capped collections are read in natural order. A place in this order cannot be found again after a break.
     pub(super) fn is_capped(&self) -> bool {
         self.listed.options.get_bool("capped").unwrap_or(false)
     }
@@ -59,7 +59,7 @@ impl Source {
 }
 
 impl DumpPlan {
-    /// What the archive will declare.
+    /// The prelude of the archive.
     #[must_use]
     pub fn prelude(&self) -> &Prelude {
         &self.prelude
@@ -71,24 +71,24 @@ impl DumpPlan {
         named.map(|(source, indexes)| (source.lister.database.name(), source.listed.name.as_str(), indexes.as_slice()))
     }
 
-    /// The server's own size of what will be dumped, uncompressed: an estimate.
+    /// The server's size of the planned dump, uncompressed: an estimate.
     #[must_use]
     pub fn estimated_bytes(&self) -> u64 {
         self.estimated_bytes
     }
 
-    /// The server's own count of what will be dumped: an estimate.
+    /// The server's count of the planned dump: an estimate.
     #[must_use]
     pub fn estimated_documents(&self) -> u64 {
         self.estimated_documents
     }
 }
 
-/// Finds out what is to be dumped; `parallel` is only noted in the archive.
+/// Plans a dump. `parallel` is only recorded in the archive.
 ///
 /// # Errors
-/// Where the server cannot be asked; `Refused` where the connection string names a database of the server's own, or a
-/// collection that was asked for by name is nowhere.
+/// The server does not answer. `Refused` if the connection string names a database of the server, or if a collection
+/// requested by name does not exist.
 pub async fn plan(
     connection: &Connection,
     selection: &DumpSelection,
@@ -97,7 +97,7 @@ pub async fn plan(
     patiently(|| plan_once(connection, selection, parallel)).await
 }
 
-/// Tries again where the server went away or a collection was dropped meanwhile.
+/// Retries if the server went away or a collection was dropped in the meantime.
 pub(super) async fn patiently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, DatabaseError>
 where
     F: Future<Output = Result<T, DatabaseError>>,
@@ -106,7 +106,7 @@ where
     loop {
         match attempt().await {
             Err(error) if error.is_transient() && number < ATTEMPTS => {
-                tracing::warn!(attempt = number, %error, "planning the dump failed and is tried again");
+                tracing::warn!(attempt = number, %error, "planning the dump failed: retrying");
                 sleep(Duration::from_secs(1)).await;
                 number += 1;
             }
@@ -126,7 +126,7 @@ async fn plan_once(
     Ok(assemble(connection, found, estimated_bytes, parallel))
 }
 
-/// All that is to be dumped, in the order of the archive.
+/// All collections to dump, in the order of the archive.
 pub(super) async fn candidates(
     connection: &Connection,
     selection: &DumpSelection,
@@ -142,8 +142,8 @@ pub(super) async fn candidates(
     Ok(candidates)
 }
 
-/// `…/admin` in a connection string is mostly meant as where the user lives; dumping that instead of the platform's
-/// data would look like a small, good backup.
+/// `…/admin` in a connection string usually means the user's own database. A dump of it would look like a small, good
+/// backup without the platform's data.
 fn refuse_foreign_database(connection: &Connection) -> Result<(), DatabaseError> {
     let Some(database) = connection.default_database() else { return Ok(()) };
     if SERVER_DATABASES.contains(&database) {
@@ -155,7 +155,7 @@ fn refuse_foreign_database(connection: &Connection) -> Result<(), DatabaseError>
     Ok(())
 }
 
-/// A collection that is to be dumped, and all names that stand beside it.
+/// A collection to dump, and all names in its database.
 pub(super) struct Candidate {
     pub(super) lister: Lister,
     pub(super) listed: Listed,
@@ -173,7 +173,7 @@ async fn chosen(lister: &Lister, selection: &DumpSelection) -> Result<Vec<Candid
     let mut all = lister.collections().await?;
     all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let names: HashSet<String> = all.iter().map(|listed| listed.name.clone()).collect();
-    // A temporary collection is gone before it is read.
+    // A temporary collection disappears before its read.
     let taken = all
         .into_iter()
         .filter(|listed| !listed.is_temporary() && selection.takes(lister.database.name(), &listed.name));
@@ -219,17 +219,17 @@ pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseEr
         NamespaceKind::Timeseries if has_buckets => Some(format!("{BUCKETS_PREFIX}{}", listed.name)),
         NamespaceKind::Timeseries => {
             return Err(DatabaseError::Refused(format!(
-                "{name} is a time series without a collection of buckets, as servers from 8.3 on keep them, which this \
-                 engine cannot read: dump it by mongodump, or exclude it"
+                "{name} is a time series without a collection of buckets, as on servers from 8.3. This engine cannot read it: \
+                 dump it with mongodump, or exclude it"
             )));
         }
         _ => Some(listed.name.clone()),
     };
     let (mut indexes, mut size) = (Vec::new(), Some(Size::default()));
     if data_collection.is_some() {
-        let dropped = || DatabaseError::Changed(format!("{name} was dropped while the dump was planned"));
+        let dropped = || DatabaseError::Changed(format!("{name} was dropped during the planning of the dump"));
         indexes = lister.indexes(&listed.name).await?.ok_or_else(dropped)?;
-        // Only an estimate; a user may lack the right to ask.
+        // Only an estimate. The user may lack the privilege.
         size = lister.size(&listed.name).await.ok();
     }
     let metadata = Metadata {
@@ -244,7 +244,7 @@ pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseEr
     Ok(Examined { source, metadata, size })
 }
 
-/// What the collections add up to; where one would not say, the whole databases if that is more.
+/// The sum of the collections. If one size is unknown, the size of the databases, if that is more.
 async fn estimate(found: &[Examined]) -> u64 {
     let sum = found.iter().filter_map(|examined| examined.size).map(|size| size.bytes).sum();
     if found.iter().all(|examined| examined.size.is_some()) {

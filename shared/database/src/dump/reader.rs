@@ -1,10 +1,9 @@
 //! The reading end of a dump: one collection, from its first document to its real end.
 //!
-//! Documents come in the order of `_id`, so that a read that breaks goes on after the last one seen, by a comparison
-//! that crosses BSON types and follows the collection's collation. A capped collection has no order to go on by. What is
-//! read must still be the collection that was planned when its end is reached: an empty answer for one that was dropped
-//! would look like a short collection. A collection that is held whole is read again after a break or a replacement.
-//! For a larger one the dump fails.
+//! Documents come in the order of `_id`. A broken read resumes after the last document, by a comparison across BSON
+//! types with the collection's collation. Capped collections have no such order. At the end of a read, the collection
+//! must still be the planned one: the empty answer of a dropped collection would look like a short collection. A
+//! collection kept in memory is read again after a break or a replacement. A larger one fails the dump.
 
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ use crate::{
     raw::{documents, id_of},
 };
 
-/// Waits before a broken read goes on: long enough for an election. Counted anew whenever a batch has come.
+/// Waits before a broken read resumes: long enough for an election. The count restarts with each batch.
 pub(crate) const WAITS: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
@@ -40,22 +39,22 @@ pub(crate) const WAITS: [Duration; 6] = [
     Duration::from_secs(8),
 ];
 
-/// A batch that takes longer will not come: the driver itself would wait for ever on a connection that died silently.
+/// Time limit for a batch. Without it, the driver would wait for ever on a silently dead connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How often a collection that changed is read again.
+/// Limit of repeated reads of a changed collection.
 const REREADS: u32 = 10;
 
-/// How often a capped collection may roll over while it is read.
+/// Limit of rollovers during the read of a capped collection.
 const ROLLOVERS: u32 = 100;
 
-/// Waits before that, and until a collection that was replaced is complete: with its options and its indexes.
+/// Wait before a repeated read, and until a replaced collection has its options and indexes again.
 const REREAD_WAIT: Duration = Duration::from_millis(250);
 
-/// Why a read stopped.
+/// Reason for the end of a read.
 pub(super) enum ReadError {
     Database(DatabaseError),
-    /// The writing thread is gone, and knows why.
+    /// The writing thread has ended, and has the reason.
     SinkGone,
 }
 
@@ -71,30 +70,30 @@ pub(super) struct Reader {
     pub(super) source: Source,
     pub(super) messages: mpsc::Sender<Message>,
     pub(super) budget: Budget,
-    /// For collections that are held until they were read.
+    /// For collections kept in memory until they were read.
     pub(super) for_held: Budget,
 }
 
-/// What was read of a namespace.
+/// Result of reading a namespace.
 pub(super) struct Read {
     pub(super) namespace: usize,
-    /// How often the read broke and was resumed or repeated.
+    /// Number of resumed and repeated reads.
     pub(super) resumed: u32,
     /// The server overwrote documents of a capped collection before they were read.
     pub(super) rolled_over: bool,
 }
 
-/// How a query ended.
+/// End of a query.
 enum Lap {
     /// The cursor is at its real end.
     Complete,
-    /// Batches came out too large or too small: query again.
+    /// Batches were too large or too small: query again.
     Resize,
-    /// The server overwrote what comes next in a capped collection: query again from its new start.
+    /// The server overwrote the next documents of a capped collection: query again from its new start.
     RolledOver,
 }
 
-/// What follows in a cursor.
+/// The next result of a cursor.
 enum Next {
     Batch(RawBatch),
     End,
@@ -117,7 +116,7 @@ impl Reader {
         Ok(read)
     }
 
-    /// Reads a collection until it is whole and unchanged, and hands it on.
+    /// Reads a collection until it is complete and unchanged, and passes it on.
     async fn read(&mut self, collection: &str) -> Result<Read, ReadError> {
         let (messages, budget) = (self.messages.clone(), self.budget.clone());
         let mut outlet = Outlet::open(self.namespace, &self.source, messages, budget, &self.for_held).await?;
@@ -131,7 +130,7 @@ impl Reader {
                 Err(ReadError::Database(error))
                     if outlet.holds_everything() && rereads_left > 0 && self.can_read_again(&error, &position) =>
                 {
-                    tracing::warn!(collection = self.source.name(), %error, "a collection is read again");
+                    tracing::warn!(collection = self.source.name(), %error, "reading a collection again");
                     outlet.forget();
                     (resumed, rereads_left) = (resumed + 1, rereads_left - 1);
                     self.source.listed = self.replacement().await?;
@@ -143,7 +142,7 @@ impl Reader {
         Ok(Read { namespace: self.namespace, resumed, rolled_over })
     }
 
-    /// After a replacement, and after a break that a capped collection cannot be resumed from.
+    /// Whether a repeated read helps: after a replacement, and after a break in a capped collection.
     fn can_read_again(&self, error: &DatabaseError, position: &Position) -> bool {
         let is_broken = self.source.is_capped() && position.has_begun && error.is_transient();
         is_broken || matches!(error, DatabaseError::Changed(_))
@@ -162,19 +161,21 @@ impl Reader {
         Ok(self.confirm_unchanged_patiently().await?)
     }
 
-    /// What was handed on stays: the server has overwritten it, so that the new start does not contain it. What is held is
-    /// read again.
+    /// Documents already passed on stay: the server has overwritten them, so the new start does not repeat them. A
+    /// collection kept in memory is read again.
     fn after_rollover(&self, position: &mut Position, is_held: bool) -> Result<(), DatabaseError> {
-        tracing::warn!(collection = self.source.name(), "a capped collection rolled over while it was read");
+        tracing::warn!(collection = self.source.name(), "a capped collection rolled over during its read");
         if is_held || position.resumed >= ROLLOVERS {
-            return Err(DatabaseError::Lost("the capped collection is overwritten faster than it is read".to_owned()));
+            return Err(DatabaseError::Lost(
+                "the server overwrites the capped collection faster than it is read".to_owned(),
+            ));
         }
         position.rolled_over = true;
         position.resumed += 1;
         Ok(())
     }
 
-    /// The collection that has the name now, once it is defined as the archive's prelude says.
+    /// The present collection of this name, after its definition agrees with the archive's prelude.
     async fn replacement(&self) -> Result<Listed, DatabaseError> {
         for _ in 0..REREADS {
             sleep(REREAD_WAIT).await;
@@ -185,7 +186,7 @@ impl Reader {
             }
         }
         Err(DatabaseError::Changed(
-            "it was dropped, or replaced by a collection with other options or indexes, while it was dumped".to_owned(),
+            "it was dropped, or replaced by a collection with other options or indexes, during the dump".to_owned(),
         ))
     }
 
@@ -243,35 +244,39 @@ impl Reader {
         position.has_begun = true;
         position.broken = 0;
         if let Some(last) = last.filter(|_| !self.source.is_capped()) {
-            let without_id = || DatabaseError::Refused("a document has no _id, so its place cannot be kept".to_owned());
+            let without_id =
+                || DatabaseError::Refused("a document has no _id, so its position cannot be recorded".to_owned());
             position.last_id = Some(id_of(last).ok_or_else(without_id)?);
         }
         Ok(measured)
     }
 
-    /// Waits where the read can go on, else hands the error back.
+    /// Waits if the read can resume. Otherwise returns the error.
     async fn recover(&self, error: DatabaseError, position: &mut Position) -> Result<(), DatabaseError> {
         if !error.is_transient() {
             return Err(error);
         }
         if self.source.is_capped() && position.has_begun {
-            let text = format!("{error}; a capped collection has no order to go on by");
+            let text = format!("{error}. A read of a capped collection cannot resume");
             return Err(if matches!(error, DatabaseError::Changed(_)) { error } else { DatabaseError::Lost(text) });
         }
         if matches!(error, DatabaseError::Changed(_)) {
             self.confirm_unchanged_patiently().await?;
         }
         let Some(wait) = WAITS.get(position.broken) else {
-            return Err(DatabaseError::Lost(format!("{error}; given up after {} tries to go on", WAITS.len())));
+            return Err(DatabaseError::Lost(format!(
+                "{error}. The read failed after {} attempts to resume",
+                WAITS.len()
+            )));
         };
-        tracing::warn!(collection = self.source.name(), %error, attempt = position.broken + 1, "a read broke and goes on");
+        tracing::warn!(collection = self.source.name(), %error, attempt = position.broken + 1, "a read broke: resuming it");
         position.broken += 1;
         position.resumed += 1;
         sleep(*wait).await;
         Ok(())
     }
 
-    /// The check itself may fall into the same break.
+    /// The same break may affect the check itself.
     async fn confirm_unchanged_patiently(&self) -> Result<(), DatabaseError> {
         for wait in WAITS {
             match in_time(self.confirm_unchanged()).await {
@@ -286,8 +291,8 @@ impl Reader {
         let planned = &self.source.listed;
         match self.source.lister.collection(&planned.name).await? {
             Some(now) if now.uuid == planned.uuid && now.kind == planned.kind => Ok(()),
-            Some(_) => Err(DatabaseError::Changed("it was dropped and created anew while it was dumped".to_owned())),
-            None => Err(DatabaseError::Changed("it was dropped or renamed while it was dumped".to_owned())),
+            Some(_) => Err(DatabaseError::Changed("it was dropped and recreated during the dump".to_owned())),
+            None => Err(DatabaseError::Changed("it was dropped or renamed during the dump".to_owned())),
         }
     }
 

@@ -1,19 +1,20 @@
-//! What is dumped: never Holdfast's own catalogue, scratch collections of restores, or what the server keeps for itself.
+//! The selection of a dump. It never includes Holdfast's own catalogue, scratch collections of restores, or the
+//! server's internal collections.
 
 use holdfast_domain::settings::CollectionFilter;
 
 use crate::restore::is_scratch;
 
-/// Which collections to dump.
+/// Collections to dump.
 #[derive(Debug, Clone)]
 pub struct DumpSelection {
-    /// By name, in every database that is dumped.
+    /// By name, in every dumped database.
     pub collections: CollectionFilter,
-    /// What is left out whatever the filter says.
+    /// Collections excluded for every filter.
     pub exclude: Vec<Exclusion>,
 }
 
-/// Collections of a database that are neither dumped nor restored.
+/// Collections of a database excluded from dumps and restores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exclusion {
     /// The database.
@@ -31,7 +32,7 @@ impl Exclusion {
 }
 
 impl DumpSelection {
-    /// Whether a collection or view of this name is dumped, where it is there.
+    /// Whether an existing collection or view of this name is dumped.
     #[must_use]
     pub fn takes(&self, database: &str, collection: &str) -> bool {
         !is_servers_own(collection)
@@ -45,7 +46,7 @@ impl DumpSelection {
     }
 }
 
-/// Whether a collection is the server's own. Stored functions are the user's; mongodump keeps them too.
+/// Whether a collection is internal to the server. Stored functions belong to the user, and mongodump keeps them too.
 pub(crate) fn is_servers_own(collection: &str) -> bool {
     collection.starts_with("system.") && collection != "system.js"
 }

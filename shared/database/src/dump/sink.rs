@@ -1,5 +1,5 @@
-//! The blocking end of a dump: one thread that turns the readers' batches into an archive. The end of data is a
-//! message; a channel that merely closes is a dump that broke off, and leaves an archive without an end.
+//! The blocking end of a dump: one thread writes the readers' batches as an archive. A message marks the end of data. A
+//! closed channel without it is a broken dump, and leaves an archive without an end.
 
 use std::io::{self, Write};
 
@@ -9,25 +9,25 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::{DatabaseError, raw::documents};
 
-/// A block ends when it has so much; one with a larger document has more.
+/// Size of a complete block. A block with a larger document exceeds it.
 const BLOCK_BYTES: usize = 1024 * 1024;
 
-/// What a block's buffer keeps between batches; a larger one was for a large document.
+/// Size of a block's buffer between batches. A larger buffer was for a large document.
 const KEPT_BYTES: usize = 2 * BLOCK_BYTES;
 
-/// What readers hand over.
+/// Messages of the readers.
 pub(super) enum Message {
-    /// Documents of a namespace. The permit is its share of the memory, given back when they are written.
+    /// Documents of a namespace. The permit is its share of the memory, returned after the write.
     Batch { namespace: usize, batch: RawBatch, share: OwnedSemaphorePermit },
     /// A namespace is complete.
     Close { namespace: usize },
-    /// All of them are.
+    /// All namespaces are complete.
     End,
 }
 
-/// Why the thread stopped.
+/// Reason for the end of the thread.
 pub(super) enum SinkError {
-    /// The readers broke off; their error is the one to tell.
+    /// The readers failed. Their error is the one to report.
     Abandoned,
     Io(io::Error),
     Archive(WriteError),
@@ -43,7 +43,7 @@ impl From<WriteError> for SinkError {
     }
 }
 
-/// Writes the archive until its end; the writer comes back only from a whole one.
+/// Writes the archive to its end. Only a complete archive returns the writer.
 pub(super) fn write_archive<W: Write>(
     prelude: Prelude,
     mut writer: W,

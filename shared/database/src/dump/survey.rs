@@ -1,5 +1,5 @@
-//! What a foreign engine has to find: looked up before it runs, and held against what it wrote. A tool may pass a
-//! collection over without a word (mongodump does those with `$` in their names), or take one that it should not.
+//! The expected content of another engine's dump: listed before its run, and compared with its archive. mongodump
+//! silently omits collections with `$` in their names, and a tool could include a wrong one.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{Connection, DatabaseError, listing::Lister, restore::SCRATCH_PREFIX};
 
-/// What is to be dumped, by whatever engine.
+/// The expected content of a dump, for any engine.
 #[derive(Debug)]
 pub struct Survey {
     selection: DumpSelection,
@@ -28,12 +28,12 @@ struct Found {
     collection: String,
 }
 
-/// Finds out what is to be dumped. Refuses what [`crate::plan`] refuses, but for what only the native engine cannot
-/// read.
+/// Lists the content to dump. Refuses the same as [`crate::plan`], except for collections unreadable only by the native
+/// engine.
 ///
 /// # Errors
-/// Where the server cannot be asked; `Refused` where the connection string names a database of the server's own or the
-/// catalogue's, or a collection that was asked for by name is nowhere.
+/// The server does not answer. `Refused` if the connection string names a database of the server or of the catalogue,
+/// or if a collection requested by name does not exist.
 pub async fn survey(connection: &Connection, selection: &DumpSelection) -> Result<Survey, DatabaseError> {
     let candidates = patiently(|| candidates(connection, selection)).await?;
     let sized: Vec<(Found, u64)> = stream::iter(candidates).map(sized).buffered(QUESTIONS_AT_A_TIME).collect().await;
@@ -45,7 +45,7 @@ pub async fn survey(connection: &Connection, selection: &DumpSelection) -> Resul
     })
 }
 
-/// Only an estimate; a user may lack the right to ask.
+/// Only an estimate. The user may lack the privilege.
 async fn sized(candidate: Candidate) -> (Found, u64) {
     let Candidate { lister, listed, .. } = candidate;
     let bytes = lister.size(&listed.name).await.map_or(0, |size| size.bytes);
@@ -53,7 +53,7 @@ async fn sized(candidate: Candidate) -> (Found, u64) {
 }
 
 impl Survey {
-    /// The server's own size of what will be dumped, uncompressed: an estimate.
+    /// The server's size of the expected dump, uncompressed: an estimate.
     #[must_use]
     pub fn estimated_bytes(&self) -> u64 {
         self.estimated_bytes
@@ -70,18 +70,18 @@ impl Survey {
         self.found.iter().map(Found::name).collect()
     }
 
-    /// The first collection that mongodump would pass over without a word, unless it is asked for by name. It takes a
-    /// `$` in a name for an index of an old server, and excludes every collection with the prefix of scratch collections.
+    /// The first collection that mongodump silently omits, unless it is requested by name. mongodump treats a name with
+    /// `$` as an index of an old server, and excludes every collection with the prefix of scratch collections.
     #[must_use]
     pub fn passed_over_by_mongodump(&self) -> Option<String> {
         let by_name = matches!(self.selection.collections, CollectionFilter::Only(_));
         self.found.iter().find(|found| !by_name && passes_over(&found.collection)).map(Found::name)
     }
 
-    /// Holds an archive against what was to be dumped: nothing else in it, and nothing missing that is still there.
+    /// Compares an archive with the expected content: no other collection, and no missing one that still exists.
     ///
     /// # Errors
-    /// `Refused`, naming the collections; or where the server cannot be asked.
+    /// `Refused` with the names of the collections. Or the server does not answer.
     pub async fn confirm(&self, dumped: &Summary) -> Result<(), DatabaseError> {
         let databases = self.connection.databases().await?;
         let wanted = |db: &String, collection: &str| databases.contains(db) && self.selection.takes(db, collection);
@@ -89,14 +89,16 @@ impl Survey {
         let foreign: Vec<String> = foreign.map(|other| format!("{}.{}", other.db, other.collection)).collect();
         if !foreign.is_empty() {
             let names = foreign.join(", ");
-            return Err(DatabaseError::Refused(format!("the dump holds what it was not to hold: {names}")));
+            return Err(DatabaseError::Refused(format!(
+                "the dump contains collections outside its selection: {names}"
+            )));
         }
         let mut missing = Vec::new();
         let held: HashSet<(&str, &str)> =
             dumped.namespaces.iter().map(|held| (held.db.as_str(), held.collection.as_str())).collect();
         let is_held = |found: &&Found| held.contains(&(found.lister.database.name(), found.collection.as_str()));
         for found in self.found.iter().filter(|found| !is_held(found)) {
-            // What was dropped since is rightly not there.
+            // A collection dropped since then is correctly missing.
             if found.lister.collection(&found.collection).await?.is_some() {
                 missing.push(found.name());
             }
@@ -104,7 +106,7 @@ impl Survey {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(DatabaseError::Refused(format!("the dump lacks what is there to be dumped: {}", missing.join(", "))))
+        Err(DatabaseError::Refused(format!("the dump lacks collections of its selection: {}", missing.join(", "))))
     }
 }
 

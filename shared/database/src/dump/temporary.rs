@@ -1,14 +1,14 @@
-//! Collections that the server deletes by itself, which no dump holds.
+//! Temporary collections of the server. Dumps omit them.
 
 use std::collections::BTreeSet;
 
 use super::selection::DumpSelection;
 use crate::{Connection, DatabaseError, listing::Lister};
 
-/// The temporary collections that the selection would take, as `database.collection`.
+/// The temporary collections in the selection, as `database.collection`.
 ///
 /// # Errors
-/// Where the server cannot be asked.
+/// The server does not answer.
 pub async fn temporary_collections(
     connection: &Connection,
     selection: &DumpSelection,

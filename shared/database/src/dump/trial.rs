@@ -1,4 +1,4 @@
-//! A dump tried: each collection is asked for everything that a dump asks of it, for one document, and nothing is kept.
+//! A trial dump: it makes all requests of a dump for each collection, for one document, and keeps nothing.
 
 use bson::{RawDocumentBuf, doc};
 use futures_util::{StreamExt, stream};
@@ -9,23 +9,23 @@ use super::{
 };
 use crate::{Connection, DatabaseError, classify};
 
-/// What came of trying.
+/// Result of a trial.
 #[derive(Debug, Default)]
 pub struct DumpTrial {
-    /// Collections, time series and views that a dump would hold.
+    /// Number of collections, time series and views in a dump.
     pub namespaces: usize,
-    /// The server's own count of their documents: an estimate.
+    /// The server's count of their documents: an estimate.
     pub documents: u64,
-    /// The server's own size of them, uncompressed: an estimate.
+    /// The server's size of them, uncompressed: an estimate.
     pub bytes: u64,
-    /// Why those that could not be read could not, each with its namespace.
+    /// The unreadable namespaces, each with its reason.
     pub refused: Vec<(String, DatabaseError)>,
 }
 
-/// Tries to read everything that would be dumped.
+/// Tries to read everything of a dump.
 ///
 /// # Errors
-/// Where the server does not even list it.
+/// The collections cannot be listed.
 pub async fn try_dump(connection: &Connection, selection: &DumpSelection) -> Result<DumpTrial, DatabaseError> {
     let candidates = candidates(connection, selection).await?;
     let mut tried = stream::iter(candidates).map(one).buffered(QUESTIONS_AT_A_TIME);
@@ -43,13 +43,13 @@ pub async fn try_dump(connection: &Connection, selection: &DumpSelection) -> Res
     Ok(trial)
 }
 
-/// The collection's name, and how many documents and bytes it says that it has.
+/// The collection's name, with its reported numbers of documents and bytes.
 async fn one(candidate: Candidate) -> (String, Result<(u64, u64), DatabaseError>) {
     let name = candidate.name();
     let outcome = async {
         let source = examine(candidate).await?.source;
         if let Some(collection) = &source.data_collection {
-            // Raw: the driver cannot decode each document that a server stores.
+            // Raw: the driver cannot decode every stored document.
             let collection = source.lister.database.collection::<RawDocumentBuf>(collection);
             let find = collection.find(doc! {}).limit(-1).selection_criteria(source.lister.selection.clone());
             let failed = |error: mongodb::error::Error| classify(&error).during(format!("reading {name}"));

@@ -1,5 +1,5 @@
-//! One document of the platform's as a content item. Users, scripts and years have written to it: a field may be missing,
-//! of any type, or of any length.
+//! Reads a document of the platform as a content item. Users, scripts and earlier versions have written it: a field may
+//! be missing, of any type, or of any length.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::ListedItem;
 
-/// A longer title is cut: it names a file, and stands in a list.
+/// A longer title is cut: it names a file, and is shown in lists.
 pub const MAX_TITLE_CHARACTERS: usize = 4096;
 
-/// A longer URL is not fetched. (The longest that servers take.)
+/// A longer URL is not fetched. It is the longest URL accepted by servers.
 pub const MAX_URL_BYTES: usize = 8192;
 
-/// What is kept of a URL that is too long, to be shown.
+/// Characters shown of a URL above the limit.
 const SHOWN_URL_CHARACTERS: usize = 200;
 
 /// A creator is a name or an id.
@@ -27,13 +27,13 @@ const MAX_ID_BYTES: usize = 100;
 /// A longer content id is cut, and its digest keeps it unique. The catalogue bounds the name of a row further.
 const MAX_CONTENT_ID_BYTES: usize = 1024;
 
-/// What is kept of a content id that is too long, to be read by people.
+/// Readable characters kept of a content id above the limit.
 const SHOWN_ID_CHARACTERS: usize = 100;
 
-/// What is asked of each document, beside `_id`.
+/// Requested fields of each document, in addition to `_id`.
 pub(super) const FIELDS: [&str; 5] = ["contentId", "title", "url", "storageType", "creator"];
 
-/// The item of a document; `None` where it is not, or no longer, of a storage type that is backed up.
+/// The item of a document. `None` for a storage type outside the backup.
 pub(super) fn read(document: &[u8], id: &Bson) -> Option<ListedItem> {
     let document = RawDocument::from_bytes(document).ok()?;
     let storage_type: StorageType = text(field(document, "storageType"))?.parse().ok()?;
@@ -50,7 +50,7 @@ pub(super) fn read(document: &[u8], id: &Bson) -> Option<ListedItem> {
     Some(ListedItem { item, doc_id, problem })
 }
 
-/// The texts that do not stand whole in the item, with their lengths in bytes.
+/// The cut texts of the item, with their original lengths in bytes.
 fn cut(document: &RawDocument) -> BTreeMap<String, u64> {
     let is_cut = |name: &str, text: &str| match name {
         "contentId" => text.len() > MAX_CONTENT_ID_BYTES,
@@ -63,7 +63,7 @@ fn cut(document: &RawDocument) -> BTreeMap<String, u64> {
     texts.filter(|(name, text)| is_cut(name, text)).map(|(name, text)| (name.to_owned(), text.len() as u64)).collect()
 }
 
-/// A field that cannot be read counts as missing.
+/// An unreadable field counts as missing.
 fn field<'a>(document: &'a RawDocument, name: &str) -> Option<RawBsonRef<'a>> {
     document.get(name).ok().flatten()
 }
@@ -79,7 +79,7 @@ fn first_characters(text: &str, count: usize) -> String {
 fn url(value: Option<RawBsonRef<'_>>) -> (String, Option<String>) {
     match (text(value), value) {
         (Some(url), _) if url.len() > MAX_URL_BYTES => {
-            let problem = format!("its url has {} bytes; at most {MAX_URL_BYTES} are taken", url.len());
+            let problem = format!("its url has {} bytes: the limit is {MAX_URL_BYTES}", url.len());
             (first_characters(url, SHOWN_URL_CHARACTERS), Some(problem))
         }
         (Some(url), _) => (url.to_owned(), None),
@@ -88,14 +88,14 @@ fn url(value: Option<RawBsonRef<'_>>) -> (String, Option<String>) {
     }
 }
 
-/// A content id as the platform writes it in its own URLs: a number, or whatever was migrated from elsewhere.
+/// A content id in the form of the platform's own URLs: a number, or another migrated type.
 fn content_id(value: Option<RawBsonRef<'_>>) -> Option<String> {
     match value? {
         RawBsonRef::String("") => None,
         RawBsonRef::String(text) => Some(bounded_content_id(text)),
         RawBsonRef::Int32(number) => Some(number.to_string()),
         RawBsonRef::Int64(number) => Some(number.to_string()),
-        // A shell writes whole numbers as doubles; Rust writes those without a fraction.
+        // A shell writes whole numbers as doubles. Rust formats them without a fraction.
         RawBsonRef::Double(number) if number.is_finite() => Some(bounded(number.to_string())),
         RawBsonRef::Decimal128(number) => Some(number.to_string()),
         RawBsonRef::ObjectId(id) => Some(id.to_hex()),
@@ -104,7 +104,8 @@ fn content_id(value: Option<RawBsonRef<'_>>) -> Option<String> {
     }
 }
 
-/// A text that is too long goes by its start and its digest: the same one every night, and another's never.
+/// An id above the limit becomes its beginning and its digest. It is the same on every run, and different for every
+/// other id.
 fn bounded_content_id(text: &str) -> String {
     if text.len() <= MAX_CONTENT_ID_BYTES {
         return text.to_owned();
@@ -127,8 +128,8 @@ fn creator(value: Option<RawBsonRef<'_>>) -> Option<String> {
     }
 }
 
-/// The id of a document as text: another for each document. Numbers that are equal are one `_id`, whatever their types;
-/// text stands in quotes. Of other types the digest of the BSON is taken, since their texts may be alike.
+/// The id of a document as text, unique per document. Equal numbers are one `_id` for all number types. Text has
+/// quotes. Other types become the digest of their BSON, because their texts may be equal.
 fn doc_id(id: &Bson) -> String {
     match id {
         Bson::ObjectId(id) => id.to_hex(),
@@ -211,7 +212,7 @@ mod tests {
             "1".into(),
             Bson::Boolean(true),
             doc! { "a": "x", "b": "y" }.into(),
-            // Whose text is the one before's.
+            // The same text as the one before.
             doc! { "a": "x\", \"b\": \"y" }.into(),
             Bson::Binary(bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![0xff, 0xfe] }),
             Bson::DateTime(bson::DateTime::from_millis(1)),

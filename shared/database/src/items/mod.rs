@@ -1,9 +1,9 @@
-//! The platform's content items, streamed in the order of `_id`: those that are not removed and whose files are on IPFS
-//! or Gaia.
+//! The platform's content items, streamed in the order of `_id`: items that are not removed, with files on IPFS or
+//! Gaia.
 //!
-//! Memory: one batch of the server's (16 MiB at most) and the page that is asked for, whatever the collection's size. A
-//! read that breaks goes on after the last item handed out; one that was given up is taken up again at its position, in
-//! another process too. What users wrote is taken as it comes: nothing in a document fails the read.
+//! Memory: one batch of the server (16 MiB at most) and the requested page, for any size of collection. A broken read
+//! resumes after the last returned item. Another reader, also in another process, can continue at a recorded position.
+//! No content of a user's document fails the read.
 
 mod document;
 
@@ -21,20 +21,21 @@ use crate::{
     raw::{documents, id_of},
 };
 
-/// Items asked for at once: with what is asked of each, about a megabyte.
+/// Items per request: with the requested fields, about a megabyte.
 const BATCH_ITEMS: u32 = 1000;
 
-/// A longer position is not kept, in hex digits: it stands in a job's row. A later reader then goes over some items again.
+/// A longer position is not recorded (in hex digits), because it is stored in a job's row. A later reader then reads
+/// some items again.
 const MAX_POSITION: usize = 64 * 1024;
 
-/// A content item as it was found.
+/// A content item of the collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedItem {
-    /// The item. Title and URL are cut where they are longer than anybody can want.
+    /// The item. Title and URL are cut above generous limits.
     pub item: ContentItem,
-    /// Tells documents apart, whatever type their `_id` has.
+    /// Unique per document, for every type of `_id`.
     pub doc_id: String,
-    /// Why its file cannot be fetched, where the document alone shows it.
+    /// Reason why its file cannot be fetched, if the document alone shows it.
     pub problem: Option<String>,
 }
 
@@ -43,7 +44,7 @@ pub struct ContentItems {
     collection: Collection<RawDocumentBuf>,
     reading: SelectionCriteria,
     cursor: Option<RawBatchCursor>,
-    /// Read and not handed out yet.
+    /// Read, but not yet returned.
     ready: VecDeque<(Bson, ListedItem)>,
     last_read: Option<Bson>,
     position: Option<String>,
@@ -51,10 +52,10 @@ pub struct ContentItems {
 }
 
 impl ContentItems {
-    /// The items of a collection, or those after a position that an earlier reader had. Nothing is sent yet.
+    /// The items of a collection, from the beginning or from an earlier reader's position. Sends no request yet.
     ///
     /// # Errors
-    /// [`DatabaseError::Invalid`] where the position is none.
+    /// [`DatabaseError::Invalid`] for an invalid position.
     pub fn new(
         connection: &Connection,
         database: &str,
@@ -73,10 +74,10 @@ impl ContentItems {
         })
     }
 
-    /// Up to `limit` further items; none at the end. A collection that is not there has none.
+    /// Up to `limit` further items. Empty at the end, and for a missing collection.
     ///
     /// # Errors
-    /// Where the server is away for longer than an election takes, or refuses.
+    /// The server is away for longer than an election, or refuses.
     pub async fn next_page(&mut self, limit: usize) -> Result<Vec<ListedItem>, DatabaseError> {
         let mut broken = 0;
         while self.ready.len() < limit && !self.has_ended {
@@ -86,7 +87,7 @@ impl ContentItems {
                     self.cursor = None;
                     let wait = WAITS.get(broken).filter(|_| error.is_transient());
                     let Some(wait) = wait else { return Err(error.during(self.name())) };
-                    tracing::warn!(collection = self.name(), %error, attempt = broken + 1, "a read broke and goes on");
+                    tracing::warn!(collection = self.name(), %error, attempt = broken + 1, "a read broke: resuming it");
                     broken += 1;
                     sleep(*wait).await;
                 }
@@ -98,7 +99,7 @@ impl ContentItems {
         Ok(items)
     }
 
-    /// Where a later reader goes on: after the last item handed out, or shortly before it where its id is very long.
+    /// Position for a later reader: after the last returned item, or shortly before it if its id is very long.
     #[must_use]
     pub fn position(&self) -> Option<String> {
         self.position.clone()
@@ -115,9 +116,9 @@ impl ContentItems {
         };
         for document in documents(&batch) {
             let document = document?;
-            let id =
-                id_of(document).ok_or_else(|| DatabaseError::Lost("a document came without its _id".to_owned()))?;
-            // One that was changed in between no longer fits what was asked for.
+            let id = id_of(document)
+                .ok_or_else(|| DatabaseError::Lost("the server returned a document without its _id".to_owned()))?;
+            // A document changed in between may no longer match the query.
             if let Some(item) = document::read(document, &id) {
                 self.ready.push_back((id.clone(), item));
             }
@@ -147,12 +148,12 @@ fn projection() -> Document {
     document::FIELDS.into_iter().map(|field| (field.to_owned(), Bson::Int32(1))).collect()
 }
 
-/// The position after the last of these whose id is not too long to be kept.
+/// The position after the last id short enough to be recorded.
 fn last_kept(ids: &[Bson]) -> Option<String> {
     ids.iter().rev().map(encode).find(|position| position.len() <= MAX_POSITION)
 }
 
-/// A position is an `_id` of any type, so it is kept as the BSON that it was.
+/// A position is an `_id` of any type, so it is recorded as BSON.
 fn encode(id: &Bson) -> String {
     doc! { "": id.clone() }.to_vec().map(hex::encode).unwrap_or_default()
 }
@@ -161,7 +162,7 @@ fn decode(position: &str) -> Result<Bson, DatabaseError> {
     let bytes = hex::decode(position).ok();
     let document = bytes.and_then(|bytes| Document::from_reader(bytes.as_slice()).ok());
     let id = document.and_then(|mut document| document.remove(""));
-    id.ok_or_else(|| DatabaseError::Invalid("what was kept as the position among the content items is none".to_owned()))
+    id.ok_or_else(|| DatabaseError::Invalid("the recorded position among the content items is invalid".to_owned()))
 }
 
 #[cfg(test)]

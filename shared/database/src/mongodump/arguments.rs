@@ -1,4 +1,4 @@
-//! What the tool is told to do, and what it cannot be told. None of it is secret: the connection string goes by its
+//! The tool's arguments, and requests impossible for it. Arguments contain no secret: the connection string is in the
 //! options file.
 
 use std::ffi::OsString;
@@ -16,10 +16,10 @@ pub struct Invocation {
     memory_bytes: Option<u64>,
 }
 
-/// What the settings ask for and mongodump cannot do in one run.
+/// Settings impossible in one run of mongodump.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// All databases, but for the server's own and the catalogue's.
+    /// All databases, except the server's own and the catalogue's.
     #[error(
         "mongodump dumps one database, or all with the server's own: name the one to back up in MONGODB_URI \
          (mongodb://host/database)"
@@ -31,20 +31,20 @@ pub enum Unfit {
          in BACKUP_DATABASE_EXCLUDE_COLLECTIONS instead"
     )]
     ManyCollections,
-    /// This collection would be passed over.
+    /// mongodump would skip this collection.
     #[error(
-        "mongodump would skip the collection {0}: it skips names with $, and Holdfast excludes names that begin with \
+        "mongodump would skip the collection {0}: it skips names with $, and Holdfast excludes names with the prefix \
          {SCRATCH_PREFIX}. Rename it, or name it alone in BACKUP_DATABASE_COLLECTIONS"
     )]
     PassedOver(String),
 }
 
 impl Invocation {
-    /// The run that dumps this selection of the database that the connection string names, `parallel` collections at a
-    /// time. `read_preference` is a mode, or a document with its options, as `--readPreference` takes it.
+    /// The run for this selection in the connection string's database, `parallel` collections at a time.
+    /// `read_preference` is a mode, or a document with its options, in the form of `--readPreference`.
     ///
     /// # Errors
-    /// [`Unfit`]: why one run cannot.
+    /// [`Unfit`]: the reason against one run.
     pub fn new(
         uri: &Secret,
         database: Option<&str>,
@@ -64,8 +64,8 @@ impl Invocation {
         Ok(Self { uri: uri.clone(), arguments, memory_bytes: None })
     }
 
-    /// The same, with this much memory for what the tool holds on its heap. It is a wish: Go collects garbage harder,
-    /// and takes more where that does not suffice.
+    /// The same, with a target for the tool's heap memory. It is not a limit: Go collects garbage more often, and takes
+    /// more memory if necessary.
     #[must_use]
     pub fn within(self, memory_bytes: Option<u64>) -> Self {
         Self { memory_bytes, ..self }
@@ -88,8 +88,9 @@ impl Invocation {
     }
 }
 
-/// `--excludeCollection` is not allowed beside `--collection`; one that is excluded all the same was refused before.
-/// Scratch collections of restores are left out by their prefix: one may be created while the tool runs.
+/// `--excludeCollection` is not allowed together with `--collection`. A collection both requested and excluded was
+/// refused earlier. Scratch collections of restores are excluded by their prefix, because one may appear during the
+/// run.
 fn choice(database: &str, selection: &DumpSelection) -> Result<Vec<String>, Unfit> {
     let own = selection.exclude.iter().filter(|exclusion| exclusion.database == database);
     let own = own.flat_map(|exclusion| exclusion.collections.iter());

@@ -1,5 +1,5 @@
-//! A child in a process group of its own: what it needs on its stdin, its outputs, its end. No zombie stays, and its
-//! group is killed with it.
+//! A child process in its own process group: its stdin, its outputs, its end. It leaves no zombie, and its group is
+//! killed with it.
 
 use std::{
     ffi::OsString,
@@ -16,11 +16,12 @@ use tokio::{sync::watch, task::spawn_blocking};
 
 use super::Ending;
 
-/// All that the child gets of an environment, beside its memory limit. Ours holds keys and connection strings.
+/// The child's complete environment, except for its memory limit. Our own environment contains keys and connection
+/// strings.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 const HOME: &str = "/";
 
-/// A child that was started.
+/// A started child.
 pub(super) struct Running {
     pub(super) stdout: ChildStdout,
     pub(super) stderr: ChildStderr,
@@ -28,7 +29,7 @@ pub(super) struct Running {
     pub(super) ended: Ended,
 }
 
-/// Starts a program. What is given for its stdin is all that there is to be read; without it stdin is empty.
+/// Starts a program. Its stdin contains only this text, or nothing.
 pub(super) fn start(
     program: &Path,
     arguments: &[OsString],
@@ -49,7 +50,7 @@ pub(super) fn start(
     let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).ok_or(io::ErrorKind::BrokenPipe)?;
     let group = Group::led_by(&child);
     if let Some((mut pipe, text)) = child.stdin.take().zip(stdin) {
-        // On a thread: a pipe may hold less than the text. A child that does not read it says why by itself.
+        // On a thread: a pipe may be smaller than the text. A child that does not read it reports its own reason.
         spawn_blocking(move || pipe.write_all(text.expose().as_bytes()));
     }
     let (sender, ended) = watch::channel(None);
@@ -60,14 +61,14 @@ pub(super) fn start(
     Ok(Running { stdout, stderr, group, ended: Ended(ended) })
 }
 
-/// A layer keeps a tool's libraries in `lib` beside `bin`; Lambda's own `LD_LIBRARY_PATH` names that folder, and the
-/// child does not get it.
+/// A layer has a tool's libraries in `lib` next to `bin`. Lambda's `LD_LIBRARY_PATH` names that directory, but the
+/// child does not inherit it.
 fn own_libraries(program: &Path) -> Option<std::path::PathBuf> {
     let libraries = program.parent()?.parent()?.join("lib");
     (!program.starts_with("/usr") && libraries.is_dir()).then_some(libraries)
 }
 
-/// Waits for the child, and kills what is left of its group while its number cannot be another's yet.
+/// Waits for the child, and kills the rest of its group while its number still belongs to it.
 fn reap(mut child: Child, group: &Group) -> Ending {
     if let Some(leader) = group.leader() {
         let until_it_ends = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -80,8 +81,8 @@ fn reap(mut child: Child, group: &Group) -> Ending {
     child.wait().map_err(|error| error.to_string())
 }
 
-/// The child's group, by the number of the child; none any more once that was waited for, as the number may then be
-/// another's.
+/// The child's group, by the number of the child. `None` after the wait, because the number may then belong to another
+/// process.
 #[derive(Clone)]
 pub(super) struct Group(Arc<Mutex<Option<Pid>>>);
 
@@ -94,7 +95,7 @@ impl Group {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks it to end.
+    /// Sends a request to end.
     pub(super) fn terminate(&self) {
         self.signal(Signal::TERM);
     }
@@ -104,7 +105,7 @@ impl Group {
         self.signal(Signal::KILL);
     }
 
-    /// Under the lock, so that the number is still the child's.
+    /// Under the lock, so that the number still belongs to the child.
     fn signal(&self, signal: Signal) {
         if let Some(leader) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = kill_process_group(leader, signal);
@@ -121,7 +122,7 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// The child's end, for as many as want to know.
+/// The child's end, for any number of receivers.
 #[derive(Clone)]
 pub(super) struct Ended(watch::Receiver<Option<Ending>>);
 
@@ -130,6 +131,6 @@ impl Ended {
     pub(super) async fn wait(&self) -> Ending {
         let mut ended = self.0.clone();
         let ending = ended.wait_for(Option::is_some).await.ok().and_then(|ending| ending.clone());
-        ending.unwrap_or_else(|| Err("nobody waited for it".to_owned()))
+        ending.unwrap_or_else(|| Err("its end was not observed".to_owned()))
     }
 }

@@ -1,13 +1,13 @@
-//! For which machine a program was built, by its ELF header (`e_machine`, two bytes at offset 18).
+//! The target machine of a program, from its ELF header (`e_machine`, two bytes at offset 18).
 
 use std::{fs::File, io::Read, path::Path};
 
 const MAGIC: [u8; 4] = *b"\x7fELF";
 
-/// Rust's name of an architecture, and its `e_machine` in little-endian files, which is what these are.
+/// Rust's name of an architecture, and its `e_machine`. All of these have little-endian files.
 const MACHINES: [(&str, u16); 5] = [("x86_64", 62), ("aarch64", 183), ("x86", 3), ("arm", 40), ("riscv64", 243)];
 
-/// The architecture that a program was built for, where that is not this machine's.
+/// The architecture of a program, if it differs from this machine's.
 pub(super) fn other_architecture(program: &Path) -> Option<String> {
     let mut header = [0; 20];
     File::open(program).ok()?.read_exact(&mut header).ok()?;

@@ -1,7 +1,7 @@
 //! The official `mongodump` as a child process: its archive goes from its stdout into the writer, on a blocking thread.
 //!
-//! Memory here: one buffer of the copy, and 128 KiB of what it said on stderr. What it wrote counts only where it ended
-//! well and said nothing of a failure; that the archive is whole is for the stages behind the writer to prove.
+//! Memory here: one buffer of the copy, and 128 KiB of its stderr. Its output counts only after a successful exit
+//! without a reported failure. The stages behind the writer prove the archive.
 
 mod arguments;
 mod child;
@@ -37,23 +37,22 @@ use self::{
 };
 use crate::{DatabaseError, DumpError};
 
-/// What is read from the child at a time: the most a pipe holds by default.
+/// Bytes per read from the child: a pipe's default capacity.
 const COPY_BYTES: usize = 64 * 1024;
 
-/// How long the child may take to go when it is asked to, before it is killed.
+/// Time for the child to end after a request, before it is killed.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// How long it may live on after it closed its stdout: there is nothing left for it to do.
+/// Time limit after it closed its stdout: it has no work left.
 const AFTER_THE_END: Duration = Duration::from_secs(10);
 
-/// Runs the tool into the writer, until it has ended or `stop` is ready.
+/// Runs the tool into the writer, until it ends or `stop` is ready.
 ///
-/// The writer works on a blocking thread. It comes back only from a run that ended well; in every other case, and when
-/// this future is dropped, the tool and whatever it started is killed, and the writer is dropped on that thread without
-/// an end.
+/// The writer works on a blocking thread. Only a successful run returns it. After a failure, and when this future is
+/// dropped, the tool and its children are killed. The thread then drops the writer without an end.
 ///
 /// # Errors
-/// [`DumpError::Database`] with what the tool said where it failed, [`DumpError::Sink`] where the writer did,
+/// [`DumpError::Database`] with the tool's message for its failure, [`DumpError::Sink`] for the writer's,
 /// [`DumpError::Stopped`].
 pub async fn mongodump<W: Write + Send + 'static>(
     tool: &Tool,
@@ -65,7 +64,7 @@ pub async fn mongodump<W: Write + Send + 'static>(
         child::start(tool.path(), &invocation.arguments(), invocation.memory_bytes(), Some(invocation.options()))
             .map_err(|error| gone(tool.path(), &error))?;
     let group = running.group.clone();
-    // Whatever happens to this future, nothing of the child is left.
+    // Even if this future is dropped, nothing of the child remains.
     let _kill = KillOnDrop(group.clone());
     let ended = running.ended.clone();
     tokio::select! {
@@ -90,7 +89,7 @@ async fn carry_through<W: Write + Send + 'static>(
     let said = spawn_blocking(move || Transcript::of(stderr));
     let copied = spawn_blocking(move || copy(stdout, writer)).await.map_err(panicked)?;
     if copied.is_err() {
-        // It would find out by a broken pipe, unless it has nothing more to write.
+        // A broken pipe would end it only at its next write.
         group.kill();
     }
     let Ok(ending) = timeout(AFTER_THE_END, ended.wait()).await else {
@@ -103,7 +102,7 @@ async fn carry_through<W: Write + Send + 'static>(
     Ok((writer, report))
 }
 
-/// The writer, once the child has closed its stdout.
+/// The writer, after the child has closed its stdout.
 fn copy<W: Write>(mut from: ChildStdout, mut writer: W) -> Result<W, DumpError> {
     let mut buffer = vec![0; COPY_BYTES];
     loop {
@@ -111,12 +110,14 @@ fn copy<W: Write>(mut from: ChildStdout, mut writer: W) -> Result<W, DumpError> 
             Ok(0) => return Ok(writer),
             Ok(read) => writer.write_all(&buffer[..read]).map_err(DumpError::Sink)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(DatabaseError::Refused(format!("mongodump could not be read: {error}")).into()),
+            Err(error) => {
+                return Err(DatabaseError::Refused(format!("cannot read the output of mongodump: {error}")).into());
+            }
         }
     }
 }
 
-/// It ran when it was asked for its version.
+/// The tool ran earlier, for its version.
 fn gone(path: &Path, error: &io::Error) -> DumpError {
     DatabaseError::Refused(format!("{} can no longer be started: {error}", path.display())).into()
 }
@@ -127,8 +128,8 @@ fn panicked(error: JoinError) -> DumpError {
 
 fn lingering(tool: &Tool) -> String {
     let seconds = AFTER_THE_END.as_secs();
-    format!("{tool} closed its output and was still there {seconds} s later; it was killed")
+    format!("{tool} was killed: it was still running {seconds} s after it closed its output")
 }
 
-/// How the child ended, or why that is not known.
+/// The exit status of the child, or the reason why it is unknown.
 type Ending = Result<ExitStatus, String>;

@@ -1,10 +1,10 @@
-//! The options file that `--config` reads: YAML with the connection string, handed over on a pipe.
+//! The options file of `--config`: YAML with the connection string, passed through a pipe.
 
 use std::fmt::Write as _;
 
 use holdfast_domain::Secret;
 
-/// Where the child finds its own stdin as a file. Lambda has no `/dev/fd` beyond 2, and not all systems have `/proc`.
+/// The child's own stdin as a file. Lambda has no `/dev/fd` beyond 2, and not all systems have `/proc`.
 pub(super) const ON_STDIN: &str = if cfg!(target_os = "linux") { "/proc/self/fd/0" } else { "/dev/fd/0" };
 
 /// The file's text.
@@ -12,7 +12,7 @@ pub(super) fn text(uri: &Secret) -> Secret {
     Secret::new(format!("uri: {}\n", quoted(uri.expose())))
 }
 
-/// A double-quoted scalar (YAML 1.2 §7.3.1): whatever is not plain ASCII is escaped.
+/// A double-quoted scalar (YAML 1.2 §7.3.1). Characters outside plain ASCII are escaped.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(2 * text.len() + 2);
     quoted.push('"');
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_in_a_connection_string_stays_inside_the_quotes() {
+    fn any_connection_string_stays_inside_the_quotes() {
         let uri = Secret::new("mongodb://ü:p'\"\\%: #{}&*!|>@h/d\n- x: \u{2028}\u{1f980}\t?a=b");
         assert_eq!(
             text(&uri).expose(),

@@ -1,18 +1,18 @@
-//! What the tool said, without the connection string, its credentials and the values of its options.
+//! Redacts the tool's output: removes the connection string, its credentials and the values of its options.
 
 use holdfast_domain::Secret;
 
 const MASK: &str = "***";
 
-/// What must not be shown.
+/// The secrets to mask.
 pub(super) struct Redaction {
-    /// The longest first, so that none is masked in part.
+    /// The longest first, so that a longer secret is masked completely.
     secrets: Vec<Secret>,
 }
 
 impl Redaction {
-    /// Of this connection string: itself, and user and password as they stand there and decoded. Options that hold
-    /// secrets are masked too.
+    /// For this connection string: the string, and user and password in both escaped and decoded form. Secret options
+    /// are masked too.
     pub(super) fn of(uri: &Secret) -> Self {
         let uri = uri.expose();
         let mut secrets = vec![uri.to_owned()];
@@ -43,8 +43,8 @@ impl Redaction {
 
 const HOLDS_SECRETS: [&str; 2] = ["authMechanismProperties", "tlsCertificateKeyFilePassword"];
 
-/// `scheme://user:password@host` as `scheme://***@host`; up to the last `@` before a space or a quote, because a
-/// password that was not escaped may hold one.
+/// `scheme://user:password@host` becomes `scheme://***@host`. It cuts at the last `@` before a space or a quote,
+/// because an unescaped password may contain `@`.
 fn without_credentials(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -64,7 +64,7 @@ fn without_credentials(text: &str) -> String {
     clean
 }
 
-/// Percent-decoded; what is not an escape stays as it is.
+/// Percent-decoded. Text without an escape stays.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

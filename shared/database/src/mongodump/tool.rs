@@ -1,4 +1,4 @@
-//! The official tool: whether it is there and runs, which version it is, and what is wrong where it does not.
+//! The official tool: its presence, its version, and its faults.
 
 use std::{
     fmt,
@@ -18,58 +18,58 @@ use super::{
 };
 use crate::error::shortened;
 
-/// How long it may take to say its version.
+/// Time limit for reporting its version.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// More than any version takes.
+/// More than any version's text.
 const ANSWER_BYTES: u64 = 64 * 1024;
 
 const ANSWER: &str = "mongodump version: ";
 
-/// A mongodump that runs.
+/// A working mongodump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
     path: PathBuf,
     version: String,
 }
 
-/// Why there is none.
+/// Reason for a missing tool.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ToolFault {
-    /// There is no such file.
-    #[error("there is no mongodump at {}", .0.display())]
+    /// The file does not exist.
+    #[error("no mongodump found at {}", .0.display())]
     Absent(PathBuf),
-    /// The file may not be executed.
-    #[error("{} is there and may not be executed: give it its x bits, and a file system that allows it", .0.display())]
+    /// The file is not executable.
+    #[error("{} is not executable: run chmod +x, and check that the mount is not noexec", .0.display())]
     NotExecutable(PathBuf),
     /// It was built for another machine.
-    #[error("{} is built for {built_for}, and this is {}: take the one of this architecture", path.display(), std::env::consts::ARCH)]
+    #[error("{} is built for {built_for}, but this machine is {}: install the one for this architecture", path.display(), std::env::consts::ARCH)]
     OtherArchitecture {
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
-        /// What it is for.
+        /// Its architecture.
         built_for: String,
     },
-    /// It links a shared library that is not there.
-    #[error("{} needs the shared library {library}, which is not there: put it into lib beside its bin", path.display())]
+    /// A shared library is missing.
+    #[error("{} needs the missing shared library {library}: put it into lib next to its bin", path.display())]
     MissingLibrary {
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
         /// The library.
         library: String,
     },
-    /// It is there and does not do what it should.
+    /// It exists but does not work.
     #[error("{} does not run: {problem}", path.display())]
     Broken {
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
-        /// What it does instead.
+        /// Its actual behaviour.
         problem: String,
     },
 }
 
 impl ToolFault {
-    /// Whether there is simply none.
+    /// Whether the tool is simply missing.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent(_))
@@ -77,16 +77,16 @@ impl ToolFault {
 }
 
 impl Tool {
-    /// Asks the tool at this path for its version.
+    /// Runs the tool at this path for its version.
     ///
     /// # Errors
-    /// [`ToolFault`]: what is wrong with it.
+    /// [`ToolFault`]: its fault.
     pub async fn find(path: &Path) -> Result<Self, ToolFault> {
         let running =
             child::start(path, &["--version".into()], None, None).map_err(|error| not_started(path, &error))?;
         let _kill = KillOnDrop(running.group.clone());
         let Ok((ending, answer, said)) = timeout(PATIENCE, answer(running)).await else {
-            return Err(broken(path, format!("it said no version within {} s", PATIENCE.as_secs())));
+            return Err(broken(path, format!("it did not report its version within {} s", PATIENCE.as_secs())));
         };
         let version = answer.lines().next().and_then(|line| line.strip_prefix(ANSWER)).map(str::trim);
         match (ending, version) {
@@ -97,7 +97,7 @@ impl Tool {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -131,7 +131,7 @@ async fn answer(running: Running) -> (Ending, String, Vec<String>) {
 
 fn beginning(stdout: ChildStdout) -> String {
     let mut answer = Vec::new();
-    // What could be read is what there is.
+    // A partial answer is better than none.
     let _ = stdout.take(ANSWER_BYTES).read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -139,7 +139,7 @@ fn beginning(stdout: ChildStdout) -> String {
 fn not_started(path: &Path, error: &io::Error) -> ToolFault {
     match error.kind() {
         io::ErrorKind::NotFound if !path.exists() => ToolFault::Absent(path.to_path_buf()),
-        io::ErrorKind::NotFound => broken(path, "it is there, and the loader or interpreter that it names is not"),
+        io::ErrorKind::NotFound => broken(path, "its loader or interpreter does not exist"),
         io::ErrorKind::PermissionDenied => ToolFault::NotExecutable(path.to_path_buf()),
         _ => of_another_machine(path).unwrap_or_else(|| broken(path, error)),
     }
@@ -149,20 +149,20 @@ fn not_running(path: &Path, ending: &Ending, said: &[String]) -> ToolFault {
     if let Some(library) = said.iter().find_map(|line| missing_library(line)) {
         return ToolFault::MissingLibrary { path: path.to_path_buf(), library: library.to_owned() };
     }
-    // A shell may have tried to read it.
+    // A shell may have tried to interpret it.
     if let Some(fault) = of_another_machine(path) {
         return fault;
     }
     let how = match ending {
         Ok(status) if status.success() => "it does not answer --version as mongodump does".to_owned(),
-        Ok(status) => format!("asked for its version it ended with {status}"),
+        Ok(status) => format!("mongodump --version ended with {status}"),
         Err(error) => error.clone(),
     };
     let last = said.last().map(|line| format!(": {}", shortened(line)));
     broken(path, how + &last.unwrap_or_default())
 }
 
-/// As glibc's loader says it.
+/// The form of glibc's loader.
 fn missing_library(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("error while loading shared libraries: ")?;
     rest.split(':').next().map(str::trim).filter(|library| !library.is_empty())

@@ -1,5 +1,5 @@
-//! What the tool said on stderr: read to its end, whatever the length, and looked through line by line; of the text the
-//! first and the last 64 KiB are kept.
+//! The tool's stderr: read completely at any length, and examined line by line. The first and the last 64 KiB of the
+//! text are kept.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -8,27 +8,27 @@ use std::{
 
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// Of a longer line only so much is looked at.
+/// Examined bytes of a longer line.
 const LINE_BYTES: usize = 4 * 1024;
 
-/// As many namespaces' counts are kept.
+/// Limit of recorded counts of namespaces.
 const COUNTS: usize = 100_000;
 
-/// What was said.
+/// The tool's messages.
 #[derive(Default)]
 pub(super) struct Transcript {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     dropped: bool,
     line: Vec<u8>,
-    /// The first line that tells of a failure.
+    /// The first line with a failure.
     pub(super) failure: Option<String>,
-    /// Documents by `database.collection`, as the tool counted them.
+    /// Number of documents by `database.collection`, from the tool.
     pub(super) counts: BTreeMap<String, u64>,
 }
 
 impl Transcript {
-    /// All that is said until the other end closes.
+    /// Reads all messages until the other end closes.
     pub(super) fn of(mut source: impl Read) -> Self {
         let mut transcript = Self::default();
         let mut buffer = vec![0; 16 * 1024];
@@ -38,7 +38,7 @@ impl Transcript {
                 Ok(read) => transcript.take(&buffer[..read]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    transcript.failure = Some(format!("what it said could not be read: {error}"));
+                    transcript.failure = Some(format!("cannot read its output: {error}"));
                     break;
                 }
             }
@@ -77,7 +77,7 @@ impl Transcript {
         }
     }
 
-    /// What is kept, in lines. A line that was cut is left out: half a secret cannot be recognised.
+    /// The kept text, in lines. A cut line is left out, because half a secret cannot be recognised.
     pub(super) fn lines(&self) -> Vec<String> {
         let tail: Vec<u8> = self.tail.iter().copied().collect();
         let text = if self.dropped {
@@ -102,12 +102,12 @@ fn message(line: &str) -> &str {
     }
 }
 
-/// The tool's own word, and Go's two for a program that broke.
+/// The tool's own word for a failure, and Go's two for a crash.
 fn tells_of_failure(message: &str) -> bool {
     ["Failed:", "panic:", "fatal error:"].iter().any(|word| message.starts_with(word))
 }
 
-/// ``done dumping `database.collection` (12 documents)``, as the tool says for each collection; older ones without the
+/// The tool's line for each collection: ``done dumping `database.collection` (12 documents)``. Older versions omit the
 /// quotes.
 fn count(message: &str) -> Option<(&str, u64)> {
     let (namespace, rest) = message.strip_prefix("done dumping ")?.rsplit_once(" (")?;
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_that_the_real_tool_told_is_found() {
+    fn every_failure_reported_by_the_real_tool_is_found() {
         for (name, first) in [
             ("cut-700k", "Failed: archive writer: "),
             ("cut-1500k", "panic: send on closed channel"),

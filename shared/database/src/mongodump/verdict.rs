@@ -1,5 +1,5 @@
-//! Whether the tool did what it was to do. An archive alone does not tell: a dump whose server went away has been seen
-//! to leave one with perfect framing, and a tenth of its documents.
+//! Whether the tool succeeded. The archive alone does not show it: after a lost server, a dump had perfect framing and
+//! a tenth of its documents.
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt};
 
@@ -8,26 +8,26 @@ use holdfast_archive::{NamespaceKind, NamespaceSummary, Summary};
 use super::{Ending, Tool, redaction::Redaction, transcript::Transcript};
 use crate::{DatabaseError, error::shortened, listing::BUCKETS_PREFIX};
 
-/// So many of the last lines go into the error; all that was kept goes into the log.
+/// Number of last lines in the error. The log contains all kept lines.
 const LAST_LINES: usize = 3;
 
-/// What the tool said of a run that ended well.
+/// The tool's report of a successful run.
 #[derive(Debug, Clone, Default)]
 pub struct ToolReport {
     counts: BTreeMap<String, u64>,
 }
 
 impl ToolReport {
-    /// Compares the tool's counts, of those collections that it gave one for, with what was found in its archive.
+    /// Compares the tool's reported counts with the content of its archive.
     ///
     /// # Errors
-    /// `Refused`, naming the first collection that differs.
+    /// `Refused`, with the first different collection.
     pub fn confirm(&self, summary: &Summary) -> Result<(), DatabaseError> {
         for walked in &summary.namespaces {
             let Some(dumped) = self.count_of(walked) else { continue };
             if dumped != walked.documents && walked.kind != NamespaceKind::View {
                 return Err(DatabaseError::Refused(format!(
-                    "mongodump says that it dumped {dumped} documents of {}.{}, its archive holds {}",
+                    "mongodump reported {dumped} documents of {}.{}, but its archive contains {}",
                     walked.db, walked.collection, walked.documents
                 )));
             }
@@ -35,7 +35,7 @@ impl ToolReport {
         Ok(())
     }
 
-    /// Of a time series it may name the collection of buckets.
+    /// For a time series, it may name the collection of buckets.
     fn count_of(&self, walked: &NamespaceSummary) -> Option<u64> {
         let named = |prefix| self.counts.get(&format!("{}.{prefix}{}", walked.db, walked.collection)).copied();
         let buckets = (walked.kind == NamespaceKind::Timeseries).then(|| named(BUCKETS_PREFIX)).flatten();
@@ -43,7 +43,7 @@ impl ToolReport {
     }
 }
 
-/// Exit code 0, and no word of a failure.
+/// Exit code 0, without a reported failure.
 pub(super) fn judge(
     tool: &Tool,
     ending: Ending,
@@ -55,12 +55,12 @@ pub(super) fn judge(
             return Ok(ToolReport { counts: said.counts.clone() });
         }
         Ok(status) => match (status.code(), status.signal()) {
-            (Some(0), _) => "exited with code 0 and told of a failure".to_owned(),
+            (Some(0), _) => "exited with code 0 but reported a failure".to_owned(),
             (Some(code), _) => format!("exited with code {code}"),
-            (None, Some(9)) => "was killed by signal 9, as a function does that runs out of memory".to_owned(),
+            (None, Some(9)) => "was killed by signal 9, usual when a function runs out of memory".to_owned(),
             (None, signal) => format!("was ended by signal {}", signal.unwrap_or_default()),
         },
-        Err(error) => format!("ended, and how is not known: {error}"),
+        Err(error) => format!("ended with an unknown status: {error}"),
     };
     let lines: Vec<String> = said.lines().iter().map(|line| redaction.clean(line)).collect();
     tracing::warn!(stderr = lines.join("\n"), "mongodump failed");
@@ -69,15 +69,15 @@ pub(super) fn judge(
     Err(classified(said, format!("{tool} {how}{words}")))
 }
 
-/// The line that tells of the failure, then the last ones.
+/// The line with the failure, then the last ones.
 fn last_words(failure: Option<&str>, lines: &[String]) -> String {
     let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
     let last = last.iter().filter(|line| failure.is_none_or(|failure| !line.contains(failure)));
     let words: Vec<String> = failure.into_iter().chain(last.map(String::as_str)).map(shortened).collect();
-    if words.is_empty() { " without a word".to_owned() } else { format!(": {}", words.join(" | ")) }
+    if words.is_empty() { " without a message".to_owned() } else { format!(": {}", words.join(" | ")) }
 }
 
-/// By what the Go driver says of the server.
+/// By the Go driver's text about the server.
 fn classified(said: &Transcript, text: String) -> DatabaseError {
     const DENIED: [&str; 4] = ["authentication failed", "auth error", "not authorized", "requires authentication"];
     const LOST: [&str; 7] = [
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_the_failure_first_and_no_secret() {
+    fn the_error_begins_with_the_failure_and_contains_no_secret() {
         let stderr = "one\nFailed: bad mongodb://ada:hunter2@h/x (hunter2)\ntwo\nthree\nfour\n";
         let text = judged(EXIT_1, stderr).unwrap_err().to_string();
         assert_eq!(
             text,
             "mongodump 100.18.0 exited with code 1: Failed: bad mongodb://***@h/x (***) | two | three | four"
         );
-        assert!(judged(EXIT_1, "").unwrap_err().to_string().ends_with("code 1 without a word"));
+        assert!(judged(EXIT_1, "").unwrap_err().to_string().ends_with("code 1 without a message"));
     }
 
     fn summary(collection: &str, kind: NamespaceKind, documents: u64) -> Summary {
@@ -178,7 +178,7 @@ mod tests {
         report.confirm(&summary("t", NamespaceKind::Timeseries, 3)).unwrap();
         report.confirm(&summary("unmentioned", NamespaceKind::Collection, 7)).unwrap();
         let error = report.confirm(&summary("b", NamespaceKind::Collection, 11)).unwrap_err().to_string();
-        assert!(error.contains("12 documents of a.b") && error.ends_with("holds 11"), "{error}");
+        assert!(error.contains("12 documents of a.b") && error.ends_with("contains 11"), "{error}");
         assert!(report.confirm(&summary("t", NamespaceKind::Timeseries, 4)).is_err());
     }
 }

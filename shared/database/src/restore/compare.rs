@@ -1,5 +1,5 @@
-//! What a target holds, compared with what it must hold: documents, their order, options, indexes, definitions. Each
-//! difference says what differs.
+//! Compares a target's content with the expected content: documents, their order, options, indexes, definitions. Each
+//! difference is described.
 
 mod content;
 mod structure;

@@ -1,4 +1,4 @@
-//! What a target is created with: its options, its indexes, and what makes its documents expire.
+//! The definition of a new target: its options, its indexes, and the expiry of its documents.
 
 use bson::{Bson, Document, doc};
 
@@ -10,10 +10,11 @@ use super::{
 };
 use crate::{DatabaseError, classify};
 
-/// The option that makes documents of a clustered collection or a time series expire.
+/// The option for expiry in a clustered collection or a time series.
 const EXPIRY: &str = "expireAfterSeconds";
 
-/// Creates a collection, time series or view of this name as the target is to be. Its documents do not expire yet.
+/// Creates a collection, time series or view of this name with the target's definition. Its documents do not expire
+/// yet.
 pub(super) async fn create(target: &Target, name: &str) -> Result<(), DatabaseError> {
     let mut command = doc! { "create": name };
     command.extend(wanted_options(target));
@@ -22,14 +23,14 @@ pub(super) async fn create(target: &Target, name: &str) -> Result<(), DatabaseEr
     Ok(())
 }
 
-/// The options of `create`, but for the expiry.
+/// The options of `create`, without the expiry.
 pub(super) fn wanted_options(target: &Target) -> Document {
     let mut options = creation_options(&target.metadata.options);
     options.remove(EXPIRY);
     options
 }
 
-/// After how many seconds documents expire, if an option of the collection sets that.
+/// Seconds until documents expire, if an option of the collection sets it.
 pub(super) fn expire_after(target: &Target, ttl: TtlIndexes) -> Option<Bson> {
     let seconds = creation_options(&target.metadata.options).remove(EXPIRY)?;
     (ttl == TtlIndexes::Keep).then_some(seconds)
@@ -40,7 +41,7 @@ pub(super) fn has_expiry(target: &Target) -> bool {
     target.metadata.options.contains_key(EXPIRY)
 }
 
-/// A collection's indexes to be made: those that only speed reads up, or constrain writes; and those that delete.
+/// A collection's indexes to create: first those for faster reads or constraints, then those that delete.
 pub(super) struct Indexes {
     pub(super) lasting: Vec<Document>,
     pub(super) expiring: Vec<Document>,
@@ -51,7 +52,7 @@ pub(super) fn indexes_of(target: &Target, ttl: TtlIndexes) -> Indexes {
     Indexes { lasting, expiring: if ttl == TtlIndexes::Keep { expiring } else { Vec::new() } }
 }
 
-/// Makes the documents of a collection expire, and reads back whether they will. Returns what a person should know.
+/// Sets the expiry of a collection's documents, and reads it back. Returns a note for the operator.
 pub(super) async fn set_expiry(target: &Target, name: &str, seconds: Bson) -> Result<Option<String>, DatabaseError> {
     let set = target.database.run_command(doc! { "collMod": name, EXPIRY: seconds.clone() }).await;
     set.map_err(|error| classify(&error).during(format!("setting {EXPIRY} of {}", target.name())))?;
@@ -59,18 +60,18 @@ pub(super) async fn set_expiry(target: &Target, name: &str, seconds: Bson) -> Re
     let listed = listed.as_ref().and_then(|listed| listed.options.get(EXPIRY));
     Ok(match listed {
         Some(listed) if same_value(&seconds, listed) => None,
-        Some(other) => Some(format!("`{EXPIRY}` is {seconds} in the archive, and the server made {other} of it")),
+        Some(other) => Some(format!("`{EXPIRY}` is {seconds} in the archive, but the server changed it to {other}")),
         None => Some(format!(
-            "the server confirmed `{EXPIRY}` {seconds} and does not list it: check that documents expire there"
+            "the server confirmed `{EXPIRY}` {seconds} but does not list it: check the expiry of documents"
         )),
     })
 }
 
-/// Makes indexes: all by one scan of the collection, or where that fails one by one, to find those that cannot be made.
-/// Returns the failures.
+/// Creates indexes, all by one scan of the collection. If that fails, one by one, to find the faulty ones. Returns the
+/// failures.
 ///
 /// # Errors
-/// The server went away, or has no room.
+/// The server went away, or has no free space.
 pub(super) async fn create_indexes(
     target: &Target,
     collection: &str,
@@ -87,7 +88,7 @@ pub(super) async fn create_indexes(
             return Err(error.during(format!("creating the indexes of {}", target.name())));
         }
         let name = index.get_str("name").unwrap_or("without a name");
-        failures.push(format!("the index {name} was not made: {error}"));
+        failures.push(format!("cannot create the index {name}: {error}"));
     }
     Ok(failures)
 }
@@ -97,7 +98,7 @@ async fn run_create(target: &Target, collection: &str, indexes: &[Document]) -> 
     target.database.run_command(command).await.map(drop)
 }
 
-/// Names of the indexes that are there now, except that of `_id`.
+/// Names of the existing indexes, except that of `_id`.
 pub(super) async fn index_names(target: &Target) -> Result<Vec<String>, DatabaseError> {
     let present = target.lister().indexes(&target.collection).await?.unwrap_or_default();
     let names = present.iter().filter_map(|index| index.get_str("name").ok());

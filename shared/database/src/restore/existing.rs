@@ -1,4 +1,4 @@
-//! What stands where a restore goes. All that must not be overwritten is refused here, before anything is written.
+//! Checks the existing content at a restore's targets. Protected content is refused here, before the first write.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use crate::{
     listing::{BUCKETS_PREFIX, Listed},
 };
 
-/// Finds out what stands where each target goes. Returns what must not be overwritten, which a dry run shows in its plan.
+/// Finds the existing content at each target. Returns the protected content, for the plan of a dry run.
 ///
 /// # Errors
-/// [`RestoreFault::NotEmpty`] if something must not be overwritten and this is no dry run.
+/// [`RestoreFault::NotEmpty`] for protected content, unless this is a dry run.
 pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) -> Result<Vec<String>, RestoreFault> {
     let mut listings: HashMap<String, Result<Vec<Listed>, DatabaseError>> = HashMap::new();
     let mut conflicts = Vec::new();
@@ -38,15 +38,15 @@ pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) ->
     if conflicts.is_empty() || options.dry_run { Ok(conflicts) } else { Err(RestoreFault::NotEmpty(conflicts)) }
 }
 
-/// What is found where a target goes.
+/// The content at a target.
 enum Place<'l> {
     Free,
     Taken(&'l Listed, TargetState),
-    /// It must stay as it is.
+    /// Protected.
     InTheWay(Conflict),
 }
 
-/// What must stay as it is.
+/// Protected content.
 struct Conflict {
     documents: u64,
     what: String,
@@ -67,7 +67,7 @@ async fn place_of<'l>(
     let Some(existing) = listing.iter().find(|listed| listed.name == target.collection) else {
         return Ok(Place::Free);
     };
-    // A refused target stays as it is.
+    // A refused target is not written to, so it never conflicts.
     let policy = if target.refusal.is_some() { Existing::Merge } else { policy };
     Ok(match look_at(target, existing, policy).await? {
         Ok(state) => Place::Taken(existing, state),
@@ -90,7 +90,7 @@ fn take_note(target: &mut Target, existing: &Listed, state: TargetState) {
     }
 }
 
-/// The state of a target that exists, or why it must stay as it is.
+/// The state of an existing target, or the reason for its protection.
 async fn look_at(
     target: &Target,
     existing: &Listed,
@@ -122,7 +122,7 @@ async fn look_at(
     })
 }
 
-/// The server's count can be wrong after a crash, so one that is zero is looked into.
+/// The server's count can be wrong after a crash, so a zero is verified by a read.
 async fn count(target: &Target, existing: &Listed) -> Result<u64, DatabaseError> {
     let name = match existing.kind {
         NamespaceKind::Timeseries => format!("{BUCKETS_PREFIX}{}", existing.name),
@@ -139,7 +139,7 @@ async fn count(target: &Target, existing: &Listed) -> Result<u64, DatabaseError>
     Ok(u64::from(first.is_some()))
 }
 
-/// In what an empty collection is not the one that would be created.
+/// The difference between an empty collection and the one to create.
 async fn difference(target: &Target, existing: &Listed) -> Result<Option<&'static str>, DatabaseError> {
     if !same_options(&existing.options, &target.metadata.options) {
         return Ok(Some("options"));
@@ -159,7 +159,7 @@ fn same_index(wanted: &Document, present: &Document) -> bool {
     same_options(&wanted, &present)
 }
 
-/// Equal whatever the order of the fields, and whichever type their numbers have.
+/// Equal for any order of the fields, and any number types.
 pub(super) fn same_options(a: &Document, b: &Document) -> bool {
     a.len() == b.len() && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same_value(value, other)))
 }

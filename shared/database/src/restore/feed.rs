@@ -1,8 +1,8 @@
-//! The reading end of a restore: one blocking thread that walks the archive and hands its documents on in batches.
-//! After the prelude it waits to be told what is wanted, so that everything that can be refused is refused first.
+//! The reading end of a restore: one blocking thread walks the archive and passes on its documents in batches. After
+//! the prelude it waits for the decision, so that all refusals come first.
 //!
-//! Memory: [`BATCH_BYTES`] for each namespace whose blocks interleave, [`PENDING_BYTES`] of all of them, and the
-//! channel's [`BATCHES`]; a larger document is a batch by itself.
+//! Memory: [`BATCH_BYTES`] for each namespace with interleaved blocks, [`PENDING_BYTES`] for all of them, and the
+//! channel's [`BATCHES`]. A larger document is a batch of one.
 
 use std::{
     borrow::Cow,
@@ -26,7 +26,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 const PENDING_BYTES: usize = 8 * 1024 * 1024;
 const BATCHES: usize = 2;
 
-/// Servers take 100,000; many small documents make long commands.
+/// Servers accept 100,000, but many small documents make long commands.
 const BATCH_DOCUMENTS: usize = 10_000;
 
 /// Documents of one namespace.
@@ -34,36 +34,36 @@ pub(super) struct Batch {
     pub(super) namespace: usize,
     pub(super) documents: Vec<Vec<u8>>,
     pub(super) bytes: usize,
-    /// One of them has a field that servers change unless told otherwise.
+    /// One of them has a field that servers change by default.
     pub(super) has_zero_timestamp: bool,
 }
 
-/// Why the walk ended early.
+/// Reason for an early end of the walk.
 #[derive(Debug)]
 pub(super) enum FeedError {
-    /// Nobody wanted more.
+    /// The receiver has ended.
     Stopped,
     Archive(WalkError),
     Source(io::Error),
-    /// A document could not be changed as the rules say.
+    /// A rule failed on a document.
     Rules(RuleFailure),
 }
 
-/// What is to become of the documents.
+/// The decision about the documents.
 pub(super) struct Decision {
     /// By the namespace's number, whether its documents are wanted.
     pub(super) wanted: Vec<bool>,
     /// By the namespace's number, whether the order of its documents must be kept.
     pub(super) ordered: Vec<bool>,
-    /// What changes them on the way.
+    /// The rules for changes on the way.
     pub(super) rules: Option<Applied>,
 }
 
-/// What was walked to its end.
+/// Result of a complete walk.
 pub(super) struct Walked {
     pub(super) summary: Summary,
     pub(super) rules: Option<Applied>,
-    /// By the namespace's number, in what its documents were not handed on as the archive holds them.
+    /// By the namespace's number, the differences between the passed documents and the archive's.
     pub(super) handed_on: Vec<HandedOn>,
 }
 
@@ -72,7 +72,7 @@ enum Event {
     Batch(Batch),
 }
 
-/// An archive being walked.
+/// A running walk of an archive.
 pub(super) struct Feed {
     events: mpsc::Receiver<Event>,
     decision: Option<oneshot::Sender<Decision>>,
@@ -104,15 +104,15 @@ impl Feed {
         }
     }
 
-    /// Lets the documents come.
+    /// Starts the flow of documents.
     pub(super) fn go_on(&mut self, decision: Decision) {
         if let Some(waiting) = self.decision.take() {
-            // A thread that is gone says why in its outcome.
+            // An ended thread has its reason in its outcome.
             let _ = waiting.send(decision);
         }
     }
 
-    /// The next documents; nothing at the end, good or bad.
+    /// The next documents. `None` at the end, after success or failure.
     pub(super) async fn next(&mut self) -> Option<Batch> {
         match self.events.recv().await {
             Some(Event::Batch(batch)) => Some(batch),
@@ -120,7 +120,7 @@ impl Feed {
         }
     }
 
-    /// What the archive held, once nothing more comes.
+    /// Content of the archive, after the last batch.
     pub(super) async fn outcome(&mut self) -> Result<Walked, FeedError> {
         let joined = (&mut self.thread).await;
         joined.unwrap_or_else(|error| Err(FeedError::Source(io::Error::other(error))))
@@ -157,7 +157,7 @@ fn fault(error: WalkError) -> FeedError {
 #[error("the restore has ended")]
 struct NobodyListens;
 
-/// Gathers documents until they are worth a command.
+/// Gathers documents into batches.
 struct Batcher {
     events: mpsc::Sender<Event>,
     decided: Option<oneshot::Receiver<Decision>>,
@@ -166,7 +166,7 @@ struct Batcher {
     rules: Option<Applied>,
     handed_on: Vec<HandedOn>,
     pending: Vec<Option<Batch>>,
-    /// Of all that is pending.
+    /// Bytes of all pending batches.
     bytes: usize,
 }
 

@@ -1,19 +1,19 @@
-//! In what documents are not handed on to the target as the archive holds them, and the order in which they are. Both
-//! are needed to compare the target with the archive.
+//! The differences between the archive's documents and those passed to the target, and the order of the latter. A
+//! comparison of the target with the archive needs both.
 
 use bson::{RawDocument, oid::ObjectId};
 use sha2::{Digest as _, Sha256};
 
 use crate::CollectionContent;
 
-/// What was handed on of one namespace.
+/// The passed documents of one namespace.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HandedOn {
-    /// The documents without `_id`, as the archive holds them.
+    /// The documents without `_id`, unchanged from the archive.
     pub(super) without_id: CollectionContent,
-    /// The same documents with the `_id` that they were given.
+    /// The same documents with their generated `_id`.
     pub(super) with_id: CollectionContent,
-    /// Of a capped collection.
+    /// For a capped collection.
     pub(super) order: Order,
 }
 
@@ -39,7 +39,7 @@ impl Order {
     }
 }
 
-/// The document with a generated `_id` in front, if it has none. The server would generate one that is not known here.
+/// The document with a generated `_id` in front, if it has no `_id`. The server's own `_id` would be unknown here.
 pub(super) fn with_id(document: &[u8]) -> Option<Vec<u8>> {
     const OBJECT_ID: u8 = 0x07;
     const NAME: &[u8] = b"_id\0";

@@ -1,4 +1,4 @@
-//! Documents into collections, in bulk and undecoded.
+//! Inserts documents into collections, in bulk and undecoded.
 
 use bson::{Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, raw::cstr, rawdoc};
 use mongodb::error::ErrorKind;
@@ -14,22 +14,22 @@ use crate::{
     error::{has_no_room, no_room, shortened},
 };
 
-/// How many refused documents of a batch are described; the others are counted.
+/// Number of described refusals in a batch. The others are counted.
 const FAILURES_TOLD: usize = 5;
 
-/// What became of a batch.
+/// Result of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) inserted: u64,
-    /// Were there already, by their `_id`.
+    /// Documents with an existing `_id`.
     pub(super) skipped: u64,
     pub(super) failures: Vec<String>,
-    /// Of a time series whose server takes no buckets: what was taken out of them.
+    /// For a time series on a server without bucket inserts: the extracted measurements.
     pub(super) measurements: CollectionContent,
 }
 
-/// Inserts a batch into a collection of the target's kind: its scratch collection, or the target itself. Documents that
-/// the server refuses are part of the outcome, not an error.
+/// Inserts a batch into a collection of the target's kind: its scratch collection, or the target itself. Refused
+/// documents are part of the outcome, not an error.
 pub(super) async fn insert(target: &Target, collection: &str, batch: &Batch) -> Result<Outcome, DatabaseError> {
     if target.is_series() && target.takes_measurements() {
         return insert_measurements(target, collection, batch).await;
@@ -44,7 +44,7 @@ pub(super) async fn insert(target: &Target, collection: &str, batch: &Batch) -> 
     Ok(outcome(&answer, target.is_merged()))
 }
 
-/// A document that a full server did not take is not a document that it refuses.
+/// A full server's refusal is an error, not a refused document.
 fn expect_room(answer: &Document) -> Result<(), DatabaseError> {
     let errors = answer.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document);
     for error in errors.chain(answer.get_document("writeConcernError").ok()) {
@@ -56,10 +56,10 @@ fn expect_room(answer: &Document) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-/// Takes the measurements out of buckets that the server does not take.
+/// Extracts the measurements from buckets refused by the server.
 async fn insert_measurements(target: &Target, collection: &str, batch: &Batch) -> Result<Outcome, DatabaseError> {
     if matches!(target.state, TargetState::Merged(documents) if documents > 0) {
-        let failure = "this server takes measurements only, and has some already, which would stand there twice";
+        let failure = "this server accepts only measurements, and its existing ones would be duplicated";
         return Ok(Outcome { failures: vec![failure.to_owned()], ..Outcome::default() });
     }
     let mut done = Outcome::default();
@@ -83,7 +83,7 @@ async fn insert_measurements(target: &Target, collection: &str, batch: &Batch) -
     Ok(done)
 }
 
-/// Each of them with the code `CommandNotSupported`.
+/// Whether each refusal has the code `CommandNotSupported`.
 fn refuses_buckets(answer: &Document) -> bool {
     const NOT_SUPPORTED: i32 = 115;
     let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
@@ -101,13 +101,13 @@ async fn command(
 ) -> Result<Document, DatabaseError> {
     let failed = |error: &mongodb::error::Error| classify(error).during(format!("writing to {}", target.name()));
     match run(target, collection, documents, has_zero_timestamp).await {
-        // Written without it, such a document is another one, and the comparison will say so.
+        // Without the option the document changes, and the comparison will report it.
         Err(error) if has_zero_timestamp && is_unknown_field(&error) => {
             run(target, collection, documents, false).await.map_err(|error| failed(&error))
         }
-        // It quotes values that may not be UTF-8. That is a fault of this answer, not of the connection.
+        // The answer quotes values with possibly invalid UTF-8. That is a fault of this answer, not of the connection.
         Err(error) if matches!(error.kind.as_ref(), ErrorKind::InvalidResponse { .. } | ErrorKind::Bson(_)) => {
-            let what = format!("writing to {}: the server's answer could not be read", target.name());
+            let what = format!("writing to {}: the server's answer is unreadable", target.name());
             Err(DatabaseError::Refused(what))
         }
         answer => answer.map_err(|error| failed(&error)),
@@ -129,7 +129,7 @@ async fn run(
         command.append(cstr!("bypassDocumentValidation"), true);
     }
     if keep_zero_timestamps {
-        // Without it the server writes its own time over a Timestamp(0, 0) on a document's top level.
+        // Without it the server replaces a Timestamp(0, 0) at a document's top level with its own time.
         command.append(cstr!("bypassEmptyTsReplacement"), true);
     }
     command.append(cstr!("documents"), array);
@@ -162,7 +162,7 @@ fn outcome(answer: &Document, is_merged: bool) -> Outcome {
     outcome
 }
 
-/// The `_id` is there already, and no other unique index is in the way.
+/// The `_id` exists, and no other unique index is violated.
 fn is_same_id(error: &Document) -> bool {
     const DUPLICATE_KEY: i64 = 11000;
     let is_duplicate =
@@ -175,7 +175,7 @@ fn is_same_id(error: &Document) -> bool {
 }
 
 fn text_of(error: &Document) -> String {
-    shortened(error.get_str("errmsg").unwrap_or("the server does not say why"))
+    shortened(error.get_str("errmsg").unwrap_or("the server reports no reason"))
 }
 
 fn count(value: Option<&Bson>) -> u64 {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn many_refused_documents_are_counted_and_few_told() {
+    fn many_refused_documents_are_counted_and_few_described() {
         let errors: Vec<Bson> = (0..9).map(|_| doc! { "code": 121, "errmsg": "no" }.into()).collect();
         let outcome = outcome(&doc! { "n": 0, "writeErrors": errors }, false);
         assert_eq!(outcome.failures.len(), FAILURES_TOLD + 1);

@@ -1,53 +1,53 @@
-//! Where each namespace goes: pairs of patterns with `*`, as mongorestore's `--nsFrom` and `--nsTo` take them. `\*` is an
-//! asterisk of the name itself, and `\\` a backslash.
+//! Maps each namespace to its target: pairs of patterns with `*`, in the form of mongorestore's `--nsFrom` and
+//! `--nsTo`. `\*` is an asterisk of the name itself, and `\\` a backslash.
 
 use std::collections::HashMap;
 
-/// Pairs of patterns over `database.collection`; the first that matches says where a namespace goes. One that none
-/// matches stays where it was.
+/// Pairs of patterns over `database.collection`. The first match determines a namespace's target. A namespace without a
+/// match keeps its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamespaceMap {
     rules: Vec<Rule>,
 }
 
-/// Both sides cut at their stars, so that side by side their stars correspond.
+/// Both sides split at their stars, so that the stars correspond.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
-    /// The pattern to rename from, as it was given.
+    /// The source pattern, as given.
     pattern: String,
     from: Vec<String>,
     to: Vec<String>,
 }
 
-/// Patterns that cannot be used, or lead somewhere they must not.
+/// Unusable patterns, or patterns with an invalid target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
     /// One list is longer than the other.
     #[error("--ns-from and --ns-to must come in pairs: {from} and {to} were given")]
     NotPaired {
-        /// How many there are to rename from.
+        /// Number of source patterns.
         from: usize,
-        /// How many there are to rename to.
+        /// Number of target patterns.
         to: usize,
     },
-    /// The two patterns of a pair have not the same number of stars.
+    /// The two patterns of a pair have different numbers of stars.
     #[error("{from} and {to} must hold the same number of *")]
     StarsDiffer {
-        /// The pattern to rename from.
+        /// The source pattern.
         from: String,
-        /// The pattern to rename to.
+        /// The target pattern.
         to: String,
     },
-    /// A pattern is no `database.collection`.
+    /// A pattern without the form `database.collection`.
     #[error("{pattern:?} is not of the form database.collection")]
     NotANamespace {
-        /// The pattern, or the name it led to.
+        /// The pattern, or the resulting name.
         pattern: String,
     },
-    /// A pattern is a typing error: what it was to rename would go over the original.
+    /// A pattern has a typing error. Its namespace would overwrite the original.
     #[error("{pattern:?} matches nothing in the archive")]
     Unmatched {
-        /// The pattern to rename from.
+        /// The source pattern.
         pattern: String,
     },
     /// Two namespaces would become one.
@@ -57,17 +57,17 @@ pub enum MapError {
         first: String,
         /// The other.
         second: String,
-        /// Where both would go.
+        /// The common target.
         target: String,
     },
 }
 
 impl NamespaceMap {
-    /// A map of pairs: `from[i]` becomes `to[i]`. Each `*` stands for any characters, dots included, and as few as
-    /// fit; what the first stood for takes the place of the first in the target, and so on.
+    /// A map of pairs: `from[i]` becomes `to[i]`. Each `*` matches as few characters as possible, dots included. The
+    /// text of the first star replaces the first star in the target, and so on.
     ///
     /// # Errors
-    /// [`MapError`]: the pattern that cannot be used.
+    /// [`MapError`]: the unusable pattern.
     pub fn parse(from: &[String], to: &[String]) -> Result<Self, MapError> {
         if from.len() != to.len() {
             return Err(MapError::NotPaired { from: from.len(), to: to.len() });
@@ -76,16 +76,16 @@ impl NamespaceMap {
         Ok(Self { rules })
     }
 
-    /// The pattern that matches this name alone.
+    /// The pattern for this name alone.
     #[must_use]
     pub fn literal(name: &str) -> String {
         name.replace('\\', "\\\\").replace('*', "\\*")
     }
 
-    /// Where a namespace goes.
+    /// The target of a namespace.
     ///
     /// # Errors
-    /// [`MapError::NotANamespace`] where what comes out is no `database.collection`.
+    /// [`MapError::NotANamespace`] if the result is not `database.collection`.
     pub fn apply(&self, db: &str, collection: &str) -> Result<(String, String), MapError> {
         let name = format!("{db}.{collection}");
         let Some(target) = self.rules.iter().find_map(|rule| rule.apply(&name)) else {
@@ -99,10 +99,10 @@ impl NamespaceMap {
         }
     }
 
-    /// Where each of these goes, no two to the same place.
+    /// The targets of these namespaces, all different.
     ///
     /// # Errors
-    /// [`MapError`]: what leads nowhere, or two that collide.
+    /// [`MapError`]: an unmatched pattern, or two colliding namespaces.
     pub(super) fn apply_to_all<'a>(
         &self,
         names: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -123,7 +123,7 @@ impl NamespaceMap {
         Ok(targets)
     }
 
-    /// An archive without namespaces matches nothing, and there is nothing to go wrong.
+    /// An archive without namespaces matches nothing, and needs no error.
     fn refuse_unmatched(&self, names: &[(&str, &str)]) -> Result<(), MapError> {
         let names: Vec<String> = names.iter().map(|(db, collection)| format!("{db}.{collection}")).collect();
         let is_unmatched = |rule: &&Rule| names.iter().all(|name| rule.apply(name).is_none());
@@ -139,7 +139,7 @@ impl Rule {
         let rule = Self { pattern: from.to_owned(), from: literals(from), to: literals(to) };
         for (pattern, literals) in [(from, &rule.from), (to, &rule.to)] {
             let is_namespace = pattern.split_once('.').is_some_and(|(db, rest)| !db.is_empty() && !rest.is_empty());
-            // A star can hold the dot.
+            // A star can match the dot.
             if !is_namespace && literals.len() == 1 {
                 return Err(MapError::NotANamespace { pattern: pattern.to_owned() });
             }
@@ -160,7 +160,7 @@ impl Rule {
         Some(target)
     }
 
-    /// What each star stands for, as few characters as fit; nothing where the name does not match.
+    /// The text of each star, as short as possible. `None` if the name does not match.
     fn captures<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
         let (first, others) = self.from.split_first()?;
         let mut rest = name.strip_prefix(first.as_str())?;
@@ -178,7 +178,7 @@ impl Rule {
     }
 }
 
-/// What stands between the stars of a pattern.
+/// The texts between the stars of a pattern.
 fn literals(pattern: &str) -> Vec<String> {
     let mut literals = vec![String::new()];
     let mut characters = pattern.chars().peekable();

@@ -1,16 +1,18 @@
-//! A time series' measurements, taken out of a bucket: for servers that take no buckets, and keep measurements instead.
+//! Extracts a time series' measurements from a bucket, for servers that refuse buckets and keep measurements.
 //!
-//! Columns (BSON binary subtype 7) are read as far as they hold values as they are, and gaps, which is what such
-//! servers write. Columns of deltas are refused, never guessed at; a server that writes those takes its buckets back.
+//! Columns (BSON binary subtype 7) are read if they contain only plain values and gaps, as written by such servers.
+//! Columns with deltas are refused, never guessed: a server that writes them also accepts its buckets.
 
 use crate::raw::value_length;
 
-/// Why a bucket's measurements cannot be taken out.
+/// Reason why a bucket's measurements cannot be extracted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UnpackError {
-    #[error("a bucket of the archive is not one")]
+    #[error("a bucket of the archive is malformed")]
     NotABucket,
-    #[error("this server takes no buckets, and theirs are compressed: restore the time series to one that takes them")]
+    #[error(
+        "this server refuses buckets, and those of the archive are compressed: restore the time series to a server with buckets"
+    )]
     Compressed,
 }
 
@@ -26,10 +28,10 @@ const END: u8 = 0x00;
 const FIRST_WORDS: u8 = 0x80;
 const LAST_WORDS: u8 = 0x8f;
 
-/// A word that says that one measurement has no such field.
+/// A word for one measurement without the field.
 const GAP: u64 = 0xffff_ffff_ffff_fffe;
 
-/// A value as it lies in BSON: its type, and its bytes.
+/// A BSON value: its type and its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Value<'b> {
     kind: u8,
@@ -71,23 +73,23 @@ fn push(document: &mut Vec<u8>, name: &[u8], value: Value<'_>) {
 
 fn finished(mut document: Vec<u8>) -> Vec<u8> {
     document.push(0);
-    // A measurement is smaller than its bucket, whose length fits.
+    // A measurement is smaller than its bucket, and the bucket's length fits.
     let length = u32::try_from(document.len()).unwrap_or(u32::MAX);
     document[..4].copy_from_slice(&length.to_le_bytes());
     document
 }
 
-/// The same document with its fields, and those of documents in it, in the order of their names: servers keep
-/// measurements in an order of their own. What is not BSON stays as it is.
+/// The same document with its fields, and those of nested documents, in the order of their names: servers store
+/// measurements in their own order. Invalid BSON stays unchanged.
 pub(super) fn in_name_order(document: &[u8]) -> Vec<u8> {
     sorted(document, DEPTH, Order::Names).unwrap_or_else(|| document.to_vec())
 }
 
-/// How the elements of a document are ordered.
+/// Order of a document's elements.
 #[derive(Clone, Copy)]
 enum Order {
     Names,
-    /// An array's elements keep theirs.
+    /// An array's elements keep their order.
     AsTheyAre,
 }
 
@@ -123,7 +125,7 @@ fn values_of(column: Value<'_>) -> Result<Vec<Option<Value<'_>>>, UnpackError> {
 
 /// `{"0": a, "2": c}`: a measurement without the field has no entry.
 fn by_number(object: &[u8]) -> Option<Vec<Option<Value<'_>>>> {
-    /// More than any bucket holds.
+    /// More than any bucket contains.
     const MEASUREMENTS: usize = 100_000;
     let mut values = Vec::new();
     for (name, value) in fields(object)? {

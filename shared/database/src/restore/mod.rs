@@ -1,9 +1,9 @@
 //! The restore: any mongodump archive, walked and proved on its way into a database.
 //!
-//! Everything that can be refused is refused before the first write. Then collections are created with their options,
-//! documents inserted as they lie in the archive, what was written is read back and compared, and indexes are created,
-//! those that delete documents last. A target that holds something is not written to: a scratch collection is, which
-//! takes the target's place once it is proved. Views come at the end. A namespace that the server refuses fails alone.
+//! All refusals come before the first write. Then collections are created with their options, and documents are
+//! inserted unchanged. The written documents are read back and compared. Indexes are created, those that delete
+//! documents last. A target with content is not written to: a scratch collection is, and it replaces the target after
+//! its proof. Views come at the end. A namespace refused by the server fails alone.
 
 mod adjust;
 mod compare;
@@ -53,13 +53,13 @@ use self::{
 };
 use crate::{AnonymizeReport, Connection};
 
-/// Restores an archive, read on a blocking thread of its own.
+/// Restores an archive, read on its own blocking thread.
 ///
-/// The reader must hand out nothing that was not authenticated; an error of it ends the restore. With `expected`, what
-/// the archive holds is compared with what the manifest says.
+/// The reader must return only authenticated bytes. Its error ends the restore. With `expected`, the content of the
+/// archive is compared with the manifest.
 ///
 /// # Errors
-/// [`RestoreError`], which names what it left incomplete; refusals come before anything is written.
+/// [`RestoreError`] with the incomplete targets. Refusals come before the first write.
 pub async fn restore<R: Read + Send + 'static>(
     connection: &Connection,
     archive: R,
@@ -98,7 +98,7 @@ pub async fn restore<R: Read + Send + 'static>(
     }
 }
 
-/// Writes, and shows meanwhile that it is at work.
+/// Writes, with a beat during the work.
 async fn written(
     run: &mut Run<'_>,
     scratch: &Scratch,
@@ -112,7 +112,7 @@ async fn written(
     }
 }
 
-/// What there is to say of a target that nothing was done to.
+/// The report of an untouched target.
 fn untouched(target: &Target) -> RestoredNamespace {
     let names = target.metadata.index_names().into_iter().filter(|name| name != "_id_");
     RestoredNamespace {

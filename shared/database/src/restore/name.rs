@@ -1,16 +1,16 @@
-//! The names that a restore may write to. What a server takes is taken.
+//! Valid names of restore targets. Everything a server accepts is valid.
 
 use super::{RestoreFault, scratch::is_scratch};
 use crate::{connection::SERVER_DATABASES, dump::is_servers_own};
 
-/// Bytes that a database's name, and a namespace's, may have.
+/// Limits of bytes in a database's name, and in a namespace's.
 const DATABASE_BYTES: usize = 63;
 const NAMESPACE_BYTES: usize = 255;
 
-/// Characters that servers on Linux refuse in a database's name. Those on Windows refuse `*<>:|?` too.
+/// Characters refused in a database's name by servers on Linux. Those on Windows also refuse `*<>:|?`.
 const REFUSED: [char; 7] = ['/', '\\', '.', ' ', '"', '$', '\0'];
 
-/// Refuses what belongs to the server. An archive's own namespaces of this kind are left out, so that only renaming can
+/// Refuses names reserved for the server. An archive's own namespaces of this kind are left out, so only a rename can
 /// lead there.
 pub(super) fn refuse_reserved(db: &str, collection: &str) -> Result<(), RestoreFault> {
     let reason = if SERVER_DATABASES.contains(&db) {
@@ -25,7 +25,7 @@ pub(super) fn refuse_reserved(db: &str, collection: &str) -> Result<(), RestoreF
     Err(RestoreFault::Invalid(format!("{reason}. Restore it under another name: --ns-from, --ns-to")))
 }
 
-/// Why no server takes the name.
+/// Reason why no server accepts the name.
 pub(super) fn unusable(db: &str, collection: &str) -> Option<String> {
     if db.is_empty() || db.len() > DATABASE_BYTES || db.contains(REFUSED) {
         return Some(format!(

@@ -1,4 +1,4 @@
-//! What a restore is asked to do.
+//! Options of a restore.
 
 use holdfast_archive::ContentHash;
 use holdfast_domain::Sha256Digest;
@@ -6,82 +6,83 @@ use holdfast_domain::Sha256Digest;
 use super::NamespaceMap;
 use crate::{Anonymizer, Exclusion};
 
-/// What to restore, where to, and over what.
+/// Source, targets and behaviour of a restore.
 #[derive(Debug, Clone, Default)]
 pub struct RestoreOptions {
-    /// How namespaces are renamed.
+    /// The rules for renaming namespaces.
     pub map: NamespaceMap,
-    /// What to do with a target that holds something.
+    /// Behaviour for a target with content.
     pub existing: Existing,
-    /// What to do with indexes that delete documents.
+    /// Behaviour for indexes that delete documents.
     pub ttl_indexes: TtlIndexes,
-    /// What to do with options of collections that this version does not know.
+    /// Behaviour for unknown options of collections.
     pub unknown_options: UnknownOptions,
-    /// Find out what would be done, and write nothing.
+    /// Only plan, without a write.
     pub dry_run: bool,
-    /// These collections alone, by their names in the archive: `collection`, or `database.collection`.
+    /// Only these collections, by their names in the archive: `collection`, or `database.collection`.
     pub only: Option<Vec<String>>,
-    /// This database of the archive alone.
+    /// Only this database of the archive.
     pub database: Option<String>,
-    /// What is never written, nor read from the archive: Holdfast's own catalogue.
+    /// Collections never written, nor read from the archive: Holdfast's own catalogue.
     pub exclude: Vec<Exclusion>,
-    /// Replaces personal data on the way. A dry run then reads the whole archive, and says what each rule would do.
+    /// Replaces personal data on the way. A dry run then reads the complete archive, and reports the results of each
+    /// rule.
     pub anonymizer: Option<Anonymizer>,
 }
 
-/// What to do with a target that holds something.
+/// Behaviour for a target with content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// Refuse the whole restore, before anything is written.
+    /// Refuse the complete restore, before the first write.
     #[default]
     Refuse,
-    /// Replace it. The backup is restored into a scratch collection of the same database, compared, and given its
-    /// indexes. Then the scratch collection takes the target's place. A target whose copy fails keeps what it holds.
+    /// Replace it. The backup is restored into a scratch collection of the same database, compared, and indexed. Then
+    /// the scratch collection replaces the target. If the copy fails, the target keeps its content.
     Drop,
-    /// Drop that collection first. A restore that fails afterwards leaves less than there was.
+    /// Drop the collection first. A later failure of the restore loses content.
     DropFirst,
-    /// Add to it: documents whose `_id` is there already stay as they are, and are counted.
+    /// Add to it: documents with an existing `_id` stay unchanged, and are counted.
     Merge,
 }
 
-/// What to do with TTL indexes, and with `expireAfterSeconds` of a collection.
+/// Behaviour for TTL indexes, and for `expireAfterSeconds` of a collection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TtlIndexes {
     /// Create them, after everything else.
     #[default]
     Keep,
-    /// Leave them out, so that nothing expires: for drills.
+    /// Leave them out, so that documents never expire: for drills.
     Omit,
 }
 
-/// What to do with options of collections that this version does not know.
+/// Behaviour for unknown options of collections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnknownOptions {
-    /// Pass them to the server. A collection that it refuses for them is not restored.
+    /// Pass them to the server. If the server refuses them, the collection is not restored.
     #[default]
     Pass,
     /// Restore without them.
     LeaveOut,
 }
 
-/// What the archive must hold, as its manifest says.
+/// The expected content of the archive, from its manifest.
 #[derive(Clone, Copy)]
 pub struct Expected<'a> {
-    /// Every namespace of it.
+    /// All its namespaces.
     pub namespaces: &'a [ExpectedNamespace],
-    /// Makes of a content hash what the manifest holds: the hash itself, or keyed where the backup is encrypted.
+    /// Converts a content hash to the manifest's value: the hash itself, or keyed for an encrypted backup.
     pub digest: &'a (dyn Fn(ContentHash) -> Sha256Digest + Sync),
 }
 
-/// What one namespace must hold.
+/// The expected content of one namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedNamespace {
     /// The database, as in the archive.
     pub db: String,
     /// The collection, as in the archive.
     pub collection: String,
-    /// Documents; of a time series, buckets.
+    /// Documents. For a time series, buckets.
     pub documents: u64,
-    /// Its content hash as the manifest has it.
+    /// Its content hash in the manifest.
     pub content_hash: Sha256Digest,
 }

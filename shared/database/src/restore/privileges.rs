@@ -1,12 +1,12 @@
-//! Which privileges the user lacks, as the server lists them: so that a dry run finds what a restore would be denied. A
-//! server that lists none is not asked further.
+//! The user's missing privileges, from the server's list. So a dry run finds the denials of a restore. If the server
+//! lists no privileges, the check ends.
 
 use bson::{Bson, Document, doc};
 
 use super::{TtlIndexes, definition::indexes_of, target::Target};
 use crate::{Connection, DatabaseError, classify};
 
-/// Refuses each target that the user may not create, fill, read back or index. Writes nothing.
+/// Refuses each target without the privileges to create, fill, read back or index it. Writes nothing.
 ///
 /// # Errors
 /// The server went away.
@@ -44,7 +44,7 @@ fn listed(status: &Document) -> Vec<Document> {
     privileges.into_iter().flatten().filter_map(Bson::as_document).cloned().collect()
 }
 
-/// The actions that a restore of this target takes.
+/// The actions of a restore on this target.
 fn needed(target: &Target, ttl: TtlIndexes) -> Vec<&'static str> {
     let mut needed = vec!["find"];
     if target.is_new() {
@@ -53,7 +53,7 @@ fn needed(target: &Target, ttl: TtlIndexes) -> Vec<&'static str> {
     if target.existing.is_some() {
         needed.push("dropCollection");
     }
-    // The documents of a time series are in a collection of the server's own.
+    // The documents of a time series are in a collection of the server.
     if target.is_view() || target.is_series() {
         return needed;
     }
@@ -78,7 +78,8 @@ fn may(privileges: &[Document], target: &Target, action: &str) -> bool {
     })
 }
 
-/// Whether a resource of a privilege contains a collection. Empty names stand for any; system collections are named.
+/// Whether a privilege's resource contains a collection. Empty names match any collection, except system collections,
+/// which need their name.
 fn covers(resource: &Document, database: &str, collection: &str) -> bool {
     if resource.get_bool("anyResource").unwrap_or(false) {
         return true;

@@ -1,5 +1,5 @@
-//! Whether targets can be replaced by a rename, found out without a write. A restore that cannot replace them is refused
-//! before it begins.
+//! Checks whether targets can be replaced by a rename, without a write. Otherwise the restore is refused before it
+//! begins.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use mongodb::{Database, error::ErrorKind};
 use super::{RestoreFault, scratch, target::Target};
 use crate::{Connection, DatabaseError, classify};
 
-/// Refuses targets that a scratch collection could not take the place of.
+/// Refuses targets that cannot be replaced by a scratch collection.
 ///
 /// # Errors
 /// `Invalid` with the reason: the server or its user cannot rename, or a target is sharded.
@@ -33,8 +33,8 @@ pub(super) async fn refuse_what_cannot_be_replaced(
 
 fn refused(what: &str) -> RestoreFault {
     RestoreFault::Invalid(format!(
-        "--drop cannot replace the targets: {what}. To drop each target first, which cannot be undone, pass \
-         --drop-first; or restore under other names (--ns-from, --ns-to)"
+        "--drop cannot replace the targets: {what}. Restore under other names (--ns-from, --ns-to), or drop each target \
+         first, without a way back (--drop-first)"
     ))
 }
 
@@ -65,7 +65,7 @@ async fn is_router(connection: &Connection) -> Result<bool, DatabaseError> {
     Ok(hello.get_str("msg").ok() == Some("isdbgrid"))
 }
 
-/// Renames a collection that does not exist to another that does not exist. The server checks the privileges first.
+/// Renames a missing collection to another missing name. The server checks the privileges first.
 async fn refuse_without_rename(connection: &Connection, database: &str) -> Result<(), RestoreFault> {
     const NAMESPACE_NOT_FOUND: i32 = 26;
     let [from, to] = scratch::absent_names().map(|name| format!("{database}.{name}"));
@@ -84,7 +84,7 @@ async fn refuse_without_rename(connection: &Connection, database: &str) -> Resul
     }
 }
 
-/// Renames a collection, and drops what has the new name.
+/// Renames a collection, and drops the collection with the new name.
 pub(super) async fn rename(admin: Database, from: &str, to: &str) -> mongodb::error::Result<()> {
     admin.run_command(doc! { "renameCollection": from, "to": to, "dropTarget": true }).await.map(drop)
 }

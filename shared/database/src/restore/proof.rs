@@ -1,30 +1,30 @@
-//! Between its comparison and its swap, something else can drop a scratch collection: an operator, or another restore
-//! if this one was paused. `createIndexes` would then create an empty one. So the restore requires the collection that it
-//! created and compared.
+//! Between comparison and swap, an operator can drop a scratch collection, or another restore can if this one was
+//! paused. `createIndexes` would then create an empty one. So the restore requires the same collection that it created
+//! and compared.
 
 use super::{compare::found_in, target::Target};
 use crate::{CollectionContent, Connection, DatabaseError};
 
-/// What identifies the scratch collection of a target.
+/// The identity of a target's scratch collection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Proof {
     /// Since its creation, if the server lists one.
     uuid: Option<String>,
-    /// What the restore compared with the archive.
+    /// The content compared with the archive.
     pub(super) content: Option<CollectionContent>,
 }
 
 impl Proof {
-    /// Of a scratch collection that was just created.
+    /// The proof of a new scratch collection.
     pub(super) async fn begin(target: &Target) -> Result<Self, DatabaseError> {
         Ok(Self { uuid: uuid_of(target, target.filled()).await?.flatten(), content: None })
     }
 
-    /// Refuses a scratch collection that is missing or another one.
+    /// Refuses a scratch collection that is missing or replaced.
     pub(super) async fn require_same(&self, target: &Target) -> Result<(), DatabaseError> {
         match uuid_of(target, target.filled()).await? {
             Some(found) if self.uuid.is_none() || found == self.uuid => Ok(()),
-            Some(_) => Err(refused(target, "is not the one that the restore created")),
+            Some(_) => Err(refused(target, "is not the restore's own")),
             None => Err(refused(target, "is missing")),
         }
     }
@@ -39,7 +39,7 @@ impl Proof {
         if Some(found.content) == self.content {
             return Ok(());
         }
-        Err(refused(target, "does not hold the documents that the restore compared"))
+        Err(refused(target, "does not have the compared documents"))
     }
 
     /// The same collection under another name.
@@ -53,7 +53,7 @@ fn refused(target: &Target, what: &str) -> DatabaseError {
     DatabaseError::Refused(format!("the scratch collection {scratch} {what}: something else dropped it. Restore again"))
 }
 
-/// The UUID of a collection that exists. Of a time series, its buckets have it.
+/// The UUID of an existing collection. For a time series, the UUID of its buckets.
 pub(super) async fn uuid_of(target: &Target, collection: &str) -> Result<Option<Option<String>>, DatabaseError> {
     let lister = target.lister();
     let mut found = lister.collection(&target.data_collection(collection)).await?;

@@ -1,5 +1,5 @@
-//! Rules for anonymising, tried before anything is written: laid over the archive, then applied to every document of
-//! it, for what they would do.
+//! A trial of the anonymising rules before the first write: assigned to the archive, then applied to every document,
+//! for their expected results.
 
 use holdfast_archive::Prelude;
 
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::anonymize::{Applied, Misfits};
 
-/// What is to become of the archive's documents.
+/// The decision about the archive's documents.
 ///
 /// # Errors
-/// Rules that are not for this archive, or not for this restore.
+/// Rules for another archive, or for another kind of restore.
 pub(super) fn decide(
     prelude: &Prelude,
     targets: &[Target],
@@ -27,7 +27,7 @@ pub(super) fn decide(
     }
     let Some(anonymizer) = &options.anonymizer else { return Ok(Decision { wanted, ordered, rules: None }) };
     if options.existing == Existing::Merge {
-        let reason = "an anonymised restore does not merge: what stays in the target would not be anonymised";
+        let reason = "an anonymised restore does not merge: the target's own documents would stay unchanged";
         return Err(RestoreFault::Invalid(reason.to_owned()));
     }
     let misfits = if options.dry_run { Misfits::Count } else { Misfits::Refuse };
@@ -37,7 +37,7 @@ pub(super) fn decide(
     Ok(Decision { wanted, ordered, rules: Some(rules) })
 }
 
-/// Reads the archive to its end, applies the rules to it, and completes the report by what that showed.
+/// Reads the archive to its end, applies the rules, and adds the results to the report.
 pub(super) async fn rehearse(
     mut feed: Feed,
     decision: Decision,

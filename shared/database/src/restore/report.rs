@@ -1,4 +1,4 @@
-//! What a restore did, and how it can fail.
+//! The result of a restore, and its failures.
 
 use std::{fmt, io};
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Adjustment;
 use crate::{AnonymizeReport, DatabaseError};
 
-/// What a restore did; of a dry run, what it would do.
+/// The result of a restore. For a dry run, the expected result.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreReport {
@@ -16,113 +16,113 @@ pub struct RestoreReport {
     pub dry_run: bool,
     /// In the archive's order.
     pub namespaces: Vec<RestoredNamespace>,
-    /// Of a dry run: targets that hold something, for which the restore would be refused.
+    /// For a dry run: targets with content. A restore would be refused because of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub in_the_way: Vec<String>,
-    /// What of the archive was not to be restored.
+    /// The parts of the archive left out.
     pub left_out: Vec<LeftOut>,
-    /// Scratch collections of earlier restores that were killed. They were dropped.
+    /// Dropped scratch collections of earlier, killed restores.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub removed_scratch: Vec<String>,
-    /// What the rules did, where there were any.
+    /// Results of the rules, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymized: Option<AnonymizeReport>,
 }
 
-/// One collection, view or time series that was restored.
+/// One restored collection, view or time series.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoredNamespace {
     /// `database.collection` in the archive.
     pub from: String,
-    /// `database.collection` that it was restored to.
+    /// Target `database.collection`.
     pub to: String,
-    /// What it is.
+    /// Kind of the namespace.
     pub kind: NamespaceKind,
-    /// What was found in its place.
+    /// The earlier content of the target.
     pub target: TargetState,
-    /// The kind of what was found in its place, if it is another one.
+    /// The earlier kind of the target, if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<NamespaceKind>,
-    /// What became of the target.
+    /// The result for the target.
     pub result: RestoreResult,
-    /// Documents in the archive; of a time series, buckets.
+    /// Documents in the archive. For a time series, buckets.
     pub documents: u64,
     /// Documents written.
     pub inserted: u64,
-    /// Documents whose `_id` was there already.
+    /// Documents with an existing `_id`.
     pub skipped: u64,
-    /// Indexes that are there now, `_id` left aside.
+    /// Names of the present indexes, except that of `_id`.
     pub indexes: Vec<String>,
-    /// Whether what is there now is what the archive holds, and that what the manifest says.
+    /// Result of comparing the target with the archive, and the archive with the manifest.
     pub comparison: Comparison,
-    /// In what its definition differs from the archive's, on purpose.
+    /// Intended differences from the archive's definition.
     pub adjustments: Vec<Adjustment>,
-    /// Options, indexes and definitions that are not as in the archive.
+    /// Unintended differences of options, indexes and definitions from the archive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub structure: Vec<String>,
-    /// What was changed or left out on purpose.
+    /// Intended changes and omissions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// What did not work.
+    /// Failures.
     pub failures: Vec<String>,
 }
 
-/// What became of a target.
+/// The result for a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RestoreResult {
-    /// Nothing: a dry run.
+    /// None: a dry run.
     Planned,
-    /// It holds what the archive holds; of a merge, that too.
+    /// It has the archive's content. After a merge, in addition to its own.
     Restored,
-    /// It is as it was before the restore.
+    /// It is unchanged.
     Kept,
-    /// It was written to, and is not what the archive holds.
+    /// It was written to, but does not have the archive's content.
     Incomplete,
 }
 
 impl RestoredNamespace {
-    /// Whether everything worked, and nothing that was compared differs.
+    /// Whether there was no failure and no difference.
     #[must_use]
     pub fn is_faithful(&self) -> bool {
         self.failures.is_empty() && self.structure.is_empty() && !matches!(self.comparison, Comparison::Differs(_))
     }
 }
 
-/// What was found where a namespace goes.
+/// The earlier content of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "state", content = "documents")]
 pub enum TargetState {
     /// Nothing.
     Absent,
-    /// The same, without documents; or the very same view.
+    /// The same, without documents. Or an equal view.
     Empty,
-    /// So many documents, which were dropped first.
+    /// This many documents, dropped first.
     Dropped(u64),
-    /// So many documents, whose place the restored ones take once they are proved.
+    /// This many documents, replaced by the restored ones after their proof.
     Replaced(u64),
-    /// So many documents, which stay.
+    /// This many kept documents.
     Merged(u64),
-    /// So many documents, or none and another definition. A restore is refused because of them.
+    /// This many documents, or another definition without documents. The restore is refused because of them.
     InTheWay(u64),
 }
 
-/// The outcome of comparing.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "outcome", content = "difference")]
 pub enum Comparison {
-    /// There was nothing to compare: a dry run, a view, or a merge.
+    /// No comparison: a dry run, a view, or a merge.
     NotDone,
     /// Count and content hash are the same.
     Equal,
-    /// The archive is what the manifest says, and the target holds, document for document, what the rules made of it.
+    /// The archive equals its manifest, and the target has exactly the documents after the rules.
     Anonymized,
-    /// They are not, and in what.
+    /// The difference.
     Differs(String),
 }
 
-/// A namespace of the archive that was not restored.
+/// An omitted namespace of the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeftOut {
@@ -132,34 +132,34 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// How far a restore has come.
+/// Progress of a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreProgress {
-    /// What is being done.
+    /// The present step.
     pub step: RestoreStep,
-    /// Documents written so far; while comparing, read back.
+    /// Documents written so far. During the comparison, documents read back.
     pub documents: u64,
     /// Their bytes.
     pub bytes: u64,
 }
 
-/// What a restore is doing.
+/// A step of a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RestoreStep {
-    /// The stored bytes are read and checked as a whole, before the first write.
+    /// The stored bytes are read and authenticated completely, before the first write.
     Authenticating,
     /// Documents are being written.
     Inserting,
-    /// What was written is read back.
+    /// The written documents are read back.
     Comparing,
-    /// Indexes and views are being made.
+    /// Indexes and views are being created.
     Indexing,
 }
 
 impl RestoreReport {
-    /// Whether everything worked, and nothing that was compared differs.
+    /// Whether there was no failure and no difference.
     #[must_use]
     pub fn is_faithful(&self) -> bool {
         self.in_the_way.is_empty() && self.namespaces.iter().all(RestoredNamespace::is_faithful)
@@ -172,42 +172,41 @@ impl RestoreReport {
     }
 }
 
-/// A restore that did not come to its end.
+/// An incomplete restore.
 #[derive(Debug, thiserror::Error)]
 pub struct RestoreError {
     /// Why.
     #[source]
     pub cause: RestoreFault,
-    /// The targets that are incomplete now. Empty if no target was written to; scratch collections are no targets.
+    /// The targets left incomplete. Empty if no target was written to. Scratch collections are not listed.
     pub incomplete: Vec<String>,
 }
 
-/// Why a restore did not come to its end.
+/// Reason for an incomplete restore.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreFault {
-    /// Targets hold something already.
+    /// Targets have content.
     #[error(
-        "these targets are not empty: {}; replace each of them (--drop), keep what they hold and add to it (--merge), \
-         or restore under other names (--ns-from, --ns-to)",
+        "these targets are not empty: {}. Replace each of them (--drop), add to their content (--merge), or restore \
+         under other names (--ns-from, --ns-to)",
         .0.join(", ")
     )]
     NotEmpty(Vec<String>),
-    /// The archive does not hold what was named.
+    /// A requested name is not in the archive.
     #[error("{0}")]
     Absent(String),
-    /// What was asked cannot be done.
+    /// An impossible request.
     #[error("{0}")]
     Invalid(String),
-    /// Rules for anonymising turned out not to fit the archive. What they did not reach may stand in the target as it
-    /// was.
+    /// The anonymising rules do not fit the archive. Original values may remain in the target.
     #[error("the rules do not fit the archive: {0}")]
     Rules(String),
-    /// The archive is not whole, or not an archive.
+    /// The archive is incomplete, damaged, or not an archive.
     #[error("the archive is refused: {0}")]
     Archive(WalkError),
-    /// What the archive is read from failed: a file, a store, or the check of what came from it.
-    #[error("the archive could not be read: {0}")]
+    /// The archive's source failed: a file, a store, or the authentication of its bytes.
+    #[error("cannot read the archive: {0}")]
     Source(io::Error),
     /// The target failed.
     #[error("{0}")]
@@ -218,11 +217,11 @@ impl fmt::Display for RestoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
         if self.incomplete.is_empty() {
-            return f.write_str("; nothing was written, no target was changed");
+            return f.write_str(". Nothing was written, no target was changed");
         }
         write!(
             f,
-            "; incomplete now, and without indexes: {}. Run the restore again with --drop: it replaces these \
+            ". Incomplete now, and without indexes: {}. Run the restore again with --drop: it replaces these \
              collections and no others",
             self.incomplete.join(", ")
         )

@@ -1,5 +1,5 @@
-//! The writing part of a restore, step by step. A namespace that the server refuses fails alone. Only a server that went
-//! away, or an archive that is not whole, ends the restore; then no target has been replaced yet.
+//! The writing part of a restore, step by step. A namespace refused by the server fails alone. Only a lost server or an
+//! invalid archive ends the restore. In that case no target has been replaced yet.
 
 mod comparing;
 mod finishing;
@@ -18,35 +18,35 @@ use super::{
 };
 use crate::{AnonymizeReport, CollectionContent, Connection, DatabaseError, anonymize::Applied};
 
-/// Batches being inserted at a time.
+/// Number of concurrent inserts.
 const AT_A_TIME: usize = 4;
 
-/// Bytes of the batches being inserted, beyond the first; the driver copies each of them twice.
+/// Limit of bytes in concurrent inserts, in addition to the first batch. The driver copies each batch twice.
 const IN_FLIGHT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Failures kept for each namespace.
+/// Number of recorded failures per namespace.
 const FAILURES_KEPT: usize = 20;
 
-/// A restore that writes.
+/// A writing restore.
 pub(super) struct Run<'a> {
     connection: &'a Connection,
     targets: &'a [Target],
     scratch: &'a Scratch,
     ttl: TtlIndexes,
     progress: &'a (dyn Fn(&RestoreProgress) + Sync),
-    /// What there is to report, target by target.
+    /// The reports, target by target.
     results: Vec<RestoredNamespace>,
-    /// What became of each target so far.
+    /// The state of each target so far.
     states: Vec<State>,
-    /// What was taken out of buckets, target by target.
+    /// Extracted measurements, target by target.
     measurements: Vec<CollectionContent>,
-    /// What identifies the scratch collections, target by target.
+    /// The identities of the scratch collections, target by target.
     proofs: Vec<Proof>,
     documents: u64,
     bytes: u64,
 }
 
-/// What became of a target.
+/// The state of a target.
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     /// Nothing more is written to it, or to its scratch collection.
@@ -72,7 +72,7 @@ impl<'a> Run<'a> {
         Self { connection, targets, scratch, ttl, progress, results, states, measurements, proofs, documents, bytes }
     }
 
-    /// The names of the targets that were written to.
+    /// The names of the targets with writes.
     pub(super) fn into_touched(self) -> Vec<String> {
         let touched = self.targets.iter().zip(self.states).filter(|(_, state)| state.is_touched);
         touched.map(|(target, _)| target.name()).collect()
@@ -126,15 +126,15 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The targets that were not given up, and for which this holds.
+    /// The active targets with this property.
     fn at_work(&self, holds: impl Fn(&Target) -> bool) -> Vec<usize> {
         (0..self.targets.len()).filter(|at| !self.states[*at].is_given_up && holds(&self.targets[*at])).collect()
     }
 
-    /// Gives up the namespace that the server refused.
+    /// Gives up the refused namespace.
     ///
     /// # Errors
-    /// The server went away, or has no room: then the restore ends.
+    /// The server went away, or has no free space: then the restore ends.
     fn give_up_or_end(&mut self, at: usize, error: DatabaseError) -> Result<(), DatabaseError> {
         if error.is_of_the_server() {
             return Err(error);
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
         let result = &mut self.results[at];
         result.inserted += outcome.inserted;
         result.skipped += outcome.skipped;
-        // A copy without some of its documents never takes the target's place.
+        // An incomplete copy never replaces the target.
         self.states[at].is_given_up |= !outcome.failures.is_empty() && self.targets[at].scratch.is_some();
         for failure in outcome.failures {
             fail(result, failure);
@@ -209,8 +209,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What the rules did, where each of them did something. They were tried before the restore, so that one that did not
-/// means that the archive is another one now.
+/// The results of the rules, if each rule had an effect. A trial preceded the restore. So a rule without an effect
+/// means a replaced archive.
 fn fitting(rules: Option<&Applied>) -> Result<Option<AnonymizeReport>, RestoreFault> {
     let report = rules.map(Applied::report);
     match report.as_ref().map(AnonymizeReport::problems) {

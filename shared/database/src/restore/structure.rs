@@ -17,7 +17,7 @@ pub(super) fn creation_options(listed: &Document) -> Document {
     options
 }
 
-/// A collection's indexes to be made: those that only speed reads up, or constrain writes; and those that delete.
+/// A collection's indexes to create: first those for faster reads or constraints, then those that delete.
 pub(super) fn lasting_and_expiring(target: &Target) -> (Vec<Document>, Vec<Document>) {
     let has_collation = target.metadata.options.contains_key("collation");
     let wanted = target.metadata.indexes.iter().filter(|index| !comes_with_the_collection(index)).cloned();
@@ -25,7 +25,7 @@ pub(super) fn lasting_and_expiring(target: &Target) -> (Vec<Document>, Vec<Docum
     specified.partition(|index: &Document| !index.contains_key("expireAfterSeconds"))
 }
 
-/// An index without a collation would take that of the collection.
+/// Without a collation, an index would inherit that of the collection.
 fn with_collation_of_its_own(mut index: Document) -> Document {
     if !index.contains_key("collation") {
         index.insert("collation", doc! { "locale": "simple" });

@@ -1,8 +1,8 @@
-//! A proved copy takes the place of a target.
+//! Replaces a target with its proved copy.
 //!
-//! A collection over a collection changes places in one step of the server. Nothing else can be renamed: a view is
-//! redefined or created again, and a time series is copied from its scratch collection. In between such a target is
-//! missing or incomplete.
+//! A collection replaces a collection in one step of the server. Other kinds cannot be renamed: a view is redefined or
+//! recreated, and a time series is copied from its scratch collection. In between such a target is missing or
+//! incomplete.
 
 use bson::RawDocumentBuf;
 use futures_util::TryStreamExt;
@@ -27,14 +27,14 @@ use crate::{
     raw::{batch_size, documents, has_zero_timestamp},
 };
 
-/// What is left of a target whose replacement failed.
+/// The state of a target after a failed replacement.
 #[derive(Debug)]
 pub(super) enum SwapFault {
-    /// The target is as it was.
+    /// The target is unchanged.
     Kept(String),
-    /// The target is gone or incomplete.
+    /// The target is missing or incomplete.
     Incomplete(String),
-    /// The target is gone or incomplete. The scratch collection holds the only complete copy, and must stay.
+    /// The target is missing or incomplete. The scratch collection has the only complete copy, and must stay.
     Lost(String),
 }
 
@@ -59,7 +59,7 @@ pub(super) fn kept(error: DatabaseError) -> SwapFault {
     SwapFault::Kept(error.to_string())
 }
 
-/// Drops what a replacement cannot be renamed over.
+/// Drops a target impossible to replace by a rename.
 pub(super) async fn drop_existing(target: &Target) -> Result<(), SwapFault> {
     let Err(error) = drop_collection(&target.database, &target.collection).await else { return Ok(()) };
     if !error.is_transient() {
@@ -69,11 +69,11 @@ pub(super) async fn drop_existing(target: &Target) -> Result<(), SwapFault> {
     match target.lister().collection(&target.collection).await {
         Ok(Some(_)) => Err(kept(error)),
         Ok(None) => Ok(()),
-        Err(_) => Err(SwapFault::Lost(format!("{error}; the target may be dropped"))),
+        Err(_) => Err(SwapFault::Lost(format!("{error}. The target may be dropped"))),
     }
 }
 
-/// A proved scratch collection, and the target that it replaces.
+/// A proved scratch collection, and its target.
 pub(super) struct Replacement<'a> {
     pub(super) connection: &'a Connection,
     pub(super) scratch: &'a Scratch,
@@ -82,7 +82,7 @@ pub(super) struct Replacement<'a> {
 }
 
 impl Replacement<'_> {
-    /// Puts the scratch collection in the place of the target. Returns what the server refused of a complete copy.
+    /// Replaces the target with the scratch collection. Returns the parts of a complete copy refused by the server.
     pub(super) async fn swap(&self, existing: &Listed, ttl: TtlIndexes) -> Result<Vec<String>, SwapFault> {
         self.scratch.confirm(self.target).await.map_err(kept)?;
         if self.target.is_series() {
@@ -139,7 +139,9 @@ impl Replacement<'_> {
         match uuid_of(target, &target.collection).await {
             Ok(now) if self.proof.has_uuid(now.as_ref().and_then(Option::as_ref)) => Ok(()),
             Ok(_) => Err(kept(error)),
-            Err(_) => Err(SwapFault::Incomplete(format!("{error}; it is the old or the new collection, as a whole"))),
+            Err(_) => Err(SwapFault::Incomplete(format!(
+                "{error}. It is either the complete old collection or the complete new one"
+            ))),
         }
     }
 
@@ -149,7 +151,7 @@ impl Replacement<'_> {
         let copied = self.copy_and_compare().await;
         self.release_unless_lost(copied).await?;
         let unfinished = |error: DatabaseError| {
-            SwapFault::Incomplete(format!("{error}; its documents are restored, and its indexes are not"))
+            SwapFault::Incomplete(format!("{error}. Its documents are restored, but not its indexes"))
         };
         self.finish_series(ttl).await.map_err(unfinished)
     }

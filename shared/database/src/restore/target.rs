@@ -1,4 +1,4 @@
-//! Which namespaces of an archive are restored, and where each of them goes.
+//! The selection of an archive's namespaces, and their targets.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,10 +18,10 @@ use crate::{
     listing::{BUCKETS_PREFIX, Listed, Lister},
 };
 
-/// What the names of a database's users and roles begin with in a dump with `--dumpDbUsersAndRoles`.
+/// Prefix of the collections with a database's users and roles in a dump with `--dumpDbUsersAndRoles`.
 const USERS_AND_ROLES: &str = "$admin.";
 
-/// One namespace that is to be restored.
+/// One namespace to restore.
 #[derive(Debug)]
 pub(super) struct Target {
     /// Its number in the prelude.
@@ -30,20 +30,20 @@ pub(super) struct Target {
     pub(super) from: String,
     pub(super) database: Database,
     pub(super) collection: String,
-    /// What it is created with. Of a view, `viewOn` is renamed with the rest.
+    /// Its new definition. For a view, `viewOn` is renamed too.
     pub(super) metadata: Metadata,
-    /// In what that differs from the archive's metadata.
+    /// The differences from the archive's metadata.
     pub(super) adjustments: Vec<Adjustment>,
-    /// Why it cannot be restored at all. The other targets are.
+    /// Reason why it cannot be restored. The other targets are.
     pub(super) refusal: Option<String>,
     pub(super) state: TargetState,
-    /// What stands in its place, and is to be replaced or dropped.
+    /// The existing collection, to be replaced or dropped.
     pub(super) existing: Option<Listed>,
-    /// The collection that is filled, until it takes the target's place.
+    /// The filled collection, until it replaces the target.
     pub(super) scratch: Option<String>,
-    /// A validator stands in the way of what it once let through.
+    /// A validator could refuse documents accepted earlier.
     pub(super) has_validator: bool,
-    /// Of a time series: its server was seen to take no buckets.
+    /// For a time series: its server refuses buckets.
     takes_measurements: AtomicBool,
 }
 
@@ -52,12 +52,12 @@ impl Target {
         format!("{}.{}", self.database.name(), self.collection)
     }
 
-    /// The collection that is created and filled: the scratch collection, or the target itself.
+    /// The created and filled collection: the scratch collection, or the target itself.
     pub(super) fn filled(&self) -> &str {
         self.scratch.as_deref().unwrap_or(&self.collection)
     }
 
-    /// Where the documents of a collection of its kind stand.
+    /// The collection with the documents of a collection of its kind.
     pub(super) fn data_collection(&self, collection: &str) -> String {
         match self.metadata.kind {
             NamespaceKind::Timeseries => format!("{BUCKETS_PREFIX}{collection}"),
@@ -87,12 +87,12 @@ impl Target {
         matches!(self.state, TargetState::Absent | TargetState::Dropped(_) | TargetState::Replaced(_))
     }
 
-    /// Whether a copy is made first, and then takes its place.
+    /// Whether a copy is made first, and then replaces it.
     pub(super) fn is_replaced(&self) -> bool {
         matches!(self.state, TargetState::Replaced(_))
     }
 
-    /// Whether its proved copy is copied once more: a time series cannot be renamed.
+    /// Whether its proved copy is copied again: a time series cannot be renamed.
     pub(super) fn is_copied(&self) -> bool {
         self.is_series() && self.is_replaced()
     }
@@ -105,7 +105,7 @@ impl Target {
         self.takes_measurements.store(true, Ordering::Relaxed);
     }
 
-    /// The field of a time series that tells its sources apart.
+    /// The metadata field of a time series.
     pub(super) fn meta_field(&self) -> Option<&str> {
         self.metadata.options.get_document("timeseries").ok()?.get_str("metaField").ok()
     }
@@ -119,7 +119,7 @@ pub(super) fn lister(database: Database) -> Lister {
     Lister { database, selection: ReadPreference::Primary.into() }
 }
 
-/// Decides what of the archive goes where.
+/// Decides the target of each part of the archive.
 pub(super) fn choose(
     connection: &Connection,
     prelude: &Prelude,
@@ -166,7 +166,7 @@ pub(super) fn choose(
     Ok((targets, left_out))
 }
 
-/// A namespace's metadata, or why they cannot be read.
+/// A namespace's metadata, or the reason why they are unreadable.
 fn readable(namespace: &PreludeNamespace) -> (Metadata, Option<String>) {
     match namespace.parsed_metadata() {
         Ok(metadata) => (metadata, None),
@@ -177,7 +177,7 @@ fn readable(namespace: &PreludeNamespace) -> (Metadata, Option<String>) {
     }
 }
 
-/// The archive must be the one that the manifest speaks of.
+/// The archive must be the one of this manifest.
 pub(super) fn refuse_other_archive(prelude: &Prelude, expected: &Expected<'_>) -> Result<(), RestoreFault> {
     let declared = |db: &str, collection: &str| {
         prelude.namespaces.iter().any(|namespace| namespace.db == db && namespace.collection == collection)
@@ -185,7 +185,7 @@ pub(super) fn refuse_other_archive(prelude: &Prelude, expected: &Expected<'_>) -
     let missing = expected.namespaces.iter().find(|wanted| !declared(&wanted.db, &wanted.collection));
     if let Some(missing) = missing {
         let name = format!("{}.{}", missing.db, missing.collection);
-        return Err(RestoreFault::Invalid(format!("the manifest speaks of {name}, and the archive has none")));
+        return Err(RestoreFault::Invalid(format!("the manifest lists {name}, but the archive does not contain it")));
     }
     let is_expected = |namespace: &PreludeNamespace| {
         let mut wanted = expected.namespaces.iter();
@@ -193,7 +193,7 @@ pub(super) fn refuse_other_archive(prelude: &Prelude, expected: &Expected<'_>) -
     };
     match prelude.namespaces.iter().find(|namespace| !namespace.is_oplog() && !is_expected(namespace)) {
         Some(extra) => {
-            Err(RestoreFault::Invalid(format!("the archive has {extra}, of which the manifest says nothing")))
+            Err(RestoreFault::Invalid(format!("the archive contains {extra}, but the manifest does not list it")))
         }
         None => Ok(()),
     }
@@ -202,23 +202,23 @@ pub(super) fn refuse_other_archive(prelude: &Prelude, expected: &Expected<'_>) -
 fn reason_to_leave_out(namespace: &PreludeNamespace, options: &RestoreOptions) -> Option<&'static str> {
     let (db, collection) = (namespace.db.as_str(), namespace.collection.as_str());
     if namespace.is_oplog() {
-        Some("oplog entries are not replayed: each collection is restored as it was when it was dumped")
+        Some("oplog entries are not replayed: each collection is restored as dumped")
     } else if namespace.kind == NamespaceKind::Other {
         Some("neither a collection, a view nor a time series")
     } else if collection.starts_with(USERS_AND_ROLES) {
         Some("users and roles of the database: restore them with mongorestore --restoreDbUsersAndRoles")
     } else if SERVER_DATABASES.contains(&db) {
-        Some("a database of the server's own")
+        Some("a database of the server")
     } else if is_servers_own(collection) {
-        Some("a collection of the server's own")
+        Some("a collection of the server")
     } else if is_scratch(collection) {
         Some("a scratch collection of a restore")
     } else if options.exclude.iter().any(|excluded| excluded.covers(db, collection)) {
         Some("Holdfast's own catalogue")
     } else if options.database.as_ref().is_some_and(|wanted| wanted != db) {
-        Some("of another database than the one asked for")
+        Some("of another database than the requested one")
     } else if options.only.as_ref().is_some_and(|names| !names.iter().any(|name| is_called(namespace, name))) {
-        Some("not among the collections asked for")
+        Some("not among the requested collections")
     } else {
         None
     }
@@ -246,8 +246,7 @@ fn refuse_unknown_names(prelude: &Prelude, options: &RestoreOptions) -> Result<(
     Err(RestoreFault::Absent(format!("the archive has no {}", missing.join(", "))))
 }
 
-/// A view's source is renamed with the rest where it stays in the view's database. Other names inside its pipeline are
-/// left as they are.
+/// A view's source is renamed too if it stays in the view's database. Other names inside its pipeline stay unchanged.
 fn rename_view_source(
     metadata: &mut Metadata,
     map: &NamespaceMap,

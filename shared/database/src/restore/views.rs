@@ -1,4 +1,4 @@
-//! Views: each is created after the one that it reads, and read once. A view that cannot be read is of no use.
+//! Views: each is created after its source, and read once. An unreadable view is of no use.
 
 use bson::{Bson, Document, doc};
 use holdfast_archive::NamespaceKind;
@@ -13,11 +13,10 @@ use super::{
 };
 use crate::{DatabaseError, classify, listing::Listed};
 
-/// How long one document of a view may take. A view that computes longer is taken as readable.
+/// Time limit for one document of a view. A slower view counts as readable.
 const READING_MS: i32 = 10_000;
 
-/// The numbers of the views that are to be created, each after the one that it reads. A circle keeps its order: the
-/// server refuses it.
+/// The numbers of the views to create, each after its source. A circle keeps its order: the server refuses it.
 pub(super) fn in_order_of_creation(targets: &[Target]) -> Vec<usize> {
     let mut waiting: Vec<usize> = (0..targets.len()).filter(|at| targets[*at].is_view()).collect();
     waiting.retain(|at| targets[*at].is_new() && targets[*at].refusal.is_none());
@@ -41,11 +40,11 @@ fn reads(view: &Target, source: &Target) -> bool {
 pub(super) async fn create_and_read(target: &Target) -> Result<(), SwapFault> {
     create(target, &target.collection).await.map_err(kept)?;
     let read = read_once(target, &target.collection).await;
-    read.map_err(|error| SwapFault::Incomplete(format!("{error}; the view is created all the same")))
+    read.map_err(|error| SwapFault::Incomplete(format!("{error}. The view was created nevertheless")))
 }
 
-/// Puts the archive's view in the place of what is there. A scratch view proves first that the server takes the
-/// definition, and that it can be read.
+/// Replaces the existing namespace with the archive's view. A scratch view first proves the definition and its
+/// readability.
 pub(super) async fn replace(target: &Target, existing: &Listed) -> Result<(), SwapFault> {
     prove(target).await.map_err(kept)?;
     if existing.kind == NamespaceKind::View && has_same_collation(target, existing) {
@@ -59,7 +58,7 @@ pub(super) async fn replace(target: &Target, existing: &Listed) -> Result<(), Sw
     if existing.kind == NamespaceKind::View && put_back(&target.database, existing).await {
         return Err(kept(error));
     }
-    Err(SwapFault::Incomplete(format!("{error}; what was there before is dropped")))
+    Err(SwapFault::Incomplete(format!("{error}. The earlier content is dropped")))
 }
 
 async fn prove(target: &Target) -> Result<(), DatabaseError> {
@@ -85,7 +84,7 @@ async fn is_redefined(target: &Target, error: DatabaseError) -> Result<(), SwapF
     match target.lister().collection(&target.collection).await {
         Ok(Some(found)) if option_differences(&wanted_options(target), &found.options).is_empty() => Ok(()),
         Ok(_) => Err(kept(error)),
-        Err(_) => Err(SwapFault::Incomplete(format!("{error}; it is the old or the new view"))),
+        Err(_) => Err(SwapFault::Incomplete(format!("{error}. It is either the old view or the new one"))),
     }
 }
 
@@ -96,13 +95,13 @@ fn has_same_collation(target: &Target, existing: &Listed) -> bool {
     option_differences(&collation(&wanted_options(target)), &collation(&existing.options)).is_empty()
 }
 
-/// Puts a view back that was dropped for something else. Returns whether it is there again.
+/// Recreates a dropped view. Returns whether it exists again.
 pub(super) async fn put_back(database: &Database, view: &Listed) -> bool {
     let mut command = doc! { "create": &view.name };
     command.extend(view.options.clone());
     let created = database.run_command(command).await;
     if let Err(error) = &created {
-        tracing::warn!(view = view.name, error = %classify(error), "the view could not be put back");
+        tracing::warn!(view = view.name, error = %classify(error), "could not recreate the view");
     }
     created.is_ok()
 }

@@ -1,4 +1,4 @@
-//! A tool that stalls, floods, dies or never ends. Each time nothing of it is left.
+//! A tool that stalls, floods, dies or never ends. Each time nothing of it remains.
 
 use std::{
     future::pending,
@@ -12,7 +12,7 @@ use holdfast_testing::{StandIn, golden};
 
 use crate::{Full, URI, dumped, eventually, found, invocation, lives, refused, run_into};
 
-/// Half an archive, then nothing more for as long as it is let, together with a child of its own.
+/// Half an archive, then nothing more until a signal. It has a child process.
 const STALLS: &str = r#"
 sleep 600 & echo $! > "$here/child"
 head -c 100000 "$here/archive"
@@ -25,7 +25,7 @@ fn stalling(beginning: &str) -> StandIn {
 
 async fn nothing_is_left_of(stand_in: &StandIn) {
     let process = stand_in.process().unwrap();
-    // Gone, not merely dead: somebody has waited for it.
+    // The process is gone, not only dead: its parent has waited for it.
     eventually("the process is gone", || !std::path::Path::new(&format!("/proc/{process}")).exists()).await;
     let child: u32 = stand_in.note("child").trim().parse().unwrap();
     eventually("its child is dead", || !lives(child)).await;
@@ -77,7 +77,7 @@ async fn one_that_writes_for_ever_ends_with_a_writer_that_fails() {
         matches!(run_into(&stand_in, Full).await, Err(DumpError::Sink(error)) if error.kind() == io::ErrorKind::StorageFull)
     );
     nothing_is_left_of(&stand_in).await;
-    // What is no archive is not taken for one until its end.
+    // Something other than an archive is refused before its end.
     assert!(matches!(run_into(&stand_in, Inspector::new(io::sink())).await, Err(DumpError::Sink(_))));
     nothing_is_left_of(&stand_in).await;
 }
@@ -103,7 +103,7 @@ async fn one_that_stays_after_its_output_is_closed_is_not_waited_for_for_ever() 
     let script = "sleep 600 >&- & echo $! > \"$here/child\"; cat \"$here/archive\"; exec >&-; wait";
     let stand_in = StandIn::doing(&golden("platform"), "", script);
     let error = refused(&stand_in).await;
-    assert!(error.contains("was still there 10 s later"), "{error}");
+    assert!(error.contains("still running 10 s after"), "{error}");
     nothing_is_left_of(&stand_in).await;
 }
 

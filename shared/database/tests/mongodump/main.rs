@@ -1,4 +1,4 @@
-//! The official tool as a child, by a stand-in that replays what the real one wrote, or has a bad day.
+//! The official tool as a child process: a stand-in replays the real tool's output, or fails in various ways.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_days;
@@ -29,12 +29,13 @@ async fn found(stand_in: &StandIn) -> Tool {
     Tool::find(&stand_in.path()).await.unwrap()
 }
 
-/// Runs the stand-in into this writer, for as long as it takes.
+/// Runs the stand-in into this writer, without a time limit.
 async fn run_into<W: Write + Send + 'static>(stand_in: &StandIn, writer: W) -> Result<(W, ToolReport), DumpError> {
     mongodump(&found(stand_in).await, &invocation(URI), writer, pending()).await
 }
 
-/// What a backup does: runs the tool, ends the stages, compares the counts. The archive, what is in it, or why not.
+/// The steps of a backup: runs the tool, ends the stages, compares the counts. Returns the archive and its content, or
+/// the reason for a failure.
 async fn dumped(stand_in: &StandIn) -> Result<(Vec<u8>, Summary), String> {
     let (inspector, report) =
         run_into(stand_in, Inspector::new(Vec::new())).await.map_err(|error| error.to_string())?;
@@ -43,7 +44,7 @@ async fn dumped(stand_in: &StandIn) -> Result<(Vec<u8>, Summary), String> {
     Ok((archive, summary))
 }
 
-/// Why there is no backup of this run.
+/// Reason why this run gives no backup.
 async fn refused(stand_in: &StandIn) -> String {
     match dumped(stand_in).await {
         Ok((archive, _)) => panic!("an archive of {} bytes was accepted", archive.len()),
@@ -64,7 +65,7 @@ impl Write for Full {
     }
 }
 
-/// Whether a process still does something: one that nobody has waited for does not.
+/// Whether a process is running. A zombie is not.
 fn lives(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))

@@ -1,4 +1,4 @@
-//! What is there in mongodump's place, and does not run.
+//! Broken files in mongodump's place.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ async fn fault(program: &[u8], mode: u32) -> (ToolFault, String) {
 }
 
 #[tokio::test]
-async fn a_tool_that_runs_says_its_version() {
+async fn a_working_tool_reports_its_version() {
     let stand_in = StandIn::replaying(b"", "", 0);
     let tool = Tool::find(&stand_in.path()).await.unwrap();
     assert_eq!((tool.version(), tool.path()), ("100.18.0", stand_in.path().as_path()));
@@ -25,7 +25,7 @@ async fn a_tool_that_runs_says_its_version() {
 async fn a_missing_tool_is_absent_and_named() {
     let fault = Tool::find(Path::new("/nowhere/bin/mongodump")).await.unwrap_err();
     assert!(fault.is_absent());
-    assert_eq!(fault.to_string(), "there is no mongodump at /nowhere/bin/mongodump");
+    assert_eq!(fault.to_string(), "no mongodump found at /nowhere/bin/mongodump");
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_tool_that_may_not_be_executed_is_said() {
 
 #[tokio::test]
 async fn a_tool_of_another_architecture_is_said_with_both() {
-    // The header of a real one, of the machine that this is not; nothing is behind it.
+    // Only the header of a real program for another machine.
     let (other, machine) = if cfg!(target_arch = "x86_64") { ("aarch64", 183_u16) } else { ("x86_64", 62) };
     let mut program = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0";
     program[18..20].copy_from_slice(&machine.to_le_bytes());
@@ -56,13 +56,13 @@ exit 127
 }
 
 #[tokio::test]
-async fn a_missing_interpreter_is_not_taken_for_a_missing_tool() {
+async fn a_missing_interpreter_is_not_reported_as_a_missing_tool() {
     let (_, text) = fault(b"#!/nowhere/sh\n", 0o755).await;
     assert!(text.contains("interpreter"), "{text}");
 }
 
 #[tokio::test]
-async fn what_is_not_mongodump_is_not_taken_for_it() {
+async fn another_program_is_not_accepted_as_mongodump() {
     for (program, word) in [
         (&b"#!/bin/sh\necho mongorestore version: 100.18.0\n"[..], "does not answer --version"),
         (b"#!/bin/sh\necho no such option >&2; exit 3\n", "exit status: 3: no such option"),
@@ -77,7 +77,7 @@ async fn what_is_not_mongodump_is_not_taken_for_it() {
 
 #[tokio::test]
 async fn libraries_beside_the_tool_are_found() {
-    // As a layer is laid out: `bin/mongodump` and `lib`.
+    // The layout of a layer: `bin/mongodump` and `lib`.
     let layer = StandIn::being(b"#!/bin/sh\necho mongodump version: ${LD_LIBRARY_PATH:-none}\n", 0o755);
     let bin = layer.folder().join("bin");
     std::fs::create_dir_all(&bin).unwrap();

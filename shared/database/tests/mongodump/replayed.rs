@@ -1,4 +1,4 @@
-//! What the real tool wrote, good and bad, with what it said and how it ended.
+//! Recorded runs of the real tool, good and bad, with their stderr and exit status.
 
 use holdfast_testing::{StandIn, expected, golden, golden_stderr};
 
@@ -10,11 +10,11 @@ async fn what_the_real_tool_wrote_comes_through_unchanged() {
         let (archive, summary) = dumped(&StandIn::replaying(&golden(name), "", 0)).await.unwrap();
         assert_eq!(archive, golden(name), "{name}");
         for (database, collections) in expected().get(name).into_iter().flatten() {
-            // The server's own, as they are after a restore, stand in no archive.
+            // Archives do not contain the server's own collections, present after a restore.
             for (collection, expected) in collections.iter().filter(|(name, _)| !name.starts_with("system.")) {
                 let mut found = summary.namespaces.iter();
                 let found = found.find(|found| found.db == *database && found.collection == *collection).unwrap();
-                // A view has none of its own, and of a time series the archive has buckets.
+                // A view has no documents, and a time series has buckets in the archive.
                 let documents = expected.documents.unwrap_or(found.documents);
                 assert_eq!(found.documents, documents, "{name} {collection}");
             }
@@ -23,7 +23,7 @@ async fn what_the_real_tool_wrote_comes_through_unchanged() {
 }
 
 #[tokio::test]
-async fn what_the_real_tool_ended_badly_is_refused_and_its_words_are_told() {
+async fn a_failed_run_of_the_real_tool_is_refused_with_its_message() {
     for (name, exit_code, word) in [
         ("cut-700k", 1, "exited with code 1: Failed: archive writer"),
         ("cut-1500k", 2, "exited with code 2: panic: send on closed channel"),
@@ -36,10 +36,10 @@ async fn what_the_real_tool_ended_badly_is_refused_and_its_words_are_told() {
 }
 
 #[tokio::test]
-async fn an_exit_code_of_0_does_not_outweigh_a_failure_that_was_told() {
+async fn an_exit_code_of_0_does_not_outweigh_a_reported_failure() {
     for name in ["cut-700k", "cut-1500k", "cut-but-whole", "oplog-overflow"] {
         let error = refused(&StandIn::replaying(&golden(name), &golden_stderr(name), 0)).await;
-        assert!(error.contains("exited with code 0 and told of a failure"), "{name}: {error}");
+        assert!(error.contains("exited with code 0 but reported a failure"), "{name}: {error}");
     }
 }
 
@@ -47,12 +47,12 @@ async fn an_exit_code_of_0_does_not_outweigh_a_failure_that_was_told() {
 async fn a_whole_archive_does_not_outweigh_an_exit_code() {
     for exit_code in [1, 2, 3] {
         let error = refused(&StandIn::replaying(&golden("platform"), "", exit_code)).await;
-        assert!(error.contains(&format!("code {exit_code} without a word")), "{error}");
+        assert!(error.contains(&format!("code {exit_code} without a message")), "{error}");
     }
 }
 
 #[tokio::test]
-async fn an_archive_that_is_cut_is_refused_even_where_the_tool_says_that_all_is_well() {
+async fn a_cut_archive_is_refused_even_if_the_tool_reports_success() {
     for name in ["cut-700k", "cut-1500k"] {
         refused(&StandIn::replaying(&golden(name), "", 0)).await;
     }
@@ -65,5 +65,5 @@ async fn an_archive_that_is_cut_is_refused_even_where_the_tool_says_that_all_is_
 async fn fewer_documents_than_the_tool_counted_are_refused() {
     let said = "2026-11-23T06:06:38.070+0000\tdone dumping `web3platform.contents` (1200 documents)\n";
     let error = refused(&StandIn::replaying(&golden("cut-but-whole"), said, 0)).await;
-    assert!(error.contains("1200 documents of web3platform.contents, its archive holds 101"), "{error}");
+    assert!(error.contains("1200 documents of web3platform.contents, but its archive contains 101"), "{error}");
 }

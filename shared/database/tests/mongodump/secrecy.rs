@@ -1,4 +1,4 @@
-//! The connection string reaches the child whatever is in it, and nobody else.
+//! The connection string reaches the child with any content, and no other process.
 
 use std::{fs, future::pending};
 
@@ -10,7 +10,7 @@ use crate::{eventually, found, invocation};
 
 const ODD: &str = "mongodb://a'd\"a:p\\w%25: #{}[]&*!|>ü\u{2028}🦀@h:1/web3platform?appName=x y";
 
-/// The one value of the options file, read as YAML: a double-quoted scalar with the escapes that are used.
+/// The only value of the options file, read as YAML: a double-quoted scalar with the escapes in use.
 fn value(options: &str) -> String {
     let quoted = options.strip_prefix("uri: \"").and_then(|rest| rest.strip_suffix("\"\n")).unwrap();
     assert!(quoted.chars().all(|c| (' '..='~').contains(&c)), "{quoted}");
@@ -43,7 +43,7 @@ async fn odd_characters_reach_the_tool_as_they_are() {
 
 #[tokio::test]
 async fn the_connection_string_is_in_no_argument_no_environment_and_no_file() {
-    // Keeps no copy of its options, and waits until it was looked at.
+    // Keeps no copy of its options, and waits for the inspection.
     let script = r#"
 rm "$here/options"
 while [ ! -e "$here/seen" ]; do sleep 0.05; done
@@ -99,7 +99,7 @@ fn open_files(process: u32) -> Vec<(u32, String)> {
 }
 
 #[tokio::test]
-async fn what_the_tool_says_of_the_connection_string_is_told_without_it() {
+async fn messages_of_the_tool_are_reported_without_the_connection_string() {
     let uri = "mongodb://ada:hun%2Fter2@h:1/web3platform";
     let said = format!("Failed: error parsing uri {uri}: hun/ter2 is no password\n");
     let stand_in = StandIn::replaying(&golden("platform"), &said, 1);

@@ -1,4 +1,4 @@
-//! Restores without the people: the platform's own archive, by the rules that the documentation hands out.
+//! Restores without personal data: the platform's own archive, with the rules of the documentation.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -15,10 +15,10 @@ use crate::support::{Scratch, documents_of, dumped, restored, summary_of};
 
 const SECRET: &str = "correct horse battery staple";
 
-/// The rules that the documentation hands out.
+/// The rules of the documentation.
 const PLATFORM: &str = include_str!("../../../../docs/anonymize-platform.yaml");
 
-/// Fields of the archive that hold an address.
+/// Fields of the archive with an address.
 const ADDRESSES: [(&str, &str); 9] = [
     ("users", "address"),
     ("contents", "creator"),
@@ -58,7 +58,7 @@ fn decoded(documents: &[RawDocumentBuf]) -> Vec<Document> {
     documents.iter().map(|document| Document::try_from(document.as_ref()).unwrap()).collect()
 }
 
-/// Texts to look for, by how they begin.
+/// Texts to search for, by their beginning.
 #[derive(Default)]
 struct Originals(HashMap<[u8; 6], HashSet<String>>);
 
@@ -67,7 +67,7 @@ impl Originals {
         self.0.entry(*text.as_bytes().first_chunk().expect("long enough")).or_default().insert(text);
     }
 
-    /// The first of them that stands anywhere in the bytes.
+    /// The first of them in the bytes.
     fn first_in(&self, bytes: &[u8]) -> Option<&String> {
         bytes.windows(6).enumerate().find_map(|(at, beginning)| {
             let begun = self.0.get(beginning)?;
@@ -77,7 +77,7 @@ impl Originals {
 }
 
 #[tokio::test]
-async fn nobody_of_the_platform_is_found_in_an_anonymised_restore_and_addresses_stay_together() {
+async fn no_person_of_the_platform_is_found_in_an_anonymised_restore_and_addresses_still_join() {
     let target = Scratch::new().await;
     let archive = golden("platform");
     let options = options(&target, "web3platform", anonymizer(PLATFORM, SECRET));
@@ -115,7 +115,7 @@ async fn nobody_of_the_platform_is_found_in_an_anonymised_restore_and_addresses_
     target.drop().await;
 }
 
-/// A platform of twenty people, all of whose references lead somewhere.
+/// A platform of twenty people, with valid references.
 async fn community() -> Scratch {
     let source = Scratch::new().await;
     let address = |number: i32| format!("SP{number:0>39}");
@@ -139,7 +139,7 @@ async fn community() -> Scratch {
     source
 }
 
-/// What stands at a path, in arrays too; null is nothing.
+/// Values at a path, also in arrays. Null does not count.
 fn at_path(value: &Bson, path: &[&str], found: &mut Vec<String>) {
     match (value, path) {
         (Bson::Array(values), _) => values.iter().for_each(|value| at_path(value, path, found)),
@@ -159,7 +159,7 @@ async fn values(place: &Scratch, (collection, path): (&str, &str)) -> Vec<String
     found
 }
 
-/// How many values of a field there are, and how many of them are found in a field of another collection.
+/// Number of values of a field, and number of those found in a field of another collection.
 async fn joined(place: &Scratch, from: (&str, &str), to: (&str, &str)) -> (usize, usize) {
     let keys: HashSet<String> = values(place, to).await.into_iter().collect();
     let values = values(place, from).await;
@@ -230,7 +230,7 @@ async fn the_same_secret_restores_the_same_and_another_another() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_each_rule_would_do_and_writes_nothing() {
+async fn a_dry_run_reports_the_results_of_each_rule_and_writes_nothing() {
     let target = Scratch::new().await;
     let dry = RestoreOptions { dry_run: true, ..options(&target, "web3platform", anonymizer(PLATFORM, SECRET)) };
     let report = restored(&target.connection, golden("platform"), &dry).await.unwrap();
@@ -276,7 +276,7 @@ async fn a_path_that_matches_nothing_fails_the_restore_and_names_what_it_left() 
     target.drop().await;
 }
 
-/// A collection of its own, dumped.
+/// A new collection, dumped.
 async fn source(documents: impl IntoIterator<Item = Document>) -> (Scratch, Vec<u8>) {
     let source = Scratch::new().await;
     source.collection("c").insert_many(documents).await.unwrap();
@@ -308,8 +308,8 @@ async fn documents_in(target: &Scratch, collection: &str) -> Vec<RawDocumentBuf>
 }
 
 #[tokio::test]
-async fn ids_that_become_the_same_are_told() {
-    // There are 762 outcomes.
+async fn colliding_ids_are_reported() {
+    // There are 762 possible results.
     let documents = (0..800).map(|number| doc! { "_id": format!("10.0.{}.{}", number / 256, number % 256) });
     let (source, archive) = source(documents).await;
     let target = Scratch::new().await;

@@ -1,4 +1,4 @@
-//! Collections that are replaced, dropped or renamed while they are read.
+//! Collections replaced, dropped or renamed during their read.
 
 use std::{
     future::pending,
@@ -14,7 +14,7 @@ use holdfast_database::{DatabaseError, DumpError, dump, plan};
 
 use crate::support::{Proxy, Rollover, Scratch, connect, documents_of, dumped, everything, restored, summary_of};
 
-/// Replaces a collection by `$out`, over and over.
+/// Replaces a collection by `$out` repeatedly.
 struct Replacing {
     stop: Arc<AtomicBool>,
     replaced: Arc<AtomicU64>,
@@ -60,7 +60,7 @@ async fn a_small_collection_that_is_replaced_while_it_is_read_is_read_again() {
     for _ in 0..8 {
         let (archive, _) = dumped(&scratch.connection).await;
         let held = summary_of(&archive).namespaces;
-        // The stand-in drops the target before it renames: there is a moment without it.
+        // The stand-in drops the target before the rename: the target is missing for a moment.
         seen += held.iter().filter(|namespace| namespace.collection == "report").count();
         for namespace in &held {
             assert!(!namespace.collection.starts_with("tmp."), "a temporary collection of $out: {namespace:?}");
@@ -134,7 +134,7 @@ async fn a_broken_read_of_a_small_capped_collection_begins_again() {
     scratch.drop().await;
 }
 
-/// A dump of a capped collection of so many documents of 50 kB, whose server once overwrites the cursor's position.
+/// A dump of a capped collection of this many documents of 50 kB. The server once overwrites the cursor's position.
 async fn dumped_across_a_rollover(count: i32) -> (usize, bool) {
     let scratch = Scratch::new().await;
     scratch.handle().create_collection("capped").capped(true).size(100_000_000).await.unwrap();
@@ -156,6 +156,6 @@ async fn a_small_capped_collection_that_rolls_over_is_read_again_as_a_whole() {
 #[tokio::test]
 async fn a_large_capped_collection_that_rolls_over_is_resumed_at_its_new_start_and_marked() {
     let (documents, rolled_over) = dumped_across_a_rollover(250).await;
-    // The stand-in has overwritten nothing: what was read before comes again.
+    // The stand-in has overwritten nothing: earlier documents come again.
     assert!(rolled_over && documents > 250, "{documents}");
 }

@@ -1,4 +1,4 @@
-//! What cannot be connected to is told apart, in seconds and without secrets.
+//! Failed connections are distinguished, in seconds and without secrets.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn refused(uri: &str) -> DatabaseError {
 }
 
 #[tokio::test]
-async fn an_unreachable_server_is_told_in_seconds() {
+async fn an_unreachable_server_is_reported_in_seconds() {
     let error = refused("mongodb://ada:hunter2@127.0.0.1:9/shop?authSource=admin").await;
     assert!(matches!(error, DatabaseError::Unreachable(_)), "{error:?}");
     assert!(
@@ -31,7 +31,7 @@ async fn an_unreachable_server_is_told_in_seconds() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_unreachable() {
+async fn a_silent_server_is_unreachable() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
     let error = refused(&format!("mongodb://127.0.0.1:{port}/shop?directConnection=true")).await;

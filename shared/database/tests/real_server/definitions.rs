@@ -1,5 +1,5 @@
-//! Definitions of collections from other versions and tools, and of unusual content: what is restored of them, and what
-//! is reported.
+//! Definitions of collections from other versions and tools, and of unusual content: the restored definition, and the
+//! report.
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt;
@@ -22,7 +22,7 @@ fn changes(namespace: &RestoredNamespace) -> Vec<String> {
     namespace.adjustments.iter().map(|change| format!("{} {:?}", change.name, change.change)).collect()
 }
 
-/// The options of a collection, and its indexes, as the server lists them.
+/// The options of a collection, and its indexes, from the server's lists.
 async fn listed(target: &Scratch, collection: &str) -> (Document, Vec<Document>) {
     let command = doc! { "listCollections": 1, "filter": { "name": collection }, "cursor": {} };
     let cursor = target.handle().run_cursor_command(command).await.unwrap().with_type::<RawDocumentBuf>();
@@ -41,7 +41,7 @@ fn index<'a>(indexes: &'a [Document], name: &str) -> &'a Document {
         .unwrap_or_else(|| panic!("{name} of {indexes:?}"))
 }
 
-/// An archive of one database whose collections have these metadata, and two documents each.
+/// An archive of one database with these metadata for its collections, and two documents each.
 fn archive_of(metadata: &[Metadata]) -> Vec<u8> {
     let namespaces = metadata.iter().map(|metadata| PreludeNamespace::new("shop", metadata)).collect();
     let mut writer = BlockWriter::new(Prelude { namespaces, ..Prelude::default() }).unwrap();
@@ -251,7 +251,7 @@ async fn an_unknown_option_is_passed_on_or_left_out_as_asked() {
     target.drop().await;
 }
 
-/// Views, a validator and a partial filter whose content looks like extended JSON.
+/// Views, a validator and a partial filter with content like extended JSON.
 async fn with_wrappers_as_data(source: &Scratch) -> Vec<(&'static str, Document)> {
     let views = [
         ("v_oid", doc! { "$set": { "owner": { "$literal": { "$oid": "0123456789abcdef01234567" } } } }),

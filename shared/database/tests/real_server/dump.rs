@@ -1,4 +1,4 @@
-//! What is dumped, what is not, and what a dump that fails leaves.
+//! The content of a dump, its omissions, and the remains of a failed dump.
 
 use std::{
     future::pending,
@@ -70,7 +70,7 @@ async fn without_a_database_in_the_connection_string_all_are_dumped_but_the_serv
 }
 
 #[tokio::test]
-async fn a_dump_tells_what_is_in_it() {
+async fn a_dump_reports_its_content() {
     let scratch = Scratch::new().await;
     let documents: Vec<Document> = (0..5000).map(|number| doc! { "_id": number, "text": "x".repeat(700) }).collect();
     scratch.collection("many").insert_many(documents).await.unwrap();
@@ -115,7 +115,7 @@ async fn documents_of_very_different_sizes_come_whole() {
     scratch.drop().await;
 }
 
-/// Fails after so many bytes, and tells when it is dropped.
+/// Fails after this many bytes, and reports its drop.
 struct Failing {
     left: usize,
     is_dropped: Arc<AtomicBool>,
@@ -157,7 +157,7 @@ async fn a_writer_that_fails_ends_the_dump_with_its_own_error() {
     scratch.drop().await;
 }
 
-/// Takes its time.
+/// A slow writer.
 struct Slow(Failing);
 
 impl Write for Slow {

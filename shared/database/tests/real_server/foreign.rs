@@ -1,5 +1,5 @@
-//! Archives that other tools or hands made, of whose collections a server makes something else: each is restored as it
-//! was meant, and what differs is said.
+//! Archives from other tools or made by hand. The server changes some of their collections. Each is restored with the
+//! intended meaning, and the differences are reported.
 
 use std::{
     io::{self, Read},
@@ -88,7 +88,7 @@ async fn a_time_series_expires_as_before_and_not_while_it_is_compared() {
     source.drop().await;
 }
 
-/// An archive after whose last byte its reader waits, as a slow store does.
+/// An archive. Its reader waits after the last byte, like a slow store.
 struct Slow(io::Cursor<Vec<u8>>);
 
 impl Read for Slow {
@@ -120,7 +120,7 @@ async fn what_makes_a_collection_expire_is_set_last_and_never_in_a_drill() {
         let answer = listed.run_command(doc! { "listCollections": 1, "filter": { "name": collection } }).await.unwrap();
         let entries = answer.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
         let found = entries[0].as_document().unwrap().get_document("options").unwrap();
-        // The stand-in confirms the change of a clustered collection and does not make it. That is reported.
+        // The stand-in confirms the change of a clustered collection but does not make it. The report contains this.
         let is_reported = clustered.notes.iter().any(|note| note.contains("confirmed `expireAfterSeconds` 60"));
         let is_set = found.get_i64("expireAfterSeconds").is_ok_and(|seconds| seconds == 60);
         assert_eq!(is_set || is_reported, ttl_indexes == TtlIndexes::Keep, "{found} {clustered:#?}");

@@ -1,4 +1,4 @@
-//! Archives of the real mongodump: restored to what they must be, dumped again to what they were.
+//! Archives of the real mongodump: restored to the expected content, and dumped again to the same content.
 
 use std::io::Read;
 
@@ -7,7 +7,7 @@ use holdfast_archive::{NamespaceKind, Summary};
 use holdfast_database::{Comparison, RestoreFault, RestoreOptions, RestoreReport};
 use holdfast_testing::{ExpectedCollection, expected, golden};
 
-/// The archive, without the gzip that `mongodump --gzip` put inside.
+/// The archive, without the internal gzip of `mongodump --gzip`.
 fn archive(name: &str) -> Vec<u8> {
     let bytes = golden(name);
     if bytes[..2] != [0x1f, 0x8b] {
@@ -40,7 +40,7 @@ async fn assert_is_as_expected(scratch: &Scratch, collection: &str, expected: &E
     assert_eq!(names, wanted, "{collection}");
 }
 
-/// Namespace by namespace, metadata too; UUIDs are given anew, and the tool says its own name.
+/// Compares each namespace with its metadata, except the new UUIDs and the tool's name.
 fn assert_same_content(ours: &Summary, theirs: &Summary) {
     assert_eq!(ours.namespaces.len(), theirs.namespaces.len());
     for (number, namespace) in theirs.prelude.namespaces.iter().enumerate() {
@@ -55,7 +55,7 @@ fn assert_same_content(ours: &Summary, theirs: &Summary) {
         assert_eq!(found.render(), wanted.render(), "{namespace}");
         let (found, wanted) = (&ours.namespaces[at], &theirs.namespaces[number]);
         assert_eq!(found.kind, wanted.kind);
-        // A server that keeps measurements makes its buckets anew; the restore has compared the measurements.
+        // A server with measurements makes new buckets. The restore has compared the measurements.
         if wanted.kind != NamespaceKind::Timeseries {
             assert_eq!((found.documents, found.bytes), (wanted.documents, wanted.bytes), "{namespace}");
             assert_eq!(found.content_hash, wanted.content_hash, "{namespace}");
@@ -106,7 +106,7 @@ async fn nothing_is_restored_to_nothing_and_dumped_as_nothing() {
 }
 
 #[tokio::test]
-async fn an_archive_with_an_oplog_is_restored_without_it_and_says_so() {
+async fn an_archive_with_an_oplog_is_restored_without_it_and_this_is_reported() {
     let scratch = Scratch::new().await;
     let archive = archive("oplog");
     let report = restored_from("web3platform", &scratch, archive.clone()).await;

@@ -1,4 +1,4 @@
-//! The platform's content items, streamed: which ones, in pages, from any position, past a server that goes away.
+//! The platform's content items, streamed: the selected ones, in pages, from any position, and across a lost server.
 
 use std::collections::HashSet;
 
@@ -75,7 +75,7 @@ async fn pages_taken_up_again_at_any_position_are_all_items_once() {
     assert_eq!((whole.len(), distinct(&whole)), (items().len(), items().len()));
     let (mut position, mut found) = (None::<String>, Vec::new());
     loop {
-        // Each page by a reader of its own, as if the one before had died.
+        // A new reader for each page, like after a crash.
         let from = position.as_deref();
         let mut reader = ContentItems::new(&scratch.connection, &scratch.database, COLLECTION, from).unwrap();
         let page = reader.next_page(37).await.unwrap();
@@ -91,7 +91,7 @@ async fn pages_taken_up_again_at_any_position_are_all_items_once() {
 }
 
 #[tokio::test]
-async fn a_read_that_breaks_goes_on_after_the_last_item() {
+async fn a_broken_read_resumes_after_the_last_item() {
     let scratch = Scratch::new().await;
     scratch.collection(COLLECTION).insert_many(items()).await.unwrap();
     let proxy = Proxy::start(&holdfast_testing::parts().mongodb_uri).await;
@@ -109,7 +109,7 @@ async fn a_server_that_stays_away_ends_the_read_with_an_error_that_may_pass() {
     let connection = connect(&server.uri("", "platform")).await;
     let collection = connection.client().database("platform").collection(COLLECTION);
     collection.insert_many(items()).await.unwrap();
-    // More than a batch, so that the server is needed again.
+    // More than a batch, so another request is necessary.
     for more in 0..12_i32 {
         let document =
             |n: i32| doc! { "_id": format!("more {more} {n}"), "storageType": "gaia", "url": "y".repeat(8_000) };

@@ -1,5 +1,5 @@
-//! Random mixtures of namespaces that a server takes and ones that it refuses, restored over live data of every kind: no
-//! target ever holds less than before and less than the archive.
+//! Random mixtures of accepted and refused namespaces, restored over live data of every kind. No target ever has less
+//! than before and less than the archive.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     support::{Namespace, Scratch, archive_of, restored},
 };
 
-/// What the archive has.
+/// The archive's namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Archived {
     Plain,
@@ -29,7 +29,7 @@ enum Archived {
     ViewRefused,
 }
 
-/// What the target has before.
+/// The target before the restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
     Nothing,
@@ -71,7 +71,7 @@ impl Pair {
         }
     }
 
-    /// Documents that are found by the target's name once it is as the archive has it.
+    /// Expected number of documents under the target's name after the restore.
     fn wanted(self) -> u64 {
         if self.archived == View { 3 } else { u64::try_from(self.documents).unwrap() }
     }
@@ -111,7 +111,7 @@ fn pairs(archived: Vec<Archived>, before: Vec<Before>) -> impl Strategy<Value = 
     prop::collection::vec(pair, 1..7)
 }
 
-/// A few cases in the suite, many where they are asked for.
+/// A few cases in the suite, many on request.
 fn runner(cases: u32) -> TestRunner {
     let is_long = std::env::var_os("HOLDFAST_TEST_LONG").is_some();
     let cases = if is_long { cases * 25 } else { cases };
@@ -171,7 +171,7 @@ async fn leaves_whole_targets_when_killed(pairs: Vec<Pair>, after: Duration) {
     let options = replacing(&target);
     let running = restore(&target.connection, std::io::Cursor::new(archive), &options, None, &|_| ());
     let _ = tokio::time::timeout(after, running).await;
-    // The server may still do what it was sent last.
+    // The server may still run its last request.
     tokio::time::sleep(Duration::from_millis(200)).await;
     for (number, pair) in pairs.iter().enumerate() {
         let found = held(&target, number).await;

@@ -1,4 +1,4 @@
-//! A user who may not rename is refused `--drop` before anything is written, and can still restore by `--drop-first`.
+//! Without the privilege to rename, `--drop` is refused before the first write. `--drop-first` still works.
 
 use bson::{Bson, doc};
 use holdfast_database::{Connection, Existing, NamespaceMap, RestoreFault, RestoreOptions};
@@ -21,7 +21,7 @@ async fn server_with(users: &[(&str, Vec<Bson>)]) -> Server {
     let server = Server::start(&[]).await;
     let admin = connect(&server.uri("", "")).await;
     let commands = admin.client().database("admin");
-    // Without `find` on what a rename drops, and without `renameCollectionSameDB`.
+    // Without `find` on the collections dropped by a rename, and without `renameCollectionSameDB`.
     let actions: Vec<&str> = ON_COLLECTIONS.into_iter().filter(|action| *action != "createIndex").collect();
     let privileges = vec![
         doc! { "resource": { "db": "shop", "collection": "" }, "actions": actions },

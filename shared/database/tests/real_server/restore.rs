@@ -1,4 +1,4 @@
-//! What a restore refuses, keeps, merges and tells.
+//! Refusals, merges and reports of a restore.
 
 use std::{io, io::Read, sync::Mutex};
 
@@ -12,7 +12,7 @@ use holdfast_testing::golden;
 
 use crate::support::{Scratch, dumped, ids, restored, summary_of};
 
-/// An archive of collections of `_id`s, and the scratch database it came from.
+/// An archive of collections with these `_id`s, and its scratch database.
 async fn source(collections: &[(&str, &[i32])]) -> (Scratch, Vec<u8>) {
     let scratch = Scratch::new().await;
     for (name, ids) in collections {
@@ -106,7 +106,7 @@ async fn an_empty_target_with_other_options_is_refused() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_and_writes_nothing() {
+async fn a_dry_run_reports_and_writes_nothing() {
     let (source, archive) = source(&[("a", &[1]), ("b", &[1])]).await;
     let target = Scratch::new().await;
     target.collection("b").insert_one(doc! { "_id": 7 }).await.unwrap();
@@ -141,7 +141,7 @@ async fn a_dry_run_shows_its_plan_although_targets_are_in_the_way() {
 async fn views_on_views_come_back_after_their_sources() {
     let source = Scratch::new().await;
     source.collection("things").insert_one(doc! { "_id": 1, "n": 5 }).await.unwrap();
-    // By name the outer view comes first.
+    // By name, the outer view is first.
     source.handle().create_collection("m_inner").view_on("things").await.unwrap();
     source
         .handle()
@@ -205,7 +205,7 @@ async fn indexes_that_expire_documents_are_left_out_when_asked() {
 }
 
 #[tokio::test]
-async fn an_index_that_cannot_be_made_is_told_and_the_others_are_made() {
+async fn a_failed_index_is_reported_and_the_others_are_created() {
     let target = Scratch::new().await;
     let options =
         RestoreOptions { map: target.map_from("shapes"), existing: Existing::Merge, ..RestoreOptions::default() };
@@ -220,7 +220,7 @@ async fn an_index_that_cannot_be_made_is_told_and_the_others_are_made() {
     target.drop().await;
 }
 
-/// Gives out the beginning of an archive, then what a reader says whose next bytes are not authentic.
+/// Returns the beginning of an archive, then the error of a reader with inauthentic bytes.
 struct Forged(io::Cursor<Vec<u8>>);
 
 impl Read for Forged {
@@ -244,7 +244,7 @@ async fn a_reader_that_fails_ends_the_restore_and_names_what_is_incomplete() {
     assert_eq!(error.incomplete, [format!("{}.a", target.database), format!("{}.b", target.database)]);
     let nothing = Forged(io::Cursor::new(archive[..50].to_vec()));
     let error = restore(&target.connection, nothing, &options, None, &|_| ()).await.unwrap_err();
-    assert!(error.incomplete.is_empty() && error.to_string().contains("nothing was written"), "{error}");
+    assert!(error.incomplete.is_empty() && error.to_string().contains("Nothing was written"), "{error}");
     source.drop().await;
     target.drop().await;
 }
@@ -276,7 +276,7 @@ async fn an_archive_that_is_not_the_manifests_is_found_out() {
     let mut other_count = right.clone();
     other_count[0].documents = 3;
     let report = restored(&other_count).await.unwrap();
-    assert!(matches!(&report.namespaces[0].comparison, Comparison::Differs(text) if text.contains("manifest says 3")));
+    assert!(matches!(&report.namespaces[0].comparison, Comparison::Differs(text) if text.contains("manifest 3")));
     let mut other_hash = right.clone();
     other_hash[0].content_hash = holdfast_domain::Sha256Digest::new([7; 32]);
     assert!(!restored(&other_hash).await.unwrap().is_faithful());
@@ -284,13 +284,13 @@ async fn an_archive_that_is_not_the_manifests_is_found_out() {
     more.push(ExpectedNamespace { collection: "gone".to_owned(), ..right[0].clone() });
     let error = restored(&more).await.unwrap_err();
     assert!(error.incomplete.is_empty() && error.to_string().contains("gone"), "{error}");
-    assert!(restored(&[]).await.unwrap_err().to_string().contains("manifest says nothing"));
+    assert!(restored(&[]).await.unwrap_err().to_string().contains("manifest does not list it"));
     source.drop().await;
     target.drop().await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused_before_anything_is_written() {
+async fn an_impossible_request_is_refused_before_the_first_write() {
     let (source, archive) = source(&[("a", &[1]), ("b", &[1])]).await;
     let target = Scratch::new().await;
     let onto_one = NamespaceMap::parse(
@@ -317,7 +317,7 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn progress_is_told_step_by_step() {
+async fn progress_is_reported_step_by_step() {
     let (source, archive) = source(&[("a", &[1, 2, 3])]).await;
     let target = Scratch::new().await;
     let told = Mutex::new(Vec::new());
@@ -352,7 +352,7 @@ async fn a_time_series_comes_back_with_every_measurement() {
     let options = doc! { "timeField": "at", "metaField": "sensor", "granularity": "hours" };
     source.handle().run_command(doc! { "create": "measured", "timeseries": options }).await.unwrap();
     let at = |minute: i64| bson::DateTime::from_millis(1_700_000_000_000 + minute * 60_000);
-    // More than one batch of buckets, and fields that only some have.
+    // More than one batch of buckets, with some fields only in some of them.
     let measurements: Vec<Document> = (0..4000_i32)
         .map(|number| {
             let mut measurement =
@@ -378,7 +378,7 @@ async fn a_time_series_comes_back_with_every_measurement() {
     target.drop().await;
 }
 
-/// The server quotes the key of a duplicate. Keys that look like extended JSON are data.
+/// The server quotes the key of a duplicate. Keys with the form of extended JSON are data.
 #[tokio::test]
 async fn a_duplicate_key_that_looks_like_extended_json_is_named_and_its_batch_is_restored() {
     let wrappers = [doc! { "$oid": "x" }, doc! { "$date": "never" }, doc! { "$numberLong": "one" }];

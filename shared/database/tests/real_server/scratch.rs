@@ -1,5 +1,5 @@
-//! Scratch collections: those of a killed restore are listed, never dumped, and removed by a later restore; those of a
-//! restore at work are left alone.
+//! Scratch collections: those of a killed restore are listed, never dumped, and removed by a later restore. Those of a
+//! running restore stay.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 const BEAT: &str = "holdfast_restore_0a1b2c3d_beat";
 const LEFT: &str = "holdfast_restore_0a1b2c3d_0123456789ab";
 
-/// What a restore leaves that beat so many seconds ago for the last time.
+/// The remains of a restore with its last beat this many seconds ago.
 async fn left_behind(target: &Scratch, seconds: i64) {
     let hello = target.handle().run_command(doc! { "hello": 1 }).await.unwrap();
     let now = hello.get_datetime("localTime").unwrap().timestamp_millis();
@@ -39,7 +39,7 @@ async fn what_a_killed_restore_left_is_listed_and_removed_by_the_next() {
 }
 
 #[tokio::test]
-async fn the_scratch_collections_of_a_restore_at_work_stay() {
+async fn the_scratch_collections_of_a_running_restore_stay() {
     let target = Scratch::new().await;
     left_behind(&target, 20).await;
     assert!(scratch_collections(&target.connection).await.unwrap()[0].is_live);
@@ -86,7 +86,7 @@ async fn a_restore_killed_anywhere_leaves_each_target_whole_and_can_be_repeated(
         let reader = std::io::Cursor::new(archive.clone());
         let running = restore(&target.connection, reader, &options, None, &|_| ());
         let ended = tokio::time::timeout(Duration::from_millis(killed_after), running).await;
-        // What the server was sent last may still be at work.
+        // The server may still run its last request.
         tokio::time::sleep(Duration::from_millis(100)).await;
         for name in names_of_targets {
             let held = ids(&target, name).await.len();
@@ -100,7 +100,7 @@ async fn a_restore_killed_anywhere_leaves_each_target_whole_and_can_be_repeated(
     target.drop().await;
 }
 
-/// As if a minute had passed since the last beat of every restore.
+/// Makes the last beat of every restore a minute older.
 pub(crate) async fn age_beats(target: &Scratch) {
     for name in names(target).await.iter().filter(|name| name.ends_with("_beat")) {
         let old = bson::DateTime::from_millis(1_700_000_000_000);

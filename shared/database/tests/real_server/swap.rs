@@ -117,7 +117,7 @@ async fn a_server_that_goes_away_after_the_drop_keeps_the_only_copy() {
     target.drop().await;
 }
 
-/// As the report and `doctor` advise.
+/// By the advice of the report and `doctor`.
 async fn rename_back(target: &Scratch) {
     let name = scratch_name(target, |name| !name.ends_with("_beat")).await;
     let [from, to] = [name.as_str(), "a"].map(|name| format!("{}.{name}", target.database));
@@ -167,7 +167,7 @@ async fn a_time_series_that_cannot_be_created_after_the_drop_keeps_its_proved_co
     target.drop().await;
 }
 
-/// Something else creates a collection of the target's name between the drop and the creation.
+/// Another program creates a collection of the target's name between the drop and the creation.
 async fn interfered(proxy: &Proxy, target: &Scratch, archive: Vec<u8>, options: &RestoreOptions) -> RestoreReport {
     let gate = proxy.hold_on("create", "a");
     let running = restored_through(proxy, target, archive, options);

@@ -185,9 +185,9 @@ exit 127
     let unlinked = StandIn::being(loader, 0o755);
     let locked = StandIn::being(loader, 0o644);
     for (tool, word) in [
-        (PathBuf::from("/nowhere/bin/mongodump"), "there is no mongodump at /nowhere/bin/mongodump"),
+        (PathBuf::from("/nowhere/bin/mongodump"), "no mongodump found at /nowhere/bin/mongodump"),
         (unlinked.path(), "libgssapi_krb5.so.2"),
-        (locked.path(), "may not be executed"),
+        (locked.path(), "is not executable"),
     ] {
         let h = with_engine(&f, DumpEngine::Mongodump, &tool);
         let error = failure(&f, &h).await;
@@ -239,7 +239,7 @@ async fn a_run_of_mongodump_that_failed_is_a_failed_job_in_its_words_and_leaves_
         ("cut-700k", 1, FailureCode::SourceLost, "Failed: archive writer"),
         ("cut-1500k", 2, FailureCode::DumpRefused, "panic: send on closed channel"),
         ("cut-but-whole", 1, FailureCode::SourceLost, "Failed: error writing data"),
-        ("cut-but-whole", 0, FailureCode::SourceLost, "exited with code 0 and told of a failure"),
+        ("cut-but-whole", 0, FailureCode::SourceLost, "exited with code 0 but reported a failure"),
         ("oplog-overflow", 1, FailureCode::DumpRefused, "oplog overflow"),
     ] {
         let stand_in = StandIn::replaying(&golden(name), &golden_stderr(name), exit_code);
@@ -261,12 +261,12 @@ async fn an_archive_of_other_content_is_refused_despite_a_successful_tool() {
         assert_eq!(error.code, FailureCode::DumpRefused);
         assert!(error.message.contains(word), "{}", error.message);
     };
-    refused(dumped(&golden("platform")), "was not to hold: web3platform.").await;
+    refused(dumped(&golden("platform")), "outside its selection: web3platform.").await;
     refused(dumped(&before[..before.len() - 1]), "incomplete").await;
     refused(dumped(b""), "incomplete").await;
     // A later collection would be in a dump, but is not in the archive.
     f.client.database(&f.database).create_collection("late").await.unwrap();
-    refused(dumped(&before), &format!("lacks what is there to be dumped: {}.late", f.database)).await;
+    refused(dumped(&before), &format!("lacks collections of its selection: {}.late", f.database)).await;
     f.remove().await;
 }
 

@@ -83,7 +83,7 @@ async fn what_is_no_archive_is_recognised_inside_gzip_too() {
 
 #[tokio::test]
 async fn an_empty_file_is_refused_as_empty() {
-    refused_with(Vec::new(), &["the file is empty", "was not copied to its end"]).await;
+    refused_with(Vec::new(), &["the file is empty", "the copy is incomplete"]).await;
 }
 
 #[tokio::test]

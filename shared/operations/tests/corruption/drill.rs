@@ -112,7 +112,7 @@ async fn a_drill_of_a_backup_whose_archive_holds_fewer_or_other_documents_than_i
     forge(&f, &whole, &fewer).await;
     let found = drilled(&f, &whole).await;
     assert_eq!(found.status, VerificationStatus::Failed);
-    assert_eq!(found.problems, [format!("{namespace}: the archive holds 29 documents, the manifest says 30")]);
+    assert_eq!(found.problems, [format!("{namespace}: the archive has 29 documents, its manifest 30")]);
     let told = of(&found, "users");
     assert_eq!((told.expected, told.restored, told.same_content), (30, 29, Some(false)));
     assert_eq!(of(&found, "contents").same_content, Some(true));
@@ -122,7 +122,7 @@ async fn a_drill_of_a_backup_whose_archive_holds_fewer_or_other_documents_than_i
     let other = f.back_up().await.backup_id;
     forge(&f, &whole, &other).await;
     let found = drilled(&f, &whole).await;
-    assert_eq!(found.problems, [format!("{namespace}: the archive holds other documents than the manifest says")]);
+    assert_eq!(found.problems, [format!("{namespace}: the archive has other documents than its manifest")]);
 
     let whole = f.back_up().await.backup_id;
     users.drop().await.unwrap();
@@ -130,7 +130,7 @@ async fn a_drill_of_a_backup_whose_archive_holds_fewer_or_other_documents_than_i
     forge(&f, &whole, &none).await;
     let found = drilled(&f, &whole).await;
     assert_eq!(found.status, VerificationStatus::Failed);
-    assert!(found.problems[0].contains(&format!("the manifest speaks of {namespace}")), "{:?}", found.problems);
+    assert!(found.problems[0].contains(&format!("the manifest lists {namespace}")), "{:?}", found.problems);
     f.remove().await;
 }
 

@@ -1,4 +1,4 @@
-//! A storage account, and how a request proves that it comes from a holder of its key: Azure's Shared Key.
+//! A storage account, and the signature of its requests: Azure's Shared Key.
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/authorize-with-shared-key>
 
 use std::fmt;
@@ -10,7 +10,7 @@ use reqwest::Method;
 use sha2::Sha256;
 use url::Url;
 
-/// The protocol's version, which decides on what is signed and how.
+/// Version of the protocol. It determines the form of the signature.
 pub(super) const VERSION: &str = "2023-11-03";
 
 /// One of the two keys of a storage account.
@@ -18,7 +18,7 @@ pub(super) const VERSION: &str = "2023-11-03";
 pub struct AzureKey(Hmac<Sha256>);
 
 impl AzureKey {
-    /// Reads it as the portal shows it, base64; none where it is not that.
+    /// Reads the portal's form, base64. `None` for another form.
     #[must_use]
     pub fn parse(text: &Secret) -> Option<Self> {
         let key = STANDARD.decode(text.expose().trim()).ok().filter(|key| !key.is_empty())?;
@@ -37,7 +37,7 @@ impl fmt::Debug for AzureKey {
     }
 }
 
-/// An account: its name, its key, where its blobs are.
+/// An account: its name, its key, the address of its blobs.
 pub(super) struct Account {
     name: String,
     key: AzureKey,
@@ -45,7 +45,7 @@ pub(super) struct Account {
     endpoint: String,
 }
 
-/// What of a request is signed.
+/// The signed elements of a request.
 pub(super) struct Signed<'a> {
     pub(super) method: &'a Method,
     pub(super) url: &'a Url,
@@ -98,7 +98,7 @@ impl Account {
     }
 }
 
-/// In the order in which they are signed.
+/// In the order of the signature.
 const STANDARD_HEADERS: [&str; 11] = [
     "content-encoding",
     "content-language",

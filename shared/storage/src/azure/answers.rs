@@ -1,4 +1,4 @@
-//! What Azure answers with: a blob's headers, lists in XML.
+//! Azure's answers: the headers of a blob, and lists in XML.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{Lock, StoreError};
 
-/// The checksum of what was sent, as [`crate::Checksum`] is written; beside the blob.
+/// The checksum of the sent bytes, in the form of [`crate::Checksum`], in the blob's metadata.
 pub(super) const CHECKSUM: &str = "x-ms-meta-holdfastsha256";
 
-/// Marks what an aborted upload leaves for a moment; the name in lists is without `x-ms-meta-`.
+/// Marks the short-lived blob of an aborted upload. In lists, the name has no `x-ms-meta-`.
 pub(super) const REMAINS: &str = "x-ms-meta-holdfastaborted";
 const REMAINS_IN_LISTS: &str = "holdfastaborted";
 
-/// What a look at a blob shows.
+/// The result of a HEAD request for a blob.
 pub(super) struct Seen {
     pub(super) size_bytes: u64,
     pub(super) etag: String,
     pub(super) last_modified: Option<String>,
-    /// What it was sent under; none where something else wrote it.
+    /// The checksum of the sent bytes. `None` for a blob of another program.
     pub(super) checksum: Option<String>,
-    /// Whether an aborted upload left it.
+    /// Whether it is the remainder of an aborted upload.
     pub(super) is_remains: bool,
     retained_until: Option<String>,
     legal_hold: Option<String>,
@@ -47,7 +47,7 @@ impl Seen {
     pub(super) fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
         let until = self.retained_until.as_deref();
         let retained_until = until.map(|until| timestamp(key.as_str(), Some(until))).transpose()?;
-        // Whatever is there and is not plainly off is a hold.
+        // Every value except a clear "off" counts as a hold.
         let legal_hold = self.legal_hold.as_deref().is_some_and(|hold| !hold.eq_ignore_ascii_case("false"));
         Ok(Lock { retained_until, legal_hold })
     }
@@ -78,7 +78,7 @@ pub(super) struct Blob {
 
 #[derive(Deserialize)]
 struct Name {
-    /// Of names that cannot stand in XML.
+    /// For names invalid in XML.
     #[serde(rename = "@Encoded")]
     encoded: Option<String>,
     #[serde(rename = "$text", default)]
@@ -96,14 +96,14 @@ struct Properties {
 }
 
 impl Page {
-    /// The blobs, and where the next page begins.
+    /// The blobs, and the beginning of the next page.
     pub(super) fn into_parts(self) -> (Vec<Blob>, Option<String>) {
         (self.blobs.all, self.next_marker.filter(|marker| !marker.is_empty()))
     }
 }
 
 impl Blob {
-    /// Its name; none where it cannot be one of ours.
+    /// The blob's name. `None` for an impossible name of an object.
     pub(super) fn name(&self) -> Option<&str> {
         self.name.encoded.is_none().then_some(self.name.text.as_str())
     }
@@ -116,7 +116,7 @@ impl Blob {
         self.properties.last_modified.as_deref()
     }
 
-    /// As headers have it; lists leave the quotation marks out.
+    /// The form of headers. Lists leave the quotation marks out.
     pub(super) fn etag(&self) -> String {
         format!("\"{}\"", self.properties.etag.as_deref().unwrap_or_default().trim_matches('"'))
     }
@@ -127,7 +127,7 @@ impl Blob {
     }
 }
 
-/// The blocks of a blob that nobody committed yet.
+/// The uncommitted blocks of a blob.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BlockList {
@@ -161,14 +161,14 @@ pub(super) fn read<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, Stor
 }
 
 pub(super) fn timestamp(key: &str, text: Option<&str>) -> Result<Timestamp, StoreError> {
-    let text = text.ok_or_else(|| malformed(key, "no time of its writing"))?;
+    let text = text.ok_or_else(|| malformed(key, "no modification time"))?;
     DateTimeParser::new()
         .parse_timestamp(text)
         .or_else(|_| text.parse())
         .map_err(|_| malformed(key, "an impossible time"))
 }
 
-/// An answer without what the protocol promises: whatever gave it, it is not to be relied on now.
+/// An answer that violates the protocol. Such a server is temporarily unreliable, so the error is transient.
 fn malformed(key: &str, what: &str) -> StoreError {
     StoreError::Unavailable { key: key.to_owned(), cause: format!("its answer is malformed: {what}") }
 }

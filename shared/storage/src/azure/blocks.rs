@@ -1,38 +1,41 @@
-//! The names of blocks. Azure knows no uploads, only blocks that wait under a blob's name: so a block's name says of which
-//! upload it is, when that began, and the SHA-256 under which the block was sent.
+//! The names of blocks. Azure has no uploads, only uncommitted blocks under a blob's name. A block's name therefore
+//! contains its upload, the upload's beginning, and the SHA-256 of the block.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use holdfast_domain::{ObjectKey, Sha256Digest, Timestamp};
 
 use crate::{StoreError, UploadId, UploadedPart};
 
-/// Milliseconds since 1970, then what tells two of one millisecond apart.
+/// Milliseconds since 1970, then random bytes to distinguish uploads of the same millisecond.
 const NAME_BYTES: usize = 16;
-/// The upload's name, the part's number, its SHA-256. Azure takes 64, and wants all blocks of a blob to have the same.
+/// The upload's name, the part's number, its SHA-256. Azure allows 64 bytes, and requires the same length for all
+/// blocks of a blob.
 const BLOCK_BYTES: usize = NAME_BYTES + 4 + 32;
 
-/// What names an upload.
+/// Name of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Upload([u8; NAME_BYTES]);
 
 impl Upload {
-    /// A new one.
+    /// A new upload.
     pub(super) fn begin(key: &ObjectKey, now: Timestamp) -> Result<Self, StoreError> {
         let mut name = [0; NAME_BYTES];
         let (begun_at, random) = name.split_at_mut(8);
         begun_at.copy_from_slice(&now.as_millisecond().to_be_bytes());
-        let no_randomness =
-            |error| StoreError::Unavailable { key: key.to_string(), cause: format!("no name: {error}") };
+        let no_randomness = |error| StoreError::Unavailable {
+            key: key.to_string(),
+            cause: format!("cannot make a name for the upload: {error}"),
+        };
         getrandom::fill(random).map_err(no_randomness)?;
         Ok(Self(name))
     }
 
-    /// The one of this name, if it can be one.
+    /// The upload with this name, if the name is valid.
     pub(super) fn parse(id: &UploadId) -> Option<Self> {
         hex::decode(&id.0).ok().and_then(|bytes| bytes.try_into().ok()).map(Self)
     }
 
-    /// The one that a block belongs to, if it is one of Holdfast's.
+    /// The upload of a block, if the block is Holdfast's.
     pub(super) fn of_block(block: &str) -> Option<Self> {
         let bytes = STANDARD.decode(block).ok().filter(|bytes| bytes.len() == BLOCK_BYTES)?;
         bytes.get(..NAME_BYTES)?.try_into().ok().map(Self)
@@ -43,7 +46,7 @@ impl Upload {
         UploadId(hex::encode(self.0))
     }
 
-    /// When it was begun.
+    /// Time of its beginning.
     pub(super) fn begun_at(self) -> Timestamp {
         let mut begun_at = [0; 8];
         begun_at.copy_from_slice(&self.0[..8]);
@@ -55,14 +58,14 @@ impl Upload {
         STANDARD.encode([&self.0[..], &number.to_be_bytes(), sha256.as_bytes()].concat())
     }
 
-    /// The body that commits these parts, in their order. Base64 needs no escape in XML.
+    /// The body for committing these parts, in their order. Base64 needs no escape in XML.
     pub(super) fn list(self, parts: &[UploadedPart]) -> String {
         let blocks = parts.iter().map(|part| self.block(part.number, &part.sha256));
         list_of(&blocks.map(|block| ["<Uncommitted>", &block, "</Uncommitted>"].concat()).collect::<String>())
     }
 }
 
-/// The body that commits nothing.
+/// The body for committing no block.
 pub(super) fn empty_list() -> String {
     list_of("")
 }
@@ -76,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_says_of_which_upload_it_is_and_when_that_began() {
+    fn a_block_name_contains_its_upload_and_the_time_of_its_beginning() {
         let now = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
         let key = ObjectKey::repository();
         let (one, other) = (Upload::begin(&key, now).unwrap(), Upload::begin(&key, now).unwrap());

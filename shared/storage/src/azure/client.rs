@@ -1,4 +1,4 @@
-//! One request to Azure, signed and sent; tried again as the store's own patience says.
+//! Signs and sends one request to Azure. Retries follow the store's policy.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use super::{
 };
 use crate::{StoreError, clock, error::chain, retry::Call};
 
-/// Long enough for a slow resolver, short against a try's own limit.
+/// Long enough for a slow resolver, short compared with the limit of an attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Shorter than servers, and a function that was frozen, leave a connection alive.
+/// Shorter than the connection timeout of servers, and than the pause of a frozen function.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// What never needs to be escaped, and the `/` between segments.
+/// Characters without escape, and the `/` between segments.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// A space as `%20`: not everybody takes a `+` for one.
+/// Writes a space as `%20`: some servers do not accept `+`.
 const IN_QUERY: &AsciiSet = &ESCAPED.add(b'/');
 
 pub(super) fn http(container: &str) -> Result<reqwest::Client, StoreError> {
@@ -42,7 +42,7 @@ pub(super) fn http(container: &str) -> Result<reqwest::Client, StoreError> {
 /// A request before it is signed.
 pub(super) struct Request {
     method: Method,
-    /// With the query, not yet escaped.
+    /// With the query, still unescaped.
     path: String,
     query: Vec<(&'static str, String)>,
     /// By lower-case names.
@@ -74,7 +74,7 @@ impl Request {
         self
     }
 
-    /// The same, where there is a value.
+    /// Adds the header if there is a value.
     pub(super) fn header_if(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
         match value {
             Some(value) => self.header(name, value),
@@ -89,7 +89,7 @@ impl Request {
 }
 
 impl AzureStore {
-    /// Makes a call, again where that helps. Anything but success is an error.
+    /// Makes a call, with retries after transient faults. Every answer except success is an error.
     pub(super) async fn call(
         &self,
         call: Call<'_>,
@@ -98,7 +98,7 @@ impl AzureStore {
         self.retry.run(call, async || self.send(call.key, request()).await).await
     }
 
-    /// The same for an answer that is read whole.
+    /// Like [`Self::call`], with the complete answer as text.
     pub(super) async fn call_for_text(
         &self,
         call: Call<'_>,
@@ -139,10 +139,10 @@ impl AzureStore {
         }
     }
 
-    /// Where a path and a query are.
+    /// The address of a path and a query.
     pub(super) fn address(&self, key: &str, path: &str, query: &[(&'static str, String)]) -> Result<Url, StoreError> {
         let text = format!("{}/{}", self.account.endpoint(), utf8_percent_encode(path, ESCAPED));
-        let invalid = |error| StoreError::Invalid { key: key.to_owned(), cause: format!("no such address: {error}") };
+        let invalid = |error| StoreError::Invalid { key: key.to_owned(), cause: format!("invalid address: {error}") };
         let mut url = Url::parse(&text).map_err(invalid)?;
         if !query.is_empty() {
             let escaped = query.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, IN_QUERY)));

@@ -1,4 +1,4 @@
-//! From Azure's errors to what the caller can do: the one place that knows its codes.
+//! Translates Azure's errors to the caller's choices. Azure's error codes are used only here.
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes>
 
 use reqwest::Response;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{StoreError, error::chain};
 
-/// No error is longer.
+/// Longer than every error.
 const LONGEST: usize = 16 * 1024;
 
 #[derive(Deserialize)]
@@ -16,7 +16,7 @@ struct Answer {
     message: Option<String>,
 }
 
-/// An answer that is not a success.
+/// An answer other than success.
 pub(super) async fn translate(key: &str, answer: Response) -> StoreError {
     let status = answer.status().as_u16();
     let code = answer.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok()).map(ToOwned::to_owned);
@@ -24,7 +24,7 @@ pub(super) async fn translate(key: &str, answer: Response) -> StoreError {
     let said: Answer =
         quick_xml::de::from_str(said.trim_start_matches('\u{feff}')).unwrap_or(Answer { code: None, message: None });
     let code = code.or(said.code);
-    // Behind its first line come the request's number and time.
+    // The lines after the first have the request's number and time.
     let message = said.message.as_deref().and_then(|message| message.lines().next().map(str::trim));
     let cause = match (&code, message) {
         (Some(code), Some(message)) => format!("HTTP {status} {code}: {message}"),
@@ -45,7 +45,7 @@ async fn read_some(mut answer: Response) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// A connection that did not come about, or broke.
+/// A connection that failed or broke.
 pub(super) fn broken(key: &str, error: &reqwest::Error) -> StoreError {
     StoreError::Unavailable { key: key.to_owned(), cause: chain(error) }
 }
@@ -54,7 +54,7 @@ fn of_answer(key: &str, code: &str, status: u16, cause: String) -> StoreError {
     let key = key.to_owned();
     match (code, status) {
         ("BlobNotFound", _) => StoreError::NotFound { key, cause },
-        // Not "nothing there": a wrong name must not look like an empty repository.
+        // Not "not found": a wrong name must not look like an empty repository.
         ("ContainerNotFound" | "ResourceNotFound", _) => StoreError::Missing { key, cause },
         ("ContainerDisabled" | "InvalidResourceName" | "InvalidUri", _) => StoreError::Invalid { key, cause },
         (

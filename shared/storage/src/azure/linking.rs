@@ -1,4 +1,4 @@
-//! Links: a shared access signature for one blob, made here and used by somebody else. Nothing is sent for it.
+//! Links: a shared access signature for one blob, made without a request. Another client uses it.
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas>
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{AzureStore, account::VERSION};
 use crate::{Link, StoreError};
 
 pub(super) fn link(store: &AzureStore, key: &ObjectKey, lifetime: Duration) -> Result<Link, StoreError> {
-    let invalid = |_| StoreError::Invalid { key: key.to_string(), cause: "no such moment".to_owned() };
+    let invalid = |_| StoreError::Invalid { key: key.to_string(), cause: "invalid time".to_owned() };
     let end = Timestamp::from_second(Timestamp::now().as_second()).map_err(invalid)?;
     let expires_at = end.checked_add(lifetime).map_err(invalid)?;
     let protocol = if store.account.endpoint().starts_with("https:") { "https" } else { "https,http" };

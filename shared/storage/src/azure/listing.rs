@@ -1,4 +1,4 @@
-//! What is in the container: blobs, and blocks that nobody committed, page by page.
+//! Lists the container page by page: blobs, and uncommitted blocks.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Method;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{ObjectInfo, ObjectStream, StoreError, UnfinishedUpload, retry::Call};
 
-/// Where in a list the next page begins.
+/// Beginning of the next page of a list.
 enum Page {
     First,
     After(String),
@@ -55,7 +55,7 @@ async fn page_of(
     Ok(answers::read::<answers::Page>(prefix, &text)?.into_parts())
 }
 
-/// A list of a container that is not there is no empty list, whatever code it comes with.
+/// A list of a missing container is an error for every code. It is never an empty list.
 fn of_a_list(prefix: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::NotFound { cause, .. } => StoreError::Invalid { key: prefix.to_owned(), cause },
@@ -77,7 +77,7 @@ pub(super) async fn unfinished_uploads(store: &AzureStore, prefix: &str) -> Resu
     let mut marker = None;
     loop {
         let (blobs, next) = page_of(store, prefix, "uncommittedblobs", marker).await?;
-        // What is not committed has no length.
+        // Blobs without committed content have no length.
         for blob in blobs.iter().filter(|blob| blob.size_bytes() == 0) {
             let Some(key) = blob.name().and_then(|name| store.own_key(name)) else { continue };
             for upload in uploading::waiting(store, &key).await? {

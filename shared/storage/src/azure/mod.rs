@@ -1,5 +1,6 @@
-//! The store in Azure Blob Storage: block blobs. Every body goes out under its MD5, which Azure checks; the SHA-256 of what
-//! was sent stands beside the blob, and in the name of each block. Knows flat accounts only, no hierarchical namespaces.
+//! The store in Azure Blob Storage: block blobs. Every body has an MD5, and Azure checks it. The SHA-256 of the sent
+//! bytes is in the blob's metadata and in the name of each block. Only flat accounts are supported, no hierarchical
+//! namespaces.
 
 mod account;
 mod answers;
@@ -47,12 +48,12 @@ pub struct AzureStore {
 }
 
 impl AzureStore {
-    /// The repository at `prefix` (may be empty) in `container` of the storage account of that name, which `key` opens.
-    /// `endpoint` is where the account's blobs are, if not at Azure's own address: with the account as its path, where
-    /// the server wants it so.
+    /// The repository at `prefix` (may be empty) in `container` of this storage account. `key` is the account's key.
+    /// `endpoint` is the address of the account's blobs, if it is not Azure's own. Some servers need the account in its
+    /// path.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] where no HTTP client can be made.
+    /// [`StoreError::Unavailable`] if no HTTP client can be made.
     pub fn new(
         account: &str,
         key: AzureKey,
@@ -75,22 +76,22 @@ impl AzureStore {
         })
     }
 
-    /// The same with other patience.
+    /// The same store with another retry policy.
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
     }
 
-    /// The same, asking for lists in pages of this size (Azure gives at most 5,000).
+    /// The same store with lists in pages of this size (Azure's limit is 5,000).
     #[must_use]
     pub fn with_page_size(self, page_size: u32) -> Self {
         Self { page_size, ..self }
     }
 
-    /// Makes the container. One that is there is success.
+    /// Makes the container. An existing container is success.
     ///
     /// # Errors
-    /// As the kind says.
+    /// Those of [`StoreError`].
     pub async fn create_container(&self) -> Result<(), StoreError> {
         let call = Call::short("create_container", &self.container);
         match self.call(call, || Request::of_container(Method::PUT, self)).await {
@@ -103,20 +104,20 @@ impl AzureStore {
         format!("{}{key}", self.root)
     }
 
-    /// The key that Holdfast knows it by. Names that it cannot have given are not its own.
+    /// Holdfast's key for this name. `None` for an impossible name of an object.
     fn own_key(&self, name: &str) -> Option<ObjectKey> {
         let key = name.strip_prefix(&*self.root).and_then(|relative| relative.parse().ok());
         if key.is_none() {
-            tracing::debug!(container = %self.container, name, "a foreign name in the store is passed over");
+            tracing::debug!(container = %self.container, name, "skipped a foreign name in the store");
         }
         key
     }
 
-    /// What a look at a blob shows. What an aborted upload left is nothing.
+    /// Reads the properties of a blob. The remains of an aborted upload count as missing.
     async fn look(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
         let seen = self.look_at_all(key).await?;
         if seen.is_remains {
-            let cause = "an upload was aborted there".to_owned();
+            let cause = "it is the remainder of an aborted upload".to_owned();
             return Err(StoreError::NotFound { key: key.to_string(), cause });
         }
         Ok(seen)
@@ -202,7 +203,7 @@ impl Store for AzureStore {
     }
 }
 
-/// Azure takes a `\` for a `/`, and drops the dots that end a segment. Holdfast gives no such names.
+/// Azure changes `\` to `/`, and drops dots at the end of a segment. Holdfast's names have neither.
 fn keeps_its_name(key: &ObjectKey) -> Result<(), StoreError> {
     if !key.as_str().contains('\\') && !key.as_str().split('/').any(|segment| segment.ends_with('.')) {
         return Ok(());

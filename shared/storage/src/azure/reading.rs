@@ -16,7 +16,7 @@ use crate::{
     retry::Call,
 };
 
-/// A body of which nothing comes for this long is taken for broken.
+/// A body without new bytes for this time counts as broken.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 #[async_trait]
@@ -30,7 +30,7 @@ impl Origin for AzureStore {
         let answer = answer.await?;
         let seen = Seen::read(key.as_str(), answer.headers())?;
         if seen.is_remains {
-            let cause = "an upload was aborted there".to_owned();
+            let cause = "it is the remainder of an aborted upload".to_owned();
             return Err(StoreError::NotFound { key: key.to_string(), cause });
         }
         if let Some(range) = range {
@@ -47,13 +47,13 @@ impl Origin for AzureStore {
     }
 }
 
-/// The same body, which is an error once nothing came of it for so long.
+/// The same body. It fails after this time without new bytes.
 fn watched(
     body: BoxStream<'static, Result<Bytes, String>>,
     patience: Duration,
 ) -> BoxStream<'static, Result<Bytes, String>> {
     let chunks = stream::unfold((body, patience), async |(mut body, patience)| {
-        let stalled = |_| Some(Err(format!("nothing came for {} s", patience.as_secs_f32())));
+        let stalled = |_| Some(Err(format!("no bytes arrived for {} s", patience.as_secs_f32())));
         let chunk = tokio::time::timeout(patience, body.next()).await.unwrap_or_else(stalled)?;
         Some((chunk, (body, patience)))
     });
@@ -65,11 +65,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_body_that_stands_still_is_broken_and_not_at_its_end() {
+    async fn a_stalled_body_is_broken_and_not_at_its_end() {
         let first = stream::iter([Ok(Bytes::from_static(b"ab"))]);
         let mut body = watched(first.chain(stream::pending()).boxed(), Duration::from_millis(20));
         assert_eq!(body.next().await, Some(Ok(Bytes::from_static(b"ab"))));
-        assert_eq!(body.next().await, Some(Err("nothing came for 0.02 s".to_owned())));
+        assert_eq!(body.next().await, Some(Err("no bytes arrived for 0.02 s".to_owned())));
         let mut whole = watched(stream::iter([Ok(Bytes::new())]).boxed(), Duration::from_mins(1));
         assert_eq!((whole.next().await, whole.next().await), (Some(Ok(Bytes::new())), None));
     }

@@ -1,6 +1,6 @@
-//! Azure has no way to throw away blocks that wait, but to commit others. So an aborted upload is committed as an empty
-//! blob that is marked, which is deleted at once. To this store such a blob is nothing: it is in no list, and is neither
-//! read nor in the way, should the process have died between the two.
+//! Discards the uncommitted blocks of an aborted upload. Azure can discard them only by a commit of other blocks. An
+//! aborted upload is therefore committed as a marked empty blob, and deleted at once. If the process dies in between,
+//! the store treats the marked blob as missing: lists, reads and writes ignore it.
 
 use bytes::Bytes;
 use holdfast_domain::ObjectKey;
@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{StoreError, retry::Call};
 
-/// Throws away all blocks that wait under a name. Where a blob stands there, they stay, and Azure drops them after a week.
+/// Discards all uncommitted blocks under a name. If a blob exists there, the blocks stay, and Azure drops them after a
+/// week.
 pub(super) async fn discard(store: &AzureStore, key: &ObjectKey, upload: Upload) -> Result<(), StoreError> {
     let committed = store.call(Call::short("abort_upload", key.as_str()), || {
         Request::of_blob(Method::PUT, store, key)
@@ -25,13 +26,13 @@ pub(super) async fn discard(store: &AzureStore, key: &ObjectKey, upload: Upload)
             .body(Bytes::from(empty_list()))
     });
     match committed.await {
-        // What is there already is its own, whose answer got lost, or an object, which is left.
+        // An existing blob is either the mark of an abort with a lost answer, or an object. An object stays.
         Ok(_) | Err(StoreError::AlreadyExists { .. }) => clear(store, key).await.map(drop),
         Err(error) => Err(error),
     }
 }
 
-/// Whether a write failed for what an abort left, and is to be tried again: it is deleted now.
+/// Whether the mark of an abort made a write fail. The mark is then deleted, and the write can be retried.
 pub(super) async fn stand_in_the_way(
     store: &AzureStore,
     key: &ObjectKey,
@@ -43,7 +44,7 @@ pub(super) async fn stand_in_the_way(
     }
 }
 
-/// Deletes what an abort left, if it is that; says whether it was.
+/// Deletes the mark of an abort. Returns whether the blob was one.
 async fn clear(store: &AzureStore, key: &ObjectKey) -> Result<bool, StoreError> {
     let seen = match store.look_at_all(key).await {
         Err(error) if error.is_not_found() => return Ok(false),
@@ -51,7 +52,7 @@ async fn clear(store: &AzureStore, key: &ObjectKey) -> Result<bool, StoreError> 
     };
     if seen.is_remains {
         match writing::delete(store, key, Some(&seen.etag)).await {
-            // Another has written there meanwhile.
+            // Another writer has replaced it in the meantime.
             Err(StoreError::AlreadyExists { .. }) => return Ok(false),
             outcome => outcome?,
         }

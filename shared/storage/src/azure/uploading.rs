@@ -1,4 +1,4 @@
-//! An upload in parts: blocks that wait under the blob's name until they are committed as one.
+//! An upload in parts: uncommitted blocks under the blob's name, then one commit.
 
 use bytes::Bytes;
 use holdfast_domain::{ObjectKey, Timestamp};
@@ -20,10 +20,11 @@ use crate::{
     retry::Call,
 };
 
-/// Blocks of another upload under the same name are left alone while it may still be running: no function runs longer.
+/// Another upload's blocks under the same name are kept for this time, because it may be running. No function runs
+/// longer.
 const MAY_BE_RUNNING: SignedDuration = SignedDuration::from_hours(24);
 
-/// Nothing is sent: there is something of an upload with its first block.
+/// Sends nothing: an upload exists from its first block on.
 pub(super) fn begin(key: &ObjectKey) -> Result<UploadId, StoreError> {
     Upload::begin(key, Timestamp::now()).map(Upload::id)
 }
@@ -57,7 +58,10 @@ pub(super) async fn complete(
 ) -> Result<Stored, StoreError> {
     let (upload, expected) = (parse(key, upload)?, whole(parts));
     if parts.is_empty() {
-        return Err(StoreError::Invalid { key: key.to_string(), cause: "an upload of no parts".to_owned() });
+        return Err(StoreError::Invalid {
+            key: key.to_string(),
+            cause: "an upload needs at least one part".to_owned(),
+        });
     }
     let list = Bytes::from(upload.list(parts));
     let send = || {
@@ -75,10 +79,10 @@ pub(super) async fn complete(
         outcome = send().await;
     }
     let doubt = match outcome {
-        // It is of exactly these blocks: their names hold what each was sent under.
+        // The blob has exactly these blocks, because a block's name contains its checksum.
         Ok(_) => return compare(store, key, expected, pieces(parts)).await,
         Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. })) => error,
-        // Not all of these blocks are there: because none is, or because others were sent.
+        // Some of these blocks are missing: either all are, or other blocks were sent.
         Err(StoreError::Corrupt { key: name, cause }) => {
             if waiting(store, key).await?.contains(&upload) {
                 return Err(StoreError::Corrupt { key: name, cause });
@@ -99,14 +103,14 @@ pub(super) async fn abort(store: &AzureStore, key: &ObjectKey, upload: &UploadId
     let now = Timestamp::now();
     let may_be_running = |other: &Upload| *other != upload && now.duration_since(other.begun_at()) < MAY_BE_RUNNING;
     if waiting.iter().any(may_be_running) {
-        // Its end, whichever it is, ends these blocks too.
-        tracing::info!(%key, upload = upload.id().0, "another upload of the same name may be running; its blocks are left");
+        // Its completion or abort ends these blocks too.
+        tracing::info!(%key, upload = upload.id().0, "kept the blocks of an upload of the same name, because it may be running");
         return Ok(());
     }
     remains::discard(store, key, upload).await
 }
 
-/// The uploads whose blocks wait under a name.
+/// The uploads with uncommitted blocks under a name.
 pub(super) async fn waiting(store: &AzureStore, key: &ObjectKey) -> Result<Vec<Upload>, StoreError> {
     let asked = store.call_for_text(Call::short("list_blocks", key.as_str()), || {
         Request::of_blob(Method::GET, store, key).query("comp", "blocklist").query("blocklisttype", "uncommitted")

@@ -1,5 +1,5 @@
-//! Writing a blob whole, and deleting one. What Azure holds afterwards is compared by size and by the SHA-256 beside it,
-//! which was stored together with bytes whose MD5 it checked; a blob that something else wrote is read.
+//! Writes and deletes complete blobs. After a write, size and SHA-256 of the blob are compared. Azure checked the MD5
+//! of the bytes when it stored this SHA-256. A blob of another program has no SHA-256, so it is read.
 
 use bytes::Bytes;
 use holdfast_domain::ObjectKey;
@@ -39,7 +39,7 @@ pub(super) async fn put(store: &AzureStore, key: &ObjectKey, body: Bytes, mode: 
     }
     let piece = Piece { number: 1, range: 0..expected.size_bytes, sha256: digest };
     match outcome {
-        // Azure compared the MD5, and stored bytes and SHA-256 as one.
+        // Azure compared the MD5, and stored bytes and SHA-256 together.
         Ok(_) => Ok(expected),
         Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. })) => {
             settle_doubt(store, key, expected, std::iter::once(piece), error).await
@@ -48,7 +48,7 @@ pub(super) async fn put(store: &AzureStore, key: &ObjectKey, body: Bytes, mode: 
     }
 }
 
-/// Success where the very object stands there; else the error that raised the doubt.
+/// Success if the same object exists. Otherwise the original error.
 pub(super) async fn settle_doubt(
     store: &AzureStore,
     key: &ObjectKey,
@@ -58,12 +58,12 @@ pub(super) async fn settle_doubt(
 ) -> Result<Stored, StoreError> {
     let found = compare(store, key, expected, pieces).await;
     if found.is_ok() {
-        tracing::info!(%key, reason = %doubt, "the object is in the store already, as it was sent");
+        tracing::info!(%key, reason = %doubt, "the same object is already in the store");
     }
     found.map_err(|_| doubt)
 }
 
-/// Compares what the store holds with what was sent: by what stands beside it, or by reading where nothing does.
+/// Compares the stored object with the sent one: by its stored checksum, or else by reading.
 pub(super) async fn compare(
     store: &AzureStore,
     key: &ObjectKey,
@@ -76,14 +76,14 @@ pub(super) async fn compare(
         None => proof::by_reading(store, key, pieces).await?,
         Some(found) if found == expected.checksum.to_string() => {}
         Some(found) => {
-            let cause = format!("it was sent with checksum {}, stored is one with {found}", expected.checksum);
+            let cause = format!("it was sent with checksum {}, but stored with {found}", expected.checksum);
             return Err(StoreError::Corrupt { key: key.to_string(), cause });
         }
     }
     Ok(expected)
 }
 
-/// Deletes a blob, or that very content of it.
+/// Deletes a blob. With an `etag`, only this content of it.
 pub(super) async fn delete(store: &AzureStore, key: &ObjectKey, etag: Option<&str>) -> Result<(), StoreError> {
     let outcome = store.call(Call::short("delete", key.as_str()), || {
         Request::of_blob(Method::DELETE, store, key)

@@ -1,5 +1,6 @@
-//! Copying: a second name for the same file where the file system has that, which takes no room and no time, as no file is
-//! ever written into; else a file of its own. Either way the bytes are read and compared with the parts.
+//! Copies an object. If the file system has hard links, the copy is a second name of the same file: it needs no space
+//! and no time, because files are never changed in place. Otherwise the copy is a new file. In both cases the bytes are
+//! read and compared with the parts.
 
 use std::{fs::File, io, path::Path, time::SystemTime};
 
@@ -33,7 +34,7 @@ pub(super) fn copy(
     match link(area, from, to, &source_path, &target)? {
         Linked::Done => return Ok(whole(parts)),
         Linked::Taken if holds(to, &target, &pieces)? => return Ok(whole(parts)),
-        Linked::Taken => return Err(taken(to.as_str(), format!("{} holds something else", target.display()))),
+        Linked::Taken => return Err(taken(to.as_str(), format!("{} has other content", target.display()))),
         Linked::Impossible => {}
     }
     space::check(store, to.as_str(), area.directory, found.len())?;
@@ -45,7 +46,7 @@ pub(super) fn copy(
     Ok(whole(parts))
 }
 
-/// That it is of these parts. It is read from its beginning again afterwards.
+/// Checks the source against these parts, and returns to its beginning.
 fn check_source(
     from: &ObjectKey,
     source: &File,
@@ -54,16 +55,16 @@ fn check_source(
 ) -> Result<(), StoreError> {
     let expected = pieces.iter().map(|(length, _)| length).sum::<u64>();
     if pieces.is_empty() || length != expected {
-        let cause = format!("it has {length} bytes, its {} parts have {expected}", pieces.len());
+        let cause = format!("it has {length} bytes, but its {} parts have {expected}", pieces.len());
         return Err(corrupt(from.as_str(), cause));
     }
     let failed = |error: &io::Error| StoreError::Unavailable {
         key: from.to_string(),
-        cause: format!("could not read it to copy it: {error}"),
+        cause: format!("cannot read it for a copy: {error}"),
     };
     let found = digests(source, pieces.iter().map(|(length, _)| *length)).map_err(|error| failed(&error))?;
     if let Some(index) = pieces.iter().zip(&found).position(|((_, sent), found)| sent != found) {
-        return Err(corrupt(from.as_str(), format!("part {} has another SHA-256 than what was sent", index + 1)));
+        return Err(corrupt(from.as_str(), format!("the SHA-256 of part {} differs from the sent one", index + 1)));
     }
     let mut reader = source;
     io::Seek::rewind(&mut reader).map_err(|error| failed(&error))
@@ -72,7 +73,7 @@ fn check_source(
 enum Linked {
     Done,
     Taken,
-    /// The two are in different file systems, or theirs gives no file a second name.
+    /// The two are in different file systems, or their file system has no hard links.
     Impossible,
 }
 
@@ -88,7 +89,7 @@ fn link(area: Area<'_>, from: &ObjectKey, to: &ObjectKey, source: &Path, target:
     };
     let is_done = publish(to.as_str(), area, target, rename)?;
     if is_done {
-        // It is an object since now.
+        // It is an object from now on.
         let stamped = File::open(target).and_then(|file| file.set_modified(SystemTime::now()));
         stamped.map_err(|error| translate(to.as_str(), "set the time of", target, &error))?;
     }

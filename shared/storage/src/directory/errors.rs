@@ -1,4 +1,4 @@
-//! From the system's errors to what the caller can do: the one place that knows its codes.
+//! Translates the system's errors to the caller's choices. The system's error codes are used only here.
 
 use std::{
     io::{self, ErrorKind},
@@ -7,12 +7,12 @@ use std::{
 
 use crate::StoreError;
 
-/// A file that cannot be: no such object, whatever stands in its way.
+/// A missing file, or an impossible path: the object does not exist.
 pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Whether a file system only says that it has no such call.
+/// Whether the file system does not support the call.
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput | ErrorKind::PermissionDenied)
         || error.raw_os_error().is_some_and(|code| {
@@ -22,7 +22,7 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
         })
 }
 
-/// What it means for `key` that `doing` something to `path` failed.
+/// Translates the failure of `doing` on `path` to an error for `key`.
 pub(super) fn translate(key: &str, doing: &str, path: &Path, error: &io::Error) -> StoreError {
     let key = key.to_owned();
     let cause = format!("could not {doing} {}: {error}", path.display());
@@ -38,7 +38,7 @@ pub(super) fn translate(key: &str, doing: &str, path: &Path, error: &io::Error) 
         | ErrorKind::CrossesDevices
         | ErrorKind::AlreadyExists
         | ErrorKind::Unsupported => StoreError::Invalid { key, cause },
-        // A disk that fails or was pulled out: nothing is known of what it holds.
+        // A failing or removed disk: its content is unknown.
         _ => StoreError::Unavailable { key, cause },
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_a_closed_door_and_a_failing_disk_are_told_apart() {
+    fn a_full_disk_a_denial_and_a_failing_disk_are_distinguished() {
         assert!(matches!(of(Errno::NOSPC), StoreError::Full { .. }));
         assert!(matches!(of(Errno::DQUOT), StoreError::Full { .. }));
         assert!(matches!(of(Errno::ROFS), StoreError::Denied { .. }));

@@ -1,5 +1,5 @@
-//! Files and directories as the store makes them: its user's alone, on the disk before they are believed, and under their
-//! name by one step that another process sees done or not done.
+//! Files and directories of the store. They are readable only by their user. They are synced before they count. One
+//! atomic step gives a file its name.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
@@ -19,20 +19,20 @@ use super::{
 };
 use crate::StoreError;
 
-/// What is read at a time.
+/// Bytes per read.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 
-/// A change of names takes milliseconds: who holds the lock longer is stuck.
+/// A change of names takes milliseconds. A process with the lock for longer is stuck.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A file that was not there, for its owner alone whatever the umask says.
+/// A new file, readable only by its owner with any umask.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     give_back(file.set_permissions(Permissions::from_mode(0o600)))?;
     Ok(file)
 }
 
-/// The same in the place of one that may be there.
+/// A new file in place of an existing one.
 pub(super) fn create_anew(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -40,7 +40,8 @@ pub(super) fn create_anew(path: &Path) -> io::Result<File> {
     }
 }
 
-/// A directory for its owner alone, whatever the umask says; one that is there is left as it is. Whether it was made.
+/// Makes a directory, accessible only by its owner with any umask. An existing one stays unchanged. Returns whether it
+/// was made.
 pub(super) fn create_directory(path: &Path) -> io::Result<bool> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {}
@@ -56,13 +57,13 @@ pub(super) fn create_directory(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// The mode was as narrow already when it was made, and only a umask can have narrowed it more; some file systems keep
-/// no modes.
+/// An error is acceptable: the initial mode was already as narrow, or the file system has no modes. A umask can only
+/// narrow it further.
 fn give_back(outcome: io::Result<()>) -> io::Result<()> {
     outcome.or_else(|error| if is_unsupported(&error) { Ok(()) } else { Err(error) })
 }
 
-/// Every directory from `top`, which is there, down to `directory`.
+/// Makes every directory from the existing `top` down to `directory`.
 pub(super) fn create_directories(top: &Path, directory: &Path) -> io::Result<()> {
     let below = directory.strip_prefix(top).unwrap_or(Path::new(""));
     let mut path = top.to_owned();
@@ -73,8 +74,8 @@ pub(super) fn create_directories(top: &Path, directory: &Path) -> io::Result<()>
     Ok(())
 }
 
-/// What was written is on the disk, and what the system still has of it in memory is no longer needed: the next reader
-/// asks the disk. The time is set by the clock's full resolution, as a part of the mark of this content.
+/// Syncs the written bytes to the disk, and drops them from the system's cache, so that the next read comes from the
+/// disk. The modification time is set at the clock's full resolution, because it is part of the content's mark.
 pub(super) fn settle(file: &File) -> io::Result<()> {
     file.set_modified(SystemTime::now())?;
     file.sync_all()?;
@@ -82,7 +83,7 @@ pub(super) fn settle(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Only advice: where it is not taken, memory is read.
+/// Only advice. If the system ignores it, the next read comes from memory.
 #[cfg(target_os = "linux")]
 fn forget(file: &File) {
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
@@ -91,17 +92,18 @@ fn forget(file: &File) {
 #[cfg(not(target_os = "linux"))]
 fn forget(_: &File) {}
 
-/// That the names in a directory are on the disk, where its file system can say so.
+/// Syncs the names in a directory, if its file system supports it.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     sync_opened(&File::open(path)?)
 }
 
-/// The same of one that may have been removed since it was opened.
+/// Syncs an opened directory. It may be already removed.
 fn sync_opened(directory: &File) -> io::Result<()> {
     directory.sync_all().or_else(|error| if is_unsupported(&error) { Ok(()) } else { Err(error) })
 }
 
-/// The SHA-256 of pieces of these lengths, from the beginning on; fewer, or of less, where the file ends early.
+/// SHA-256 of consecutive pieces of these lengths. If the file ends early, the last piece is shorter and the rest is
+/// missing.
 pub(super) fn digests(file: &File, lengths: impl Iterator<Item = u64>) -> io::Result<Vec<Sha256Digest>> {
     let mut reader = file.try_clone()?;
     io::Seek::rewind(&mut reader)?;
@@ -121,7 +123,7 @@ fn digest(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<Sha256Digest>
     }
 }
 
-/// Gives a file its name where nothing has it; whether it got it.
+/// Renames a file if the new name is free. Returns whether it was.
 pub(super) fn rename_if_absent(from: &Path, to: &Path) -> io::Result<bool> {
     let renamed = renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).map_err(io::Error::from);
     match renamed {
@@ -137,7 +139,7 @@ pub(super) fn rename_if_absent(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// Gives a file a second name where nothing has it; whether it got it.
+/// Gives a file a second name if the name is free. Returns whether it was.
 pub(super) fn link_if_absent(from: &Path, to: &Path) -> io::Result<bool> {
     match fs::hard_link(from, to) {
         Ok(()) => Ok(true),
@@ -146,7 +148,7 @@ pub(super) fn link_if_absent(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// Who may change names in an area, of all processes. Let go when dropped, or when the process ends.
+/// The lock for changing names in an area, across processes. It is released on drop, or at the end of the process.
 pub(super) struct Naming {
     _lock: File,
 }
@@ -165,7 +167,7 @@ impl Naming {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let cause =
-                        format!("another process has held {} for {} s", path.display(), LOCK_PATIENCE.as_secs());
+                        format!("another process holds {} for more than {} s", path.display(), LOCK_PATIENCE.as_secs());
                     return Err(StoreError::Unavailable { key: key.to_owned(), cause });
                 }
                 Err(TryLockError::Error(error)) => return Err(failed(&error)),
@@ -184,7 +186,7 @@ fn open_lock(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Gives `file` its name by `rename` while nobody else changes names, and sees to it that this lasts. Whether it got it.
+/// Gives `file` its name by `rename` under the lock, and syncs the directory. Returns whether the name was free.
 pub(super) fn publish(
     key: &str,
     area: Area<'_>,
@@ -206,12 +208,12 @@ pub(super) fn publish(
 
 fn cannot_hold(key: &str, parent: &Path, error: &io::Error) -> StoreError {
     if is_absent(error) || error.kind() == ErrorKind::AlreadyExists {
-        return invalid(key, format!("{} cannot be made a directory: {error}", parent.display()));
+        return invalid(key, format!("cannot make the directory {}: {error}", parent.display()));
     }
     translate(key, "make the directory", parent, error)
 }
 
-/// Takes away a name, and the directories that are empty then. What is not there is gone already.
+/// Removes a name, and the directories left empty. A missing name is success.
 pub(super) fn remove(key: &str, area: Area<'_>, target: &Path) -> Result<(), StoreError> {
     let naming = Naming::begin(key, area)?;
     match fs::remove_file(target) {

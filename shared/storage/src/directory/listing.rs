@@ -1,5 +1,5 @@
-//! What is in the directories, in the order of the keys: a walk that opens one directory at a time, on a thread that may wait
-//! for the disk, and stops after each page. Names that Holdfast could not have given are passed over, and links too.
+//! Lists the directories in the order of the keys. The walk opens one directory at a time, on a thread for blocking
+//! work, and pauses after each page. It skips links, and names outside Holdfast's form.
 
 use std::{
     fs::{self, DirEntry},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{ObjectInfo, ObjectStream, StoreError};
 
-/// Objects looked at before the walk gives its thread back.
+/// Objects per step of the walk. After it, the walk releases its thread.
 const PAGE: usize = 1000;
 
 pub(super) fn objects(store: DirectoryStore, prefix: &str) -> ObjectStream {
@@ -26,7 +26,7 @@ pub(super) fn objects(store: DirectoryStore, prefix: &str) -> ObjectStream {
         let prefix = walk.prefix.clone();
         let walked = tokio::task::spawn_blocking(move || walk.page().map(|infos| (infos, walk))).await;
         let (infos, walk) = walked.unwrap_or_else(|failure| {
-            Err(StoreError::Unavailable { key: prefix, cause: format!("listing was given up: {failure}") })
+            Err(StoreError::Unavailable { key: prefix, cause: format!("the listing was cancelled: {failure}") })
         })?;
         let rest = (!walk.rest.is_empty()).then_some(walk);
         Ok(Some((stream::iter(infos.into_iter().map(Ok)), rest)))
@@ -37,12 +37,12 @@ pub(super) fn objects(store: DirectoryStore, prefix: &str) -> ObjectStream {
 struct Walk {
     store: DirectoryStore,
     prefix: String,
-    /// What is still to be looked at, the next one last.
+    /// The remaining entries, the next one last.
     rest: Vec<Entry>,
 }
 
 struct Entry {
-    /// As keys are ordered: of a directory, what its objects' keys begin with.
+    /// Order of the entry among keys. For a directory, the beginning of its objects' keys.
     key: String,
     path: PathBuf,
     is_directory: bool,
@@ -69,7 +69,7 @@ impl Walk {
         Ok(infos)
     }
 
-    /// Puts what is in a directory where the directory was.
+    /// Replaces a directory with its entries.
     fn open(&mut self, directory: &Entry) -> Result<(), StoreError> {
         let places = &self.store.places;
         let place = places.all().find(|area| area.directory == directory.path);
@@ -100,13 +100,13 @@ impl Walk {
         Ok(())
     }
 
-    /// What is in a directory, where it is Holdfast's own and wanted.
+    /// The entry, if it is Holdfast's own and within the prefix.
     fn own(&self, directory: &Entry, entry: &DirEntry) -> std::io::Result<Option<Entry>> {
         let (kind, path) = (entry.file_type()?, entry.path());
         let name = entry.file_name();
         let name = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));
         let Some(name) = name.filter(|_| kind.is_dir() || kind.is_file()) else {
-            tracing::debug!(path = %path.display(), "a foreign name in the store is passed over");
+            tracing::debug!(path = %path.display(), "skipped a foreign name in the store");
             return Ok(None);
         };
         let slash = if kind.is_dir() { "/" } else { "" };
@@ -114,7 +114,7 @@ impl Walk {
         Ok(self.is_on_the_way(&key).then_some(Entry { key, path, is_directory: kind.is_dir() }))
     }
 
-    /// Whether keys that begin so may be wanted.
+    /// Whether keys with this beginning can have the prefix.
     fn is_on_the_way(&self, key: &str) -> bool {
         key.starts_with(&self.prefix) || (key.ends_with('/') && self.prefix.starts_with(key))
     }
@@ -124,7 +124,7 @@ fn top(area: Area<'_>) -> Entry {
     Entry { key: area.prefix.to_owned(), path: area.directory.to_owned(), is_directory: true }
 }
 
-/// What a list shows of it; nothing where it was deleted meanwhile.
+/// Information about an object. `None` if it was deleted in the meantime.
 fn look(entry: &Entry) -> Result<Option<ObjectInfo>, StoreError> {
     let Ok(key) = entry.key.parse() else { return Ok(None) };
     match fs::symlink_metadata(&entry.path) {

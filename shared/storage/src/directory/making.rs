@@ -1,5 +1,5 @@
-//! Making a place ready for a repository: asked for by a person, never by a backup. What is there is kept, and a part that
-//! was made elsewhere before is not made a second time.
+//! Prepares a place for a repository: only on a person's request, never for a backup. Existing content stays. A part
+//! already made elsewhere is not made a second time.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::StoreError;
 
-/// What the whole is for.
+/// The key in errors about the complete place.
 const KEY: &str = "repository.json";
 
 pub(super) fn prepare(places: &Places) -> Result<(), StoreError> {
@@ -33,7 +33,7 @@ pub(super) fn prepare(places: &Places) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// That a part which is elsewhere neither has objects in its first place, nor is away.
+/// Refuses a part elsewhere if its first place contains objects, or if its directory has lost the mark.
 fn check_aside(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
     let (directory, setting) = (area.directory.display(), area.setting);
     let first = root.directory.join(area.prefix);
@@ -44,7 +44,7 @@ fn check_aside(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
         return Err(invalid(
             KEY,
             format!(
-                "{setting} names {directory}, and {first} holds backups: move what is in it there, or unset {setting}"
+                "{setting} names {directory}, but {first} contains backups: move its content there, or unset {setting}"
             ),
         ));
     }
@@ -55,7 +55,7 @@ fn check_aside(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
         return Err(invalid(
             KEY,
             format!(
-                "{directory} ({setting}) held backups of this repository, and has no {MARK} now: mount its disk; if it is lost for good, delete {record} first"
+                "{directory} ({setting}) contained backups of this repository, but has no {MARK} now: mount its disk. If the disk is lost, delete {record} first"
             ),
         ));
     }
@@ -72,18 +72,18 @@ fn make(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
             Err(invalid(
                 KEY,
                 format!(
-                    "{shown} ({setting}) is to be made in {parent}, which does not exist: mount its disk, or make it by `mkdir -p`"
+                    "cannot make {shown} ({setting}), because {parent} does not exist: mount its disk, or run `mkdir -p {parent}`"
                 ),
             ))
         }
         Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotADirectory) => {
-            Err(invalid(KEY, format!("{shown} ({setting}) is no directory")))
+            Err(invalid(KEY, format!("{shown} ({setting}) is not a directory")))
         }
         Err(error) => Err(translate(KEY, "make", directory, &error)),
     }
 }
 
-/// What is missing between the repository, whose disk is there, and a part below it.
+/// Makes the missing directories between the repository, on a present disk, and a part below it.
 fn create_between(root: &Path, directory: &Path) -> io::Result<()> {
     let between: Vec<&Path> = directory.ancestors().skip(1).take_while(|above| *above != root).collect();
     if !directory.starts_with(root) {
@@ -95,7 +95,8 @@ fn create_between(root: &Path, directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The last directory of the path, which may be a link to one; never those above it, which may be where a disk belongs.
+/// Makes the last directory of the path, or accepts a link to one. It never makes the directories above: they may be
+/// mount points.
 fn create_in_parent(directory: &Path) -> io::Result<()> {
     if !fs::metadata(directory).is_ok_and(|found| found.is_dir()) {
         create_directory(directory)?;
@@ -103,7 +104,7 @@ fn create_in_parent(directory: &Path) -> io::Result<()> {
     create_directory(&directory.join(MARK)).map(drop)
 }
 
-/// Where the part is, so that a run without the setting does not look for it elsewhere.
+/// Records the part's place. A run without the setting then does not search elsewhere.
 fn note(root: Area<'_>, area: Area<'_>) -> io::Result<()> {
     let path = record(root.directory, area.setting);
     let is_noted = recorded(root.directory, area.setting).is_some_and(|noted| Path::new(&noted) == area.directory);

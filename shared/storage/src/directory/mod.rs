@@ -1,5 +1,5 @@
-//! The store in directories of this machine. An object is a file under its key's name, there whole or not at all: it is
-//! written aside in the same file system, synced, read back, and only then renamed. Knows no object lock.
+//! The store in directories of this machine. An object is a file with its key's name, always complete. It is written to
+//! a temporary file in the same file system, synced, read back, and only then renamed. There is no object lock.
 
 mod copying;
 mod errors;
@@ -31,22 +31,23 @@ use crate::{
 };
 use place::Places;
 
-/// Asked for the bytes that are free where a path lies.
+/// Returns the free bytes at a path.
 type FreeSpace = Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>;
 
-/// A repository in a directory, of which `database/` and `content/` may be directories elsewhere. Cheap to clone.
+/// A repository in a directory. `database/` and `content/` may be directories elsewhere. Cheap to clone.
 ///
-/// Nothing is written where no `holdfast init` was: a disk that is not mounted is an error, and no empty repository.
+/// Nothing is written without an earlier `holdfast init`. So a disk that is not mounted is an error, not an empty
+/// repository.
 #[derive(Clone)]
 pub struct DirectoryStore {
     places: Arc<Places>,
     free_space: FreeSpace,
-    /// How large the parts of each open upload are. Without it a part is only written twice.
+    /// Size of the parts of each open upload. If it is missing, a part is only written twice.
     part_sizes: Arc<Mutex<HashMap<UploadId, u64>>>,
 }
 
 impl DirectoryStore {
-    /// The repository in these directories. Nothing is looked at yet.
+    /// The repository in these directories. Does not access the disk.
     #[must_use]
     pub fn new(directories: Directories) -> Self {
         Self {
@@ -56,7 +57,7 @@ impl DirectoryStore {
         }
     }
 
-    /// The same, which is told by this function how many bytes are free.
+    /// The same store with another source of free bytes.
     #[must_use]
     pub fn with_free_space(self, free_space: impl Fn(&Path) -> io::Result<u64> + Send + Sync + 'static) -> Self {
         Self { free_space: Arc::new(free_space), ..self }
@@ -66,7 +67,7 @@ impl DirectoryStore {
         self.part_sizes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does this on a thread that may wait for the disk. It is done to its end even where nobody waits for it any more.
+    /// Runs this on a thread for blocking work. It always runs to its end, even if the caller is gone.
     async fn on_disk<T: Send + 'static>(
         &self,
         key: &str,
@@ -75,7 +76,7 @@ impl DirectoryStore {
         let store = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.unwrap_or_else(|failure| {
-            let cause = format!("the work on it was given up: {failure}");
+            let cause = format!("the work on it was cancelled: {failure}");
             Err(StoreError::Unavailable { key: key.to_owned(), cause })
         })
     }
@@ -105,7 +106,7 @@ impl Store for DirectoryStore {
         body: Bytes,
     ) -> Result<UploadedPart, StoreError> {
         let (owned, upload) = (key.clone(), upload.clone());
-        // Noted before anything waits, so that the parts behind the first find it.
+        // Recorded before the first await, so that later parts find it.
         if number == 1 {
             self.part_sizes().entry(upload.clone()).or_insert(body.len() as u64);
         }
@@ -161,7 +162,7 @@ impl Store for DirectoryStore {
     }
 }
 
-/// What becomes of these parts.
+/// Checksum and size of an object with these parts.
 fn whole(parts: &[UploadedPart]) -> Stored {
     Stored {
         size_bytes: parts.iter().map(|part| part.size_bytes).sum(),

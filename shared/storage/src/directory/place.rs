@@ -1,5 +1,5 @@
-//! Where keys lie, and whether that place is the one that was made ready: a directory without the mark may be the mount
-//! point of a disk that is away. Links below a place are not followed.
+//! Places of keys, and whether such a place was prepared. A directory without the mark may be the mount point of a
+//! missing disk. Links below a place are not followed.
 
 use std::{
     fs,
@@ -12,10 +12,10 @@ use holdfast_domain::{BackupId, ObjectKey, settings::Directories};
 use super::errors::{invalid, is_absent, translate};
 use crate::StoreError;
 
-/// The mark of a place that was made ready, and what is not yet an object. Never a part of a key.
+/// The mark of a prepared place. It contains the unfinished objects. It is never a part of a key.
 pub(super) const MARK: &str = ".holdfast";
 
-/// What the system makes at the top of a file system.
+/// Made by the system at the top of a file system.
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// The directories of a repository.
@@ -23,19 +23,19 @@ pub(super) struct Places {
     directories: Directories,
 }
 
-/// One of them: the keys with this prefix lie there, but those of another.
+/// One of them, for the keys with this prefix, except those of another area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Area<'a> {
-    /// The directory that stands for `prefix`.
+    /// The directory for `prefix`.
     pub(super) directory: &'a Path,
     /// `database/`, `content/`, or empty.
     pub(super) prefix: &'static str,
-    /// What names it.
+    /// Its setting.
     pub(super) setting: &'static str,
 }
 
 impl Places {
-    /// A part that is named where it lies anyway is not elsewhere.
+    /// Ignores a part configured at its default place.
     pub(super) fn new(mut directories: Directories) -> Self {
         let Directories { root, database, content } = &mut directories;
         for (part, name) in [(database, "database"), (content, "content")] {
@@ -48,7 +48,7 @@ impl Places {
         Area { directory: &self.directories.root, prefix: "", setting: "BACKUP_STORE" }
     }
 
-    /// Those that are elsewhere.
+    /// The parts elsewhere.
     pub(super) fn aside(&self) -> impl Iterator<Item = Area<'_>> {
         let Directories { database, content, .. } = &self.directories;
         let parts = [(database, "database/", "BACKUP_DATABASE_DIR"), (content, "content/", "BACKUP_CONTENT_DIR")];
@@ -61,12 +61,12 @@ impl Places {
         [self.root()].into_iter().chain(self.aside())
     }
 
-    /// The one that holds every key with this prefix, as far as it is one.
+    /// The area for all keys with this prefix.
     pub(super) fn area(&self, prefix: &str) -> Area<'_> {
         self.aside().find(|area| prefix.starts_with(area.prefix)).unwrap_or_else(|| self.root())
     }
 
-    /// Where the object is to be read. The place is there.
+    /// The path for reading the object. Its place exists.
     pub(super) fn reading(&self, key: &ObjectKey) -> Result<PathBuf, StoreError> {
         let area = self.area(key.as_str());
         self.check_record(key.as_str(), area)?;
@@ -74,7 +74,7 @@ impl Places {
         path(area, key)
     }
 
-    /// Where the object is to be written or deleted. The place was made ready.
+    /// The path for writing or deleting the object. Its place was prepared.
     pub(super) fn writing(&self, key: &ObjectKey) -> Result<(Area<'_>, PathBuf), StoreError> {
         let area = self.area(key.as_str());
         self.check_record(key.as_str(), area)?;
@@ -82,7 +82,7 @@ impl Places {
         Ok((area, path(area, key)?))
     }
 
-    /// That a part of the repository which was made elsewhere is not looked for here.
+    /// Refuses a part of the repository made elsewhere.
     pub(super) fn check_record(&self, key: &str, area: Area<'_>) -> Result<(), StoreError> {
         if !area.prefix.is_empty() {
             return self.check_distinct(key);
@@ -94,33 +94,37 @@ impl Places {
                 let root = area.directory.display();
                 return Err(invalid(
                     key,
-                    format!("the repository in {root} has its {prefix} in {there}: set {setting} to that directory"),
+                    format!("the repository in {root} has its {prefix} in {there}: set {setting} to {there}"),
                 ));
             }
         }
         Ok(())
     }
 
-    /// That no two parts share a directory.
+    /// Refuses two parts in the same directory.
     pub(super) fn check_distinct(&self, key: &str) -> Result<(), StoreError> {
         let all: Vec<Area<'_>> = self.all().collect();
         for (index, area) in all.iter().enumerate() {
             if let Some(same) = all[..index].iter().find(|other| other.directory == area.directory) {
                 let (setting, other, directory) = (area.setting, same.setting, area.directory.display());
-                return Err(invalid(key, format!("{setting} and {other} both name {directory}: give each its own")));
+                return Err(invalid(
+                    key,
+                    format!("{setting} and {other} both name {directory}: use a separate directory for each"),
+                ));
             }
         }
         Ok(())
     }
 
-    /// Whether what is at the top of a place, or is a place of its own, is none of the objects around it.
+    /// Whether a path is the mark or `lost+found` at the top of a place, or another place. Neither contains this
+    /// place's objects.
     pub(super) fn is_aside(&self, path: &Path, at_the_top: bool) -> bool {
         let name = path.file_name().unwrap_or_default();
         (at_the_top && (name == MARK || name == LOST_AND_FOUND)) || self.aside().any(|area| area.directory == path)
     }
 }
 
-/// The file in the root's mark that says where this part of the repository was made.
+/// The file in the root's mark with the place of this part of the repository.
 pub(super) fn record(root: &Path, setting: &str) -> PathBuf {
     root.join(MARK).join(setting)
 }
@@ -129,27 +133,27 @@ pub(super) fn recorded(root: &Path, setting: &str) -> Option<String> {
     fs::read_to_string(record(root, setting)).ok().map(|text| text.trim_end().to_owned())
 }
 
-/// The file of a key in its place, which is there. Fails where a link is on the way.
+/// The file of a key in its existing place. Fails if a link is part of the path.
 fn path(area: Area<'_>, key: &ObjectKey) -> Result<PathBuf, StoreError> {
     let below = key.as_str().strip_prefix(area.prefix).unwrap_or(key.as_str());
     let mut path = area.directory.to_owned();
     for (depth, segment) in below.split('/').enumerate() {
         path.push(segment);
         if depth == 0 && (segment == MARK || segment == LOST_AND_FOUND) {
-            return Err(invalid(key.as_str(), format!("{} is no place for objects", path.display())));
+            return Err(invalid(key.as_str(), format!("{} cannot contain objects", path.display())));
         }
         if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
-            let cause = format!("{} is a symbolic link, and those are not followed", path.display());
+            let cause = format!("{} is a symbolic link, and links are not followed", path.display());
             return Err(invalid(
                 key.as_str(),
-                format!("{cause}; another disk is named by BACKUP_CONTENT_DIR or BACKUP_DATABASE_DIR"),
+                format!("{cause}: for another disk, set BACKUP_CONTENT_DIR or BACKUP_DATABASE_DIR"),
             ));
         }
     }
     Ok(path)
 }
 
-/// That the place is there, and not just where it would be mounted. One that was copied here without its mark is read.
+/// Refuses a missing place and an empty mount point. A copied place without its mark is readable.
 pub(super) fn check_readable(key: &str, area: Area<'_>) -> Result<(), StoreError> {
     if is_marked(area.directory) {
         return Ok(());
@@ -161,20 +165,20 @@ pub(super) fn check_readable(key: &str, area: Area<'_>) -> Result<(), StoreError
     Err(not_ready(key, area, "holds nothing of a repository"))
 }
 
-/// Whether a name at the top of a place is one that a repository has there.
+/// Whether a repository has this name at the top of a place.
 fn is_own(name: &str) -> bool {
     const NAMES: [&str; 7] =
         ["repository.json", "repository.copy.json", "database", "content", "objects", "dags", "incoming"];
     NAMES.contains(&name) || name.parse::<BackupId>().is_ok()
 }
 
-/// That the place was made ready.
+/// Refuses a place without preparation.
 pub(super) fn check_ready(key: &str, area: Area<'_>) -> Result<(), StoreError> {
     if is_marked(area.directory) {
         return Ok(());
     }
     fs::read_dir(area.directory).map_err(|error| absent(key, area, &error))?;
-    Err(not_ready(key, area, &format!("has no {MARK} in it: no repository was created there")))
+    Err(not_ready(key, area, &format!("has no {MARK}: no repository was created there")))
 }
 
 pub(super) fn is_marked(directory: &Path) -> bool {
@@ -185,7 +189,7 @@ fn absent(key: &str, area: Area<'_>, error: &std::io::Error) -> StoreError {
     match error.kind() {
         ErrorKind::NotFound => not_ready(key, area, "does not exist"),
         _ if is_absent(error) => {
-            invalid(key, format!("{} ({}) is no directory", area.directory.display(), area.setting))
+            invalid(key, format!("{} ({}) is not a directory", area.directory.display(), area.setting))
         }
         _ => translate(key, "read", area.directory, error),
     }

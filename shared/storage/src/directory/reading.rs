@@ -1,5 +1,5 @@
-//! Reading: one file, opened once, so that an object that is replaced meanwhile is read to its end as it was. One that is
-//! written into is noticed by its length and time, which were looked at when it was opened.
+//! Reads one file, opened once. An object replaced during a read is read to its old end. A change in the file is
+//! detected by its length and time, recorded when it was opened.
 
 use std::{
     fs::{self, File, Metadata},
@@ -26,7 +26,7 @@ pub(super) fn head(store: &DirectoryStore, key: &ObjectKey) -> Result<ObjectInfo
     info(key, &path, &look(key, &path)?)
 }
 
-/// What a list shows of a file.
+/// Information about a file, for lists.
 pub(super) fn info(key: &ObjectKey, path: &Path, found: &Metadata) -> Result<ObjectInfo, StoreError> {
     let failed = |error: &io::Error| translate(key.as_str(), "look at", path, error);
     let modified = found.modified().map_err(|error| failed(&error))?;
@@ -34,12 +34,12 @@ pub(super) fn info(key: &ObjectKey, path: &Path, found: &Metadata) -> Result<Obj
     Ok(ObjectInfo { key: key.clone(), size_bytes: found.len(), last_modified_at, etag: mark(found) })
 }
 
-/// The mark of a content: a file gets its name complete, and its time, to the nanosecond, just before.
+/// The mark of a content: a complete file gets its time, to the nanosecond, just before its name.
 pub(super) fn mark(found: &Metadata) -> String {
     format!("{:x}-{:x}-{:09}-{:x}", found.ino(), found.mtime(), found.mtime_nsec(), found.len())
 }
 
-/// What is at the object's path, if that is a file.
+/// Metadata at the object's path, if it is a file.
 pub(super) fn look(key: &ObjectKey, path: &Path) -> Result<Metadata, StoreError> {
     let none = || not_found(key.as_str(), format!("there is no file {}", path.display()));
     match fs::symlink_metadata(path) {
@@ -50,9 +50,9 @@ pub(super) fn look(key: &ObjectKey, path: &Path) -> Result<Metadata, StoreError>
     }
 }
 
-/// The object's file, and what it was when it was opened.
+/// The object's file, and its metadata at opening.
 pub(super) fn open(key: &ObjectKey, path: &Path) -> Result<(File, Metadata), StoreError> {
-    // First, as opening a pipe would wait.
+    // Checked first, because opening a pipe would block.
     look(key, path)?;
     let opened = File::open(path).and_then(|file| file.metadata().map(|found| (file, found)));
     opened.map_err(|error| translate(key.as_str(), "open", path, &error))
@@ -71,7 +71,7 @@ pub(super) fn get(
     let length = found.len();
     let range = range.unwrap_or(0..length);
     if range.start >= length && !range.is_empty() {
-        let cause = format!("the range begins at {}, the object has {length} bytes", range.start);
+        let cause = format!("the range begins at {}, but the object has {length} bytes", range.start);
         return Err(invalid(key.as_str(), cause));
     }
     let reading = Reading {
@@ -97,7 +97,7 @@ impl Reading {
         let key = self.key.to_string();
         let read = tokio::task::spawn_blocking(move || self.read());
         read.await.unwrap_or_else(|failure| {
-            Err(StoreError::Unavailable { key, cause: format!("reading it was given up: {failure}") })
+            Err(StoreError::Unavailable { key, cause: format!("the read was cancelled: {failure}") })
         })
     }
 
@@ -114,7 +114,7 @@ impl Reading {
             }
         };
         if count == 0 {
-            let cause = format!("it was cut while it was read: it ends at byte {} of {}", self.position, self.end);
+            let cause = format!("it was cut during the read: it ends at byte {} of {}", self.position, self.end);
             return Err(corrupt(self.key.as_str(), cause));
         }
         chunk.truncate(count);
@@ -127,11 +127,11 @@ impl Reading {
         if mark(&now) == self.mark {
             return Ok(());
         }
-        Err(corrupt(self.key.as_str(), "its file was written into while it was read"))
+        Err(corrupt(self.key.as_str(), "its file changed during the read"))
     }
 
     fn failed(&self, error: &io::Error) -> StoreError {
-        let cause = format!("could not read byte {}: {error}", self.position);
+        let cause = format!("cannot read byte {}: {error}", self.position);
         StoreError::Unavailable { key: self.key.to_string(), cause }
     }
 }

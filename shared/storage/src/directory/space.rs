@@ -1,24 +1,25 @@
-//! Room on the disk: looked at before each write, so that a full disk is told while there is still some left for others.
+//! Free space on the disk, checked before each write. A full disk is reported while other programs still have some
+//! space.
 
 use std::{io, path::Path};
 
 use super::{DirectoryStore, errors::translate};
 use crate::StoreError;
 
-/// Stays free: for the manifest and the guide of the run that is under way, and for what else lives on this disk.
+/// Reserved free bytes: for the manifest and the guide of the present run, and for other users of the disk.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What an unprivileged user may still write where `path` lies.
+/// Free bytes for an unprivileged user at `path`.
 pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(path)?;
-    // Some file systems over a network do not say.
+    // Some network file systems do not report it.
     if found.f_blocks == 0 {
         return Ok(u64::MAX);
     }
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-/// That `bytes` more find room in `directory`.
+/// Refuses `bytes` more than the free space of `directory`.
 pub(super) fn check(store: &DirectoryStore, key: &str, directory: &Path, bytes: u64) -> Result<(), StoreError> {
     let free =
         (store.free_space)(directory).map_err(|error| translate(key, "look at the room in", directory, &error))?;
@@ -30,7 +31,7 @@ pub(super) fn check(store: &DirectoryStore, key: &str, directory: &Path, bytes: 
     Err(StoreError::Full { key: key.to_owned(), cause })
 }
 
-/// In MiB, and never more than there is.
+/// In MiB, rounded down. Below 1 MiB in bytes.
 fn mib(bytes: u64) -> String {
     const MIB: u64 = 1024 * 1024;
     if bytes < MIB { format!("{bytes} B") } else { format!("{} MiB", bytes / MIB) }

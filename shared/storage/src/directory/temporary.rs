@@ -1,5 +1,5 @@
-//! What is not yet an object: files in a place's mark, in the same file system as what they become, each named
-//! `<upload>.<piece>.<key>`, so that whatever a killed process left tells whose it was and can be swept.
+//! Unfinished objects: files in a place's mark, in the same file system as the finished ones. Their name is
+//! `<upload>.<piece>.<key>`. So the remains of a killed process show their upload, and can be swept.
 
 use std::{
     fs::{self, File},
@@ -17,27 +17,27 @@ use super::{
 };
 use crate::{StoreError, UploadId};
 
-/// Twelve hex digits of the time it was begun at, in milliseconds, and sixteen of chance.
+/// Twelve hex digits of its beginning in milliseconds, and sixteen random ones.
 const ID_LENGTH: usize = 28;
 
-/// The longest name that file systems take.
+/// Longest name in file systems.
 const LONGEST_NAME: usize = 255;
 
-/// What no object of a type of backup is left alone for this long.
+/// Age limit of unfinished objects outside `database/` and `content/`.
 const STALE_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// What a file of an upload holds.
+/// Content of an upload's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece {
     /// The object so far.
     Data,
-    /// One part, whose place in the object is not yet known.
+    /// One part, with a still unknown place in the object.
     Part(u32),
-    /// The object, put together anew.
+    /// The object, assembled again.
     Whole,
 }
 
-/// A file that is not yet an object.
+/// A file of an unfinished object.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     pub(super) upload: UploadId,
@@ -45,13 +45,13 @@ pub(super) struct Unfinished {
     pub(super) path: PathBuf,
 }
 
-/// A fresh name for an upload.
+/// A new name for an upload.
 pub(super) fn new_upload() -> UploadId {
     let now = Timestamp::now().as_millisecond();
     UploadId(format!("{now:012x}{:016x}", RandomState::new().hash_one(now)))
 }
 
-/// When an upload was begun; none where this is no name of one.
+/// Time of an upload's beginning. `None` for another kind of name.
 pub(super) fn begun_at(upload: &UploadId) -> Option<Timestamp> {
     let id = &upload.0;
     let is_id = id.len() == ID_LENGTH && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -63,7 +63,7 @@ fn directory(area: Area<'_>) -> PathBuf {
     area.directory.join(MARK).join("unfinished")
 }
 
-/// Where this piece of an upload lies.
+/// The path of this piece of an upload.
 pub(super) fn path(area: Area<'_>, key: &ObjectKey, upload: &UploadId, piece: Piece) -> Result<PathBuf, StoreError> {
     let piece = match piece {
         Piece::Data => "data".to_owned(),
@@ -72,7 +72,7 @@ pub(super) fn path(area: Area<'_>, key: &ObjectKey, upload: &UploadId, piece: Pi
     };
     let name = format!("{}.{piece}.{}", upload.0, escaped(key));
     if name.len() > LONGEST_NAME {
-        let cause = format!("a directory takes no key as long as that ({} characters)", key.as_str().len());
+        let cause = format!("the key is too long for a directory ({} characters)", key.as_str().len());
         return Err(StoreError::Limit { key: key.to_string(), cause });
     }
     Ok(directory(area).join(name))
@@ -86,7 +86,7 @@ pub(super) fn open(area: Area<'_>, key: &ObjectKey, upload: &UploadId, piece: Pi
     Ok(Temporary { file, path, is_kept: false })
 }
 
-/// A file that goes when it is dropped, unless it was kept or has another name by then.
+/// A file that is deleted on drop, unless it was kept or renamed.
 pub(super) struct Temporary {
     pub(super) file: File,
     pub(super) path: PathBuf,
@@ -94,12 +94,12 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    /// A file that stays as long as its upload.
+    /// A file with the lifetime of its upload.
     pub(super) fn of_upload(file: File, path: PathBuf) -> Self {
         Self { file, path, is_kept: true }
     }
 
-    /// Leaves the file where it is.
+    /// Keeps the file.
     pub(super) fn keep(mut self) {
         self.is_kept = true;
     }
@@ -113,7 +113,7 @@ impl Drop for Temporary {
     }
 }
 
-/// Every file of this area that is not yet an object.
+/// Every unfinished object's file in this area.
 pub(super) fn all(area: Area<'_>) -> io::Result<Vec<Unfinished>> {
     let entries = match fs::read_dir(directory(area)) {
         Ok(entries) => entries,
@@ -136,12 +136,12 @@ fn read_name(path: &Path) -> Option<(UploadId, ObjectKey)> {
     Some((upload, key))
 }
 
-/// As a file's name. Only what would be read as something else is escaped.
+/// The key in a file's name. Only ambiguous characters are escaped.
 fn escaped(key: &ObjectKey) -> String {
     key.as_str().replace('%', "%25").replace('/', "%2F")
 }
 
-/// Removes what a killed process left of objects that are no backup's, which no sweep looks for.
+/// Removes old unfinished objects outside `database/` and `content/`. No sweep finds them.
 pub(super) fn remove_stale(area: Area<'_>, key: &ObjectKey) {
     let is_swept = |key: &ObjectKey| ["database/", "content/"].iter().any(|prefix| key.as_str().starts_with(prefix));
     if is_swept(key) {
@@ -151,7 +151,7 @@ pub(super) fn remove_stale(area: Area<'_>, key: &ObjectKey) {
     for one in all(area).unwrap_or_default() {
         let is_stale = begun_at(&one.upload).is_some_and(|at| now - at.as_millisecond() > STALE_AFTER_MS);
         if is_stale && !is_swept(&one.key) && fs::remove_file(&one.path).is_ok() {
-            tracing::info!(key = %one.key, "what a write that broke off has left was removed");
+            tracing::info!(key = %one.key, "removed the remains of an interrupted write");
         }
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_on_its_way_tells_its_key_whatever_is_in_it() {
+    fn an_unfinished_file_has_its_key_in_its_name() {
         let area = Area { directory: Path::new("/backups"), prefix: "", setting: "BACKUP_STORE" };
         for text in ["a", "odd/%2F", "a.b/c.%25", "content/objects/ab/abc.gz.enc", "odd/...", "a b/~\\:\"'"] {
             let (key, upload): (ObjectKey, _) = (text.parse().unwrap(), new_upload());
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_tells_when_it_was_begun_and_nothing_else_is_one() {
+    fn an_upload_id_contains_its_time_and_other_names_are_refused() {
         let age = Timestamp::now().duration_since(begun_at(&new_upload()).unwrap());
         assert!(age.as_secs().abs() < 60, "{age:?}");
         for other in ["never-was", "", "../../../../../../etc/passwd", &"g".repeat(ID_LENGTH)] {

@@ -1,5 +1,5 @@
-//! Uploads in parts. A part goes straight to its place in one file, where all before it are as large as the first; one
-//! whose place is not known yet lies in a file of its own until the upload is completed.
+//! Uploads in parts. A part goes directly to its place in one file, if all parts before it have the size of the first.
+//! A part with an unknown place gets a file until the upload is completed.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -27,12 +27,12 @@ use crate::{
     upload::{MAX_PARTS, PART_BYTES},
 };
 
-/// The receipt of a part in a file of its own; the others' is where they begin.
+/// The receipt of a part in a separate file. Other receipts contain the part's beginning.
 const APART: &str = "apart";
 
 pub(super) fn begin(store: &DirectoryStore, key: &ObjectKey) -> Result<UploadId, StoreError> {
     let (area, _) = store.places.writing(key)?;
-    // How much will come is not known: at least a part.
+    // The total is unknown: at least one part.
     space::check(store, key.as_str(), area.directory, PART_BYTES as u64)?;
     let upload = temporary::new_upload();
     temporary::open(area, key, &upload, Piece::Data)?.keep();
@@ -68,7 +68,7 @@ pub(super) fn part(
     Ok(UploadedPart { number, size_bytes, sha256: Sha256Digest::new(Sha256::digest(body).into()), etag })
 }
 
-/// The file of an upload that is under way.
+/// The file of an open upload.
 fn data(area: Area<'_>, key: &ObjectKey, upload: &UploadId) -> Result<PathBuf, StoreError> {
     let none = || not_found(key.as_str(), format!("there is no upload {}", upload.0));
     temporary::begun_at(upload).ok_or_else(none)?;
@@ -84,11 +84,11 @@ pub(super) fn complete(
 ) -> Result<Stored, StoreError> {
     let (area, target) = store.places.writing(key)?;
     if parts.is_empty() {
-        return Err(invalid(key.as_str(), "an upload is not completed of no parts"));
+        return Err(invalid(key.as_str(), "an upload needs at least one part"));
     }
     let pieces = pieces(parts);
     if let Err(error) = data(area, key, upload) {
-        // An earlier call may have done it, whose answer was lost.
+        // An earlier call may have succeeded with a lost answer.
         return if error.is_not_found() && holds(key, &target, &pieces)? { Ok(whole(parts)) } else { Err(error) };
     }
     let written = Assembly { store, area, key, upload }.assemble(parts)?;
@@ -103,7 +103,7 @@ pub(super) fn pieces(parts: &[UploadedPart]) -> Vec<(u64, Sha256Digest)> {
     parts.iter().map(|part| (part.size_bytes, part.sha256)).collect()
 }
 
-/// Parts on their way to one file.
+/// Parts to write to one file.
 struct Assembly<'a> {
     store: &'a DirectoryStore,
     area: Area<'a>,
@@ -111,7 +111,7 @@ struct Assembly<'a> {
     upload: &'a UploadId,
 }
 
-/// A part, where it lies, and where in the object it belongs.
+/// A part, its file, and its place in the object.
 struct Placed {
     source: PathBuf,
     from: u64,
@@ -146,7 +146,8 @@ impl Assembly<'_> {
         let mut to = 0;
         let mut placed = Vec::new();
         for part in parts {
-            let unknown = || corrupt(self.key.as_str(), format!("the receipt of part {} is not of here", part.number));
+            let unknown =
+                || corrupt(self.key.as_str(), format!("the receipt of part {} comes from another store", part.number));
             let (source, from) = if part.etag == APART {
                 (self.path(Piece::Part(part.number))?, 0)
             } else {
@@ -159,7 +160,7 @@ impl Assembly<'_> {
     }
 }
 
-/// Puts the missing parts into their places, and the whole on the disk.
+/// Copies the missing parts to their places, and syncs the file.
 fn fill(target: &Path, missing: &[&Placed], length: u64) -> io::Result<File> {
     let mut file = match OpenOptions::new().read(true).write(true).open(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create_anew(target)?,

@@ -1,4 +1,4 @@
-//! Writing an object whole, and deleting one. What is written is read back from the disk before it gets its name.
+//! Writes and deletes complete objects. The written bytes are read back from the disk before the file gets its name.
 
 use std::{fs, io::Write, path::Path};
 
@@ -40,25 +40,25 @@ fn write(area: Area<'_>, key: &ObjectKey, body: &Bytes, digest: Sha256Digest) ->
     Ok(written)
 }
 
-/// That a file holds these pieces, by reading it.
+/// Compares a file's bytes with these pieces.
 pub(super) fn check(key: &ObjectKey, written: &Temporary, pieces: &[(u64, Sha256Digest)]) -> Result<(), StoreError> {
     let failed = |error: &std::io::Error| translate(key.as_str(), "read back", &written.path, error);
     let length = written.file.metadata().map_err(|error| failed(&error))?.len();
     let expected: u64 = pieces.iter().map(|(length, _)| length).sum();
     if length != expected {
-        return Err(corrupt(key.as_str(), format!("sent were {expected} bytes, written are {length}")));
+        return Err(corrupt(key.as_str(), format!("{expected} bytes were sent, but {length} written")));
     }
     let found = digests(&written.file, pieces.iter().map(|(length, _)| *length)).map_err(|error| failed(&error))?;
     match pieces.iter().zip(&found).position(|((_, sent), found)| sent != found) {
         None => Ok(()),
         Some(index) => {
-            let cause = format!("read back from the disk, part {} has another SHA-256 than what was sent", index + 1);
+            let cause = format!("read back from the disk, the SHA-256 of part {} differs from the sent one", index + 1);
             Err(corrupt(key.as_str(), cause))
         }
     }
 }
 
-/// Over what is there; with an `etag` only where that is the content of this mark.
+/// Replaces the existing object. With an `etag`, only the content with this mark.
 fn replace(
     area: Area<'_>,
     key: &ObjectKey,
@@ -70,7 +70,7 @@ fn replace(
         if let Some(etag) = etag {
             let found = look(key, target).map(|found| mark(&found));
             if found.as_ref().is_ok_and(|found| found != etag) {
-                return Err(taken(key.as_str(), "it was changed meanwhile"));
+                return Err(taken(key.as_str(), "it changed in the meantime"));
             }
             found?;
         }
@@ -80,7 +80,7 @@ fn replace(
     publish(key.as_str(), area, target, rename).map(drop)
 }
 
-/// Where nothing is there; the very content that is there already is as good.
+/// Gives the file a free name. An existing object with the same content is success.
 pub(super) fn give_name(
     area: Area<'_>,
     key: &ObjectKey,
@@ -94,10 +94,10 @@ pub(super) fn give_name(
     if publish(key.as_str(), area, target, rename)? || holds(key, target, pieces)? {
         return Ok(());
     }
-    Err(taken(key.as_str(), format!("{} holds something else", target.display())))
+    Err(taken(key.as_str(), format!("{} has other content", target.display())))
 }
 
-/// Whether the object is there, and is just these pieces.
+/// Whether the object exists with exactly these pieces.
 pub(super) fn holds(key: &ObjectKey, path: &Path, pieces: &[(u64, Sha256Digest)]) -> Result<bool, StoreError> {
     let (file, found) = match open(key, path) {
         Ok(opened) => opened,

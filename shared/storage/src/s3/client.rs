@@ -1,4 +1,4 @@
-//! How Holdfast's S3 clients are set up, in one place.
+//! The configuration of Holdfast's S3 clients.
 
 use std::time::Duration;
 
@@ -12,22 +12,23 @@ use aws_sdk_s3::{
     error::BoxError,
 };
 
-/// Long enough for a slow resolver, short against a try's own limit.
+/// Long enough for a slow resolver, short compared with the limit of an attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection on which nothing moves for this long is taken for dead.
+/// A connection without progress for this time counts as dead.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
-/// An S3 client for [`super::S3Store`]. `force_path_style` is for stores that are not AWS.
+/// An S3 client for [`super::S3Store`]. `force_path_style` is for stores other than AWS.
 ///
-/// The SDK's retries are off: the store's own know about parts and log each time. Time limits grow with what is sent,
-/// so they are the store's own too; here are only those for connecting and for a stream that stands still.
+/// The SDK's retries are off: the store's own retries handle parts, and log each attempt. The store also has the time
+/// limits for calls, because they grow with the sent bytes. The client has only the limits for connecting and for a
+/// stalled stream.
 #[must_use]
 pub fn s3_client(config: &aws_config::SdkConfig, force_path_style: bool) -> Client {
     Client::from_conf(settings(config, force_path_style).build())
 }
 
-/// A client for [`super::S3Store::interoperable`]: path style, and none of the checksums that AWS alone knows.
+/// A client for [`super::S3Store::interoperable`]: path style, without AWS's own checksums.
 #[must_use]
 pub fn interoperable_client(config: &aws_config::SdkConfig) -> Client {
     let settings = settings(config, true)
@@ -45,7 +46,7 @@ fn settings(config: &aws_config::SdkConfig, force_path_style: bool) -> Builder {
         .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED_AFTER).build())
 }
 
-/// Google's front ends write into `Accept-Encoding`, so a signature over it never fits.
+/// Google's front ends change `Accept-Encoding`, so a signature over it never matches.
 #[derive(Debug)]
 struct UnsignedEncoding;
 

@@ -1,6 +1,6 @@
-//! Copying inside S3, part by part, so that no byte comes here. Each copied part's SHA-256, where S3 gives it, is compared
-//! with ours before anything is visible, and the whole's afterwards. A store that speaks S3 but gives no checksums of
-//! copies is not believed: there the copy is read back, and deleted again where it is not what was sent.
+//! Copies inside S3, part by part, without a download. The SHA-256 of each copied part, if S3 returns it, is compared
+//! before the copy becomes visible. The complete object's checksum is compared afterwards. A store without checksums of
+//! copies is not trusted: the copy is read back, and deleted if it differs.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
     upload::OpenUpload,
 };
 
-/// Parts being copied at a time: S3 does the work, and takes some 0.1 s for each.
+/// Number of parts copied at a time. S3 does the work, and takes some 0.1 s for each.
 const AT_A_TIME: usize = 8;
 
 pub(super) async fn copy(
@@ -39,7 +39,7 @@ pub(super) async fn copy(
         Ok(upload) => copying.run(upload).await,
         Err(error) => Err(error),
     };
-    // Also after a success: it may be another's, who was faster with the same content.
+    // Also after a success: the object may come from a faster writer with the same content.
     open.abort().await;
     outcome
 }
@@ -69,7 +69,7 @@ impl Copying<'_> {
 
     async fn copy_part(&self, upload: &UploadId, piece: Piece) -> Result<CompletedPart, StoreError> {
         let number = s3_number(self.to, piece.number)?;
-        // S3 takes ranges of large objects only; a single part is the object.
+        // S3 accepts ranges of large objects only. A single part is the complete object.
         let range = (self.parts.len() > 1).then(|| range_header(&piece));
         let answer = self.store.retry.run(Call::long("copy_part", self.from.as_str()), async || {
             let request = self.store.client.upload_part_copy().bucket(&*self.store.bucket);
@@ -90,18 +90,18 @@ impl Copying<'_> {
         Ok(entry.set_checksum_sha256(copied.checksum_sha256).build())
     }
 
-    /// The object was made just now, by this copy. If it is not what was sent, nobody may find it.
+    /// This copy has just made the object. If it is not the sent content, it is deleted before a reader can find it.
     async fn keep_what_is_proved(&self) -> Result<Stored, StoreError> {
         let proved = self.prove().await;
         if let Err(StoreError::Corrupt { .. }) = &proved
             && let Err(error) = self.store.delete(self.to).await
         {
-            tracing::warn!(key = %self.to, reason = %error, "a copy that is damaged could not be deleted");
+            tracing::warn!(key = %self.to, reason = %error, "could not delete a damaged copy");
         }
         proved
     }
 
-    /// By the checksum that the store holds, or by reading where it holds none.
+    /// Proves it by the store's checksum, or by reading if the store has no checksum.
     async fn prove(&self) -> Result<Stored, StoreError> {
         let (seen, expected) = (self.store.look(self.to).await?, whole(self.parts));
         if seen.sha256.is_some() || seen.size_bytes != expected.size_bytes {
@@ -116,7 +116,7 @@ impl Copying<'_> {
         if found == expected {
             return Ok(());
         }
-        let cause = format!("part {number} of `{from}` was sent with checksum {expected}, its copy has {found}");
+        let cause = format!("part {number} of `{from}` was sent with checksum {expected}, but its copy has {found}");
         Err(StoreError::Corrupt { key: self.to.to_string(), cause })
     }
 }
@@ -125,7 +125,7 @@ fn range_header(piece: &Piece) -> String {
     format!("bytes={}-{}", piece.range.start, piece.range.end.saturating_sub(1))
 }
 
-/// Bucket and key as S3 wants the source of a copy: everything escaped but `/` and what never needs to be.
+/// Bucket and key in the form of S3's copy header: all escaped, except `/` and unreserved characters.
 fn source_header(store: &S3Store, key: &ObjectKey) -> String {
     let name = format!("{}/{}", store.bucket, store.full_key(key));
     let escaped = name.bytes().map(|byte| match byte {

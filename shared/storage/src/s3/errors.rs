@@ -1,4 +1,4 @@
-//! From the SDK's errors to what the caller can do: the one place that knows S3's codes.
+//! Translates the SDK's errors to the caller's choices. S3's error codes are used only here.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use aws_sdk_s3::{
 
 use crate::{StoreError, clock, error::chain};
 
-/// What the SDK's error on `key` means.
+/// Translates the SDK's error for `key`.
 pub(super) fn translate<E>(key: &str, error: &SdkError<E, HttpResponse>) -> StoreError
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -28,8 +28,8 @@ where
     kind.error(key, cause(error))
 }
 
-/// A refusal because of the time that the request was signed by. An answer to HEAD has no code: there the time that the
-/// store has tells it from a denial. The SDK signs the next request by the store's time.
+/// A refusal of a signature because of its time. An answer to HEAD has no code. There, the store's time distinguishes
+/// it from a denial. The SDK signs the next request with the store's time.
 fn clock_fault<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -44,7 +44,7 @@ where
     if is_named { Some(format!("RequestTimeTooSkewed: {}", ahead.unwrap_or_else(|| cause(error)))) } else { ahead }
 }
 
-/// Whether a store says that it does not know the headers that carry checksums.
+/// Whether a store does not support the headers for checksums.
 fn asks_for_checksums(message: Option<&str>) -> bool {
     message.is_some_and(|message| ["x-amz-checksum-", "x-amz-sdk-checksum-"].iter().any(|name| message.contains(name)))
 }
@@ -58,7 +58,7 @@ where
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("HTTP {status} {code}: {message}"),
         (Some(code), None) => format!("HTTP {status} {code}"),
-        // An answer that cannot be read: the error says where.
+        // An unreadable answer: the error contains the place.
         (None, _) if status == 200 => format!("HTTP {status}: {}", chain(answer.err())),
         (None, _) => format!("HTTP {status}"),
     }
@@ -78,11 +78,11 @@ enum Kind {
 }
 
 impl Kind {
-    /// Codes first: an error inside an answer of 200 has no other mark, and 400 and 403 stand for many things.
+    /// Codes are decisive: an error inside an answer of 200 has only its code, and 400 and 403 have many meanings.
     fn of_answer(code: Option<&str>, status: u16) -> Self {
         match code.unwrap_or_default() {
             "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" | "NotFound" => Self::NotFound,
-            // Not "nothing there": a wrong name must not look like an empty repository.
+            // Not "not found": a wrong name must not look like an empty repository.
             "NoSuchBucket" => Self::Missing,
             "PermanentRedirect" | "InvalidBucketName" | "InvalidObjectState" => Self::Invalid,
             "NotImplemented" => Self::Unsupported,
@@ -116,13 +116,13 @@ impl Kind {
             404 => Self::NotFound,
             412 => Self::AlreadyExists,
             501 => Self::Unsupported,
-            // An error inside an answer of 200 that names no known code is the server's trouble too.
+            // An error inside an answer of 200 with an unknown code is a fault of the server too.
             200 | 408 | 429 | 500.. => Self::Unavailable,
             _ => Self::Invalid,
         }
     }
 
-    /// What never left the process: most often there are no credentials to sign it with.
+    /// A request that was not sent: usually the credentials for its signature are missing.
     fn of_undispatched(chain: &str) -> Self {
         if chain.contains("redential") || chain.contains("identity") { Self::Denied } else { Self::Unavailable }
     }

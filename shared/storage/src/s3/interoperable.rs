@@ -1,7 +1,7 @@
-//! Writing to a store that has S3's calls, but neither SHA-256 beside its objects nor conditions on a write. A body goes
-//! out under its MD5, which such stores do check; what the store then says it holds is compared with that, or read back.
-//! Whether a name is free is asked before: of two writers of one name in this process the second waits for the first, and
-//! those of two processes must be kept apart by a lease.
+//! Writes to a store with S3's calls, but without SHA-256 of its objects and without conditional writes. A body has an
+//! MD5, and such stores check it. The stored checksum is then compared, or the object is read back. A request checks
+//! first whether the name is free. Inside this process, a second writer of a name waits for the first. A lease must
+//! separate writers in two processes.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
@@ -21,7 +21,8 @@ use crate::{
     retry::Call,
 };
 
-/// Names that are being written under. Two that share a lock wait for each other without need, and no harm.
+/// Locks for names in use by writers. Two names may share a lock: the second writer then waits unnecessarily, without
+/// harm.
 #[derive(Default)]
 pub(super) struct Names([Mutex<()>; 32]);
 
@@ -58,13 +59,13 @@ pub(super) async fn put(store: &S3Store, key: &ObjectKey, body: Bytes, mode: Put
     });
     match outcome.await {
         Ok(()) => Ok(expected),
-        // The answer may have got lost, and nothing else.
+        // The write may have succeeded with a lost answer.
         Err(doubt @ StoreError::Unavailable { .. }) => match compare(store, key, size_bytes, piece()).await {
             Ok(()) => Ok(expected),
             Err(_) => Err(doubt),
         },
         Err(error @ StoreError::Corrupt { .. }) => {
-            // The name was free: what stands there is this, and nobody may find it.
+            // The name was free, so this write made the object. It is deleted before a reader can find it.
             if mode == PutMode::IfAbsent {
                 delete_damaged(store, key).await;
             }
@@ -83,7 +84,7 @@ pub(super) async fn complete(
     let expected = whole(parts);
     let _kept = store.names.keep(key).await;
     if is_there(store, key, expected.size_bytes, pieces(parts)).await? {
-        // It may be another's, who was faster with the same content.
+        // The object may come from a faster writer with the same content.
         store.abort_upload(key, upload).await?;
         return Ok(expected);
     }
@@ -103,7 +104,7 @@ pub(super) async fn complete(
     }
 }
 
-/// Not every make says of an upload that is gone that it is: one fails inside.
+/// Some servers do not report a missing upload: one fails internally.
 async fn of_an_upload(store: &S3Store, key: &ObjectKey, upload: &UploadId, error: StoreError) -> StoreError {
     match (error, store.list_unfinished_uploads(key.as_str()).await) {
         (StoreError::Unavailable { key, cause }, Ok(known)) if known.iter().all(|one| one.upload_id != *upload) => {
@@ -113,7 +114,7 @@ async fn of_an_upload(store: &S3Store, key: &ObjectKey, upload: &UploadId, error
     }
 }
 
-/// The object was made just now. If it is not what was sent, nobody may find it.
+/// This upload has just made the object. If it is not the sent content, it is deleted before a reader can find it.
 async fn keep_what_is_proved(store: &S3Store, key: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
     let expected = whole(parts);
     let proved = compare(store, key, expected.size_bytes, pieces(parts)).await;
@@ -125,11 +126,11 @@ async fn keep_what_is_proved(store: &S3Store, key: &ObjectKey, parts: &[Uploaded
 
 async fn delete_damaged(store: &S3Store, key: &ObjectKey) {
     if let Err(error) = store.delete(key).await {
-        tracing::warn!(%key, reason = %error, "an object that is damaged could not be deleted");
+        tracing::warn!(%key, reason = %error, "could not delete a damaged object");
     }
 }
 
-/// Whether the very object stands there; any other that does is an error.
+/// Whether the same object exists. A different object is an error.
 async fn is_there(
     store: &S3Store,
     key: &ObjectKey,
@@ -149,7 +150,7 @@ async fn is_unchanged(store: &S3Store, key: &ObjectKey, etag: &str) -> Result<()
     if found == etag {
         return Ok(());
     }
-    let cause = format!("its ETag is {found}, and was {etag}");
+    let cause = format!("its ETag changed from {etag} to {found}");
     Err(StoreError::AlreadyExists { key: key.to_string(), cause })
 }
 

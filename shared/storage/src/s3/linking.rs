@@ -1,5 +1,5 @@
-//! Links: a GET that is signed here and made by somebody else. Nothing is sent for it. It can do what the signer may at the
-//! moment of its use, on one object, and ends with the credentials that signed it where those end sooner.
+//! Links: a signed GET request for another client. Making it sends nothing. At its use, it has the signer's rights on
+//! one object. It ends earlier if the signing credentials end earlier.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,14 +13,15 @@ pub(super) async fn link(store: &S3Store, key: &ObjectKey, lifetime: Duration) -
     let invalid = |cause: String| StoreError::Invalid { key: key.to_string(), cause };
     let now = SystemTime::now();
     let config = PresigningConfig::builder().start_time(now).expires_in(lifetime).build();
-    let config = config.map_err(|error| invalid(format!("no link lasts for {} s: {error}", lifetime.as_secs())))?;
+    let config =
+        config.map_err(|error| invalid(format!("cannot make a link for {} s: {error}", lifetime.as_secs())))?;
     let request = store.client.get_object().bucket(&*store.bucket).key(store.full_key(key));
     let signed = request.presigned(config).await;
     let signed = signed.map_err(|error| translate(key.as_str(), &error))?;
     if signed.headers().next().is_some() {
-        return Err(invalid("its link would need headers of its own".to_owned()));
+        return Err(invalid("its link would need additional headers".to_owned()));
     }
     let end = now.checked_add(lifetime).and_then(|end| Timestamp::try_from(end).ok());
-    let expires_at = end.ok_or_else(|| invalid("no such moment".to_owned()))?;
+    let expires_at = end.ok_or_else(|| invalid("invalid time".to_owned()))?;
     Ok(Link { url: Secret::new(signed.uri()), expires_at })
 }

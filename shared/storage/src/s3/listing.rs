@@ -1,4 +1,4 @@
-//! What is in the bucket: objects and uploads nobody ended, page by page.
+//! Lists the bucket page by page: objects and open uploads.
 
 use aws_sdk_s3::types::{MultipartUpload, Object};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{S3Store, errors::translate, length, timestamp};
 use crate::{ObjectInfo, ObjectStream, StoreError, UnfinishedUpload, UploadId, retry::Call};
 
-/// Where in a list the next page begins.
+/// Beginning of the next page of a list.
 enum Page {
     First,
     After(String),

@@ -1,5 +1,5 @@
-//! What keeps an object from being deleted. On a versioned bucket a delete without a version succeeds on a locked object
-//! too, and hides it: so the lock is asked for before, and an answer that is none is an error.
+//! Reads the locks on deletion of an object. On a versioned bucket, a delete without a version succeeds on a locked
+//! object too, and hides it. So the lock is read before a delete, and a failed read is an error.
 
 use aws_sdk_s3::{
     config::http::HttpResponse,
@@ -43,20 +43,20 @@ async fn legal_hold(store: &S3Store, key: &ObjectKey, full_key: &str) -> Result<
     });
     Ok(match hold.await? {
         Answer::NotOnThisBucket | Answer::None => false,
-        // Whatever is there and is not plainly off is a hold.
+        // Every value except a clear "off" counts as a hold.
         Answer::Found(hold) => hold.is_some_and(|hold| hold.status != Some(ObjectLockLegalHoldStatus::Off)),
     })
 }
 
 enum Answer<T> {
     Found(T),
-    /// The object has none, or is not there.
+    /// No lock, or no object.
     None,
     /// The bucket, or the store, has no object lock at all.
     NotOnThisBucket,
 }
 
-/// The answers that say that there is none: S3 tells a bucket without object lock by a message alone.
+/// Answers without a lock. For a bucket without object lock, S3 has no code, only a message.
 fn without<E: ProvideErrorMetadata, T>(error: &SdkError<E, HttpResponse>) -> Option<Answer<T>> {
     let SdkError::ServiceError(answer) = error else { return None };
     let message = answer.err().message().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The store in S3, or in what speaks its protocol. Nothing it is told is believed before checksum and size agree.
+//! The store in S3, or in a compatible store. A write counts only after checksum and size agree.
 
 mod client;
 mod copying;
@@ -38,17 +38,17 @@ pub struct S3Store {
     names: Arc<Names>,
 }
 
-/// What the server understands of S3.
+/// The server's variant of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
-    /// All that is used here, as AWS does.
+    /// All required features, like AWS.
     Full,
-    /// The calls, but neither SHA-256 beside an object nor conditions on a write.
+    /// The calls, but without SHA-256 of objects and without conditional writes.
     Interoperable,
 }
 
 impl S3Store {
-    /// The repository at `prefix` (may be empty) in `bucket`; `client` as [`s3_client`] makes it.
+    /// The repository at `prefix` (may be empty) in `bucket`. `client` comes from [`s3_client`].
     #[must_use]
     pub fn new(client: Client, bucket: impl Into<String>, prefix: impl Into<String>) -> Self {
         let prefix: String = prefix.into();
@@ -61,26 +61,26 @@ impl S3Store {
         Self { client, bucket, root, retry, page_size: 1000, dialect, names }
     }
 
-    /// The same in a store that has S3's calls, but neither its SHA-256 nor its conditions on a write, as Google's
-    /// S3-compatible interface; `client` as [`interoperable_client`] makes it.
+    /// A repository in a store with S3's calls, but without its SHA-256 and its conditional writes, such as Google's
+    /// S3-compatible interface. `client` comes from [`interoperable_client`].
     #[must_use]
     pub fn interoperable(client: Client, bucket: impl Into<String>, prefix: impl Into<String>) -> Self {
         Self { dialect: Dialect::Interoperable, ..Self::new(client, bucket, prefix) }
     }
 
-    /// The same with other patience.
+    /// The same store with another retry policy.
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
     }
 
-    /// The same, asking for lists in pages of this size (S3 gives at most 1,000).
+    /// The same store with lists in pages of this size (S3's limit is 1,000).
     #[must_use]
     pub fn with_page_size(self, page_size: i32) -> Self {
         Self { page_size, ..self }
     }
 
-    /// Whether the store keeps a SHA-256 beside an object.
+    /// Whether the store keeps a SHA-256 of an object.
     fn has_checksums(&self) -> bool {
         self.dialect == Dialect::Full
     }
@@ -89,11 +89,11 @@ impl S3Store {
         format!("{}{key}", self.root)
     }
 
-    /// The key that Holdfast knows it by. Names that it cannot have given are not its own.
+    /// Holdfast's key for this name. `None` for an impossible name of an object.
     fn own_key(&self, full_key: &str) -> Option<ObjectKey> {
         let key = full_key.strip_prefix(&*self.root).and_then(|relative| relative.parse().ok());
         if key.is_none() {
-            tracing::debug!(bucket = %self.bucket, name = full_key, "a foreign name in the store is passed over");
+            tracing::debug!(bucket = %self.bucket, name = full_key, "skipped a foreign name in the store");
         }
         key
     }
@@ -175,7 +175,7 @@ impl Store for S3Store {
     async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
         match self.dialect {
             Dialect::Full => locking::lock(self, key).await,
-            // There a delete of what is held fails, as it should.
+            // In such a store, a delete of a held object fails correctly.
             Dialect::Interoperable => Ok(Lock::default()),
         }
     }
@@ -189,7 +189,7 @@ impl Store for S3Store {
     }
 }
 
-/// What a look at an object shows, its checksum included.
+/// The result of a HEAD request for an object, with its checksum.
 struct Seen {
     size_bytes: u64,
     etag: String,
@@ -221,12 +221,12 @@ fn length(key: &str, length: Option<i64>) -> Result<u64, StoreError> {
 }
 
 fn timestamp(key: &str, time: Option<&DateTime>) -> Result<Timestamp, StoreError> {
-    let time = time.ok_or_else(|| malformed(key, "no time of its writing"))?;
+    let time = time.ok_or_else(|| malformed(key, "no modification time"))?;
     let nanoseconds = i32::try_from(time.subsec_nanos()).unwrap_or(0);
     Timestamp::new(time.secs(), nanoseconds).map_err(|_| malformed(key, "an impossible time"))
 }
 
-/// An answer without what the protocol promises: whatever gave it, it is not to be relied on now.
+/// An answer that violates the protocol. Such a server is temporarily unreliable, so the error is transient.
 fn malformed(key: &str, what: &str) -> StoreError {
     StoreError::Unavailable { key: key.to_owned(), cause: format!("its answer is malformed: {what}") }
 }

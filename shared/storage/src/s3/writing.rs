@@ -1,5 +1,5 @@
-//! Writing to S3. Every body goes out under its SHA-256, signed as a header, and S3 refuses what arrives altered;
-//! afterwards the checksum that S3 keeps is compared with ours, so a lost answer is never a doubt.
+//! Writes to S3. Every body has its SHA-256 in a signed header, and S3 refuses altered bytes. Afterwards S3's stored
+//! checksum is compared with ours, so a lost answer leaves no doubt.
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ pub(super) async fn put(store: &S3Store, key: &ObjectKey, body: Bytes, mode: Put
             .set_if_match(if let PutMode::IfUnchanged(etag) = &mode { Some(etag.clone()) } else { None })
             .checksum_sha256(expected.checksum.to_string())
             .body(body.clone().into())
-            // Its digest is a signed header already: signing the body would only hash it once more.
+            // Its digest is already a signed header. A signature of the body would only hash it again.
             .customize()
             .disable_payload_signing();
         request.send().await.map_err(|error| translate(key.as_str(), &error))
@@ -87,7 +87,7 @@ pub(super) async fn complete(
     }
 }
 
-/// Asks to complete, never over what stands under the key.
+/// Requests the completion. An existing object under the key is never overwritten.
 pub(super) async fn send_complete(
     store: &S3Store,
     key: &ObjectKey,
@@ -107,7 +107,7 @@ pub(super) async fn send_complete(
     outcome.await.map(drop)
 }
 
-/// An earlier try may have completed it and its answer got lost; then the upload is gone and the object is there.
+/// An earlier attempt may have completed it with a lost answer. Then the upload is gone and the object exists.
 pub(super) fn may_be_done(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. } | StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. })
 }
@@ -124,12 +124,12 @@ pub(super) async fn abort(store: &S3Store, key: &ObjectKey, upload: &UploadId) -
     }
 }
 
-/// Compares what the store holds with what was sent, without reading it.
+/// Compares the stored object with the sent one, without reading it.
 pub(super) async fn compare(store: &S3Store, key: &ObjectKey, expected: Stored) -> Result<Stored, StoreError> {
     agree(key, store.look(key).await?, expected)
 }
 
-/// Whether what was seen is what was sent.
+/// Whether the stored object is the sent one.
 pub(super) fn agree(key: &ObjectKey, seen: Seen, expected: Stored) -> Result<Stored, StoreError> {
     let checksum = expected.checksum.to_string();
     if seen.size_bytes == expected.size_bytes && seen.sha256.as_ref() == Some(&checksum) {
@@ -140,11 +140,12 @@ pub(super) fn agree(key: &ObjectKey, seen: Seen, expected: Stored) -> Result<Sto
     }
     let found = seen.sha256.unwrap_or_else(|| "none".to_owned());
     let (sent, stored) = (expected.size_bytes, seen.size_bytes);
-    let cause = format!("sent {sent} bytes with checksum {checksum}, stored are {stored} bytes with checksum {found}");
+    let cause =
+        format!("{sent} bytes were sent with checksum {checksum}, but {stored} bytes stored with checksum {found}");
     Err(StoreError::Corrupt { key: key.to_string(), cause })
 }
 
-/// Success where the very object stands there; else the error that raised the doubt.
+/// Success if the same object exists. Otherwise the original error.
 async fn settle_doubt(
     store: &S3Store,
     key: &ObjectKey,
@@ -153,7 +154,7 @@ async fn settle_doubt(
 ) -> Result<Stored, StoreError> {
     let found = compare(store, key, expected).await;
     if found.is_ok() {
-        tracing::info!(%key, reason = %doubt, "the object is in the store already, as it was sent");
+        tracing::info!(%key, reason = %doubt, "the same object is already in the store");
     }
     found.map_err(|_| doubt)
 }

@@ -1,8 +1,8 @@
 //! An upload of unknown length from a blocking thread: `PartSink` → bounded buffers → [`send_all`] → [`PendingUpload`].
 //!
-//! Memory: at most three part buffers exist at a time (one being filled, two being sent), made when first needed and
-//! grown with their content. The end of the data is an explicit message: a source that died is [`UploadError::SourceDied`],
-//! and only a [`PendingUpload`] can be completed. Whatever is dropped on the way aborts the upload.
+//! Memory: at most three part buffers exist (one being filled, two being sent). They are made when first needed, and
+//! grow with their content. The end of the data is an explicit message: a dead source is [`UploadError::SourceDied`],
+//! and only a [`PendingUpload`] can be completed. A dropped value aborts the upload.
 
 mod open;
 mod parts;
@@ -12,14 +12,14 @@ pub(crate) use open::OpenUpload;
 pub use parts::{PartSink, PartSource, channel};
 pub use send::{PendingUpload, UploadError, send_all};
 
-/// The size of a part unless the expected size asks for more.
+/// Default size of a part. A larger expected size increases it.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// The most parts that S3 takes for one object.
+/// Limit of parts per object in S3.
 pub const MAX_PARTS: u32 = 10_000;
 
-/// The part size for an upload of about this many bytes: [`PART_BYTES`], or the whole number of MiB with which even
-/// a quarter more than expected takes no more than [`MAX_PARTS`].
+/// The part size for an upload of about this many bytes: [`PART_BYTES`], or more MiB if necessary. Even 25% more bytes
+/// than expected fit into [`MAX_PARTS`].
 #[must_use]
 pub fn part_bytes_for(expected_bytes: u64) -> usize {
     const MIB: u64 = 1024 * 1024;

@@ -1,4 +1,4 @@
-//! An upload in parts that somebody has to end: whatever becomes of its owner, it is completed or aborted.
+//! An upload in parts with a guaranteed end: it is completed or aborted, even if its owner is dropped.
 
 use std::{mem, sync::Arc};
 
@@ -6,7 +6,7 @@ use holdfast_domain::ObjectKey;
 
 use crate::{Store, StoreError, Stored, UploadId, UploadedPart};
 
-/// An upload that was begun. Dropped, it is aborted by a task of its own.
+/// An open upload. On drop, a new task aborts it.
 pub(crate) struct OpenUpload {
     store: Arc<dyn Store>,
     key: ObjectKey,
@@ -14,7 +14,7 @@ pub(crate) struct OpenUpload {
 }
 
 impl OpenUpload {
-    /// Runs in a task of its own: where the caller leaves before the answer, the upload is still known, and aborted.
+    /// Runs in its own task. If the caller is dropped before the answer, the upload is still known, and aborted.
     pub(crate) async fn begin(store: &Arc<dyn Store>, key: &ObjectKey) -> Result<Self, StoreError> {
         let (store, owned_key) = (Arc::clone(store), key.clone());
         let begun = tokio::spawn(async move {
@@ -24,7 +24,7 @@ impl OpenUpload {
         begun.await.unwrap_or_else(|failure| {
             Err(StoreError::Unavailable {
                 key: key.to_string(),
-                cause: format!("the upload's begin was lost: {failure}"),
+                cause: format!("the beginning of the upload was cancelled: {failure}"),
             })
         })
     }
@@ -55,9 +55,9 @@ impl OpenUpload {
         }
     }
 
-    /// Succeeds too where the upload has become an object: there is nothing of it left to abort.
+    /// Also succeeds if the upload has become an object, because there is nothing to abort.
     pub(crate) async fn abort(mut self) {
-        // Forgotten only when it is done: an abort that is cut short is made again on drop.
+        // Forgotten only after the abort. An interrupted abort is repeated on drop.
         if let Some(id) = &self.id {
             abort(&*self.store, &self.key, id).await;
         }
@@ -77,6 +77,6 @@ impl Drop for OpenUpload {
 
 async fn abort(store: &dyn Store, key: &ObjectKey, id: &UploadId) {
     if let Err(error) = store.abort_upload(key, id).await {
-        tracing::warn!(%key, upload = id.0, reason = %error, "an upload could not be aborted; the sweep will find it");
+        tracing::warn!(%key, upload = id.0, reason = %error, "could not abort an upload: the sweep will remove it");
     }
 }

@@ -1,4 +1,4 @@
-//! The two ends of the channel of parts, and the few buffers that go round between them.
+//! The two ends of the channel of parts, and its few reusable buffers.
 
 use std::{
     io::{self, Write},
@@ -8,20 +8,20 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-/// Part buffers that may exist at a time: one being filled, the rest on their way or waiting to be.
+/// Limit of part buffers: one being filled, the others sent or waiting.
 pub(super) const BUFFERS: usize = 3;
 
-/// What a small dump costs to begin with.
+/// Initial size of a buffer, for small dumps.
 const FIRST_BYTES: usize = 64 * 1024;
 
-/// What the source says: there is more behind this part, or this was the end. Silence is neither.
+/// The source's message: a part with more to come, or the end. A closed channel is neither.
 pub(super) enum Message {
     More(Bytes),
     End(Bytes),
 }
 
-/// The blocking end: collects parts of exactly the agreed size and hands them over, waiting while all buffers are
-/// under way. Not for use inside an async task. Dropped without [`PartSink::finish`], it is a source that died.
+/// The blocking end. It collects parts of exactly the agreed size, and waits while all buffers are in use. Do not use
+/// it inside an async task. A drop without [`PartSink::finish`] counts as a dead source.
 pub struct PartSink {
     part_bytes: usize,
     filling: Vec<u8>,
@@ -32,8 +32,8 @@ pub struct PartSink {
     give_back: mpsc::WeakUnboundedSender<Vec<u8>>,
 }
 
-/// The async end, for [`super::send_all`]. It keeps the way back for buffers open, so when it is gone the sink
-/// learns of it wherever it waits.
+/// The async end, for [`super::send_all`]. It holds the return channel for buffers, so the sink notices its drop at
+/// every wait.
 pub struct PartSource {
     parts: mpsc::Receiver<Message>,
     _give_back: mpsc::UnboundedSender<Vec<u8>>,
@@ -57,17 +57,17 @@ pub fn channel(part_bytes: usize) -> (PartSink, PartSource) {
 }
 
 impl PartSink {
-    /// Hands over what is left and says that this was all; returns the number of bytes written.
+    /// Passes on the rest and the end. Returns the number of written bytes.
     ///
     /// # Errors
-    /// `BrokenPipe` where the upload was given up.
+    /// `BrokenPipe` if the upload was aborted.
     pub fn finish(mut self) -> io::Result<u64> {
         let last = self.take_filled()?;
         self.send(Message::End(last))?;
         Ok(self.written_bytes)
     }
 
-    /// A full part leaves only when more follows, so that the last one can be told from the rest.
+    /// A full part waits for more bytes, so that the last part is marked as the last.
     fn hand_over(&mut self) -> io::Result<()> {
         let part = self.take_filled()?;
         self.send(Message::More(part))?;
@@ -95,7 +95,7 @@ impl PartSink {
         self.parts.blocking_send(message).map_err(|_| given_up())
     }
 
-    /// Doubles the buffer, but never past a part.
+    /// Doubles the buffer, up to the size of a part.
     fn make_room(&mut self, wanted: usize) {
         let (length, capacity) = (self.filling.len(), self.filling.capacity());
         if length + wanted > capacity {
@@ -124,13 +124,13 @@ impl Write for PartSink {
 }
 
 impl PartSource {
-    /// The next message; `None` where the source died.
+    /// The next message. `None` if the source died.
     pub(super) async fn receive(&mut self) -> Option<Message> {
         self.parts.recv().await
     }
 }
 
-/// A buffer under way. When the last reference to it goes, it returns to the sink.
+/// A buffer in use. When its last reference is dropped, it returns to the sink.
 struct Lent {
     buffer: Vec<u8>,
     give_back: mpsc::UnboundedSender<Vec<u8>>,
@@ -146,13 +146,13 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let mut buffer = mem::take(&mut self.buffer);
         buffer.clear();
-        // A sink that is gone needs no buffer.
+        // A dropped sink needs no buffer.
         let _ = self.give_back.send(buffer);
     }
 }
 
 fn given_up() -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, "the upload was given up")
+    io::Error::new(io::ErrorKind::BrokenPipe, "the upload was aborted")
 }
 
 #[cfg(test)]
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_dropped_without_finish_never_says_end() {
+    fn a_sink_dropped_without_finish_never_sends_the_end() {
         let (mut sink, source) = channel(8);
         sink.write_all(&[7; 20]).unwrap();
         drop(sink);
@@ -209,7 +209,7 @@ mod tests {
         });
         let held: Vec<_> = (0..2).map(|_| source.parts.blocking_recv()).collect();
         std::thread::sleep(std::time::Duration::from_millis(50));
-        // Two are held, the third is full or on its way: nothing can be sent beyond it.
+        // Two are held, and the third is full or in use. No further part can be sent.
         assert!(source.parts.len() <= 1 && !writer.is_finished());
         drop(held);
         all_parts(source);

@@ -1,5 +1,5 @@
-//! The async end of an upload: parts go out as they come, two at a time; completing is a step of its own, so that a
-//! caller can still decide against it when every byte is stored.
+//! The async end of an upload: parts are sent as they come, two at a time. The completion is a separate step, so a
+//! caller can still abort after every byte is stored.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::{PutMode, Store, StoreError, Stored, UploadedPart};
 
-/// Parts on their way at a time: all buffers but the one being filled.
+/// Parts sent at a time: all buffers except the one being filled.
 const IN_FLIGHT: usize = BUFFERS - 1;
 
-/// Why an upload did not come to the point where it could be completed. Nothing of it is left.
+/// Reason for an upload without a possible completion. Nothing of it remains.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// The source ended without saying that it was done.
-    #[error("the data for `{key}` broke off before their end; what was uploaded is thrown away")]
+    /// The source ended without its end message.
+    #[error("the data for `{key}` ended early: the uploaded parts are discarded")]
     SourceDied {
         /// The object.
         key: String,
@@ -39,7 +39,7 @@ impl UploadError {
     }
 }
 
-/// Every byte has been handed to the store, and nothing is visible yet. Complete it or abort it; dropped, it aborts.
+/// All bytes are in the store, but not yet visible. Complete it or abort it. A drop aborts it.
 pub struct PendingUpload {
     store: Arc<dyn Store>,
     key: ObjectKey,
@@ -48,17 +48,17 @@ pub struct PendingUpload {
 }
 
 enum Content {
-    /// Fits in one part: kept here until it is completed, then put whole.
+    /// Fits in one part: kept in memory until the completion, then put as one object.
     Whole(Bytes),
     Parts(OpenUpload, Vec<UploadedPart>),
 }
 
-/// Takes all parts from `source` and sends them to `store`. To cancel, drop the future: what was begun is aborted by
-/// a task of its own.
+/// Takes all parts from `source` and sends them to `store`. To cancel, drop the future: a new task then aborts the
+/// upload.
 ///
 /// # Errors
-/// [`UploadError::SourceDied`] where the source ended without its end; [`UploadError::Store`] where the store failed
-/// for good. The upload was aborted then.
+/// [`UploadError::SourceDied`] if the source ended without its end. [`UploadError::Store`] after a permanent failure of
+/// the store. In both cases the upload was aborted.
 pub async fn send_all(
     store: &Arc<dyn Store>,
     key: &ObjectKey,
@@ -82,17 +82,18 @@ pub async fn send_all(
 }
 
 impl PendingUpload {
-    /// How many bytes wait to be completed.
+    /// Number of bytes waiting for the completion.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// Makes the object visible, compared with what was sent. It never writes over what stands under the key; any other
-    /// failure leaves nothing there, so the key must be the writer's own.
+    /// Makes the object visible, and compares it with the sent bytes. An existing object under the key is never
+    /// overwritten. Every other failure leaves nothing under the key, so the key must belong to this writer alone.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where the key is taken by another's object, which is left; else what the store said.
+    /// [`StoreError::AlreadyExists`] for another writer's object under the key, which stays. Otherwise the store's
+    /// error.
     pub async fn complete(self) -> Result<Stored, StoreError> {
         let outcome = match self.content {
             Content::Whole(body) => self.store.put(&self.key, body, PutMode::IfAbsent).await,
@@ -101,14 +102,14 @@ impl PendingUpload {
         clear_up(&*self.store, &self.key, outcome).await
     }
 
-    /// The same under `key`, for a name that was known only when every byte was through. What fits in one part is put
-    /// there at once; the rest is completed under the key it was begun with, copied inside the store, and deleted there.
-    /// Nothing is written over, and after a failure nothing whole is deleted under `key`: it may be another's by now.
-    /// Dropped half-way, it can leave the object under the first key.
+    /// Completes the upload under `key`, for a name that depends on the content. An upload of one part is put there at
+    /// once. A larger one is completed under its first key, copied inside the store, and deleted there. Nothing is
+    /// overwritten. After a failure, no complete object is deleted under `key`: it may be another writer's. If this
+    /// future is dropped early, the object can remain under the first key.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] where `key` is taken by other content, which is left; else what the store said. After
-    /// [`StoreError::Unavailable`] the object may be there all the same, as it was sent.
+    /// [`StoreError::AlreadyExists`] for other content under `key`, which stays. Otherwise the store's error. After
+    /// [`StoreError::Unavailable`] the sent object may exist.
     pub async fn complete_as(self, key: &ObjectKey) -> Result<Stored, StoreError> {
         let (open, parts) = match self.content {
             Content::Whole(body) => return self.store.put(key, body, PutMode::IfAbsent).await,
@@ -120,7 +121,7 @@ impl PendingUpload {
         outcome
     }
 
-    /// Throws everything away.
+    /// Discards everything.
     pub async fn abort(self) {
         if let Content::Parts(open, _) = self.content {
             open.abort().await;
@@ -128,7 +129,8 @@ impl PendingUpload {
     }
 }
 
-/// After a failure the store may have done what it could not confirm. The key is the writer's own, unless it was taken.
+/// After a failure, the store may have completed an unconfirmed write. The key is the writer's own, unless it was
+/// already taken.
 async fn clear_up(
     store: &dyn Store,
     key: &ObjectKey,
@@ -142,7 +144,7 @@ async fn clear_up(
 
 async fn delete(store: &dyn Store, key: &ObjectKey) {
     if let Err(error) = store.delete(key).await {
-        tracing::warn!(%key, reason = %error, "what an upload left on its way could not be deleted");
+        tracing::warn!(%key, reason = %error, "could not delete the remains of an upload");
     }
 }
 
@@ -172,7 +174,7 @@ async fn send_parts(open: &OpenUpload, first: Bytes, mut source: PartSource) -> 
 
 async fn send_part(open: &OpenUpload, number: u32, body: Bytes) -> Result<UploadedPart, StoreError> {
     if number > MAX_PARTS {
-        let cause = format!("it takes more than {MAX_PARTS} parts of {} bytes", body.len());
+        let cause = format!("it needs more than {MAX_PARTS} parts of {} bytes", body.len());
         return Err(StoreError::Limit { key: open.key().to_string(), cause });
     }
     open.store().upload_part(open.key(), open.id()?, number, body).await

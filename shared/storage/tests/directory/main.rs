@@ -1,4 +1,4 @@
-//! The store in directories does what every store must, and what only a directory can get wrong.
+//! The directory store passes the conformance suite of all stores, and the tests of a directory's own faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod places;
@@ -18,7 +18,7 @@ use holdfast_storage::{DirectoryStore, PutMode, Store};
 use holdfast_testing::{FaultStore, conformance};
 use tempfile::TempDir;
 
-/// A repository that was made ready, in a folder of its own.
+/// A prepared repository in a new folder.
 struct Folder {
     top: TempDir,
     directories: Directories,
@@ -44,7 +44,7 @@ impl Folder {
         self.top.path().join(below)
     }
 
-    /// A second store in the same directories, as another process has it.
+    /// A second store in the same directories, like another process.
     fn again(&self) -> DirectoryStore {
         DirectoryStore::new(self.directories.clone())
     }

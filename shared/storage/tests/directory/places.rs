@@ -1,4 +1,4 @@
-//! Where objects lie, and what is no place for them: a disk that is away is never taken for an empty repository.
+//! Valid and invalid places of objects: a missing disk is never treated as an empty repository.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use super::{Folder, files_below, key, keys, put};
 
 const BODY: Bytes = Bytes::from_static(b"body");
 
-/// What each call says of a place that is not there.
+/// The error of each call for a missing place.
 async fn every_call(store: &DirectoryStore, name: &str) -> Vec<StoreError> {
     let name = key(name);
     vec![
@@ -126,12 +126,12 @@ async fn only_the_last_directory_is_made_and_only_for_its_owner() {
     assert_eq!(mode & 0o777, 0o700);
     fs::write(folder.path().join("file"), "").unwrap();
     let error = at("file").prepare().await.unwrap_err().to_string();
-    assert!(error.contains("file (BACKUP_STORE) is no directory"), "{error}");
+    assert!(error.contains("file (BACKUP_STORE) is not a directory"), "{error}");
     let in_its_place = at("file");
     for error in every_call(&in_its_place, "x").await {
-        assert!(error.to_string().contains("no directory"), "{error}");
+        assert!(error.to_string().contains("not a directory"), "{error}");
     }
-    assert!(at("file/below").prepare().await.unwrap_err().to_string().contains("no directory"));
+    assert!(at("file/below").prepare().await.unwrap_err().to_string().contains("not a directory"));
 }
 
 #[tokio::test]

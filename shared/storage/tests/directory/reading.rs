@@ -1,4 +1,4 @@
-//! What is read is one content from its first byte to its last, or an error.
+//! A read returns one content from its first byte to its last, or an error.
 
 use std::{
     fs::{self, OpenOptions},

@@ -1,4 +1,4 @@
-//! A disk that is full: told before something is written where that can be known, and nothing is left where it cannot.
+//! A full disk: reported before the write if possible. Otherwise the failed write leaves nothing.
 
 use std::{
     io,
@@ -19,10 +19,10 @@ use holdfast_storage::{
 use super::{Folder, files_below, key, keys, put};
 
 const MIB: u64 = 1024 * 1024;
-/// What stays free.
+/// Bytes that stay free.
 const RESERVE: u64 = 16 * MIB;
 
-/// The same directories on a disk that has this much free, less what is in them.
+/// The same directories on a disk with this much free space, minus their content.
 fn on_a_disk_with(folder: &Folder, bytes: u64) -> (DirectoryStore, Arc<AtomicU64>) {
     let free = Arc::new(AtomicU64::new(bytes));
     let (shared, root) = (Arc::clone(&free), folder.directories.root.clone());
@@ -64,7 +64,7 @@ async fn an_upload_that_fills_the_disk_is_given_up_and_leaves_nothing() {
         panic!("there is no room for all of it");
     };
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
-    // It may have handed over all of it before it was given up.
+    // It may have passed on all bytes before the abort.
     let _ = writer.join().unwrap();
     assert_eq!(keys(&folder.store, "").await, ["older"]);
     assert_eq!(store.list_unfinished_uploads("").await.unwrap(), []);
@@ -82,7 +82,7 @@ async fn a_disk_that_does_not_say_what_is_free_is_written_to() {
     assert!(error.is_transient(), "{error}");
 }
 
-/// Where memory is another file system than the disk, no file has a name in both.
+/// If memory is another file system than the disk, hard links between the two are impossible.
 #[tokio::test]
 async fn a_copy_into_another_file_system_is_the_object_again() {
     let Ok(memory) = tempfile::tempdir_in("/dev/shm") else { return };

@@ -1,4 +1,4 @@
-//! What is written is there whole or not at all, in whatever order its parts came and whoever else writes.
+//! A written object is complete or missing, for any order of its parts and with any concurrent writer.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -7,7 +7,7 @@ use holdfast_storage::{PutMode, Store, StoreError, UploadId, UploadedPart, read_
 
 use super::{Folder, files_below, key, keys, put};
 
-/// Bytes that differ from part to part.
+/// Different bytes for each part.
 fn part(number: u32, length: usize) -> Bytes {
     Bytes::from(vec![u8::try_from(number).unwrap(); length])
 }
@@ -38,7 +38,7 @@ async fn parts_of_any_length_make_one_object_in_whatever_order_they_come() {
 }
 
 #[tokio::test]
-async fn an_upload_is_gone_on_with_by_whoever_knows_it() {
+async fn another_process_can_continue_an_upload_by_its_id() {
     let folder = Folder::new().await;
     let name = key("database/x");
     let upload = folder.store.begin_upload(&name).await.unwrap();
@@ -54,7 +54,7 @@ async fn what_a_killed_process_left_is_found_and_swept() {
     let folder = Folder::with(|top| (None, Some(top.join("content")))).await;
     for name in ["database/db_1_a/dump", "content/incoming/ab", "content/incoming/cd"] {
         let upload = folder.store.begin_upload(&key(name)).await.unwrap();
-        // Of the first part, the second store does not know where it belongs.
+        // The second store does not know the place of the first part.
         folder.again().upload_part(&key(name), &upload, 2, part(2, 10)).await.unwrap();
     }
     assert_eq!(keys(&folder.store, "").await, [""; 0]);
@@ -87,7 +87,7 @@ async fn bytes_that_were_altered_on_the_disk_are_refused_when_the_upload_is_comp
 }
 
 #[tokio::test]
-async fn no_part_is_taken_for_an_upload_that_is_none() {
+async fn a_part_of_an_unknown_upload_is_refused() {
     let folder = Folder::new().await;
     let name = key("database/x");
     let upload = folder.store.begin_upload(&name).await.unwrap();

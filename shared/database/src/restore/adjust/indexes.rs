@@ -4,7 +4,7 @@ use bson::{Bson, Document};
 
 use super::{AdjustedPart, Change, Report, is_true, keep_known_engines, keys, number};
 
-/// Options that `createIndexes` takes as they are.
+/// Options passed to `createIndexes` unchanged.
 const KNOWN: [&str; 17] = [
     "key",
     "name",
@@ -25,10 +25,10 @@ const KNOWN: [&str; 17] = [
     "columnstoreProjection",
 ];
 
-/// Options that are true or false.
+/// Boolean options.
 const FLAGS: [&str; 5] = ["unique", "sparse", "hidden", "clustered", "prepareUnique"];
 
-/// Options that are never restored, each with the reason.
+/// Options never restored, each with the reason.
 const LEFT_OUT: [(&str, &str); 5] = [
     ("ns", "the namespace is that of the target"),
     ("background", "servers since 4.2 ignore it"),
@@ -37,18 +37,19 @@ const LEFT_OUT: [(&str, &str); 5] = [
     ("originalSpec", "it describes how the source stored the index"),
 ];
 
-/// The version that every server since 3.4 gives to a new index.
+/// The version of new indexes in every server since 3.4.
 const CURRENT_VERSION: f64 = 2.0;
 
-/// More than a server takes as `expireAfterSeconds`, and what it takes for an invalid one: documents never expire.
+/// More than a server's maximum for `expireAfterSeconds`. Servers treat an invalid value like this one: documents never
+/// expire.
 const NEVER_SECONDS: i32 = i32::MAX;
 
-/// The indexes as `createIndexes` takes them, with the one on `_id`.
+/// The indexes in the form of `createIndexes`, with the one on `_id`.
 pub(super) fn adjusted(indexes: Vec<Document>, report: &mut Report) -> Vec<Document> {
     let mut kept: Vec<Document> = Vec::new();
     for mut index in indexes {
         let Ok(key) = index.get_document_mut("key") else {
-            // The server says what is wrong with it.
+            // The server will report the fault.
             kept.push(index);
             continue;
         };
@@ -56,7 +57,7 @@ pub(super) fn adjusted(indexes: Vec<Document>, report: &mut Report) -> Vec<Docum
         match place_of(&index) {
             Place::WithCollection => kept.push(index),
             Place::BesideIdIndex => {
-                let reason = "the server keeps its own index on _id, which serves both directions";
+                let reason = "the server keeps its own index on _id, for both directions";
                 report.index(AdjustedPart::Index, &name_of(&index), &name_of(&index), Change::LeftOut, reason);
             }
             Place::OfItsOwn => {
@@ -75,7 +76,7 @@ pub(super) fn adjusted(indexes: Vec<Document>, report: &mut Report) -> Vec<Docum
     kept
 }
 
-/// How an index comes to be.
+/// Origin of an index.
 enum Place {
     /// The server creates it together with the collection.
     WithCollection,
@@ -85,7 +86,7 @@ enum Place {
     OfItsOwn,
 }
 
-/// Servers take `{_id: 1}` and `{_id: -1}` for their own index, and create any other one.
+/// Servers treat `{_id: 1}` and `{_id: -1}` as their own index, and create any other one.
 fn place_of(index: &Document) -> Place {
     let direction = index.get_document("key").ok().filter(|key| key.len() == 1).and_then(|key| number(key.get("_id")?));
     match direction {
@@ -105,7 +106,7 @@ fn name_of(index: &Document) -> String {
     index.get_str("name").map_or_else(|_| default_name(index), str::to_owned)
 }
 
-/// As shells and drivers name an index: its fields and their values.
+/// The name from shells and drivers: an index's fields and their values.
 fn default_name(index: &Document) -> String {
     let key = index.get_document("key").into_iter().flatten();
     key.map(|(field, value)| format!("{field}_{}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
@@ -161,17 +162,17 @@ fn option(kept: &mut Document, of: &str, name: String, mut value: Bson, report: 
         }
         other => {
             let listed = LEFT_OUT.iter().find(|(known, _)| *known == other).map(|(_, reason)| *reason);
-            changed(Change::LeftOut, listed.unwrap_or("Holdfast does not know it").to_owned());
+            changed(Change::LeftOut, listed.unwrap_or("Holdfast does not support it").to_owned());
         }
     }
 }
 
-/// Whether a server takes it: seconds up to some 68 years.
+/// Whether a server accepts it: seconds up to some 68 years.
 fn is_expiry(value: &Bson) -> bool {
     number(value).is_some_and(|seconds| (0.0..=f64::from(NEVER_SECONDS)).contains(&seconds))
 }
 
-/// Whether a server would refuse the second of them as the first under another name.
+/// Whether a server would refuse the second as a renamed first one.
 fn is_twin(one: &Document, other: &Document) -> bool {
     ["key", "collation", "partialFilterExpression"].into_iter().all(|part| one.get(part) == other.get(part))
 }

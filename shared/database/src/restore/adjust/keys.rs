@@ -1,11 +1,11 @@
-//! The values in an index's key. Servers before 3.4 took any value: a negative number meant descending, text that is
-//! not empty an index of that type, and everything else ascending. Later ones refuse most of them.
+//! The values in an index's key. Servers before 3.4 accepted any value: a negative number meant descending, a nonempty
+//! text an index of that type, and everything else ascending. Later servers refuse most of them.
 
 use bson::{Bson, Document};
 
 use super::number;
 
-/// Converts the values that are neither whole numbers nor types of indexes. Returns the fields, each with its old value.
+/// Converts values other than whole numbers and types of indexes. Returns the fields, each with its old value.
 pub(super) fn convert(key: &mut Document) -> Vec<(String, Bson)> {
     let mut converted = Vec::new();
     for (field, value) in key.iter_mut() {
@@ -16,7 +16,7 @@ pub(super) fn convert(key: &mut Document) -> Vec<(String, Bson)> {
     converted
 }
 
-/// Ascending or descending, for a value that must be converted.
+/// Ascending or descending, for a value without a valid form.
 fn direction_of(value: &Bson) -> Option<i32> {
     match value {
         Bson::String(kind) if !kind.is_empty() => None,

@@ -1,6 +1,6 @@
-//! A collection's definition as today's servers take it. Archives come from servers and tools of any version: options
-//! that describe storage are left out, renamed ones are translated, old index specifications are converted. Each
-//! difference is reported.
+//! Converts a collection's definition for present servers. Archives come from servers and tools of any version: storage
+//! options are left out, renamed ones are translated, old index specifications are converted. Each difference is
+//! reported.
 
 mod indexes;
 mod keys;
@@ -15,18 +15,18 @@ use serde::Serialize;
 pub(super) use self::indexes::comes_with_the_collection;
 use super::UnknownOptions;
 
-/// One difference between a definition in the archive and the one that is restored.
+/// One difference between the archive's definition and the restored one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Adjustment {
-    /// What kind of thing differs.
+    /// The kind of part.
     pub part: AdjustedPart,
     /// Its name: of an option, or of a field in an index's key.
     pub name: String,
-    /// The indexes that have it; empty for an option of the collection.
+    /// The affected indexes. Empty for an option of the collection.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<String>,
-    /// What becomes of it.
+    /// The change.
     pub change: Change,
     /// Why.
     pub reason: String,
@@ -38,7 +38,7 @@ pub struct Adjustment {
 pub enum AdjustedPart {
     /// An option of the collection.
     Option,
-    /// A whole index.
+    /// A complete index.
     Index,
     /// An option of an index.
     IndexOption,
@@ -46,7 +46,7 @@ pub enum AdjustedPart {
     IndexKey,
 }
 
-/// What becomes of a part.
+/// The change of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Change {
@@ -54,11 +54,11 @@ pub enum Change {
     LeftOut,
     /// It is restored in another form.
     Converted,
-    /// It is passed to the server, which may refuse it.
+    /// It is passed to the server. The server may refuse it.
     PassedOn,
 }
 
-/// The metadata to create a collection from, and how they differ from the archive's.
+/// The metadata for creating a collection, and the differences from the archive's.
 pub(super) fn adjusted(mut metadata: Metadata, unknown: UnknownOptions) -> (Metadata, Vec<Adjustment>) {
     let mut report = Report::default();
     metadata.options = options::adjusted(metadata.options, unknown, &mut report);
@@ -66,7 +66,7 @@ pub(super) fn adjusted(mut metadata: Metadata, unknown: UnknownOptions) -> (Meta
     (metadata, report.adjustments)
 }
 
-/// Collects adjustments. The same change in several indexes is one of them.
+/// Collects adjustments. The same change in several indexes counts once.
 #[derive(Debug, Default)]
 struct Report {
     adjustments: Vec<Adjustment>,
@@ -118,7 +118,7 @@ fn listed(indexes: &[String]) -> String {
     format!("{noun} {}", indexes.join(", "))
 }
 
-/// What a server takes as true: any number but zero, and any value of another type that is not null.
+/// True values of a server: any number except zero, and any value of another type except null.
 fn is_true(value: &Bson) -> bool {
     match value {
         Bson::Boolean(boolean) => *boolean,
@@ -139,10 +139,10 @@ pub(super) fn number(value: &Bson) -> Option<f64> {
     }
 }
 
-/// The engines that servers of today have.
+/// The storage engines of present servers.
 const STORAGE_ENGINES: [&str; 2] = ["wiredTiger", "inMemory"];
 
-/// Takes what other engines were told out of a `storageEngine` option. Returns whether any of it is left.
+/// Removes other engines' options from a `storageEngine` option. Returns whether any of it remains.
 fn keep_known_engines(value: &mut Bson) -> (bool, Vec<String>) {
     let Bson::Document(engines) = value else { return (true, Vec::new()) };
     let foreign: Vec<String> =

@@ -4,7 +4,7 @@ use bson::{Bson, Document, doc};
 
 use super::{super::UnknownOptions, Change, Report, is_true, keep_known_engines, number};
 
-/// Options that `create` takes as they are.
+/// Options passed to `create` unchanged.
 const KNOWN: [&str; 14] = [
     "capped",
     "size",
@@ -22,7 +22,7 @@ const KNOWN: [&str; 14] = [
     "encryptedFields",
 ];
 
-/// Options that are never restored, each with the reason.
+/// Options never restored, each with the reason.
 const LEFT_OUT: [(&str, &str); 24] = [
     ("create", OLD_COMMAND),
     ("autoIndexId", "the server always creates the index on _id"),
@@ -50,14 +50,14 @@ const LEFT_OUT: [(&str, &str); 24] = [
     ("mayBypassWriteBlocking", ARGUMENT),
 ];
 
-const OLD_COMMAND: &str = "servers up to 2.4 stored the command that created the collection";
+const OLD_COMMAND: &str = "servers up to 2.4 stored the creating command";
 const MMAPV1: &str = "it describes the storage engine MMAPv1";
 const STORAGE: &str = "it describes how the source stored the collection";
 const ARGUMENT: &str = "it is an argument of a command, not an option";
 
-/// The options as `create` takes them.
+/// The options in the form of `create`.
 pub(super) fn adjusted(options: Document, unknown: UnknownOptions, report: &mut Report) -> Document {
-    // Servers up to 2.4 stored `create`, and any option that they did not know.
+    // Servers up to 2.4 stored `create`, and any unknown option.
     let is_of_old_server = options.contains_key("create");
     let is_capped = options.get("capped").is_some_and(is_true);
     let mut kept = Document::new();
@@ -79,7 +79,7 @@ pub(super) fn adjusted(options: Document, unknown: UnknownOptions, report: &mut 
     kept
 }
 
-/// On a server of any version.
+/// For servers of any version.
 fn reason_to_leave_out(name: &str) -> Option<&'static str> {
     let listed = LEFT_OUT.iter().find(|(known, _)| *known == name).map(|(_, reason)| *reason);
     listed.or_else(|| name.starts_with('$').then_some(ARGUMENT))
@@ -95,7 +95,7 @@ fn capped(kept: &mut Document, value: &Bson, report: &mut Report) {
     kept.insert("capped", true);
 }
 
-/// What servers before 6.0 called change stream images.
+/// The name of change stream images before server 6.0.
 fn pre_images(kept: &mut Document, value: &Bson, report: &mut Report) {
     const NEW_NAME: &str = "changeStreamPreAndPostImages";
     if !is_true(value) {
@@ -121,9 +121,9 @@ fn engines(kept: &mut Document, name: &str, mut value: Bson, report: &mut Report
 
 fn not_known(kept: &mut Document, name: String, value: Bson, unknown: UnknownOptions, report: &mut Report) {
     match unknown {
-        UnknownOptions::LeaveOut => report.option(&name, Change::LeftOut, "Holdfast does not know it"),
+        UnknownOptions::LeaveOut => report.option(&name, Change::LeftOut, "Holdfast does not support it"),
         UnknownOptions::Pass => {
-            let reason = "Holdfast does not know it. If the server refuses the collection for it, restore without it: \
+            let reason = "Holdfast does not support it. If the server refuses the collection because of it, restore without it: \
                           --skip-unknown-options";
             report.option(&name, Change::PassedOn, reason);
             kept.insert(name, value);

@@ -1,4 +1,4 @@
-//! Documents: their number, their content in any order, and of a capped collection their order.
+//! Compares documents: their number, their content in any order, and for a capped collection their order.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,24 +15,24 @@ use crate::{
     content::{TakeIn, read_back},
 };
 
-/// What a target must hold.
+/// The expected content of a target.
 pub(in crate::restore) struct Wanted<'a> {
     pub(in crate::restore) content: CollectionContent,
-    /// Where documents were given an `_id`.
+    /// Differences because of a generated `_id`.
     pub(in crate::restore) handed_on: &'a HandedOn,
     /// The rules already account for each generated `_id`.
     pub(in crate::restore) is_anonymized: bool,
 }
 
-/// What a target holds.
+/// The actual content of a target.
 pub(in crate::restore) struct Found {
     pub(in crate::restore) content: CollectionContent,
     /// Of a capped collection.
     order: Option<[u8; 32]>,
 }
 
-/// Reads a collection back. Of a time series whose server keeps measurements, these are taken out of the buckets that
-/// it shows.
+/// Reads a collection back. If the server keeps measurements of a time series, they are extracted from the returned
+/// buckets.
 pub(in crate::restore) async fn found_in(
     connection: &Connection,
     target: &Target,
@@ -59,7 +59,7 @@ fn whole() -> TakeIn {
     })
 }
 
-/// Batches are taken in one after another.
+/// Batches are added one after another.
 fn in_order(order: Arc<Mutex<Order>>) -> TakeIn {
     Arc::new(move |content, document| {
         content.add_document(document);
@@ -80,13 +80,13 @@ fn measurements(target: &Target) -> TakeIn {
     })
 }
 
-/// In what the documents of the target are not those that it must hold.
+/// The difference between the documents of the target and the expected ones.
 pub(in crate::restore) fn content_difference(target: &Target, wanted: &Wanted<'_>, found: &Found) -> Option<String> {
     let documents = if target.takes_measurements() { "measurements" } else { "documents" };
     if wanted.content.documents != found.content.documents {
         let (wanted, found) = (wanted.content.documents, found.content.documents);
         let reason = reason_of_count(target, wanted, found);
-        return Some(format!("the archive holds {wanted} {documents}, the target {found} now{reason}"));
+        return Some(format!("the archive has {wanted} {documents}, the target {found} now{reason}"));
     }
     let mut wanted_hash = wanted.content.content_hash;
     let mut found_hash = found.content.content_hash;
@@ -102,7 +102,7 @@ pub(in crate::restore) fn content_difference(target: &Target, wanted: &Wanted<'_
 
 fn order_difference(wanted: &HandedOn, found: Option<[u8; 32]>) -> Option<String> {
     let is_same = found.is_none_or(|order| order == wanted.order.clone().digest());
-    (!is_same).then(|| "the target holds the documents of the archive in another order".to_owned())
+    (!is_same).then(|| "the target has the documents of the archive in another order".to_owned())
 }
 
 fn reason_of_count(target: &Target, wanted: u64, found: u64) -> &'static str {
@@ -115,7 +115,7 @@ fn reason_of_count(target: &Target, wanted: u64, found: u64) -> &'static str {
     }
 }
 
-/// As many documents, but not the same. Their bytes tell whether values were changed in length.
+/// An equal number of documents, but other ones. Their bytes show whether values changed in length.
 fn other_documents(documents: &str, wanted: &Wanted<'_>, found: &Found) -> String {
     let generated = &wanted.handed_on;
     let (mut wanted_bytes, found_bytes) = (wanted.content.bytes, found.content.bytes);
@@ -127,22 +127,22 @@ fn other_documents(documents: &str, wanted: &Wanted<'_>, found: &Found) -> Strin
         _ => format!("{wanted_bytes} bytes in the archive, {found_bytes} in the target"),
     };
     format!(
-        "the target holds as many {documents} as the archive, but not the same ({sizes}): the server stores a value in \
+        "the target has as many {documents} as the archive, but others ({sizes}): the server stores a value in \
          another form, or something else writes to the target"
     )
 }
 
-/// In what the archive is not what its manifest says.
+/// The difference between the archive and its manifest.
 pub(in crate::restore) fn manifest_difference(held: &NamespaceSummary, expected: &Expected<'_>) -> Option<String> {
     let mut namespaces = expected.namespaces.iter();
     let expected_of = namespaces.find(|wanted| wanted.db == held.db && wanted.collection == held.collection)?;
     if held.documents != expected_of.documents {
         let (held, wanted) = (held.documents, expected_of.documents);
-        return Some(format!("the archive holds {held} documents, the manifest says {wanted}"));
+        return Some(format!("the archive has {held} documents, its manifest {wanted}"));
     }
     let is_same = (expected.digest)(held.content_hash) == expected_of.content_hash;
     let has_documents = held.kind != NamespaceKind::View;
-    (has_documents && !is_same).then(|| "the archive holds other documents than the manifest says".to_owned())
+    (has_documents && !is_same).then(|| "the archive has other documents than its manifest".to_owned())
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Options, indexes and views. The server adds defaults to what it is given. Each given option must be present and equal.
-//! An option that was not given must be a default.
+//! Options, indexes and views. The server adds defaults to the given options. Each given option must be present and
+//! equal. Every other option must be a default.
 
 use bson::{Bson, Document};
 
 use crate::restore::{adjust::number, existing::same_value};
 
-/// Options that change the behaviour of a collection. One that the archive does not have is a difference.
+/// Options with an effect on a collection's behaviour. One missing in the archive is a difference.
 const SIGNIFICANT: [&str; 9] = [
     "capped",
     "clusteredIndex",
@@ -18,14 +18,14 @@ const SIGNIFICANT: [&str; 9] = [
     "encryptedFields",
 ];
 
-/// What describes how an index is stored, or how it was built.
+/// Properties of an index's storage or build.
 const NOT_COMPARED: [&str; 7] =
     ["v", "ns", "name", "background", "dropDups", "2dsphereIndexVersion", "textIndexVersion"];
 
 /// Servers round the size of a capped collection up.
 const CAPPED_ROUNDING_BYTES: f64 = 4096.0;
 
-/// In what the options of a collection or view are not the ones that it was created with.
+/// The differences between a collection's or view's options and the created ones.
 pub(in crate::restore) fn option_differences(wanted: &Document, found: &Document) -> Vec<String> {
     let asked = wanted.iter().filter(|(name, value)| !is_kept(name, value, found.get(*name)));
     let mut differences: Vec<String> =
@@ -37,8 +37,8 @@ pub(in crate::restore) fn option_differences(wanted: &Document, found: &Document
     differences
 }
 
-/// In what the indexes of a collection are not the given ones. `comes_with_the_collection` holds for those that the
-/// server creates by itself.
+/// The differences between a collection's indexes and the given ones. `comes_with_the_collection` is true for the
+/// indexes created by the server itself.
 pub(in crate::restore) fn index_differences(
     wanted: &[Document],
     found: &[Document],
@@ -88,7 +88,7 @@ fn is_same_key(wanted: &Bson, found: Option<&Bson>) -> bool {
     }
 }
 
-/// Whether the server kept what it was given. Documents may have more fields than were given.
+/// Whether the server kept the given value. Documents may have additional fields.
 fn is_kept(name: &str, wanted: &Bson, found: Option<&Bson>) -> bool {
     if name == "autoIndexId" || (is_absent(name, Some(wanted)) && is_absent(name, found)) {
         return true;
@@ -107,7 +107,7 @@ fn is_kept(name: &str, wanted: &Bson, found: Option<&Bson>) -> bool {
     }
 }
 
-/// Whose documents the server completes with defaults. A filter or a validator is stored as it was given.
+/// Options with documents completed by the server with defaults. A filter or a validator is stored unchanged.
 fn completes_documents(name: &str) -> bool {
     matches!(
         name,
@@ -122,7 +122,7 @@ fn completes_documents(name: &str) -> bool {
     )
 }
 
-/// Whether an option says the same as none at all.
+/// Whether an option has the same meaning as a missing one.
 fn is_absent(name: &str, value: Option<&Bson>) -> bool {
     match value {
         None | Some(Bson::Null | Bson::Boolean(false)) => true,
@@ -145,7 +145,7 @@ fn difference(name: &str, wanted: Option<&Bson>, found: Option<&Bson>) -> String
     format!("`{name}` is {} in the archive and {} in the target", shown(wanted), shown(found))
 }
 
-/// Validators and filters can be long, and can hold values.
+/// Validators and filters can be long, and can contain values.
 fn short(value: &Bson) -> String {
     match value {
         Bson::Document(document) => format!("a document of {} fields", document.len()),

@@ -1,4 +1,4 @@
-//! What was written, compared with what it was to be: documents first, options and indexes once these are there.
+//! Compares the written content with the expected one: documents first, then options and indexes.
 
 use futures_util::{StreamExt, stream};
 use holdfast_archive::Summary;
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Collections being read back at a time.
+/// Number of collections read back at a time.
 const AT_A_TIME: usize = 4;
 
 impl Run<'_> {
@@ -30,7 +30,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the archive holds, against what the manifest says.
+    /// Compares the archive with its manifest.
     pub(super) fn compare_with_manifest(&mut self, summary: &Summary, expected: Option<Expected<'_>>) {
         for (target, result) in self.targets.iter().zip(&mut self.results) {
             let held = &summary.namespaces[target.number];
@@ -41,7 +41,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the target holds now, against what the archive holds.
+    /// Compares the target with the archive.
     pub(super) async fn compare_with_archive(&mut self, walked: &Walked) -> Result<(), DatabaseError> {
         let (connection, targets) = (self.connection, self.targets);
         let numbers = self.at_work(|target| !target.is_view() && !target.is_merged());
@@ -72,7 +72,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What a target must hold, and whether the rules changed it.
+    /// The expected content of a target, and whether the rules changed it.
     fn wanted_of<'w>(&self, at: usize, walked: &'w Walked) -> (Wanted<'w>, bool) {
         let number = self.targets[at].number;
         let (held, handed_on) = (&walked.summary.namespaces[number], &walked.handed_on[number]);
@@ -85,7 +85,7 @@ impl Run<'_> {
         (Wanted { content, handed_on, is_anonymized: changed.is_some() }, changed.is_some())
     }
 
-    /// Options and indexes as the server has them now, against those that were asked for.
+    /// Compares the server's options and indexes with the requested ones.
     pub(super) async fn compare_structure(&mut self) -> Result<(), DatabaseError> {
         for at in self.worth_indexes() {
             if self.targets[at].is_merged() {
@@ -116,13 +116,13 @@ async fn structure_differences(target: &Target, ttl: TtlIndexes) -> Result<Vec<S
     let indexes = indexes_of(target, ttl);
     let expiring = if target.is_copied() { Vec::new() } else { indexes.expiring };
     let wanted = [indexes.lasting, expiring].concat();
-    // A time series brings an index of its own.
+    // A time series has an index from the server.
     let comes_by_itself = |index: &bson::Document| target.is_series() || comes_with_the_collection(index);
     differences.extend(index_differences(&wanted, &present, comes_by_itself));
     Ok(differences)
 }
 
-/// The part of a difference that a failure to create the index has too.
+/// The common part of a difference and a failure about the same index.
 fn missing_index(difference: &str) -> &str {
     difference.strip_suffix(" is missing").unwrap_or(difference)
 }

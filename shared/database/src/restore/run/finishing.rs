@@ -1,4 +1,4 @@
-//! What comes after the documents: indexes, expiry, proved copies in the place of their targets, views, the conclusion.
+//! The steps after the documents: indexes, expiry, replacement of the targets by proved copies, views, the conclusion.
 
 use super::{Run, fail};
 use crate::{
@@ -25,13 +25,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// `createIndexes` would create a scratch collection that is missing.
+    /// For a missing scratch collection, `createIndexes` would create a new one.
     async fn require_scratch(&self, at: usize) -> Result<(), DatabaseError> {
         let target = &self.targets[at];
         if target.is_replaced() { self.proofs[at].require_same(target).await } else { Ok(()) }
     }
 
-    /// All but copies that do not take their target's place anyway.
+    /// All targets, except those with a copy that will not replace them.
     pub(super) fn worth_indexes(&self) -> Vec<usize> {
         let mut worth = self.at_work(|target| !target.is_view());
         worth.retain(|at| !self.targets[*at].is_replaced() || self.results[*at].is_faithful());
@@ -46,12 +46,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Last of all that is done to a collection: from now on the server deletes documents by their age.
+    /// The last step for a collection: after it, the server deletes old documents.
     pub(super) async fn let_expire(&mut self) -> Result<(), DatabaseError> {
         for at in self.worth_indexes() {
             let target = &self.targets[at];
             if has_expiry(target) && self.ttl == TtlIndexes::Omit {
-                let note = "`expireAfterSeconds` of the collection was left out, so that nothing expires";
+                let note = "`expireAfterSeconds` of the collection was left out, so documents never expire";
                 self.results[at].notes.push(note.to_owned());
             }
             if target.is_copied() {
@@ -68,7 +68,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Puts each proved copy in the place of its target. The others are left out: their targets stay.
+    /// Replaces each target with its proved copy. Without a proved copy, a target stays.
     pub(super) async fn replace_all(&mut self) {
         for at in self.at_work(|target| target.is_replaced() && !target.is_view()) {
             let target = &self.targets[at];
@@ -99,7 +99,7 @@ impl Run<'_> {
                 let (scratch, name) = (target.filled(), target.name());
                 let remedy = if target.is_series() { "copy" } else { "rename" };
                 let failure =
-                    format!("{failure}; its documents are in the collection {scratch}: {remedy} it to {name}");
+                    format!("{failure}. Its documents are in the collection {scratch}: {remedy} it to {name}");
                 self.give_up(at, failure);
             }
         }
@@ -134,7 +134,7 @@ impl Run<'_> {
         }
     }
 
-    /// Says of each target what became of it, and which indexes it has.
+    /// Reports the result and the indexes of each target.
     pub(super) async fn conclude(&mut self) {
         for at in 0..self.targets.len() {
             let (target, state) = (&self.targets[at], self.states[at]);

@@ -1,5 +1,5 @@
-//! The beat of a restore in one database. It shows that the restore is at work, and names the scratch collections that
-//! hold the only copy of a target. Rows are only inserted: the server's role `restore` may not update or remove any.
+//! The beat of a restore in one database. It shows that the restore is running, and names the scratch collections with
+//! the only copy of a target. Rows are only inserted, because the server's role `restore` may not update or remove any.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::name;
 use crate::{DatabaseError, classify, restore::target::Target};
 
-/// A restore whose beat is older is dead. Clocks do not matter: both times are the server's.
+/// A restore with an older beat is dead. Clocks do not matter: both times come from the server.
 pub(super) const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 /// The beat of this restore in one database.
@@ -26,15 +26,15 @@ pub(super) struct Beat {
     /// The id of the first row. It is gone if another restore removed the beat.
     first: Bson,
     pulse: Mutex<Pulse>,
-    /// The scratch collections that hold the only copy of a target.
+    /// The scratch collections with the only copy of a target.
     held: Mutex<BTreeSet<String>>,
 }
 
-/// When the restore beat, by the server's time.
+/// Time of the beat, by the server's clock.
 #[derive(Debug)]
 struct Pulse {
     last: Timestamp,
-    /// Once, other restores could take this one for dead.
+    /// At some moment, other restores could consider this one dead.
     was_overdue: bool,
 }
 
@@ -67,16 +67,16 @@ impl Beat {
         self.beat(now).await?;
         if locked(&self.pulse).was_overdue {
             let limit = DEAD_AFTER.as_secs();
-            return Err(refused(&format!("the restore was not seen at work for more than {limit} seconds")));
+            return Err(refused(&format!("the restore had no beat for more than {limit} seconds")));
         }
         let first = self.rows().find_one(doc! { "_id": self.first.clone() }).await;
         match first.map_err(|error| unreadable(&self.database, &error))? {
             Some(_) => Ok(()),
-            None => Err(refused(&format!("{} was dropped by something else", name::of_beat(&self.run)))),
+            None => Err(refused(&format!("{} was dropped by another program", name::of_beat(&self.run)))),
         }
     }
 
-    /// Records that the scratch collection is about to hold the only copy of the target.
+    /// Records the scratch collection as the coming only copy of the target.
     pub(super) async fn hold(&self, target: &Target) -> Result<(), DatabaseError> {
         let remedy = if target.is_series() { Remedy::Copy } else { Remedy::Rename };
         let row = doc! { "needed": target.filled(), "target": target.name(), "remedy": remedy.as_str() };
@@ -85,7 +85,7 @@ impl Beat {
         Ok(())
     }
 
-    /// Records that it no longer does.
+    /// Removes this record.
     pub(super) async fn release(&self, target: &Target) {
         locked(&self.held).remove(target.filled());
         if let Err(error) = insert(&self.database, &self.run, doc! { "released": target.filled() }).await {
@@ -112,11 +112,11 @@ impl Beat {
 pub struct OnlyCopy {
     /// `database.collection` of the target.
     pub target: String,
-    /// How it becomes the target.
+    /// The method of restoring the target from it.
     pub remedy: Remedy,
 }
 
-/// How an operator restores a target from its scratch collection.
+/// The operator's method of restoring a target from its scratch collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Remedy {
@@ -137,7 +137,7 @@ impl Remedy {
     }
 }
 
-/// What the beat of any restore records.
+/// The recorded beat of any restore.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
     pub(super) last: Option<Timestamp>,
@@ -157,7 +157,7 @@ impl Record {
         Ok(Self { last, needed: needed_of(&about_copies) })
     }
 
-    /// What this scratch collection is needed for.
+    /// The target of this scratch collection, if it is the only copy.
     pub(super) fn only_copy(&self, scratch: &str) -> Option<&OnlyCopy> {
         self.needed.iter().find(|(name, _)| name == scratch).map(|(_, copy)| copy)
     }

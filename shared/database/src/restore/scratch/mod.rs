@@ -1,5 +1,5 @@
 //! Scratch collections: a restore over live data fills one for each target, until the copy is proved. A beat in each
-//! database shows that the restore is at work. A later restore removes the scratch collections of a killed one.
+//! database shows that the restore is running. A later restore removes the scratch collections of a killed one.
 
 mod beat;
 mod name;
@@ -33,21 +33,21 @@ pub(super) struct Scratch {
     collections: Vec<(Database, String)>,
 }
 
-/// A scratch collection that a restore left behind, or fills now.
+/// A scratch collection of an earlier or a running restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScratchCollection {
     /// `database.collection`.
     pub namespace: String,
-    /// Its restore is at work.
+    /// Its restore is running.
     pub is_live: bool,
-    /// The target whose only copy it holds. No restore drops it.
+    /// The target, if this is its only copy. No restore drops it.
     pub only_copy_of: Option<OnlyCopy>,
 }
 
 impl Scratch {
-    /// Gives a scratch collection to each target that is to be replaced, and begins to beat. Nothing else is created. A
-    /// database that takes no beat has its targets refused.
+    /// Names a scratch collection for each target to replace, and starts the beat. Creates nothing else. In a database
+    /// that refuses the beat, the targets are refused.
     ///
     /// # Errors
     /// The server went away.
@@ -83,7 +83,7 @@ impl Scratch {
         loop {
             tokio::time::sleep(BEAT_EVERY).await;
             if let Err(error) = self.beat().await {
-                tracing::debug!(%error, "a beat of the restore was not written");
+                tracing::debug!(%error, "could not write a beat of the restore");
             }
         }
     }
@@ -104,7 +104,7 @@ impl Scratch {
         self.beat_of(target)?.confirm(server_time(&self.connection).await?).await
     }
 
-    /// Records that the target is about to be dropped. From then on no restore drops its scratch collection.
+    /// Records that the target will be dropped. From then on no restore drops its scratch collection.
     pub(super) async fn hold(&self, target: &Target) -> Result<(), DatabaseError> {
         self.beat_of(target)?.hold(target).await
     }
@@ -121,8 +121,8 @@ impl Scratch {
         beat.ok_or_else(|| DatabaseError::Refused(format!("the restore has no beat in {}", target.database.name())))
     }
 
-    /// Drops what is left of them, the beat last. A later restore drops what this one cannot. A scratch collection that
-    /// holds the only copy of its target stays, with the beat that records it.
+    /// Drops the remaining ones, the beat last. A later restore drops the rest. A scratch collection with the only copy
+    /// of its target stays, together with its beat.
     pub(super) async fn remove(&self) {
         let is_held = |name: &String| self.beats.iter().any(|beat| beat.holds(name));
         for (database, name) in self.collections.iter().filter(|(_, name)| !is_held(name)) {
@@ -139,7 +139,7 @@ impl Scratch {
     }
 }
 
-/// Names of scratch collections that do not exist.
+/// Names of missing scratch collections.
 pub(super) fn absent_names() -> [String; 2] {
     let run = name::new_run();
     ["from", "to"].map(|end| name::of_target(&run, end))
@@ -154,10 +154,10 @@ pub(super) async fn remove_dead(connection: &Connection, targets: &[Target]) -> 
         let mut found = match judged(connection, &lister(database.clone())).await {
             Ok(found) => found,
             Err(error) if error.is_transient() => return Err(error),
-            // Without the right to look there is nothing to remove.
+            // Without the privilege to list, nothing can be removed.
             Err(_) => continue,
         };
-        // The beat last: what a removal that breaks leaves behind still has its owner's beat.
+        // The beat is last: after an interrupted removal, the rest still has its owner's beat.
         found.sort_by_key(|(name, _)| name::is_beat(name));
         for (name, verdict) in found {
             if verdict == Verdict::Dead && drop_collection(&database, &name).await.is_ok() {
@@ -195,7 +195,7 @@ enum Verdict {
     Dead,
     /// Its restore ended and left the only copy of this target. It is never dropped.
     Needed(OnlyCopy),
-    /// No beat: not known to be of a restore. Or the beat that records an only copy. It is never dropped.
+    /// No beat, so its origin is unknown. Or a beat with an only copy. It is never dropped.
     Kept,
 }
 

@@ -1,5 +1,5 @@
 //! Names of scratch collections: `holdfast_restore_<run>_<hash of the target>`. They are short, because a namespace has
-//! 255 bytes at most, and of one fixed form, so that no collection of a user is taken for one.
+//! 255 bytes at most. Their form is fixed, so no user's collection is mistaken for one.
 
 use bson::oid::ObjectId;
 use sha2::{Digest as _, Sha256};
@@ -11,7 +11,7 @@ const BEAT: &str = "beat";
 const RUN_DIGITS: usize = 8;
 const TARGET_DIGITS: usize = 12;
 
-/// A name for one restore, different from that of every other.
+/// A unique name for one restore.
 pub(super) fn new_run() -> String {
     let digest = Sha256::digest(ObjectId::new().bytes());
     hex::encode(digest)[..RUN_DIGITS].to_owned()
@@ -28,7 +28,7 @@ pub(super) fn of_beat(run: &str) -> String {
     format!("{PREFIX}{run}_{BEAT}")
 }
 
-/// The restore that made this collection, if one did.
+/// The restore that created this collection, if one did.
 pub(super) fn run_of(collection: &str) -> Option<&str> {
     let (run, target) = collection.strip_prefix(PREFIX)?.split_once('_')?;
     let is_hex = |text: &str, digits| {

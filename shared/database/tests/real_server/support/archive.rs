@@ -1,4 +1,4 @@
-//! Archives made for a test: of namespaces that a server takes, and of ones that it refuses.
+//! Archives for tests: with accepted and with refused namespaces.
 
 use bson::Document;
 use holdfast_archive::{BlockWriter, Metadata, NamespaceKind, Prelude, PreludeNamespace};
@@ -8,7 +8,7 @@ use holdfast_archive::{BlockWriter, Metadata, NamespaceKind, Prelude, PreludeNam
 pub(crate) struct Namespace {
     pub(crate) name: String,
     pub(crate) options: Document,
-    /// Without that of `_id`.
+    /// Without the index on `_id`.
     pub(crate) indexes: Vec<Document>,
     pub(crate) documents: Vec<Document>,
 }

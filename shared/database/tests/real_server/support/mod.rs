@@ -1,5 +1,5 @@
-//! What the tests of this crate share: a connection to the running server, servers and proxies of their own, archives
-//! in memory.
+//! Common parts of this crate's tests: a connection to the running server, additional servers and proxies, archives in
+//! memory.
 
 mod archive;
 mod proxy;
@@ -36,7 +36,7 @@ pub(crate) async fn connection() -> Connection {
     connect(&holdfast_testing::parts().mongodb_uri).await
 }
 
-/// The running server, with a database of this test alone as the default one.
+/// The running server, with a database for this test as the default.
 pub(crate) struct Scratch {
     pub(crate) connection: Connection,
     pub(crate) database: String,
@@ -56,7 +56,7 @@ impl Scratch {
         self.connection.client().database(&self.database)
     }
 
-    /// Everything of `from` goes into this database.
+    /// Everything of `from` is restored to this database.
     pub(crate) fn map_from(&self, from: &str) -> NamespaceMap {
         NamespaceMap::parse(&[format!("{from}.*")], &[format!("{}.*", self.database)]).expect("a map")
     }
@@ -78,7 +78,7 @@ pub(crate) fn everything() -> DumpSelection {
     DumpSelection { collections: CollectionFilter::All, exclude: Vec::new() }
 }
 
-/// A whole dump of the connection's database.
+/// A complete dump of the connection's database.
 pub(crate) async fn dumped(connection: &Connection) -> (Vec<u8>, DumpReport) {
     dump_of(connection, &everything()).await.expect("a whole dump")
 }
@@ -140,7 +140,7 @@ pub(crate) fn documents_of(archive: &[u8], collection: &str) -> Vec<Document> {
     walker.finish().expect("a whole archive").1.documents
 }
 
-/// SHA-256 over the sorted SHA-256 of a collection's documents, as `expected.json` has it.
+/// SHA-256 over the sorted SHA-256 of a collection's documents, as in `expected.json`.
 pub(crate) async fn sorted_hash(database: &mongodb::Database, collection: &str) -> (u64, String) {
     let cursor = database.collection::<RawDocumentBuf>(collection).find(Document::new()).await.expect("a cursor");
     let documents: Vec<RawDocumentBuf> = cursor.try_collect().await.expect("all documents");

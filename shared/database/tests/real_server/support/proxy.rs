@@ -1,5 +1,5 @@
-//! A proxy between driver and server that cuts connections: every one after so many bytes of answers, or all for good.
-//! It also traps one command: it holds the command, or loses its answer.
+//! A proxy between driver and server. It cuts each connection after a number of answered bytes, or all for good. It
+//! also traps one command: it holds the command, or loses its answer.
 
 use std::sync::{
     Arc, Mutex,
@@ -22,24 +22,24 @@ pub(crate) struct Proxy {
 
 #[derive(Default)]
 struct Rules {
-    /// A connection is cut after so many bytes of answers; 0 is never.
+    /// Number of answered bytes before a connection is cut. 0 means never.
     cut_after: AtomicU64,
-    /// How many are to be cut so.
+    /// Remaining number of cuts.
     cuts_left: AtomicU64,
     is_dead: AtomicBool,
     trap: Mutex<Option<(Vec<u8>, Then)>>,
 }
 
-/// What becomes of a trapped command.
+/// Treatment of a trapped command.
 enum Then {
     /// The server executes it, and its answer is lost.
     LoseAnswer,
-    /// Its answer is lost, and nothing gets through any more.
+    /// Its answer is lost, and nothing passes any more.
     Die,
     Hold(Arc<Gate>),
 }
 
-/// A command that the proxy holds until the test opens the gate.
+/// A command held by the proxy until the test opens the gate.
 #[derive(Default)]
 pub(crate) struct Gate {
     reached: Notify,
@@ -56,7 +56,7 @@ impl Gate {
     }
 }
 
-/// How a command on a collection begins in BSON.
+/// The beginning of a command on a collection in BSON.
 fn command(name: &str, collection: &str) -> Vec<u8> {
     let length = i32::try_from(collection.len() + 1).expect("a short name").to_le_bytes();
     [b"\x02", name.as_bytes(), b"\0", &length, collection.as_bytes(), b"\0"].concat()
@@ -83,7 +83,7 @@ impl Proxy {
         format!("mongodb://127.0.0.1:{}/{database}?directConnection=true&serverSelectionTimeoutMS=500", self.port)
     }
 
-    /// The next `cuts` connections that answer so much are cut there.
+    /// Cuts the next `cuts` connections after this many answered bytes.
     pub(crate) fn cut(&self, cuts: u64, after_bytes: u64) {
         self.rules.cut_after.store(after_bytes, Ordering::SeqCst);
         self.rules.cuts_left.store(cuts, Ordering::SeqCst);
@@ -98,7 +98,7 @@ impl Proxy {
         self.set_trap(command(name, collection), Then::LoseAnswer);
     }
 
-    /// The next such command is executed, and then the server is gone.
+    /// The next such command is executed, and then the server disappears.
     pub(crate) fn die_after(&self, name: &str, collection: &str) {
         self.set_trap(command(name, collection), Then::Die);
     }
@@ -123,7 +123,7 @@ impl Proxy {
         *self.rules.trap.lock().unwrap() = Some((needle, then));
     }
 
-    /// From now on nothing gets through, on connections that are open neither.
+    /// From now on nothing passes, not even on open connections.
     pub(crate) fn die(&self) {
         self.rules.is_dead.store(true, Ordering::SeqCst);
     }

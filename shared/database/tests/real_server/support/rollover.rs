@@ -1,5 +1,5 @@
-//! A proxy between driver and server that answers a `getMore` as a server does whose capped collection has overwritten
-//! the cursor's position.
+//! A proxy between driver and server. It answers a `getMore` like a server whose capped collection has overwritten the
+//! cursor's position.
 
 use std::sync::{
     Arc,
@@ -26,7 +26,7 @@ pub(crate) struct Rollover {
 }
 
 impl Rollover {
-    /// In front of the server of this connection string, for so many answers.
+    /// In front of the server of this connection string, for this many answers.
     pub(crate) async fn start(uri: &str, times: u64) -> Self {
         let upstream = uri.split_once("://").expect("a scheme").1.split(['/', '?']).next().expect("a host").to_owned();
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
