@@ -12,6 +12,7 @@ mod progress;
 mod prose;
 mod stack;
 mod suite;
+mod terminal;
 mod tools;
 
 use std::process::ExitCode;
@@ -33,15 +34,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what the other commands need into `.holdfast/`.
+    /// Install the tools of the other commands into `.holdfast/`.
     Setup,
-    /// Deploy to a local AWS, back up a database of the platform's shape, verify, restore, compare.
+    /// Deploy to a local AWS, back up a sample database and its files, verify, restore, compare.
     Demo(demo::Options),
-    /// The whole test suite, on local parts started for it.
+    /// Run the whole test suite on local parts.
     Test(suite::Options),
-    /// Memory, speed and compression of the release build, measured.
+    /// Measure memory, speed and compression of the release build.
     Bench(bench::Options),
-    /// What can be told without running anything: format, lints, the template, prose.
+    /// Check format, lints, template and prose, without running a test.
     Check,
     /// Measure the prose of documents and comments.
     Prose(ProseOptions),

@@ -61,7 +61,7 @@ impl Installer<'_> {
         let installed = self.supervisor.output(&mut npm).await;
         installed.context("infra/local/azurite could not be installed; its packages come from the npm registry")?;
         mark(&root)?;
-        step.done(root.display());
+        step.done("done");
         Ok(Azurite { node: node.node, script })
     }
 
