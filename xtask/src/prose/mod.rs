@@ -1,7 +1,11 @@
 //! Measures the prose of documents and comments, and refuses a text that becomes harder to read. The accepted figures are
 //! in `xtask/prose.json`, one line for each document and for the comments of each crate.
 
+#[cfg(test)]
+mod links;
 mod measure;
+#[cfg(test)]
+mod readme;
 mod text;
 
 use std::{
