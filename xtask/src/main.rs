@@ -73,7 +73,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     let outcome = tokio::select! {
         outcome = carry_out(command) => outcome?,
         code = signals.next() => {
-            eprintln!("\nInterrupted; the local parts are stopped.");
+            eprintln!("\nInterrupted. The local parts are stopped.");
             return Ok(code);
         }
     };

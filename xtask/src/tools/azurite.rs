@@ -48,7 +48,7 @@ impl Installer<'_> {
         if is_installed(&root) && script.is_file() {
             return Ok(Azurite { node: node.node, script });
         }
-        let step = Step::begin_beside_others("Installing the local Azure (about a minute)");
+        let step = Step::begin_beside_others("Installing the local Azure (1 to 3 minutes)");
         clear(&root)?;
         fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
         for name in ["package.json", "package-lock.json"] {

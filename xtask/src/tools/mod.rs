@@ -146,7 +146,7 @@ struct Installer<'a> {
 impl Installer<'_> {
     /// The Python environment of the local AWS and the checks.
     async fn local_aws(&self, python: &Path) -> Result<PathBuf> {
-        let what = "Installing the local AWS and the template linter (about a minute)";
+        let what = "Installing the local AWS and the template linter (1 to 4 minutes)";
         self.python_environment(python, "python", "infra/local/requirements.txt", what).await
     }
 

@@ -53,7 +53,7 @@ impl Installer<'_> {
         if is_installed(&compiled) {
             return Ok(Some(StandIn::Compiled(program_in(&compiled))));
         }
-        let what = "Installing the MongoDB stand-in (about half a minute)";
+        let what = "Installing the MongoDB stand-in (half a minute to 2 minutes)";
         match self.python_environment(python, "mongodb", "infra/local/requirements-mongodb.txt", what).await {
             Ok(venv) => Ok(Some(StandIn::Wheel(venv.join("bin/secantusd-py")))),
             Err(error) => {
