@@ -12,6 +12,7 @@ mod progress;
 mod prose;
 mod stack;
 mod suite;
+mod terminal;
 mod tools;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -33,15 +34,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what the other commands need into `.holdfast/`.
+    /// Install the tools of the other commands into `.holdfast/`.
     Setup,
-    /// Deploy to a local AWS, back up a database of the platform's shape, verify, restore, compare.
+    /// Deploy to a local AWS, back up a sample database and its files, verify, restore, compare.
     Demo(demo::Options),
-    /// The whole test suite, on local parts started for it.
+    /// Run the whole test suite on local parts.
     Test(suite::Options),
-    /// Memory, speed and compression of the release build, measured.
+    /// Measure memory, speed and compression of the release build.
     Bench(bench::Options),
-    /// Check format, lints, the template and prose. Runs no test.
+    /// Check format, lints, template and prose and without running a test. Runs no test.
     Check,
     /// Measure the prose of documents, comments and messages.
     Prose(ProseOptions),
@@ -75,7 +76,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     let outcome = tokio::select! {
         outcome = carry_out(command) => outcome?,
         code = signals.next() => {
-            eprintln!("\nInterrupted; the local parts are stopped.");
+            eprintln!("\nInterrupted. The local parts are stopped.");
             return Ok(code);
         }
     };

@@ -1,4 +1,4 @@
-//! What is being done, said on stderr: a line a step, with a spinner where there is a terminal.
+//! The steps of a run on stderr: one line for each finished step, and a spinner on a terminal.
 
 use std::{
     fmt::Display,
@@ -8,7 +8,9 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Something that takes a while.
+use crate::terminal::{self, GOOD, styled};
+
+/// A step of some seconds or minutes.
 pub(crate) struct Step {
     what: String,
     began: Instant,
@@ -16,7 +18,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Says what is begun. Its output is ours alone: the spinner stays on its line.
+    /// Begins a step without other output: the spinner keeps its line.
     pub(crate) fn begin(what: impl Into<String>) -> Self {
         let what = what.into();
         let spinner = stderr().is_terminal().then(|| spinner(&what));
@@ -26,27 +28,27 @@ impl Step {
         Self { what, began: Instant::now(), spinner }
     }
 
-    /// Begins a step that runs while others print lines: it has no spinner.
+    /// Begins a step beside other steps with output. It has no spinner.
     pub(crate) fn begin_beside_others(what: impl Into<String>) -> Self {
         let what = what.into();
         eprintln!("· {what} …");
         Self { what, began: Instant::now(), spinner: None }
     }
 
-    /// Says how far it is.
+    /// Shows the progress of the step.
     pub(crate) fn at(&self, how_far: &str) {
         if let Some(spinner) = &self.spinner {
             spinner.set_message(format!("{} {how_far}", self.what));
         }
     }
 
-    /// Says that it is done, and what came of it; returns how long it took.
+    /// Ends the step, prints its result, and returns its duration.
     pub(crate) fn done(self, outcome: impl Display) -> Duration {
         let took = self.began.elapsed();
         if let Some(spinner) = &self.spinner {
             spinner.finish_and_clear();
         }
-        eprintln!("✓ {}: {outcome} ({:.1} s)", self.what, took.as_secs_f64());
+        terminal::print(format!("{} {}: {outcome} ({:.1} s)", styled(GOOD, "✓"), self.what, took.as_secs_f64()));
         took
     }
 }
@@ -59,7 +61,7 @@ impl Drop for Step {
     }
 }
 
-/// Says what is begun by a tool that talks itself.
+/// Announces a tool with output of its own.
 pub(crate) fn announce(what: &str) {
     eprintln!("· {what} …");
 }

@@ -24,15 +24,15 @@ pub(crate) struct Options {
     /// Skip the checks of format, lints and template.
     #[arg(long)]
     no_checks: bool,
-    /// Run the cases that take minutes, too.
+    /// Also run the cases of several minutes.
     #[arg(long)]
     long: bool,
-    /// Handed on to `cargo test`, instead of `--workspace`.
+    /// Arguments for `cargo test`, in place of `--workspace`.
     #[arg(last = true)]
     arguments: Vec<String>,
 }
 
-/// Runs it; the exit code says whether all was well.
+/// Runs the suite. The exit code is its result.
 pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<ExitCode> {
     let tools = tools::install(environment, &supervisor, Purpose::Test).await?;
     let mut checked = ExitCode::SUCCESS;

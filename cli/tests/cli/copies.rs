@@ -12,7 +12,17 @@ use super::place::Place;
 
 const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 const PREFIX: &str = "copies/eu";
-const REGION: &str = "eu-central-1";
+pub(crate) const REGION: &str = "eu-central-1";
+
+/// An empty bucket in [`REGION`], and its client.
+pub(crate) async fn bucket_in_another_region() -> (Client, String) {
+    let bucket = holdfast_testing::unique("second");
+    let config = Builder::from(&holdfast_testing::aws_config()).region(Region::new(REGION)).force_path_style(true);
+    let s3 = Client::from_conf(config.build());
+    let place = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(REGION));
+    s3.create_bucket().bucket(&bucket).create_bucket_configuration(place.build()).send().await.unwrap();
+    (s3, bucket)
+}
 
 /// A place with a second bucket in another region, which nothing was copied to yet.
 struct Copies {
@@ -24,12 +34,7 @@ struct Copies {
 impl Copies {
     async fn new(settings: &[(&'static str, &str)]) -> Self {
         let mut place = Place::new().await;
-        let bucket = holdfast_testing::unique("second");
-        let config = Builder::from(&holdfast_testing::aws_config()).region(Region::new(REGION)).force_path_style(true);
-        let s3 = Client::from_conf(config.build());
-        let place_of = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(REGION));
-        let making = s3.create_bucket().bucket(&bucket).create_bucket_configuration(place_of.build());
-        making.send().await.unwrap();
+        let (s3, bucket) = bucket_in_another_region().await;
         place.env.insert("BACKUP_CLOUD_BUCKET", format!("{bucket}/{PREFIX}"));
         place.env.insert("BACKUP_CLOUD_REGION", REGION.to_owned());
         place.env.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));

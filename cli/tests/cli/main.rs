@@ -7,6 +7,7 @@ mod backups;
 mod closed_pipes;
 mod content;
 mod copies;
+mod day_two;
 mod doctor;
 mod drill;
 mod encrypted;

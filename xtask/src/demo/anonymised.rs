@@ -1,5 +1,5 @@
-//! The demonstration's database without its people: restored once more by the rules that the documentation hands out,
-//! and read without any of the code that restored it.
+//! The demonstration's database without personal data: restored by the example rules of the documentation, and read
+//! without any code of the restore.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,7 +10,7 @@ use mongodb::{
     bson::{Bson, Document, RawDocumentBuf, doc},
 };
 
-/// Fields whose texts say who somebody is.
+/// Fields with personal data.
 const PERSONAL: [(&str, &str); 3] = [("users", "address"), ("users", "email"), ("users", "displayName")];
 
 /// Fields that refer to a user's address.
@@ -25,22 +25,22 @@ const REFERENCES: [(&str, &str); 8] = [
     ("moderationauditlogs", "by"),
 ];
 
-/// What was looked for and found.
-pub(crate) struct Nobody {
-    /// Different e-mails, names and addresses of the original, none of which is in the copy.
+/// The values of the search, and its result.
+pub(crate) struct Anonymised {
+    /// Different e-mails, names and addresses of the original. The copy contains 0 of them.
     pub(crate) originals: usize,
     /// References that join in both.
     pub(crate) references: usize,
 }
 
-/// Looks for every person of the original in the copy, byte by byte, and follows every reference.
-pub(crate) async fn compare(client: &Client, original: &str, copy: &str) -> Result<Nobody> {
+/// Searches the copy, byte by byte, for all personal data of the original, and follows every reference.
+pub(crate) async fn compare(client: &Client, original: &str, copy: &str) -> Result<Anonymised> {
     let (original, copy) = (client.database(original), client.database(copy));
     let mut originals = HashSet::new();
     for field in PERSONAL {
         originals.extend(texts(&original, field).await?);
     }
-    ensure!(!originals.is_empty(), "the original has nobody to look for");
+    ensure!(!originals.is_empty(), "the original has no personal data to search for");
     refuse_any_of(&originals, &copy).await?;
     let mut references = 0;
     for field in REFERENCES {
@@ -49,7 +49,7 @@ pub(crate) async fn compare(client: &Client, original: &str, copy: &str) -> Resu
         ensure!(before > 0, "nothing of {field:?} joins with users: this shows nothing");
         references += before;
     }
-    Ok(Nobody { originals: originals.len(), references })
+    Ok(Anonymised { originals: originals.len(), references })
 }
 
 async fn refuse_any_of(originals: &HashSet<String>, copy: &Database) -> Result<()> {

@@ -57,8 +57,6 @@ pub(crate) struct Items {
     /// Held already.
     pub(crate) unchanged: u64,
     pub(crate) failed: u64,
-    /// Of their files.
-    pub(crate) bytes: u64,
 }
 
 /// The copy of a backup in the second store.

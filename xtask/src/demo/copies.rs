@@ -1,5 +1,5 @@
-//! The demonstration's second copy: made by the deployed function while the rest of the story goes on, and restored from
-//! by somebody who has nothing else: no AWS, and no catalogue.
+//! The demonstration's second copy: the deployed function makes it meanwhile. The restore uses nothing else: no AWS, and
+//! no catalogue.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{progress::Step, stack::Stack};
 
-/// What came of it.
+/// The result.
 pub(super) struct FromCopy {
     /// The second store.
     pub(super) store: String,
@@ -43,7 +43,7 @@ pub(super) async fn restore(
 ) -> Result<FromCopy> {
     let (store, bytes) = copied(api, backups.all).await?;
     let source = client.database(&stack.databases().source);
-    let step = Step::begin("Restoring both from the copy alone, without AWS and catalogue");
+    let step = Step::begin("Restoring both from the second copy alone");
     let collections = database(stack, client, &source, backups.database).await?;
     let files = works.restore_from_copy(stack, &source, backups.content).await?;
     let restore = step.done(format!("{collections} collections and {files} files are equal"));
@@ -51,7 +51,7 @@ pub(super) async fn restore(
 }
 
 async fn copied(api: &Api<'_>, all: &[&str]) -> Result<(String, u64)> {
-    let step = Step::begin("Waiting for the copies of what was backed up");
+    let step = Step::begin("Waiting for the second copy of each backup");
     let (mut store, mut bytes) = (None, 0);
     for id in all {
         let copy = api.copied(id, &step).await?;

@@ -1,6 +1,6 @@
-//! The demonstration: a database of the platform's shape, and the files that it points to, are backed up through the
-//! deployed API, verified, restored beside the originals and compared; the database once more without its people, and all
-//! of it from the second copy alone. Anything that is not as promised ends it with an error.
+//! The demonstration: it backs up a sample database and its files through the deployed API, verifies both, restores them
+//! and compares them. It restores the database once more without personal data, and everything once more from the second
+//! copy alone. Any difference ends it with an error.
 
 mod anonymised;
 pub(crate) mod api;
@@ -12,11 +12,13 @@ mod every_type;
 mod operator;
 mod platform;
 pub(crate) mod random;
+mod recording;
 mod report;
 
 use std::{
     collections::BTreeMap,
     io::Write as _,
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -26,7 +28,7 @@ use clap::Args;
 use mongodb::Client;
 
 use self::{
-    anonymised::Nobody,
+    anonymised::Anonymised,
     api::{Api, DatabaseBackup},
     compare::Collection,
     content::{BroughtBack, Fetched, Works},
@@ -41,47 +43,75 @@ use crate::{
     process::Supervisor,
     progress::Step,
     stack::{self, Copies, Stack},
-    tools,
+    terminal, tools,
 };
 
-/// How the demonstration ends.
+/// The end of the demonstration.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Stay up at the end, until a signal; say the API's address and a token.
+    /// Leave the stack running until Ctrl-C, and print the API's address and a token.
     #[arg(long)]
     keep: bool,
-    /// Say it as one line of JSON on stdout, for scripts.
+    /// Print them as one line of JSON on stdout, for scripts.
     #[arg(long, requires = "keep")]
     json: bool,
+    /// Write the printed lines to this file too, as an SVG image of a terminal.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
-/// What came of it, and how long it took.
+/// The beginning of a run.
+struct Start {
+    began: Instant,
+    /// Installation of the tools, and compilation of the workspace.
+    preparation: Duration,
+    /// The installed parts, and their folder.
+    parts: String,
+    folder: String,
+}
+
+/// Results and durations.
 pub(crate) struct Story {
     database: DatabaseBackup,
     compared: BTreeMap<String, Collection>,
-    nobody: Nobody,
+    anonymised: Anonymised,
+    /// Bytes of all published files.
+    published: u64,
     content: Fetched,
     again: Fetched,
     brought_back: BroughtBack,
     from_copy: FromCopy,
     verification: Duration,
     restore: Duration,
+    start: Start,
     all: Duration,
 }
 
 /// Runs the demonstration.
 pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<Outcome> {
     let began = Instant::now();
+    if let Some(file) = &options.record {
+        recording::check(file)?;
+    }
     let (tools, ()) = tokio::try_join!(
         tools::install(environment, &supervisor, Purpose::Demo),
         stack::build(environment, &supervisor, Build::Light),
     )?;
+    let start = Start {
+        began,
+        preparation: began.elapsed(),
+        parts: tools.parts(),
+        folder: tools.folder().display().to_string(),
+    };
     let stack = Stack::start(&tools, supervisor, Build::Light, Copies::InAzure).await?;
-    let told = tell(&stack, began).await;
-    if told.is_err() || !options.keep {
+    let shown = show(&stack, start).await.and_then(|()| match &options.record {
+        Some(file) => recording::write(file, &terminal::printed()),
+        None => Ok(()),
+    });
+    if shown.is_err() || !options.keep {
         stack.clean_up().await?;
     }
-    told?;
+    shown?;
     if !options.keep {
         return Ok(Outcome::Done(ExitCode::SUCCESS));
     }
@@ -90,13 +120,13 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
         writeln!(stdout, "{}", serde_json::to_string(stack.description())?).context("stdout is closed")?;
         stdout.flush()?;
     } else {
-        report::how_to_reach(stack.description());
+        report::print_access(stack.description());
     }
     Ok(Outcome::Keep(Box::new(stack)))
 }
 
-/// The story, from an empty database to the report.
-async fn tell(stack: &Stack, began: Instant) -> Result<()> {
+/// All steps, from an empty database to the report.
+async fn show(stack: &Stack, start: Start) -> Result<()> {
     let client = Client::with_uri_str(stack.mongodb_server_uri()).await?;
     let source = client.database(&stack.databases().source);
     let api = Api::of(stack.description())?;
@@ -106,7 +136,7 @@ async fn tell(stack: &Stack, began: Instant) -> Result<()> {
     let documents = dataset::fill(&source, &works.files).await?;
     step.done(format!("{documents} documents"));
 
-    let step = Step::begin("Backing up both");
+    let step = Step::begin("Backing up database and files");
     let (database, content) = api.back_up_both(&step).await?;
     step.done(format!("{}, {}", database.id, content.id));
     let content = works.fetched(content).await?;
@@ -114,10 +144,10 @@ async fn tell(stack: &Stack, began: Instant) -> Result<()> {
     let step = Step::begin("Verifying both backups");
     operator::verify(stack, &database.id).await?;
     operator::verify(stack, &content.backup.id).await?;
-    let verification = step.done("every byte, document, hash and CID is as it was written");
+    let verification = step.done("every document, file, hash and CID is right");
 
     let (compared, restore) = restore_database(stack, &client, &database.id).await?;
-    let nobody = restore_without_people(stack, &client, &database.id).await?;
+    let anonymised = restore_anonymised(stack, &client, &database.id).await?;
     let again = works.back_up_again(&api).await?;
     let restored = works.restore(stack, &source, &again.backup.id).await?;
     let brought_back = works.bring_back(stack, &restored, &again.backup.id).await?;
@@ -126,11 +156,22 @@ async fn tell(stack: &Stack, began: Instant) -> Result<()> {
     let backups = Backups { all: &ids, database: &database.id, content: &again.backup.id };
     let from_copy = copies::restore(stack, &api, &works, &client, backups).await?;
 
-    let all = began.elapsed();
-    report::tell(
-        stack,
-        &Story { database, compared, nobody, content, again, brought_back, from_copy, verification, restore, all },
-    );
+    let all = start.began.elapsed();
+    let story = Story {
+        database,
+        compared,
+        anonymised,
+        published: works.bytes,
+        content,
+        again,
+        brought_back,
+        from_copy,
+        verification,
+        restore,
+        start,
+        all,
+    };
+    report::print(stack, &story);
     Ok(())
 }
 
@@ -140,17 +181,17 @@ async fn restore_database(
     id: &str,
 ) -> Result<(BTreeMap<String, Collection>, Duration)> {
     let (source, restored) = (&stack.databases().source, &stack.databases().restored);
-    let step = Step::begin(format!("Restoring the database as {restored}"));
+    let step = Step::begin(format!("Restoring {source} as {restored}"));
     operator::restore_database(stack, Given::Stack, id, restored).await?;
     let restore = step.done("done");
     let step = Step::begin(format!("Comparing {source} with {restored}"));
     let compared = compare::databases(client, source, restored).await?;
-    step.done(format!("{} collections are equal", compared.len()));
+    step.done(format!("all {} collections are equal", compared.len()));
     Ok((compared, restore))
 }
 
-async fn restore_without_people(stack: &Stack, client: &Client, id: &str) -> Result<Nobody> {
-    let step = Step::begin("Restoring the database without its people");
+async fn restore_anonymised(stack: &Stack, client: &Client, id: &str) -> Result<Anonymised> {
+    let step = Step::begin("Restoring the database without personal data");
     let (source, copy) = (&stack.databases().source, format!("{}_anonymised", stack.databases().restored));
     let restored = operator::restore_anonymised(stack, id, &copy).await;
     let compared = match restored {
@@ -158,7 +199,7 @@ async fn restore_without_people(stack: &Stack, client: &Client, id: &str) -> Res
         Err(error) => Err(error),
     };
     client.database(&copy).drop().await?;
-    let nobody = compared?;
-    step.done(format!("nobody of {} is found, {} references join", nobody.originals, nobody.references));
-    Ok(nobody)
+    let anonymised = compared?;
+    step.done(format!("0 of {} names, e-mails and addresses are left", anonymised.originals));
+    Ok(anonymised)
 }

@@ -1,101 +1,128 @@
-//! What the demonstration says at its end: the report on stderr, beside its progress; how to reach a kept stack on
-//! stdout.
+//! The output at the end: the report on stderr, below the steps. The addresses of a stack that stays up go to stdout.
 
 use std::time::Duration;
 
 use super::{Story, content::Requests};
-use crate::stack::{Description, Stack};
+use crate::{
+    stack::{Description, Stack},
+    terminal::{self, LABEL, styled},
+};
 
-/// What was backed up, by what, where it is, how long it took, how to look further.
-pub(super) fn tell(stack: &Stack, story: &Story) {
-    eprintln!();
-    of_the_database(stack, story);
-    eprintln!();
-    of_the_content(story);
-    eprintln!();
-    of_the_copy(story);
-    eprintln!();
-    line("Verified", "framing, every document's hash, every count; every file's SHA-256 and CID");
-    line("Took", durations(story));
-    line("Further", "cargo xtask demo --keep stays up, to look around by API and command line");
-    line("", "holdfast --help; docs/README.md; docs/architecture.md");
+/// Prints the results, the places, the durations and the next commands.
+pub(super) fn print(stack: &Stack, story: &Story) {
+    terminal::print("");
+    print_database(stack, story);
+    terminal::print("");
+    print_content(story);
+    terminal::print("");
+    print_copies(story);
+    terminal::print("");
+    print_run(story);
 }
 
-fn of_the_database(stack: &Stack, story: &Story) {
+fn print_database(stack: &Stack, story: &Story) {
     let (source, restored) = (&stack.databases().source, &stack.databases().restored);
     let (backup, compared) = (&story.database, &story.compared);
     let documents: usize = compared.values().map(|collection| collection.documents).sum();
     let indexes: usize = compared.values().map(|collection| collection.indexes).sum();
     line("Database", format!("{source}: {} collections, {documents} documents, {indexes} indexes", compared.len()));
-    for (name, collection) in compared {
-        line("", format!("{name:<22}{:>6} documents {:>3} indexes", collection.documents, collection.indexes));
-    }
     line("Backup", format!("{}, by the engine {} {}", backup.id, backup.engine.name, backup.engine.version));
-    line("Where", format!("s3://{}/{}", stack.description().bucket, backup.key));
-    let (size, original) = (bytes(backup.size), bytes(backup.original_size));
-    line("Size", format!("{size} of {original}, SHA-256 {}", backup.checksum));
-    line("Restored", format!("{restored}: equal in documents, options and indexes"));
-    let nobody = &story.nobody;
-    let found = format!("none of {} e-mails, names and addresses is in it", nobody.originals);
-    line("Without people", format!("{found}; {} references join", nobody.references));
+    line("Stored as", format!("s3://{}/{}", stack.description().bucket, backup.key));
+    line("Size", format!("{}, compressed from {}", bytes(backup.size), bytes(backup.original_size)));
+    line("SHA-256", &backup.checksum);
+    line("Restored", format!("to the database {restored}: all documents, options and indexes are equal"));
+    let anonymised = &story.anonymised;
+    line("Anonymised", format!("0 of {} names, e-mails and addresses are left", anonymised.originals));
+    line("", format!("all {} references between documents still match", anonymised.references));
 }
 
-fn of_the_content(story: &Story) {
+fn print_content(story: &Story) {
     let (first, again, back) = (&story.content, &story.again, &story.brought_back);
     let (items, files) = (&first.backup.items, back.on_ipfs + back.on_gaia);
-    line("Content", format!("{} items, {files} different files, {}", items.expected, bytes(items.bytes)));
+    line("Files", format!("{files} files, {}, for {} content items", bytes(story.published), items.expected));
+    line("Backup", format!("{}: {} items", first.backup.id, items.done));
     let Requests { gateway, gaia } = &first.requests;
-    let asked = format!("{} CARs and {} blocks from IPFS, {} files from Gaia", gateway.car, gateway.raw, gaia.full);
-    line("Backup", format!("{}: {} fetched, by {asked}", first.backup.id, items.done));
+    line(
+        "",
+        format!("requests: {} CARs and {} blocks from IPFS, {} files from Gaia", gateway.car, gateway.raw, gaia.full),
+    );
     let (unchanged, same) = (again.backup.items.unchanged, again.requests.gaia.not_modified);
-    let asked = format!("nothing asked of IPFS, {same} answers of 304 from Gaia");
-    line("Again", format!("{}: {unchanged} unchanged, {asked}", again.backup.id));
-    line("Restored", "a folder: every file equal, byte by byte");
+    line("Next backup", format!("{}: {unchanged} items unchanged, 0 downloads", again.backup.id));
+    line("", format!("0 requests to IPFS, {same} to Gaia: all answered 304, not modified"));
+    line("Restored", "to a folder: every file is equal, byte by byte");
     let (blocks, ipfs, gaia) = (back.blocks, back.on_ipfs, back.on_gaia);
-    line("Brought back", format!("{blocks} blocks by a CAR: {ipfs} files under the same CIDs again, {gaia} on Gaia"));
+    line(
+        "After a loss",
+        format!("{ipfs} files are on IPFS again, under the same CIDs, from a CAR file of {blocks} blocks"),
+    );
+    line("", format!("{gaia} files are on Gaia again, under the same URLs"));
 }
 
-fn of_the_copy(story: &Story) {
+fn print_copies(story: &Story) {
     let copy = &story.from_copy;
-    line(
-        "Copied",
-        format!("{} backups to {}, {}, by the deployed function", copy.backups, copy.store, bytes(copy.bytes)),
-    );
-    let equal = format!("{} collections and {} files are equal", copy.collections, copy.files);
-    line("Restored", format!("from the copy alone, without AWS and catalogue: {equal}"));
+    line("Second copy", format!("{} backups in {}, {}", copy.backups, copy.store, bytes(copy.bytes)));
+    line("Restored", format!("{} collections and {} files are equal", copy.collections, copy.files));
+    line("", "from the second copy alone: without AWS, first bucket and catalogue");
+}
+
+fn print_run(story: &Story) {
+    line("Verified", "counts, and the hash of every document, file and IPFS block");
+    let preparation = story.start.preparation;
+    let steps = story.all.saturating_sub(preparation);
+    let (all, preparation, steps) = (duration(story.all), duration(preparation), duration(steps));
+    line("Took", format!("{all}: {preparation} to install and compile, {steps} for the steps above"));
+    line("", backups(story));
+    line("", restores(story));
+    line("Installed", &story.start.parts);
+    line("", format!("in {}: only the first run installs them, and compiles Holdfast", story.start.folder));
+    line("Next", "cargo xtask demo --keep    leaves the stack running, for the API and holdfast");
+    line("", "docs/README.md             all documents");
 }
 
 fn line(name: &str, text: impl AsRef<str>) {
-    eprintln!("  {name:<16}{}", text.as_ref());
+    terminal::print(format!("  {}{}", styled(LABEL, &format!("{name:<16}")), text.as_ref()));
 }
 
-fn durations(story: &Story) -> String {
-    let ms = |backup: u64| Duration::from_millis(backup).as_secs_f64();
+fn backups(story: &Story) -> String {
+    let seconds = |milliseconds| Duration::from_millis(milliseconds).as_secs_f64();
     format!(
-        "database {:.1} s, content {:.1} s and again {:.1} s, verification {:.1} s, restore {:.1} s, from the copy {:.1} s; everything {:.0} s",
-        ms(story.database.duration_ms),
-        ms(story.content.backup.duration_ms),
-        ms(story.again.backup.duration_ms),
-        story.verification.as_secs_f64(),
-        story.restore.as_secs_f64(),
-        story.from_copy.restore.as_secs_f64(),
-        story.all.as_secs_f64()
+        "backup of the database {:.1} s, of the files {:.1} s, again {:.1} s",
+        seconds(story.database.duration_ms),
+        seconds(story.content.backup.duration_ms),
+        seconds(story.again.backup.duration_ms),
     )
 }
 
-/// How to reach a stack that stays up.
-pub(super) fn how_to_reach(stack: &Description) {
-    println!("\nThe stack stays up until Ctrl-C. The API, as an administrator:\n");
+fn restores(story: &Story) -> String {
+    format!(
+        "verification {:.1} s, restore {:.1} s, restore from the second copy {:.1} s",
+        story.verification.as_secs_f64(),
+        story.restore.as_secs_f64(),
+        story.from_copy.restore.as_secs_f64(),
+    )
+}
+
+/// A duration, in whole seconds.
+fn duration(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+/// Prints the addresses, a token and the environment of a stack that stays up.
+pub(super) fn print_access(stack: &Description) {
+    println!("\nThe stack stays up until Ctrl-C. The API, with the rights of an administrator:\n");
     println!("  API={}", shell_quoted(&stack.api));
     println!("  TOKEN={}", stack.tokens.admin);
     println!("  curl -H \"Authorization: Bearer $TOKEN\" \"$API/api/backups/status\"");
     println!("  curl -H \"Authorization: Bearer $TOKEN\" -X POST \"$API/api/backups/full\"");
-    println!("\nThe command line, with these variables:\n");
+    println!("\nThe command line, with the environment of the stack:\n");
     for (name, value) in &stack.env {
         println!("  export {name}={}", shell_quoted(value));
     }
     println!("  cargo run --package holdfast -- list");
-    println!("\nThe second copies, with the same:\n");
+    println!("\nThe second copies, in the same environment:\n");
     println!("  cargo run --package holdfast -- list --store {}", stack.second.azure_address());
 }
 
@@ -117,7 +144,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_told_in_the_unit_that_fits() {
+    fn a_size_has_the_unit_that_fits() {
         assert_eq!(["1023", "2047", "1572864"].map(|n| bytes(n.parse().unwrap())), ["1023 bytes", "1 KiB", "1.5 MiB"]);
+    }
+
+    #[test]
+    fn a_long_duration_has_minutes() {
+        assert_eq!([59, 60, 605].map(|n| duration(Duration::from_secs(n))), ["59 s", "1 min 0 s", "10 min 5 s"]);
     }
 }

@@ -1,8 +1,12 @@
 //! Measures the prose of documents, comments and messages, and refuses a text that becomes harder to read. The accepted figures are
 //! in `xtask/prose.json`, one line for each document, and two for each crate.
 
+#[cfg(test)]
+mod links;
 mod measure;
 mod messages;
+#[cfg(test)]
+mod readme;
 mod text;
 
 use std::{

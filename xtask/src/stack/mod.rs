@@ -73,21 +73,17 @@ impl Parts {
 impl Stack {
     /// Starts the parts and deploys. The functions have been built.
     pub(crate) async fn start(tools: &Tools, supervisor: Supervisor, build: Build, copies: Copies) -> Result<Self> {
-        let step = Step::begin("Starting MongoDB, the IPFS node, the local AWS and Azure, an S3 of another make");
+        let step = Step::begin("Starting the local MongoDB, IPFS, AWS and Azure");
         let parts = Parts::start(tools, &supervisor).await?;
-        let Parts { mongo, aws, ipfs_node, azure, other_s3 } = &parts;
-        let (product, hosts, ipfs, local) = (mongo.product(), mongo.address(), ipfs_node.address(), aws.endpoint());
-        let (azure, other) = (azure.endpoint(), other_s3.endpoint());
-        step.done(format!(
-            "{product} at {hosts}, IPFS at {ipfs}, AWS at {local}, Azure at {azure}, the other S3 at {other}"
-        ));
+        step.done(format!("MongoDB is {} at {}", parts.mongo.product(), parts.mongo.address()));
 
         let step = Step::begin("Deploying template.yaml");
+        let aws = &parts.aws;
         let issuer = Issuer::publish(aws, AUDIENCE).await?;
         let template = functions::package(aws, tools, &supervisor, build).await?;
         let description = deploy(&parts, &issuer, template, copies).await?;
         answers(&description).await?;
-        step.done(format!("stack {STACK}, API at {}", description.api));
+        step.done(format!("the stack {STACK} is complete, and its API answers"));
         Ok(Self { description, parts, supervisor })
     }
 

@@ -71,7 +71,7 @@ impl Mongo {
         command.env("HOME", supervisor.run_directory()).current_dir(supervisor.run_directory());
         let mut service = supervisor.serve("mongodb", &mut command)?;
         let port = announced_port(&mut service).await?;
-        let mongo = Self::own("MongoDB's stand-in", port, service)?;
+        let mongo = Self::own(stand_in.name(), port, service)?;
         mongo.wait().await?;
         Ok(mongo)
     }

@@ -48,7 +48,7 @@ impl Installer<'_> {
         if is_installed(&root) && script.is_file() {
             return Ok(Azurite { node: node.node, script });
         }
-        let step = Step::begin_beside_others("Installing the local Azure (about a minute)");
+        let step = Step::begin_beside_others("Installing the local Azure (1 to 3 minutes)");
         clear(&root)?;
         fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
         for name in ["package.json", "package-lock.json"] {
@@ -61,7 +61,7 @@ impl Installer<'_> {
         let installed = self.supervisor.output(&mut npm).await;
         installed.context("infra/local/azurite could not be installed; its packages come from the npm registry")?;
         mark(&root)?;
-        step.done(root.display());
+        step.done("done");
         Ok(Azurite { node: node.node, script })
     }
 

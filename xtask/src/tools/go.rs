@@ -39,7 +39,7 @@ impl Installer<'_> {
 
     /// The node's program.
     async fn ipfs_node(&self, python: &Path) -> Result<PathBuf> {
-        self.go_program(python, "ipfs-node", ".", "Building the IPFS node (about 2 minutes)").await
+        self.go_program(python, "ipfs-node", ".", "Building the IPFS node (up to 2 minutes)").await
     }
 
     /// The tool of the age format, of the release that `tests/age` names.
@@ -66,7 +66,7 @@ impl Installer<'_> {
         let advice = || format!("tests/{name} could not be built; its modules come from the Go module proxy (GOPROXY)");
         built.with_context(advice)?;
         mark(&root)?;
-        step.done(program.display());
+        step.done("done");
         Ok(program)
     }
 

@@ -32,6 +32,7 @@ const MARKER: &str = ".installed";
 
 /// What is installed.
 pub(crate) struct Tools {
+    folder: PathBuf,
     venv: PathBuf,
     server: MongoServer,
     stand_in: Option<PathBuf>,
@@ -56,6 +57,21 @@ impl Tools {
     /// A program of the Python environment.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.venv.join("bin").join(name)
+    }
+
+    /// The names of the installed parts.
+    pub(crate) fn parts(&self) -> String {
+        let python = match &self.server {
+            MongoServer::StandIn(StandIn::Wheel(_)) => "local AWS and MongoDB stand-in (Python)",
+            MongoServer::StandIn(StandIn::Compiled(_)) => "local AWS (Python), compiled MongoDB stand-in",
+            MongoServer::Given(_) | MongoServer::Mongod(_) | MongoServer::None => "local AWS (Python)",
+        };
+        format!("{python}, local Azure (Node.js), IPFS node (Go)")
+    }
+
+    /// Their folder, relative to the workspace if it is in there.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.strip_prefix(files::workspace()).unwrap_or(&self.folder)
     }
 
     /// The MongoDB server to use.
@@ -91,7 +107,7 @@ pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, 
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = lock(&folder).await?;
     let python = &prerequisites.python;
-    let installer = Installer { environment, supervisor, folder };
+    let installer = Installer { environment, supervisor, folder: folder.clone() };
     let needs_parts = purpose != Purpose::Check;
     let running = match environment.mongodb_uri() {
         Some(uri) => Some(MongoServer::Given(uri.to_owned())),
@@ -110,7 +126,7 @@ pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, 
     let compiled = optional(compiled).await?;
     let stand_in = compiled.clone().map(StandIn::Compiled).or(wheel);
     let server = running.or_else(|| stand_in.map(MongoServer::StandIn)).unwrap_or(MongoServer::None);
-    Ok(Tools { venv, server, stand_in: compiled, ipfs_node: programs.ipfs_node, age: programs.age, azurite })
+    Ok(Tools { folder, venv, server, stand_in: compiled, ipfs_node: programs.ipfs_node, age: programs.age, azurite })
 }
 
 /// Waits for the work, if there is any.
@@ -130,7 +146,7 @@ struct Installer<'a> {
 impl Installer<'_> {
     /// The Python environment of the local AWS and the checks.
     async fn local_aws(&self, python: &Path) -> Result<PathBuf> {
-        let what = "Installing the local AWS and what checks the template (about a minute)";
+        let what = "Installing the local AWS and the template linter (1 to 4 minutes)";
         self.python_environment(python, "python", "infra/local/requirements.txt", what).await
     }
 
@@ -149,7 +165,7 @@ impl Installer<'_> {
         pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--requirement"]);
         self.supervisor.output(pip.arg(&requirements)).await?;
         mark(&venv)?;
-        step.done(venv.display());
+        step.done("done");
         Ok(venv)
     }
 
@@ -165,7 +181,7 @@ async fn lock(folder: &Path) -> Result<File> {
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut waiting = None;
     while file.try_lock().is_err() {
-        waiting.get_or_insert_with(|| Step::begin("Waiting for another run that installs the same"));
+        waiting.get_or_insert_with(|| Step::begin("Waiting for the installation of another run"));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(file)

@@ -25,6 +25,14 @@ pub(crate) enum StandIn {
 }
 
 impl StandIn {
+    /// Its name for users.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Compiled(_) => "the compiled stand-in",
+            Self::Wheel(_) => "the Python stand-in",
+        }
+    }
+
     /// The command that serves this folder on a free port of this machine, and announces the port.
     pub(crate) fn command(&self, data: &Path) -> Command {
         let (program, arguments): (_, &[&str]) = match self {
@@ -45,11 +53,13 @@ impl Installer<'_> {
         if is_installed(&compiled) {
             return Ok(Some(StandIn::Compiled(program_in(&compiled))));
         }
-        let what = "Installing a stand-in for MongoDB (about half a minute)";
+        let what = "Installing the MongoDB stand-in (half a minute to 2 minutes)";
         match self.python_environment(python, "mongodb", "infra/local/requirements-mongodb.txt", what).await {
             Ok(venv) => Ok(Some(StandIn::Wheel(venv.join("bin/secantusd-py")))),
             Err(error) => {
-                progress::announce(&format!("The wheel cannot be installed here and is compiled instead: {error:#}"));
+                progress::announce(&format!(
+                    "Compiling the MongoDB stand-in, because its wheel cannot be installed: {error:#}"
+                ));
                 Ok(None)
             }
         }
@@ -63,7 +73,7 @@ impl Installer<'_> {
         if is_installed(&root) && program.is_file() {
             return Ok(program);
         }
-        progress::announce(&format!("Building {name} {version}, a stand-in for MongoDB (once, about 10 minutes)"));
+        progress::announce(&format!("Building the MongoDB stand-in {name} {version} (once, 10 to 15 minutes)"));
         clear(&root)?;
         let mut cargo = Command::new(self.environment.cargo());
         cargo.args(["install", name, "--version", version, "--locked", "--ignore-rust-version", "--root"]).arg(&root);

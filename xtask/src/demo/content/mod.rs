@@ -28,6 +28,8 @@ use crate::{progress::Step, stack::Stack};
 pub(super) struct Works<'a> {
     node: Node<'a>,
     pub(super) files: Vec<Published>,
+    /// Of all files.
+    pub(super) bytes: u64,
 }
 
 /// A backup, and what it asked gateway and origin for.
@@ -50,10 +52,9 @@ impl<'a> Works<'a> {
         let node = Node::at(&stack.description().ipfs_node);
         let files = files::publish(&node).await?;
         let bytes = files.iter().map(|file| file.bytes.len() as u64).sum();
-        let blocks = node.blocks().await?;
         node.count_anew().await?;
-        step.done(format!("{} files, {}, in {blocks} blocks", files.len(), report::bytes(bytes)));
-        Ok(Self { node, files })
+        step.done(format!("{} files, {}", files.len(), report::bytes(bytes)));
+        Ok(Self { node, files, bytes })
     }
 
     /// What a first backup asked for, once it is completed.
@@ -73,7 +74,7 @@ impl<'a> Works<'a> {
 
     /// Backs up once more, and sees to it that no file was downloaded again.
     pub(super) async fn back_up_again(&self, api: &Api<'_>) -> Result<Fetched> {
-        let step = Step::begin("Backing the content up again");
+        let step = Step::begin("Backing up the files again");
         self.node.count_anew().await?;
         let backup = api.back_up_content(&step).await?;
         let fetched = self.fetched(backup).await?;
@@ -83,20 +84,20 @@ impl<'a> Works<'a> {
         let asked = gateway.car + gateway.raw + gateway.plain + gaia.full;
         ensure!(asked == 0, "{} downloaded again what it held: {requests:?}", backup.id);
         ensure!(gaia.not_modified > 0, "{} did not ask whether Gaia's files are the same", backup.id);
-        step.done(format!("{}: {} items unchanged, no download", backup.id, items.unchanged));
+        step.done(format!("{}, {} items unchanged, 0 downloads", backup.id, items.unchanged));
         Ok(fetched)
     }
 
     /// Restores a backup into a folder, and compares every byte with what was published.
     pub(super) async fn restore(&self, stack: &Stack, database: &Database, id: &str) -> Result<Restored> {
-        let step = Step::begin("Restoring the content into a folder");
+        let step = Step::begin("Restoring the files to a folder");
         let folder = temporary(stack, "content");
         operator::restore_content(stack, Given::Stack, id, &folder).await?;
         step.done("done");
-        let step = Step::begin("Comparing it with what was published");
+        let step = Step::begin("Comparing the folder with the published files");
         let expected = self.of_contents(database).await?;
         let restored = restored::compare(&folder, &expected)?;
-        step.done(format!("{} files are equal, byte by byte", restored.files.len()));
+        step.done(format!("all {} files are equal", restored.files.len()));
         Ok(restored)
     }
 
@@ -110,7 +111,7 @@ impl<'a> Works<'a> {
     /// The node loses everything, and gets it back from the backup: IPFS's blocks from a CAR, Gaia's files from the
     /// restored folder.
     pub(super) async fn bring_back(&self, stack: &Stack, restored: &Restored, id: &str) -> Result<BroughtBack> {
-        let step = Step::begin("Losing IPFS and Gaia, and bringing both back");
+        let step = Step::begin("Deleting all files from IPFS and Gaia and restoring them");
         let car = temporary(stack, "content.car");
         operator::export_car(stack, id, &car).await?;
         self.node.lose_everything().await?;
@@ -121,16 +122,13 @@ impl<'a> Works<'a> {
         }
         let mut counts = BTreeMap::<&str, usize>::new();
         for file in &self.files {
-            let served = self.node.get(&file.path).await.context("what was lost is not back")?;
-            ensure!(served == file.bytes, "{} is another file than before", file.path);
+            let served = self.node.get(&file.path).await.context("a deleted file is not restored")?;
+            ensure!(served == file.bytes, "{} differs from the deleted file", file.path);
             *counts.entry(file.storage_type).or_default() += 1;
         }
         let count = |kind: &str| counts.get(kind).copied().unwrap_or_default();
         let back = BroughtBack { blocks, on_ipfs: count("ipfs"), on_gaia: count("gaia") };
-        step.done(format!(
-            "{blocks} blocks; {} files answer to the same CIDs, {} to the same URLs",
-            back.on_ipfs, back.on_gaia
-        ));
+        step.done(format!("{} have the same CIDs, {} the same URLs", back.on_ipfs, back.on_gaia));
         Ok(back)
     }
 

@@ -55,11 +55,6 @@ struct AddedMany {
     cids: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Count {
-    count: u64,
-}
-
 impl<'a> Node<'a> {
     pub(crate) fn at(address: &'a str) -> Self {
         Self { address, client: Client::new() }
@@ -97,11 +92,6 @@ impl<'a> Node<'a> {
     /// A file, as a browser gets it.
     pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>> {
         said(self.request(Method::GET, path)).await
-    }
-
-    /// How many blocks it has.
-    pub(super) async fn blocks(&self) -> Result<u64> {
-        Ok(answer::<Count>(self.request(Method::GET, "/node/blocks/count")).await?.count)
     }
 
     /// Loses everything.
