@@ -44,7 +44,7 @@ pub enum CatalogError {
     },
     /// The login, or the right to do this, was refused.
     #[error(
-        "the catalogue could not {doing}: {reason}; check user, password and authSource in MONGODB_URI or BACKUP_CATALOG_URI, and that the user has readWrite on the catalogue's database"
+        "the catalogue could not {doing}: {reason}; check user, password and authSource in MONGODB_URI or BACKUP_CATALOG_URI, and that the user has readWrite on the catalogue's database. docs/privileges.md has the smallest role"
     )]
     Denied {
         /// What was tried.

@@ -1,4 +1,4 @@
-//! Reader leases: while a backup is restored, verified or copied, nothing deletes it. What reads knows this trait and no
+//! Reader leases: while a backup is restored, verified, copied or decrypted, nothing deletes it. What reads knows this trait and no
 //! catalogue. Reading never waits for a lease: if there is none, the reader is warned and goes on.
 
 mod catalogued;
@@ -23,6 +23,10 @@ pub enum Purpose {
     Verify,
     /// It is copied to the second store.
     Copy,
+    /// One of its artifacts is decrypted.
+    Decrypt,
+    /// Its rows are added to a catalogue again.
+    Rebuild,
 }
 
 impl Purpose {
@@ -33,6 +37,8 @@ impl Purpose {
             Self::Restore => "restore",
             Self::Verify => "verify",
             Self::Copy => "copy",
+            Self::Decrypt => "decrypt",
+            Self::Rebuild => "rebuild",
         }
     }
 }

@@ -3,7 +3,7 @@
 use holdfast_archive::ContentHash;
 use holdfast_domain::Sha256Digest;
 
-use super::NamespaceMap;
+use super::{Confirmation, NamespaceMap};
 use crate::{Anonymizer, Exclusion};
 
 /// What to restore, where to, and over what.
@@ -27,6 +27,8 @@ pub struct RestoreOptions {
     pub exclude: Vec<Exclusion>,
     /// Replaces personal data on the way. A dry run then reads the whole archive, and says what each rule would do.
     pub anonymizer: Option<Anonymizer>,
+    /// Called before each target with data is dropped or replaced.
+    pub confirmation: Option<Confirmation>,
 }
 
 /// What to do with a target that holds something.

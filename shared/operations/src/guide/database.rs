@@ -58,6 +58,7 @@ fn restoring(compression: Option<Compression>, file: &str) -> String {
         "## Restore it\n\n\
          Into a server of your choice; `--nsFrom` and `--nsTo` rename on the way, so that it can stand beside the \
          original:\n\n\
-         ```\nmongorestore --uri \"$MONGODB_URI\" {gzip}--archive='{file}'\n```\n"
+         ```\nTARGET_URI=   # connection string of the server to restore into\n\
+         mongorestore --uri \"$TARGET_URI\" {gzip}--archive='{file}'\n```\n"
     )
 }

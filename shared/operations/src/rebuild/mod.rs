@@ -3,10 +3,11 @@
 //! backup's job is written last, and the next run goes on with the backups that have none. The one exception is a job
 //! that failed or was cancelled although its manifest is there: it becomes completed.
 //!
-//! No lease is taken. A backup with a manifest and without a job is nobody's work in this catalogue. What is written of
+//! No lease of a source is taken. A backup with a manifest and without a job is nobody's work in this catalogue. What is written of
 //! a source bears the time when its file was fetched, and so never replaces what a backup that runs beside it writes;
 //! and whoever goes by such a row first looks whether the object is there, which is what makes a row harmless whose
-//! object retention collects at this moment. So schedules may go on: what they do not find yet they fetch.
+//! object retention collects at this moment. So schedules may go on: what they do not find yet they fetch. While a backup
+//! is read, a reader's lease keeps retention from deleting it. A dry run reads manifests alone, and writes no lease.
 //!
 //! Nobody is told of the jobs: these changes of state happened long ago.
 
@@ -29,6 +30,7 @@ use crate::{
     content::stored::StoredContent,
     lost::{self, Return},
     presence::missing_artifacts,
+    readers::{Purpose, protect},
     retain::policy_in_force,
     settle,
 };
@@ -119,6 +121,23 @@ impl<'a> Rebuild<'a> {
     }
 
     async fn one(
+        &mut self,
+        id: &BackupId,
+        standing: Option<Result<JobStanding, CatalogError>>,
+    ) -> Result<(), OperationError> {
+        let lease = if self.mode == Mode::Write && is_to_read(id, standing.as_ref()) {
+            Some(protect(self.h, &self.h.repository, id, Purpose::Rebuild).await)
+        } else {
+            None
+        };
+        let done = self.by_standing(id, standing).await;
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        done
+    }
+
+    async fn by_standing(
         &mut self,
         id: &BackupId,
         standing: Option<Result<JobStanding, CatalogError>>,
@@ -331,5 +350,18 @@ impl<'a> Rebuild<'a> {
             self.report.without_manifest.extend(unknown.cloned());
         }
         Ok(())
+    }
+}
+
+/// Whether more of a backup is read than that its folder has a manifest.
+fn is_to_read(id: &BackupId, standing: Option<&Result<JobStanding, CatalogError>>) -> bool {
+    match standing {
+        None => true,
+        Some(Ok(JobStanding { is_lost: true, .. } | JobStanding { is_accepted_loss: true, .. })) => true,
+        Some(Ok(JobStanding { status: JobStatus::Failed | JobStatus::Cancelled, .. })) => true,
+        Some(Ok(JobStanding { status, .. })) => {
+            *status == JobStatus::Completed && id.backup_type() == BackupType::Content
+        }
+        Some(Err(_)) => false,
     }
 }

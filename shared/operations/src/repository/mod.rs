@@ -67,9 +67,9 @@ pub enum RepositoryError {
     LostButCopied(StoreLocation),
     /// Both are gone, backups are there.
     #[error(
-        "{0} holds backups, and neither repository.json nor repository.copy.json. Nothing was written, and no new key \
-         is ever made beside old backups: bring an older version of one of the two back. Without any, each backup opens \
-         by its RESTORE.md and the master key that `holdfast key export` printed"
+        "{0} holds backups, but neither repository.json nor repository.copy.json. Nothing was written, and no new key \
+         is made beside old backups. Put an older version of one of the two files back. If there is none, recreate both \
+         with `holdfast key import FILE`, where FILE holds the output of `holdfast key export`"
     )]
     Lost(StoreLocation),
     /// Not the JSON it should be.

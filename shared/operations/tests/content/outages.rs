@@ -1,15 +1,24 @@
 //! The catalogue does not answer while content is backed up: a short outage costs nothing, a long one ends in an error, and
 //! the next run resumes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use holdfast_catalog::Catalog;
-use holdfast_domain::{BackupId, JobStatus, Secret};
+use holdfast_domain::{BackupId, FailureCode, JobStatus, Secret};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, DiscoveryOutcome, FinalizeOutcome, Holdfast, OperationError, RunLimits, StopReason,
     back_up_content_here, discover_content, download_item, finalize_content,
 };
-use holdfast_testing::{Fault, FaultStore, Operation, Origin, Relay, long_cases, origin::Answer};
+use holdfast_testing::{
+    Fault, FaultStore, MongoProxy, Operation, Origin, Relay, Rule, long_cases, origin::Answer, server_error,
+};
+use mongodb::bson::Document;
 use tokio::time::sleep;
 
 use crate::fixture::{Fixture, item, noise};
@@ -160,4 +169,51 @@ async fn downloads_in_one_process_end_in_an_error_after_a_minute_or_two_and_the_
         assert_eq!((job.status, job.fence, f.leases().await), (JobStatus::Completed, 2, 0));
         f.remove().await;
     }
+}
+
+fn take_one(left: &AtomicU32) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+/// Rules of a catalogue that counts the items once, and then answers neither `counts` further counts nor `ends` calls that
+/// settle the job as failed.
+fn silent_at_the_end(
+    counts: &Arc<AtomicU32>,
+    ends: &Arc<AtomicU32>,
+) -> impl Fn(&Document) -> Rule + Send + Sync + 'static {
+    let (first, counts, ends) = (AtomicU32::new(1), Arc::clone(counts), Arc::clone(ends));
+    move |command| {
+        let is_count = command.get_str("aggregate").is_ok_and(|collection| collection == "backup_items");
+        let is_end = command.get_str("findAndModify").is_ok_and(|collection| collection == "backup_jobs")
+            && command.to_string().contains("failed");
+        if (is_count && !take_one(&first) && take_one(&counts)) || (is_end && take_one(&ends)) {
+            return Rule::Answer(server_error(91, "ShutdownInProgress", "The server is in quiesce mode"));
+        }
+        Rule::Pass
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_recorded_with_its_counts_after_a_short_outage_of_the_catalogue() {
+    let f = Fixture::new(&[("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "24")]).await;
+    f.fill(4).await;
+    let id = f.up_to_finalize().await;
+    let lost = f.item(&id, "1").await.file.unwrap();
+    f.store.store.delete(&lost.object.artifact.key).await.unwrap();
+    // The driver repeats each call once by itself.
+    let (counts, ends) = (Arc::new(AtomicU32::new(4)), Arc::new(AtomicU32::new(4)));
+    let proxy = MongoProxy::start(silent_at_the_end(&counts, &ends)).await;
+    let uri = Secret::new(proxy.uri(&f.catalog_database));
+    let catalog = Catalog::connect(&uri, &f.catalog_database).await.unwrap();
+    let h = Holdfast { catalog, ..f.holdfast.clone() };
+    let outcome = finalize_content(&h, &id, RunLimits::none()).await.unwrap();
+    assert!(matches!(&outcome, FinalizeOutcome::Failed(_)), "{outcome:?}");
+    assert_eq!((counts.load(Ordering::SeqCst), ends.load(Ordering::SeqCst)), (0, 0));
+    let job = f.job(&id).await;
+    assert_eq!(job.status, JobStatus::Failed);
+    assert_eq!(job.error.unwrap().code, FailureCode::TooManyFailures);
+    let items = job.items.unwrap();
+    assert_eq!((items.expected, items.failed), (4, 1));
+    assert_eq!(f.leases().await, 0);
+    f.remove().await;
 }

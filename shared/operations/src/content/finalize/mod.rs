@@ -30,6 +30,7 @@ use crate::{
     claim::{Claim, claim_finalizing},
     commit::{RunFault, refuse_to_repeat},
     content::{HANDED_ON_FOR, wait},
+    heartbeat::persist,
     lost_lease,
     run::{BackupOutcome, Run, RunLimits, SkipReason},
     settle,
@@ -290,7 +291,10 @@ async fn fail(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Finaliz
 pub(crate) async fn fail_held(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Job, OperationError> {
     let id = &run.job.backup_id;
     tracing::error!(backupId = %id, code = %error.code(), %error, "the backup failed");
-    let items = h.catalog.item_counts(id).await.ok();
+    let items = match persist(|| async { Ok(h.catalog.item_counts(id).await?) }).await {
+        Err(error) if error.is_catalog_away() => return Err(error),
+        counted => counted.ok(),
+    };
     let job = settle::fail_counted_run(h, run, error.failure(), items).await?;
     // Settled under this run's number: no other run will name what this one stored.
     leftovers::remove_own(h, id, run.fence).await;
