@@ -110,9 +110,9 @@ fn unset(guide: &str) -> Vec<&str> {
         known.extend(set(line));
         let missing = used(line).into_iter().filter(|name| !known.contains(name));
         if is_in_function {
-            in_function.extend(missing)
+            in_function.extend(missing);
         } else {
-            unset.extend(missing)
+            unset.extend(missing);
         }
         if line == "}" {
             is_in_function = false;

@@ -353,14 +353,15 @@ impl<'a> Rebuild<'a> {
     }
 }
 
-/// Whether more of a backup is read than that its folder has a manifest.
+/// Whether more of a backup is read than the name of its folder.
 fn is_to_read(id: &BackupId, standing: Option<&Result<JobStanding, CatalogError>>) -> bool {
     match standing {
         None => true,
-        Some(Ok(JobStanding { is_lost: true, .. } | JobStanding { is_accepted_loss: true, .. })) => true,
-        Some(Ok(JobStanding { status: JobStatus::Failed | JobStatus::Cancelled, .. })) => true,
-        Some(Ok(JobStanding { status, .. })) => {
-            *status == JobStatus::Completed && id.backup_type() == BackupType::Content
+        Some(Ok(JobStanding { status, is_lost, is_accepted_loss, .. })) => {
+            let is_complete = *status == JobStatus::Completed;
+            let is_unsuccessful = matches!(status, JobStatus::Failed | JobStatus::Cancelled);
+            let is_content = id.backup_type() == BackupType::Content;
+            *is_lost || *is_accepted_loss || is_unsuccessful || (is_complete && is_content)
         }
         Some(Err(_)) => false,
     }
