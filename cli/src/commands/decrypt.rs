@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use holdfast_domain::ObjectKey;
-use holdfast_repository::{decrypt_artifact, decrypt_file};
+use holdfast_repository::{Purpose, decrypt_artifact, decrypt_file};
 use serde_json::json;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     opening::Opening,
     output::Output,
     part_file::PartFile,
+    reading,
     session::Session,
     text,
 };
@@ -38,28 +39,47 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     if arguments.output == Path::new("-") {
-        let bytes = decrypt(arguments, session, stdout_for_data()?).await?;
+        let bytes = decrypt(arguments, session, output, stdout_for_data()?).await?;
         output.note(&format!("{} decrypted", text::size(bytes)));
         return Ok(Exit::Done);
     }
     let place = &arguments.output;
     let (part, file) = PartFile::create(place).map_err(|error| Failure::file("write", place, &error))?;
-    let bytes = decrypt(arguments, session, file).await?;
+    let bytes = decrypt(arguments, session, output, file).await?;
     part.keep(output).map_err(|error| Failure::file("write", place, &error))?;
     let document = json!({ "file": place, "bytes": bytes });
     output.result(&document, || format!("{} decrypted to {}", text::size(bytes), place.display()))?;
     Ok(Exit::Done)
 }
 
-async fn decrypt(arguments: &Arguments, session: &Session, out: File) -> Result<u64, Failure> {
+async fn decrypt(arguments: &Arguments, session: &Session, output: Output, out: File) -> Result<u64, Failure> {
     let repository = session.repository()?;
-    let out = BufWriter::with_capacity(1 << 20, out);
     let Some(key) = &arguments.key_of else {
-        return Ok(decrypt_artifact(&repository, &key_in_store(&arguments.what)?, out).await?);
+        return decrypt_stored(&key_in_store(&arguments.what)?, session, output, out).await;
     };
+    let out = BufWriter::with_capacity(1 << 20, out);
     let path = Path::new(&arguments.what);
     let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
     Ok(decrypt_file(&repository, file, key, out).await?)
+}
+
+/// The artifact is read twice. A lease keeps retention from deleting the backup meanwhile.
+async fn decrypt_stored(key: &ObjectKey, session: &Session, output: Output, out: File) -> Result<u64, Failure> {
+    let lease = match key.backup() {
+        Some(id) => {
+            let lease = reading::protect(session, &id, Purpose::Decrypt).await?;
+            if let Some(warning) = lease.protection().warning(&id) {
+                output.note(&warning);
+            }
+            Some(lease)
+        }
+        None => None,
+    };
+    let decrypted = decrypt_artifact(&session.repository()?, key, BufWriter::with_capacity(1 << 20, out)).await;
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
+    Ok(decrypted?)
 }
 
 fn key_in_store(what: &str) -> Result<ObjectKey, Failure> {

@@ -127,9 +127,10 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
         What::Archive { file, how } => (Source::Archive(file), how),
     };
     how.target.given().warn(output);
-    let target = how.target(session).await?;
+    let mut target = how.target(session).await?;
     // From before the plan is shown to the end of the restore.
     let lease = source.protect(session, &target.options, output).await?;
+    target.options.confirmation = lease.as_ref().and_then(ReaderLease::confirmation);
     if !how.dry_run && !how.yes {
         preview_and_ask(&source, session, &target).await?;
     }
@@ -192,6 +193,7 @@ impl How {
             database: None,
             exclude: vec![session.own_catalogue().await],
             anonymizer: self.anonymize.anonymizer()?,
+            confirmation: None,
         };
         let is_given = given.is_some();
         if self.anonymize.is_asked_for() && !is_given && self.ns_from.is_empty() {

@@ -1,10 +1,12 @@
 //! With encryption on: the key, what it opens, and what opens without the settings.
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use holdfast_codec::GunzipReader;
+use holdfast_domain::Timestamp;
+use holdfast_testing::proxy::{FaultProxy, WireFault};
 
-use super::place::Place;
+use super::place::{Place, UNREACHABLE, uri_of};
 
 const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 
@@ -106,5 +108,40 @@ async fn a_flipped_byte_is_found_and_never_restored() {
     let file = out.path().join("out");
     place.holdfast(&["decrypt", &key, "-o", file.to_str().unwrap()]).expect(6);
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_has_a_lease_while_it_is_decrypted() {
+    let mut place = encrypting().await;
+    let id = place.back_up();
+    let key = place.keys().await.into_iter().find(|key| key.ends_with(".archive.gz.enc")).unwrap();
+    let proxy = FaultProxy::start().await;
+    place.env.insert("AWS_ENDPOINT_URL", proxy.endpoint().to_owned());
+    proxy.fail("GET", "/dump.", u32::MAX, WireFault::Hang);
+    let mut child = place.command(&["decrypt", &key]).spawn().unwrap();
+    let catalog = place.catalog().await;
+    let backup = id.parse().unwrap();
+    let mut purposes = Vec::new();
+    for _ in 0..400 {
+        let living = Timestamp::now() - Duration::from_mins(1);
+        purposes = catalog.readers(&backup, living).await.unwrap().into_iter().map(|row| row.purpose).collect();
+        if !purposes.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(purposes, ["decrypt"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    place.env.insert("AWS_ENDPOINT_URL", holdfast_testing::parts().aws_endpoint.clone());
+    place.holdfast(&["decrypt", &key]).expect(0);
+    let living = Timestamp::now() - Duration::from_mins(1);
+    let left = catalog.readers(&backup, living).await.unwrap();
+    assert_eq!(left.len(), 1, "that of the killed process: {left:?}");
+    // Without a catalogue it decrypts, and reports that nothing protects the backup.
+    place.env.insert("BACKUP_CATALOG_URI", UNREACHABLE.to_owned());
+    place.holdfast(&["decrypt", &key]).expect(0).saying(&["nothing protects backup", &id]);
+    place.env.insert("BACKUP_CATALOG_URI", uri_of("unused"));
     place.remove().await;
 }

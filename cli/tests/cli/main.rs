@@ -3,6 +3,7 @@
 
 mod anonymize;
 mod archives;
+mod attention;
 mod backups;
 mod closed_pipes;
 mod content;

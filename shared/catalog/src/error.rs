@@ -47,7 +47,7 @@ pub enum CatalogError {
     },
     /// The login was refused, or the user lacks the privilege.
     #[error(
-        "the catalogue could not {doing}: {reason}. Check user, password and authSource in MONGODB_URI or BACKUP_CATALOG_URI, and the user's role readWrite on the catalogue's database"
+        "the catalogue could not {doing}: {reason}. Check user, password and authSource in MONGODB_URI or BACKUP_CATALOG_URI, and the user's role readWrite on the catalogue's database. docs/privileges.md has the smallest role"
     )]
     Denied {
         /// The operation.

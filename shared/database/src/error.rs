@@ -3,7 +3,10 @@
 
 use mongodb::error::{CommandError, Error, ErrorKind};
 
-use crate::values::without_values;
+use crate::{
+    denied::{denied, is_about_privileges},
+    values::without_values,
+};
 
 /// A failure of a database, or of a request to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,14 +100,11 @@ fn by_code(error: &CommandError) -> DatabaseError {
     match error.code {
         // AuthenticationFailed, UserNotFound.
         11 | 18 => DatabaseError::Denied(WRONG_PASSWORD.to_owned()),
+        code if code == ATLAS && is_about_privileges(&error.message) => DatabaseError::Denied(denied(&error.message)),
         code if code == ATLAS && is_of_credentials(&error.message) => DatabaseError::Denied(WRONG_PASSWORD.to_owned()),
         code if has_no_room(code, &error.message) => no_room(&error.message),
         // Unauthorized.
-        13 => DatabaseError::Denied(
-            "the user is not authorized: it takes the role `backup`, or `read` on each database, to dump, and \
-             `restore` and `readAnyDatabase`, or `readWrite` and `dbAdmin` on the target, to restore"
-                .to_owned(),
-        ),
+        13 => DatabaseError::Denied(denied(&error.message)),
         code if IS_GONE.contains(&code) => {
             DatabaseError::Lost(format!("the server cancelled the operation: {}", error.code_name))
         }
@@ -202,6 +202,11 @@ mod tests {
         assert!(matches!(classified(8000, quota), DatabaseError::NoRoom(text) if text.contains("513 MB")));
         assert_eq!(classified(8000, "bad auth : Authentication failed."), classified(18, "Authentication failed."));
         assert!(matches!(classified(8000, "(CMD_NOT_ALLOWED): setParameter"), DatabaseError::Refused(_)));
+        let missing = classified(8000, "user is not allowed to do action [find] on [test.auth_roles]");
+        assert!(
+            matches!(&missing, DatabaseError::Denied(text) if text.contains("`find` on test.auth_roles")),
+            "{missing}"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod anonymize;
 mod connection;
 mod content;
+mod denied;
 mod dump;
 mod error;
 mod freshness;
@@ -16,6 +17,7 @@ mod mongodump;
 mod raw;
 mod reading;
 mod restore;
+mod rights;
 mod values;
 
 pub use anonymize::{
@@ -32,8 +34,8 @@ pub use freshness::Freshness;
 pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
 pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
 pub use restore::{
-    AdjustedPart, Adjustment, Change, Comparison, Existing, Expected, ExpectedNamespace, LeftOut, MapError,
-    NamespaceMap, OnlyCopy, Remedy, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport,
-    RestoreResult, RestoreStep, RestoredNamespace, ScratchCollection, TargetState, TtlIndexes, UnknownOptions, restore,
-    scratch_collections,
+    AdjustedPart, Adjustment, Change, Comparison, Confirmation, Existing, Expected, ExpectedNamespace, LeftOut,
+    MapError, NamespaceMap, OnlyCopy, Remedy, RestoreError, RestoreFault, RestoreOptions, RestoreProgress,
+    RestoreReport, RestoreResult, RestoreStep, RestoredNamespace, ScratchCollection, TargetState, TtlIndexes,
+    UnknownOptions, restore, scratch_collections,
 };

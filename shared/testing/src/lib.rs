@@ -8,12 +8,14 @@ mod faults;
 mod golden;
 mod ipfs_node;
 mod memory_store;
+mod mongo_proxy;
 mod mongo_server;
 mod mongodump;
 pub mod origin;
 mod parts;
 pub mod proxy;
 mod relay;
+mod roles;
 mod second;
 mod store;
 mod unsure;
@@ -26,6 +28,7 @@ pub use ipfs_node::{
     DirectoryShape, FileShape, GaiaRequests, GatewayRequests, ImportRefused, Imported, IpfsNode, Requests,
 };
 pub use memory_store::MemoryStore;
+pub use mongo_proxy::{MongoProxy, Rule, losing_position, server_error};
 pub use mongo_server::MongoServer;
 pub use mongodump::{StandIn, installed_mongodump};
 pub use origin::Origin;
@@ -34,6 +37,7 @@ pub use parts::{
     stack, unique,
 };
 pub use relay::Relay;
+pub use roles::{Role, documented_role, documented_roles};
 pub use second::{AZURE_ACCOUNT, AZURE_KEY, SecondStore, azure_store_with};
 pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket, quick_retry};
 pub use unsure::UnsureWrites;

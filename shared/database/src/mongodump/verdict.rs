@@ -79,7 +79,13 @@ fn last_words(failure: Option<&str>, lines: &[String]) -> String {
 
 /// By the Go driver's text about the server.
 fn classified(said: &Transcript, text: String) -> DatabaseError {
-    const DENIED: [&str; 4] = ["authentication failed", "auth error", "not authorized", "requires authentication"];
+    const DENIED: [&str; 5] = [
+        "authentication failed",
+        "auth error",
+        "not authorized",
+        "not allowed to do action",
+        "requires authentication",
+    ];
     const LOST: [&str; 7] = [
         "closed unexpectedly",
         "incomplete read of",

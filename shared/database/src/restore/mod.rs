@@ -7,6 +7,7 @@
 
 mod adjust;
 mod compare;
+mod confirmation;
 mod definition;
 mod existing;
 mod feed;
@@ -34,6 +35,7 @@ pub use self::scratch::{OnlyCopy, Remedy, ScratchCollection, scratch_collections
 pub(crate) use self::scratch::{PREFIX as SCRATCH_PREFIX, is_scratch};
 pub use self::{
     adjust::{AdjustedPart, Adjustment, Change},
+    confirmation::Confirmation,
     map::{MapError, NamespaceMap},
     options::{Existing, Expected, ExpectedNamespace, RestoreOptions, TtlIndexes, UnknownOptions},
     report::{
@@ -87,7 +89,7 @@ pub async fn restore<R: Read + Send + 'static>(
     }
     let removed_scratch = remove_dead(connection, &targets).await?;
     let scratch = Scratch::begin(connection, &mut targets).await?;
-    let mut run = Run::new(connection, &targets, &scratch, options.ttl_indexes, progress);
+    let mut run = Run::new(connection, &targets, &scratch, options, progress);
     let ended = written(&mut run, &scratch, feed, decision, expected).await;
     scratch.remove().await;
     match ended {

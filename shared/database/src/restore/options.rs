@@ -3,7 +3,7 @@
 use holdfast_archive::ContentHash;
 use holdfast_domain::Sha256Digest;
 
-use super::NamespaceMap;
+use super::{Confirmation, NamespaceMap};
 use crate::{Anonymizer, Exclusion};
 
 /// Source, targets and behaviour of a restore.
@@ -28,6 +28,8 @@ pub struct RestoreOptions {
     /// Replaces personal data on the way. A dry run then reads the complete archive, and reports the results of each
     /// rule.
     pub anonymizer: Option<Anonymizer>,
+    /// Called before each target with data is dropped or replaced.
+    pub confirmation: Option<Confirmation>,
 }
 
 /// Behaviour for a target with content.

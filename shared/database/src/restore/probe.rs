@@ -74,8 +74,8 @@ async fn refuse_without_rename(connection: &Connection, database: &str) -> Resul
         ErrorKind::Command(command) if command.code == NAMESPACE_NOT_FOUND => Ok(()),
         _ => match classify(&error) {
             error if error.is_transient() => Err(error.during("trying renameCollection").into()),
-            DatabaseError::Denied(_) => {
-                Err(refused(&format!("the user may not rename collections of the database {database}")))
+            error @ DatabaseError::Denied(_) => {
+                Err(refused(&format!("the user may not rename collections of the database {database} ({error})")))
             }
             error => {
                 Err(refused(&format!("the server does not rename collections of the database {database}: {error}")))

@@ -7,7 +7,8 @@ mod finishing;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Expected, RestoreFault, RestoreProgress, RestoreStep, RestoredNamespace, TargetState, TtlIndexes,
+    Confirmation, Expected, RestoreFault, RestoreOptions, RestoreProgress, RestoreStep, RestoredNamespace, TargetState,
+    TtlIndexes,
     definition::create,
     feed::{Batch, Decision, Feed},
     insert::{Outcome, insert},
@@ -33,6 +34,7 @@ pub(super) struct Run<'a> {
     targets: &'a [Target],
     scratch: &'a Scratch,
     ttl: TtlIndexes,
+    confirmation: Option<&'a Confirmation>,
     progress: &'a (dyn Fn(&RestoreProgress) + Sync),
     /// The reports, target by target.
     results: Vec<RestoredNamespace>,
@@ -60,16 +62,30 @@ impl<'a> Run<'a> {
         connection: &'a Connection,
         targets: &'a [Target],
         scratch: &'a Scratch,
-        ttl: TtlIndexes,
+        options: &'a RestoreOptions,
         progress: &'a (dyn Fn(&RestoreProgress) + Sync),
     ) -> Self {
+        let (ttl, confirmation) = (options.ttl_indexes, options.confirmation.as_ref());
         let results = targets.iter().map(untouched).collect();
         let states = targets.iter().map(|target| State { is_given_up: target.refusal.is_some(), is_touched: false });
         let measurements = vec![CollectionContent::default(); targets.len()];
         let states = states.collect();
         let proofs = vec![Proof::default(); targets.len()];
         let (documents, bytes) = (0, 0);
-        Self { connection, targets, scratch, ttl, progress, results, states, measurements, proofs, documents, bytes }
+        Self {
+            connection,
+            targets,
+            scratch,
+            ttl,
+            confirmation,
+            progress,
+            results,
+            states,
+            measurements,
+            proofs,
+            documents,
+            bytes,
+        }
     }
 
     /// The names of the targets with writes.
@@ -101,8 +117,11 @@ impl<'a> Run<'a> {
         Ok((std::mem::take(&mut self.results), anonymized))
     }
 
-    async fn create_all(&mut self) -> Result<(), DatabaseError> {
+    async fn create_all(&mut self) -> Result<(), RestoreFault> {
         for at in self.at_work(Target::is_new) {
+            if matches!(self.targets[at].state, TargetState::Dropped(_)) {
+                self.confirm().await.map_err(RestoreFault::Invalid)?;
+            }
             if let Err(error) = self.create_one(at).await {
                 self.give_up_or_end(at, error)?;
             }
@@ -124,6 +143,14 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Asks the caller whether a target with data may be dropped or replaced now.
+    async fn confirm(&self) -> Result<(), String> {
+        match self.confirmation {
+            Some(confirmation) => confirmation.confirm().await,
+            None => Ok(()),
+        }
     }
 
     /// The active targets with this property.

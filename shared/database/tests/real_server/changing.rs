@@ -11,8 +11,9 @@ use std::{
 
 use bson::{Document, doc};
 use holdfast_database::{DatabaseError, DumpError, dump, plan};
+use holdfast_testing::{MongoProxy, losing_position};
 
-use crate::support::{Proxy, Rollover, Scratch, connect, documents_of, dumped, everything, restored, summary_of};
+use crate::support::{Proxy, Scratch, connect, documents_of, dumped, everything, restored, summary_of};
 
 /// Replaces a collection by `$out` repeatedly.
 struct Replacing {
@@ -139,9 +140,10 @@ async fn dumped_across_a_rollover(count: i32) -> (usize, bool) {
     let scratch = Scratch::new().await;
     scratch.handle().create_collection("capped").capped(true).size(100_000_000).await.unwrap();
     scratch.collection("capped").insert_many(numbered(count, 50_000)).await.unwrap();
-    let proxy = Rollover::start(&holdfast_testing::parts().mongodb_uri, 1).await;
+    let left = Arc::new(AtomicU64::new(1));
+    let proxy = MongoProxy::start(losing_position("capped", &left)).await;
     let (archive, report) = dumped(&connect(&proxy.uri(&scratch.database)).await).await;
-    assert_eq!((proxy.left(), report.resumed), (0, 1));
+    assert_eq!((left.load(Ordering::SeqCst), report.resumed), (0, 1));
     let documents = documents_of(&archive, "capped");
     assert_eq!(documents[documents.len() - usize::try_from(count).unwrap()..], numbered(count, 50_000));
     scratch.drop().await;

@@ -3,6 +3,7 @@
 
 mod anonymize;
 mod changing;
+mod confirmed;
 mod connect;
 mod definitions;
 mod dump;

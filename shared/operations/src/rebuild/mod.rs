@@ -1,9 +1,10 @@
 //! Fills a catalogue from the bucket alone: the job of every backup with a manifest, the items of content backups, and
 //! the held objects of each source.
 //!
-//! Existing rows stay, so a rebuild may run twice or crash anywhere. A backup's job is written last, and the next run
+//! Existing rows of a source stay, so a rebuild may run twice or crash anywhere. A backup's job is written last, and the next run
 //! resumes with the backups without a job. The only change is to a failed or cancelled job with a manifest: it becomes
-//! completed.
+//! completed. While a backup
+//! is read, a reader's lease keeps retention from deleting it. A dry run reads manifests alone, and writes no lease.
 //!
 //! No lease is needed, because no run works on a backup with a manifest and without a job. A source's row carries the
 //! time of its fetch, so it never replaces the row of a concurrent backup. Each reader of such a row first checks that
@@ -34,6 +35,7 @@ use crate::{
 };
 use holdfast_repository::{
     RepositoryError, RepositoryFileError, content::stored::StoredContent, presence::missing_artifacts,
+    readers::{Purpose, protect},
 };
 
 /// Backups per catalogue query.
@@ -122,6 +124,23 @@ impl<'a> Rebuild<'a> {
     }
 
     async fn one(
+        &mut self,
+        id: &BackupId,
+        standing: Option<Result<JobStanding, CatalogError>>,
+    ) -> Result<(), OperationError> {
+        let lease = if self.mode == Mode::Write && is_to_read(id, standing.as_ref()) {
+            Some(protect(self.h, &self.h.repository, id, Purpose::Rebuild).await)
+        } else {
+            None
+        };
+        let done = self.by_standing(id, standing).await;
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        done
+    }
+
+    async fn by_standing(
         &mut self,
         id: &BackupId,
         standing: Option<Result<JobStanding, CatalogError>>,
@@ -337,5 +356,19 @@ impl<'a> Rebuild<'a> {
             self.report.without_manifest.extend(unknown.cloned());
         }
         Ok(())
+    }
+}
+
+/// Whether more of a backup is read than the name of its folder.
+fn is_to_read(id: &BackupId, standing: Option<&Result<JobStanding, CatalogError>>) -> bool {
+    match standing {
+        None => true,
+        Some(Ok(JobStanding { status, is_lost, is_accepted_loss, .. })) => {
+            let is_complete = *status == JobStatus::Completed;
+            let is_unsuccessful = matches!(status, JobStatus::Failed | JobStatus::Cancelled);
+            let is_content = id.backup_type() == BackupType::Content;
+            *is_lost || *is_accepted_loss || is_unsuccessful || (is_complete && is_content)
+        }
+        Some(Err(_)) => false,
     }
 }

@@ -16,6 +16,7 @@ mod leases;
 mod limits;
 mod no_archives;
 mod outages;
+mod privileges;
 mod read;
 mod repository;
 mod round_trip;

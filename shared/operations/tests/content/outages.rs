@@ -1,15 +1,24 @@
 //! The catalogue does not answer during a content backup. A short outage has no effect. A long one ends in an error,
 //! and the next run resumes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use holdfast_catalog::Catalog;
-use holdfast_domain::{BackupId, JobStatus, Secret};
+use holdfast_domain::{BackupId, FailureCode, Job, JobStatus, Secret};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, DiscoveryOutcome, FinalizeOutcome, Holdfast, OperationError, RunLimits, StopReason,
     back_up_content_here, discover_content, download_item, finalize_content,
 };
-use holdfast_testing::{Fault, FaultStore, Operation, Origin, Relay, long_cases, origin::Answer};
+use holdfast_testing::{
+    Fault, FaultStore, MongoProxy, Operation, Origin, Relay, Rule, long_cases, origin::Answer, server_error,
+};
+use mongodb::bson::Document;
 use tokio::time::sleep;
 
 use crate::fixture::{Fixture, item, noise};
@@ -160,4 +169,72 @@ async fn downloads_in_one_process_end_in_an_error_after_a_minute_or_two_and_the_
         assert_eq!((job.status, job.fence, f.leases().await), (JobStatus::Completed, 2, 0));
         f.remove().await;
     }
+}
+
+fn take_one(left: &AtomicU32) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+/// A catalogue that answers so many counts of items, and then neither `counts` further ones nor `ends` calls that settle the
+/// job as failed.
+struct Outage {
+    answered: AtomicU32,
+    counts: AtomicU32,
+    ends: AtomicU32,
+    seen: AtomicU32,
+}
+
+impl Outage {
+    fn new(answered: u32, counts: u32, ends: u32) -> Arc<Self> {
+        let [answered, counts, ends, seen] = [answered, counts, ends, 0].map(AtomicU32::new);
+        Arc::new(Self { answered, counts, ends, seen })
+    }
+
+    fn rule(&self, command: &Document) -> Rule {
+        let is_count = command.get_str("aggregate").is_ok_and(|collection| collection == "backup_items");
+        let is_end = command.get_str("findAndModify").is_ok_and(|collection| collection == "backup_jobs")
+            && command.to_string().contains("failed");
+        self.seen.fetch_add(u32::from(is_count), Ordering::SeqCst);
+        let is_silent =
+            (is_count && !take_one(&self.answered) && take_one(&self.counts)) || (is_end && take_one(&self.ends));
+        if is_silent {
+            return Rule::Answer(server_error(91, "ShutdownInProgress", "The server is in quiesce mode"));
+        }
+        Rule::Pass
+    }
+}
+
+/// A backup that fails because a file is missing, with this catalogue. Returns its job.
+async fn failed_through(outage: &Arc<Outage>) -> Job {
+    let f = Fixture::new(&[("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "24")]).await;
+    f.fill(4).await;
+    let id = f.up_to_finalize().await;
+    let lost = f.item(&id, "1").await.file.unwrap();
+    f.store.store.delete(&lost.object.artifact.key).await.unwrap();
+    let rules = Arc::clone(outage);
+    let proxy = MongoProxy::start(move |command| rules.rule(command)).await;
+    let uri = Secret::new(proxy.uri(&f.catalog_database));
+    let catalog = Catalog::connect(&uri, &f.catalog_database).await.unwrap();
+    let h = Holdfast { catalog, ..f.holdfast.clone() };
+    let outcome = finalize_content(&h, &id, RunLimits::none()).await.unwrap();
+    assert!(matches!(&outcome, FinalizeOutcome::Failed(_)), "{outcome:?}");
+    let job = f.job(&id).await;
+    assert_eq!(f.leases().await, 0);
+    f.remove().await;
+    job
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_recorded_with_its_counts_after_a_short_outage_of_the_catalogue() {
+    let without_outage = Outage::new(u32::MAX, 0, 0);
+    failed_through(&without_outage).await;
+    // The last count is that of the failure. The driver repeats each call once by itself.
+    let last = without_outage.seen.load(Ordering::SeqCst) - 1;
+    let outage = Outage::new(last, 4, 4);
+    let job = failed_through(&outage).await;
+    assert_eq!((outage.counts.load(Ordering::SeqCst), outage.ends.load(Ordering::SeqCst)), (0, 0));
+    assert_eq!(job.status, JobStatus::Failed);
+    assert_eq!(job.error.unwrap().code, FailureCode::TooManyFailures);
+    let items = job.items.unwrap();
+    assert_eq!((items.expected, items.failed), (4, 1));
 }

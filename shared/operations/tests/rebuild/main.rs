@@ -13,5 +13,6 @@ mod finished;
 mod fixture;
 mod killed;
 mod lost;
+mod readers;
 mod stands;
 mod synthetic;

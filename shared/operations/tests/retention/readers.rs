@@ -187,3 +187,43 @@ async fn the_rest_of_a_backup_without_a_manifest_stays_while_it_is_read() {
     assert!(!world.has(&dump).await);
     world.remove().await;
 }
+
+/// Makes a lease look as dead as if its process had been suspended: its row is old, and its clock goes on.
+async fn suspended(world: &World, id: &BackupId) -> Timestamp {
+    let rows = world.h.catalog.readers(id, Timestamp::now() - SignedDuration::from_mins(1)).await.unwrap();
+    for row in rows {
+        let beat_at = row.beat_at - SignedDuration::from_mins(3);
+        world.h.catalog.record_reader(&ReaderRow { beat_at, ..row }).await.unwrap();
+    }
+    Timestamp::now() + SignedDuration::from_mins(3)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_was_suspended_finds_out_whether_its_backup_is_being_deleted() {
+    let (world, ids) = past_their_limits().await;
+    let (deleted, kept) = (reading(&world, &ids[0]).await, reading(&world, &ids[2]).await);
+    let now = Timestamp::now();
+    assert_eq!((deleted.confirm(now).await, kept.confirm(now).await), (Ok(()), Ok(())));
+    let woken = suspended(&world, &ids[0]).await.max(suspended(&world, &ids[2]).await);
+    let report = world.retain().await;
+    assert!(report.database.deleted.iter().any(|gone| gone.backup_id == ids[0]), "{report:?}");
+    assert_eq!(kept.confirm(woken).await, Ok(()), "its backup is kept");
+    assert_eq!(readers(&world, &ids[2]).await, ["restore"], "and it is recorded again");
+    let reason = deleted.confirm(woken).await.unwrap_err();
+    assert!(reason.contains(ids[0].as_str()) && reason.contains("paused"), "{reason}");
+    assert!(deleted.confirm(woken).await.is_err(), "it stays lost");
+    world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_renewed_is_not_judged_again_and_a_silent_catalogue_refuses_nothing() {
+    let (world, ids) = past_their_limits().await;
+    let lease = reading(&world, &ids[0]).await;
+    world.step(&ids[0], JobStatus::Deleted).await;
+    assert_eq!(lease.confirm(Timestamp::now()).await, Ok(()), "the lease protects the backup all the time");
+    let away = Catalog::connect(&Secret::new("mongodb://127.0.0.1:1/?directConnection=true"), "x").await.unwrap();
+    let away: Arc<dyn ReaderLeases> = Arc::new(CatalogLeases::new(away, world.h.repository.location().to_string()));
+    let lease = ReaderLease::acquire(away, &world.h.repository, &ids[2], Purpose::Restore).await;
+    assert_eq!(lease.confirm(Timestamp::now() + SignedDuration::from_mins(3)).await, Ok(()));
+    world.remove().await;
+}

@@ -1,25 +1,92 @@
 //! A reader's lease: recorded before the backup is read, renewed during the work, and released at its end in every
 //! case. A killed process releases nothing, but its lease expires without a beat.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use holdfast_domain::heartbeat::{BEAT_EVERY, SILENCE_LIMIT};
+use holdfast_database::Confirmation;
 use holdfast_domain::{BackupId, Timestamp};
+use jiff::SignedDuration;
 use tokio::{
     runtime::Handle,
     task::JoinHandle,
     time::{Instant, MissedTickBehavior},
 };
 
-use super::{NoLeases, Protection, Purpose, Reader, ReaderLeases};
-use holdfast_repository::Repository;
+use super::{Protection, Purpose, Reader, ReaderLeases};
+use holdfast_repository::OperationError, Repository;
 
 /// A lease until its drop.
 pub struct ReaderLease {
-    leases: Arc<dyn ReaderLeases>,
-    reader: Option<Reader>,
+    held: Option<Arc<Held>>,
     protection: Protection,
     beats: Option<JoinHandle<()>>,
+}
+
+/// The lease, as its beat and its holder share it.
+struct Held {
+    leases: Arc<dyn ReaderLeases>,
+    reader: Reader,
+    /// Protection at the beginning.
+    first: Protection,
+    known: Mutex<Known>,
+}
+
+/// What the catalogue last said. Times are of the wall clock: others stand still while a machine is suspended.
+struct Known {
+    protection: Protection,
+    /// The last answer.
+    answered_at: Option<Timestamp>,
+    /// The last question.
+    asked_at: Timestamp,
+}
+
+impl Held {
+    /// Renews the lease. If other runs may have taken the reader for dead, the backup's job is judged again.
+    async fn renew(&self, now: Timestamp) -> Result<(), OperationError> {
+        if !self.is_overdue(now) {
+            self.leases.beat(&self.reader).await?;
+            let mut known = self.known();
+            known.answered_at = Some(now);
+            return Ok(());
+        }
+        let answer = self.leases.acquire(&self.reader).await;
+        let mut known = self.known();
+        known.asked_at = now;
+        known.protection = answer?;
+        known.answered_at = Some(now);
+        Ok(())
+    }
+
+    /// Whether other runs may have taken the reader for dead.
+    fn is_overdue(&self, now: Timestamp) -> bool {
+        self.known().answered_at.is_none_or(|at| now.duration_since(at).unsigned_abs() > SILENCE_LIMIT)
+    }
+
+    /// Refuses if retention began to delete the backup while the lease was dead. A catalogue that does not answer
+    /// refuses nothing.
+    async fn confirm(&self, now: Timestamp) -> Result<(), String> {
+        let was_just_asked = now.duration_since(self.known().asked_at).abs() < SignedDuration::from_secs(10);
+        if self.is_overdue(now)
+            && !was_just_asked
+            && let Err(error) = self.renew(now).await
+        {
+            tracing::warn!(backupId = %self.reader.backup_id, %error, "nothing protects the backup while it is read: its lease cannot be renewed");
+        }
+        let is_lost = self.known().protection == Protection::BeingDeleted && self.first != Protection::BeingDeleted;
+        if is_lost { Err(lost(&self.reader.backup_id)) } else { Ok(()) }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lost(id: &BackupId) -> String {
+    format!(
+        "retention began to delete backup {id} while this process was paused. Nothing more is dropped or replaced. \
+         Restore a newer backup"
+    )
 }
 
 impl ReaderLease {
@@ -31,27 +98,50 @@ impl ReaderLease {
         id: &BackupId,
         purpose: Purpose,
     ) -> Self {
-        let reader = match Reader::new(repository, id, purpose, Timestamp::now()) {
+        let now = Timestamp::now();
+        let reader = match Reader::new(repository, id, purpose, now) {
             Ok(reader) => reader,
             Err(error) => return Self::none(error.to_string()),
         };
-        let protection = match leases.acquire(&reader).await {
-            Ok(protection) => protection,
-            Err(error) => Protection::Unprotected(error.to_string()),
+        let (protection, answered_at) = match leases.acquire(&reader).await {
+            Ok(protection) => (protection, Some(now)),
+            Err(error) => (Protection::Unprotected(error.to_string()), None),
         };
-        let beats = tokio::spawn(beat(Arc::clone(&leases), reader.clone()));
-        Self { leases, reader: Some(reader), protection, beats: Some(beats) }
+        let known = Mutex::new(Known { protection: protection.clone(), answered_at, asked_at: now });
+        let held = Arc::new(Held { leases, reader, first: protection.clone(), known });
+        let beats = tokio::spawn(beat(Arc::clone(&held)));
+        Self { held: Some(held), protection, beats: Some(beats) }
     }
 
     fn none(reason: String) -> Self {
-        let protection = Protection::Unprotected(reason.clone());
-        Self { leases: Arc::new(NoLeases(reason)), reader: None, protection, beats: None }
+        Self { held: None, protection: Protection::Unprotected(reason), beats: None }
     }
 
     /// Whether the backup is protected.
     #[must_use]
     pub const fn protection(&self) -> &Protection {
         &self.protection
+    }
+
+    /// Checks the lease again, if the process was suspended or the catalogue was away for longer than the lease lives.
+    ///
+    /// # Errors
+    /// The reason, if retention began to delete the backup meanwhile.
+    pub async fn confirm(&self, now: Timestamp) -> Result<(), String> {
+        match &self.held {
+            Some(held) => held.confirm(now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// [`Self::confirm`], for a restore to call before it drops or replaces anything.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        let held = Arc::clone(self.held.as_ref()?);
+        Some(Confirmation::new(move || {
+            let held = Arc::clone(&held);
+            Box::pin(async move { held.confirm(Timestamp::now()).await })
+        }))
     }
 
     /// Releases it, and waits for the release.
@@ -65,10 +155,10 @@ impl ReaderLease {
         if let Some(beats) = self.beats.take() {
             beats.abort();
         }
-        let (reader, leases) = (self.reader.take()?, Arc::clone(&self.leases));
+        let held = self.held.take()?;
         Some(async move {
-            if let Err(error) = leases.release(&reader).await {
-                tracing::warn!(backupId = %reader.backup_id, %error, "a reader's lease could not be released: it expires within a minute");
+            if let Err(error) = held.leases.release(&held.reader).await {
+                tracing::warn!(backupId = %held.reader.backup_id, %error, "a reader's lease could not be released: it expires within a minute");
             }
         })
     }
@@ -83,21 +173,22 @@ impl Drop for ReaderLease {
 }
 
 /// A beat also records a reader after a failed first record.
-async fn beat(leases: Arc<dyn ReaderLeases>, reader: Reader) {
+async fn beat(held: Arc<Held>) {
     let mut beats = tokio::time::interval(BEAT_EVERY);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beats.tick().await;
     let (mut last_beat, mut is_silent) = (Instant::now(), false);
+    let id = &held.reader.backup_id;
     loop {
         beats.tick().await;
-        match leases.beat(&reader).await {
+        match held.renew(Timestamp::now()).await {
             Ok(()) => (last_beat, is_silent) = (Instant::now(), false),
             // Other runs will soon treat the reader as dead, so log it before.
             Err(error) if last_beat.elapsed() > SILENCE_LIMIT && !is_silent => {
                 is_silent = true;
-                tracing::warn!(backupId = %reader.backup_id, %error, "nothing protects the backup while it is read: its lease cannot be renewed");
+                tracing::warn!(backupId = %id, %error, "nothing protects the backup while it is read: its lease cannot be renewed");
             }
-            Err(error) => tracing::debug!(backupId = %reader.backup_id, %error, "a reader's beat failed"),
+            Err(error) => tracing::debug!(backupId = %id, %error, "a reader's beat failed"),
         }
     }
 }

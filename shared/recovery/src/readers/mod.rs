@@ -1,4 +1,4 @@
-//! Reader leases: a restored, verified or copied backup is not deleted meanwhile. Reading code knows only this trait,
+//! Reader leases: a restored, verified, copied or decrypted backup is not deleted meanwhile. Reading code knows only this trait,
 //! and no catalogue. Reading never waits for a lease: without one, the reader logs a warning and continues.
 
 mod lease;
@@ -21,6 +21,10 @@ pub enum Purpose {
     Verify,
     /// A copy to the second store.
     Copy,
+    /// One of its artifacts is decrypted.
+    Decrypt,
+    /// Its rows are added to a catalogue again.
+    Rebuild,
 }
 
 impl Purpose {
@@ -31,6 +35,8 @@ impl Purpose {
             Self::Restore => "restore",
             Self::Verify => "verify",
             Self::Copy => "copy",
+            Self::Decrypt => "decrypt",
+            Self::Rebuild => "rebuild",
         }
     }
 }

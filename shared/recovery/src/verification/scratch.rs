@@ -54,7 +54,11 @@ impl Scratch {
         databases.sort_unstable();
         databases.dedup();
         let scratch = Self { connection, name, databases };
-        scratch.beat(manifest.backup_id.as_str()).await?;
+        // A missing privilege is no fault of the backup. It is found before the restore.
+        if let Err(error) = scratch.try_rights(manifest.backup_id.as_str()).await {
+            scratch.remove().await;
+            return Err(error);
+        }
         Ok(scratch)
     }
 
@@ -85,6 +89,12 @@ impl Scratch {
     async fn beat(&self, of: &str) -> Result<(), RecoveryError> {
         let beaten = self.connection.beat(&self.beat_database(), of, Timestamp::now()).await;
         beaten.map_err(|error| of_server(&error))
+    }
+
+    /// Beats, and does what a restore does, in the database of the beat.
+    async fn try_rights(&self, of: &str) -> Result<(), OperationError> {
+        self.beat(of).await?;
+        self.connection.try_restoring(&self.beat_database()).await.map_err(|error| of_server(&error))
     }
 
     fn beat_database(&self) -> String {
@@ -129,10 +139,10 @@ impl Scratch {
     }
 }
 
-/// Creates a scratch database on the server of the drills, and drops it again.
+/// Does in a scratch database on the server of the drills what a drill does, and drops the database.
 pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryError> {
     let scratch = Scratch { connection: connect(server).await?, name: name_at(now)?, databases: Vec::new() };
-    let made = scratch.beat("probe").await;
+    let made = scratch.try_rights("probe").await;
     match scratch.remove().await.pop() {
         Some(left) => made.and(Err(RecoveryError::Drill { reason: left, is_transient: false })),
         None => made,

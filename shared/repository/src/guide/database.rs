@@ -53,6 +53,7 @@ fn restoring(compression: Option<Compression>, file: &str) -> String {
         "## Restore it\n\n\
          Restore into a server of your choice. `--nsFrom` and `--nsTo` rename the namespaces, so the original can \
          stay:\n\n\
-         ```\nmongorestore --uri \"$MONGODB_URI\" {gzip}--archive='{file}'\n```\n"
+         ```\nTARGET_URI=   # connection string of the server to restore into\n\
+         mongorestore --uri \"$TARGET_URI\" {gzip}--archive='{file}'\n```\n"
     )
 }

@@ -3,6 +3,9 @@
 mod content;
 mod database;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 
 use holdfast_codec::AgeRecipient;
@@ -22,10 +25,14 @@ fn decrypting(encryption: &Encryption, artifacts: &[Artifact], keys: &[WrappedKe
         "## Unwrap the master key\n\n\
          These commands put keys on the command line, visible to other users of the machine: use a machine of \
          your own.\n\n\
-         `{at}repository.json` (and `repository.copy.json`) contain the wrapped master key of epoch {epoch} under \
-         `epochs`, `epoch: {epoch}`. The printed copy of `holdfast key export` contains it in plain form: with it, set \
-         `MASTER` and continue with the next step.\n\n\
+         The output of `holdfast key export` has the plain master key of epoch {epoch}. With that output, set `MASTER`, \
+         and continue with the next step:\n\n\
+         ```bash\nMASTER=   # 64 hex digits: `master key` of epoch {epoch}\n```\n\n\
+         Otherwise unwrap the key. It is in `{at}repository.json`, and in `repository.copy.json`, under `epochs`, \
+         `epoch: {epoch}`. If both files are lost, Holdfast recreates them from the output of `holdfast key export`:\n\n\
+         ```\nholdfast key import exported-keys.txt --store {store}\n```\n\n\
          ```bash\n{fetching}\n```\n\n",
+        store = at.to_string().trim_end_matches('/'),
         fetching = at.fetching(&ObjectKey::repository(), "repository.json"),
     );
     for key in keys {
@@ -66,8 +73,8 @@ fn unwrapping(key: &WrappedKey, epoch: u32) -> String {
                   | openssl enc -d -id-aes256-wrap -K \"$KEY\" -iv A6A6A6A6A6A6A6A6 | od -An -v -tx1 | tr -d ' \\n')";
     match key {
         WrappedKey::Key { .. } => format!(
-            "With the `BACKUP_ENCRYPTION_KEY` of 32 bytes (in hex, for base64: `printf %s \"$B64\" | base64 -d | \
-             od -An -v -tx1 | tr -d ' \\n'`), method `key` of epoch {epoch}:\n\n\
+            "With the `BACKUP_ENCRYPTION_KEY` of 32 bytes in hex, method `key` of epoch {epoch}. If yours is base64, \
+             `printf %s 'BASE64' | base64 -d | od -An -v -tx1 | tr -d ' \\n'` prints it in hex:\n\n\
              ```bash\nKEY=       # 64 hex digits: BACKUP_ENCRYPTION_KEY\nWRAPPED=   # 80 hex digits: `wrapped`\n{unwrap}\n```\n\n"
         ),
         WrappedKey::Passphrase { iterations, .. } => format!(

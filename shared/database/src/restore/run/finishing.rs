@@ -76,6 +76,10 @@ impl Run<'_> {
                 continue;
             }
             let Some(existing) = &target.existing else { continue };
+            if let Err(reason) = self.confirm().await {
+                self.give_up(at, reason);
+                continue;
+            }
             let (connection, scratch, proof) = (self.connection, self.scratch, &self.proofs[at]);
             let replacement = Replacement { connection, scratch, proof, target };
             match replacement.swap(existing, self.ttl).await {
@@ -111,6 +115,12 @@ impl Run<'_> {
                 continue;
             }
             let target = &self.targets[at];
+            if target.is_replaced()
+                && let Err(reason) = self.confirm().await
+            {
+                self.give_up(at, reason);
+                continue;
+            }
             let created = match (&target.existing, target.is_replaced()) {
                 (Some(existing), true) => views::replace(target, existing).await,
                 _ => views::create_and_read(target).await,

@@ -50,13 +50,13 @@ impl Scratch {
     /// that refuses the beat, the targets are refused.
     ///
     /// # Errors
-    /// The server went away.
+    /// The server went away, or has no room: no copy of any target would fit.
     pub(super) async fn begin(connection: &Connection, targets: &mut [Target]) -> Result<Self, DatabaseError> {
         let mut scratch =
             Self { connection: connection.clone(), run: name::new_run(), beats: Vec::new(), collections: Vec::new() };
         for target in targets.iter_mut().filter(|target| target.is_replaced() && target.refusal.is_none()) {
             if let Err(error) = scratch.beat_first_in(&target.database).await {
-                if error.is_transient() {
+                if error.is_of_the_server() {
                     scratch.remove().await;
                     return Err(error);
                 }

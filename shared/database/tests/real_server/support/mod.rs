@@ -3,7 +3,6 @@
 
 mod archive;
 mod proxy;
-mod rollover;
 
 use std::{future::pending, io::Cursor};
 
@@ -25,7 +24,6 @@ pub(crate) use holdfast_testing::MongoServer as Server;
 pub(crate) use self::{
     archive::{Namespace, archive_of},
     proxy::Proxy,
-    rollover::Rollover,
 };
 
 pub(crate) async fn connect(uri: &str) -> Connection {

@@ -293,7 +293,10 @@ async fn fail(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Finaliz
 pub(crate) async fn fail_held(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Job, OperationError> {
     let id = &run.job.backup_id;
     tracing::error!(backupId = %id, code = %error.code(), %error, "the backup failed");
-    let items = h.catalog.item_counts(id).await.ok();
+    let items = match persist(|| async { Ok(h.catalog.item_counts(id).await?) }).await {
+        Err(error) if error.is_catalog_away() => return Err(error),
+        counted => counted.ok(),
+    };
     let job = settle::fail_counted_run(h, run, error.failure(), items).await?;
     // The job is settled under this run's number, so no other run will name its artifacts.
     leftovers::remove_own(h, id, run.fence).await;
