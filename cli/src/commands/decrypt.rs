@@ -8,7 +8,8 @@ use std::{
 
 use clap::Args;
 use holdfast_domain::ObjectKey;
-use holdfast_repository::{Purpose, decrypt_artifact, decrypt_file};
+use holdfast_recovery::readers::Purpose;
+use holdfast_repository::{decrypt_artifact, decrypt_file};
 use serde_json::json;
 
 use crate::{

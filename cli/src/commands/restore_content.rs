@@ -10,7 +10,6 @@ use std::{
 
 use clap::Args;
 use holdfast_domain::{BackupId, BackupType};
-use holdfast_operations::OperationError;
 use holdfast_recovery::{CarReport, ContentRestoreProgress, export_car, readers::Purpose, restore_content};
 use holdfast_repository::RepositoryError;
 

@@ -27,15 +27,16 @@ use holdfast_storage::StoreError;
 
 use self::content::Filled;
 pub use self::report::{DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause};
+use crate::readers::protect;
 use crate::{
     Holdfast, OperationError, RETAINED_TYPES,
     job::settle,
     lost::{self, Return},
     retention::policy_in_force,
 };
+use holdfast_recovery::readers::Purpose;
 use holdfast_repository::{
     RepositoryError, RepositoryFileError, content::stored::StoredContent, presence::missing_artifacts,
-    readers::{Purpose, protect},
 };
 
 /// Backups per catalogue query.

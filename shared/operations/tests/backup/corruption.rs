@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use holdfast_domain::{BackupId, Job, ObjectKey, Secret, VerificationLevel, VerificationStatus};
-use holdfast_operations::OperationError;
-use holdfast_recovery::{restore_database, verify};
+use holdfast_recovery::{RecoveryError, restore_database, verify};
+use holdfast_repository::RepositoryError;
 use holdfast_storage::{PutMode, read_all};
 
 use crate::fixture::{Fixture, KEY};
@@ -30,7 +30,10 @@ async fn is_found(f: &Fixture, id: &BackupId, what: &str) {
     let (target, to) = f.target();
     let restored = Box::pin(restore_database(&f.holdfast.repository, id, &target, &|_| {}));
     let error = restored.await.unwrap_err();
-    assert!(matches!(error, OperationError::Corrupt { .. } | OperationError::Store(_)), "{what}: {error}");
+    assert!(
+        matches!(error, RecoveryError::Repository(RepositoryError::Corrupt { .. } | RepositoryError::Store(_))),
+        "{what}: {error}"
+    );
     assert!(f.client.database(&to).list_collection_names().await.unwrap().is_empty(), "{what}");
 }
 

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, Secret, Timestamp, WrappedKey, settings::StoreLocation};
 use holdfast_operations::OperationError;
-use holdfast_repository::{KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryFileError, RewrapReport};
+use holdfast_recovery::RecoveryError;
+use holdfast_repository::{
+    KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, RepositoryFileError, RewrapReport,
+};
 use holdfast_storage::{PutMode, Store, read_all};
 use holdfast_testing::{Fault, FaultStore, Operation, TestStore, aws_config};
 
@@ -39,7 +42,7 @@ async fn made() -> TestStore {
     test
 }
 
-pub(crate) async fn rewrap(repository: &Repository, change: KeyChange) -> Result<RewrapReport, OperationError> {
+pub(crate) async fn rewrap(repository: &Repository, change: KeyChange) -> Result<RewrapReport, RepositoryError> {
     repository.rewrap(repository.prepare_rewrap(&change).await?).await
 }
 
@@ -61,13 +64,13 @@ pub(crate) async fn put(store: &Arc<dyn Store>, key: &ObjectKey, file: &Reposito
 pub(crate) async fn opens(repository: &Repository) -> bool {
     match repository.master_key(1).await {
         Ok(_) => true,
-        Err(OperationError::Key(KeyringError::DoesNotOpen { .. })) => false,
+        Err(RepositoryError::Key(KeyringError::DoesNotOpen { .. })) => false,
         Err(other) => panic!("{other}"),
     }
 }
 
-fn changed<T>(result: &Result<T, OperationError>) -> bool {
-    matches!(result, Err(OperationError::Repository(RepositoryFileError::Changed(_))))
+fn changed<T>(result: &Result<T, RepositoryError>) -> bool {
+    matches!(result, Err(RepositoryError::File(RepositoryFileError::Changed(_))))
 }
 
 async fn objects(f: &Fixture) -> BTreeMap<String, Bytes> {
@@ -100,7 +103,7 @@ async fn a_rotated_key_opens_every_backup_and_no_data_are_touched() {
     assert!(!opens(&old.repository).await);
     let (target, _) = f.target();
     let error = holdfast_recovery::restore_database(&old.repository, &backup, &target, &|_| {}).await.unwrap_err();
-    assert!(matches!(error, OperationError::Key(_)), "{error}");
+    assert!(matches!(error, RecoveryError::Repository(RepositoryError::Key(_))), "{error}");
     let (target, _) = f.target();
     assert!(
         holdfast_recovery::restore_database(&new.repository, &backup, &target, &|_| {}).await.unwrap().is_faithful()
@@ -134,13 +137,13 @@ async fn a_wrong_old_key_changes_nothing() {
     let before = files(&test.store).await;
     for wrong in [&[][..], &[NEWER], &["ff".repeat(32).as_str()]] {
         let error = rewrap(&with_keys(&test.store, NEW, wrong), KeyChange::Rotate).await.unwrap_err();
-        assert!(matches!(error, OperationError::Key(KeyringError::DoesNotOpen { .. })), "{error}");
+        assert!(matches!(error, RepositoryError::Key(KeyringError::DoesNotOpen { .. })), "{error}");
     }
     // An opener without a wrapping key must not leave the repository without a key.
     let openers = Openers { previous_keys: vec![key(KEY)], ..Openers::default() };
     let nothing_set = repository(Arc::clone(&test.store), Keyring::none().opening_with(openers));
     let error = rewrap(&nothing_set, KeyChange::Rotate).await.unwrap_err();
-    assert!(matches!(error, OperationError::Key(KeyringError::Empty)), "{error}");
+    assert!(matches!(error, RepositoryError::Key(KeyringError::Empty)), "{error}");
     assert_eq!(files(&test.store).await, before);
     test.remove().await;
 }
@@ -234,7 +237,7 @@ async fn a_file_rolled_back_to_before_a_rotation_stops_every_run_and_the_copy_is
         let ends =
             [repository.init(true, Timestamp::now()).await.err(), rewrap(&repository, KeyChange::Rotate).await.err()];
         for end in ends {
-            let differs = matches!(end, Some(OperationError::Repository(RepositoryFileError::CopyDiffers(_))));
+            let differs = matches!(end, Some(RepositoryError::File(RepositoryFileError::CopyDiffers(_))));
             assert!(differs, "{end:?}");
         }
     }
@@ -298,7 +301,7 @@ async fn what_cannot_be_opened_again_is_never_written() {
     let openers = Openers { previous_keys: vec![key(KEY)], ..Openers::default() };
     let keyring = Keyring::new(Some(key(NEW)), Some((nowhere, "alias/nothing".to_owned()))).opening_with(openers);
     let error = rewrap(&repository(Arc::clone(&test.store), keyring), KeyChange::Rotate).await.unwrap_err();
-    assert!(matches!(error, OperationError::Key(KeyringError::Kms { .. })), "{error}");
+    assert!(matches!(error, RepositoryError::Key(KeyringError::Kms { .. })), "{error}");
     assert_eq!(files(&test.store).await, before);
     test.remove().await;
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use holdfast_codec::{AgeIdentity, AgeRecipient, MasterKey};
 use holdfast_domain::{ObjectKey, Secret, Timestamp, WrappedKey};
-use holdfast_operations::OperationError;
 use holdfast_recovery::{RestoreTarget, restore_database, verify};
-use holdfast_repository::{ExportedKey, KeyChange, Keyring, KeyringError, Openers, Repository, export_keys};
+use holdfast_repository::{
+    ExportedKey, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, export_keys,
+};
 use holdfast_storage::Store;
 use holdfast_testing::TestStore;
 
@@ -123,7 +124,7 @@ async fn a_recipient_added_twice_is_there_once_and_removed_opens_nothing() {
     rewrap(&made, KeyChange::RemoveRecipient(RECIPIENT.to_owned())).await.unwrap();
     assert!(!opens(&by_identity(&test.store)).await && opens(&made).await);
     let again = rewrap(&made, KeyChange::RemoveRecipient(RECIPIENT.to_owned())).await;
-    assert!(matches!(again, Err(OperationError::Invalid(_))));
+    assert!(matches!(again, Err(RepositoryError::Invalid(_))));
 
     let mut alone = files(&test.store).await;
     alone.revision += 1;
@@ -132,7 +133,7 @@ async fn a_recipient_added_twice_is_there_once_and_removed_opens_nothing() {
     put(&test.store, &ObjectKey::repository(), &alone).await;
     let theirs = repository(Arc::clone(&test.store), Keyring::none().opening_with(openers));
     let last = rewrap(&theirs, KeyChange::RemoveRecipient(strangers.to_string())).await;
-    assert!(matches!(last, Err(OperationError::Invalid(_))), "nothing would open it any more");
+    assert!(matches!(last, Err(RepositoryError::Invalid(_))), "nothing would open it any more");
     test.remove().await;
 }
 
@@ -173,7 +174,7 @@ async fn a_master_key_that_was_put_in_the_place_of_the_right_one_is_refused_by_i
     forged.epochs[0].keys = vec![WrappedKey::Age { recipient: RECIPIENT.to_owned(), file: theirs }];
     put(&test.store, &ObjectKey::repository(), &forged).await;
     let error = by_identity(&test.store).master_key(1).await.unwrap_err();
-    assert!(matches!(error, OperationError::Key(KeyringError::DoesNotOpen { .. })), "{error}");
+    assert!(matches!(error, RepositoryError::Key(KeyringError::DoesNotOpen { .. })), "{error}");
     assert_eq!(file(&test.store, &ObjectKey::repository()).await.epochs[0].fingerprint, Some(right.fingerprint()));
     test.remove().await;
 }
@@ -196,7 +197,7 @@ async fn exported_keys_open_backups_with_both_files_lost_and_make_them_again() {
     let twice = [copied(&exported[0]), copied(&exported[0])];
     for refused in [&wrong[..], &other, &epoch, &twice, &[]] {
         let error = fresh().import(refused, Timestamp::now()).await.unwrap_err();
-        assert!(matches!(error, OperationError::Invalid(_)), "{error}");
+        assert!(matches!(error, RepositoryError::Invalid(_)), "{error}");
     }
     assert!(!f.keys().await.iter().any(|key| key.starts_with("repository.")));
 
@@ -206,7 +207,7 @@ async fn exported_keys_open_backups_with_both_files_lost_and_make_them_again() {
     restores(&f, &fresh(), &id).await;
     restores(&f, &by_identity(&f.store.store), &id).await;
     let again = fresh().import(&exported, Timestamp::now()).await;
-    assert!(matches!(again, Err(OperationError::Invalid(_))), "never over what is there");
+    assert!(matches!(again, Err(RepositoryError::Invalid(_))), "never over what is there");
     f.remove().await;
 }
 

@@ -7,9 +7,10 @@ use holdfast_domain::{
     BackupId, BackupType, FailureCode, JobStatus, Secret, Timestamp, VerificationLevel, VerificationStatus,
 };
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Finding, Health, Holdfast, OperationError, RunLimits, Verification,
-    back_up_content_here, drill, examine, rebuild_catalog, retain, status, sweep, trigger, verify_on_request,
+    BackupOutcome, BackupRequest, Finding, Health, Holdfast, OperationError, RunLimits, back_up_content_here, examine,
+    rebuild_catalog, retain, status, sweep, trigger, verify_on_request,
 };
+use holdfast_recovery::{Verification, drill};
 use holdfast_testing::{MongoServer, Origin, Role, documented_role, origin::Answer};
 use mongodb::bson::{Bson, Document, doc};
 

@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use holdfast_domain::{BackupType, ObjectKey, Secret, Timestamp};
-use holdfast_operations::{OperationError, trigger};
-use holdfast_repository::{RepositoryFileError, export_keys};
+use holdfast_operations::trigger;
+use holdfast_repository::{RepositoryError, RepositoryFileError, export_keys};
 use holdfast_storage::{PutMode, read_all};
 use holdfast_testing::{Fault, FaultStore, Operation};
 
@@ -19,13 +19,13 @@ async fn a_new_key_is_never_made_beside_old_backups() {
     let file = read_all(f.store.store.as_ref(), &ObjectKey::repository(), 1 << 20).await.unwrap();
     f.store.store.delete(&ObjectKey::repository()).await.unwrap();
     let error = f.holdfast.repository.open().await.unwrap_err();
-    assert!(matches!(error, OperationError::Repository(RepositoryFileError::LostButCopied(_))), "{error}");
+    assert!(matches!(error, RepositoryError::File(RepositoryFileError::LostButCopied(_))), "{error}");
     f.store.store.delete(&ObjectKey::repository_copy()).await.unwrap();
     let fresh = f.with(|_| {});
     for error in
         [fresh.repository.open().await.unwrap_err(), fresh.repository.init(true, Timestamp::now()).await.unwrap_err()]
     {
-        assert!(matches!(error, OperationError::Repository(RepositoryFileError::Lost(_))), "{error}");
+        assert!(matches!(error, RepositoryError::File(RepositoryFileError::Lost(_))), "{error}");
     }
     let job = trigger(&fresh, BackupType::Database, None, Timestamp::now()).await.unwrap();
     let job = failed(run(&fresh, job.backup_id).await);
@@ -111,7 +111,7 @@ async fn a_repository_file_that_is_not_one_is_said() {
     f.holdfast.repository.init(false, Timestamp::now()).await.unwrap();
     f.store.store.put(&ObjectKey::repository(), Bytes::from_static(b"{}"), PutMode::Replace).await.unwrap();
     let error = f.holdfast.repository.open().await.unwrap_err();
-    assert!(matches!(error, OperationError::Repository(RepositoryFileError::Malformed { .. })), "{error}");
+    assert!(matches!(error, RepositoryError::File(RepositoryFileError::Malformed { .. })), "{error}");
     f.remove().await;
 }
 
@@ -127,12 +127,12 @@ async fn a_rolled_back_repository_file_gets_no_new_key_and_keeps_its_copy() {
     f.store.store.put(&ObjectKey::repository(), rolled_back, PutMode::Replace).await.unwrap();
     let fresh = f.with(|_| {});
     let error = fresh.repository.init(true, Timestamp::now()).await.unwrap_err();
-    assert!(matches!(error, OperationError::Repository(RepositoryFileError::CopyDiffers(_))), "{error}");
+    assert!(matches!(error, RepositoryError::File(RepositoryFileError::CopyDiffers(_))), "{error}");
     let copy = read_all(f.store.store.as_ref(), &ObjectKey::repository_copy(), 1 << 20).await.unwrap();
     assert_eq!(copy, file, "the last wrapped key is still there");
     f.store.store.delete(&ObjectKey::repository_copy()).await.unwrap();
     let error = fresh.repository.init(true, Timestamp::now()).await.unwrap_err();
-    assert!(matches!(error, OperationError::Repository(RepositoryFileError::KeyLost(..))), "{error}");
+    assert!(matches!(error, RepositoryError::File(RepositoryFileError::KeyLost(..))), "{error}");
     f.store.store.put(&ObjectKey::repository(), copy, PutMode::Replace).await.unwrap();
     f.restored(&id).await;
     f.remove().await;

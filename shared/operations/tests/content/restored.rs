@@ -3,9 +3,8 @@
 use std::{fs, path::Path, sync::Mutex};
 
 use holdfast_domain::{BackupId, ItemRecord};
-use holdfast_operations::OperationError;
 use holdfast_recovery::{ContentRestoreReport, export_car, restore_content};
-use holdfast_repository::{decrypt_artifact, decrypt_file};
+use holdfast_repository::{RepositoryError, decrypt_artifact, decrypt_file};
 use holdfast_testing::{DirectoryShape, FileShape, IpfsNode};
 
 use crate::{
@@ -22,7 +21,7 @@ async fn restore_one(
     id: &BackupId,
     to: &Path,
     item: &str,
-) -> Result<ContentRestoreReport, OperationError> {
+) -> Result<ContentRestoreReport, RepositoryError> {
     restore_content(&f.holdfast.repository, id, to, Some(item), &|_| {}).await
 }
 
@@ -182,7 +181,7 @@ async fn a_file_that_is_not_its_blocks_ends_the_export() {
     })
     .await;
     let error = export_car(&f.holdfast.repository, &job.backup_id, None, Vec::new()).await.unwrap_err();
-    assert!(matches!(error, OperationError::Corrupt { .. }), "{error}");
+    assert!(matches!(error, RepositoryError::Corrupt { .. }), "{error}");
     f.remove().await;
 }
 

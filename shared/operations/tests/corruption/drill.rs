@@ -7,8 +7,8 @@ use holdfast_domain::{
     Artifact, BackupId, DrilledCollection, Manifest, ManifestFile, ObjectKey, Secret, Timestamp, VerificationLevel,
     VerificationStatus,
 };
-use holdfast_operations::{OperationError, verify_on_request};
-use holdfast_recovery::{Verification, drill, remove_dead_scratch, verify};
+use holdfast_operations::verify_on_request;
+use holdfast_recovery::{RecoveryError, Verification, drill, remove_dead_scratch, verify};
 use holdfast_testing::{parts, unique};
 use mongodb::{
     IndexModel,
@@ -167,7 +167,7 @@ async fn a_drill_that_is_stopped_has_no_result_and_leaves_nothing() {
     };
     let stop = async { is_begun.await.unwrap() };
     let error = drill(repository, &id, &server(), now, stop, &progress).await.unwrap_err();
-    assert!(matches!(error, OperationError::Unfinished(_)), "{error}");
+    assert!(matches!(error, RecoveryError::Unfinished(_)), "{error}");
     let prefix = format!("holdfast_drill_{}_", now.as_millisecond());
     let left = f.client.list_database_names().await.unwrap();
     assert!(!left.iter().any(|name| name.starts_with(&prefix)), "{left:?}");
@@ -223,7 +223,7 @@ async fn a_server_that_is_away_is_no_failed_drill() {
     let nowhere = Secret::new("mongodb://ada:hunter2@127.0.0.1:9/?serverSelectionTimeoutMS=200");
     let drill = drill(&f.holdfast.repository, &id, &nowhere, Timestamp::now(), std::future::pending(), &|_| {});
     let error = drill.await.unwrap_err();
-    assert!(error.is_transient() && matches!(error, OperationError::Drill(..)), "{error}");
+    assert!(matches!(error, RecoveryError::Drill { is_transient: true, .. }), "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
     let limits = holdfast_operations::RunLimits::none();
     let level = VerificationLevel::Drill;

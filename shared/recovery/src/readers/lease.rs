@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use holdfast_domain::heartbeat::{BEAT_EVERY, SILENCE_LIMIT};
 use holdfast_database::Confirmation;
+use holdfast_domain::heartbeat::{BEAT_EVERY, SILENCE_LIMIT};
 use holdfast_domain::{BackupId, Timestamp};
 use jiff::SignedDuration;
 use tokio::{
@@ -13,8 +13,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use super::{Protection, Purpose, Reader, ReaderLeases};
-use holdfast_repository::OperationError, Repository;
+use super::{LeaseError, Protection, Purpose, Reader, ReaderLeases};
+use holdfast_repository::Repository;
 
 /// A lease until its drop.
 pub struct ReaderLease {
@@ -43,7 +43,7 @@ struct Known {
 
 impl Held {
     /// Renews the lease. If other runs may have taken the reader for dead, the backup's job is judged again.
-    async fn renew(&self, now: Timestamp) -> Result<(), OperationError> {
+    async fn renew(&self, now: Timestamp) -> Result<(), LeaseError> {
         if !self.is_overdue(now) {
             self.leases.beat(&self.reader).await?;
             let mut known = self.known();

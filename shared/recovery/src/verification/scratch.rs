@@ -92,7 +92,7 @@ impl Scratch {
     }
 
     /// Beats, and does what a restore does, in the database of the beat.
-    async fn try_rights(&self, of: &str) -> Result<(), OperationError> {
+    async fn try_rights(&self, of: &str) -> Result<(), RecoveryError> {
         self.beat(of).await?;
         self.connection.try_restoring(&self.beat_database()).await.map_err(|error| of_server(&error))
     }

@@ -24,6 +24,7 @@ use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
 
 use self::time::RunTime;
 use super::{HANDED_ON_FOR, wait};
+use crate::job::heartbeat::persist;
 use crate::{
     Holdfast, OperationError, StopReason,
     job::{
