@@ -1,4 +1,4 @@
-//! What `holdfast show` says of a backup that has no manifest: it is lost, it was deleted, or it was never completed.
+//! The output of `holdfast show` for a backup without a manifest: it is lost, deleted, or was never completed.
 
 use holdfast_domain::{BackupId, DeletionCause, Job, JobDeletion, JobStatus, settings::Settings};
 
@@ -21,7 +21,7 @@ pub(super) fn why_no_manifest(id: &BackupId, job: Option<&Job>, settings: &Setti
     }
 }
 
-/// The fields of a job that was lost or deleted.
+/// The fields of the job of a lost or deleted backup.
 pub(super) fn fields(job: &Job, settings: &Settings) -> Vec<(&'static str, String)> {
     let lost = job.lost_at.map(|at| ("found lost", text::time(at, settings)));
     let deletion = job.deletion.as_ref().map(|deletion| ("deletion", decision(deletion, settings)));

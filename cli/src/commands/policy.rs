@@ -54,7 +54,7 @@ struct Set {
     /// The type of the backups
     #[arg(value_name = "TYPE")]
     kind: Kind,
-    /// Delete backups that are older than this many days
+    /// Delete backups older than this many days
     #[arg(long, value_name = "DAYS", conflicts_with = "keep_all")]
     max_age_days: Option<u32>,
     /// Keep at most this many good backups

@@ -1,4 +1,4 @@
-//! What a restore did, or would do, as a table for people and a document for machines.
+//! The result or the plan of a restore, as a table for people and a document for machines.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::anonymize;
 use crate::text::{self, Side};
 
-/// What a dry run does not read, the manifest knows.
+/// Adds document counts from the manifest, because a dry run does not read the documents.
 pub(super) fn expect_documents(report: &mut RestoreReport, manifest: &Manifest) {
     let counts: HashMap<String, u64> =
         manifest.namespaces.iter().map(|held| (format!("{}.{}", held.db, held.collection), held.documents)).collect();
@@ -18,7 +18,7 @@ pub(super) fn expect_documents(report: &mut RestoreReport, manifest: &Manifest) 
     }
 }
 
-/// What of the archive is not restored as it should be.
+/// Namespaces that are not faithfully restored.
 pub(super) fn not_restored(report: &RestoreReport) -> impl Iterator<Item = &RestoredNamespace> {
     report.namespaces.iter().filter(|namespace| !namespace.is_faithful())
 }
@@ -61,7 +61,7 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
     parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
-/// What went wrong with a namespace, differs, or was done on purpose.
+/// Failures, differences and intended changes of a namespace.
 fn lines_of(namespace: &RestoredNamespace) -> impl Iterator<Item = String> {
     let differences = namespace.structure.iter().map(|difference| format!("DIFFERS: {difference}"));
     let notes = namespace.notes.iter().map(|note| format!("note: {note}"));
@@ -122,7 +122,7 @@ fn there_before(namespace: &RestoredNamespace, dry_run: bool) -> String {
 
 fn result(namespace: &RestoredNamespace) -> String {
     let compared = match &namespace.comparison {
-        // Only the archive was held against its manifest: what was there before is not in it.
+        // Only the archive was compared with its manifest. It does not contain earlier documents of the target.
         Comparison::Equal if matches!(namespace.target, TargetState::Merged(_)) => "merged, not compared".to_owned(),
         Comparison::Equal => "equal".to_owned(),
         Comparison::Anonymized => "anonymised".to_owned(),

@@ -1,4 +1,4 @@
-//! `restore --drop` over live data: the plan, the exit code of a part, and what is left where something was refused.
+//! `restore --drop` over live data: the plan, the exit code of a partial restore, and the data after a refusal.
 
 use holdfast_archive::{BlockWriter, Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use mongodb::bson::{Document, doc};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::place::Place;
 
-/// An archive of the database `shop`: a collection that servers take, and one that they refuse to create.
+/// An archive of the database `shop`: a valid collection, and one that servers refuse to create.
 fn mixture() -> Vec<u8> {
     let namespace = |name: &str, options: bson::Document| {
         let metadata = Metadata {

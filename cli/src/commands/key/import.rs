@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The file that holds the output of `holdfast key export`
+    /// The file with the output of `holdfast key export`
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }

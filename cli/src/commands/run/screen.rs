@@ -1,4 +1,4 @@
-//! How far the backups of this process are: a meter each, where anybody looks.
+//! Progress of the backups in this process: one meter each, on a terminal.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ const SHARE_OF_TIME: u32 = 20;
 pub(super) struct Screen {
     all: MultiProgress,
     meters: Mutex<BTreeMap<BackupType, Arc<Meter>>>,
-    /// Types whose backup is being committed: all of it is read.
+    /// Types with a backup at its commit: it is completely read.
     committing: Mutex<BTreeSet<BackupType>>,
     is_cancelling: AtomicBool,
 }
@@ -44,7 +44,7 @@ impl Screen {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// From here on every backup is being cancelled, whatever its run still reports.
+    /// Shows every backup as cancelling from here on, regardless of later reports of its run.
     pub(super) fn cancel(&self) {
         self.is_cancelling.store(true, Ordering::Relaxed);
         for (kind, meter) in self.meters.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -60,7 +60,7 @@ impl Screen {
         self.is_cancelling.load(Ordering::Relaxed)
     }
 
-    /// Writes lines above the meters, which would cut them otherwise.
+    /// Writes lines above the meters, without breaking them.
     pub(super) fn above(&self, write: impl FnOnce()) {
         self.all.suspend(write);
     }
@@ -72,7 +72,7 @@ impl Screen {
         }
         loop {
             let asked = Instant::now();
-            // A count that fails is one that nobody sees; the backup has its own word on the catalogue.
+            // A failed count is not shown. It does not affect the backup.
             if let Ok(Job { status: JobStatus::Running, items: Some(items), .. }) =
                 job_in_detail(&h.catalog, id, Timestamp::now()).await
                 && !self.is_cancelling()
@@ -92,7 +92,7 @@ fn fetching(items: &ItemCounts) -> String {
     format!("content: fetching {}{failed}", text::size(items.bytes))
 }
 
-/// What a backup does in this state, before its next report.
+/// The activity of a backup in this state, until its next report.
 fn phase(job: &Job) -> String {
     let kind = job.backup_type;
     match (job.status, kind) {
