@@ -44,10 +44,7 @@ async fn what_goes_is_said_first_and_deleted_when_confirmed() {
         (&database["backups"][1]["backupId"], &database["backups"][0]["backupId"]),
         (&json!(goes), &json!(stays))
     );
-    assert_eq!(
-        database["backups"][1]["reasons"],
-        json!(["there is a newer good one, and one is the most that is kept"])
-    );
+    assert_eq!(database["backups"][1]["reasons"], json!(["there is a newer good one, and the maximum is one"]));
     let text = place.holdfast(&["cleanup", "--dry-run"]).expect(0).text();
     assert!(text.contains("keeps 1 backup and deletes 1 backup") && text.contains(&goes), "{text}");
 
