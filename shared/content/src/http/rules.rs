@@ -1,5 +1,5 @@
-//! Where a URL may lead, judged before anything is asked: scheme, port, user, and the address where the host is one.
-//! Names are judged when they are resolved (`names`).
+//! The rules for a URL before its request: scheme, port, user, and the address if the host is one. Names are checked
+//! when they are resolved (`names`).
 
 use std::{collections::HashSet, net::IpAddr};
 
@@ -18,8 +18,8 @@ pub(crate) enum Standing {
     Stranger,
 }
 
-/// The origins that the operator named for whatever leads there. A gateway is not among them: it is exempt for what it
-/// is asked for alone, so that no stranger's URL or redirect leads to one inside.
+/// The operator's origins, allowed for every URL. A gateway is not one of them. It is exempt only for its own requests,
+/// so that no untrusted URL or redirect reaches an internal one.
 #[derive(Debug)]
 pub(crate) struct Rules {
     allowed: HashSet<Origin>,
@@ -30,7 +30,8 @@ impl Rules {
         Self { allowed: allowed.into_iter().collect() }
     }
 
-    /// Judges one hop, of a request to this gateway if to one, by itself: that the hop before was exempt means nothing.
+    /// Checks one hop alone. `gateway` is set for a request to a gateway. An exemption of the hop before does not
+    /// matter.
     ///
     /// # Errors
     /// [`ItemFailureCode::Blocked`], with the reason.
@@ -56,7 +57,7 @@ impl Rules {
     }
 }
 
-/// The host, where it is an address: the parser has turned every way to write one into itself.
+/// The host, if it is an address. The parser has normalised every notation.
 fn literal(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(address) => Some(address.into()),

@@ -1,5 +1,5 @@
-//! A dag-pb node: links, then data, as <https://ipld.io/specs/codecs/dag-pb/spec/> has it. Read where it lies; nothing
-//! is ever written in this form, since blocks are kept as they came.
+//! A dag-pb node: links, then data, as in <https://ipld.io/specs/codecs/dag-pb/spec/>. It is read in place. Nothing is
+//! written in this form, because blocks are stored unchanged.
 
 use super::protobuf::{Fields, Span, set_once};
 
@@ -17,8 +17,8 @@ pub(super) struct Link {
     pub(super) name: Span,
 }
 
-/// Reads a node. Links and data may come in either order, as both were written; fields that the format does not have are
-/// refused, as are such as come twice.
+/// Reads a node. Links and data may come in either order, as writers used both. Unknown and repeated fields are
+/// refused.
 pub(super) fn decode(block: &[u8]) -> Result<Node, &'static str> {
     let mut node = Node { links: Vec::new(), data: None };
     for field in Fields::new(block, Span::whole(block).ok_or("it is too large")?) {

@@ -7,7 +7,7 @@ use crate::{
     run::{LIMITS, cid_of, fault_of, fault_within, path},
 };
 
-/// A node that links so many times to another, and states these bytes for each link.
+/// A node with this number of links to another, and this stated size for each link.
 fn repeated(node: &Node, times: usize, stated: u64) -> Node {
     let links = vec![("", &node.cid); times];
     let block = dag_pb(&links, Some(&unixfs_file(2, None, &vec![stated; times])));
@@ -159,7 +159,7 @@ fn blocks_that_are_no_nodes_of_a_file_say_why() {
         assert!(fault.contains("is malformed: ") && fault.contains(reason), "{fault} / {reason}");
     }
     let within = fault_of(&repeated(&directory(&[]), 1, 1), &[]).to_string();
-    assert!(within.contains("it stands within a file, and is no part of one"), "{within}");
+    assert!(within.contains("it is inside a file, but not a part of one"), "{within}");
 }
 
 proptest! {
@@ -187,7 +187,7 @@ proptest! {
     }
 }
 
-/// One block, and its own again for whatever is asked next.
+/// Supplies one block, then the same block for every request.
 fn walk_blindly(cid: Cid, names: &[String], block: Vec<u8>) {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let block = Bytes::from(block);

@@ -138,7 +138,7 @@ fn a_record_cut_anywhere_is_rejected() {
 }
 
 #[test]
-fn a_later_format_is_told_from_something_else() {
+fn a_later_format_differs_from_other_bytes() {
     assert_eq!(DagRecord::from_bytes(b"HOLDFAST-DAG-2\n..."), Err(RecordError::Later));
     assert_eq!(DagRecord::from_bytes(b"HOLDFAST1\n"), Err(RecordError::Magic));
 }

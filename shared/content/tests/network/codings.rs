@@ -46,7 +46,7 @@ async fn a_bomb_is_ended_by_the_limit_of_a_file() {
     let outcome = answered(Answer::gzipped(&vec![0; 100 << 20])).await;
     assert!(outcome.bytes.len() <= 4 << 20, "{}", outcome.bytes.len());
     let error = outcome.error();
-    assert!(error.code == Code::TooLarge && error.message.contains("decodes to more than"), "{error}");
+    assert!(error.code == Code::TooLarge && error.message.contains("sent a body of more than"), "{error}");
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ pub use self::{
     writer::CarWriter,
 };
 
-/// The most bytes that a header may have: some 700 roots.
+/// Size limit of a header, in bytes: some 700 roots.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
-/// The most bytes that a CID may have: four numbers and the longest digest.
+/// Size limit of a CID, in bytes: four numbers and the longest digest.
 const MAX_CID_BYTES: usize = 4 * 10 + 128;
