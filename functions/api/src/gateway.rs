@@ -1,7 +1,7 @@
-//! From API Gateway's event to a request, and from the response back. Every way a call can end has the JSON shape.
+//! From API Gateway's event to a request, and from the response back. Every result of a call has the JSON shape.
 //!
-//! Only what the calls need is taken over, in a form that no converter chokes on: of the headers the content type, of
-//! the path what a path may hold. The claims come from the authorizer's part of the event and from nowhere else.
+//! Only the necessary parts are copied, in a form that no converter rejects: the content type of the headers, and the
+//! legal characters of the path. The claims come only from the authorizer's part of the event.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     fit::{MAX_ANSWER_BYTES, escaped_bytes},
 };
 
-/// Kept back from the function's time, so that the caller still gets an answer.
+/// Reserved at the end of the function's time, so that the caller still gets a response.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Answers one call.
@@ -62,7 +62,7 @@ fn request(event: &Value) -> Result<Request, Error> {
     Ok(request)
 }
 
-/// The event, reduced to what the calls need.
+/// The event, reduced to the parts that the calls need.
 fn plain(event: &Value) -> Result<Value, Error> {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     let method = text("/requestContext/http/method").ok_or("not an event of an HTTP API, payload version 2.0")?;
@@ -90,13 +90,13 @@ fn content_type(event: &Value) -> Option<&str> {
     value.as_str().filter(|value| value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '))
 }
 
-/// A named stage stands before the path; the one called `$default` does not.
+/// A named stage precedes the path. The one called `$default` does not.
 fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
     let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
     rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path)
 }
 
-/// API Gateway decodes a path before it hands it on: what cannot stand in a URI is encoded again.
+/// API Gateway decodes a path before it passes it on. Characters that are illegal in a URI are encoded again.
 fn encoded(text: &str, kept: &[u8]) -> String {
     use std::fmt::Write;
     let bytes = text.as_bytes();

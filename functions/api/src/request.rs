@@ -153,7 +153,7 @@ fn unknown(name: &str) -> Failure {
     Failure::invalid(&shown(name), "unknown parameter")
 }
 
-/// A field name that is safe to return to the caller, who can send any text.
+/// A field name that is safe to return to the caller. The caller can send any text.
 fn shown(name: &str) -> String {
     name.chars().take(80).collect()
 }

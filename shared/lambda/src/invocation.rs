@@ -19,7 +19,7 @@ pub enum InvocationError {
     /// The event is not for this function.
     #[error(transparent)]
     Event(#[from] EventFault),
-    /// What it asks for could not begin, or could not be recorded.
+    /// The requested work could not begin, or could not be recorded.
     #[error(transparent)]
     Operation(#[from] OperationError),
 }
@@ -34,10 +34,10 @@ impl From<InvocationError> for Diagnostic {
     }
 }
 
-/// Logs how an invocation failed, if it did: the one place where that is logged.
+/// Logs the failure of an invocation. Only this function does it.
 ///
 /// # Errors
-/// What it was given.
+/// The given error.
 pub fn logged<T>(outcome: Result<T, InvocationError>) -> Result<T, InvocationError> {
     outcome.inspect_err(|error| match error {
         InvocationError::Event(error) => tracing::error!(%error, "the event is not for this function"),

@@ -59,7 +59,7 @@ pub(super) fn with_body(mut event: Value, content_type: &str, body: &str) -> Val
     event
 }
 
-/// Where nobody listens: right settings, and nothing behind them.
+/// Valid settings, with addresses without a listener.
 pub(super) const AWAY: [(&str, &str); 2] = [
     ("MONGODB_URI", "mongodb://ada:hunter2@127.0.0.1:9/x?serverSelectionTimeoutMS=100"),
     ("BACKUP_STORE", "s3://backups"),
