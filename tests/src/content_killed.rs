@@ -1,4 +1,4 @@
-//! Workers that die, messages that get lost or come to nothing: every backup ends, and well where it can.
+//! Killed workers, lost or useless messages: every backup ends, and completes if possible.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ async fn a_backup_whose_last_event_got_lost_is_handed_on_by_the_sweep() {
     variant.finish(&id).await;
 }
 
-/// Has the bus drop, or carry, what hands a backup on to be finished.
+/// Drops or forwards, on the bus, the event that hands a backup on to its end.
 async fn switch_finalize_rule(variant: &Variant, action: &str) {
     let rules = variant.aws.resources(&variant.name, "AWS::Events::Rule").await;
     let name = rules["ContentFinalizeRule"].rsplit(['|', '/']).next().unwrap();
@@ -136,8 +136,8 @@ async fn age_messages(variant: &Variant, id: &str) {
     variant.rows("backup_items").update_many(of_it, aged).await.unwrap();
 }
 
-/// What the killed worker had sent is nobody's, and stays until nobody can be at it any more; the next backup downloads
-/// nothing.
+/// The objects of the killed worker have no owner. They stay until no run can use them any more. The next backup
+/// downloads nothing.
 async fn what_was_left_is_in_nobodys_way(variant: &Variant, pieces: &[Piece]) {
     variant.sweep().await;
     assert_eq!(variant.unfinished_uploads().await.len(), 1);

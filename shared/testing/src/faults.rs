@@ -18,7 +18,7 @@ use holdfast_storage::{
 };
 use sha2::{Digest, Sha256};
 
-/// What a store is asked to do.
+/// The operations of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// [`Store::put`]
@@ -62,15 +62,15 @@ pub enum Fault {
     Late(Duration),
     /// It is done, but reported as [`StoreError::Unavailable`].
     LostAnswer,
-    /// A bit of the body flips and nobody says so: in the store for puts and parts, which are reported as stored the
-    /// way they were sent, and on its way out for gets. Other calls go through unharmed.
+    /// Silently flips a bit of the body. For puts and parts in the store, with the correct digests in the result. For
+    /// gets in the returned body. Other calls are unchanged.
     Alter,
     /// A body being read breaks off with [`StoreError::Unavailable`] after its first chunk. Other calls go through
     /// unharmed.
     Cut,
 }
 
-/// Wraps a store; without faults it is that store.
+/// Wraps a store. Without faults it behaves like that store.
 pub struct FaultStore {
     inner: Arc<dyn Store>,
     script: Mutex<Script>,
@@ -84,7 +84,7 @@ struct Script {
 }
 
 impl FaultStore {
-    /// A store that does as `inner` does, until told otherwise.
+    /// A store that behaves like `inner`, until faults are set.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self { inner, script: Mutex::default() })
@@ -126,7 +126,7 @@ impl FaultStore {
         script.once.get(&(operation, nth)).or_else(|| script.always.get(&operation)).copied()
     }
 
-    /// Makes the call as the script wants it; faults of bodies are the caller's to apply.
+    /// Makes the call according to the script. The caller applies faults of bodies.
     async fn call<T>(
         &self,
         operation: Operation,

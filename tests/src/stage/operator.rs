@@ -38,7 +38,7 @@ impl Ended {
     }
 }
 
-/// The program that cargo built beside this test.
+/// The program next to this test in cargo's folder.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("holdfast");

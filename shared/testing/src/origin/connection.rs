@@ -1,5 +1,5 @@
-//! Connections, and how many are open at the same time. One counts until just before its last byte: a client that has
-//! the whole answer may open the next at once, and they would seem to be two.
+//! Connections, and the number of concurrent ones. A connection counts until just before its last byte. A client with
+//! the complete response may open the next one at once, and the two would seem concurrent.
 
 use std::{
     io,
@@ -39,7 +39,7 @@ impl Connections {
     }
 }
 
-/// One that counts.
+/// A counted connection.
 pub(super) struct Open(Arc<Counts>);
 
 impl Drop for Open {
@@ -79,7 +79,7 @@ impl Wire {
         self.client.shutdown().await
     }
 
-    /// Says nothing more until the client closes.
+    /// Sends nothing more until the client closes.
     pub(super) async fn until_hung_up(mut self) -> io::Result<()> {
         let mut ignored = [0; 1024];
         while self.client.read(&mut ignored).await? > 0 {}
