@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::{environment::Environment, files, process::Supervisor, progress, prose, tools::Tools};
 
-/// Runs the checks, and says which failed.
+/// Runs the checks, and names the failed ones.
 pub(crate) async fn run(environment: &Environment, supervisor: &Supervisor, tools: &Tools) -> Result<ExitCode> {
     let mut failed = Vec::new();
     for (name, mut command) in checks(environment, tools) {

@@ -1,5 +1,5 @@
-//! `cargo xtask setup | demo | test | bench | check`: installs the local parts, starts them, deploys `template.yaml` to them,
-//! and shows or tests what runs there. Whatever ends it, it leaves no process behind.
+//! `cargo xtask setup | demo | test | bench | check`: installs the local parts, starts them, deploys `template.yaml` to
+//! them, and demonstrates or tests the result. However it ends, it leaves no process.
 
 mod bench;
 mod checks;
@@ -23,7 +23,7 @@ use prerequisites::Purpose;
 use process::{Signals, Supervisor};
 use stack::Stack;
 
-/// The local parts of Holdfast, and what runs on them.
+/// The local parts of Holdfast, and the programs that use them.
 #[derive(Parser)]
 #[command(name = "cargo xtask", version)]
 struct Arguments {
@@ -33,11 +33,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what the other commands need into `.holdfast/`.
+    /// Install the tools of the other commands into `.holdfast/`.
     Setup,
     /// Deploy to a local AWS, back up a database of the platform's shape, verify, restore, compare.
     Demo(demo::Options),
-    /// The whole test suite, on local parts started for it.
+    /// The complete test suite, on local parts started for it.
     Test(suite::Options),
     /// Memory, speed and compression of the release build, measured.
     Bench(bench::Options),
@@ -47,7 +47,7 @@ enum Command {
     Prose(ProseOptions),
 }
 
-/// What to do with the figures of the prose.
+/// Options for the figures of the prose.
 #[derive(clap::Args)]
 struct ProseOptions {
     /// Accept the figures as they are: later ones must not be worse.
@@ -69,13 +69,13 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs a command until it is done or a signal ends it; either way, dropping the work ends its processes.
+/// Runs a command until it ends or a signal arrives. In both cases, dropping the work ends its processes.
 async fn run(command: Command) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let outcome = tokio::select! {
         outcome = carry_out(command) => outcome?,
         code = signals.next() => {
-            eprintln!("\nInterrupted; the local parts are stopped.");
+            eprintln!("\nInterrupted: the local parts are stopped.");
             return Ok(code);
         }
     };

@@ -1,4 +1,4 @@
-//! What is being done, said on stderr: a line a step, with a spinner where there is a terminal.
+//! Progress on stderr: one line for each step, with a spinner on a terminal.
 
 use std::{
     fmt::Display,
@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Something that takes a while.
+/// A slow step.
 pub(crate) struct Step {
     what: String,
     began: Instant,
@@ -16,7 +16,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Says what is begun. Its output is ours alone: the spinner stays on its line.
+    /// Prints the beginning of a step. No other output may follow, so that the spinner stays on its line.
     pub(crate) fn begin(what: impl Into<String>) -> Self {
         let what = what.into();
         let spinner = stderr().is_terminal().then(|| spinner(&what));
@@ -26,21 +26,21 @@ impl Step {
         Self { what, began: Instant::now(), spinner }
     }
 
-    /// Begins a step that runs while others print lines: it has no spinner.
+    /// Begins a step while others print lines: it has no spinner.
     pub(crate) fn begin_beside_others(what: impl Into<String>) -> Self {
         let what = what.into();
         eprintln!("· {what} …");
         Self { what, began: Instant::now(), spinner: None }
     }
 
-    /// Says how far it is.
+    /// Prints the progress.
     pub(crate) fn at(&self, how_far: &str) {
         if let Some(spinner) = &self.spinner {
             spinner.set_message(format!("{} {how_far}", self.what));
         }
     }
 
-    /// Says that it is done, and what came of it; returns how long it took.
+    /// Prints the end and the result. Returns the duration.
     pub(crate) fn done(self, outcome: impl Display) -> Duration {
         let took = self.began.elapsed();
         if let Some(spinner) = &self.spinner {
@@ -59,7 +59,7 @@ impl Drop for Step {
     }
 }
 
-/// Says what is begun by a tool that talks itself.
+/// Prints the beginning of a step whose tool prints its own progress.
 pub(crate) fn announce(what: &str) {
     eprintln!("· {what} …");
 }

@@ -1,5 +1,5 @@
-//! The whole test suite: the checks, then every test of the workspace against parts started for it. The test runner's
-//! own summary comes last.
+//! The complete test suite: the checks, then every test of the workspace against parts started for it. The test
+//! runner's own summary comes last.
 
 use std::process::ExitCode;
 
@@ -18,13 +18,13 @@ use crate::{
     tools::{self, Tools},
 };
 
-/// What to test.
+/// The tests to run.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Skip the checks of format, lints and template.
     #[arg(long)]
     no_checks: bool,
-    /// Run the cases that take minutes, too.
+    /// Run slow cases of several minutes, too.
     #[arg(long)]
     long: bool,
     /// Handed on to `cargo test`, instead of `--workspace`.
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Runs it; the exit code says whether all was well.
+/// Runs it. The exit code is zero if everything passed.
 pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<ExitCode> {
     let tools = tools::install(environment, &supervisor, Purpose::Test).await?;
     let mut checked = ExitCode::SUCCESS;
@@ -46,7 +46,7 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
     let tested = test(environment, &tools, &stack, options).await;
     stack.clean_up().await?;
     if checked != ExitCode::SUCCESS {
-        eprintln!("The checks before the tests failed; see above.");
+        eprintln!("The checks before the tests failed: see above.");
     }
     Ok(if tested { checked } else { ExitCode::FAILURE })
 }
@@ -84,7 +84,7 @@ async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: 
 fn cargo(environment: &Environment) -> Command {
     let mut command = Command::new(environment.cargo());
     command.current_dir(files::workspace());
-    // A server that a developer points to is for the stack; no test may find it by itself.
+    // A developer's own server is for the stack. No test may use it.
     command.env_remove("MONGODB_URI");
     command
 }
