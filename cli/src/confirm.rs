@@ -18,7 +18,7 @@ pub(crate) fn can_ask() -> bool {
 pub(crate) async fn ask(question: &'static str) -> Result<(), Failure> {
     let answer = tokio::task::spawn_blocking(move || answer_to(question)).await;
     let answer = answer.map_err(io::Error::other).and_then(|answer| answer);
-    let answer = answer.map_err(|error| Failure::failed(format!("no answer could be read: {error}")))?;
+    let answer = answer.map_err(|error| Failure::failed(format!("cannot read the answer: {error}")))?;
     if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {

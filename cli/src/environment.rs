@@ -2,7 +2,7 @@
 //! login, and a variable that the command line names.
 
 /// Value of the variable, if it is set and not empty.
-#[expect(clippy::disallowed_methods, reason = "it is no setting: those are read by holdfast-domain, once")]
+#[expect(clippy::disallowed_methods, reason = "not a setting: holdfast-domain reads those once")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

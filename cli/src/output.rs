@@ -64,7 +64,7 @@ impl Output {
 }
 
 fn json(document: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(document).map_err(|error| Failure::failed(format!("a result is not JSON: {error}")))
+    serde_json::to_string(document).map_err(|error| Failure::failed(format!("cannot write a result as JSON: {error}")))
 }
 
 fn line_to_stdout(line: &str) -> Result<(), Failure> {

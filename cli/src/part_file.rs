@@ -22,7 +22,7 @@ impl PartFile {
     /// the rename would replace it.
     pub(crate) fn create(place: &Path) -> io::Result<(Self, File)> {
         if fs::metadata(place).is_ok_and(|found| !found.is_file()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is there, and not a regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it exists and is not a regular file"));
         }
         let mut name = place.file_name().unwrap_or_default().to_owned();
         name.push(".part");

@@ -82,7 +82,7 @@ async fn gives_way_when_paused(deployment: Deployment) {
     paused.signal("CONT");
     until("the first run's end", Duration::from_mins(1), || async {
         let log = variant.log("database-backup").await;
-        log.iter().any(|line| line.contains(&id) && line.contains("without a result of its own")).then_some(())
+        log.iter().any(|line| line.contains(&id) && line.contains("without its own result")).then_some(())
     })
     .await;
     are_gone(&tools).await;

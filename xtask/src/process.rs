@@ -55,10 +55,10 @@ impl Supervisor {
         let name = command.as_std().get_program().to_string_lossy().into_owned();
         let child = command.stdin(Stdio::null()).process_group(0).spawn();
         let child = child.with_context(|| format!("cannot run {name}"))?;
-        let group = child.id().with_context(|| format!("{name} was gone at once"))?;
+        let group = child.id().with_context(|| format!("{name} ended at once"))?;
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipe) = groups.as_mut() {
-            writeln!(pipe, "{group}").context("the watchdog of this run is gone")?;
+            writeln!(pipe, "{group}").context("the watchdog of this run has ended")?;
         }
         Ok(child)
     }

@@ -44,7 +44,9 @@ fn read(file: &Path, secret: Option<String>) -> Result<Anonymizer, Failure> {
         (Some(secret), _) => Secret::new(secret.trim()),
         (None, Some(name)) => secret_in(&file.parent().unwrap_or(Path::new("")).join(name))?,
         (None, None) => {
-            return Err(Failure::new(Exit::Settings, "there is no secret for anonymising").hint(WHERE_THE_SECRET_IS));
+            return Err(
+                Failure::new(Exit::Settings, "the secret for the anonymisation is missing").hint(WHERE_THE_SECRET_IS)
+            );
         }
     };
     Anonymizer::new(rules, &secret)
@@ -84,7 +86,7 @@ pub(super) fn text(report: &AnonymizeReport, dry_run: bool) -> String {
 fn row(rule: &AppliedRule, dry_run: bool) -> Vec<String> {
     let samples = rule.samples.iter().map(|sample| format!("{} → {}", sample.of, sample.outcome));
     let outcomes = match (rule.applied_to.as_slice(), dry_run) {
-        ([], _) => "not restored, or not there".to_owned(),
+        ([], _) => "not restored, or absent".to_owned(),
         (_, true) => samples.collect::<Vec<_>>().join(" | "),
         (_, false) => String::new(),
     };

@@ -116,11 +116,14 @@ fn told(document: &Document<'_>) -> String {
     let mut lines = vec![summary(document)];
     lines.extend(report.added.iter().map(|added| format!("  added {}{}", added.backup_id, items(added.items))));
     lines.extend(
-        report.completed.iter().map(|id| format!("  completed {id}: its job had failed, and its manifest is there")),
+        report.completed.iter().map(|id| format!("  completed {id}: its job had failed, but its manifest exists")),
     );
-    lines.extend(report.filled_up.iter().map(|backup| {
-        format!("  {}: its job was present, and its items were missing{}", backup.backup_id, items(backup.items))
-    }));
+    lines.extend(
+        report
+            .filled_up
+            .iter()
+            .map(|backup| format!("  {}: only its items were missing{}", backup.backup_id, items(backup.items))),
+    );
     lines.extend(report.returned.iter().map(|id| {
         if report.dry_run {
             format!("  {id} would be completed again: its manifest is back")
@@ -171,8 +174,8 @@ fn hints(report: &RebuildReport) -> Vec<String> {
     let mut hints = Vec::new();
     if report.unread.iter().any(|backup| backup.cause == UnreadCause::Key) {
         hints.push(
-            "  Encrypted backups are added only once their manifests are seen to be authentic: set \
-             BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID, or give --identity or --exported, and run it again"
+            "  Encrypted backups are added only after their manifests are authenticated: set BACKUP_ENCRYPTION_KEY or \
+             BACKUP_KMS_KEY_ID, or pass --identity or --exported, then repeat the command"
                 .to_owned(),
         );
     }
@@ -184,7 +187,7 @@ fn hints(report: &RebuildReport) -> Vec<String> {
     }
     if !report.without_manifest.is_empty() {
         hints.push(format!(
-            "  no backups, because they have no manifest (runs or deletions at the time of the loss): {}. If none of \
+            "  not backups, because they have no manifest (runs or deletions at the time of the loss): {}. If none of \
              them runs, delete their folders by hand",
             names(&report.without_manifest)
         ));

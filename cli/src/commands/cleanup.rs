@@ -98,7 +98,7 @@ fn say(report: &SweepReport, output: Output) {
         ));
     }
     for problem in &report.problems {
-        output.note(&format!("not cleared away: {problem}"));
+        output.note(&format!("not removed: {problem}"));
     }
 }
 
@@ -164,7 +164,7 @@ fn of_objects(unreferenced: &CollectionReport) -> String {
         return format!("\n{why}");
     }
     format!(
-        "\n{} ({}) would be referred to by no backup then",
+        "\n{} ({}) would then belong to no backup",
         text::count(unreferenced.unreferenced, "content object"),
         text::size(unreferenced.unreferenced_bytes)
     )

@@ -76,12 +76,12 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
 
 fn second(session: &Session) -> Result<Repository, Failure> {
     let second = session.second_repository()?.ok_or_else(|| {
-        Failure::new(Exit::Settings, "a copy takes a second store, and BACKUP_CLOUD_BUCKET is not set")
+        Failure::new(Exit::Settings, "a copy needs a second store, but BACKUP_CLOUD_BUCKET is not set")
             .hint("set BACKUP_CLOUD_PROVIDER and BACKUP_CLOUD_BUCKET, and the keys of the second store")
     })?;
     if session.settings.store.as_ref() == Some(second.location()) {
         let problem = format!("{} is both the first store and the second", second.location());
-        return Err(Failure::new(Exit::Settings, problem).hint("--store, or BACKUP_STORE, names the first"));
+        return Err(Failure::new(Exit::Settings, problem).hint("set --store or BACKUP_STORE to the first store"));
     }
     Ok(second)
 }

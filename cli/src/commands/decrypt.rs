@@ -65,7 +65,7 @@ async fn decrypt(arguments: &Arguments, session: &Session, out: File) -> Result<
 fn key_in_store(what: &str) -> Result<ObjectKey, Failure> {
     let key = what.parse::<ObjectKey>();
     if key.as_ref().map_or(true, |key| key.backup().is_none()) && Path::new(what).exists() {
-        return Err(Failure::usage(format!("{what} is a file of this machine, and an artifact is bound to its place"))
+        return Err(Failure::usage(format!("{what} is a local file, and an artifact is bound to its store key"))
             .hint("pass the store key of the object as --key-of"));
     }
     key.map_err(|error| Failure::usage(error.to_string()))
@@ -77,7 +77,7 @@ pub(crate) fn stdout_for_data() -> Result<File, Failure> {
     if stdout.is_terminal() {
         return Err(Failure::usage("stdout is a terminal, and the output is binary").hint("name a file, or redirect"));
     }
-    let failed = |error: io::Error| Failure::failed(format!("stdout cannot be written to: {error}"));
+    let failed = |error: io::Error| Failure::failed(format!("cannot write to stdout: {error}"));
     stdout.lock().flush().map_err(failed)?;
     duplicate(&stdout).map(File::from).map_err(failed)
 }

@@ -15,7 +15,8 @@ pub(super) fn why_no_manifest(id: &BackupId, job: Option<&Job>, settings: &Setti
         }
         Some(Job { status: JobStatus::Deleted, .. }) => format!("{id} was deleted: no manifest in the store"),
         Some(Job { status: JobStatus::Completed, .. }) => format!(
-            "{id} was completed, and its manifest is missing from the store: `holdfast lost list` shows every lost backup"
+            "{id} was completed, but its manifest is missing from the store: `holdfast lost list` shows every lost \
+             backup"
         ),
         _ => format!("{id} was never completed: no manifest in the store"),
     }
@@ -32,7 +33,7 @@ fn decision(deletion: &JobDeletion, settings: &Settings) -> String {
     let what = match deletion.cause {
         DeletionCause::Retention => "retention decided it",
         DeletionCause::AcceptedLoss => "its loss was accepted",
-        DeletionCause::AcceptedDamage => "it was damaged and given up",
+        DeletionCause::AcceptedDamage => "its damage was accepted",
     };
     let by = deletion.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     format!("{what}{by}, {}", text::time(deletion.decided_at, settings))

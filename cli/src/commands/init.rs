@@ -44,7 +44,7 @@ fn text(document: &Document<'_>, catalog: Option<&str>) -> String {
     let Document { store, repository, .. } = document;
     let what = match (repository.created, repository.restored_from_copy) {
         (true, _) => "made repository",
-        (false, true) => "put repository.json back from its copy: repository",
+        (false, true) => "restored repository.json from its copy: repository",
         (false, false) => "found repository",
     };
     let mut lines = vec![format!("{what} {} in {store}", repository.repository_id)];
@@ -57,7 +57,7 @@ fn text(document: &Document<'_>, catalog: Option<&str>) -> String {
     }
     if repository.lacks_recipient {
         lines.push(
-            "BACKUP_BREAK_GLASS_RECIPIENT is set, and the master key is not wrapped for it: run `holdfast key \
+            "BACKUP_BREAK_GLASS_RECIPIENT is set, but the master key is not wrapped for it: run `holdfast key \
              add-recipient RECIPIENT` with its value"
                 .to_owned(),
         );

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List the backups in the catalogue with a missing manifest in the store
+    /// List the backups of the catalogue without a manifest in the store
     List,
     /// Accept the loss of backups. The next cleanup deletes their remains, and their copies in the second store
     Accept(Accept),

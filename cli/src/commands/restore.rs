@@ -86,8 +86,8 @@ struct How {
     /// Restore into collections that are not empty. Documents with an existing `_id` stay unchanged and are counted
     #[arg(long)]
     merge: bool,
-    /// Restore collections without options that this version does not know. By default they are passed to the server,
-    /// which may reject the collection
+    /// Omit collection options that this version does not know. By default they are passed to the server, and the
+    /// server may reject the collection
     #[arg(long)]
     skip_unknown_options: bool,
     #[command(flatten)]
@@ -237,7 +237,7 @@ fn finish(source: &Source, target: &RestoreTarget, report: &RestoreReport, outpu
     refuse_in_the_way(report)?;
     let misfits = report.anonymized.as_ref().map(AnonymizeReport::problems).unwrap_or_default();
     if !misfits.is_empty() {
-        return Err(Failure::refused(format!("the rules do not fit: {}", misfits.join("; ")))
+        return Err(Failure::refused(format!("the rules do not match the data: {}", misfits.join("; ")))
             .hint("correct the rules. For a rule without a match, set `optional: true`"));
     }
     if report.is_faithful() {
@@ -262,7 +262,7 @@ fn incomplete(report: &RestoreReport) -> Failure {
         return Failure::new(Exit::Incomplete, format!("these would not be restored (reasons above): {names}"));
     }
     Failure::new(Exit::Incomplete, format!("restore incomplete, these are not restored (reasons above): {names}"))
-        .hint("remove the reason, then restore these again: --only for each of them, with --drop")
+        .hint("correct the cause, then restore each of these again, by --only and --drop")
 }
 
 /// The server. The table shows the databases.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The remedy if there are no blocks.
-const FILES: &str = "--to restores files, whether or not their blocks are known";
+const FILES: &str = "--to restores files even without their blocks";
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -89,7 +89,7 @@ async fn restore(arguments: &Arguments, session: &Session, output: Output) -> Re
 
 async fn to_directory(what: &Arguments, to: &Path, session: &Session, output: Output) -> Result<Exit, Failure> {
     if fs::metadata(to).is_ok_and(|found| !found.is_dir()) {
-        return Err(Failure::refused(format!("--to takes a directory, and {} is something else", to.display()))
+        return Err(Failure::refused(format!("--to needs a directory: {} is something else", to.display()))
             .hint("name a directory. A missing one is created"));
     }
     let repository = session.repository()?;
@@ -137,7 +137,7 @@ async fn export(what: &Arguments, session: &Session, file: File) -> Result<CarRe
         exported => exported?,
     };
     if report.roots.is_empty() {
-        let message = format!("no item of {} is known by its IPFS blocks", what.id);
+        let message = format!("{} has no item with IPFS blocks", what.id);
         return Err(Failure::not_found(message).hint(FILES));
     }
     Ok(report)

@@ -75,9 +75,7 @@ fn space(report: &RestoreReport) -> Option<String> {
     let replaced = report.namespaces.iter().filter(|namespace| is_replaced(&namespace.target)).count();
     (report.dry_run && replaced > 0).then(|| {
         let targets = text::count(u64::try_from(replaced).unwrap_or(u64::MAX), "target");
-        format!(
-            "the server needs room for a second copy of {targets}, until each copy has taken the place of its target"
-        )
+        format!("the server needs space for a second copy of {targets}, until each copy has replaced its target")
     })
 }
 
@@ -207,7 +205,7 @@ mod tests {
         planned.namespaces[0].replaces = Some(holdfast_archive::NamespaceKind::Timeseries);
         let shown = text("backup x", "mongodb://h/", &planned);
         assert!(shown.contains("a timeseries of 7 documents, to be replaced"), "{shown}");
-        assert!(shown.contains("room for a second copy of 1 target"), "{shown}");
+        assert!(shown.contains("space for a second copy of 1 target"), "{shown}");
         let mut kept = report(false, 3);
         kept.namespaces[0].target = TargetState::Replaced(7);
         kept.namespaces[0].result = RestoreResult::Kept;

@@ -27,7 +27,7 @@ pub(super) fn tell(
     }
     let failed = text::count(report.failed.len() as u64, "file");
     Err(Failure::new(Exit::Incomplete, format!("restore incomplete: {failed} not restored (see above)"))
-        .hint("correct the reason, then run the same command again: it restores the missing files"))
+        .hint("correct the cause, then repeat the command: it restores the missing files"))
 }
 
 fn document(id: &BackupId, to: &Path, report: &ContentRestoreReport) -> Value {
@@ -87,7 +87,7 @@ pub(super) fn car_document(place: &Path, report: &CarReport) -> Value {
 /// The contents of a CAR.
 pub(super) fn of_car(place: &str, report: &CarReport) -> String {
     let (blocks, items) = (text::count(report.blocks, "block"), text::count(report.items, "item"));
-    let mut lines = vec![format!("{place} holds {blocks}, {}, of {items}", text::size(report.bytes))];
+    let mut lines = vec![format!("{place} contains {blocks}, {}, of {items}", text::size(report.bytes))];
     lines.extend(report.roots.iter().take(items::SHOWN).map(|root| format!("root {root}")));
     lines.extend(items::and_more(report.roots.len() as u64));
     if report.without_blocks > 0 {

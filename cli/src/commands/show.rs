@@ -106,7 +106,7 @@ fn text(document: &Document<'_>, settings: &Settings) -> String {
         parts.push(text::fields(&of_job(job, settings)));
     }
     if let Some(problem) = &document.catalog_problem {
-        parts.push(format!("the job is not known: {problem}"));
+        parts.push(format!("the job is unknown: {problem}"));
     }
     parts.join("\n")
 }

@@ -72,7 +72,7 @@ fn text(document: &Document, session: &Session) -> String {
     let rows: Vec<Vec<String>> = document.parts.iter().map(row).collect();
     lines.push(text::table(&columns, &rows));
     if let Some(problem) = &document.catalog_problem {
-        lines.push(format!("the job is not known: {problem}"));
+        lines.push(format!("the job is unknown: {problem}"));
     }
     lines.join("\n")
 }

@@ -105,10 +105,10 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
         (Some(objects), Some(bytes)) => {
             told.push(("  files", format!("{}, {}", text::count(objects, "object"), text::size(bytes))));
         }
-        _ => told.push(("  files", "too many to be counted in time".to_owned())),
+        _ => told.push(("  files", "too many to count in time".to_owned())),
     }
     if let Some(percent) = then.growth_percent {
-        told.push(("  growth", format!("{percent:+.1}% against the week before")));
+        told.push(("  growth", format!("{percent:+.1}% compared with the week before")));
     }
     text::fields(&told)
 }

@@ -84,7 +84,7 @@ struct Document<'a> {
 pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     kind::expect_one(&arguments.id, session).await?;
     if arguments.drill_uri_env.is_some() && !arguments.is_drill() {
-        return Err(Failure::usage("--drill-uri-env is for --level drill"));
+        return Err(Failure::usage("--drill-uri-env needs --level drill"));
     }
     let meter = Arc::new(Meter::new(&format!("reading {}", arguments.id)));
     let lease = reading::protect(session, &arguments.id, Purpose::Verify).await?;
@@ -119,7 +119,7 @@ async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -
     let given = Given { option: "--drill-uri", plainly: None, variable, file: None };
     let server = match (&session.settings.drill.uri, variable) {
         (None, None) => {
-            return Err(Failure::new(Exit::Settings, "a drill takes a server for its scratch databases")
+            return Err(Failure::new(Exit::Settings, "a drill needs a server for its scratch databases")
                 .hint("set BACKUP_DRILL_URI, or name a variable with its connection string: --drill-uri-env"));
         }
         (Some(uri), _) => given.or_else(|| Ok(uri))?,

@@ -105,7 +105,7 @@ async fn an_archive_is_anonymised_too_where_it_can_be_read_twice() {
     let options = ["--ns-from", "web3platform.*", "--ns-to", &to, "--anonymize", rules, "--yes"];
     let piped: Vec<&str> = ["restore", "archive", "-"].into_iter().chain(options).collect();
     let ended = place.holdfast_reading(&piped, &holdfast_testing::golden("platform")).expect(5);
-    assert!(ended.stderr.contains("--anonymize takes an archive that can be read twice"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--anonymize needs an archive that can be read twice"), "{}", ended.stderr);
     let words: Vec<&str> = ["restore", "archive", archive.to_str().unwrap()].into_iter().chain(options).collect();
     let told = place.holdfast(&words).expect(0).text();
     assert!(told.contains("fake wallet-address") && told.contains("anonymised"), "{told}");

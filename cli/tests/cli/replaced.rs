@@ -57,7 +57,7 @@ async fn a_restore_of_a_part_exits_8_and_names_what_kept_its_target() {
 
     let planned = place.holdfast(&with(&["--dry-run"])).expect(0).text();
     assert!(
-        planned.contains("8 documents, to be replaced") && planned.contains("room for a second copy of 2 targets"),
+        planned.contains("8 documents, to be replaced") && planned.contains("space for a second copy of 2 targets"),
         "{planned}"
     );
     assert_eq!((count(&place, "refused").await, count(&place, "taken").await), (8, 8));

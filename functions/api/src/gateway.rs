@@ -43,7 +43,7 @@ async fn to_gateway(response: http::Response<body::Body>) -> Result<ApiGatewayV2
     let mut body = body::to_bytes(body, usize::MAX).await?;
     let size_bytes = escaped_bytes(&body);
     if size_bytes > MAX_ANSWER_BYTES {
-        tracing::error!(size_bytes, "an answer is larger than Lambda passes on");
+        tracing::error!(size_bytes, "a response exceeds Lambda's size limit");
         let failure = Failure::answer_too_large(size_bytes, MAX_ANSWER_BYTES);
         let replaced = with_headers(failure.into_response()).await;
         let (failed, failure) = replaced.into_parts();

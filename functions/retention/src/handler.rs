@@ -109,7 +109,7 @@ fn log(report: &SweepReport) {
     let each =
         |ids: &[BackupId], said: &'static str| ids.iter().for_each(|id| tracing::warn!(backupId = %id, "{said}"));
     each(&report.stalled, "the backup stopped without a result, and was settled as stalled");
-    each(&report.completed, "the backup's run died after its manifest was written, and was settled as completed");
+    each(&report.completed, "the run died after it wrote the manifest, and the backup was settled as completed");
     each(&report.not_started, "no worker started the backup, and it was settled as not started");
     for problem in &report.problems {
         tracing::error!(error = problem, "a step of the sweep failed, and the others continued");

@@ -76,7 +76,7 @@ async fn answer_request(
             Ok(json!({ "backupId": id, "level": level, "status": "skipped" }))
         }
         VerifyOutcome::Gone => {
-            tracing::info!(backupId = %id, "it was deleted while it was verified");
+            tracing::info!(backupId = %id, "it was deleted during the verification");
             Ok(json!({ "backupId": id, "level": level, "status": "gone" }))
         }
     }
@@ -153,14 +153,14 @@ fn tell(verification: &Verification) {
         tracing::error!(backupId = %backup_id, level, problem, "the repository's files FAILED verification");
     }
     for note in &verification.notes {
-        tracing::info!(backupId = %backup_id, level, note, "worth knowing of the verification");
+        tracing::info!(backupId = %backup_id, level, note, "a note of the verification");
     }
 }
 
 fn log(report: &DueReport) {
     report.verified.iter().for_each(tell);
     for (id, error) in &report.unjudged {
-        tracing::error!(backupId = %id, error, "the backup cannot be verified: nothing at hand opens it");
+        tracing::error!(backupId = %id, error, "the backup cannot be verified: no available key opens it");
     }
     for name in &report.scratch_removed {
         tracing::warn!(database = name, "a scratch database of a dead drill was dropped");

@@ -52,7 +52,7 @@ impl FetchError {
 
     /// The receiver of the file's bytes has stopped.
     pub(crate) fn stopped() -> Self {
-        Self::new(ItemFailureCode::Stopped, "the file's bytes were no longer wanted")
+        Self::new(ItemFailureCode::Stopped, "the download was stopped")
     }
 
     /// Whether the same fetch may succeed later.

@@ -49,7 +49,7 @@ pub fn locate(storage_type: StorageType, url: &str) -> Result<Location, Unsuppor
         return Err(unsupported(format!("the URL is {} bytes long, more than {LONGEST_URL}", url.len())));
     }
     if url.chars().any(char::is_control) {
-        return Err(unsupported("the URL has control characters in it"));
+        return Err(unsupported("the URL contains control characters"));
     }
     match storage_type {
         StorageType::Ipfs => locate_ipfs(url).map(Location::Ipfs),
@@ -137,7 +137,7 @@ fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
     }
     match path.split_once("/ipfs/") {
         Some((_, rest)) if starts_with_cid(rest) => content_path(rest),
-        _ => Err(unsupported("the URL has no CID in it: expected https://<gateway>/ipfs/<cid>")),
+        _ => Err(unsupported("the URL contains no CID: expected https://<gateway>/ipfs/<cid>")),
     }
 }
 
@@ -165,7 +165,7 @@ fn segments(path: &str) -> Result<Vec<String>, Unsupported> {
         .decode_utf8()
         .map_err(|_| unsupported(format!("the path {:?} is not UTF-8", shown(path))))?;
     if decoded.contains('\0') {
-        return Err(unsupported(format!("the path {:?} has a NUL in it", shown(path))));
+        return Err(unsupported(format!("the path {:?} contains a NUL", shown(path))));
     }
     let mut names = Vec::new();
     for name in decoded.split('/') {

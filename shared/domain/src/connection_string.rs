@@ -87,7 +87,7 @@ impl Kind {
             Self::Words(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
             Self::Text => !value.is_empty(),
             Self::Tags | Self::WithoutEffect(_) => true,
-            Self::Unsupported => return Err("Holdfast does not support this option, remove it".to_owned()),
+            Self::Unsupported => return Err("Holdfast does not support this option: remove it".to_owned()),
         };
         if is_right { Ok(()) } else { Err(format!("expected {}", self.expected())) }
     }

@@ -192,7 +192,7 @@ macro_rules! content_word {
 }
 
 content_word!(StorageType, "storage type");
-content_word!(Verified, "way of verifying");
+content_word!(Verified, "kind of verification");
 content_word!(ItemFailureCode, "item failure code");
 
 #[cfg(test)]

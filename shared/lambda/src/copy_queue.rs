@@ -53,7 +53,7 @@ impl CopyQueue {
 fn refused(error: &impl ProvideErrorMetadata) -> QueueError {
     let code = error.code().unwrap_or("SQS could not be reached");
     let message = error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
-    QueueError { message: format!("the queue of copies did not take a message: {message}"), is_transient: true }
+    QueueError { message: format!("the copy queue did not accept a message: {message}"), is_transient: true }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub async fn record_misconfigured_run(
     if faults.is_transient() {
         return Err(faults.into());
     }
-    tracing::error!(error = %faults, "nothing is backed up until the settings are right");
+    tracing::error!(error = %faults, "no backup is possible until the settings are corrected");
     let catalog = function.catalog_in_spite().await?;
     let job = record_misconfigured(&catalog, request, &faults, Timestamp::now()).await?;
     match job.status {

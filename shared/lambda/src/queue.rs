@@ -75,7 +75,7 @@ impl SqsQueue {
             if attempt >= ATTEMPTS || others.iter().any(|failed| failed.sender_fault()) {
                 let reason = first.message().unwrap_or(first.code());
                 let message =
-                    format!("the queue did not take {} of {} messages: {reason}", others.len(), entries.len());
+                    format!("the queue did not accept {} of {} messages: {reason}", others.len(), entries.len());
                 return Err(QueueError { message, is_transient: !first.sender_fault() });
             }
             entries.retain(|entry| others.iter().any(|failed| failed.id() == entry.id()));

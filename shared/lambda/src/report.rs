@@ -37,11 +37,11 @@ fn log(outcome: &BackupOutcome) {
                 status = %job.status,
                 code = error.map(|error| tracing::field::display(error.code)),
                 error = error.map(|error| error.message.as_str()),
-                "there is no backup"
+                "the backup failed"
             );
         }
         BackupOutcome::Skipped { backup_id, reason } => {
-            tracing::info!(backupId = %backup_id, reason = why(*reason), "the run ended without a result of its own");
+            tracing::info!(backupId = %backup_id, reason = why(*reason), "the run ended without its own result");
         }
     }
 }
@@ -98,7 +98,7 @@ fn why(reason: SkipReason) -> String {
     match reason {
         SkipReason::Disabled => "backups are switched off".to_owned(),
         SkipReason::AlreadySettled(status) => format!("it is {status} already"),
-        SkipReason::RunningElsewhere => "another run has it".to_owned(),
+        SkipReason::RunningElsewhere => "another run works on it".to_owned(),
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn open(
         StoreLocation::S3 { bucket, prefix } => {
             let config = if cloud.location.as_ref() == Some(location) { &second(aws, cloud) } else { aws };
             if config.region().is_none() {
-                return Err(fault("AWS_REGION", format!("is not set, and {location} is in a region: {A_REGION}")));
+                return Err(fault("AWS_REGION", format!("is not set, but {location} needs a region: {A_REGION}")));
             }
             // AWS stand-ins have no host name for each bucket.
             let client = s3_client(config, config.endpoint_url().is_some());
@@ -86,8 +86,7 @@ fn keys<'a>(
     location: &StoreLocation,
 ) -> Result<&'a CloudKeys, OperationError> {
     if cloud.provider != provider {
-        let problem =
-            format!("is {}, and {location} is opened by the keys of {provider}: set {provider}", cloud.provider);
+        let problem = format!("is {}, but {location} needs the keys of {provider}: set {provider}", cloud.provider);
         return Err(fault("BACKUP_CLOUD_PROVIDER", problem));
     }
     let (access, secret) = match provider {

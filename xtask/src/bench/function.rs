@@ -39,7 +39,7 @@ pub(super) async fn backed_up(stack: &Stack) -> Result<Taken> {
     let step = Step::begin("Backing up");
     let backup = Api::of(stack.description())?.back_up_database(&step).await?;
     step.done(&backup.id);
-    let process = processes(name)?.pop().context("the function's process is gone")?;
+    let process = processes(name)?.pop().context("the function's process has ended")?;
     Ok(Taken { peak_kib: peak_kib(&process)?, backup })
 }
 
@@ -66,5 +66,5 @@ fn processes(function: &str) -> Result<Vec<PathBuf>> {
 fn peak_kib(process: &std::path::Path) -> Result<u64> {
     let status = fs::read_to_string(process.join("status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel reports no VmHWM")?;
-    line.trim().trim_end_matches(" kB").parse().context("VmHWM is no number")
+    line.trim().trim_end_matches(" kB").parse().context("VmHWM is not a number")
 }

@@ -129,7 +129,7 @@ async fn is_up(client: &Client, endpoint: &str, service: &mut Service) -> bool {
 async fn answer(request: RequestBuilder, call: &str) -> Result<String> {
     let response = request.send().await.with_context(|| format!("{call}: the local AWS does not answer"))?;
     let status = response.status();
-    let said = response.text().await.with_context(|| format!("{call}: the answer broke off"))?;
+    let said = response.text().await.with_context(|| format!("{call}: the response was truncated"))?;
     if !status.is_success() {
         bail!("{call} answered {status}: {said}");
     }

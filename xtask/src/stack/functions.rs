@@ -88,7 +88,7 @@ fn with_code(template: &str, package: &str, code: &str) -> Result<String> {
 
 /// Replaces the one line of this text in the template.
 fn replaced(template: &str, line: &str, by: &str) -> Result<String> {
-    ensure!(template.matches(line).count() == 1, "template.yaml has not exactly one line `{}`", line.trim());
+    ensure!(template.matches(line).count() == 1, "template.yaml must have exactly one line `{}`", line.trim());
     Ok(template.replace(line, by))
 }
 

@@ -73,7 +73,7 @@ impl Parts {
 impl Stack {
     /// Starts the parts and deploys. The functions have been built.
     pub(crate) async fn start(tools: &Tools, supervisor: Supervisor, build: Build, copies: Copies) -> Result<Self> {
-        let step = Step::begin("Starting MongoDB, the IPFS node, the local AWS and Azure, an S3 of another make");
+        let step = Step::begin("Starting MongoDB, the IPFS node, the local AWS and Azure, and another S3");
         let parts = Parts::start(tools, &supervisor).await?;
         let Parts { mongo, aws, ipfs_node, azure, other_s3 } = &parts;
         let (product, hosts, ipfs, local) = (mongo.product(), mongo.address(), ipfs_node.address(), aws.endpoint());

@@ -62,7 +62,7 @@ impl Mongo {
         mongo.wait().await?;
         let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
         let set = doc! { "replSetInitiate": { "_id": "rs0", "members": [member] } };
-        mongo.client().await?.database("admin").run_command(set).await.context("the replica set was not made")?;
+        mongo.client().await?.database("admin").run_command(set).await.context("the replica set was not created")?;
         Ok(mongo)
     }
 
@@ -124,7 +124,7 @@ impl Mongo {
     }
 
     async fn client(&self) -> Result<Client> {
-        Client::with_uri_str(self.server_uri()).await.context("this is no MongoDB connection string")
+        Client::with_uri_str(self.server_uri()).await.context("not a MongoDB connection string")
     }
 
     async fn ping(&self) -> Result<()> {

@@ -63,7 +63,7 @@ impl LocalAzure {
             client.put(url).header("content-length", 0).send().await.context("the local Azure does not answer")?;
         let status = answer.status();
         if !status.is_success() {
-            bail!("the local Azure made no container: {status} {}", answer.text().await.unwrap_or_default());
+            bail!("the local Azure did not create the container: {status} {}", answer.text().await.unwrap_or_default());
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl OtherS3 {
         let mut command = tokio::process::Command::new(tools.program("moto_server"));
         command.env_clear().env("HOME", run).env("TMPDIR", run.join("tmp")).current_dir(run);
         let mut service = supervisor.serve("other-s3", command.args(["-H", "127.0.0.1", "-p", "0"]))?;
-        let endpoint = announced::address(&mut service, "the S3 of another make").await?;
+        let endpoint = announced::address(&mut service, "the other S3").await?;
         Ok(Self { endpoint, _service: service })
     }
 

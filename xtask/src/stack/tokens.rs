@@ -28,7 +28,7 @@ pub(crate) struct Issuer {
 impl Issuer {
     /// Creates a key, and publishes its public half at the address of authorizers.
     pub(crate) async fn publish(aws: &LocalAws, audience: &str) -> Result<Self> {
-        let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow!("no RSA key could be made"))?;
+        let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow!("cannot generate an RSA key"))?;
         let issuer = Self { url: format!("{}/{BUCKET}", aws.endpoint()), audience: audience.to_owned(), key };
         aws.create_bucket(BUCKET).await?;
         aws.open_bucket(BUCKET).await?;

@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     if !arguments.yes && !io::stdout().is_terminal() {
-        return Err(Failure::refused("not confirmed: stdout is not a terminal, and master keys would go to it")
-            .hint("pass --yes to print them all the same"));
+        return Err(Failure::refused("not confirmed: stdout is not a terminal, and it would receive master keys")
+            .hint("pass --yes to print them anyway"));
     }
     let repository = session.repository()?;
     let file = repository.open().await?;

@@ -30,7 +30,7 @@ enum What {
     Import(import::Arguments),
     /// Wrap the master keys under the current keys, and remove all other wrappings. Data stay unchanged
     Rotate(rewrap::Rotate),
-    /// Also wrap the master keys for an age recipient, with an offline identity
+    /// Also wrap the master keys for an age recipient. Keep its identity offline
     AddRecipient(rewrap::Recipient),
     /// Remove the wrappings of the master keys for an age recipient
     RemoveRecipient(rewrap::Recipient),

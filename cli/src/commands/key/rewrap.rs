@@ -102,7 +102,9 @@ async fn change(
     }
     let report = repository.rewrap(prepared).await;
     if report.as_ref().is_err_and(holdfast_operations::OperationError::is_transient) {
-        output.note("The change may be written or not. Check with `holdfast key show`. Repeating the command is safe.");
+        output.note(
+            "The change may be written or not. Check with `holdfast key show`. It is safe to repeat the command.",
+        );
     }
     Ok(report?)
 }

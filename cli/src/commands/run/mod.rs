@@ -128,7 +128,7 @@ async fn to_their_ends(
             screen.cancel();
             screen.above(|| {
                 output.note(&format!("cancelling {id}"));
-                output.note("Ctrl-C again exits at once, and leaves its files to `holdfast cleanup`");
+                output.note("a second Ctrl-C exits at once, and leaves files for `holdfast cleanup`");
             });
         }
     }
@@ -153,9 +153,7 @@ async fn to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
         match (&end, waits.next()) {
             (Err(error), Some(wait)) if error.is_catalog_away() => {
                 let seconds = wait.as_secs();
-                screen
-                    .meter(job.backup_type)
-                    .say(format!("the catalogue does not answer: trying again in {seconds} s"));
+                screen.meter(job.backup_type).say(format!("the catalogue does not respond: retrying in {seconds} s"));
                 tokio::time::sleep(wait).await;
             }
             _ => return end,

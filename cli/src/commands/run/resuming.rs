@@ -37,7 +37,7 @@ async fn resume(
     screen: &Screen,
 ) -> Result<Option<Begun>, OperationError> {
     let meter = screen.meter(id.backup_type());
-    meter.say(format!("{id} is not finished: checking for up to a minute whether its run lives"));
+    meter.say(format!("{id} is not finished: checking for up to a minute whether its run is alive"));
     if !is_interrupted(h, &id).await? {
         return Err(OperationError::AlreadyRunning { backup_id: id });
     }

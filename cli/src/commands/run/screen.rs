@@ -97,7 +97,7 @@ fn phase(job: &Job) -> String {
     let kind = job.backup_type;
     match (job.status, kind) {
         (JobStatus::Pending, _) => format!("{kind}: starting"),
-        (JobStatus::Running, BackupType::Content) => "content: looking for items".to_owned(),
+        (JobStatus::Running, BackupType::Content) => "content: discovering items".to_owned(),
         (JobStatus::Running, _) => format!("{kind}: surveying"),
         (status, _) => format!("{kind}: {status}"),
     }

@@ -47,7 +47,7 @@ impl Patience {
             let message = if silence_ends < self.deadline {
                 format!("{} sent no {missing} for {} ms", host.origin(), self.idle.as_millis())
             } else {
-                format!("the time ran out before {} had sent all", host.origin())
+                format!("the time ended before {} had sent everything", host.origin())
             };
             FetchError::new(ItemFailureCode::TimedOut, message)
         })

@@ -205,22 +205,22 @@ fn redirect(from: &Url, response: &Response, origin: &Origin) -> Option<Result<U
 pub(super) fn transport_error(error: reqwest::Error, host: &Host, received: Option<u64>) -> FetchError {
     let (error, origin) = (error.without_url(), host.origin());
     if let Some(refused) = refused_name(&error) {
-        return FetchError::new(ItemFailureCode::Blocked, format!("{origin} is not spoken to: {refused}"));
+        return FetchError::new(ItemFailureCode::Blocked, format!("no request to {origin}: {refused}"));
     }
     let why = causes(&error);
     match received {
         Some(_) if error.is_timeout() => {
-            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} fell silent: {why}"))
+            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} stopped responding: {why}"))
         }
         Some(bytes) => {
-            let message = format!("the answer of {origin} was cut after {bytes} bytes: {why}");
+            let message = format!("the response of {origin} was truncated after {bytes} bytes: {why}");
             FetchError::new(ItemFailureCode::InvalidAnswer, message)
         }
         None if error.is_timeout() => {
-            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} took no connection in time: {why}"))
+            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} accepted no connection in time: {why}"))
         }
         None if is_malformed(&error) => {
-            FetchError::new(ItemFailureCode::InvalidAnswer, format!("the answer of {origin} is not HTTP: {why}"))
+            FetchError::new(ItemFailureCode::InvalidAnswer, format!("the response of {origin} is not HTTP: {why}"))
         }
         None => FetchError::new(ItemFailureCode::Unavailable, format!("the request to {origin} failed: {why}")),
     }

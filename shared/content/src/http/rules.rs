@@ -39,7 +39,7 @@ impl Rules {
         let origin =
             Origin::of(url).ok_or_else(|| blocked(format!("a URL of scheme {:?} is not followed", url.scheme())))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(blocked(format!("the URL of {origin} has a user or a password in it, and is not followed")));
+            return Err(blocked(format!("the URL of {origin} contains a user or a password, and is not followed")));
         }
         if gateway == Some(&origin) || self.allowed.contains(&origin) {
             return Ok((origin, Standing::Exempt));

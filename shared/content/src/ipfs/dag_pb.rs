@@ -25,7 +25,7 @@ pub(super) fn decode(block: &[u8]) -> Result<Node, &'static str> {
         match field? {
             (1, value) => set_once(&mut node.data, value.bytes()?)?,
             (2, value) => node.links.push(decode_link(block, value.bytes()?)?),
-            _ => return Err("it is no dag-pb node"),
+            _ => return Err("it is not a dag-pb node"),
         }
     }
     Ok(node)
@@ -38,7 +38,7 @@ fn decode_link(block: &[u8], message: Span) -> Result<Link, &'static str> {
             (1, value) => set_once(&mut cid, value.bytes()?)?,
             (2, value) => set_once(&mut name, value.bytes()?)?,
             (3, value) => set_once(&mut total_size, value.number()?)?,
-            _ => return Err("one of its links is no dag-pb link"),
+            _ => return Err("one of its links is not a dag-pb link"),
         }
     }
     let cid = cid.ok_or("one of its links has no CID")?;

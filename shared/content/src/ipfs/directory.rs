@@ -39,7 +39,7 @@ pub(super) fn step(cid: &Cid, block: &[u8], name: &str, hash_bits: u32) -> Resul
             let link = node.links.iter().find(|link| link.name.of(block) == name.as_bytes());
             entry(cid, block, link, name)
         }
-        _ if hash_bits > 0 => Err(malformed("a level of a sharded directory is something else")),
+        _ if hash_bits > 0 => Err(malformed("a level of the sharded directory is not a shard")),
         other => Err(no_directory(other.what())),
     }
 }
@@ -84,5 +84,5 @@ fn entry(cid: &Cid, block: &[u8], link: Option<&Link>, name: &str) -> Result<Ste
 }
 
 fn linked(cid: &Cid, block: &[u8], link: &Link) -> Result<Cid, DagFault> {
-    read_whole(link.cid.of(block)).ok_or_else(|| DagFault::malformed(cid, "one of its links is no CID"))
+    read_whole(link.cid.of(block)).ok_or_else(|| DagFault::malformed(cid, "one of its links is not a CID"))
 }

@@ -160,7 +160,7 @@ impl DagFault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
     /// A fault of the source, not of the DAG: the walk is unchanged, and accepts the right block from another source.
-    #[error("another block was delivered than {cid}: its hash does not match")]
+    #[error("wrong block for {cid}: its hash does not match")]
     WrongBlock {
         /// The wanted block.
         cid: String,
@@ -172,7 +172,7 @@ pub enum WalkError {
         cid: String,
     },
     /// A block was supplied after the end of the walk, or a failed walk was finished.
-    #[error("the walk has ended, and takes nothing more")]
+    #[error("the walk has ended, and accepts no more blocks")]
     Ended,
     /// The DAG's fault. The walk is over.
     #[error(transparent)]

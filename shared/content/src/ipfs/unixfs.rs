@@ -51,7 +51,7 @@ pub(super) struct UnixFs {
 
 /// Reads the message of a node. It may have no more sizes than the node has links, so allocations are bounded.
 pub(super) fn decode(block: &[u8], node: &Node) -> Result<UnixFs, &'static str> {
-    let message = node.data.ok_or("it has no data, and so is nothing of UnixFS")?;
+    let message = node.data.ok_or("it has no data, so it is not a UnixFS node")?;
     let (mut kind, mut data, mut file_size, mut hash, mut fanout) = (None, None, None, None, None);
     let mut sizes = Sizes { values: Vec::new(), most: node.links.len() };
     for field in Fields::new(block, message) {
@@ -67,7 +67,7 @@ pub(super) fn decode(block: &[u8], node: &Node) -> Result<UnixFs, &'static str> 
             _ => {}
         }
     }
-    let kind = kind.and_then(Kind::of).ok_or("its data are of no known kind of UnixFS")?;
+    let kind = kind.and_then(Kind::of).ok_or("its UnixFS type is unknown")?;
     Ok(UnixFs { kind, data, file_size, block_sizes: sizes.values, hash, fanout })
 }
 

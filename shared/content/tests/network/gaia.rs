@@ -167,7 +167,7 @@ async fn a_cut_body_never_looks_whole() {
     ] {
         let error = answered(answer).await.error();
         assert_eq!(error.code, Code::InvalidAnswer, "{error}");
-        assert!(error.is_transient() && error.message.contains("cut after"), "{error}");
+        assert!(error.is_transient() && error.message.contains("truncated after"), "{error}");
     }
     assert_eq!(answered(Answer::nothing()).await.code(), Code::Unavailable);
 }

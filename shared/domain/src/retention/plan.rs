@@ -104,7 +104,7 @@ impl fmt::Display for RetentionReason {
             Self::Unsure(why) => write!(f, "an uncertain backup is kept: {why}"),
             Self::InUse(status) => write!(f, "its job is {status}: a run works on it"),
             Self::Deleting => f.write_str("its deletion was begun"),
-            Self::AmongNewest { min_count: 1 } => f.write_str("it is the newest good one, and one is always left"),
+            Self::AmongNewest { min_count: 1 } => f.write_str("it is the newest good one, and one is always kept"),
             Self::AmongNewest { min_count } => {
                 write!(f, "it is among the newest {min_count} good ones, and these are always kept")
             }
@@ -120,9 +120,9 @@ impl fmt::Display for RetentionReason {
             Self::TooOld { max_age_days } => write!(f, "it is older than {max_age_days} days"),
             Self::TooMany { max_count: 1 } => f.write_str("there is a newer good one, and the maximum is one"),
             Self::TooMany { max_count } => write!(f, "there are {max_count} newer good ones, and this is the maximum"),
-            Self::Empty => f.write_str("it holds nothing, and an earlier good one does, so it counts towards nothing"),
-            Self::VerificationFailed => f.write_str("its verification failed, so it counts towards nothing"),
-            Self::NotCompleted(status) => write!(f, "its job is {status}, so it counts towards nothing"),
+            Self::Empty => f.write_str("it is empty, but an earlier good one is not, so it counts towards no rule"),
+            Self::VerificationFailed => f.write_str("its verification failed, so it counts towards no rule"),
+            Self::NotCompleted(status) => write!(f, "its job is {status}, so it counts towards no rule"),
         }
     }
 }

@@ -80,7 +80,7 @@ fn every_reason_is_a_sentence_of_its_own() {
     assert_eq!(
         told[0]["reasons"],
         serde_json::json!([
-            "it is the newest good one, and one is always left",
+            "it is the newest good one, and one is always kept",
             "it is the newest good one of day 2026-03-28",
         ])
     );

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CarFault {
     /// It ended within its header or a block.
-    #[error("the CAR is cut: it ends at byte {offset}, within {inside}")]
+    #[error("the CAR is truncated: it ends at byte {offset}, inside {inside}")]
     Cut {
         /// Received bytes.
         offset: u64,

@@ -82,7 +82,7 @@ impl<'a> Cbor<'a> {
                 let bytes = self.take(1 << (long - 0x18))?;
                 bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
             }
-            _ => return Err(CarFault::Header("its header is no DAG-CBOR")),
+            _ => return Err(CarFault::Header("its header is not DAG-CBOR")),
         };
         Ok((MAJORS[usize::from(first >> 5)], number))
     }
@@ -90,7 +90,7 @@ impl<'a> Cbor<'a> {
     fn expect(&mut self, expected: Major) -> Result<u64, CarFault> {
         match self.head()? {
             (found, number) if found == expected => Ok(number),
-            _ => Err(CarFault::Header("its header is no map of roots and version")),
+            _ => Err(CarFault::Header("its header is not a map of roots and version")),
         }
     }
 
@@ -103,11 +103,11 @@ impl<'a> Cbor<'a> {
         let mut roots = Vec::new();
         for _ in 0..self.expect(Major::Array)? {
             if self.expect(Major::Tag)? != CID_TAG {
-                return Err(CarFault::Header("one of its roots is no CID"));
+                return Err(CarFault::Header("one of its roots is not a CID"));
             }
             let length = self.expect(Major::Bytes)?;
             let cid = self.take(length)?.strip_prefix(&[0]).and_then(read_whole);
-            roots.push(cid.ok_or(CarFault::Header("one of its roots is no CID"))?);
+            roots.push(cid.ok_or(CarFault::Header("one of its roots is not a CID"))?);
         }
         Ok(roots)
     }

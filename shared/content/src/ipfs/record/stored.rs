@@ -27,7 +27,7 @@ pub enum RecordError {
     #[error("not a record of an IPFS file's blocks: it does not begin with HOLDFAST-DAG-1")]
     Magic,
     /// Of a later format.
-    #[error("the record of an IPFS file's blocks is of a later format: a newer Holdfast reads it")]
+    #[error("the record of an IPFS file's blocks has a newer format: use a newer Holdfast")]
     Later,
     /// Cut, or changed since it was written.
     #[error("the record of an IPFS file's blocks is damaged: its checksum does not match")]
@@ -82,7 +82,7 @@ impl DagRecord {
             of_file = of_file.saturating_add(entry?.of_file as u64);
         }
         if blocks != self.blocks || of_file > self.size {
-            return Err(RecordError::Malformed("its entries are not those of its file"));
+            return Err(RecordError::Malformed("its entries do not match its file"));
         }
         Ok(())
     }

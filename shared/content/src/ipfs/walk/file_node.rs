@@ -71,7 +71,7 @@ fn read_dag_pb(cid: &Cid, block: &[u8], place: Place) -> Result<FileNode, DagFau
 /// Bytes of the node and of its parts, as it states them itself.
 fn total(cid: &Cid, own_bytes: usize, unixfs: &UnixFs) -> Result<u64, DagFault> {
     let total = unixfs.block_sizes.iter().try_fold(own_bytes as u64, |sum, size| sum.checked_add(*size));
-    let total = total.ok_or_else(|| DagFault::malformed(cid, "its sizes come to more than 64 bits"))?;
+    let total = total.ok_or_else(|| DagFault::malformed(cid, "its sizes exceed 64 bits"))?;
     agree(cid, unixfs.file_size.unwrap_or(total), total)?;
     Ok(total)
 }

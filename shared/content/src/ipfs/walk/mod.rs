@@ -151,7 +151,7 @@ impl Walk {
         while let Some(level) = self.levels.last_mut() {
             if let Some(part) = level.parts.next() {
                 let cid = read_whole(part.cid.of(&level.block));
-                let cid = cid.ok_or_else(|| self.fault_of_file("a link in it is no CID"))?;
+                let cid = cid.ok_or_else(|| self.fault_of_file("a link in it is not a CID"))?;
                 return Ok(Some(Visit { cid, role: Role::Part { size: part.size } }));
             }
             self.levels.pop();
