@@ -1,4 +1,4 @@
-//! How a command ends: the exit codes, their one table, and the exit code of every error of the crates below.
+//! The exit codes, their only table, and the exit code of every error of the lower crates.
 
 use std::{fmt::Write as _, io, process::ExitCode};
 

@@ -65,7 +65,7 @@ impl Meter {
         let is_known = expected > 0;
         let template = if is_known { measured } else { UNMEASURED };
         if *shown != template && (is_known || (*shown == PHASE && done > 0)) {
-            // Another thing is measured from here on, at a rate of its own.
+            // Another measure begins here, with its own rate.
             self.bar.reset();
             self.bar.set_style(style(template));
             *shown = template;

@@ -61,7 +61,7 @@ pub(crate) async fn raised_by_what_was_emitted(variant: &Variant, expected: &[&s
     .await;
 }
 
-/// How many alarms on Holdfast's own metrics the template has for everybody.
+/// Number of alarms on Holdfast's own metrics in every deployment of the template.
 fn in_every_deployment() -> usize {
     let resources = include_str!("../../template.yaml").split("\n\n");
     let own = resources.filter(|resource| resource.contains("Namespace: !Sub Holdfast/"));

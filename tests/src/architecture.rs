@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Each may know those after it.
+/// Each layer may use the later ones.
 const LIBRARIES: [&str; 9] =
     ["lambda", "operations", "catalog", "database", "content", "archive", "storage", "codec", "domain"];
 

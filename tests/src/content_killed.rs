@@ -129,7 +129,7 @@ async fn switch_finalize_rule(variant: &Variant, action: &str) {
     variant.aws.json("events", &format!("AWSEvents.{action}"), &input).await;
 }
 
-/// Makes a backup's messages look as if they had been sent hours ago.
+/// Moves the sending of a backup's messages hours into the past.
 async fn age_messages(variant: &Variant, id: &str) {
     let then = DateTime::from_millis(DateTime::now().timestamp_millis() - 12 * 3_600_000);
     let (of_it, aged) = (doc! { "backupId": id }, doc! { "$set": { "sentAt": then } });

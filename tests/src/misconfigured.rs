@@ -62,7 +62,7 @@ async fn a_tick_leaves_a_failed_job(variant: &Variant, setting: &str) -> String 
     said["backupId"].as_str().unwrap().to_owned()
 }
 
-/// The secret's new value is read by the next call, and the failed job is there to be seen.
+/// The next call reads the secret's new value, and the failed job is visible.
 async fn mended_it_works(variant: &Variant, id: &str) {
     let secret = json!({ "SecretId": format!("{}/EncryptionKeySecretArn", variant.name), "SecretString": KEY });
     variant.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &secret).await;

@@ -19,12 +19,12 @@ pub(crate) fn holdfast() -> PathBuf {
     workspace().join(".holdfast")
 }
 
-/// How the programs are built.
+/// Kind of a build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
     /// Quickly: for tests and the demonstration.
     Light,
-    /// As they are deployed for real: for measuring.
+    /// The build of real deployments, for measurements.
     Release,
 }
 

@@ -50,7 +50,7 @@ enum Command {
 /// Options for the figures of the prose.
 #[derive(clap::Args)]
 struct ProseOptions {
-    /// Accept the figures as they are: later ones must not be worse.
+    /// Accept the present figures: later ones must not be worse.
     #[arg(long)]
     accept: bool,
     /// Print the hard sentences of the documents and sources in this folder or file instead.
@@ -89,7 +89,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
-/// How a command ended.
+/// The end of a command.
 enum Outcome {
     /// It is done.
     Done(ExitCode),

@@ -38,7 +38,7 @@ impl Supervisor {
         let mut command = StdCommand::new("sh");
         command.args(["-c", WATCHDOG, "holdfast-watchdog"]).arg(run);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
-        // A group of its own: an interrupt from the terminal must not reach it.
+        // A separate process group, so that an interrupt from the terminal does not reach it.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut watchdog = command.spawn().context("cannot run sh")?;
         let groups = Mutex::new(watchdog.stdin.take());
@@ -50,7 +50,7 @@ impl Supervisor {
         &self.run
     }
 
-    /// Starts a process in a group of its own, without stdin.
+    /// Starts a process in its own group, without stdin.
     pub(crate) fn spawn(&self, command: &mut Command) -> Result<Child> {
         let name = command.as_std().get_program().to_string_lossy().into_owned();
         let child = command.stdin(Stdio::null()).process_group(0).spawn();
@@ -170,7 +170,7 @@ mod tests {
         run
     }
 
-    /// Killed and not yet reaped counts as gone.
+    /// Killed but not yet reaped counts as ended.
     fn is_running(process_id: &str) -> bool {
         if Path::new("/proc/self/stat").exists() {
             let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();

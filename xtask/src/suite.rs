@@ -55,7 +55,7 @@ async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: 
     let mut command = cargo(environment);
     command.args(["test", "--locked", "--no-fail-fast"]);
     if options.arguments.is_empty() {
-        // There are no examples in the documentation: their empty summaries would be the last word.
+        // The documentation has no examples: their empty summaries would be the last output.
         command.args(["--workspace", "--all-targets"]);
     }
     command.args(&options.arguments);

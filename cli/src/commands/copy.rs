@@ -50,7 +50,7 @@ struct Document<'a> {
     store: String,
     /// Whether its job records the copy.
     recorded: bool,
-    /// Why not.
+    /// The reason if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     catalog_problem: Option<&'a str>,
 }

@@ -5,7 +5,7 @@ use holdfast_operations::{OperationError, Repository, content_items};
 
 use crate::text::{self, Side};
 
-/// How many are shown one by one.
+/// Maximum number of items to show.
 pub(super) const SHOWN: usize = 20;
 
 /// `498 of 500 items`, or `500 items` if none is missing.
@@ -44,7 +44,7 @@ pub(super) async fn without_files(
     Ok(found)
 }
 
-/// Items without a file, and why each has none.
+/// Items without a file, with the reasons.
 pub(super) fn failures(items: &[ItemRecord]) -> String {
     let columns = [("ITEM", Side::Left), ("TITLE", Side::Left), ("CODE", Side::Left), ("WHY", Side::Left)];
     let rows: Vec<Vec<String>> = items.iter().map(row).collect();

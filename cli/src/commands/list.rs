@@ -94,7 +94,7 @@ pub(crate) fn stored(manifest: &Manifest) -> u64 {
     manifest.artifacts.iter().map(|artifact| artifact.size).sum()
 }
 
-/// How it is stored: `gzip, encrypted`.
+/// Its stored form: `gzip, encrypted`.
 pub(crate) fn form(manifest: &Manifest) -> String {
     match (&manifest.compression, &manifest.encryption) {
         (Some(_), Some(_)) => "gzip, encrypted",

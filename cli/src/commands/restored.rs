@@ -81,7 +81,7 @@ fn space(report: &RestoreReport) -> Option<String> {
 
 fn row(namespace: &RestoredNamespace, report: &RestoreReport) -> Vec<String> {
     let dry_run = report.dry_run;
-    // A dry run reads no further than an archive's list of namespaces: how many documents follow it does not know.
+    // A dry run reads only the archive's list of namespaces, so the number of documents is unknown.
     let unknown = dry_run && report.namespaces.iter().all(|namespace| namespace.documents == 0);
     vec![
         namespace.from.clone(),

@@ -24,7 +24,7 @@ pub(crate) struct Place {
     pub(crate) env: BTreeMap<&'static str, String>,
 }
 
-/// How a run of the binary ended.
+/// The end of a run of the binary.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -151,7 +151,7 @@ impl Place {
         self.client.database(&self.catalog).drop().await.unwrap();
     }
 
-    /// Makes every run look as if it had beaten last long ago.
+    /// Sets the last heartbeat of every run far into the past.
     pub(crate) async fn let_time_pass(&self) {
         let leases = self.client.database(&self.catalog).collection::<Document>("backup_leases");
         let long_ago = bson::DateTime::from_millis(bson::DateTime::now().timestamp_millis() - 10 * 60 * 1000);

@@ -83,7 +83,7 @@ fn plain(event: &Value) -> Result<Value, Error> {
     }))
 }
 
-/// The content type, as far as it is one.
+/// The content type, if it is valid.
 fn content_type(event: &Value) -> Option<&str> {
     let headers = event.get("headers")?.as_object()?;
     let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))?;

@@ -6,7 +6,7 @@ use std::{cell::RefCell, fmt};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Why a text is not taken.
+/// Why a text is refused.
 #[derive(Debug)]
 pub(crate) enum JsonFault {
     /// An object names this field more than once.

@@ -34,7 +34,7 @@ pub(crate) async fn make(
         let message = match message {
             Ok(message) => message,
             Err(error) => {
-                // It would come again for ever.
+                // Otherwise it would be redelivered forever.
                 tracing::error!(%error, "a message from another sender than Holdfast was dropped");
                 continue;
             }

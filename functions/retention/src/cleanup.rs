@@ -1,4 +1,4 @@
-//! From the day's event, or somebody's, to a run of retention, and from its report to metrics and an answer.
+//! From the daily event, or a user's request, to a run of retention, and from its report to metrics and a response.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, Metric};

@@ -1,4 +1,4 @@
-//! From the hour's event to the sweep, and from its report to metrics and an answer. The day's is retention's.
+//! From the hourly event to the sweep, and from its report to metrics and a response. The daily event is for retention.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};

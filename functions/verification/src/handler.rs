@@ -1,4 +1,4 @@
-//! From the hour's event, or somebody's, to verifications, and from their results to metrics and an answer.
+//! From the hourly event, or a user's request, to verifications, and from their results to metrics and a response.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-/// When a host is left alone, and for how long.
+/// Conditions and lengths of the pauses of a host.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BreakerSettings {
     /// Consecutive transient failures that open it.
@@ -32,7 +32,7 @@ impl Default for BreakerSettings {
 pub(crate) struct Breaker {
     settings: BreakerSettings,
     state: State,
-    /// How often it opened since the last success.
+    /// Number of openings since the last success.
     opened: u32,
 }
 

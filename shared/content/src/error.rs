@@ -19,7 +19,7 @@ pub struct FetchError {
     pub retry_after: Option<Duration>,
     /// Whether any request was sent. `false` if the origin was paused, or the time ended before its turn.
     pub was_asked: bool,
-    /// Whether the same request gets the same answer tomorrow, although errors of this code often pass.
+    /// Whether a later request gets the same response, although errors of this code are often temporary.
     pub is_lasting: bool,
 }
 
@@ -29,7 +29,7 @@ impl FetchError {
         Self { code, message: message.into(), retry_after: None, was_asked: true, is_lasting: false }
     }
 
-    /// The same, with when to try again.
+    /// The same, with the time of a retry.
     pub(crate) fn after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self

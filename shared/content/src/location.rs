@@ -99,7 +99,7 @@ fn path_of(path: &str) -> Result<IpfsPath, Unsupported> {
     }
 }
 
-/// Splits `scheme:rest`. A CID is no scheme: its colon would have to come before any slash.
+/// Splits `scheme:rest`. A CID is not a scheme: a colon must precede any slash.
 fn scheme_of(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let mut letters = scheme.bytes();
@@ -112,7 +112,7 @@ fn scheme_of(text: &str) -> Option<(&str, &str)> {
 /// gateway.
 fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
     let url = Url::parse(text).map_err(|error| unsupported(format!("the URL cannot be read: {error}")))?;
-    // The path as it was written: a parser would have resolved its dots already.
+    // The unchanged path: a parser would have resolved its dots.
     let written = after_scheme.trim_start_matches('/');
     let path = written.find(['/', '\\']).map_or("", |start| written[start..].trim_start_matches(['/', '\\']));
     let labels: Vec<&str> = match url.host() {

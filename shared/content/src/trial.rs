@@ -1,4 +1,4 @@
-//! Gateways and origins tried, without any file of the platform's.
+//! Tests of gateways and origins, without any file of the platform.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ pub enum CopyStatus {
     Pending,
     /// In progress.
     Running,
-    /// Every object is there, and the manifest.
+    /// Every object exists, and the manifest.
     Completed,
     /// The last attempt failed. It is retried.
     Failed,
@@ -48,7 +48,7 @@ impl fmt::Display for CopyStatus {
 pub struct JobCopy {
     /// Its state.
     pub status: CopyStatus,
-    /// Since when.
+    /// Time of this state.
     pub at: Timestamp,
     /// Its store. If the settings later name another store, a new copy is made there.
     pub store: String,

@@ -88,7 +88,7 @@ impl BackupId {
         Self(format!("{}_{}_{}", kind.id_prefix(), at.as_millisecond(), hex::encode(random)))
     }
 
-    /// The id of the scheduled run of this tick: the same tick is the same backup, however often its event comes.
+    /// The id of the scheduled run of this tick. The same tick gives the same backup, even if its event is redelivered.
     #[must_use]
     pub fn of_tick(kind: BackupType, tick: Timestamp) -> Self {
         let hash = Sha256::digest(format!("holdfast/tick/{kind}/{}", tick.as_millisecond()));
@@ -101,7 +101,7 @@ impl BackupId {
         Self(format!("{}_{}_{COLLECTION}{}", BackupType::Content.id_prefix(), at.as_millisecond(), hex::encode(random)))
     }
 
-    /// Whether it is no backup's, but of such a removal.
+    /// Whether this is the id of such a removal, not of a backup.
     #[must_use]
     pub fn is_collection(&self) -> bool {
         self.0.split('_').nth(2).is_some_and(|unique| unique.starts_with(COLLECTION))

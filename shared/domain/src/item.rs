@@ -63,10 +63,10 @@ pub struct StoredObject {
     /// The object.
     #[serde(flatten)]
     pub artifact: Artifact,
-    /// How it is compressed.
+    /// Its compression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// How it is encrypted.
+    /// Its encryption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
 }
@@ -101,7 +101,7 @@ pub struct KeptFile {
     /// The content coding of the response. It was removed: the file is stored decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
-    /// When it was fetched.
+    /// Time of the download.
     pub fetched_at: Timestamp,
 }
 
@@ -114,7 +114,7 @@ pub struct ItemFailure {
     pub message: String,
 }
 
-/// An item of a backup, as far as it came: a line of the list of items.
+/// An item of a backup, with its present state: a line of the list of items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemRecord {
@@ -132,12 +132,12 @@ pub struct ItemRecord {
     /// The file, if it is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<KeptFile>,
-    /// Why it is not.
+    /// Why the file is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ItemFailure>,
 }
 
-/// How many items a content backup has, and how far they are.
+/// Number of items of a content backup, by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemCounts {

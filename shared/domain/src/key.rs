@@ -38,7 +38,7 @@ impl ObjectKey {
         Self(format!("{}dump.{fence}.archive{}", Self::backup_prefix(id), suffixes(compressed, encrypted)))
     }
 
-    /// `content/incoming/<32 hex>`: a file on its way, before its content is known. A lifecycle rule clears it away.
+    /// `content/incoming/<32 hex>`: an unfinished upload, before its content is known. A lifecycle rule removes it.
     #[must_use]
     pub fn content_incoming(random: [u8; 16]) -> Self {
         Self(format!("{}{}", Self::INCOMING, hex::encode(random)))
@@ -76,7 +76,7 @@ impl ObjectKey {
         Self(format!("{}{id}.{fence}.tar{suffixes}{number}", Self::backup_prefix(id)))
     }
 
-    /// `exports/backup_metadata_<ms>.json`: all metadata, as they were at this moment.
+    /// `exports/backup_metadata_<ms>.json`: all metadata at this moment.
     #[must_use]
     pub fn metadata_export(at: jiff::Timestamp) -> Self {
         Self(format!("{}backup_metadata_{}.json", Self::EXPORTS, at.as_millisecond()))

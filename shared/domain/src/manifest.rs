@@ -36,18 +36,18 @@ pub struct Manifest {
     pub backup_type: BackupType,
     /// The repository it was written to.
     pub repository: RepositoryId,
-    /// Why it was begun.
+    /// Its trigger.
     pub trigger: Trigger,
     /// The `full` backup it is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<BackupId>,
     /// Fencing number of the writing run.
     pub fence: u64,
-    /// When it was triggered.
+    /// Time of the trigger.
     pub created_at: Timestamp,
     /// Start of the writing run.
     pub started_at: Timestamp,
-    /// When the manifest was written.
+    /// Time at which the manifest was written.
     pub completed_at: Timestamp,
     /// Version of the writing Holdfast.
     pub holdfast_version: String,
@@ -67,10 +67,10 @@ pub struct Manifest {
     pub content: Option<ContentManifest>,
     /// Bytes before compression and encryption: of the dump, or of all files.
     pub original_size: u64,
-    /// How the artifacts are compressed.
+    /// Compression of the artifacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// How the artifacts are encrypted.
+    /// Encryption of the artifacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     /// The objects of this backup alone.

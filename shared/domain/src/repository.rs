@@ -13,7 +13,7 @@ pub struct RepositoryFile {
     pub format_version: u32,
     /// The repository's id.
     pub id: RepositoryId,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Timestamp,
     /// Number of rewraps of the keys. Of two files, the one with the higher number is newer.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -28,7 +28,7 @@ pub struct RepositoryFile {
 pub struct KeyEpoch {
     /// Counted from 1.
     pub epoch: u32,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Timestamp,
     /// Public identification of the master key: an unwrapped key is compared with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub struct KeyEpoch {
     pub keys: Vec<WrappedKey>,
 }
 
-/// A master key under one other key. Binary values are hex, as the openssl command takes them.
+/// A master key under one other key. Binary values are hex, as in arguments of the openssl command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum WrappedKey {
@@ -57,7 +57,7 @@ pub enum WrappedKey {
     },
     /// Encrypted by AWS KMS, encryption context `holdfast:repository` = the repository's id.
     Kms {
-        /// The key's ARN, as KMS answered it.
+        /// The key's ARN, as returned by KMS.
         key_id: String,
         /// KMS's ciphertext blob.
         ciphertext: String,

@@ -16,7 +16,7 @@ pub enum JobStatus {
     Finalizing,
     /// Every byte is stored and checked. The manifest is being written.
     Committing,
-    /// The manifest is there.
+    /// The manifest exists.
     Completed,
     /// It will not become a backup. `error` has the reason.
     Failed,
@@ -28,7 +28,7 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
-    /// Every state, in the order a job goes through them.
+    /// Every state, in the order of a job.
     pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Running,

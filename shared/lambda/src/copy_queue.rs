@@ -17,7 +17,7 @@ const LONGEST_DELAY: Duration = Duration::from_mins(15);
 pub struct CopyMessage {
     /// The backup.
     pub backup_id: BackupId,
-    /// How often it was handed on.
+    /// Number of hand-overs.
     #[serde(default)]
     pub rounds: u32,
 }

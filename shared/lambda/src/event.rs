@@ -11,9 +11,9 @@ use crate::events::{BACKUP_HANDED_ON, BACKUP_REQUESTED, CLEANUP_REQUESTED, SOURC
 /// A valid event of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A schedule came due. A retry of it has the same tick.
+    /// A tick of a schedule. Its retry has the same tick.
     Tick {
-        /// When it was due.
+        /// The scheduled time.
         at: Timestamp,
         /// The schedule's or the rule's name.
         schedule: Option<String>,

@@ -27,10 +27,10 @@ pub(crate) const VERIFICATION_REQUESTED: &str = "Verification Requested";
 /// A job changed its state: `{"backupId", "type", "status", "at", "error"?}`.
 const STATE_CHANGED: &str = "Backup State Changed";
 
-/// How often an entry is put before it counts as refused, and how long is waited before the second time.
+/// Number of attempts for an entry before it counts as refused, and the wait before the second one.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// How long all attempts together may take: neither an API's caller nor a run waits longer for the bus.
+/// Time limit of all attempts together. Neither an API's caller nor a run waits longer for the bus.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// An event that did not reach the bus.
@@ -141,7 +141,7 @@ struct Refusal {
     reason: String,
 }
 
-/// Why the entry was not taken, if it was not.
+/// Why the entry was refused, if it was.
 fn refusal(entries: &[PutEventsResultEntry]) -> Option<Refusal> {
     let Some(entry) = entries.first() else {
         return Some(Refusal { is_transient: true, reason: "the response does not mention the event".to_owned() });

@@ -90,7 +90,7 @@ impl Function {
         Ok(self.reading().await.settings?)
     }
 
-    /// The repository. Nothing is sent, and MongoDB may be away.
+    /// The repository. No request is sent, and MongoDB may be unreachable.
     ///
     /// # Errors
     /// [`OperationError::Config`].

@@ -1,4 +1,4 @@
-//! One invocation of a worker: when it ends by force, and how it fails.
+//! One invocation of a worker: its time limit and its failures.
 
 use holdfast_domain::Timestamp;
 use holdfast_operations::OperationError;
@@ -6,14 +6,14 @@ use lambda_runtime::{Context, Diagnostic};
 
 use crate::EventFault;
 
-/// When this invocation is ended by force.
+/// Time at which Lambda kills this invocation.
 #[must_use]
 pub fn deadline(context: &Context) -> Timestamp {
     let ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
 
-/// Why an invocation failed: its event's source tries again, and then gives it to a dead-letter queue.
+/// Why an invocation failed. Its event's source retries, and then sends the event to a dead-letter queue.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
     /// The event is not for this function.

@@ -14,7 +14,7 @@ pub async fn record_misconfigured_run(
     request: &BackupRequest,
     faults: SettingsError,
 ) -> Result<BackupOutcome, OperationError> {
-    // The event's source tries again, before this tick's backup is given up.
+    // The event's source retries before this tick's backup is abandoned.
     if faults.is_transient() {
         return Err(faults.into());
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{Function, Metric};
 
-/// Logs how a run of a backup of this type ended, and emits its metrics.
+/// Logs the end of a run of a backup of this type, and emits its metrics.
 pub fn tell(function: &Function, kind: BackupType, outcome: Result<&BackupOutcome, &OperationError>) {
     // The end of the invocation logs its failure.
     if let Ok(outcome) = outcome {

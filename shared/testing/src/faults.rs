@@ -47,16 +47,16 @@ pub enum Operation {
     ListUnfinishedUploads,
 }
 
-/// How a call goes wrong.
+/// The failure of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing is done: [`StoreError::Unavailable`].
+    /// Does nothing: [`StoreError::Unavailable`].
     Unavailable,
-    /// Nothing is done: [`StoreError::Denied`].
+    /// Does nothing: [`StoreError::Denied`].
     Denied,
-    /// Nothing is done: [`StoreError::Full`].
+    /// Does nothing: [`StoreError::Full`].
     Full,
-    /// Nothing is done, and no answer ever comes.
+    /// Does nothing, and never responds.
     Hang,
     /// It is done, but only after this time.
     Late(Duration),
@@ -65,8 +65,7 @@ pub enum Fault {
     /// Silently flips a bit of the body. For puts and parts in the store, with the correct digests in the result. For
     /// gets in the returned body. Other calls are unchanged.
     Alter,
-    /// A body being read breaks off with [`StoreError::Unavailable`] after its first chunk. Other calls go through
-    /// unharmed.
+    /// A body ends with [`StoreError::Unavailable`] after its first chunk. Other calls are unchanged.
     Cut,
 }
 
@@ -90,24 +89,24 @@ impl FaultStore {
         Arc::new(Self { inner, script: Mutex::default() })
     }
 
-    /// The `nth` call (from 1, counted from the store's making) of this operation goes wrong.
+    /// The `nth` call of this operation fails, counted from 1 since the store's creation.
     pub fn on(&self, operation: Operation, nth: u32, fault: Fault) {
         self.script().once.insert((operation, nth), fault);
     }
 
-    /// Every call of this operation goes wrong from now on.
+    /// Every later call of this operation fails.
     pub fn on_every(&self, operation: Operation, fault: Fault) {
         self.script().always.insert(operation, fault);
     }
 
-    /// No call goes wrong any more.
+    /// No call fails any more.
     pub fn heal(&self) {
         let mut script = self.script();
         script.once.clear();
         script.always.clear();
     }
 
-    /// How often this operation was called.
+    /// Number of calls of this operation.
     #[must_use]
     pub fn calls(&self, operation: Operation) -> u32 {
         self.script().calls.get(&operation).copied().unwrap_or(0)
@@ -240,7 +239,7 @@ impl Store for FaultStore {
         self.call(Operation::Lock, key.as_str(), async |_| self.inner.lock(key).await).await
     }
 
-    /// Nothing is sent for it: no fault is counted.
+    /// Sends no request, so no fault is counted.
     async fn link(&self, key: &ObjectKey, lifetime: Duration) -> Result<Option<Link>, StoreError> {
         self.inner.link(key, lifetime).await
     }

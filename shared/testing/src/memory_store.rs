@@ -1,4 +1,4 @@
-//! A store in memory, with a clock of its own: for histories of years in seconds. It passes the suite of all stores.
+//! A store in memory with its own clock, for histories of years in seconds. It passes the suite of all stores.
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +57,7 @@ impl MemoryStore {
         self.state().clock = Some(at);
     }
 
-    /// Puts a lock on an object, or takes it off by [`Lock::default`].
+    /// Locks an object, or unlocks it by [`Lock::default`].
     pub fn set_lock(&self, key: &ObjectKey, lock: Lock) {
         self.state().locks.insert(key.clone(), lock);
     }

@@ -26,7 +26,7 @@ pub struct StandIn {
     folder: TempDir,
 }
 
-/// Answers the question for its version, and notes arguments, environment and options file of any other run.
+/// Prints its version on request, and records arguments, environment and options file of any other run.
 const BEGINNING: &str = r#"#!/bin/sh
 here=${0%/*}
 if [ "$1" = --version ]; then

@@ -20,7 +20,7 @@ use crate::{
 /// The fate of a request.
 #[derive(Debug, Clone)]
 pub enum WireFault {
-    /// It is answered so, and never reaches S3.
+    /// Gets this response, and never reaches S3.
     Answer {
         /// The status.
         status: u16,
@@ -29,11 +29,11 @@ pub enum WireFault {
     },
     /// Resets the connection after this number of bytes of its body. S3 receives nothing of it.
     ResetAfter(usize),
-    /// S3 does it, but the connection is reset before the answer.
+    /// S3 executes it, but the connection is reset before the response.
     LoseAnswer,
-    /// S3 does it, but the answer never comes.
+    /// S3 executes it, but the response never arrives.
     HoldAnswer,
-    /// S3 does it, but its answer breaks off after so many bytes of the body.
+    /// S3 executes it, but its response is truncated after this number of bytes of the body.
     CutAnswerAfter(usize),
     /// A byte of its body is altered on the way to S3.
     AlterBody,
@@ -124,7 +124,7 @@ impl FaultProxy {
         self.shared.state().rules.push(rule);
     }
 
-    /// How many such requests came.
+    /// Number of such requests.
     #[must_use]
     pub fn count(&self, method: &str, target_part: &str) -> usize {
         let state = self.shared.state();

@@ -59,7 +59,7 @@ impl SecondStore {
         Self::interoperable_at(&parts().s3_other_endpoint()).await
     }
 
-    /// The same, its requests going to `endpoint`, with short waits between tries.
+    /// The same, with requests to `endpoint` and short waits between attempts.
     pub async fn interoperable_at(endpoint: &str) -> Self {
         let bucket = unique("holdfast-test");
         make_bucket(&aws_config_at(&parts().s3_other_endpoint()), &bucket).await;

@@ -1,4 +1,4 @@
-//! A repository in a bucket of its own on the local S3.
+//! A repository in its own bucket on the local S3.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ impl TestStore {
         Self::at(&crate::parts().aws_endpoint).await
     }
 
-    /// The same, but the store's requests go to `endpoint` (a [`crate::proxy::FaultProxy`]'s), with short waits
-    /// between tries.
+    /// The same, with the store's requests to `endpoint` (a [`crate::proxy::FaultProxy`]) and short waits between
+    /// attempts.
     pub async fn at(endpoint: &str) -> Self {
         let bucket = fresh_bucket().await;
         let prefix = "tests/repository".to_owned();

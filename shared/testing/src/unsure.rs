@@ -48,7 +48,7 @@ impl UnsureWrites {
         mongodb_uri_at(&self.address, database)
     }
 
-    /// The next insert into this collection is made, and its answer reports a time-out of the write concern.
+    /// Executes the next insert into this collection, but its response reports a time-out of the write concern.
     pub fn doubt_next_insert(&self, collection: &str) {
         lock(&self.state).doubted = Some(collection.to_owned());
     }

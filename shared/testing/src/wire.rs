@@ -12,7 +12,7 @@ impl Head {
         self.0.split(' ').next().unwrap_or_default()
     }
 
-    /// Path and query, as they were sent.
+    /// Path and query, unchanged.
     pub(crate) fn target(&self) -> &str {
         self.0.split(' ').nth(1).unwrap_or_default()
     }

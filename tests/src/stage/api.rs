@@ -1,4 +1,4 @@
-//! The deployed API, called with a token. Every answer is kept, to be looked through for secrets.
+//! The deployed API, called with a token. Every response is kept, for the search for secrets.
 
 use std::{
     sync::Mutex,
@@ -9,7 +9,7 @@ use holdfast_testing::stack;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-/// How long a job may go without progress.
+/// Longest time of a job without progress.
 const WITHOUT_PROGRESS: Duration = Duration::from_mins(3);
 
 /// The caller.
@@ -25,7 +25,7 @@ pub(crate) enum Caller {
     Forger,
 }
 
-/// An answer of the API.
+/// A response of the API.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

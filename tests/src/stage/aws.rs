@@ -44,7 +44,7 @@ impl Aws {
         if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer).unwrap() }
     }
 
-    /// Invokes a function and waits for its answer.
+    /// Invokes a function and waits for its response.
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Invocation {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let request = self.request(Method::POST, &path, "lambda").body(event.to_string());

@@ -54,7 +54,7 @@ pub(crate) fn files(pieces: &[Piece]) -> BTreeMap<String, &[u8]> {
     pieces.iter().map(|piece| (piece.id.to_string(), piece.file.as_slice())).collect()
 }
 
-/// So many pieces on IPFS, with ids from 0 on, each with a short file of its own.
+/// This number of pieces on IPFS, with ids from 0, each with its own short file.
 pub(crate) async fn small_pieces(node: &IpfsNode, count: i64) -> Vec<Piece> {
     let files: Vec<Vec<u8>> = (0..count).map(small_file).collect();
     let cids = node.add_many(&files, &FileShape::v1()).await;

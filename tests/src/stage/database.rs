@@ -88,7 +88,7 @@ pub(crate) async fn fill_with_noise(server: &Server, database: &str, mebibytes: 
     }
 }
 
-/// A collection, as far as it can differ from another.
+/// The comparable properties of a collection.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Collection {
     kind: String,

@@ -57,7 +57,7 @@ impl Mongodump {
         version.unwrap_or_else(|| panic!("a mongodump without a version: {told}")).to_owned()
     }
 
-    /// Has a stand-in replay the database of this connection string as it is now. The real one looks for itself.
+    /// Sets a stand-in to replay the present state of this connection string's database. The real one reads it itself.
     pub(crate) async fn sees(&self, uri: &str) {
         let Self::StandIn(stand_in) = self else { return };
         let connection = Connection::open(&Secret::new(uri), ReadPreference::Primary, "tests").await.unwrap();

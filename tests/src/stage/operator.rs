@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// How a run of `holdfast` ended.
+/// The end of a run of `holdfast`.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,

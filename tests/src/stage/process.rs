@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 /// A function's process, or a child of one.
 pub(crate) struct Process(u32);
 
-/// A process among the others.
+/// The kernel's entry of a process.
 struct Standing {
     parent: u32,
     group: u32,

@@ -108,7 +108,7 @@ impl Deployment {
         self.dumped_by(mongodump)
     }
 
-    /// Is dumped by this tool and no other engine.
+    /// Dumps only by this tool.
     pub(crate) fn dumped_by(mut self, mongodump: Mongodump) -> Self {
         let path = mongodump.path();
         self.mongodump = Some(mongodump);
@@ -218,7 +218,7 @@ impl Variant {
         FUNCTIONS.into_iter().chain(replication).collect()
     }
 
-    /// To be called when the source was changed: a stand-in for mongodump replays it as it is now.
+    /// Call this after a change of the source: a stand-in for mongodump then replays the new state.
     pub(crate) async fn mongodump_sees_the_source(&self) {
         if let Some(mongodump) = &self.mongodump {
             mongodump.sees(&self.source_uri).await;
@@ -264,7 +264,7 @@ impl Variant {
         self.server.client.database(&self.catalog).collection(collection)
     }
 
-    /// Another secret to look for in the end.
+    /// Another secret for the final search.
     pub(crate) fn also_secret(&mut self, what: &'static str, secret: &str) {
         self.secrets.add(what, secret);
     }
@@ -276,12 +276,12 @@ impl Variant {
         }
     }
 
-    /// How many leases are held.
+    /// Number of held leases.
     pub(crate) async fn leases(&self) -> u64 {
         self.rows("backup_leases").count_documents(doc! {}).await.unwrap()
     }
 
-    /// Makes the lease look as if its run had been silent for two minutes.
+    /// Sets the lease's last heartbeat two minutes into the past.
     pub(crate) async fn age_lease(&self) {
         let then = DateTime::from_millis(DateTime::now().timestamp_millis() - 120_000);
         let leases = self.rows("backup_leases");

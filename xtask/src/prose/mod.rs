@@ -124,7 +124,7 @@ fn crates(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(crates)
 }
 
-/// Whether a file of a crate is no test.
+/// Whether a file of a crate is product code.
 fn is_product(file: &Path) -> bool {
     let is_test = |part: &std::ffi::OsStr| matches!(part.to_str(), Some("tests" | "tests.rs" | "benches"));
     !file.iter().any(is_test)

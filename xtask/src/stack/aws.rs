@@ -25,7 +25,7 @@ pub(crate) struct LocalAws {
 }
 
 impl LocalAws {
-    /// Starts it on a free port. The port may be taken between finding and using it: then another one is tried.
+    /// Starts it on a free port. If another process takes the port first, another port is tried.
     pub(crate) async fn start(tools: &Tools, supervisor: &Supervisor) -> Result<Self> {
         let mut last_words = String::new();
         for _ in 0..3 {

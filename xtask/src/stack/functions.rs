@@ -29,7 +29,7 @@ const PACKAGES: [&str; 8] = [
 const BUCKET: &str = "artifacts";
 const LAYER: &str = "ContentUri: !Sub infra/mongodump-layer/${Architecture}\n";
 const DOWNLOADS_AT_A_TIME: &str = "MaximumConcurrency: !Ref ContentConcurrency";
-/// Not compressed: it goes no further than this machine.
+/// Not compressed, because it stays on this machine.
 const ZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').write(sys.argv[2], 'bootstrap')";
 
 /// Builds the functions, and the command line.

@@ -82,7 +82,7 @@ impl Installer<'_> {
         self.folder.join(format!("mongodb-{}", COMPILED.1))
     }
 
-    /// The libclang of the wheel has no headers of its own. Those of the C compiler serve.
+    /// The libclang of the wheel has no headers. It uses those of the C compiler.
     async fn include_argument(&self) -> Result<String> {
         let include = self.supervisor.output(Command::new("cc").arg("-print-file-name=include")).await?;
         Ok(format!("-I{}", include.trim()))

@@ -6,7 +6,7 @@ use holdfast_operations::{BackupOutcome, Holdfast, OperationError, is_interrupte
 
 use super::{Begun, begin, screen::Screen, to_its_end};
 
-/// How often a backup in the way is dealt with before the command gives up.
+/// Maximum number of rounds with a blocking backup before the command fails.
 const MOST_ROUNDS: u32 = 5;
 
 /// Begins a backup of this type. An interrupted content backup is resumed, and is then the backup of this command. A

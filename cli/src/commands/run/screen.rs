@@ -17,7 +17,7 @@ use indicatif::MultiProgress;
 
 use crate::{progress::Meter, text};
 
-/// How often items are counted.
+/// Interval of counting items.
 const COUNT_AFTER: Duration = Duration::from_secs(1);
 
 /// Counting many items takes the catalogue a while: at most one part in this many of its time.
@@ -39,7 +39,7 @@ impl Screen {
         Arc::clone(meters.entry(kind).or_insert_with(|| Arc::new(Meter::beside(&self.all, "starting"))))
     }
 
-    /// Nothing is shown any more.
+    /// Hides everything from now on.
     pub(super) fn clear(&self) {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -65,7 +65,7 @@ impl Screen {
         self.all.suspend(write);
     }
 
-    /// Counts a content backup's items for as long as it is awaited, if anybody sees it.
+    /// Counts a content backup's items while it runs, if the output is visible.
     pub(super) async fn follow_items(&self, h: &Holdfast, id: &BackupId) -> Infallible {
         if !self.meter(BackupType::Content).is_seen() {
             return std::future::pending().await;

@@ -14,7 +14,7 @@ fn document() -> Value {
     serde_json::to_value(contract::document()).unwrap()
 }
 
-/// Holds an answer against the contract.
+/// Compares an answer with the contract.
 pub(super) fn check(event: &Value, answered: &Answered) {
     let document = document();
     let path = event["rawPath"].as_str().unwrap();

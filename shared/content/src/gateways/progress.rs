@@ -10,7 +10,7 @@ use crate::{
     ipfs::{Cid, DagFault, DagFaultKind, IpfsPath, Walk, WalkError, WalkLimits},
 };
 
-/// Why a gateway did not bring the file to its end.
+/// Why a gateway did not complete the file.
 #[derive(Debug)]
 pub(super) enum Setback {
     /// Another gateway cannot help.
@@ -103,7 +103,7 @@ impl<'a> Progress<'a> {
         Ok(())
     }
 
-    /// The file, once nothing more is wanted.
+    /// The file, once it is complete.
     pub(super) fn finish(self) -> Result<FetchedFile, FetchError> {
         let walked = self.walk.finish().map_err(|error| match error {
             WalkError::Dag(fault) => of_fault(&fault),

@@ -12,7 +12,7 @@ pub(super) enum Verdict {
     Proved(Box<WalkedFile>),
     /// They may be.
     Unproved,
-    /// They are others.
+    /// The bytes differ.
     Refuted,
 }
 

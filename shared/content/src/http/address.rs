@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    /// Every way known to write an IPv4 address into an IPv6 one: first those in use, then the others.
+    /// Every known form of an IPv4 address in an IPv6 one: first those in use, then the others.
     fn carriers(v4: Ipv4Addr) -> [Ipv6Addr; 6] {
         let [a, b, c, d] = v4.octets();
         let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));

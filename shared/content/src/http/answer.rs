@@ -22,7 +22,7 @@ use super::{
 };
 use crate::FetchError;
 
-/// How long an answer may take.
+/// Time limits of a response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     /// The longest silence.
@@ -66,7 +66,7 @@ pub(crate) struct Answer {
     _turn: OwnedSemaphorePermit,
 }
 
-/// A body in a content coding, and how much of it was decoded.
+/// A body in a content coding, and the number of decoded bytes.
 #[derive(Debug)]
 struct Coded {
     coding: Coding,

@@ -23,7 +23,7 @@ use crate::{FetchError, breaker::BreakerSettings};
 
 const MOST_REDIRECTS: usize = 3;
 
-/// No handshake takes longer, however patient one is with the answer.
+/// Time limit of a handshake, independent of the limit of the response.
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
 /// A GET request.
@@ -68,7 +68,7 @@ impl Request {
             410 => ItemFailureCode::Gone,
             408 => ItemFailureCode::TimedOut,
             429 => ItemFailureCode::Throttled,
-            // Accepted and not ready, misdirected, too early: the next request may get another answer.
+            // Accepted but not ready, misdirected, too early: the next request may get another response.
             202 | 421 | 425 | 500..=599 => ItemFailureCode::Unavailable,
             400..=499 => ItemFailureCode::Refused,
             _ => ItemFailureCode::InvalidAnswer,

@@ -12,7 +12,7 @@ use super::coding::Coding;
 #[derive(Debug)]
 pub(super) struct Decoder {
     stage: Stage,
-    /// Came and is not decoded yet.
+    /// Received but not yet decoded.
     waiting: Bytes,
     has_begun: bool,
     has_ended: bool,

@@ -9,12 +9,12 @@ use url::{Host, Url};
 use super::{Origin, address};
 use crate::FetchError;
 
-/// How far an origin is trusted.
+/// Trust in an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// The operator named it: any address, port and scheme of the web.
     Exempt,
-    /// Anybody may have written it.
+    /// An untrusted URL.
     Stranger,
 }
 

@@ -13,14 +13,14 @@ use super::DagFault;
 /// which contains its block.
 pub type Cid = ::cid::CidGeneric<128>;
 
-/// How the block of a CID is read.
+/// Codec of a CID's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
     Raw,
     DagPb,
 }
 
-/// How the block of a CID is proved.
+/// Hash of a CID's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hash {
     Identity,
@@ -69,7 +69,7 @@ pub fn is_raw_file(path: &str) -> bool {
     path.parse().is_ok_and(|cid: Cid| is_raw(&cid))
 }
 
-/// The proof of a raw block, of any length, as its bytes come.
+/// The incremental proof of a raw block of any length.
 pub(crate) struct RawProof {
     cid: Cid,
     hasher: Hasher,

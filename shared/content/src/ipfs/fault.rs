@@ -123,7 +123,7 @@ pub enum DagFault {
 pub enum DagFaultKind {
     /// The path does not exist.
     NotFound,
-    /// A directory, a symbolic link or the like is there.
+    /// The path leads to a directory, a symbolic link or the like.
     NotAFile,
     /// An unsupported codec or hash.
     Unsupported,

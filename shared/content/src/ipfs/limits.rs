@@ -1,4 +1,4 @@
-//! How much of a stranger's DAG is walked.
+//! The limits of a walk through an untrusted DAG.
 
 /// Limits of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

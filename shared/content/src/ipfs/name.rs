@@ -43,7 +43,7 @@ impl IpfsName {
         format!("{}{}", self.cut, self.rest)
     }
 
-    /// The last name as it would be in full, to be shown.
+    /// The complete last name, for display.
     pub(crate) fn full_name(&self) -> &str {
         self.longer.first().and_then(|path| path.path.last()).map_or("", String::as_str)
     }

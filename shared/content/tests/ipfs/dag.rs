@@ -111,7 +111,7 @@ pub(crate) fn directory(entries: &[(&str, &Node)]) -> Node {
     Node::new(entries, &number(1, 1), 0)
 }
 
-/// How a file becomes blocks.
+/// The form of a file as blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
     /// Leaves have from 1 to so many bytes, after one another in this pattern.

@@ -100,7 +100,7 @@ fn a_codec_or_a_hash_that_is_not_known_is_named() {
     assert!(named(0x0200, 0x12, 32).to_string().contains("unsupported codec json"));
     assert!(named(0x9999, 0x12, 32).to_string().contains("0x9999"));
     assert!(named(RAW, 0x11, 20).to_string().contains("hash sha1 with 160 bits"));
-    assert!(named(RAW, 0x12, 20).to_string().contains("sha2-256 to 160 bits"));
+    assert!(named(RAW, 0x12, 20).to_string().contains("sha2-256 with 160 bits"));
     assert!(named(RAW, 0x4444, 32).to_string().contains("0x4444"));
     let cids = [cid_of(0x71, 0x12, 32), cid_of(RAW, 0x12, 0), cid_of(DAG_PB, 0x1e, 64)];
     assert!(cids.iter().all(|cid| check_supported(cid).unwrap_err().kind() == DagFaultKind::Unsupported));

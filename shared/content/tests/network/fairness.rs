@@ -8,7 +8,7 @@ use holdfast_testing::{
     parts,
 };
 
-/// Files of a run, those of them with an odd answer, and attempts at one.
+/// Number of files in a run, of odd responses among them, and of attempts for one file.
 const FILES: usize = 40;
 const ODD: usize = 4;
 const ATTEMPTS: usize = 3;
@@ -32,7 +32,7 @@ fn odd_answers(origin: &Origin) -> Vec<(String, Answer)> {
     statuses.into_iter().chain(others.map(|(name, answer)| (name.to_owned(), answer))).collect()
 }
 
-/// Tries a file as often as a backup does, at once each time.
+/// Retries a file as often as a backup, each time at once.
 async fn attempt_all(fetcher: &Fetcher, url: &str) {
     for _ in 0..ATTEMPTS {
         let error = fetch_gaia(fetcher, url).await.error();

@@ -1,4 +1,4 @@
-//! The plan: for each backup whether it is kept or goes, and why, in words.
+//! The plan: for each backup the decision, with its reasons as text.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use crate::{BackupId, JobStatus};
 /// The reliability of a backup, according to the store and the catalogue together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// Its manifest is there, its job is completed, and no verification has failed: it counts towards a keep.
+    /// Its manifest exists, its job is completed, and no verification has failed. It counts towards a keep.
     Good,
-    /// It is complete and holds nothing, though an earlier good one holds something: the source was wiped, or misnamed.
+    /// It is complete but empty, and an earlier good one is not: the source was deleted or misnamed.
     Empty,
     /// Its newest verification failed.
     VerificationFailed,
@@ -32,9 +32,9 @@ pub enum Standing {
 pub struct RetentionCandidate {
     /// The backup.
     pub backup_id: BackupId,
-    /// When it was triggered.
+    /// Time of the trigger.
     pub created_at: Timestamp,
-    /// How far it can be relied on.
+    /// Its reliability.
     pub standing: Standing,
 }
 
@@ -44,7 +44,7 @@ pub struct RetentionCandidate {
 pub enum RetentionVerdict {
     /// It stays.
     Keep,
-    /// It goes.
+    /// It is deleted.
     Delete,
 }
 
@@ -89,7 +89,7 @@ pub enum RetentionReason {
         /// `maxCount`.
         max_count: u32,
     },
-    /// It counts towards nothing, because it holds nothing and an earlier one does.
+    /// It counts towards no rule, because it is empty and an earlier one is not.
     Empty,
     /// It counts towards nothing, because its verification failed.
     VerificationFailed,
@@ -139,7 +139,7 @@ impl Serialize for RetentionReason {
 pub struct RetentionDecision {
     /// The backup.
     pub backup_id: BackupId,
-    /// When it was triggered.
+    /// Time of the trigger.
     pub created_at: Timestamp,
     /// Whether it counts towards a keep.
     pub is_good: bool,

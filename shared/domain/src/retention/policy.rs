@@ -1,4 +1,4 @@
-//! A policy: how long backups of one type are kept, and how many.
+//! A policy: the age and number limits of one type of backup.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ pub enum PolicyError {
     Crossed {
         /// The one.
         min_count: u32,
-        /// The other.
+        /// Name of the other field.
         max_count: u32,
     },
 }
@@ -77,7 +77,7 @@ impl RetentionPolicy {
         }
     }
 
-    /// Whether it can be meant. `minCount` is at least 1: no policy deletes the last good backup.
+    /// Whether it is plausible. `minCount` is at least 1: no policy deletes the last good backup.
     ///
     /// # Errors
     /// [`PolicyError`] with the first fault.

@@ -1,4 +1,4 @@
-//! A message's body: JSON in ASCII alone. SQS takes the characters of XML 1.0, and an item's id may hold any other.
+//! A message's body: JSON in ASCII only. SQS accepts the characters of XML 1.0, and an item's id may contain any other.
 
 use std::fmt::Write as _;
 

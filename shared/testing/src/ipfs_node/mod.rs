@@ -32,7 +32,7 @@ pub struct IpfsNode {
 pub struct Imported {
     /// Its roots. Their DAGs are complete in this node.
     pub roots: Vec<String>,
-    /// How many blocks it had.
+    /// Number of its blocks.
     pub blocks: usize,
 }
 
@@ -157,7 +157,7 @@ impl IpfsNode {
         }
     }
 
-    /// How many blocks it has.
+    /// Number of its blocks.
     pub async fn block_count(&self) -> usize {
         ask::<Count>(self.request(Method::GET, "/node/blocks/count")).await.count
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Display};
 
 type Parameters = BTreeMap<&'static str, String>;
 
-/// How a file becomes blocks. The defaults are those of `ipfs add`: chunks of 256 KiB, 174 links a block.
+/// The form of a file as blocks. The defaults are those of `ipfs add`: chunks of 256 KiB, 174 links in a block.
 #[derive(Debug, Clone)]
 pub struct FileShape(Parameters);
 
@@ -79,7 +79,7 @@ impl FileShape {
     }
 }
 
-/// How a directory becomes blocks.
+/// The form of a directory as blocks.
 #[derive(Debug, Clone)]
 pub struct DirectoryShape(Parameters);
 

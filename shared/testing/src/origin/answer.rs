@@ -100,7 +100,7 @@ impl Answer {
         Self::status(200).delivered(Delivery::Nothing)
     }
 
-    /// Nothing comes, and the connection stays open until the client closes it.
+    /// Sends nothing, and keeps the connection open until the client closes it.
     #[must_use]
     pub fn silence() -> Self {
         Self::status(200).delivered(Delivery::Silence)
@@ -142,7 +142,7 @@ impl Answer {
         self.delivered(Delivery::CutAfter(bytes))
     }
 
-    /// After so many bytes of the body nothing more comes, and the connection stays open.
+    /// Sends this number of bytes of the body, then nothing more, and keeps the connection open.
     #[must_use]
     pub fn stall_after(self, bytes: usize) -> Self {
         self.delivered(Delivery::StallAfter(bytes))
@@ -154,7 +154,7 @@ impl Answer {
         self.delivered(Delivery::SayingLength(bytes))
     }
 
-    /// The body comes in drops of so many bytes with a pause between them.
+    /// Sends the body in pieces of this number of bytes with a pause between them.
     #[must_use]
     pub fn dripping(self, bytes: usize, pause: Duration) -> Self {
         self.delivered(Delivery::Dripping { bytes: bytes.max(1), pause })

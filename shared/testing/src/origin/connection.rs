@@ -17,7 +17,7 @@ use tokio::{
 use super::Request;
 use crate::wire::read_head;
 
-/// How many connections there are, and the most there were.
+/// Number of open connections, and its maximum so far.
 #[derive(Clone, Default)]
 pub(super) struct Connections(Arc<Counts>);
 
@@ -48,7 +48,7 @@ impl Drop for Open {
     }
 }
 
-/// A connection of one request and one answer.
+/// A connection of one request and one response.
 pub(super) struct Wire {
     // Dropped in this order.
     open: Open,
@@ -70,7 +70,7 @@ impl Wire {
         self.client.write_all(bytes).await
     }
 
-    /// Writes the end of the answer and closes.
+    /// Writes the end of the response and closes.
     pub(super) async fn finish(mut self, bytes: &[u8]) -> io::Result<()> {
         let (first, last) = bytes.split_at(bytes.len().saturating_sub(1));
         self.client.write_all(first).await?;

@@ -17,9 +17,9 @@ pub enum Alteration {
     CutCar(usize),
     /// Sends this block for every request of a single one.
     OtherBlock(Bytes),
-    /// CARs are answered with this status.
+    /// Responds to requests of CARs with this status.
     RefuseCar(u16),
-    /// Single blocks are answered with this status.
+    /// Responds to requests of single blocks with this status.
     RefuseRaw(u16),
 }
 

@@ -27,7 +27,7 @@ pub struct Origin {
     listener: JoinHandle<()>,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `GET`, ….

@@ -36,7 +36,7 @@ impl Variant {
         id
     }
 
-    /// How many messages wait in the queue.
+    /// Number of waiting messages in the queue.
     pub(crate) async fn messages(&self) -> usize {
         let input = json!({ "QueueUrl": self.content_queue(), "AttributeNames": ["ApproximateNumberOfMessages"] });
         let told = self.aws.json("sqs", "AmazonSQS.GetQueueAttributes", &input).await;

@@ -14,7 +14,7 @@ pub enum CarFault {
     /// Another version than 1.
     #[error("the CAR has version {0}: expected the requested version 1")]
     Version(u64),
-    /// No header of a CAR.
+    /// An invalid header of a CAR.
     #[error("not a CAR: {0}")]
     Header(&'static str),
     /// A header or a block past the limits.

@@ -11,7 +11,7 @@ use super::{
     entries::{Entries, Entry},
 };
 
-/// Why the blocks cannot be rebuilt, or could not be written.
+/// Why the blocks were not rebuilt, or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// The file cannot be read, or the blocks cannot be written: the reason is the reader's or the writer's own.
@@ -31,7 +31,7 @@ pub enum RebuildError {
         /// Its expected size in bytes.
         size_bytes: u64,
     },
-    /// The record is no record of one DAG. Permanent.
+    /// The record does not describe one DAG. Permanent.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The record does not describe a DAG. Permanent.
@@ -76,7 +76,7 @@ impl DagRecord {
 
 const SURPLUS: RecordError = RecordError::Malformed("it has more than the DAG of its root");
 
-/// The file, as far as it was read.
+/// The part of the file that was read.
 struct File<R> {
     reader: R,
     offset: u64,

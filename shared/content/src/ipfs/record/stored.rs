@@ -17,7 +17,7 @@ const FAMILY: &[u8] = b"HOLDFAST-DAG-";
 
 const CHECKSUM_BYTES: usize = 32;
 
-/// Longer paths are deeper than any walk goes.
+/// No walk reaches the depth of longer paths.
 const MAX_NAMES: u64 = 1024;
 
 /// Bytes that are not a record. Permanent: reading the same bytes again cannot help.
@@ -38,7 +38,7 @@ pub enum RecordError {
 }
 
 impl DagRecord {
-    /// The record as it is stored.
+    /// The stored form of the record.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.entries.len() + 512);

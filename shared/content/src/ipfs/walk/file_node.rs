@@ -68,7 +68,7 @@ fn read_dag_pb(cid: &Cid, block: &[u8], place: Place) -> Result<FileNode, DagFau
     Ok(FileNode { data, parts: parts(cid, &node, &unixfs)?, size })
 }
 
-/// Bytes of the node and of its parts, as it states them itself.
+/// The stated bytes of the node and of its parts.
 fn total(cid: &Cid, own_bytes: usize, unixfs: &UnixFs) -> Result<u64, DagFault> {
     let total = unixfs.block_sizes.iter().try_fold(own_bytes as u64, |sum, size| sum.checked_add(*size));
     let total = total.ok_or_else(|| DagFault::malformed(cid, "its sizes exceed 64 bits"))?;

@@ -20,7 +20,7 @@ use super::{
 pub struct Walk {
     path: IpfsPath,
     limits: WalkLimits,
-    /// Never one under an identity CID: those are visited as they are met.
+    /// Never a block under an identity CID: those are visited at once.
     wanted: Option<Visit>,
     failed: bool,
     /// Blocks from the root of the path to the file's.
