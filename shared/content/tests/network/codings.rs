@@ -56,8 +56,8 @@ async fn what_cannot_be_decoded_fails_for_good_and_says_why() {
         (Answer::ok("text").with_header("content-encoding", "br"), "\"br\""),
         (Answer::ok("text").with_header("content-encoding", "zstd"), "\"zstd\""),
         (Answer::gzipped(b"text").with_header("content-encoding", "gzip"), "\"gzip, gzip\""),
-        (cut(Answer::ok("no gzip at all, though it says so")), "is not gzip"),
-        (cut(Answer::ok(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1])), "is not gzip"),
+        (cut(Answer::ok("no gzip at all, though it says so")), "another coding than gzip"),
+        (cut(Answer::ok(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1])), "another coding than gzip"),
     ] {
         let error = answered(answer).await.error();
         assert_eq!(error.code, Code::InvalidAnswer, "{error}");

@@ -145,7 +145,7 @@ async fn a_trickle_is_ended_by_the_total_time() {
     let fetcher = holdfast_content::Fetcher::new(settings).unwrap();
     let error = fetch_gaia(&fetcher, &origin.url("/file")).await.error();
     assert_eq!(error.code, Code::TimedOut);
-    assert!(error.message.contains("time ran out"), "{error}");
+    assert!(error.message.contains("time ended"), "{error}");
 }
 
 #[tokio::test]
