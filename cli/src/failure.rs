@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_fails_as_its_parts_do() {
+    fn a_full_backup_fails_as_its_parts_do() {
         let (database, content): (BackupId, BackupId) = ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
         let failed = |exit| Failure::new(exit, "no").hint("ask");
         assert!(Failure::of_parts(Vec::new()).is_none());

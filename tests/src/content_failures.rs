@@ -41,7 +41,7 @@ async fn a_few_missing_files_are_reported_one_by_one_and_the_backup_is_partial()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_a_fifth_cannot_be_had_there_is_no_backup() {
+async fn with_a_fifth_of_failed_items_the_backup_fails() {
     let node = IpfsNode::start();
     let variant = Deployment::named("too-many").fetching_from(&node).deploy().await;
     variant.publish(&small_pieces(&node, 40).await).await;

@@ -67,7 +67,7 @@ async fn what_the_queue_lost_is_sent_again_by_the_sweep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_is_a_file_that_could_not_be_had_and_the_backup_ends() {
+async fn a_dead_letter_is_a_failed_item_and_the_backup_ends() {
     let node = IpfsNode::start();
     let variant = Deployment::named("dead-letter").fetching_from(&node).deploy().await;
     let mut pieces = small_pieces(&node, 30).await;

@@ -159,7 +159,7 @@ fn summary(document: &Document<'_>) -> String {
         );
     }
     format!(
-        "from {store}, {added} added to catalogue {catalog}, with {rows}. {} need no second download. {stood} already \
+        "from {store}, {added} added to catalogue {catalog}, with {rows}. No second download for {}. {stood} already \
          existed",
         text::count(report.sources, "source")
     )

@@ -64,7 +64,7 @@ async fn a_backup_that_is_killed_leaves_only_what_cleaning_up_finds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_content_backup_that_was_killed_is_gone_on_with_by_the_next_run() {
+async fn a_killed_content_backup_is_resumed_by_the_next_run() {
     for (killed, next) in [("content", "content"), ("full", "full")] {
         let folder = tempfile::tempdir().unwrap();
         let mut files = Files::in_place(place_in(folder.path()).await).await;

@@ -25,7 +25,7 @@ async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
     for expected in [
         "3 backups added",
         "9 sources",
-        "0 stood",
+        "0 already existed",
         "  added full_",
         "stored retention policies",
         "Retention of database and content backups is SUSPENDED",

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_nothing_can_be_settled_the_whole_batch_comes_again() {
+    async fn a_batch_that_cannot_be_settled_is_redelivered() {
         let variables =
             [("MONGODB_URI", "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=100"), ("BACKUP_STORE", "s3://x")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();

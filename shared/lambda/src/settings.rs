@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_of_wrong_form_is_refused_by_the_settings_name_even_beside_other_faults() {
+    async fn a_malformed_key_is_refused_by_the_settings_name_even_with_other_faults() {
         let faults =
             faults(&[(KEYS[0], "hunter2"), ("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_MAX_CONCURRENT", "0")])
                 .await;

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_refused_has_its_stderr_beside_it() {
+    fn archives_to_refuse_have_their_stderr() {
         for name in ["cut-700k", "cut-1500k", "cut-but-whole", "oplog-overflow"] {
             assert!(!golden(name).is_empty() && !golden_stderr(name).is_empty(), "{name}");
         }

@@ -84,7 +84,7 @@ async fn a_trigger_is_a_pending_job_and_a_second_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_content_backup_is_asked_for_beside_a_database_backup() {
+async fn a_content_backup_is_requested_during_a_database_backup() {
     let stage = Stage::new(&[]).await;
     let database = call(&stage.function, &event("api-post-database")).await;
     let content = call(&stage.function, &event("api-post-content")).await;

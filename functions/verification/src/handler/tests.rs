@@ -98,7 +98,7 @@ async fn the_hour_verifies_what_is_new_and_holds_the_drill_that_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_for_is_answered_and_damage_is_named() {
+async fn a_requested_verification_is_answered_and_damage_is_named() {
     let stage = Stage::new(&[]).await;
     let id = stage.backed_up().await;
     let answer = handle(&stage.function, &asked(&id, "structure"), in_15_minutes()).await.unwrap();

@@ -109,7 +109,7 @@ fn blocks_of_the_path_come_first() {
 }
 
 #[test]
-fn a_record_is_small_beside_its_blocks() {
+fn a_record_is_small_compared_with_its_blocks() {
     let (_, record, blocks) = example();
     let all: usize = blocks.iter().map(|(_, block)| block.len()).sum();
     let inner: usize = blocks[..3].iter().map(|(_, block)| block.len()).sum();
