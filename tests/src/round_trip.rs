@@ -80,7 +80,7 @@ fn id(job: &Value) -> &str {
     job["backupId"].as_str().unwrap()
 }
 
-/// Asserts that job and manifest name the dumping tool, and that the tool had its share of the function's memory and no
+/// Asserts that job and manifest name the dumping tool. The tool must have its share of the function's memory, and no
 /// other part of its environment.
 async fn names_mongodump(variant: &Variant, job: &Value) {
     let mongodump = variant.mongodump.as_ref().unwrap();

@@ -1,4 +1,4 @@
-//! From a batch of messages to downloads, one after another, and from their outcomes to the messages to retry.
+//! From a batch of messages to downloads, one after another. Their outcomes decide the messages to retry.
 //!
 //! An error would redeliver the complete batch at once, so each message has its own result.
 

@@ -1,4 +1,4 @@
-//! From the hourly event, or a user's request, to verifications, and from their results to metrics and a response.
+//! From the hourly event, or a user's request, to verifications. Their results become metrics and a response.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
