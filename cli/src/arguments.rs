@@ -29,7 +29,7 @@ configuration. `list`, `verify`, `restore`, `decrypt` and `key` need only the st
 
 Results go to stdout, progress and errors to stderr.";
 
-/// The whole command line.
+/// The complete command line.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast", version, about = ABOUT, long_about = LONG_ABOUT, after_help = exit::help())]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -75,7 +75,7 @@ pub(crate) enum Verb {
     Cancel(cancel::Arguments),
     /// Delete expired backups
     Cleanup(cleanup::Arguments),
-    /// Show backups whose manifest is missing, and accept their loss
+    /// Show backups with a missing manifest, and accept their loss
     Lost(lost::Arguments),
     /// Rebuild the catalogue of jobs from the store
     Catalog(catalog::Arguments),
@@ -85,7 +85,7 @@ pub(crate) enum Verb {
     Policy(policy::Arguments),
     /// Decrypt one stored object, or a local copy of one
     Decrypt(decrypt::Arguments),
-    /// Show, change, export and import the keys that open encrypted backups
+    /// Show, change, export and import the master keys of encrypted backups
     Key(key::Arguments),
     /// Dump a database to stdout or a file, in mongodump's archive format
     Dump(dump::Arguments),
@@ -110,7 +110,7 @@ impl Verb {
 }
 
 impl Verb {
-    /// The keys that the verb needs from the settings.
+    /// The keys of the settings that the verb needs.
     pub(crate) fn keys_needed(&self) -> KeysNeeded {
         match self {
             Self::Init | Self::Doctor | Self::Run(_) => KeysNeeded::ForWriting,

@@ -1,24 +1,24 @@
-//! Asking before something is changed: on a terminal by a question, elsewhere by `--yes`.
+//! Confirmation before a change: by a question on a terminal, by `--yes` elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 
 use crate::failure::Failure;
 
-/// The refusal where no question can be asked, with the options that make one unnecessary.
+/// The refusal if no question is possible. It names the options that make the question unnecessary.
 pub(crate) fn cannot_ask(instead: &str) -> Failure {
-    Failure::refused(format!("not confirmed: stdin is not a terminal; pass {instead}"))
+    Failure::refused(format!("not confirmed: stdin is not a terminal. Pass {instead}"))
 }
 
-/// Whether a question would reach somebody who can answer it.
+/// Whether a person can see the question and answer it.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks; anything but yes is a refusal. The wait for the answer can be interrupted.
+/// Asks the question. Every answer except yes is a refusal. An interruption ends the wait.
 pub(crate) async fn ask(question: &'static str) -> Result<(), Failure> {
     let answer = tokio::task::spawn_blocking(move || answer_to(question)).await;
     let answer = answer.map_err(io::Error::other).and_then(|answer| answer);
-    let answer = answer.map_err(|error| Failure::failed(format!("no answer could be read: {error}")))?;
+    let answer = answer.map_err(|error| Failure::failed(format!("cannot read the answer: {error}")))?;
     if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
@@ -26,7 +26,7 @@ pub(crate) async fn ask(question: &'static str) -> Result<(), Failure> {
     }
 }
 
-/// No lock is held while it waits: an interruption has to be able to say so.
+/// Holds no lock while it waits, because an interruption prints a message.
 fn answer_to(question: &str) -> io::Result<String> {
     write!(io::stderr(), "{question} [y/N] ")?;
     io::stderr().flush()?;

@@ -1,4 +1,5 @@
-//! Connection strings given to a verb: by a variable's name, by a file, or plainly, which others can see.
+//! Connection strings of a verb: from a variable, from a file, or on the command line. Other users can see the last
+//! form.
 
 use std::{convert::Infallible, fs, path::Path};
 
@@ -10,10 +11,10 @@ use crate::{
     output::Output,
 };
 
-/// The three ways to give a connection string; at most one is used.
+/// The three ways to give a connection string. At most one is used.
 #[derive(Debug)]
 pub(crate) struct Given<'a> {
-    /// The option's name, as `--to-uri`; the others are this with `-env` and `-file`.
+    /// Name of the option, as `--to-uri`. The two others append `-env` and `-file`.
     pub(crate) option: &'static str,
     pub(crate) plainly: Option<&'a Secret>,
     pub(crate) variable: Option<&'a str>,
@@ -54,7 +55,7 @@ impl Given<'_> {
         if uri.expose().starts_with("mongodb://") || uri.expose().starts_with("mongodb+srv://") {
             return Ok(uri);
         }
-        Err(Failure::usage(format!("what {from} gives does not begin with mongodb:// or mongodb+srv://")))
+        Err(Failure::usage(format!("invalid connection string from {from}: expected mongodb:// or mongodb+srv://")))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a command ends: the exit codes, their one table, and the exit code of every error of the crates below.
+//! The exit codes, their only table, and the exit code of every error of the lower crates.
 
 use std::{fmt::Write as _, io, process::ExitCode};
 
@@ -57,7 +57,7 @@ pub(crate) const TABLE: [(Exit, &str, &str); 11] = [
     (Exit::Interrupted, "interrupted", "interrupted from the keyboard"),
 ];
 
-/// The part of `--help` that documents the exit codes.
+/// The exit codes, as a part of `--help`.
 pub(crate) fn help() -> String {
     TABLE.iter().fold("Exit codes:".to_owned(), |mut text, (exit, _, meaning)| {
         // Writing to a string cannot fail.
@@ -72,7 +72,7 @@ impl Exit {
         TABLE.iter().find(|(exit, ..)| *exit == self).map_or("failed", |(_, word, _)| word)
     }
 
-    /// How a backup ends whose job failed with this code.
+    /// Exit of a failed job with this code.
     pub(crate) const fn of_job(code: FailureCode) -> Self {
         match code {
             FailureCode::ConfigInvalid
@@ -180,7 +180,7 @@ fn of_restore(fault: &RestoreFault) -> Exit {
     }
 }
 
-/// What lies under an `io::Error` of the reading stages: the artifact's fault, the store's, or this machine's.
+/// The cause under an `io::Error` of the reading stages: the artifact, the store, or this machine.
 fn of_reading(error: &io::Error) -> Exit {
     let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
     match (ArtifactError::of(error), store) {

@@ -1,4 +1,4 @@
-//! Why a command did not do what was asked: a message, what to do about it, and the exit code.
+//! A failed command: the message, the remedy and the exit code.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use serde_json::json;
 pub(crate) use crate::exit::Exit;
 use crate::exit::exit_of;
 
-/// Why a command did not do what was asked, and what to do about it.
+/// A failed command, with its remedy.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -43,13 +43,13 @@ impl Failure {
         Self::new(Exit::NotFound, message)
     }
 
-    /// A file of this machine that could not be used.
+    /// This machine cannot use a file.
     pub(crate) fn file(doing: &str, path: &std::path::Path, error: &io::Error) -> Self {
         let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
         Self::new(exit, format!("could not {doing} {}: {error}", path.display()))
     }
 
-    /// A backup whose job failed.
+    /// A backup with a failed job.
     pub(crate) fn of_job(failure: &JobFailure) -> Self {
         Self {
             exit: Exit::of_job(failure.code),
@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    /// A whole of which these parts failed: what they have in common is its exit.
+    /// A full backup with these failed parts. The exit depends on their common cause.
     pub(crate) fn of_parts(failed: Vec<(&BackupId, Self)>) -> Option<Self> {
         let named = failed.into_iter().map(|(id, failure)| {
             let told = failure.message.contains(id.as_str());
@@ -75,7 +75,7 @@ impl Failure {
         })
     }
 
-    /// What to do about it.
+    /// Adds the remedy.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -86,7 +86,7 @@ impl Failure {
     }
 
     pub(crate) fn to_text(&self) -> String {
-        let hint = self.hint.as_ref().map(|hint| format!("\n  what to do: {hint}")).unwrap_or_default();
+        let hint = self.hint.as_ref().map(|hint| format!("\n  remedy: {hint}")).unwrap_or_default();
         format!("holdfast: {}{hint}", self.message)
     }
 
@@ -122,7 +122,7 @@ impl From<OperationError> for Failure {
     }
 }
 
-/// What to do, if a terminal can do more about it than a function.
+/// The remedy, if a terminal offers more than a function.
 fn own_hint(error: &OperationError) -> Option<String> {
     let hint = match error {
         OperationError::AlreadyRunning { backup_id } => {
@@ -130,15 +130,15 @@ fn own_hint(error: &OperationError) -> Option<String> {
         }
         OperationError::NotFound(_) => "list all backups by `holdfast list`",
         OperationError::Stopped(StopReason::CatalogSilent) => {
-            "check that the catalogue's server is running and reachable, then run the command again. A content backup \
-             resumes, and a database backup starts from the beginning"
+            "check that the catalogue's server is running and reachable, then repeat the command. A content backup \
+             resumes. A database backup starts from the beginning"
         }
         OperationError::Source(DatabaseError::Unreachable(_)) => {
             "check that the server is running, and that the connection string is correct"
         }
         OperationError::Store(StoreError::Denied { .. }) => {
-            "check which AWS credentials are in use, and that they can read and write the bucket. For a directory, \
-             check its owner, and whether its disk is read-only"
+            "check the AWS credentials and their permission to read and write the bucket. For a directory, check its \
+             owner and that its disk is writable"
         }
         OperationError::Store(StoreError::Missing { .. }) => {
             "check BACKUP_STORE or --store, and the region. For a directory, check that its disk is mounted"
@@ -180,12 +180,12 @@ mod tests {
     #[test]
     fn a_failure_says_what_to_do_about_it() {
         let failure = Failure::refused("no").hint("ask");
-        assert_eq!(failure.to_text(), "holdfast: no\n  what to do: ask");
+        assert_eq!(failure.to_text(), "holdfast: no\n  remedy: ask");
         assert_eq!(failure.to_json(), r#"{"error":{"code":"refused","exitCode":5,"message":"no","hint":"ask"}}"#);
     }
 
     #[test]
-    fn a_whole_fails_as_its_parts_do() {
+    fn a_full_backup_fails_as_its_parts_do() {
         let (database, content): (BackupId, BackupId) = ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
         let failed = |exit| Failure::new(exit, "no").hint("ask");
         assert!(Failure::of_parts(Vec::new()).is_none());
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(both(Exit::Unreachable).unwrap().exit, Exit::Unreachable);
         let differing = both(Exit::Corrupt).unwrap();
         assert_eq!(differing.exit, Exit::Failed);
-        assert_eq!(differing.to_text(), "holdfast: db_1_aa: no\ncontent_1_aa: no\n  what to do: ask");
+        assert_eq!(differing.to_text(), "holdfast: db_1_aa: no\ncontent_1_aa: no\n  remedy: ask");
     }
 
     #[test]

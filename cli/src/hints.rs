@@ -1,4 +1,4 @@
-//! Every command that a message or a document names is one that runs: each is parsed as the command line parses it.
+//! Every command in a message or document is valid: a test parses each one as the command line does.
 
 use std::{
     ffi::OsString,
@@ -10,7 +10,7 @@ use clap::{Parser as _, error::ErrorKind};
 
 use crate::arguments::Arguments;
 
-/// A command, and where it is named.
+/// A command, and the place of its mention.
 struct Named {
     place: String,
     command: String,
@@ -33,7 +33,7 @@ fn files(below: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What stands between backquotes and begins with the name of the program.
+/// Backquoted text that begins with the name of the program.
 fn quoted(place: &Path, text: &str) -> Vec<Named> {
     let commands = text.split("`holdfast ").skip(1).filter_map(|rest| rest.split_once('`'));
     let place = place.strip_prefix(root()).unwrap_or(place).display().to_string();
@@ -76,7 +76,7 @@ fn parsed(command: &str) -> Result<(), clap::Error> {
 }
 
 #[test]
-fn every_command_in_a_message_runs_as_it_stands() {
+fn every_command_in_a_message_is_valid() {
     let sources = ["cli/src", "shared", "functions"].map(|folder| files(&root().join(folder), "rs"));
     let sources = sources
         .concat()
@@ -93,7 +93,7 @@ fn every_command_in_a_message_runs_as_it_stands() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Documents name commands in passing, without the arguments that they need.
+/// Documents mention commands without the arguments that they need.
 #[test]
 fn every_command_in_a_document_exists() {
     let documents = [files(&root().join("docs"), "md"), vec![root().join("README.md"), root().join("template.yaml")]];

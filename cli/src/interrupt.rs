@@ -1,12 +1,12 @@
-//! Ctrl-C, and the polite way of service managers to say the same.
+//! Ctrl-C, and the termination signal of service managers.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT and SIGTERM from now on: neither ends the process by itself any more, and none is lost between two calls.
+/// Listens to SIGINT and SIGTERM from now on: neither ends the process any more, and none is lost between two calls.
 pub(crate) struct Interrupts([Option<Signal>; 2]);
 
 impl Interrupts {
-    /// Where one cannot be listened to, it ends the process as ever.
+    /// Without a listener, the signal ends the process as usual.
     pub(crate) fn listen() -> Self {
         Self([SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()))
     }
@@ -28,7 +28,7 @@ async fn received(signal: Option<&mut Signal>) {
     }
 }
 
-/// Ready at the first one, for whoever waits for no second.
+/// Completes at the first interruption, for callers that ignore a second one.
 pub(crate) async fn next() {
     Interrupts::listen().next().await;
 }

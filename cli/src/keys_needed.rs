@@ -1,25 +1,25 @@
-//! Which keys a command needs from the settings. A command that only reads needs no key for writing, and keys that are
-//! kept offline stand in for the settings' own.
+//! The keys that a command needs from the settings. A command that only reads needs no key for writing. Offline keys
+//! replace the keys of the settings.
 
 use holdfast_domain::settings::{SettingError, Settings};
 use holdfast_lambda::Clients;
 
 use crate::failure::Failure;
 
-/// The switches that make a key necessary.
+/// Switches that require a key.
 const ENCRYPTION: [&str; 2] = ["BACKUP_DATABASE_ENCRYPTION", "BACKUP_CONTENT_ENCRYPTION"];
-/// The settings that hold keys.
+/// Settings with keys.
 const KEYS: [&str; 3] = ["BACKUP_ENCRYPTION_KEY", "BACKUP_ENCRYPTION_KEY_PREVIOUS", "BACKUP_BREAK_GLASS_RECIPIENT"];
 
-/// What a command does with keys.
+/// Use of keys by a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeysNeeded {
     /// It encrypts new backups, or wraps master keys: all settings of encryption hold.
     ForWriting,
     /// It opens existing backups: the settings' keys are used if they are set.
     ForReading,
-    /// Keys of the settings are used if they can be, and faulty ones are ignored: the command opens nothing, or has
-    /// keys that are kept offline.
+    /// Keys of the settings are used if they are valid. Invalid ones are ignored: the command opens nothing, or has
+    /// offline keys.
     Optional,
 }
 
@@ -27,12 +27,12 @@ pub(crate) enum KeysNeeded {
 #[derive(Debug)]
 pub(crate) struct Usable {
     pub(crate) settings: Settings,
-    /// Faulty settings that the command does without.
+    /// Invalid settings that the command does not need.
     pub(crate) ignored: Vec<SettingError>,
 }
 
 impl KeysNeeded {
-    /// The settings in these variables, except for what the command does not need.
+    /// Reads the settings from these variables, without the ones that the command does not need.
     pub(crate) async fn read(self, clients: &Clients, mut variables: Vec<(String, String)>) -> Result<Usable, Failure> {
         if self != Self::ForWriting {
             variables.retain(|(name, value)| !(ENCRYPTION.contains(&name.as_str()) && is_true(value)));

@@ -1,5 +1,5 @@
-//! `holdfast`: backups from an operator's machine. Each verb is a file in `commands`; the use cases are the functions'
-//! own. Results go to stdout, progress and errors to stderr, and the exit code says what kind of end it was.
+//! `holdfast`: backups from an operator's machine. Each verb is a file in `commands`, and calls the use cases of the
+//! functions. Results go to stdout, progress and errors to stderr. The exit code classifies the result.
 
 mod arguments;
 mod commands;
@@ -50,7 +50,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         .build()
         .map_err(|error| Failure::failed(format!("the runtime did not start: {error}")))?;
     let result = runtime.block_on(commands::run(arguments, output));
-    // A blocking read of a pipe that never ends must not hold up the end.
+    // A blocking read of an endless pipe must not delay the exit.
     runtime.shutdown_background();
     result
 }

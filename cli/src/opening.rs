@@ -1,5 +1,5 @@
-//! What opens encrypted backups beside the settings. It is given in files, never as an argument, which others can see;
-//! a file may be a pipe, as `<(age -d key.age)`, and is read once.
+//! Keys for encrypted backups in addition to the settings. They come from files, because other users can see arguments.
+//! A file may be a pipe, as `<(age -d key.age)`, and is read once.
 
 use std::{
     fs::File,
@@ -18,19 +18,19 @@ use crate::failure::{Exit, Failure};
 /// More than any of these files needs.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// The files, as they stand on the command line.
+/// The files on the command line.
 #[derive(Debug, Default, Clone, Args)]
 pub(crate) struct Opening {
     /// Open with this age identity file. The master key must be wrapped for its recipient. No key setting is needed
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// Open with the master key in this file, which holds the output of `holdfast key export`. No key setting is
-    /// needed, and repository.json may be missing
+    /// Open with the master key in this file, the output of `holdfast key export`. No key setting is needed, and
+    /// repository.json may be missing
     #[arg(long, value_name = "FILE")]
     exported: Option<PathBuf>,
 }
 
-/// What the files held.
+/// Contents of the files.
 #[derive(Default)]
 pub(crate) struct GivenKeys {
     identity: Option<Secret>,
@@ -51,7 +51,7 @@ impl Opening {
 }
 
 impl GivenKeys {
-    /// The keys, where any was given.
+    /// The keys, if any were given.
     pub(crate) fn openers(&self) -> Result<Option<Openers>, Failure> {
         if self.identity.is_none() && self.exported.is_none() {
             return Ok(None);
@@ -68,14 +68,14 @@ impl GivenKeys {
     }
 }
 
-/// The key in a file, of the forms that `BACKUP_ENCRYPTION_KEY` takes. One line end after it is the editor's.
+/// Reads the key in a file, in the forms of `BACKUP_ENCRYPTION_KEY`. One line end at the end of the file is ignored.
 pub(crate) fn read_key(path: &Path) -> Result<KeyEncryptionKey, Failure> {
     let text = read_secret(path)?;
     let key = text.expose().trim_end_matches(['\r', '\n']);
     KeyEncryptionKey::parse(&Secret::new(key)).map_err(|error| unusable(&error))
 }
 
-/// The master keys in a file that holds what `holdfast key export` printed, as text or as JSON.
+/// Reads the master keys from the output of `holdfast key export`, as text or as JSON.
 pub(crate) fn read_exported(path: &Path) -> Result<Vec<ExportedKey>, Failure> {
     exported(&read_secret(path)?)
 }
@@ -117,7 +117,7 @@ fn exported(text: &Secret) -> Result<Vec<ExportedKey>, Failure> {
     document.epochs.into_iter().map(key).collect()
 }
 
-/// The lines that people have: `repository`, then `epoch` and `master key` of each; any other is passed over.
+/// Parses the text form: `repository`, then `epoch` and `master key` of each key. Other lines are ignored.
 fn printed(text: &str) -> Option<Document> {
     let mut document = Document { repository: String::new(), epochs: Vec::new() };
     let mut epoch = None;
@@ -134,9 +134,10 @@ fn printed(text: &str) -> Option<Document> {
 }
 
 fn not_exported() -> Failure {
-    Failure::new(Exit::Settings, "the file of exported keys is not what `holdfast key export` prints").hint(
-        "it has a line `repository <id>`, and for each key the lines `epoch <n>` and `master key <64 hex digits>`",
-    )
+    Failure::new(Exit::Settings, "cannot read the file of exported keys: it is not the output of `holdfast key export`")
+        .hint(
+            "it has a line `repository <id>`, and for each key the lines `epoch <n>` and `master key <64 hex digits>`",
+        )
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Where results go: to stdout, as text for people or as one JSON document a line for machines. What is only said by
-//! the way goes to stderr, and to people alone.
+//! Output of results to stdout: text for people, or one JSON document in each line for machines. Notes go to stderr,
+//! and only in text mode.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -18,7 +18,7 @@ impl Output {
         Self { json }
     }
 
-    /// One result: the document where JSON was asked for, else the text.
+    /// Prints one result: the document in JSON mode, otherwise the text.
     pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json {
             return line_to_stdout(&json(document)?);
@@ -26,17 +26,17 @@ impl Output {
         line_to_stdout(&printable(without_credentials(&text()).trim_end()))
     }
 
-    /// A result for machines alone; people have it in a text of its own.
+    /// Prints a result only in JSON mode. People get their own text.
     pub(crate) fn json<T: Serialize>(self, document: impl FnOnce() -> T) -> Result<(), Failure> {
         if self.json { line_to_stdout(&json(&document())?) } else { Ok(()) }
     }
 
-    /// A result for people alone; machines have it in documents of its own.
+    /// Prints a result only in text mode. Machines get their own documents.
     pub(crate) fn text(self, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json { Ok(()) } else { line_to_stdout(&printable(without_credentials(&text()).trim_end())) }
     }
 
-    /// A script for another program: its bytes as they are, whatever form results have.
+    /// Prints a script for another program byte for byte, in every mode.
     pub(crate) fn script(script: &[u8]) -> Result<(), Failure> {
         to_stdout(|stdout| stdout.write_all(script))
     }
@@ -48,12 +48,12 @@ impl Output {
         }
     }
 
-    /// What somebody is about to be asked about.
+    /// Prints the subject of the question that follows.
     pub(crate) fn question(text: &str) {
         line_to_stderr(&printable(without_credentials(text).trim_end()));
     }
 
-    /// Why it did not work, and what to do about it.
+    /// Prints the failure and its remedy.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.json {
             line_to_stderr(&without_credentials(&failure.to_json()));
@@ -64,7 +64,7 @@ impl Output {
 }
 
 fn json(document: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(document).map_err(|error| Failure::failed(format!("a result is not JSON: {error}")))
+    serde_json::to_string(document).map_err(|error| Failure::failed(format!("cannot write a result as JSON: {error}")))
 }
 
 fn line_to_stdout(line: &str) -> Result<(), Failure> {
@@ -82,7 +82,7 @@ fn to_stdout(write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>)
     }
 }
 
-/// Where stderr is gone there is nobody left to tell.
+/// A closed stderr is ignored, because no reader is left.
 fn line_to_stderr(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -1,5 +1,5 @@
-//! A file that has its name only once it is whole: written as `<name>.part` beside its place, then renamed. Dropped
-//! before that, it is removed.
+//! A file that gets its name only when it is complete. It is written as `<name>.part` in the same folder, then renamed.
+//! Dropping it earlier removes it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::output::Output;
 
-/// The name of a file that is being written.
+/// Name of an unfinished file.
 #[derive(Debug)]
 pub(crate) struct PartFile {
     part: PathBuf,
@@ -18,11 +18,11 @@ pub(crate) struct PartFile {
 }
 
 impl PartFile {
-    /// Begins the file. What stands at its place stays until the new one is whole; a device or a folder is refused, for
-    /// a rename would go over it.
+    /// Creates the file. An existing file stays until the new one is complete. A device or a folder is refused, because
+    /// the rename would replace it.
     pub(crate) fn create(place: &Path) -> io::Result<(Self, File)> {
         if fs::metadata(place).is_ok_and(|found| !found.is_file()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is there, and not a regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it exists and is not a regular file"));
         }
         let mut name = place.file_name().unwrap_or_default().to_owned();
         name.push(".part");
@@ -31,7 +31,7 @@ impl PartFile {
         Ok((Self { part, place: place.to_owned(), kept: false }, file))
     }
 
-    /// The file is whole and on the disk: it gets its name. A file that it replaces is reported.
+    /// Gives the complete file its name, once it is on the disk. Replacing a file is reported.
     pub(crate) fn keep(self, output: Output) -> io::Result<()> {
         let place = self.place.clone();
         if self.replace()? {
@@ -53,13 +53,13 @@ impl PartFile {
 impl Drop for PartFile {
     fn drop(&mut self) {
         if !self.kept {
-            // What cannot be removed is still named `.part`, and so nobody takes it for a backup.
+            // If the removal fails, the suffix `.part` still marks the file as incomplete.
             let _ = fs::remove_file(&self.part);
         }
     }
 }
 
-/// A dump is nobody else's business.
+/// Only the owner may read a dump.
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);

@@ -1,4 +1,4 @@
-//! Progress with rate and time left, on stderr, and only if that is a terminal. A line is never wider than the terminal:
+//! Progress with rate and remaining time, on stderr, and only on a terminal. A line is never wider than the terminal:
 //! the message is cut, not the numbers.
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// A phase that nothing is measured of.
+/// A phase without a measure.
 const PHASE: &str = "{spinner} {wide_msg}";
 const UNMEASURED: &str = "{spinner} {wide_msg} {bytes} {bytes_per_sec}";
 const BYTES: &str = "{spinner} {wide_msg} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
@@ -39,7 +39,7 @@ impl Meter {
         Self { bar, shown: Mutex::new(PHASE) }
     }
 
-    /// So many bytes are done of so many; an estimate that was too low grows with what is done, 0 is not known.
+    /// Sets the bytes done and expected. If the estimate is too low, it grows. 0 means unknown.
     pub(crate) fn set(&self, done: u64, expected: u64) {
         self.show(done, expected, BYTES);
     }
@@ -49,7 +49,7 @@ impl Meter {
         self.show(done, expected, ITEMS);
     }
 
-    /// A phase of which nothing is measured: no rate and no time left are shown.
+    /// Begins a phase without a measure: no rate and no remaining time.
     pub(crate) fn phase(&self, doing: impl Into<String>) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if *shown != PHASE {
@@ -65,7 +65,7 @@ impl Meter {
         let is_known = expected > 0;
         let template = if is_known { measured } else { UNMEASURED };
         if *shown != template && (is_known || (*shown == PHASE && done > 0)) {
-            // Another thing is measured from here on, at a rate of its own.
+            // Another measure begins here, with its own rate.
             self.bar.reset();
             self.bar.set_style(style(template));
             *shown = template;
@@ -88,7 +88,7 @@ impl Meter {
         self.bar.set_message(doing.into());
     }
 
-    /// The message that is shown.
+    /// The visible message.
     #[cfg(test)]
     pub(crate) fn message(&self) -> String {
         self.bar.message()
@@ -106,7 +106,7 @@ impl Drop for Meter {
     }
 }
 
-/// A template of ours is well-formed, which a test holds; the plain style stands in for one that is not.
+/// A test proves that our templates are valid. An invalid one would fall back to the plain style.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    /// A terminal of 60 columns that remembers what was written.
+    /// A terminal of 60 columns that records its output.
     #[derive(Debug, Clone, Default)]
     struct Narrow(Arc<Mutex<Vec<String>>>);
 

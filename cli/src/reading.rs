@@ -1,5 +1,5 @@
-//! The reader's lease of a verb that reads a backup: in the catalogue of the settings, if the backup is in a store that
-//! this catalogue's retention deletes from.
+//! The reader's lease of a verb that reads a backup. It is in the catalogue of the settings, if that catalogue's
+//! retention deletes from the backup's store.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use holdfast_recovery::readers::{NoLeases, Purpose, ReaderLease, ReaderLeases};
 
 use crate::{failure::Failure, session::Session};
 
-/// Acquires it. Nothing that reads waits for a catalogue that cannot be reached.
+/// Acquires the lease. An unreachable catalogue never delays a reader.
 pub(crate) async fn protect(session: &Session, id: &BackupId, purpose: Purpose) -> Result<ReaderLease, Failure> {
     let repository = session.repository()?;
     let leases = leases(session, &repository.location().to_string()).await;
@@ -20,7 +20,7 @@ async fn leases(session: &Session, store: &str) -> Arc<dyn ReaderLeases> {
     let second = session.settings.cloud.location.as_ref().map(ToString::to_string);
     let first = match (session.is_elsewhere(), second) {
         (false, _) => store.to_owned(),
-        // Which store is the first does not matter: this is not it.
+        // The choice of the first store does not matter, because this is the second one.
         (true, Some(second)) if second == store => String::new(),
         (true, _) => return none("--store names another store than the settings, and its catalogue is not known"),
     };

@@ -1,7 +1,6 @@
-//! The last line of defence for secrets: user names and passwords of URLs never reach a terminal, whoever put them
-//! into a text.
+//! The last defence of secrets: user names and passwords of URLs never reach a terminal, regardless of their origin.
 
-/// The text, with `***` for what stands between `://` and the last `@` of the same word.
+/// Replaces the text between `://` and the last `@` of the same word by `***`.
 pub(crate) fn without_credentials(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! What the verbs work with: the settings, read once, and from them the repository and the catalogue, each made only
-//! when a verb asks for it. What needs only the store never looks for MongoDB.
+//! The tools of the verbs: the settings, read once, and the repository and catalogue, each opened on first use. A verb
+//! that needs only the store never connects to MongoDB.
 
 use std::{
     path::Path,
@@ -32,7 +32,7 @@ use crate::{
 const STORE: &str = "BACKUP_STORE";
 const SOURCE: &str = "MONGODB_URI";
 const CATALOG: &str = "BACKUP_CATALOG_URI";
-/// Where its parts are, if they are elsewhere.
+/// Locations of its parts, if they are elsewhere.
 const DIRECTORIES: [&str; 2] = ["BACKUP_DATABASE_DIR", "BACKUP_CONTENT_DIR"];
 
 /// The settings and the clients they are used with.
@@ -45,8 +45,8 @@ pub(crate) struct Session {
     has_written: AtomicBool,
 }
 
-/// Which databases the settings name. The functions have a default for both, the command line for neither: it would back
-/// up, or overwrite, whatever runs on this machine.
+/// Databases that the settings name. The functions have a default for both. The command line has none, because it would
+/// back up or overwrite a local server.
 #[derive(Debug, Clone, Copy)]
 struct Named {
     source: bool,
@@ -62,7 +62,7 @@ impl Named {
 }
 
 impl Session {
-    /// Reads the settings; `--store` takes the place of `BACKUP_STORE`. Settings that are ignored are reported.
+    /// Reads the settings. `--store` replaces `BACKUP_STORE`. Ignored settings are reported.
     pub(crate) async fn open(global: &Global, needed: KeysNeeded, output: Output) -> Result<Self, Failure> {
         let mut variables = environment::variables();
         let own = variables.iter().find(|(name, _)| name == STORE).map(|(_, value)| StoreLocation::parse(value));
@@ -83,13 +83,13 @@ impl Session {
         Ok(Self { settings, clients, given, is_elsewhere, names, has_written })
     }
 
-    /// The same, with what opens encrypted backups beside the settings.
+    /// Adds the keys from files.
     pub(crate) fn opened_by(self, opening: Option<&Opening>) -> Result<Self, Failure> {
         let given = opening.map(Opening::read).transpose()?.unwrap_or_default();
         Ok(Self { given, ..self })
     }
 
-    /// The database that is backed up, and that restores go to by default.
+    /// The database to back up, and the default target of restores.
     pub(crate) fn source(&self) -> Result<&Secret, Failure> {
         if self.names.source {
             return Ok(&self.settings.mongodb_uri);
@@ -98,7 +98,7 @@ impl Session {
             .hint("set it to the connection string of the database: mongodb://host:27017/database"))
     }
 
-    /// Marks that something is changed from here on, so that an interruption does not say otherwise.
+    /// Records the first change, so that the message of an interruption is correct.
     pub(crate) fn begin_writing(&self) {
         self.has_written.store(true, Ordering::Relaxed);
     }
@@ -116,18 +116,18 @@ impl Session {
         })
     }
 
-    /// The repository of the second copies, where the settings name one, whether or not copying is switched on.
+    /// The repository of second copies, if the settings name one, even if copying is disabled.
     pub(crate) fn second_repository(&self) -> Result<Option<Repository>, Failure> {
         Ok(self.clients.second_repository(&self.settings)?)
     }
 
-    /// Whether `--store` names another store than the settings: the second copies', or any other. What is found there is
-    /// no word about the backup that the catalogue knows.
+    /// Whether `--store` names another store than the settings: the second copy or any other. Its contents are no
+    /// evidence about the backup in the catalogue.
     pub(crate) const fn is_elsewhere(&self) -> bool {
         self.is_elsewhere
     }
 
-    /// The repository, and the one of the second copies where there is one; errors are for the caller to tell.
+    /// The repository, and the repository of second copies, if there is one. The caller reports errors.
     pub(crate) fn repositories(
         &self,
     ) -> (Result<Repository, OperationError>, Option<Result<Repository, OperationError>>) {
@@ -135,7 +135,7 @@ impl Session {
         (repository, self.clients.second_repository(&self.settings).transpose())
     }
 
-    /// The same, which this key opens too, and KMS whatever key it was wrapped by.
+    /// The repositories, which this key opens too. KMS opens them regardless of the wrapping key.
     pub(crate) fn repository_opened_also_by(&self, key: Option<KeyEncryptionKey>) -> Result<Repository, Failure> {
         let mut openers = self.given.openers()?.unwrap_or_default();
         openers.previous_keys.extend(key);
@@ -156,8 +156,8 @@ impl Session {
             .hint("set MONGODB_URI to the connection string of the database: mongodb://host:27017/database"))
     }
 
-    /// Holdfast's own rows, which are neither dumped nor restored. Nothing is sent for it; where the catalogue's
-    /// connection string cannot be used, they are where they are by default.
+    /// Holdfast's own rows, which are neither dumped nor restored. This sends no request. With an invalid connection
+    /// string of the catalogue, it assumes their default place.
     pub(crate) async fn own_catalogue(&self) -> Exclusion {
         let catalog = self.catalog().await;
         own_collections(&catalog.map(|catalog| catalog.location()).unwrap_or_default())
@@ -171,8 +171,8 @@ impl Session {
     }
 }
 
-/// Takes what says where the repository is out of the variables. The directories of its parts are those of this store
-/// where `BACKUP_STORE` names the same, or nothing.
+/// Removes the location of the repository from the variables. The directories of its parts stay if `BACKUP_STORE` is
+/// empty or names the same store.
 fn in_place_of_settings(mut store: StoreLocation, variables: &mut Vec<(String, String)>) -> StoreLocation {
     let value = |name: &str| {
         let found = variables.iter().find(|(candidate, value)| candidate == name && !value.trim().is_empty());

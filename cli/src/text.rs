@@ -1,12 +1,12 @@
-//! How things are written for people: sizes, times, tables. Names come from databases that strangers write to, so
-//! nothing that a terminal would obey is let through.
+//! Text for people: sizes, times, tables. Names come from untrusted databases, so no control character reaches the
+//! terminal.
 
 use std::fmt::Write as _;
 
 use holdfast_domain::Timestamp;
 use holdfast_domain::settings::Settings;
 
-/// Bytes in the largest unit that leaves a digit before the point: `532 B`, `1.5 MiB`.
+/// Formats bytes in the largest unit with a digit before the point: `532 B`, `1.5 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
 pub(crate) fn size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -40,7 +40,7 @@ pub(crate) fn time(at: Timestamp, settings: &Settings) -> String {
     at.to_zoned_datetime(settings.timezone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
-/// The text without anything a terminal would obey: control characters are escaped, but for line ends.
+/// Escapes control characters, except line ends.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
         if character.is_control() && character != '\n' {
@@ -52,7 +52,7 @@ pub(crate) fn printable(text: &str) -> String {
     })
 }
 
-/// On which side the cells of a column stand.
+/// Side of the cells of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Left,

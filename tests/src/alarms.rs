@@ -1,5 +1,5 @@
-//! What alarms read is what functions emit: the very lines of the functions' logs, handed to CloudWatch as CloudWatch
-//! itself would take them, raise the alarms that were deployed.
+//! The metrics of alarms are the metrics of the functions: the original lines of the functions' logs, sent to
+//! CloudWatch, raise the deployed alarms.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -31,8 +31,7 @@ async fn a_deployment_that_never_backed_up_is_overdue_and_so_is_one_whose_sweep_
     variant.finish(job["backupId"].as_str().unwrap()).await;
 }
 
-/// That these alarms, and of Holdfast's own for the same type of backup no others, are raised by what the functions have
-/// told so far.
+/// Asserts that the metrics so far raise these alarms, and no other alarm of Holdfast for the same type of backup.
 pub(crate) async fn raised_by_what_was_emitted(variant: &Variant, expected: &[&str]) {
     let alarms = own_alarms(variant).await;
     let on_a_condition = |alarm: &&Value| {
@@ -49,7 +48,7 @@ pub(crate) async fn raised_by_what_was_emitted(variant: &Variant, expected: &[&s
         })
         .await;
     }
-    // The local CloudWatch counts what was told of every type for every alarm.
+    // The local CloudWatch counts the values of every type for every alarm.
     for datum in emitted(variant).await.iter().filter(|datum| datum.dimensions() == kind) {
         datum.put(variant).await;
     }
@@ -62,14 +61,14 @@ pub(crate) async fn raised_by_what_was_emitted(variant: &Variant, expected: &[&s
     .await;
 }
 
-/// How many alarms on Holdfast's own metrics the template has for everybody.
+/// Number of alarms on Holdfast's own metrics in every deployment of the template.
 fn in_every_deployment() -> usize {
     let resources = include_str!("../../template.yaml").split("\n\n");
     let own = resources.filter(|resource| resource.contains("Namespace: !Sub Holdfast/"));
     own.filter(|resource| !resource.contains("    Condition: ")).count()
 }
 
-/// The deployed alarms that read Holdfast's own metrics.
+/// The deployed alarms on Holdfast's own metrics.
 async fn own_alarms(variant: &Variant) -> Vec<Value> {
     let prefix = json!({ "AlarmNamePrefix": format!("{}-", variant.name) });
     let described = variant.aws.json("monitoring", &format!("{CLOUDWATCH}.DescribeAlarms"), &prefix).await;
@@ -91,7 +90,7 @@ fn read_by(alarm: &Value) -> String {
     format!("{} {} {}", text("Namespace"), text("MetricName"), dimensions.join(","))
 }
 
-/// One value that a function told.
+/// One value from a function.
 struct Datum {
     namespace: String,
     name: String,

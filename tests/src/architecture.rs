@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Each may know those after it.
+/// Each layer may use the later ones.
 const LIBRARIES: [&str; 9] =
     ["lambda", "operations", "catalog", "database", "content", "archive", "storage", "codec", "domain"];
 
@@ -17,7 +17,7 @@ fn libraries_know_only_what_is_below_them_and_programs_only_libraries() {
         for known in own_dependencies(&package) {
             let below = match (rank(name), rank(&known)) {
                 (Some(own), Some(its)) => own < its,
-                // Programs stand above all libraries; the fixtures look anywhere.
+                // Programs are above all libraries. Fixtures may use anything.
                 (None, Some(_)) => path.contains("/functions/") || name == "holdfast" || name == "holdfast-testing",
                 (_, None) => false,
             };
@@ -47,7 +47,7 @@ fn packages() -> Vec<Value> {
     metadata["packages"].as_array().unwrap().clone()
 }
 
-/// Crates of the workspace that a package is built with; what only its tests use is left out.
+/// Crates of the workspace in the build of a package, without those of its tests.
 fn own_dependencies(package: &Value) -> Vec<String> {
     let all = package["dependencies"].as_array().unwrap().iter();
     let built_with = all.filter(|one| one["kind"] != "dev" && one["path"].is_string());

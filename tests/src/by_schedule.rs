@@ -1,4 +1,4 @@
-//! What the clock starts.
+//! Scheduled work.
 
 use std::time::Duration;
 

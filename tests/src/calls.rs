@@ -1,4 +1,4 @@
-//! The API as it is deployed: who may call what, what is refused and how, and that what it tells is so.
+//! The deployed API: permissions, refusals and correct results.
 
 use aws_sdk_s3::types::ChecksumMode;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -87,7 +87,7 @@ async fn a_value_out_of_form_is_refused_with_its_field() {
 }
 
 #[tokio::test]
-async fn unknown_paths_wrong_methods_and_wrong_bodies_are_told_apart() {
+async fn unknown_paths_wrong_methods_and_wrong_bodies_are_distinguished() {
     let api = deployed();
     for path in ["/", "/api", "/api/backups", "/api/backups/", "/api/backups/nothing", "/api/backups/jobs/a/b"] {
         api.get(path).await.expect_refusal(404, "NOT_FOUND");
@@ -120,7 +120,7 @@ async fn settings_are_shown_without_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_api_tells_of_a_backup_is_what_is_stored() {
+async fn the_api_reports_a_backup_as_stored() {
     let deployment = Deployment::named("told").with("CreatorAccess", "read");
     // The golden items are on nobody's hub.
     let variant = deployment.with("ContentCollection", "pieces").deploy().await;
@@ -175,7 +175,7 @@ async fn the_job_is_in_lists_and_status(api: &Api, job: &Value) {
     assert_eq!(statistics["successRatePercent"], 100.0, "{told}");
 }
 
-/// Each call that the contract names, by its method, answers as the contract says.
+/// Each call of the contract, by its method, responds as documented.
 async fn every_path_of_the_contract_answers(variant: &Variant, id: &str) {
     let contract = variant.api.get("/api/backups/openapi.json").await.expect(200).body;
     assert!(contract["openapi"].as_str().unwrap().starts_with("3."), "{contract}");

@@ -1,4 +1,4 @@
-//! Files that cannot be had: a few are told of and the backup is one all the same; many, and it is none.
+//! Failed files: a few are reported and the backup completes. Many fail the backup.
 
 use holdfast_testing::{FileShape, IpfsNode, Origin, origin::Answer};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_few_files_that_cannot_be_had_are_told_one_by_one_and_the_backup_is_partial() {
+async fn a_few_missing_files_are_reported_one_by_one_and_the_backup_is_partial() {
     let (node, origin) = (IpfsNode::start(), Origin::start().await);
     let deployment = Deployment::named("partial").fetching_from(&node).and_from(&origin);
     let variant = deployment.with("MaxFileSize", "1000000").with("ContentTimeoutMs", "1000").deploy().await;
@@ -41,7 +41,7 @@ async fn a_few_files_that_cannot_be_had_are_told_one_by_one_and_the_backup_is_pa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_a_fifth_cannot_be_had_there_is_no_backup() {
+async fn with_a_fifth_of_failed_items_the_backup_fails() {
     let node = IpfsNode::start();
     let variant = Deployment::named("too-many").fetching_from(&node).deploy().await;
     variant.publish(&small_pieces(&node, 40).await).await;
@@ -64,7 +64,7 @@ async fn where_a_fifth_cannot_be_had_there_is_no_backup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_nothing_to_back_up_the_backup_is_complete_and_says_so() {
+async fn without_content_the_backup_is_complete_and_reports_it() {
     let variant = Deployment::named("nothing").deploy().await;
     let job = variant.api.back_up_of("content").await;
     let id = job["backupId"].as_str().unwrap();
@@ -77,7 +77,7 @@ async fn where_there_is_nothing_to_back_up_the_backup_is_complete_and_says_so() 
     variant.finish(id).await;
 }
 
-/// A piece for each reason why a file cannot be had that no time is lost over, with its code.
+/// A piece for each quick failure of a file, with its code.
 async fn failing(node: &IpfsNode, origin: &Origin) -> Vec<(Piece, &'static str)> {
     origin.answer("/gone", [Answer::status(410)]);
     origin.answer("/secret", [Answer::status(403)]);
@@ -100,7 +100,7 @@ async fn failing(node: &IpfsNode, origin: &Origin) -> Vec<(Piece, &'static str)>
     failing
 }
 
-/// Once the items are mended the next backup has to download nothing that the failed one had.
+/// After the repair of the items, the next backup downloads nothing that the failed one had.
 async fn what_was_fetched_serves_the_next(variant: &Variant, node: &IpfsNode) {
     for id in 900..910 {
         node.put_gaia(&format!("absent/{id}"), small_file(id)).await;

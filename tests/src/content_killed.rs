@@ -1,4 +1,4 @@
-//! Workers that die, messages that get lost or come to nothing: every backup ends, and well where it can.
+//! Killed workers, lost or useless messages: every backup ends, and completes if possible.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ async fn what_the_queue_lost_is_sent_again_by_the_sweep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_is_a_file_that_could_not_be_had_and_the_backup_ends() {
+async fn a_dead_letter_is_a_failed_item_and_the_backup_ends() {
     let node = IpfsNode::start();
     let variant = Deployment::named("dead-letter").fetching_from(&node).deploy().await;
     let mut pieces = small_pieces(&node, 30).await;
@@ -121,7 +121,7 @@ async fn a_backup_whose_last_event_got_lost_is_handed_on_by_the_sweep() {
     variant.finish(&id).await;
 }
 
-/// Has the bus drop, or carry, what hands a backup on to be finished.
+/// Drops or forwards, on the bus, the event that hands a backup on to its end.
 async fn switch_finalize_rule(variant: &Variant, action: &str) {
     let rules = variant.aws.resources(&variant.name, "AWS::Events::Rule").await;
     let name = rules["ContentFinalizeRule"].rsplit(['|', '/']).next().unwrap();
@@ -129,15 +129,15 @@ async fn switch_finalize_rule(variant: &Variant, action: &str) {
     variant.aws.json("events", &format!("AWSEvents.{action}"), &input).await;
 }
 
-/// Makes a backup's messages look as if they had been sent hours ago.
+/// Moves the sending of a backup's messages hours into the past.
 async fn age_messages(variant: &Variant, id: &str) {
     let then = DateTime::from_millis(DateTime::now().timestamp_millis() - 12 * 3_600_000);
     let (of_it, aged) = (doc! { "backupId": id }, doc! { "$set": { "sentAt": then } });
     variant.rows("backup_items").update_many(of_it, aged).await.unwrap();
 }
 
-/// What the killed worker had sent is nobody's, and stays until nobody can be at it any more; the next backup downloads
-/// nothing.
+/// The objects of the killed worker have no owner. They stay until no run can use them any more. The next backup
+/// downloads nothing.
 async fn what_was_left_is_in_nobodys_way(variant: &Variant, pieces: &[Piece]) {
     variant.sweep().await;
     assert_eq!(variant.unfinished_uploads().await.len(), 1);

@@ -1,5 +1,5 @@
-//! The platform's files from a real IPFS node and a Gaia origin, backed up by the API's call, come back to the last byte;
-//! what did not change is not downloaded again.
+//! The platform's files from a real IPFS node and a Gaia origin, backed up by an API call, are restored byte by byte.
+//! Unchanged files are not downloaded again.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -166,7 +166,7 @@ async fn odd_dags(node: &IpfsNode, pieces: &mut Vec<Piece>) {
     }
 }
 
-/// More than one part of an upload: of noise, and of what is one part only once it is compressed.
+/// More than one part of an upload: of noise, and of data that shrink to one part by compression.
 async fn large(node: &IpfsNode, pieces: &mut Vec<Piece>) {
     pieces.push(on_ipfs(node, 1300, noise(LARGE)).await);
     let text = small_file(1301).repeat(LARGE / 256);
@@ -177,7 +177,7 @@ async fn large(node: &IpfsNode, pieces: &mut Vec<Piece>) {
     pieces.push(Piece::on_gaia(1302, url, file));
 }
 
-/// Removed, or stored where nothing is backed up from.
+/// Removed, or on an unsupported storage.
 async fn what_is_not_backed_up(variant: &Variant) {
     let elsewhere = Piece::on_ipfs(8001, "ar://x", "x").stored_on("arweave");
     let mut removed = Piece::on_ipfs(8002, "ipfs://x", "x").document();
@@ -209,7 +209,7 @@ async fn backed_up_with_progress(variant: &Variant, expected: usize) -> Value {
     job
 }
 
-/// What the manifest says of how each file came, and where it is kept.
+/// Asserts the manifest's records of each file: its origin and its object.
 fn assert_told_of(items: &[Value], pieces: &[Piece]) {
     let by_id: BTreeMap<&str, &Value> = items.iter().map(|item| (item["contentId"].as_str().unwrap(), item)).collect();
     for piece in pieces {
@@ -224,7 +224,7 @@ fn assert_told_of(items: &[Value], pieces: &[Piece]) {
     assert_ne!(by_id["4001"]["file"]["dag"]["key"], by_id["0"]["file"]["dag"]["key"], "the blocks are others");
 }
 
-/// The backup's CAR brings a node that knows nothing every file under the CID that the platform has.
+/// The backup's CAR gives an empty node every file under the platform's CID.
 async fn goes_back_to_ipfs(variant: &Variant, id: &str, pieces: &[Piece]) {
     let folder = tempfile::tempdir().unwrap();
     let car = folder.path().join("backup.car");
@@ -238,7 +238,7 @@ async fn goes_back_to_ipfs(variant: &Variant, id: &str, pieces: &[Piece]) {
     }
 }
 
-/// Backs up once more; the node says what it was asked for.
+/// Backs up once more, and checks the requests at the node.
 async fn only_what_changed_is_downloaded(variant: &Variant, node: &IpfsNode, pieces: &[Piece]) -> Value {
     node.reset_requests().await;
     let job = variant.api.back_up_of("content").await;
@@ -252,7 +252,7 @@ async fn only_what_changed_is_downloaded(variant: &Variant, node: &IpfsNode, pie
     job
 }
 
-/// The backup's own guide, followed with stock tools, gives the very folder that was restored.
+/// The backup's own guide, followed with stock tools, produces the restored folder.
 async fn opens_by_its_guide(variant: &Variant, job: &Value, restored: &Path) {
     let manifest = variant.content_manifest(id(job)).await;
     let artifacts = manifest["artifacts"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! Many files: in good time, with memory that does not grow with their number; and messages that come three times over.
+//! Many files: within a time limit, with memory independent of their number, and with messages delivered three times.
 
 use std::{collections::BTreeMap, io::Write as _, time::Instant};
 
@@ -13,9 +13,9 @@ const FEW: i64 = 200;
 const MANY: i64 = 3_000;
 /// As many as keep two processors busy.
 const WORKERS: u32 = 8;
-/// Larger than all that may wait of a file, or of an archive, in memory.
+/// Larger than all buffers of a file, or of an archive.
 const LARGE: usize = 40 << 20;
-/// What a run of many may take more than one of few: allocators are not exact.
+/// Allowed extra memory for many files, because allocators are inexact.
 const SLACK_KIB: u64 = 16 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +29,7 @@ async fn three_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
     variant.publish(&few).await;
     backed_up(&variant, FEW, 0).await;
     let with_few = peaks(&variant);
-    // An allocator keeps what it has had: the next run begins anew.
+    // An allocator keeps its memory, so the next run uses new processes.
     for (_, process) in processes_of_content(&variant) {
         process.kill();
     }
@@ -71,7 +71,7 @@ async fn messages_that_come_three_times_and_out_of_order_make_the_same_manifest(
     variant.finish(&id).await;
 }
 
-/// Most of them on Gaia: what is on IPFS takes twice as many calls of a local AWS that is none of the fastest.
+/// Most of them on Gaia: IPFS takes twice as many calls of a slow local AWS.
 async fn pieces_from(node: &IpfsNode, from: i64, count: i64) -> Vec<Piece> {
     let files: Vec<Vec<u8>> = (from..from + count).map(small_file).collect();
     let cids = node.add_many(&files, &FileShape::v1()).await;
@@ -86,7 +86,7 @@ async fn pieces_from(node: &IpfsNode, from: i64, count: i64) -> Vec<Piece> {
     pieces
 }
 
-/// Backs up so many new files, beside those that were there before.
+/// Backs up this number of new files, in addition to the earlier ones.
 async fn backed_up(variant: &Variant, new: i64, before: i64) -> String {
     let began = Instant::now();
     let id = variant.api.triggered_of("content").await;
@@ -99,12 +99,12 @@ async fn backed_up(variant: &Variant, new: i64, before: i64) -> String {
     id
 }
 
-/// Not by a macro, whose words a passed test keeps to itself.
+/// Not by a macro, because the test harness hides its output for a passed test.
 fn say(what: &str) {
     writeln!(std::io::stderr(), "content at scale: {what}").unwrap();
 }
 
-/// The most memory that a process of each function has had.
+/// Peak memory of each function's processes.
 fn peaks(variant: &Variant) -> BTreeMap<&'static str, u64> {
     let mut peaks = BTreeMap::new();
     for (function, process) in processes_of_content(variant) {
@@ -121,7 +121,7 @@ fn processes_of_content(variant: &Variant) -> Vec<(&'static str, Process)> {
     of_content.flat_map(processes).collect()
 }
 
-/// Items without what is another's at every run: when and how often.
+/// Items without the fields that differ between runs: time and attempts.
 fn what_lasts(items: Vec<Value>) -> Vec<Value> {
     let mut items: Vec<Value> = items
         .into_iter()
@@ -135,7 +135,7 @@ fn what_lasts(items: Vec<Value>) -> Vec<Value> {
     items
 }
 
-/// As if nothing had ever been backed up: neither rows nor objects of what is held.
+/// Deletes all rows and objects of stored files, as before the first backup.
 async fn forget_everything_held(variant: &Variant) {
     let held = variant.rows("content_objects");
     let rows: Vec<Document> = held.find(doc! {}).await.unwrap().try_collect().await.unwrap();

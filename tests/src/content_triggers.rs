@@ -1,4 +1,4 @@
-//! What begins a content backup, alone or with the database's, and who may.
+//! Triggers of a content backup, alone or with the database backup, and their permissions.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -38,7 +38,7 @@ async fn is_taken_over_when_killed(deployment: Deployment) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_backup_that_nobody_takes_over_is_settled_by_the_sweep() {
+async fn a_killed_backup_without_a_takeover_is_settled_by_the_sweep() {
     let variant = deployed(Deployment::named("swept")).await;
     let id = killed_in_the_middle(&variant).await;
     killed_at_every_delivery(&variant, &id).await;
@@ -82,7 +82,7 @@ async fn gives_way_when_paused(deployment: Deployment) {
     paused.signal("CONT");
     until("the first run's end", Duration::from_mins(1), || async {
         let log = variant.log("database-backup").await;
-        log.iter().any(|line| line.contains(&id) && line.contains("without a result of its own")).then_some(())
+        log.iter().any(|line| line.contains(&id) && line.contains("without its own result")).then_some(())
     })
     .await;
     are_gone(&tools).await;
@@ -101,7 +101,7 @@ async fn deployed(deployment: Deployment) -> Variant {
     variant
 }
 
-/// Begins a backup; its first part is stored.
+/// Begins a backup, and waits until its first part is stored.
 async fn in_the_middle(variant: &Variant) -> String {
     let id = variant.api.triggered().await;
     until("a stored part", Duration::from_secs(30), || async {
@@ -120,14 +120,15 @@ async fn killed_in_the_middle(variant: &Variant) -> String {
     id
 }
 
-/// The local EventBridge delivers once; the real one, whose invocations are asynchronous, delivers again what died.
+/// The local EventBridge delivers once. The real one invokes asynchronously, and redelivers after the death of a
+/// function.
 async fn deliver_again(variant: &Variant, id: &str) {
     let mut request = event("manual-database");
     request["detail"]["backupId"] = id.into();
     variant.aws.deliver(&variant.function("database-backup"), &request).await;
 }
 
-/// Each delivery's process dies while it waits for the first run's silence; then the event is a dead letter.
+/// Each delivery's process dies while it waits for the end of the first run's lease. Then the event is a dead letter.
 async fn killed_at_every_delivery(variant: &Variant, id: &str) {
     deliver_again(variant, id).await;
     for _ in 0..3 {
@@ -152,7 +153,7 @@ async fn worker(variant: &Variant) -> Process {
     until("the worker's process", Duration::from_secs(30), found).await
 }
 
-/// The mongodump that dumps for a worker: one, or none if the engine is the native one.
+/// The mongodump of a worker: one, or none if the engine is the native one.
 fn tools_of(worker: &Process, variant: &Variant) -> Vec<Process> {
     let tools = worker.children();
     let told: Vec<String> = tools.iter().flat_map(|tool| [tool.arguments(), tool.environment()].concat()).collect();
@@ -163,7 +164,7 @@ fn tools_of(worker: &Process, variant: &Variant) -> Vec<Process> {
     tools
 }
 
-/// They and all that they started.
+/// Asserts that these processes and their children have ended.
 async fn are_gone(tools: &[Process]) {
     let gone = || async { (!tools.iter().any(Process::group_is_there)).then_some(()) };
     until("the end of mongodump", Duration::from_secs(10), gone).await;

@@ -1,7 +1,7 @@
-//! End to end: the template as it is deployed, called as a user calls it, and looked at from outside. Tests alone.
+//! End to end: the deployed template, called as by a user, and inspected from outside. Only tests.
 //!
-//! Each scenario deploys a stack of its own beside the others, with its own source, catalogue and secrets, and ends by
-//! looking for those secrets wherever something was written or said.
+//! Each scenario deploys its own stack next to the others, with its own source, catalogue and secrets. It ends by a
+//! search for those secrets in all stored and logged data.
 
 #![cfg(test)]
 

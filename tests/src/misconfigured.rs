@@ -1,4 +1,4 @@
-//! Wrong settings are told by name, stop everything else, and are mended without a new deployment.
+//! Wrong settings are reported by name, stop everything else, and are corrected without a new deployment.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ const NO_KEY: &str = "tooshort-to-be-a-key";
 const KEY: &str = "7d1f0b3a5c7e9d2b4f6a8c0e1d3b5f7a9c2e4d6b8f0a1c3e5d7b9f1a3c5e7d9b";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_of_wrong_form_is_told_by_its_settings_name_and_nothing_is_backed_up() {
+async fn a_malformed_key_is_reported_by_its_setting_and_nothing_is_backed_up() {
     let mut variant = Deployment::named("misconfigured").encrypted_under(NO_KEY).talkative().deploy().await;
     let validation = validation(&variant).await;
     assert_eq!(validation["success"], false);
@@ -31,7 +31,7 @@ async fn a_key_of_wrong_form_is_told_by_its_settings_name_and_nothing_is_backed_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_is_no_mongodb_is_told_and_its_tick_leaves_a_failed_job() {
+async fn a_source_that_is_no_mongodb_is_reported_and_its_tick_leaves_a_failed_job() {
     let uri = "postgres://ada:swordfish-swordfish@127.0.0.1/platform";
     let variant = Deployment::named("postgres").source_uri(uri).talkative().deploy().await;
     let validation = validation(&variant).await;
@@ -62,7 +62,7 @@ async fn a_tick_leaves_a_failed_job(variant: &Variant, setting: &str) -> String 
     said["backupId"].as_str().unwrap().to_owned()
 }
 
-/// The secret's new value is read by the next call, and the failed job is there to be seen.
+/// The next call reads the secret's new value, and the failed job is visible.
 async fn mended_it_works(variant: &Variant, id: &str) {
     let secret = json!({ "SecretId": format!("{}/EncryptionKeySecretArn", variant.name), "SecretString": KEY });
     variant.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &secret).await;

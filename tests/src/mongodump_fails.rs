@@ -1,4 +1,4 @@
-//! Where mongodump is insisted on, one that failed or is not there is a failed job in its own words, and never a backup.
+//! If mongodump is required, a failed or missing one causes a failed job with its own message, and never a backup.
 
 use crate::{
     alarms,
@@ -20,7 +20,7 @@ async fn an_archive_that_looks_whole_is_no_backup_if_mongodump_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mongodump_that_is_not_there_is_told_by_its_path() {
+async fn a_missing_mongodump_is_reported_with_its_path() {
     let path = "/nowhere/bin/mongodump";
     let deployment = Deployment::named("no-mongodump").with("DumpEngine", "mongodump").with("MongodumpPath", path);
     let variant = deployment.deploy().await;

@@ -1,4 +1,4 @@
-//! Each role may do what its function needs, and on nothing else.
+//! Each role has the permissions of its function, and no others.
 
 use holdfast_testing::stack;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::stage::{Aws, element, elements};
 
 const IAM: &str = "2010-05-08";
-/// One permission, which a local AWS knows by a second name.
+/// One permission with a second name in a local AWS.
 const SENDING: &str = "sqs:SendMessage*";
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn each_place_has_few_who_may_change_it() {
     assert_eq!(those_who_may(&statements, "sqs:ReceiveMessage", &queue), ["ContentDownload"]);
 }
 
-/// The roles with a statement that allows this; `*` stands for some resource or other.
+/// The roles with a statement that allows this. `*` means any resource.
 fn those_who_may<'a>(statements: &[(&'a str, Vec<Value>)], action: &str, resource: &str) -> Vec<&'a str> {
     let allows = |one: &Value| {
         let fits = |pattern: String| resource == "*" || covers(&pattern, resource);
@@ -82,7 +82,7 @@ fn those_who_may<'a>(statements: &[(&'a str, Vec<Value>)], action: &str, resourc
     statements.iter().filter(|(_, statements)| statements.iter().any(allows)).map(|(role, _)| *role).collect()
 }
 
-/// Whether a resource fits a pattern, in which `*` stands for anything.
+/// Whether a resource fits a pattern with `*` for any text.
 fn covers(pattern: &str, resource: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == resource,
@@ -93,7 +93,7 @@ fn covers(pattern: &str, resource: &str) -> bool {
     }
 }
 
-/// What only deployments in a VPC have is in the text alone: network interfaces have no names to be bound to.
+/// Permissions of deployments in a VPC are only in the text, because network interfaces have no names.
 #[test]
 fn the_template_names_no_other_wildcard_than_for_network_interfaces() {
     let path = format!("{}/../template.yaml", env!("CARGO_MANIFEST_DIR"));
@@ -103,12 +103,12 @@ fn the_template_names_no_other_wildcard_than_for_network_interfaces() {
     assert_eq!(wild.len(), 1, "lines {wild:?}");
     assert!(lines[wild[0] - 6..wild[0]].iter().all(|line| line.starts_with("- ec2:")), "{:?}", &lines[wild[0]]);
     let actions = lines.iter().filter(|line| line.starts_with("Action:") && line.contains('*'));
-    // And what the bucket denies to everybody.
+    // The bucket's denials for everyone.
     let sending = format!("Action: {SENDING}");
     assert_eq!(actions.copied().filter(|line| *line != sending).collect::<Vec<_>>(), ["Action: s3:*"]);
 }
 
-/// A named thing; what is in a named bucket, or under a named prefix of it.
+/// A named resource, or the contents of a named bucket or of a named prefix in it.
 fn is_bounded(resource: &str) -> bool {
     let named = resource.split_once('*').map_or(resource, |(before, _)| before);
     let parts: Vec<&str> = named.splitn(6, ':').collect();
@@ -142,7 +142,7 @@ impl Aws {
     }
 }
 
-/// The statements of a policy, which stands percent-encoded in its element.
+/// The statements of a policy, percent-encoded in its element.
 fn document(xml: &str, name: &str) -> Vec<Value> {
     let text = decoded(&element(xml, name));
     let policy: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));

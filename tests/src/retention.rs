@@ -1,4 +1,4 @@
-//! Retention as it is deployed: planned and asked for by the API, run by its schedule's event, under the function's role.
+//! Deployed retention: planned and requested by the API, run by its schedule's event, under the function's role.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::stage::{Deployment, event, fill_from_golden, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_policy_lets_go_is_planned_then_deleted_and_the_rest_is_whole() {
+async fn expired_backups_are_planned_then_deleted_and_the_rest_is_complete() {
     let key = hex::encode([7; 32]);
     let variant =
         Deployment::named("retention").encrypted_under(&key).with("DatabaseRetentionDays", "7").deploy().await;

@@ -1,4 +1,4 @@
-//! A backup that the API was asked for comes back in another database, equal to the last byte, however it was stored.
+//! A backup requested by the API is restored into another database, equal to the last byte, in every stored form.
 
 use std::collections::BTreeSet;
 
@@ -80,8 +80,8 @@ fn id(job: &Value) -> &str {
     job["backupId"].as_str().unwrap()
 }
 
-/// That job and manifest say who dumped; and that it had its share of the function's memory, and nothing else of the
-/// function's environment.
+/// Asserts that job and manifest name the dumping tool. The tool must have its share of the function's memory, and no
+/// other part of its environment.
 async fn names_mongodump(variant: &Variant, job: &Value) {
     let mongodump = variant.mongodump.as_ref().unwrap();
     assert_eq!(job["engine"], json!({ "name": "mongodump", "version": mongodump.version() }), "{job}");
@@ -103,7 +103,7 @@ async fn comes_back_equal(variant: &Variant, job: &Value) {
     assert_same(variant, &restored).await;
 }
 
-/// That two databases have the same collections, each with the same documents, options and indexes.
+/// Asserts that two databases have the same collections, each with the same documents, options and indexes.
 async fn assert_same(variant: &Variant, restored: &str) {
     let original = collections_of(&variant.server, &variant.source).await;
     let copy = collections_of(&variant.server, restored).await;
@@ -115,7 +115,7 @@ async fn assert_same(variant: &Variant, restored: &str) {
     variant.server.drop(&[restored]).await;
 }
 
-/// Follows RESTORE.md with nothing but a shell, and restores the archive that comes out.
+/// Follows RESTORE.md with only a shell, and restores the resulting archive.
 async fn opens_by_its_guide(variant: &Variant, job: &Value) {
     let key = job["key"].as_str().unwrap();
     let folder = follow(variant, id(job), &[key.to_owned()], KEY).await;

@@ -1,5 +1,6 @@
-//! The second copy as it is deployed: made after each commit without anybody asking, by a function that nothing else knows
-//! of; what is lost with the first bucket and the catalogue comes back from it; what fails is an alarm and no failed backup.
+//! The deployed second copy: made after each commit without a request, by an independent function. It restores
+//! everything after the loss of the first bucket and the catalogue. A failed copy raises an alarm, but does not fail
+//! the backup.
 
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ impl Deployment {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_lost_with_bucket_and_catalogue_comes_back_from_the_copy_that_nobody_asked_for() {
+async fn data_lost_with_bucket_and_catalogue_are_restored_from_the_automatic_copy() {
     let (node, second) = (IpfsNode::start(), Second::new().await);
     let deployment = Deployment::named("copied").fetching_from(&node).copied_to(&second.parameter());
     let mut variant = deployment.encrypted_under(KEY).files_too().deploy().await;
@@ -108,7 +109,7 @@ async fn a_copy_that_fails_is_an_alarm_and_no_failed_backup() {
     assert!(copy["error"]["hint"].as_str().unwrap().contains("BACKUP_CLOUD_"), "{copy}");
     assert_eq!(variant.api.job(id(&job)).await["status"], "completed");
     raised_by_what_was_emitted(&variant, &["-CopyFailedAlarm"]).await;
-    // It is not asked for again at once; that it waits is said.
+    // It is not requested again at once, but it is reported as waiting.
     let asked = variant.invoke("replication", &event("schedule-copies")).await;
     assert_eq!((&asked.payload["asked"], &asked.payload["uncopied"]), (&json!([]), &json!(1)), "{asked:?}");
     variant.finish(id(&job)).await;
@@ -118,7 +119,7 @@ fn id(job: &Value) -> &str {
     job["backupId"].as_str().unwrap()
 }
 
-/// Waits for a copy to stand there.
+/// Waits for a copy with this status.
 async fn copy_that_stands(variant: &Variant, id: &str, status: &str) -> Value {
     until(&format!("a copy that is {status}"), Duration::from_mins(3), || async {
         let job = variant.api.job(id).await;

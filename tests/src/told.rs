@@ -1,5 +1,4 @@
-//! What a deployment tells of itself, under its own roles: statistics, all metadata behind a link, and growth that raises
-//! its alarm.
+//! Reports of a deployment, under its own roles: statistics, all metadata behind a link, and growth with its alarm.
 
 use holdfast_domain::Timestamp;
 use mongodb::bson::{DateTime, Document, doc};
@@ -49,7 +48,7 @@ async fn the_link_brings_the_export(variant: &Variant, export: &Value, job: &Val
     assert!(ends > Timestamp::now(), "{export}");
 }
 
-/// A completed backup of this size, as its row says.
+/// A completed backup of this size, as a row.
 fn row(number: i64, created_ms: i64, size: i64) -> Document {
     let at = DateTime::from_millis(created_ms);
     doc! {

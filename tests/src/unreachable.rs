@@ -1,4 +1,4 @@
-//! A source that cannot be read fails the job in seconds, with a reason that says which.
+//! An unreadable source fails the job in seconds, with a precise reason.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ async fn a_server_that_is_not_there_fails_the_job_in_seconds_and_raises_the_alar
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_told_as_such() {
+async fn a_wrong_password_is_reported_as_such() {
     let (_, rest) = parts().mongodb_uri.split_once("://").unwrap();
     let hosts = rest.split('/').next().unwrap().rsplit('@').next().unwrap();
     let uri = format!("mongodb://ada:{PASSWORD}@{hosts}/{}?directConnection=true", unique("platform"));
@@ -35,14 +35,14 @@ async fn a_wrong_password_is_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_connection_string_is_told_as_such() {
+async fn a_malformed_connection_string_is_reported_as_such() {
     let uri = format!("mongodb://ada:{PASSWORD}@127.0.0.1:port/platform");
     let variant = Deployment::named("malformed").source_uri(&uri).talkative().deploy().await;
     let job = fails(&variant, "config-invalid").await;
     variant.finish(job["backupId"].as_str().unwrap()).await;
 }
 
-/// Backs up, and returns the job, which failed with this code and left nothing.
+/// Backs up, and returns the job. It failed with this code and left nothing.
 pub(crate) async fn fails(variant: &Variant, code: &str) -> Value {
     let began = Instant::now();
     let job = variant.api.settled(&variant.api.triggered().await).await;

@@ -1,5 +1,4 @@
-//! Verification as it is deployed: by the hour, by the API, in a drill, under the function's own role; and damage that
-//! raises its alarm.
+//! Deployed verification: hourly, by the API, in a drill, under the function's own role. Damage raises its alarm.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::{
 const KEY: &str = "7d1f0b3a5c7e9d2b4f6a8c0e1d3b5f7a9c2e4d6b8f0a1c3e5d7b9f1a3c5e7d9c";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_backup_is_drilled_by_the_hour_verified_when_asked_and_its_damage_is_told() {
+async fn a_new_backup_is_drilled_hourly_verified_on_request_and_its_damage_is_reported() {
     let variant = Deployment::named("verification").encrypted_under(KEY).drilled().talkative().deploy().await;
     fill_from_golden(&variant.source).await;
     let id = variant.api.back_up().await["backupId"].as_str().unwrap().to_owned();
@@ -51,7 +50,7 @@ async fn a_new_backup_is_drilled_by_the_hour_verified_when_asked_and_its_damage_
     variant.finish(&id).await;
 }
 
-/// The scratch databases of drills of this backup that were not dropped; other tests may be drilling.
+/// The remaining scratch databases of drills of this backup. Other tests may run drills too.
 async fn scratch(variant: &Variant, id: &str) -> Vec<String> {
     let names = variant.server.client.list_database_names().await.unwrap();
     let mut left = Vec::new();

@@ -1,4 +1,5 @@
-//! Checks that run no test: format, lints, template, prose. All of them run, so that one run reports every fault.
+//! Checks without tests: format, lints, template, prose. A failed check does not stop the others, so that one run
+//! reports every fault.
 
 use std::process::ExitCode;
 
@@ -7,7 +8,7 @@ use tokio::process::Command;
 
 use crate::{environment::Environment, files, process::Supervisor, progress, prose, tools::Tools};
 
-/// Runs the checks, and says which failed.
+/// Runs the checks, and names the failed ones.
 pub(crate) async fn run(environment: &Environment, supervisor: &Supervisor, tools: &Tools) -> Result<ExitCode> {
     let mut failed = Vec::new();
     for (name, mut command) in checks(environment, tools) {

@@ -1,4 +1,4 @@
-//! The environment, read once. The local parts and the functions see none of it but what is handed on by name.
+//! The environment, read once. The local parts and the functions get only the variables that are passed on by name.
 
 use std::{
     env,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the environment says.
+/// The variables of the environment.
 pub(crate) struct Environment {
     path: OsString,
     cargo: PathBuf,
@@ -25,17 +25,17 @@ impl Environment {
         }
     }
 
-    /// The `cargo` that runs this.
+    /// The `cargo` of this run.
     pub(crate) fn cargo(&self) -> &Path {
         &self.cargo
     }
 
-    /// Where tools are looked for.
+    /// The search path of tools.
     pub(crate) fn path(&self) -> &OsString {
         &self.path
     }
 
-    /// A folder in which tools are kept between checkouts (`HOLDFAST_CACHE`).
+    /// A folder for tools shared by several checkouts (`HOLDFAST_CACHE`).
     pub(crate) fn cache(&self) -> Option<&Path> {
         self.cache.as_deref()
     }
@@ -45,7 +45,7 @@ impl Environment {
         self.mongodb_uri.as_deref()
     }
 
-    /// The program of that name on the `PATH`.
+    /// The program of this name on the `PATH`.
     pub(crate) fn find(&self, program: &str) -> Option<PathBuf> {
         env::split_paths(&self.path).map(|folder| folder.join(program)).find(|file| file.is_file())
     }

@@ -1,4 +1,4 @@
-//! Where things are: the workspace, `.holdfast/`, the folder of one run, and what cargo built.
+//! Locations: the workspace, `.holdfast/`, the folder of one run, and cargo's output.
 
 use std::{
     env, fs,
@@ -14,23 +14,23 @@ pub(crate) fn workspace() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_path_buf()
 }
 
-/// The one folder of the project in which things are installed; git ignores it.
+/// The project's only folder for installed tools. Git ignores it.
 pub(crate) fn holdfast() -> PathBuf {
     workspace().join(".holdfast")
 }
 
-/// How the programs are built.
+/// Kind of a build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
     /// Quickly: for tests and the demonstration.
     Light,
-    /// As they are deployed for real: for measuring.
+    /// The build of real deployments, for measurements.
     Release,
 }
 
-/// Where cargo puts programs: this one was built there too, lightly.
+/// Cargo's folder of programs. This program is in it, too.
 pub(crate) fn built_programs(build: Build) -> Result<PathBuf> {
-    let this = env::current_exe().context("cannot tell where this program is")?;
+    let this = env::current_exe().context("cannot find the path of this program")?;
     let light = this.parent().unwrap_or(&this);
     Ok(match build {
         Build::Light => light.to_path_buf(),
@@ -38,7 +38,7 @@ pub(crate) fn built_programs(build: Build) -> Result<PathBuf> {
     })
 }
 
-/// A new folder for the databases, logs and temporary files of this run. Those of runs that are no more are removed.
+/// A new folder for the databases, logs and temporary files of this run. The folders of ended runs are removed.
 pub(crate) fn new_run_directory() -> Result<PathBuf> {
     let runs = holdfast().join("run");
     fs::create_dir_all(&runs).with_context(|| format!("cannot create {}", runs.display()))?;
@@ -48,13 +48,13 @@ pub(crate) fn new_run_directory() -> Result<PathBuf> {
         }
     }
     let run = runs.join(process::id().to_string());
-    // A folder of this very name was left by a process of this very number, which is gone.
+    // A folder of this name is from an ended process with the same number.
     let _ = fs::remove_dir_all(&run);
     fs::create_dir_all(run.join("tmp")).with_context(|| format!("cannot create {}", run.display()))?;
     Ok(run)
 }
 
-/// Whether a process of that number runs. Where that cannot be told, it does.
+/// Whether a process of this number runs. If unknown, it counts as running.
 fn is_running(process_id: &str) -> bool {
     let processes = Path::new("/proc");
     !processes.join("self").exists() || processes.join(process_id).exists()

@@ -1,5 +1,5 @@
-//! `cargo xtask setup | demo | test | bench | check`: installs the local parts, starts them, deploys `template.yaml` to them,
-//! and shows or tests what runs there. Whatever ends it, it leaves no process behind.
+//! `cargo xtask setup | demo | test | bench | check`: installs the local parts, starts them, deploys `template.yaml` to
+//! them, and demonstrates or tests the result. However it ends, it leaves no process.
 
 mod bench;
 mod checks;
@@ -24,7 +24,7 @@ use prerequisites::Purpose;
 use process::{Signals, Supervisor};
 use stack::Stack;
 
-/// The local parts of Holdfast, and what runs on them.
+/// The local parts of Holdfast, and the programs that use them.
 #[derive(Parser)]
 #[command(name = "cargo xtask", version)]
 struct Arguments {
@@ -38,7 +38,7 @@ enum Command {
     Setup,
     /// Deploy to a local AWS, back up a sample database and its files, verify, restore, compare.
     Demo(demo::Options),
-    /// Run the whole test suite on local parts.
+    /// Run the complete test suite on local parts.
     Test(suite::Options),
     /// Measure memory, speed and compression of the release build.
     Bench(bench::Options),
@@ -48,10 +48,10 @@ enum Command {
     Prose(ProseOptions),
 }
 
-/// What to do with the figures of the prose.
+/// Options for the figures of the prose.
 #[derive(clap::Args)]
 struct ProseOptions {
-    /// Accept the figures as they are: later ones must not be worse.
+    /// Accept the present figures: later ones must not be worse.
     #[arg(long)]
     accept: bool,
     /// Print the hard sentences of the documents and sources in this folder or file instead.
@@ -70,7 +70,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs a command until it is done or a signal ends it; either way, dropping the work ends its processes.
+/// Runs a command until it ends or a signal arrives. In both cases, dropping the work ends its processes.
 async fn run(command: Command) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let outcome = tokio::select! {
@@ -90,7 +90,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
-/// How a command ended.
+/// The end of a command.
 enum Outcome {
     /// It is done.
     Done(ExitCode),

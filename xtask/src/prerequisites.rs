@@ -1,5 +1,5 @@
-//! What has to be on the machine before anything else: all that is missing is named at once, each with the command
-//! that installs it. Nothing is installed here.
+//! The prerequisites of this machine. All missing ones are listed at once, each with the command that installs it.
+//! Nothing is installed here.
 
 use std::{
     path::PathBuf,
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::environment::Environment;
 
-/// What the tools are needed for.
+/// Purpose of the tools.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Checking sources and the template.
@@ -19,17 +19,17 @@ pub(crate) enum Purpose {
     Demo,
     /// Measuring on the local parts.
     Bench,
-    /// Running the tests, which also try the stock tools that a restore by hand takes.
+    /// Running the tests, including the stock tools of a restore by hand.
     Test,
 }
 
-/// Where they were found.
+/// Paths of the tools.
 pub(crate) struct Prerequisites {
     /// Python 3.11 or newer, with venv and pip.
     pub(crate) python: PathBuf,
 }
 
-/// Finds them, or names all that are missing.
+/// Finds them, or names all missing ones.
 pub(crate) fn find(environment: &Environment, purpose: Purpose) -> Result<Prerequisites> {
     let manager = PackageManager::of(environment);
     let mut missing = Vec::new();
@@ -68,7 +68,7 @@ fn sentence(missing: &[(&str, String)]) -> String {
     format!("this machine lacks\n{}\nInstall them, then run this again.", lines.join("\n"))
 }
 
-/// The newest Python that has what is needed.
+/// The newest suitable Python.
 fn python(environment: &Environment) -> Option<PathBuf> {
     const ASK: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
     let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python"];
@@ -92,7 +92,7 @@ fn is_openssl_3(said: &str) -> bool {
     version.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 3)
 }
 
-/// What installs software here.
+/// The package manager of this machine.
 #[derive(Clone, Copy)]
 enum PackageManager {
     Apt,

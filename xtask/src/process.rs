@@ -1,6 +1,6 @@
-//! Processes that end with this one, however it ends. A watchdog holds the other end of a pipe: when that closes,
-//! because the run is over or because it was killed, it kills every process group started here, and removes the
-//! folder of the run.
+//! Processes that end with this one, however it ends. A watchdog holds the other end of a pipe. When the pipe closes,
+//! after a normal end or a kill, the watchdog kills every process group of this run. It also removes the folder of the
+//! run.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-/// Reads the numbers of process groups, a line each, until the pipe closes; then kills them all.
+/// Reads the numbers of process groups, one in each line, until the pipe closes, then kills them all.
 const WATCHDOG: &str = r#"
 trap '' HUP INT TERM
 groups=
@@ -25,7 +25,7 @@ for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }
 "#;
 
-/// Starts processes, and sees to it that none outlives it.
+/// Starts processes, and guarantees that none outlives it.
 pub(crate) struct Supervisor {
     run: PathBuf,
     watchdog: StdChild,
@@ -33,37 +33,37 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Watches over this run, whose files are in that folder.
+    /// Supervises this run, with its files in this folder.
     pub(crate) fn start(run: &Path) -> Result<Self> {
         let mut command = StdCommand::new("sh");
         command.args(["-c", WATCHDOG, "holdfast-watchdog"]).arg(run);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
-        // A group of its own: an interrupt from the terminal must not reach it.
+        // A separate process group, so that an interrupt from the terminal does not reach it.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut watchdog = command.spawn().context("cannot run sh")?;
         let groups = Mutex::new(watchdog.stdin.take());
         Ok(Self { run: run.to_path_buf(), watchdog, groups })
     }
 
-    /// The folder of this run; it is removed at the end.
+    /// The folder of this run. It is removed at the end.
     pub(crate) fn run_directory(&self) -> &Path {
         &self.run
     }
 
-    /// Starts a process in a group of its own, without stdin.
+    /// Starts a process in its own group, without stdin.
     pub(crate) fn spawn(&self, command: &mut Command) -> Result<Child> {
         let name = command.as_std().get_program().to_string_lossy().into_owned();
         let child = command.stdin(Stdio::null()).process_group(0).spawn();
         let child = child.with_context(|| format!("cannot run {name}"))?;
-        let group = child.id().with_context(|| format!("{name} was gone at once"))?;
+        let group = child.id().with_context(|| format!("{name} ended at once"))?;
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipe) = groups.as_mut() {
-            writeln!(pipe, "{group}").context("the watchdog of this run is gone")?;
+            writeln!(pipe, "{group}").context("the watchdog of this run has ended")?;
         }
         Ok(child)
     }
 
-    /// Starts a process that stays, its output going to `<name>.log` of this run.
+    /// Starts a lasting process, with its output in `<name>.log` of this run.
     pub(crate) fn serve(&self, name: &str, command: &mut Command) -> Result<Service> {
         let log = self.run.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -71,7 +71,7 @@ impl Supervisor {
         Ok(Service { child: self.spawn(command)?, log })
     }
 
-    /// Runs a command to its end, its output going where ours goes. Anything but success is an error.
+    /// Runs a command to its end, with our own output streams. Every other result than success is an error.
     pub(crate) async fn run(&self, command: &mut Command) -> Result<()> {
         let status = self.spawn(command)?.wait().await?;
         if !status.success() {
@@ -80,8 +80,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Runs a command to its end and returns what it wrote to stdout. Anything but success is an error that says
-    /// what it wrote to stderr.
+    /// Runs a command to its end and returns its stdout. Every other result than success is an error with its stderr.
     pub(crate) async fn output(&self, command: &mut Command) -> Result<String> {
         let child = self.spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         let output = child.wait_with_output().await?;
@@ -106,14 +105,14 @@ fn described(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// A process that stays.
+/// A lasting process.
 pub(crate) struct Service {
     child: Child,
     log: PathBuf,
 }
 
 impl Service {
-    /// What it has written so far.
+    /// Its output so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
@@ -148,7 +147,7 @@ impl Signals {
         })
     }
 
-    /// Waits for one, and returns the exit code that says so.
+    /// Waits for one, and returns its exit code.
     pub(crate) async fn next(&mut self) -> ExitCode {
         let number = tokio::select! {
             _ = self.interrupt.recv() => 2,
@@ -171,7 +170,7 @@ mod tests {
         run
     }
 
-    /// Killed and not yet reaped counts as gone.
+    /// Killed but not yet reaped counts as ended.
     fn is_running(process_id: &str) -> bool {
         if Path::new("/proc/self/stat").exists() {
             let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
@@ -195,7 +194,7 @@ mod tests {
         let grandchild = service.log().trim().to_owned();
         assert!(is_running(&grandchild));
         drop(supervisor);
-        // It is killed; the kernel takes a moment to end it.
+        // After the kill, the kernel needs a moment to end it.
         let began = Instant::now();
         while is_running(&grandchild) && began.elapsed() < Duration::from_secs(10) {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_command_is_told_with_what_it_said() {
+    async fn a_failed_command_is_reported_with_its_output() {
         let supervisor = Supervisor::start(&run_directory("failing")).unwrap();
         let failed = supervisor.output(Command::new("sh").args(["-c", "echo why >&2; exit 3"])).await.unwrap_err();
         assert!(failed.to_string().contains("why"), "{failed}");

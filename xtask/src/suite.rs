@@ -1,5 +1,5 @@
-//! The whole test suite: the checks, then every test of the workspace against parts started for it. The test runner's
-//! own summary comes last.
+//! The complete test suite: the checks, then every test of the workspace against parts started for it. The test
+//! runner's own summary comes last.
 
 use std::process::ExitCode;
 
@@ -18,13 +18,13 @@ use crate::{
     tools::{self, Tools},
 };
 
-/// What to test.
+/// The tests to run.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Skip the checks of format, lints and template.
     #[arg(long)]
     no_checks: bool,
-    /// Also run the cases of several minutes.
+    /// Also run slow cases of several minutes.
     #[arg(long)]
     long: bool,
     /// Arguments for `cargo test`, in place of `--workspace`.
@@ -46,7 +46,7 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
     let tested = test(environment, &tools, &stack, options).await;
     stack.clean_up().await?;
     if checked != ExitCode::SUCCESS {
-        eprintln!("The checks before the tests failed; see above.");
+        eprintln!("The checks before the tests failed: see above.");
     }
     Ok(if tested { checked } else { ExitCode::FAILURE })
 }
@@ -55,7 +55,7 @@ async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: 
     let mut command = cargo(environment);
     command.args(["test", "--locked", "--no-fail-fast"]);
     if options.arguments.is_empty() {
-        // There are no examples in the documentation: their empty summaries would be the last word.
+        // The documentation has no examples: their empty summaries would be the last output.
         command.args(["--workspace", "--all-targets"]);
     }
     command.args(&options.arguments);
@@ -84,7 +84,7 @@ async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: 
 fn cargo(environment: &Environment) -> Command {
     let mut command = Command::new(environment.cargo());
     command.current_dir(files::workspace());
-    // A server that a developer points to is for the stack; no test may find it by itself.
+    // A developer's own server is for the stack. No test may use it.
     command.env_remove("MONGODB_URI");
     command
 }

@@ -1,4 +1,5 @@
-//! `--anonymize`: the rules and their secret, and what the rules did, for people. No original is ever shown.
+//! `--anonymize`: reads the rules and their secret, and reports the effect of the rules as text. It never shows an
+//! original value.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ impl Arguments {
         self.anonymize.is_some()
     }
 
-    /// The rules with their secret, where there are any.
+    /// The rules with their secret, if there are any.
     pub(super) fn anonymizer(&self) -> Result<Option<Anonymizer>, Failure> {
         self.anonymize.as_deref().map(|file| read(file, environment::variable(SECRET))).transpose()
     }
@@ -43,7 +44,9 @@ fn read(file: &Path, secret: Option<String>) -> Result<Anonymizer, Failure> {
         (Some(secret), _) => Secret::new(secret.trim()),
         (None, Some(name)) => secret_in(&file.parent().unwrap_or(Path::new("")).join(name))?,
         (None, None) => {
-            return Err(Failure::new(Exit::Settings, "there is no secret for anonymising").hint(WHERE_THE_SECRET_IS));
+            return Err(
+                Failure::new(Exit::Settings, "the secret for the anonymisation is missing").hint(WHERE_THE_SECRET_IS)
+            );
         }
     };
     Anonymizer::new(rules, &secret)
@@ -52,16 +55,16 @@ fn read(file: &Path, secret: Option<String>) -> Result<Anonymizer, Failure> {
 
 const HOW_RULES_ARE_WRITTEN: &str = "docs/privacy.md describes the rules, docs/anonymize-platform.yaml is an example";
 
-const WHERE_THE_SECRET_IS: &str = "make one by `openssl rand -hex 32`, and put it into HOLDFAST_ANONYMIZE_SECRET, or into \
-                                   a file that the rules name by `secretFile`; whoever has it can link what was restored \
-                                   to people";
+const WHERE_THE_SECRET_IS: &str = "generate one by `openssl rand -hex 32`. Set it in HOLDFAST_ANONYMIZE_SECRET, or in \
+                                   the file that the rules name as `secretFile`. Anyone with the secret can link \
+                                   restored values to people";
 
 fn secret_in(file: &Path) -> Result<Secret, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read the secret", file, &error))?;
     Ok(Secret::new(text.trim()))
 }
 
-/// What each rule did, or would do, and what no rule names. A dry run shows a few outcomes.
+/// The effect of each rule, and the fields without a rule. A dry run shows a few outcomes.
 pub(super) fn text(report: &AnonymizeReport, dry_run: bool) -> String {
     let columns = [
         ("LINE", Side::Right),
@@ -74,7 +77,7 @@ pub(super) fn text(report: &AnonymizeReport, dry_run: bool) -> String {
     let rows: Vec<Vec<String>> = report.rules.iter().map(|rule| row(rule, dry_run)).collect();
     let mut parts = vec![text::table(&columns, &rows)];
     if !report.unchanged.is_empty() {
-        parts.push(format!("no rule is for these, which stay as they are: {}", report.unchanged.join(", ")));
+        parts.push(format!("no rule applies to these, and they stay unchanged: {}", report.unchanged.join(", ")));
     }
     parts.extend(report.problems());
     parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
@@ -83,7 +86,7 @@ pub(super) fn text(report: &AnonymizeReport, dry_run: bool) -> String {
 fn row(rule: &AppliedRule, dry_run: bool) -> Vec<String> {
     let samples = rule.samples.iter().map(|sample| format!("{} → {}", sample.of, sample.outcome));
     let outcomes = match (rule.applied_to.as_slice(), dry_run) {
-        ([], _) => "not restored, or not there".to_owned(),
+        ([], _) => "not restored, or absent".to_owned(),
         (_, true) => samples.collect::<Vec<_>>().join(" | "),
         (_, false) => String::new(),
     };

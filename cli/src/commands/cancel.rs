@@ -1,4 +1,4 @@
-//! `holdfast cancel <id>`: the job becomes `cancelled`, and the next beat of its run stops it, wherever that run is.
+//! `holdfast cancel <id>`: the job becomes `cancelled`. Its run stops at its next beat, on any machine.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
     let job = holdfast_operations::cancel(&holdfast, &arguments.id, Timestamp::now()).await?;
     output.result(&job, || {
-        format!("{} is {}; a run of it stops at its next beat, within 10 seconds", job.backup_id, job.status)
+        format!("{} is {}. A run of it stops at its next beat, within 10 seconds", job.backup_id, job.status)
     })?;
     Ok(Exit::Done)
 }

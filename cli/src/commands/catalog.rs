@@ -1,5 +1,5 @@
-//! `holdfast catalog rebuild`: fills a catalogue that was lost from what the store says, and says what it could not read
-//! and what no store knows.
+//! `holdfast catalog rebuild`: fills a lost catalogue from the manifests in the store. It reports unreadable backups
+//! and the rows that no store contains.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ struct Rebuild {
 }
 
 impl Arguments {
-    /// What opens encrypted backups beside the settings.
+    /// Keys for encrypted backups in addition to the settings.
     pub(crate) const fn opening(&self) -> &Opening {
         let What::Rebuild(what) = &self.what;
         &what.opening
@@ -57,7 +57,7 @@ struct Document<'a> {
     catalog: String,
     #[serde(flatten)]
     report: &'a RebuildReport,
-    /// Backups that retention deletes at its next run; none where nothing was written.
+    /// Number of backups that retention deletes at its next run. Absent after a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     retention_deletes: Option<u64>,
 }
@@ -88,7 +88,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     Ok(exit(&report))
 }
 
-/// Policies that were stored went with the catalogue, and until now retention kept what no job vouched for.
+/// Stored policies were lost with the catalogue. Until now, retention kept every backup without a job.
 async fn retention_deletes(holdfast: &Holdfast, report: &RebuildReport) -> Result<Option<u64>, Failure> {
     if report.dry_run {
         return Ok(None);
@@ -97,7 +97,7 @@ async fn retention_deletes(holdfast: &Holdfast, report: &RebuildReport) -> Resul
     Ok(Some(plan.database.delete + plan.content.delete))
 }
 
-/// What the backups that were not read have in common.
+/// The common cause of all unread backups.
 fn exit(report: &RebuildReport) -> Exit {
     if report.is_whole() {
         return Exit::Done;
@@ -116,12 +116,13 @@ fn told(document: &Document<'_>) -> String {
     let mut lines = vec![summary(document)];
     lines.extend(report.added.iter().map(|added| format!("  added {}{}", added.backup_id, items(added.items))));
     lines.extend(
-        report.completed.iter().map(|id| format!("  completed {id}: its job had failed, and its manifest is there")),
+        report.completed.iter().map(|id| format!("  completed {id}: its job had failed, but its manifest exists")),
     );
     lines.extend(
-        report.filled_up.iter().map(|backup| {
-            format!("  {}: its job stood, its items were missing{}", backup.backup_id, items(backup.items))
-        }),
+        report
+            .filled_up
+            .iter()
+            .map(|backup| format!("  {}: only its items were missing{}", backup.backup_id, items(backup.items))),
     );
     lines.extend(report.returned.iter().map(|id| {
         if report.dry_run {
@@ -132,7 +133,7 @@ fn told(document: &Document<'_>) -> String {
     }));
     lines.extend(report.damaged.iter().map(|damaged| {
         let id = &damaged.backup_id;
-        format!("  DAMAGED {id}: {}; look with `holdfast verify {id}`", damaged.problem)
+        format!("  DAMAGED {id}: {}. Check with `holdfast verify {id}`", damaged.problem)
     }));
     lines.extend(report.unread.iter().map(|unread| format!("  NOT ADDED {}: {}", unread.backup_id, unread.reason)));
     lines.extend(report.repository_problem.iter().map(|problem| format!("  the repository: {problem}")));
@@ -154,12 +155,12 @@ fn summary(document: &Document<'_>) -> String {
     let rows = text::count(report.items, "item");
     if report.dry_run {
         return format!(
-            "from {store}, {added} would be added to catalogue {catalog}, with {rows}; {stood} stand there already"
+            "from {store}, {added} would be added to catalogue {catalog}, with {rows}. {stood} already exist"
         );
     }
     format!(
-        "from {store}, {added} added to catalogue {catalog}, with {rows} and {} whose files need not be fetched again; \
-         {stood} stood there already",
+        "from {store}, {added} added to catalogue {catalog}, with {rows}. No second download for {}. {stood} already \
+         existed",
         text::count(report.sources, "source")
     )
 }
@@ -168,13 +169,13 @@ fn items(items: u64) -> String {
     if items == 0 { String::new() } else { format!(", {}", text::count(items, "item")) }
 }
 
-/// What else is worth knowing, and what to do about it.
+/// Further advice, with remedies.
 fn hints(report: &RebuildReport) -> Vec<String> {
     let mut hints = Vec::new();
     if report.unread.iter().any(|backup| backup.cause == UnreadCause::Key) {
         hints.push(
-            "  Encrypted backups are added only once their manifests are seen to be authentic: set \
-             BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID, or give --identity or --exported, and run it again"
+            "  Encrypted backups are added only after their manifests are authenticated: set BACKUP_ENCRYPTION_KEY or \
+             BACKUP_KMS_KEY_ID, or pass --identity or --exported, then repeat the command"
                 .to_owned(),
         );
     }
@@ -186,8 +187,8 @@ fn hints(report: &RebuildReport) -> Vec<String> {
     }
     if !report.without_manifest.is_empty() {
         hints.push(format!(
-            "  no backups, because they have no manifest (what was running, or being deleted, when the catalogue \
-             went): {}. Where none of them runs, delete their folders by hand",
+            "  not backups, because they have no manifest (runs or deletions at the time of the loss): {}. If none of \
+             them runs, delete their folders by hand",
             names(&report.without_manifest)
         ));
     }
@@ -203,14 +204,14 @@ fn names(ids: &[BackupId]) -> String {
     }
 }
 
-const LIMITS: &str = "No backup knows, and so the catalogue does not: backups that failed or were deleted, results of \
-                      verification, stored retention policies. The newest object under exports/, if `holdfast export` \
-                      ever wrote one, has them for reading.";
+const LIMITS: &str = "No backup contains these, so they are missing in the catalogue: failed or deleted backups, \
+                      verification results, stored retention policies. If `holdfast export` was used, the newest \
+                      object under exports/ contains them for reference.";
 
 fn retention(report: &RebuildReport, deletes: u64) -> String {
     let deletes = match deletes {
-        0 => "By the policies that hold now, retention deletes none of them.".to_owned(),
-        _ => format!("By the policies that hold now, retention DELETES {}.", text::count(deletes, "backup")),
+        0 => "By the present policies, retention deletes none of them.".to_owned(),
+        _ => format!("By the present policies, retention DELETES {}.", text::count(deletes, "backup")),
     };
     let kinds = &report.policies_unconfirmed;
     if kinds.is_empty() {
@@ -220,8 +221,8 @@ fn retention(report: &RebuildReport, deletes: u64) -> String {
     let unset: Vec<String> = kinds.iter().map(|kind| format!("`holdfast policy unset {kind}`")).collect();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     format!(
-        "Retention of {} backups is SUSPENDED. Store the policies that you had: {}. If you had none, confirm the \
-         settings: {}.\n{deletes} See `holdfast cleanup --dry-run`.",
+        "Retention of {} backups is SUSPENDED. Store your former policies: {}. If you had none, confirm the settings: \
+         {}.\n{deletes} See `holdfast cleanup --dry-run`.",
         kinds.join(" and "),
         set.join(", "),
         unset.join(", ")

@@ -1,5 +1,5 @@
-//! `holdfast cleanup`: deletes what the retention policies let go, after saying what that is; `--dry-run` says it alone.
-//! Of a repository in a directory it also clears away what runs that died have left: there is no function that does.
+//! `holdfast cleanup`: shows and deletes expired backups. `--dry-run` only shows them. In a directory it also removes
+//! the remains of dead runs, because no function does it there.
 
 use std::sync::Arc;
 
@@ -59,13 +59,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
             return Err(confirm::cannot_ask("--yes or --dry-run"));
         }
         Output::question(&told(&plan, &session.settings));
-        confirm::ask("Delete what goes, and every file that no backup refers to then?").await?;
+        confirm::ask("Delete these backups, and every file that no other backup needs?").await?;
     }
     let is_suspended = plan.database.suspended.is_some() || plan.content.suspended.is_some();
     if !is_suspended && let Some(swept) = swept(&holdfast).await? {
         say(&swept, output);
     }
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let report = Box::pin(retain(&holdfast, RunLimits::none(), Timestamp::now())).await?;
     output.result(&report, || done(&report))?;
     Ok(match report.all_problems().next() {
@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     })
 }
 
-/// What runs that died have left, where nothing else looks after it. In a bucket the functions do, and tell the alarms.
+/// Removes the remains of dead runs in a directory. In a bucket the functions do it, and raise the alarms.
 async fn swept(holdfast: &Holdfast) -> Result<Option<SweepReport>, Failure> {
     if !matches!(holdfast.repository.location(), StoreLocation::Directory(_)) {
         return Ok(None);
@@ -86,18 +86,19 @@ async fn swept(holdfast: &Holdfast) -> Result<Option<SweepReport>, Failure> {
 fn say(report: &SweepReport, output: Output) {
     let cleared = report.uploads_aborted + report.objects_removed;
     if cleared > 0 {
-        output.note(&format!("{} of runs that died cleared away", text::count(cleared, "unfinished file")));
+        output.note(&format!("{} of dead runs removed", text::count(cleared, "unfinished file")));
     }
     for id in report.stalled.iter().chain(&report.not_started) {
-        output.note(&format!("{id} died without a word, and is failed now"));
+        output.note(&format!("{id} stopped without a result, and is marked as failed"));
     }
     for id in report.hand_on.iter().map(|one| &one.backup_id) {
         output.note(&format!(
-            "{id} broke off: the next `holdfast run content` or `full` goes on with it, `holdfast cancel {id}` ends it"
+            "{id} was interrupted. The next `holdfast run content` or `holdfast run full` resumes it. `holdfast \
+             cancel {id}` ends it"
         ));
     }
     for problem in &report.problems {
-        output.note(&format!("not cleared away: {problem}"));
+        output.note(&format!("not removed: {problem}"));
     }
 }
 
@@ -146,7 +147,7 @@ fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
     format!("{heading}\n{}", text::table(&COLUMNS, &rows))
 }
 
-/// What a person must decide, a line each.
+/// The decisions for a person, one line each.
 fn attention(plan: &TypePlan) -> Vec<String> {
     let suspended = plan.suspended.iter().map(|why| format!("  suspended: {why}"));
     let lost = plan.lost.iter().map(lost_line);
@@ -163,7 +164,7 @@ fn of_objects(unreferenced: &CollectionReport) -> String {
         return format!("\n{why}");
     }
     format!(
-        "\n{} ({}) would be referred to by no backup then",
+        "\n{} ({}) would then belong to no backup",
         text::count(unreferenced.unreferenced, "content object"),
         text::size(unreferenced.unreferenced_bytes)
     )

@@ -1,4 +1,4 @@
-//! `holdfast completions <shell>`: the script that makes a shell complete `holdfast`'s words.
+//! `holdfast completions <shell>`: the completion script of a shell.
 
 use clap::Args;
 use clap_complete::Shell;
@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-/// The generator panics if its target fails, so that it writes into memory.
+/// Writes into memory first, because the generator panics if its target fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut arguments::command(), "holdfast", &mut script);

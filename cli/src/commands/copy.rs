@@ -1,6 +1,6 @@
-//! `holdfast copy <id>…`: a copy in the second store by hand; with `--repair` it is read whole, and mended from the first
-//! store. That needs no catalogue; where it can be reached the jobs say how it ended. The other direction is never taken
-//! here: what the first store has lost is restored from the copy, by `--store`.
+//! `holdfast copy <id>…`: copies backups to the second store. `--repair` reads the complete copy and repairs it from
+//! the first store. The catalogue is optional: if it is reachable, the jobs record the result. The reverse direction is
+//! a restore from the copy, by `--store`.
 
 use std::{
     collections::BTreeSet,
@@ -48,9 +48,9 @@ struct Document<'a> {
     report: &'a CopyReport,
     /// The second store.
     store: String,
-    /// Whether its job says so.
+    /// Whether its job records the copy.
     recorded: bool,
-    /// Why not.
+    /// The reason if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     catalog_problem: Option<&'a str>,
 }
@@ -76,12 +76,12 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
 
 fn second(session: &Session) -> Result<Repository, Failure> {
     let second = session.second_repository()?.ok_or_else(|| {
-        Failure::new(Exit::Settings, "a copy takes a second store, and BACKUP_CLOUD_BUCKET is not set")
-            .hint("set BACKUP_CLOUD_PROVIDER, BACKUP_CLOUD_BUCKET, and the keys that open it")
+        Failure::new(Exit::Settings, "a copy needs a second store, but BACKUP_CLOUD_BUCKET is not set")
+            .hint("set BACKUP_CLOUD_PROVIDER and BACKUP_CLOUD_BUCKET, and the keys of the second store")
     })?;
     if session.settings.store.as_ref() == Some(second.location()) {
         let problem = format!("{} is both the first store and the second", second.location());
-        return Err(Failure::new(Exit::Settings, problem).hint("--store, or BACKUP_STORE, names the first"));
+        return Err(Failure::new(Exit::Settings, problem).hint("set --store or BACKUP_STORE to the first store"));
     }
     Ok(second)
 }
@@ -108,17 +108,17 @@ async fn wanted(arguments: &Arguments, primary: &Repository, session: &Session) 
     Ok(ids)
 }
 
-/// Whether jobs can be told.
+/// Whether jobs can record the copy.
 enum Rows {
     Told(Box<Holdfast>),
-    /// The catalogue cannot be used: one look at that is enough.
+    /// The catalogue cannot be used. It is tried only once.
     Not(String),
 }
 
-/// A copy of what is in another store is nothing that a job tells of.
+/// Jobs record only copies of the settings' own store.
 async fn rows(session: &Session) -> Rows {
     if session.is_elsewhere() {
-        return Rows::Not("--store names another store than the one whose backups the catalogue knows".to_owned());
+        return Rows::Not("the backups of --store are not those of the catalogue".to_owned());
     }
     match session.holdfast(Arc::new(Silent)).await {
         Ok(holdfast) => Rows::Told(Box::new(holdfast)),
@@ -153,7 +153,7 @@ impl Work {
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<(CopyReport, Option<String>), Failure> {
         if let Some(h) = self.with_rows() {
-            // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+            // Boxed: the future of the use case is too deep a type for the compiler's layout.
             match Box::pin(copy_backup(&h, &self.second, id, self.mode, RunLimits::none(), progress)).await {
                 Err(OperationError::Catalog(error)) => self.without_rows(error.to_string()),
                 step => return of_step(id, step?).map(|report| (report, None)),
@@ -188,7 +188,7 @@ fn of_step(id: &BackupId, step: CopyStep) -> Result<CopyReport, Failure> {
         CopyStep::Gone => Err(OperationError::NotFound(id.clone()).into()),
         CopyStep::Busy(why) => Err(Failure::refused(why).hint("try again in a minute")),
         // Only a function's time ends.
-        CopyStep::Continue => Err(Failure::refused("its copy is not whole yet").hint("run it again: it goes on")),
+        CopyStep::Continue => Err(Failure::refused("its copy is incomplete").hint("run the command again: it resumes")),
     }
 }
 
@@ -201,7 +201,7 @@ fn told(document: &Document<'_>) -> String {
     )];
     lines.extend(mended.iter().map(|what| format!("  mended {what}")));
     if let Some(problem) = document.catalog_problem {
-        lines.push(format!("its job does not say so: {problem}"));
+        lines.push(format!("its job does not record the copy: {problem}"));
     }
     lines.join("\n")
 }

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// With --key-of, a local file
     #[arg(value_name = "KEY or FILE")]
     what: String,
-    /// The key of the object that the local file is a copy of. An artifact is bound to its key and opens under no other
+    /// The store key of the object. An encrypted artifact is bound to its key and opens under no other
     #[arg(long, value_name = "KEY")]
     key_of: Option<ObjectKey>,
     /// The output file. `-` is stdout, which must not be a terminal. A .gz object is still gzip after decryption
@@ -86,19 +86,19 @@ async fn decrypt_stored(key: &ObjectKey, session: &Session, output: Output, out:
 fn key_in_store(what: &str) -> Result<ObjectKey, Failure> {
     let key = what.parse::<ObjectKey>();
     if key.as_ref().map_or(true, |key| key.backup().is_none()) && Path::new(what).exists() {
-        return Err(Failure::usage(format!("{what} is a file of this machine, and an artifact is bound to its place"))
-            .hint("say with --key-of under which key it was stored"));
+        return Err(Failure::usage(format!("{what} is a local file, and an artifact is bound to its store key"))
+            .hint("pass the store key of the object as --key-of"));
     }
     key.map_err(|error| Failure::usage(error.to_string()))
 }
 
-/// Stdout as a plain file: no line buffering. Never a terminal, which binary data would garble.
+/// Stdout as a plain file, without line buffering. A terminal is refused, because binary data would garble it.
 pub(crate) fn stdout_for_data() -> Result<File, Failure> {
     let stdout = io::stdout();
     if stdout.is_terminal() {
-        return Err(Failure::usage("stdout is a terminal, and what comes is binary").hint("name a file, or redirect"));
+        return Err(Failure::usage("stdout is a terminal, and the output is binary").hint("name a file, or redirect"));
     }
-    let failed = |error: io::Error| Failure::failed(format!("stdout cannot be written to: {error}"));
+    let failed = |error: io::Error| Failure::failed(format!("cannot write to stdout: {error}"));
     stdout.lock().flush().map_err(failed)?;
     duplicate(&stdout).map(File::from).map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! `holdfast doctor`: tries everything that backups need, and says what to do about what is not as it should be.
+//! `holdfast doctor`: tries everything that backups need, and reports each problem with its remedy.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::{
 pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
     session.source()?;
     let (repository, second) = session.repositories();
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let findings = Box::pin(examine(&session.settings, repository, second, Timestamp::now())).await;
     let worst = findings.iter().map(|finding| finding.health).max().unwrap_or(Health::Good);
     output.result(&json!({ "health": worst, "findings": findings }), || told(&findings))?;

@@ -1,5 +1,5 @@
-//! `holdfast dump`: the native engine alone, to stdout or a file, in the archive format of mongodump. A dump that fails
-//! leaves a stream that is cut, or no file: never one that looks whole.
+//! `holdfast dump`: only the native engine, to stdout or a file, in mongodump's archive format. A failed dump leaves a
+//! truncated stream or no file, never a valid archive.
 
 use std::{
     fs::File,
@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     exclude_collection: Vec<String>,
 }
 
-/// Which server; `MONGODB_URI` where nothing is given.
+/// The server. The default is `MONGODB_URI`.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct Source {
@@ -50,10 +50,10 @@ struct Source {
     /// If the URI contains a password, use --uri-env or --uri-file
     #[arg(long, value_name = "URI", value_parser = secret)]
     uri: Option<Secret>,
-    /// The name of the environment variable that holds the connection string
+    /// The name of the environment variable with the connection string
     #[arg(long, value_name = "NAME")]
     uri_env: Option<String>,
-    /// The file that holds the connection string
+    /// The file with the connection string
     #[arg(long, value_name = "PATH")]
     uri_file: Option<PathBuf>,
 }
@@ -108,7 +108,7 @@ fn of_dump(error: DumpError) -> Failure {
     match error {
         DumpError::Database(error) => error.into(),
         DumpError::Sink(error) => Failure::failed(format!("the archive could not be written: {error}"))
-            .hint("what was written so far is cut: throw it away"),
+            .hint("the output is truncated: discard it"),
         error => Failure::failed(format!("the database was not dumped: {error}")),
     }
 }

@@ -1,4 +1,4 @@
-//! `holdfast export`: all metadata as one JSON object in the store, and a link to it that ends soon.
+//! `holdfast export`: all metadata as one JSON object in the store, with a link that expires soon.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
 
 pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let export = Box::pin(export_metadata(&holdfast, Timestamp::now())).await?;
     output.result(&export, || told(&export, &session.settings))?;
     Ok(Exit::Done)
@@ -31,7 +31,7 @@ fn told(export: &Export, settings: &Settings) -> String {
     if export.unreadable > 0 {
         fields.push((
             "unreadable",
-            format!("{} of the catalogue, which it names", text::count(export.unreadable, "row")),
+            format!("{} of the catalogue, listed in the export", text::count(export.unreadable, "row")),
         ));
     }
     match (&export.link, &export.reason) {

@@ -1,5 +1,5 @@
-//! `holdfast show content_… --failed`: the items whose files could not be had, and why. Of a backup its own list says so;
-//! of a job that became none, or is none yet, the catalogue.
+//! `holdfast show content_… --failed`: the failed items, with the reasons. A backup has its own list. For a job without
+//! a backup, the catalogue has it.
 
 use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_domain::{BackupId, ItemRecord, ItemStatus};
@@ -13,7 +13,7 @@ use crate::{
     text,
 };
 
-/// Rows asked for at a time.
+/// Rows for each request.
 const PAGE: u32 = 1000;
 
 pub(super) async fn run(id: &BackupId, session: &Session, output: Output) -> Result<Exit, Failure> {

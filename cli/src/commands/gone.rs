@@ -1,4 +1,4 @@
-//! What `holdfast show` says of a backup that has no manifest: it is lost, it was deleted, or it was never completed.
+//! The output of `holdfast show` for a backup without a manifest: it is lost, deleted, or was never completed.
 
 use holdfast_domain::{BackupId, DeletionCause, Job, JobDeletion, JobStatus, settings::Settings};
 
@@ -15,13 +15,14 @@ pub(super) fn why_no_manifest(id: &BackupId, job: Option<&Job>, settings: &Setti
         }
         Some(Job { status: JobStatus::Deleted, .. }) => format!("{id} was deleted: no manifest in the store"),
         Some(Job { status: JobStatus::Completed, .. }) => format!(
-            "{id} was completed, and its manifest is missing from the store: `holdfast lost list` shows every lost backup"
+            "{id} was completed, but its manifest is missing from the store: `holdfast lost list` shows every lost \
+             backup"
         ),
         _ => format!("{id} was never completed: no manifest in the store"),
     }
 }
 
-/// The fields of a job that was lost or deleted.
+/// The fields of the job of a lost or deleted backup.
 pub(super) fn fields(job: &Job, settings: &Settings) -> Vec<(&'static str, String)> {
     let lost = job.lost_at.map(|at| ("found lost", text::time(at, settings)));
     let deletion = job.deletion.as_ref().map(|deletion| ("deletion", decision(deletion, settings)));
@@ -32,7 +33,7 @@ fn decision(deletion: &JobDeletion, settings: &Settings) -> String {
     let what = match deletion.cause {
         DeletionCause::Retention => "retention decided it",
         DeletionCause::AcceptedLoss => "its loss was accepted",
-        DeletionCause::AcceptedDamage => "it was damaged and given up",
+        DeletionCause::AcceptedDamage => "its damage was accepted",
     };
     let by = deletion.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     format!("{what}{by}, {}", text::time(deletion.decided_at, settings))

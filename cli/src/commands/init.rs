@@ -1,4 +1,4 @@
-//! `holdfast init`: makes what is missing of the repository and of the catalogue. Whatever is there is kept.
+//! `holdfast init`: creates the missing parts of the repository and the catalogue. Existing parts stay unchanged.
 
 use holdfast_catalog::Catalog;
 use holdfast_domain::Timestamp;
@@ -20,7 +20,7 @@ struct Document<'a> {
     catalog_indexes: bool,
 }
 
-/// The repository first: where the catalogue is away, what was made is said all the same.
+/// Creates the repository first. It is reported even if the catalogue is unreachable.
 pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
     let repository = session.repository()?;
     let with_key = session.settings.database.encryption || session.settings.content.encryption;
@@ -33,7 +33,7 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// Creates the catalogue's indexes and says in which database.
+/// Creates the catalogue's indexes, and returns the name of the database.
 async fn indexes(session: &Session) -> Result<String, Failure> {
     let catalog: Catalog = session.catalog().await?;
     catalog.ensure_indexes().await?;
@@ -44,7 +44,7 @@ fn text(document: &Document<'_>, catalog: Option<&str>) -> String {
     let Document { store, repository, .. } = document;
     let what = match (repository.created, repository.restored_from_copy) {
         (true, _) => "made repository",
-        (false, true) => "put repository.json back from its copy: repository",
+        (false, true) => "restored repository.json from its copy: repository",
         (false, false) => "found repository",
     };
     let mut lines = vec![format!("{what} {} in {store}", repository.repository_id)];
@@ -57,14 +57,14 @@ fn text(document: &Document<'_>, catalog: Option<&str>) -> String {
     }
     if repository.lacks_recipient {
         lines.push(
-            "BACKUP_BREAK_GLASS_RECIPIENT is set, and the master key is not wrapped for it: run `holdfast key \
+            "BACKUP_BREAK_GLASS_RECIPIENT is set, but the master key is not wrapped for it: run `holdfast key \
              add-recipient RECIPIENT` with its value"
                 .to_owned(),
         );
     }
     if repository.key_created {
         lines.push(
-            "now run `holdfast key export` and keep what it prints offline: without it, or the key in the settings, no \
+            "now run `holdfast key export` and keep its output offline. Without it, or the key in the settings, no \
              encrypted backup can be opened"
                 .to_owned(),
         );

@@ -1,4 +1,4 @@
-//! A content backup's items, as they are told to people.
+//! The items of a content backup, as text.
 
 use holdfast_domain::{BackupId, ItemCounts, ItemRecord};
 use holdfast_operations::OperationError;
@@ -7,17 +7,17 @@ use holdfast_repository::Repository;
 
 use crate::text::{self, Side};
 
-/// How many are shown one by one.
+/// Maximum number of items to show.
 pub(super) const SHOWN: usize = 20;
 
-/// `498 of 500 items`, or where none is missing `500 items`.
+/// `498 of 500 items`, or `500 items` if none is missing.
 pub(super) fn held(items: &ItemCounts) -> String {
     let of = text::count(items.expected, "item");
     let held = items.expected.saturating_sub(items.failed);
     if items.failed == 0 { of } else { format!("{held} of {of}") }
 }
 
-/// What a backup holds, and what became of its items.
+/// The contents of a backup, and the results of its items.
 pub(super) fn fields(items: &ItemCounts) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("holds", format!("{}, {}", held(items), text::size(items.bytes))),
@@ -30,7 +30,7 @@ pub(super) fn fields(items: &ItemCounts) -> Vec<(&'static str, String)> {
     fields
 }
 
-/// The first of a backup's items that it holds no file of, at most so many.
+/// The first items of a backup without a file, up to this number.
 pub(super) async fn without_files(
     repository: &Repository,
     id: &BackupId,
@@ -46,7 +46,7 @@ pub(super) async fn without_files(
     Ok(found)
 }
 
-/// Items without a file, and why each has none.
+/// Items without a file, with the reasons.
 pub(super) fn failures(items: &[ItemRecord]) -> String {
     let columns = [("ITEM", Side::Left), ("TITLE", Side::Left), ("CODE", Side::Left), ("WHY", Side::Left)];
     let rows: Vec<Vec<String>> = items.iter().map(row).collect();
@@ -60,7 +60,7 @@ fn row(record: &ItemRecord) -> Vec<String> {
     vec![record.item.content_id.clone(), title, code.to_owned(), why]
 }
 
-/// Said behind a list that was cut.
+/// The last line of a shortened list.
 pub(super) fn and_more(all: u64) -> Option<String> {
     let more = all.saturating_sub(SHOWN as u64);
     (more > 0).then(|| format!("… and {more} more"))

@@ -1,4 +1,4 @@
-//! Which kind of backup a verb takes, and what to name instead of another.
+//! The kind of backup that a verb accepts, and the alternative to another kind.
 
 use holdfast_domain::{BackupId, BackupType};
 use holdfast_operations::OperationError;
@@ -12,7 +12,7 @@ pub(super) async fn expect(kind: BackupType, id: &BackupId, session: &Session) -
     if found == kind {
         return Ok(());
     }
-    Err(Failure::usage(format!("{id} is a {found} backup; `restore {kind}` needs a {kind} backup"))
+    Err(Failure::usage(format!("{id} is a {found} backup. `restore {kind}` needs a {kind} backup"))
         .hint(format!("`holdfast restore {found} {id}` restores it")))
 }
 
@@ -26,11 +26,11 @@ pub(super) async fn expect_one(id: &BackupId, session: &Session) -> Result<(), F
         return Err(OperationError::NotFound(id.clone()).into());
     }
     let parts: Vec<&str> = parts.iter().map(BackupId::as_str).collect();
-    Err(Failure::usage(format!("{id} is a full backup, and what it holds is in its parts"))
+    Err(Failure::usage(format!("{id} is a full backup. Its contents are in its parts"))
         .hint(format!("name one of them: {}", parts.join(", "))))
 }
 
-/// The parts of a full backup that came to be.
+/// The completed parts of a full backup.
 pub(super) async fn parts_in_store(id: &BackupId, session: &Session) -> Result<Vec<BackupId>, Failure> {
     let backups = session.repository()?.list().await?;
     let manifests = backups.into_iter().filter_map(|backup| backup.manifest.ok());

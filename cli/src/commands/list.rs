@@ -1,4 +1,4 @@
-//! `holdfast list`: what the store holds, newest first. The catalogue is not asked.
+//! `holdfast list`: the backups in the store, newest first. It does not read the catalogue.
 
 use holdfast_domain::{Manifest, settings::Settings};
 use holdfast_repository::{SourceName, StoredBackup};
@@ -89,12 +89,12 @@ fn document(backup: &StoredBackup) -> Value {
     }
 }
 
-/// Bytes that the store holds of it alone: files that backups share are not counted.
+/// Stored bytes of this backup alone. Files shared by backups are not counted.
 pub(crate) fn stored(manifest: &Manifest) -> u64 {
     manifest.artifacts.iter().map(|artifact| artifact.size).sum()
 }
 
-/// How it is stored: `gzip, encrypted`.
+/// Its stored form: `gzip, encrypted`.
 pub(crate) fn form(manifest: &Manifest) -> String {
     match (&manifest.compression, &manifest.encryption) {
         (Some(_), Some(_)) => "gzip, encrypted",

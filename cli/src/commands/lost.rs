@@ -1,5 +1,5 @@
-//! `holdfast lost list` shows backups whose manifest is missing. `holdfast lost accept` gives them up: what is left of
-//! them is deleted by the next run of retention.
+//! `holdfast lost list` shows backups with a missing manifest. `holdfast lost accept` accepts their loss: the next run
+//! of retention deletes their remains.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List every backup that the catalogue expects but whose manifest is missing from the store
+    /// List the backups of the catalogue without a manifest in the store
     List,
     /// Accept the loss of backups. The next cleanup deletes their remains, and their copies in the second store
     Accept(Accept),
@@ -37,7 +37,7 @@ struct Accept {
     /// The lost backups, as listed by `holdfast lost list`
     #[arg(value_name = "BACKUP_ID", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<BackupId>,
-    /// Accept every backup that `holdfast lost list` shows with a missing manifest
+    /// Accept every backup that `holdfast lost list` shows as missing
     #[arg(long)]
     all: bool,
     /// Accept without confirmation
@@ -70,7 +70,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
 
 fn list(lost: &LostBackups, settings: &Settings) -> String {
     if lost.backups.is_empty() {
-        return format!("no backup is lost: {} has every manifest that the catalogue expects", lost.store);
+        return format!("no backup is lost: {} has every manifest of the catalogue", lost.store);
     }
     let row = |backup: &LostBackup| {
         let found = backup.lost_at.map_or_else(|| "not yet".to_owned(), |at| text::time(at, settings));
@@ -129,7 +129,7 @@ fn consequences(jobs: &[Job], holdfast: &Holdfast) -> String {
     for job in jobs {
         let copy = job.copy.as_ref().filter(|copy| copy.status == CopyStatus::Completed);
         let copy = copy.map(|copy| format!(", and its copy in {}", copy.store)).unwrap_or_default();
-        lines.push(format!("  {}: the next cleanup deletes what is left of it{copy}", job.backup_id));
+        lines.push(format!("  {}: the next cleanup deletes its remains{copy}", job.backup_id));
     }
     lines.join("\n")
 }

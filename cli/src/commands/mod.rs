@@ -39,7 +39,7 @@ use crate::{
     session::Session,
 };
 
-/// Does what the command line says. Whatever has nothing to undo stops at the first Ctrl-C.
+/// Runs the verb of the command line. A verb with nothing to undo stops at the first Ctrl-C.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     let Arguments { global, verb } = arguments;
     match verb {
@@ -76,12 +76,12 @@ fn before_writing() -> Failure {
     Failure::new(Exit::Interrupted, "interrupted: nothing was written")
 }
 
-/// What to do after an interruption that may have left a part behind.
+/// The advice after an interruption that may leave a part.
 fn how_to_resume(verb: &Verb) -> Option<&'static str> {
     match verb {
         Verb::Restore(what) => Some(what.how_to_go_on()),
-        Verb::Catalog(_) => Some("what was added stays: the same command again adds the rest"),
-        Verb::Copy(_) => Some("run it again after a minute: it resumes where it stopped"),
+        Verb::Catalog(_) => Some("the added rows stay. The same command adds the rest"),
+        Verb::Copy(_) => Some("run the command again after a minute: it resumes"),
         _ => None,
     }
 }

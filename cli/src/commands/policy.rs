@@ -1,4 +1,4 @@
-//! `holdfast policy show|set|unset`: how long backups of each type are kept, and how many.
+//! `holdfast policy show|set|unset`: the age and number limits of each type of backup.
 
 use clap::{Args, Subcommand};
 use holdfast_catalog::StoredPolicy;
@@ -33,7 +33,7 @@ enum What {
     },
 }
 
-/// A full backup has no policy: it goes with its last part.
+/// A full backup has no policy: its job is deleted with its last part.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Kind {
     Database,
@@ -54,7 +54,7 @@ struct Set {
     /// The type of the backups
     #[arg(value_name = "TYPE")]
     kind: Kind,
-    /// Delete backups that are older than this many days
+    /// Delete backups older than this many days
     #[arg(long, value_name = "DAYS", conflicts_with = "keep_all")]
     max_age_days: Option<u32>,
     /// Keep at most this many good backups

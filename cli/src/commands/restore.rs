@@ -1,5 +1,6 @@
-//! `holdfast restore`: a backup, or anyone's mongodump archive, into a server. On a terminal it first shows what would
-//! happen and asks; elsewhere `--yes` has to be said. Files of content replace nothing, and need no question.
+//! `holdfast restore`: restores a backup, or any mongodump archive, into a server. On a terminal it shows the plan and
+//! asks for confirmation. Elsewhere it requires `--yes`. A restore of content replaces nothing, and needs no
+//! confirmation.
 
 use std::{
     path::{Path, PathBuf},
@@ -62,11 +63,11 @@ enum What {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the switches as they stand on the command line")]
+#[expect(clippy::struct_excessive_bools, reason = "these are the switches of the command line")]
 struct How {
     #[command(flatten)]
     target: Target,
-    /// Rename namespaces that match this pattern (`db.collection`) to the --ns-to in the same position. `*` matches any
+    /// Rename namespaces that match this pattern (`db.collection`) by the --ns-to in the same position. `*` matches any
     /// text, and `\*` matches an asterisk. Can be repeated
     #[arg(long, value_name = "PATTERN")]
     ns_from: Vec<String>,
@@ -76,8 +77,8 @@ struct How {
     /// Restore only this namespace (`db.collection` as in the backup). Can be repeated
     #[arg(long, value_name = "NAMESPACE")]
     only: Vec<String>,
-    /// Replace target collections that are not empty. The restore writes a new collection, compares it with the backup
-    /// and then replaces the target. If that fails, the target keeps its data. The server needs space for both
+    /// Replace target collections that are not empty. The restore writes a new collection, compares it with the backup,
+    /// then replaces the target. If that fails, the target keeps its data. The server needs space for both
     #[arg(long, conflicts_with_all = ["merge", "drop_first"])]
     drop: bool,
     /// Drop each target before its restore, for sharded collections and for users without the right to rename. A failed
@@ -87,8 +88,8 @@ struct How {
     /// Restore into collections that are not empty. Documents with an existing `_id` stay unchanged and are counted
     #[arg(long)]
     merge: bool,
-    /// Restore collections without options that this version does not know. By default they are passed to the server,
-    /// which may reject the collection
+    /// Omit collection options that this version does not know. By default they are passed to the server, and the
+    /// server may reject the collection
     #[arg(long)]
     skip_unknown_options: bool,
     #[command(flatten)]
@@ -101,7 +102,7 @@ struct How {
     yes: bool,
 }
 
-/// Which server; `MONGODB_URI` where nothing is given.
+/// The server. The default is `MONGODB_URI`.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct Target {
@@ -109,10 +110,10 @@ struct Target {
     /// URI contains a password, use --to-uri-env or --to-uri-file
     #[arg(long = "to-uri", value_name = "URI", value_parser = secret)]
     uri: Option<Secret>,
-    /// The name of the environment variable that holds the connection string
+    /// The name of the environment variable with the connection string
     #[arg(long = "to-uri-env", value_name = "NAME")]
     uri_env: Option<String>,
-    /// The file that holds the connection string
+    /// The file with the connection string
     #[arg(long = "to-uri-file", value_name = "PATH")]
     uri_file: Option<PathBuf>,
 }
@@ -145,7 +146,7 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
 }
 
 impl Arguments {
-    /// What opens an encrypted backup beside the settings.
+    /// Keys for an encrypted backup in addition to the settings.
     pub(crate) const fn opening(&self) -> Option<&Opening> {
         match &self.what {
             What::Database { opening, .. } => Some(opening),
@@ -154,21 +155,19 @@ impl Arguments {
         }
     }
 
-    /// What to do after an interruption. What had been asked for decides: `--drop` after a merge would take more.
+    /// The advice after an interruption. It depends on the given options: `--drop` after a merge would delete more.
     pub(crate) const fn how_to_go_on(&self) -> &'static str {
         let how = match &self.what {
             What::Database { how, .. } | What::Archive { how, .. } => how,
             What::Content(what) => return what.how_to_go_on(),
         };
         match how.existing() {
-            Existing::Merge => "where it had begun, a part is there: the same command again adds what is missing",
+            Existing::Merge => "some targets may be incomplete. The same command adds the missing documents",
             Existing::Drop => {
-                "each target that held something is unchanged, or replaced as a whole; the others can hold a part: run \
+                "each target with earlier data is unchanged or completely replaced. The others may be incomplete: run \
                  the same command again"
             }
-            Existing::Refuse | Existing::DropFirst => {
-                "where it had begun, the target holds a part of it: restore it again with --drop"
-            }
+            Existing::Refuse | Existing::DropFirst => "some targets may be incomplete: restore again with --drop",
         }
     }
 }
@@ -197,14 +196,14 @@ impl How {
         };
         let is_given = given.is_some();
         if self.anonymize.is_asked_for() && !is_given && self.ns_from.is_empty() {
-            return Err(Failure::usage("an anonymised restore would go where the originals are")
+            return Err(Failure::usage("an anonymised restore must not go to the place of the originals")
                 .hint("name another server (--to-uri-env, --to-uri-file), or rename by --ns-from and --ns-to"));
         }
         let uri = given.or_else(|| session.source())?;
         if is_given && names_a_database(&uri) {
-            return Err(Failure::usage("--to-uri names a server, and what was given names a database").hint(
-                "leave the database out (with authSource=… in the options, if it was there for the login), and \
-                       rename by --ns-from and --ns-to",
+            return Err(Failure::usage("invalid --to-uri: it names a database, expected only a server").hint(
+                "remove the database (if the login needs it, add authSource=… to the options), and rename by \
+                 --ns-from and --ns-to",
             ));
         }
         Ok(RestoreTarget { uri, options })
@@ -220,7 +219,7 @@ impl How {
     }
 }
 
-/// Shows what would be done, then asks. Refuses at once where nobody can be asked.
+/// Shows the plan, then asks for confirmation. Refuses at once if no person can answer.
 async fn preview_and_ask(source: &Source, session: &Session, target: &RestoreTarget) -> Result<(), Failure> {
     if !confirm::can_ask() || source.is_stdin() {
         return Err(confirm::cannot_ask("--yes or --dry-run"));
@@ -242,8 +241,8 @@ fn finish(source: &Source, target: &RestoreTarget, report: &RestoreReport, outpu
     refuse_in_the_way(report)?;
     let misfits = report.anonymized.as_ref().map(AnonymizeReport::problems).unwrap_or_default();
     if !misfits.is_empty() {
-        return Err(Failure::refused(format!("the rules do not fit: {}", misfits.join("; ")))
-            .hint("correct the rules; one that may match nothing says `optional: true`"));
+        return Err(Failure::refused(format!("the rules do not match the data: {}", misfits.join("; ")))
+            .hint("correct the rules. For a rule without a match, set `optional: true`"));
     }
     if report.is_faithful() {
         return Ok(Exit::Done);
@@ -259,7 +258,7 @@ fn refuse_in_the_way(report: &RestoreReport) -> Result<(), Failure> {
     Err(OperationError::from(RestoreError::from(RestoreFault::NotEmpty(report.in_the_way.clone()))).into())
 }
 
-/// A part is restored, or would be. The report names each namespace that is not, and why.
+/// A partial restore, or the plan of one. The report names each missing namespace, and the reason.
 fn incomplete(report: &RestoreReport) -> Failure {
     let failed: Vec<&str> = restored::not_restored(report).map(|namespace| namespace.to.as_str()).collect();
     let names = failed.join(", ");
@@ -267,10 +266,10 @@ fn incomplete(report: &RestoreReport) -> Failure {
         return Failure::new(Exit::Incomplete, format!("these would not be restored (reasons above): {names}"));
     }
     Failure::new(Exit::Incomplete, format!("restore incomplete, these are not restored (reasons above): {names}"))
-        .hint("remove the reason, then restore these again: --only for each of them, with --drop")
+        .hint("correct the cause, then restore each of these again, by --only and --drop")
 }
 
-/// The server: what goes into which database is in the table.
+/// The server. The table shows the databases.
 fn shown(target: &RestoreTarget) -> String {
     let uri = redacted_uri(&target.uri).unwrap_or_else(|| "***".to_owned());
     server_of(&uri).to_owned()
@@ -285,7 +284,7 @@ fn names_a_database(uri: &Secret) -> bool {
     redacted_uri(uri).is_some_and(|uri| server_of(&uri).len() + 1 < uri.len())
 }
 
-/// What is restored.
+/// The source of a restore.
 enum Source {
     Backup(BackupId),
     Archive(PathBuf),
@@ -306,7 +305,7 @@ impl Source {
         matches!(self, Self::Archive(file) if file == Path::new("-"))
     }
 
-    /// Keeps retention from deleting the backup, or says why nothing does.
+    /// Protects the backup from retention, or reports the reason if it cannot.
     async fn protect(
         &self,
         session: &Session,
@@ -331,7 +330,7 @@ impl Source {
     }
 }
 
-/// `--drop-first` needs the whole backup after it dropped the targets. The other ways keep what a target holds.
+/// `--drop-first` needs the complete backup after it dropped the targets. The other modes keep the data of a target.
 fn refuse_to_drop_first(id: &BackupId, protection: &Protection, options: &RestoreOptions) -> Result<(), Failure> {
     let drops = options.existing == Existing::DropFirst && !options.dry_run;
     if !drops || *protection != Protection::BeingDeleted {
@@ -339,7 +338,7 @@ fn refuse_to_drop_first(id: &BackupId, protection: &Protection, options: &Restor
     }
     let message =
         format!("retention has begun to delete backup {id}: --drop-first could drop targets without a backup");
-    Err(Failure::refused(message).hint("pass --drop, which replaces a target only by a compared copy"))
+    Err(Failure::refused(message).hint("pass --drop: it replaces a target only after the copy is compared"))
 }
 
 async fn of_backup(
@@ -375,14 +374,14 @@ async fn of_archive(
         rehearse_archive(opened(file, false, meter)?, target, &progress).await?;
     } else if let Some(option) = reads_twice(&target.options) {
         return Err(Failure::refused(format!(
-            "{option} takes an archive that can be read twice, to see that it is whole first"
+            "{option} needs an archive that can be read twice, because it checks the complete archive first"
         ))
         .hint("save the archive as a file"));
     }
     Ok(restore_archive(opened(file, is_stdin, meter)?, target, &progress).await?)
 }
 
-/// What an archive that can be read once is not enough for.
+/// The option that a once-readable archive cannot serve.
 fn reads_twice(options: &RestoreOptions) -> Option<&'static str> {
     if options.dry_run {
         return None;

@@ -1,5 +1,5 @@
-//! `holdfast restore content`: the files of a backup into a directory, or the exact IPFS blocks of them into a CAR. The
-//! store is all that it needs.
+//! `holdfast restore content`: restores the files of a backup into a directory, or their original IPFS blocks into a
+//! CAR. It needs only the store.
 
 use std::{
     fs::{self, File},
@@ -25,8 +25,8 @@ use crate::{
     text,
 };
 
-/// What to do where there are no blocks.
-const FILES: &str = "--to restores files, whether or not their blocks are known";
+/// The remedy if there are no blocks.
+const FILES: &str = "--to restores files even without their blocks";
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -46,23 +46,23 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Place {
-    /// Write the files into this directory, which is created if it is missing. Every file is checked. An existing
-    /// identical file is kept, so the same command resumes an interrupted restore
+    /// Write the files into this directory, and create it if necessary. Every file is checked. An existing identical
+    /// file is kept, so the same command resumes an interrupted restore
     #[arg(long, value_name = "DIRECTORY")]
     to: Option<PathBuf>,
-    /// Write the original IPFS blocks of the files, with their original CIDs, into this CAR file for `ipfs dag import`.
-    /// `-` is stdout, which must not be a terminal
+    /// Write the original IPFS blocks, with their original CIDs, into this CAR file for `ipfs dag import`. `-` is
+    /// stdout, which must not be a terminal
     #[arg(long, value_name = "FILE")]
     to_car: Option<PathBuf>,
 }
 
 impl Arguments {
-    /// What to do after an interruption.
+    /// The advice after an interruption.
     pub(super) const fn how_to_go_on(&self) -> &'static str {
         if self.place.to.is_some() {
-            "the same command goes on: files that are there are checked and kept"
+            "the same command resumes: existing files are checked and kept"
         } else {
-            "a CAR is whole or not there: the same command begins it anew"
+            "no CAR is left. The same command begins it again"
         }
     }
 }
@@ -84,25 +84,25 @@ async fn restore(arguments: &Arguments, session: &Session, output: Output) -> Re
         (Some(directory), _) => to_directory(arguments, directory, session, output).await,
         (None, Some(file)) if file == Path::new("-") => to_stdout(arguments, session, output).await,
         (None, Some(file)) => to_car(arguments, file, session, output).await,
-        (None, None) => Err(Failure::usage("--to or --to-car says where to restore to")),
+        (None, None) => Err(Failure::usage("no target: pass --to or --to-car")),
     }
 }
 
 async fn to_directory(what: &Arguments, to: &Path, session: &Session, output: Output) -> Result<Exit, Failure> {
     if fs::metadata(to).is_ok_and(|found| !found.is_dir()) {
-        return Err(Failure::refused(format!("--to takes a directory, and {} is something else", to.display()))
-            .hint("name a directory; one that is not there is made"));
+        return Err(Failure::refused(format!("--to needs a directory: {} is something else", to.display()))
+            .hint("name a directory. A missing one is created"));
     }
     let repository = session.repository()?;
     let meter = Meter::new(&format!("restoring {}", what.id));
     let progress = |progress: &ContentRestoreProgress| {
-        meter.say(format!("restoring {}, {};", what.id, text::size(progress.bytes)));
+        meter.say(format!("restoring {}, {},", what.id, text::size(progress.bytes)));
         meter.count(progress.items, progress.expected);
     };
     let report = restore_content(&repository, &what.id, to, what.content_id.as_deref(), &progress).await?;
     let missing = match report.not_backed_up {
         0 => Vec::new(),
-        // That they cannot be told one by one does not undo what was restored; how many they are is told all the same.
+        // If the items cannot be listed, the files are restored all the same, and the number of items is reported.
         _ => items::without_files(&repository, &what.id, items::SHOWN).await.unwrap_or_default(),
     };
     meter.clear();
@@ -138,7 +138,7 @@ async fn export(what: &Arguments, session: &Session, file: File) -> Result<CarRe
         exported => exported?,
     };
     if report.roots.is_empty() {
-        let message = format!("no item of {} is known by its IPFS blocks", what.id);
+        let message = format!("{} has no item with IPFS blocks", what.id);
         return Err(Failure::not_found(message).hint(FILES));
     }
     Ok(report)

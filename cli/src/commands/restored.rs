@@ -1,4 +1,4 @@
-//! What a restore did, or would do, as a table for people and a document for machines.
+//! The result or the plan of a restore, as a table for people and a document for machines.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::anonymize;
 use crate::text::{self, Side};
 
-/// What a dry run does not read, the manifest knows.
+/// Adds document counts from the manifest, because a dry run does not read the documents.
 pub(super) fn expect_documents(report: &mut RestoreReport, manifest: &Manifest) {
     let counts: HashMap<String, u64> =
         manifest.namespaces.iter().map(|held| (format!("{}.{}", held.db, held.collection), held.documents)).collect();
@@ -18,7 +18,7 @@ pub(super) fn expect_documents(report: &mut RestoreReport, manifest: &Manifest) 
     }
 }
 
-/// What of the archive is not restored as it should be.
+/// Namespaces that are not faithfully restored.
 pub(super) fn not_restored(report: &RestoreReport) -> impl Iterator<Item = &RestoredNamespace> {
     report.namespaces.iter().filter(|namespace| !namespace.is_faithful())
 }
@@ -61,7 +61,7 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
     parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
-/// What went wrong with a namespace, differs, or was done on purpose.
+/// Failures, differences and intended changes of a namespace.
 fn lines_of(namespace: &RestoredNamespace) -> impl Iterator<Item = String> {
     let differences = namespace.structure.iter().map(|difference| format!("DIFFERS: {difference}"));
     let notes = namespace.notes.iter().map(|note| format!("note: {note}"));
@@ -75,15 +75,13 @@ fn space(report: &RestoreReport) -> Option<String> {
     let replaced = report.namespaces.iter().filter(|namespace| is_replaced(&namespace.target)).count();
     (report.dry_run && replaced > 0).then(|| {
         let targets = text::count(u64::try_from(replaced).unwrap_or(u64::MAX), "target");
-        format!(
-            "the server needs room for a second copy of {targets}, until each copy has taken the place of its target"
-        )
+        format!("the server needs space for a second copy of {targets}, until each copy has replaced its target")
     })
 }
 
 fn row(namespace: &RestoredNamespace, report: &RestoreReport) -> Vec<String> {
     let dry_run = report.dry_run;
-    // A dry run reads no further than an archive's list of namespaces: how many documents follow it does not know.
+    // A dry run reads only the archive's list of namespaces, so the number of documents is unknown.
     let unknown = dry_run && report.namespaces.iter().all(|namespace| namespace.documents == 0);
     vec![
         namespace.from.clone(),
@@ -122,7 +120,7 @@ fn there_before(namespace: &RestoredNamespace, dry_run: bool) -> String {
 
 fn result(namespace: &RestoredNamespace) -> String {
     let compared = match &namespace.comparison {
-        // Only the archive was held against its manifest: what was there before is not in it.
+        // Only the archive was compared with its manifest. It does not contain earlier documents of the target.
         Comparison::Equal if matches!(namespace.target, TargetState::Merged(_)) => "merged, not compared".to_owned(),
         Comparison::Equal => "equal".to_owned(),
         Comparison::Anonymized => "anonymised".to_owned(),
@@ -207,7 +205,7 @@ mod tests {
         planned.namespaces[0].replaces = Some(holdfast_archive::NamespaceKind::Timeseries);
         let shown = text("backup x", "mongodb://h/", &planned);
         assert!(shown.contains("a timeseries of 7 documents, to be replaced"), "{shown}");
-        assert!(shown.contains("room for a second copy of 1 target"), "{shown}");
+        assert!(shown.contains("space for a second copy of 1 target"), "{shown}");
         let mut kept = report(false, 3);
         kept.namespaces[0].target = TargetState::Replaced(7);
         kept.namespaces[0].result = RestoreResult::Kept;

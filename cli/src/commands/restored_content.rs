@@ -1,4 +1,4 @@
-//! What a restore of content did, as text for people and a document for machines.
+//! The result of a content restore, as text for people and a document for machines.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::{
     text,
 };
 
-/// Tells it; what was not restored as it was backed up is a failure, what was never backed up is none.
+/// Prints the result. A damaged or missing file is a failure. An item without a file in the backup is not.
 pub(super) fn tell(
     id: &BackupId,
     to: &Path,
@@ -27,7 +27,7 @@ pub(super) fn tell(
     }
     let failed = text::count(report.failed.len() as u64, "file");
     Err(Failure::new(Exit::Incomplete, format!("restore incomplete: {failed} not restored (see above)"))
-        .hint("correct the reason, then run the same command again: it restores the missing files"))
+        .hint("correct the cause, then repeat the command: it restores the missing files"))
 }
 
 fn document(id: &BackupId, to: &Path, report: &ContentRestoreReport) -> Value {
@@ -51,7 +51,7 @@ fn text(id: &BackupId, to: &Path, report: &ContentRestoreReport, missing: &[Item
         lines.push(format!("{} kept, the same as in the backup", text::count(report.kept, "file")));
     }
     if report.not_backed_up > 0 {
-        lines.push(format!("{} not in the backup, which says why:", were(report.not_backed_up, "item")));
+        lines.push(format!("{} not in the backup. Its reasons:", were(report.not_backed_up, "item")));
         lines.push(items::failures(&missing[..missing.len().min(items::SHOWN)]));
         lines.extend(items::and_more(report.not_backed_up));
     }
@@ -84,10 +84,10 @@ pub(super) fn car_document(place: &Path, report: &CarReport) -> Value {
     })
 }
 
-/// What a CAR holds.
+/// The contents of a CAR.
 pub(super) fn of_car(place: &str, report: &CarReport) -> String {
     let (blocks, items) = (text::count(report.blocks, "block"), text::count(report.items, "item"));
-    let mut lines = vec![format!("{place} holds {blocks}, {}, of {items}", text::size(report.bytes))];
+    let mut lines = vec![format!("{place} contains {blocks}, {}, of {items}", text::size(report.bytes))];
     lines.extend(report.roots.iter().take(items::SHOWN).map(|root| format!("root {root}")));
     lines.extend(items::and_more(report.roots.len() as u64));
     if report.without_blocks > 0 {
@@ -96,10 +96,10 @@ pub(super) fn of_car(place: &str, report: &CarReport) -> String {
     lines.join("\n")
 }
 
-/// What a CAR cannot hold.
+/// The items that a CAR cannot contain.
 fn blockless(report: &CarReport) -> String {
     let items = text::count(report.without_blocks, "item");
-    format!("{items} without blocks (from Gaia, or from a gateway that serves none), which `--to` restores as files")
+    format!("{items} without blocks (from Gaia, or from a gateway without blocks). `--to` restores them as files")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `holdfast show <id>`: the manifest from the store, and the job from the catalogue where that can be asked.
+//! `holdfast show <id>`: the manifest from the store, and the job from the catalogue if it is reachable.
 
 use clap::Args;
 use holdfast_catalog::CatalogError;
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// The backup to show
     #[arg(value_name = "BACKUP_ID")]
     id: BackupId,
-    /// For a content backup, list the items whose files could not be downloaded, with the reasons
+    /// For a content backup, list the failed items, with the reasons
     #[arg(long)]
     failed: bool,
     #[command(flatten)]
@@ -35,11 +35,11 @@ pub(crate) struct Arguments {
 struct Document<'a> {
     backup_id: &'a BackupId,
     manifest: Option<&'a Manifest>,
-    /// Why the manifest is shown as it stands in the store, and was not authenticated.
+    /// Why the manifest is shown without authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_authenticated: Option<String>,
     job: Option<&'a Job>,
-    /// Why the catalogue could not be asked.
+    /// Why the catalogue was not available.
     #[serde(skip_serializing_if = "Option::is_none")]
     catalog_problem: Option<String>,
 }
@@ -49,7 +49,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     match id.backup_type() {
         BackupType::Content if arguments.failed => return failed_items::run(id, session, output).await,
         _ if arguments.failed => {
-            return Err(Failure::usage(format!("--failed takes a content backup, and {id} is none")));
+            return Err(Failure::usage(format!("--failed needs a content backup: {id} is not one")));
         }
         BackupType::Full => return show_full::run(id, session, output).await,
         BackupType::Content | BackupType::Database => {}
@@ -69,7 +69,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     Ok(Exit::Done)
 }
 
-/// The manifest, and why it could not be authenticated: what a backup holds can be looked at without any key.
+/// The manifest, and the reason if it was not authenticated. No key is needed to inspect a backup.
 async fn manifest(id: &BackupId, session: &Session) -> Result<(Option<Manifest>, Option<String>), Failure> {
     let repository = session.repository()?;
     match repository.manifest(id).await {
@@ -107,7 +107,7 @@ fn text(document: &Document<'_>, settings: &Settings) -> String {
         parts.push(text::fields(&of_job(job, settings)));
     }
     if let Some(problem) = &document.catalog_problem {
-        parts.push(format!("the job is not known: {problem}"));
+        parts.push(format!("the job is unknown: {problem}"));
     }
     parts.join("\n")
 }
@@ -190,7 +190,7 @@ pub(super) fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, Strin
         fields.push(("progress", format!("{} of {}{rate}", items.settled(), text::count(items.expected, "item"))));
     } else if let Some(items) = job.items.filter(|items| items.failed > 0) {
         let (failed, of, id) = (items.failed, text::count(items.expected, "item"), &job.backup_id);
-        fields.push(("failed", format!("{failed} of {of}: `holdfast show {id} --failed` says why")));
+        fields.push(("failed", format!("{failed} of {of}: see `holdfast show {id} --failed`")));
     }
     if let Some(progress) = &job.progress {
         let (read, of) = (text::size(progress.bytes_read), text::size(progress.bytes_expected));
@@ -208,7 +208,7 @@ pub(super) fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, Strin
     fields.extend(gone::fields(job, settings));
     if let Some(error) = &job.error {
         fields.push(("error", format!("{} ({})", error.message, error.code)));
-        fields.extend(error.hint.clone().map(|hint| ("what to do", hint)));
+        fields.extend(error.hint.clone().map(|hint| ("remedy", hint)));
     }
     fields.extend(job.message.clone().map(|message| ("message", message)));
     fields

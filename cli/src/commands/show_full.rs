@@ -1,4 +1,4 @@
-//! `holdfast show full_…`: the job of the whole, and what became of its parts.
+//! `holdfast show full_…`: the job of a full backup, and the results of its parts.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ struct Document {
     backup_id: BackupId,
     job: Option<Job>,
     parts: Vec<Part>,
-    /// Why the catalogue could not be asked.
+    /// Why the catalogue was not available.
     #[serde(skip_serializing_if = "Option::is_none")]
     catalog_problem: Option<String>,
 }
@@ -72,7 +72,7 @@ fn text(document: &Document, session: &Session) -> String {
     let rows: Vec<Vec<String>> = document.parts.iter().map(row).collect();
     lines.push(text::table(&columns, &rows));
     if let Some(problem) = &document.catalog_problem {
-        lines.push(format!("the job is not known: {problem}"));
+        lines.push(format!("the job is unknown: {problem}"));
     }
     lines.join("\n")
 }

@@ -1,4 +1,4 @@
-//! `holdfast status`: what runs, and how each type of backup did over time; what `GET /api/backups/status` answers.
+//! `holdfast status`: the running backups, and the history of each type, as in `GET /api/backups/status`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,14 +19,14 @@ const NONE: &str = "none";
 
 pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let status = Box::pin(holdfast_operations::status(&holdfast, Timestamp::now())).await?;
     let damaged = damaged(&holdfast, &status).await?;
     output.result(&status, || told(&status, &damaged, &session.settings))?;
     Ok(Exit::Done)
 }
 
-/// The newest backup of each level whose verification failed: a count alone says nothing about what to look at.
+/// The newest backup with a failed verification, for each level. A number alone does not lead to the backup.
 async fn damaged(h: &Holdfast, status: &Status) -> Result<BTreeMap<VerificationLevel, BackupId>, Failure> {
     /// Failed verifications are rare: behind so many jobs none is looked for.
     const LOOK_AT: u32 = 500;
@@ -35,7 +35,7 @@ async fn damaged(h: &Holdfast, status: &Status) -> Result<BTreeMap<VerificationL
         return Ok(BTreeMap::new());
     }
     let (jobs, _) = h.catalog.list(JobFilter::default(), 1, LOOK_AT).await?;
-    // Oldest first, so that the newest stays.
+    // Oldest first, so that the newest one is kept.
     let failed = jobs.into_iter().rev().filter_map(|job| {
         let found = job.verification.filter(|found| found.status == VerificationStatus::Failed)?;
         Some((found.level, job.backup_id))
@@ -105,10 +105,10 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
         (Some(objects), Some(bytes)) => {
             told.push(("  files", format!("{}, {}", text::count(objects, "object"), text::size(bytes))));
         }
-        _ => told.push(("  files", "too many to be counted in time".to_owned())),
+        _ => told.push(("  files", "too many to count in time".to_owned())),
     }
     if let Some(percent) = then.growth_percent {
-        told.push(("  growth", format!("{percent:+.1}% against the week before")));
+        told.push(("  growth", format!("{percent:+.1}% compared with the week before")));
     }
     text::fields(&told)
 }

@@ -1,6 +1,6 @@
-//! `holdfast verify <id>`: reads a backup and says whether it is what was written; with `--level drill` restores it into
-//! scratch databases, which an interruption drops too. The result is recorded in the catalogue where that can be reached;
-//! that it cannot is no reason not to verify.
+//! `holdfast verify <id>`: reads a backup and compares it with its manifest. `--level drill` restores it into scratch
+//! databases, and drops them even after an interruption. The result is recorded in the catalogue if it is reachable. An
+//! unreachable catalogue does not prevent a verification.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     /// The level of verification
     #[arg(long, value_enum, default_value_t = Level::Checksum)]
     level: Level,
-    /// For a drill, the name of the environment variable that holds the connection string of the server for the scratch
+    /// For a drill, the name of the environment variable with the connection string of the server for the scratch
     /// databases [default: `BACKUP_DRILL_URI`]
     #[arg(long, value_name = "NAME")]
     drill_uri_env: Option<String>,
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Whether there is something to undo where it is interrupted.
+    /// Whether an interruption leaves something to undo.
     pub(crate) fn is_drill(&self) -> bool {
         matches!(self.level, Level::Drill)
     }
@@ -85,7 +85,7 @@ struct Document<'a> {
 pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     kind::expect_one(&arguments.id, session).await?;
     if arguments.drill_uri_env.is_some() && !arguments.is_drill() {
-        return Err(Failure::usage("--drill-uri-env is for --level drill"));
+        return Err(Failure::usage("--drill-uri-env needs --level drill"));
     }
     let meter = Arc::new(Meter::new(&format!("reading {}", arguments.id)));
     let lease = reading::protect(session, &arguments.id, Purpose::Verify).await?;
@@ -120,8 +120,8 @@ async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -
     let given = Given { option: "--drill-uri", plainly: None, variable, file: None };
     let server = match (&session.settings.drill.uri, variable) {
         (None, None) => {
-            return Err(Failure::new(Exit::Settings, "a drill takes a server for its scratch databases")
-                .hint("set BACKUP_DRILL_URI, or name a variable that holds its connection string: --drill-uri-env"));
+            return Err(Failure::new(Exit::Settings, "a drill needs a server for its scratch databases")
+                .hint("set BACKUP_DRILL_URI, or name a variable with its connection string: --drill-uri-env"));
         }
         (Some(uri), _) => given.or_else(|| Ok(uri))?,
         (None, Some(_)) => given.or_else(|| Err(Failure::usage("--drill-uri-env names no variable")))?,
@@ -135,10 +135,11 @@ async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -
     }
 }
 
-/// A copy is judged by itself: what is wrong with it is not wrong with the backup that the catalogue knows.
+/// Records the result in the catalogue. The result of a copy is not recorded, because it is no evidence about the
+/// backup in the catalogue.
 async fn record(found: &mut Verification, session: &Session) -> Result<(), Failure> {
     if session.is_elsewhere() {
-        return Err(Failure::failed("--store names another store than the one whose backups the catalogue knows"));
+        return Err(Failure::failed("the backups of --store are not those of the catalogue"));
     }
     let catalog = session.catalog().await?;
     compare_with_job(&catalog, &session.repository()?, found).await?;

@@ -1,4 +1,4 @@
-//! `restore --anonymize`: what comes back without the people, and what is refused.
+//! `restore --anonymize`: the restored data without personal data, and the refusals.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ async fn an_anonymised_restore_holds_no_original_and_says_what_was_done() {
 
     let dry: Vec<&str> = restore.into_iter().chain(["--dry-run"]).collect();
     let told = place.holdfast(&dry).expect(0).text();
-    for expected in ["fake user-name", "500", "string → ", "stay as they are", "nothing was changed"] {
+    for expected in ["fake user-name", "500", "string → ", "stay unchanged", "nothing was changed"] {
         assert!(told.contains(expected), "{expected}: {told}");
     }
     assert!(!told.contains("user 1"), "no original is shown: {told}");
@@ -105,7 +105,7 @@ async fn an_archive_is_anonymised_too_where_it_can_be_read_twice() {
     let options = ["--ns-from", "web3platform.*", "--ns-to", &to, "--anonymize", rules, "--yes"];
     let piped: Vec<&str> = ["restore", "archive", "-"].into_iter().chain(options).collect();
     let ended = place.holdfast_reading(&piped, &holdfast_testing::golden("platform")).expect(5);
-    assert!(ended.stderr.contains("--anonymize takes an archive that can be read twice"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--anonymize needs an archive that can be read twice"), "{}", ended.stderr);
     let words: Vec<&str> = ["restore", "archive", archive.to_str().unwrap()].into_iter().chain(options).collect();
     let told = place.holdfast(&words).expect(0).text();
     assert!(told.contains("fake wallet-address") && told.contains("anonymised"), "{told}");
@@ -120,7 +120,7 @@ async fn an_archive_is_anonymised_too_where_it_can_be_read_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_secret_must_be_there_and_is_never_told() {
+async fn a_missing_secret_is_refused_and_no_secret_is_shown() {
     let mut place = Place::initialised().await;
     let folder = tempfile::tempdir().unwrap();
     let rules = rules(folder.path(), "{ users: [name] }");

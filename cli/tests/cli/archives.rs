@@ -60,12 +60,12 @@ async fn a_dump_that_fails_leaves_no_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dump_that_nobody_reads_to_the_end_has_failed() {
+async fn a_dump_into_a_closed_pipe_fails() {
     let place = Place::new().await;
     for words in [&["dump", "--archive"][..], &["dump", "--archive", "--gzip"]] {
         let mut child = place.command(words).spawn().unwrap();
         drop(child.stdout.take());
-        end_of(child).expect(1).saying(&["could not be written", "throw it away"]);
+        end_of(child).expect(1).saying(&["could not be written", "discard it"]);
     }
     place.remove().await;
 }

@@ -48,7 +48,7 @@ async fn what_was_backed_up_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_is_not_empty_is_refused_unless_told_what_to_do_with_it() {
+async fn a_target_that_is_not_empty_is_refused_without_an_option() {
     let place = Place::initialised().await;
     let id = place.back_up();
     let restore = ["restore", "database", &id, "--yes"];

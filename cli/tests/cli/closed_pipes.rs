@@ -1,4 +1,4 @@
-//! A reader that closes its pipe early, as `head -1`, ends a command quietly.
+//! A reader that closes its pipe early, such as `head -1`, ends a command without an error.
 
 use std::{
     io::{BufRead, BufReader},

@@ -106,7 +106,7 @@ async fn one_item_is_restored_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_few_items_that_are_lost_are_told_and_are_no_failure() {
+async fn a_few_missing_items_are_reported_and_cause_no_failure() {
     let files = Files::new().await;
     let place = &files.place;
     files.add_missing("lost").await;
@@ -164,7 +164,7 @@ async fn where_there_is_nothing_to_back_up_the_backup_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stands_in_the_way_of_a_restore_is_never_written_over() {
+async fn existing_files_are_never_overwritten_by_a_restore() {
     let files = Files::new().await;
     let place = &files.place;
     let id = id_of(&files.back_up());

@@ -1,5 +1,4 @@
-//! The second copy from the command line: made, named where it is corrupted, mended, and restored from when all else is
-//! lost.
+//! The second copy on the command line: created, checked, repaired, and restored from when everything else is lost.
 
 use aws_sdk_s3::{
     Client,
@@ -24,7 +23,7 @@ pub(crate) async fn bucket_in_another_region() -> (Client, String) {
     (s3, bucket)
 }
 
-/// A place with a second bucket in another region, which nothing was copied to yet.
+/// A place with an empty second bucket in another region.
 struct Copies {
     place: Place,
     bucket: String,
@@ -51,7 +50,7 @@ impl Copies {
         listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
     }
 
-    /// Flips a bit of the copy of the dump; returns the key without the prefix.
+    /// Flips a bit of the copied dump. Returns the key without the prefix.
     async fn corrupt_the_dump(&self) -> String {
         let s3 = &self.s3;
         let key = self.keys().await.into_iter().find(|key| key.contains("/dump.")).unwrap();
@@ -108,7 +107,7 @@ async fn a_corrupted_copy_is_named_by_verify_and_mended_by_repair() {
     assert!(found.contains("not recorded"), "{found}");
     let job = &place.json(&["show", &id])[0]["job"];
     assert_eq!(job["verification"]["status"], "passed", "what is wrong with the copy is not wrong with the backup");
-    // A copy that has all its objects, by their sizes, is left alone unless it is to be read.
+    // A copy with all objects of the right size is skipped, unless it must be read.
     place.holdfast(&["copy", &id]).expect(0);
     place.holdfast(&["verify", &id, "--store", &copies.store()]).expect(6);
     let mended = place.holdfast(&["copy", &id, "--repair"]).expect(0).text();
@@ -148,7 +147,7 @@ async fn a_copy_needs_no_catalogue_and_says_that_its_job_does_not_know() {
     assert_eq!((document["copied"].as_u64(), document["recorded"].as_bool()), (Some(3), Some(false)));
     assert!(document["catalogProblem"].as_str().unwrap().contains("catalogue"), "{document}");
     let told = copies.place.holdfast(&["copy", &id]).expect(0).text();
-    assert!(told.contains("its job does not say so"), "{told}");
+    assert!(told.contains("its job does not record the copy"), "{told}");
     copies.remove().await;
 }
 
@@ -169,7 +168,7 @@ async fn the_first_store_is_mended_by_naming_the_stores_the_other_way_round() {
     copies.place.env.insert("AWS_REGION", REGION.to_owned());
     let words = ["copy", &id, "--repair", "--store", &copies.store()];
     let mended = copies.place.holdfast(&words).expect(0).text();
-    assert!(mended.contains("mended") && mended.contains(&key) && mended.contains("does not say so"), "{mended}");
+    assert!(mended.contains("mended") && mended.contains(&key) && mended.contains("does not record"), "{mended}");
     assert!(copies.place.object(&key).await == good);
     let job = &copies.place.json(&["show", &id, "--store", &copies.store()])[0]["job"];
     assert!(job["copy"]["store"].as_str().unwrap().contains(&copies.bucket), "{job}");
@@ -187,9 +186,9 @@ async fn what_cannot_be_copied_is_refused_with_its_reason() {
     let second = copies.place.env.insert("BACKUP_CLOUD_BUCKET", same).unwrap();
     copies.place.holdfast(&["copy", &id]).expect(3).saying(&["both the first store and the second"]);
     copies.place.env.insert("BACKUP_CLOUD_BUCKET", holdfast_testing::unique("no-such"));
-    copies.place.holdfast(&["copy", &id]).saying(&["the second store s3://no-such", "what to do"]);
+    copies.place.holdfast(&["copy", &id]).saying(&["the second store s3://no-such", "remedy"]);
     copies.place.env.remove("BACKUP_CLOUD_BUCKET");
-    copies.place.holdfast(&["copy", &id]).expect(3).saying(&["BACKUP_CLOUD_BUCKET is not set", "what to do"]);
+    copies.place.holdfast(&["copy", &id]).expect(3).saying(&["BACKUP_CLOUD_BUCKET is not set", "remedy"]);
     copies.place.env.insert("BACKUP_CLOUD_BUCKET", second);
     copies.remove().await;
 }

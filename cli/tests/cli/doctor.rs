@@ -1,4 +1,4 @@
-//! `holdfast doctor`: what is well is tried and leaves nothing, and each thing that is not is named with what to do.
+//! `holdfast doctor`: it leaves nothing in a sound installation. It names each problem with its remedy.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ async fn with_gateway() -> Place {
     place
 }
 
-/// What the doctor says, who must exit so.
+/// The doctor's findings. It must exit with this code.
 #[track_caller]
 fn examined(place: &Place, exit: i32) -> Vec<Value> {
     let ended = place.holdfast(&["doctor", "--json"]).expect(exit);
@@ -22,7 +22,7 @@ fn examined(place: &Place, exit: i32) -> Vec<Value> {
     document["findings"].as_array().unwrap().clone()
 }
 
-/// Each finding that is not good, with its part in front.
+/// Each finding that is not good, prefixed by its part.
 fn complaints(findings: &[Value]) -> Vec<String> {
     let complaints = findings.iter().filter(|finding| finding["health"] != "good");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -96,7 +96,7 @@ async fn what_is_away_is_named_each_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_that_is_not_there_an_empty_database_and_wrong_settings_are_told() {
+async fn a_missing_repository_an_empty_database_and_wrong_settings_are_reported() {
     let mut place = with_gateway().await;
     place.env.insert("MONGODB_URI", uri_of(&holdfast_testing::unique("misspelt")));
     let told = complaints(&examined(&place, 1));
@@ -109,7 +109,7 @@ async fn a_repository_that_is_not_there_an_empty_database_and_wrong_settings_are
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_opens_nothing_and_one_that_is_nowhere_else_are_told() {
+async fn a_useless_key_and_a_key_without_a_copy_are_reported() {
     let mut place = with_gateway().await;
     place.env.insert("BACKUP_DATABASE_ENCRYPTION", "true".to_owned());
     place.env.insert("BACKUP_ENCRYPTION_KEY", KEY.to_owned());

@@ -1,4 +1,4 @@
-//! With encryption on: the key, what it opens, and what opens without the settings.
+//! Encryption: the key, the backups that it opens, and opening without the settings.
 
 use std::{io::Read, time::Duration};
 

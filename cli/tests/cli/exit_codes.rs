@@ -91,7 +91,7 @@ async fn garbage_is_no_archive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_answer_is_unreachable_and_its_password_is_not_told() {
+async fn an_unreachable_server_is_reported_without_its_password() {
     let mut place = Place::initialised().await;
     let id = place.back_up();
     let silent = |words: &[&str], code| {

@@ -1,4 +1,5 @@
-//! The table of exit codes in docs/operations.md: a test for each row. Commands that meet the same cause end alike.
+//! The table of exit codes in docs/operations.md: a test for each row. Commands with the same cause exit with the same
+//! code.
 
 use std::{fs, process::Stdio, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Content items whose files are on a real IPFS node and a Gaia origin, each of another kind.
+//! Content items with files on a real IPFS node and a Gaia origin, one of each kind.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -11,14 +11,14 @@ use super::place::Place;
 pub(crate) struct Files {
     pub(crate) place: Place,
     pub(crate) node: IpfsNode,
-    /// What each item's file holds, by content id.
+    /// Contents of each item's file, by content id.
     pub(crate) held: BTreeMap<String, Vec<u8>>,
     /// `<cid>[/<path>]` of those on IPFS, by content id.
     pub(crate) paths: BTreeMap<String, String>,
 }
 
 impl Files {
-    /// Seven items on IPFS, two of them of one CID, and three on Gaia; the repository is there.
+    /// Seven items on IPFS, two of them with the same CID, and three on Gaia. The repository exists.
     pub(crate) async fn new() -> Self {
         Self::none().await.filled().await
     }
@@ -77,7 +77,7 @@ impl Files {
         self.paths.insert(id, path.to_owned());
     }
 
-    /// Another item, with this file; returns its content id.
+    /// Adds an item with this file. Returns its content id.
     pub(crate) async fn add(&mut self, storage_type: &str, url: &str, title: &str, file: Vec<u8>) -> String {
         let number = i32::try_from(self.held.len()).unwrap() + 1;
         self.add_document(doc! { "contentId": number, "storageType": storage_type, "url": url, "title": title }).await;
@@ -85,7 +85,7 @@ impl Files {
         number.to_string()
     }
 
-    /// An item that has no file anywhere.
+    /// Adds an item without a file.
     pub(crate) async fn add_missing(&self, content_id: &str) {
         let url = format!("{}/gaia/nothing/{content_id}", self.node.address());
         let item = doc! { "contentId": content_id, "storageType": "gaia", "url": url, "title": "lost" };
@@ -98,15 +98,15 @@ impl Files {
         contents.insert_one(item).await.unwrap();
     }
 
-    /// Backs the files up; the job.
+    /// Backs up the files. Returns the job.
     pub(crate) fn back_up(&self) -> Value {
         let job = self.place.json(&["run", "content"]).remove(0);
         assert_eq!(job["status"], "completed", "{job}");
         job
     }
 
-    /// That the directory holds every file, to the byte, each under a name that begins with its content id, and beside
-    /// them only the document that lists them.
+    /// Asserts that the directory contains every file unchanged, each under a name that begins with its content id. The
+    /// only other file is the list of them.
     pub(crate) fn assert_restored_in(&self, directory: &Path) {
         let mut found = BTreeMap::new();
         for entry in fs::read_dir(directory).unwrap() {
@@ -125,7 +125,7 @@ impl Files {
     }
 }
 
-/// Bytes that no compression shortens, others for each seed.
+/// Incompressible bytes, different for each seed.
 pub(crate) fn bytes(length: usize, seed: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ (seed as u64 + 1);
     let mut next = || {

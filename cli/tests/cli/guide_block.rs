@@ -1,4 +1,4 @@
-//! The environment block of the platform's own guide, on one machine: as it stands, with a key.
+//! The unchanged environment block of the platform's own guide, on one machine with a key.
 
 use std::fs;
 

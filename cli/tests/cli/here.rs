@@ -1,5 +1,4 @@
-//! On one machine, without AWS: the repository is a directory, nothing of AWS is in the environment, and nothing of it is
-//! asked for.
+//! One machine without AWS: the repository is a directory. No AWS variable is set, and no AWS request is sent.
 
 use std::{
     fs,
@@ -16,10 +15,10 @@ use super::{
     place::{Ended, Place, end_of},
 };
 
-/// A folder whose name needs quotes wherever it stands.
+/// A folder name that always needs quotes.
 pub(crate) const NAME: &str = "Büro 備份/it's 100% here";
 
-/// A place whose repository, to be made, is in this folder.
+/// A place with its repository, not yet created, in this folder.
 pub(crate) async fn place_in(folder: &Path) -> Place {
     let root = folder.join(NAME);
     fs::create_dir_all(root.parent().unwrap()).unwrap();
@@ -80,7 +79,7 @@ pub(crate) async fn add_noise(place: &Place, mebibytes: usize) {
     }
 }
 
-/// Backs up, verifies, restores and tidies up; the ids of the two backups.
+/// Backs up, verifies, restores and cleans up. Returns the ids of the two backups.
 pub(crate) async fn there_and_back(files: &Files, folder: &Path) -> [String; 2] {
     let place = &files.place;
     place.holdfast(&["run", "full"]).expect(0);
@@ -147,13 +146,13 @@ async fn its_parts_may_be_on_other_disks_and_encrypted() {
     for verb in [&["key", "show"][..], &["key", "export", "--yes"]] {
         files.place.holdfast(verb).expect(0);
     }
-    // Who forgets where they are is told, and finds nothing empty.
+    // Without the directories an error names them, instead of an empty repository.
     let forgotten = files.place.env.remove("BACKUP_DATABASE_DIR").unwrap();
     files.place.holdfast(&["run", "database"]).expect(7).saying(&["BACKUP_DATABASE_DIR", &forgotten]);
     files.remove().await;
 }
 
-/// The shell's part of a guide: what it says to type.
+/// The shell commands of a guide.
 fn commands(guide: &Path) -> String {
     let guide = fs::read_to_string(guide).unwrap();
     let blocks: Vec<&str> = guide.split("```bash\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
@@ -188,7 +187,7 @@ async fn what_the_guide_says_works_from_a_directory() {
 async fn nothing_is_asked_of_aws() {
     let folder = tempfile::tempdir().unwrap();
     let mut place = place_in(folder.path()).await;
-    // Where the SDK looks for the machine's region and role.
+    // The endpoint from which the SDK reads the machine's region and role.
     let metadata = Origin::start().await;
     place.env.insert("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.address().to_owned());
     for verb in [&["init"][..], &["run", "database"], &["list"], &["cleanup", "--yes"], &["dump"]] {

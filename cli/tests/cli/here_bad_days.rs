@@ -1,4 +1,4 @@
-//! Bad days of a repository that is a directory: killed and stopped runs, disks that are full or away, two at once.
+//! Failures of a repository in a directory: killed and stopped runs, full or missing disks, two runs at once.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use super::{
     place::{Ended, Place, end_of},
 };
 
-/// Runs a backup whose files may have this many blocks of 1,024 bytes each.
+/// Runs a backup with a limit for the size of a file, in blocks of 1,024 bytes.
 fn back_up_with_a_limit(place: &Place, folder: &Path, at_the_limit: &str) -> Ended {
     run_in_shell(place, folder, &format!("{at_the_limit} ulimit -f 12000; exec holdfast run database"))
 }
@@ -64,7 +64,7 @@ async fn a_backup_that_is_killed_leaves_only_what_cleaning_up_finds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_content_backup_that_was_killed_is_gone_on_with_by_the_next_run() {
+async fn a_killed_content_backup_is_resumed_by_the_next_run() {
     for (killed, next) in [("content", "content"), ("full", "full")] {
         let folder = tempfile::tempdir().unwrap();
         let mut files = Files::in_place(place_in(folder.path()).await).await;
@@ -98,7 +98,7 @@ async fn a_content_backup_that_was_killed_is_gone_on_with_by_the_next_run() {
     }
 }
 
-/// A disk of its own; none where this user may not mount one.
+/// A separate disk. Absent if this user may not mount one.
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
@@ -187,7 +187,7 @@ async fn a_disk_that_is_not_mounted_is_no_new_repository() {
     for verb in [&["run", "database"][..], &["list"]] {
         place.holdfast(verb).expect(7).saying(&["holds nothing of a repository", "mounted"]);
     }
-    // What keeps a mount point in a working copy makes no repository of it.
+    // A placeholder file for the mount point is not a repository.
     fs::write(root.join(".keep"), "").unwrap();
     for verb in [&["run", "database"][..], &["list"]] {
         place.holdfast(verb).expect(7).saying(&["holds nothing of a repository", "mounted"]);

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first cancels a running backup, and nothing is left of it; the second exits at once.
+//! Ctrl-C: the first one cancels a running backup, and nothing is left of it. The second one exits at once.
 
 use std::{
     process::{Child, Command},
@@ -22,7 +22,7 @@ fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
 }
 
-/// A backup whose upload hangs.
+/// A backup with a hanging upload.
 async fn hanging(place: &mut Place) -> (FaultProxy, Child) {
     let proxy = FaultProxy::start().await;
     place.env.insert("AWS_ENDPOINT_URL", proxy.endpoint().to_owned());
@@ -63,7 +63,7 @@ async fn the_second_interrupt_exits_at_once() {
     place.remove().await;
 }
 
-/// A backup whose only file never comes.
+/// A backup that waits for its only file.
 async fn waiting_for_a_file(files: &mut Files, what: &str) -> (Origin, Child) {
     let origin = Origin::start().await;
     origin.answer("/file", [Answer::silence()]);
@@ -157,7 +157,7 @@ async fn an_interrupt_before_the_confirmation_says_that_nothing_was_written() {
         let told = ended.text();
         assert_eq!(ended.code, 130, "{told}{}", ended.stderr);
         assert!(told.contains("[y/N]") && told.contains("interrupted: nothing was written"), "{told}");
-        assert!(!told.contains("part of it"), "{told}");
+        assert!(!told.contains("may be incomplete"), "{told}");
     }
     assert_eq!(place.content(&place.database).await, before);
     place.remove().await;

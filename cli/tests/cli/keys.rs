@@ -1,4 +1,4 @@
-//! What opens encrypted backups: shown, changed, and gone without.
+//! Keys of encrypted backups: shown, changed and missing.
 
 use std::{fs, path::Path};
 
@@ -26,14 +26,14 @@ fn lose_keys(place: &mut Place) {
     }
 }
 
-/// The path of a file that holds this.
+/// Writes this text to a file, and returns the path.
 fn written(folder: &Path, name: &str, text: &str) -> String {
     let file = folder.join(name);
     fs::write(&file, text).unwrap();
     file.to_str().unwrap().to_owned()
 }
 
-/// Restores beside the original and compares.
+/// Restores into another database and compares.
 async fn restores(place: &Place, id: &str, with: &[&str]) {
     let copy = holdfast_testing::unique("copy");
     let (from, to) = (format!("{}.*", place.database), format!("{copy}.*"));
@@ -48,7 +48,7 @@ fn methods(shown: &serde_json::Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_rotated_by_a_file_that_holds_the_old_one_and_not_without_being_told_to() {
+async fn a_key_is_rotated_by_the_old_key_file_after_confirmation() {
     let mut place = encrypting(&[]).await;
     let id = place.back_up();
     let folder = tempfile::tempdir().unwrap();

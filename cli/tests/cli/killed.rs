@@ -1,4 +1,4 @@
-//! `kill -9` of a content backup, in a directory and on S3: the next run resumes it, whatever it was at.
+//! `kill -9` of a content backup, in a directory and on S3: the next run resumes it, at any step.
 
 use std::{
     path::Path,
@@ -20,7 +20,7 @@ use super::{
     place::end_of,
 };
 
-/// A run that must have got somewhere before it is killed.
+/// Kills a run after it reached a certain step.
 async fn kill_once(mut child: Child, reached: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !reached().await {
@@ -35,13 +35,13 @@ async fn kill_once(mut child: Child, reached: impl AsyncFn() -> bool) {
     child.wait().unwrap();
 }
 
-/// The only content backup that there was.
+/// The only content backup in the catalogue.
 async fn content_job(files: &Files) -> Job {
     let jobs = files.place.catalog().await.list(JobFilter::default(), 1, 10).await.unwrap().0;
     jobs.into_iter().find(|job| job.backup_type == BackupType::Content).unwrap()
 }
 
-/// The next run completes the backup that was killed, and frees what it held.
+/// The next run completes the killed backup, and releases its leases.
 async fn assert_resumed(files: &Files, next: &str, died: &str) {
     let place = &files.place;
     let killed = content_job(files).await;
@@ -66,7 +66,7 @@ async fn assert_resumed(files: &Files, next: &str, died: &str) {
     place.holdfast(&["verify", id, "--level", "structure"]).expect(0);
 }
 
-/// Ten small files and one whose archive takes a while.
+/// Ten small files, and one with a slow archive.
 async fn with_a_large_file(mut files: Files) -> Files {
     let large = bytes(48 << 20, 99);
     let url = files.node.put_gaia("hub/large.bin", large.clone()).await;
@@ -117,7 +117,7 @@ async fn a_backup_killed_while_a_file_is_stored_in_a_directory_is_resumed_and_le
     files.remove().await;
 }
 
-/// Where a run on S3 is killed: a request of it hangs, or its answer does.
+/// Places of the kill on S3: a request hangs, or its response does.
 const ON_S3: [(&str, &str, WireFault); 6] = [
     ("an object is stored", "content/objects/", WireFault::Hang),
     ("the archive is stored", ".tar.gz", WireFault::Hang),

@@ -17,7 +17,7 @@ use super::{
 
 const WEEK: Duration = Duration::from_hours(8 * 24);
 
-/// Every file of backups, and what it holds.
+/// Every file of the backups, with its contents.
 fn stored(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let parts = ["database", "content"].map(|part| root.join(part));
     let files = parts.iter().filter(|part| part.exists()).flat_map(|part| files_below(part));

@@ -1,4 +1,4 @@
-//! The real `holdfast` binary against the local parts: what it prints, what it leaves behind, and how it exits.
+//! The real `holdfast` binary with the local parts: its output, its remains and its exit codes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod anonymize;

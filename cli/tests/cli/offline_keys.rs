@@ -1,4 +1,4 @@
-//! Commands that only read need no key for writing, and keys that are kept offline stand in for the settings.
+//! Commands that only read need no key for writing. Offline keys replace those of the settings.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ const RECIPIENT: &str = "age1a2e5rfhv6c430dtzye3gmcuu6cauzne0s5kfmuhp3p4qpf86j9p
 /// Encryption as the stack's settings have it.
 const ENCRYPTED: [&str; 2] = ["BACKUP_DATABASE_ENCRYPTION", "BACKUP_CONTENT_ENCRYPTION"];
 
-/// What is backed up, and what opens it.
+/// The data of the backup, and its keys.
 struct Stack {
     files: Files,
     database: String,
@@ -21,7 +21,7 @@ struct Stack {
     identity: String,
 }
 
-/// A full, encrypted backup in a directory, whose writing key is lost. Encryption is still switched on.
+/// A full, encrypted backup in a directory, after the loss of its writing key. Encryption is still enabled.
 async fn without_the_key(folder: &Path) -> Stack {
     let mut place = initialised_in(folder).await;
     place.env.extend(ENCRYPTED.map(|switch| (switch, "true".to_owned())));
@@ -48,7 +48,7 @@ impl Stack {
         &self.files.place
     }
 
-    /// Every command that only opens backups, ending in a place for one more option.
+    /// Every command that only opens backups, up to the place of one more option.
     fn reading_commands(&self, folder: &Path) -> Vec<Vec<String>> {
         let copy = holdfast_testing::unique("copy");
         let (from, to) = (format!("{}.*", self.place().database), format!("{copy}.*"));
@@ -98,7 +98,7 @@ async fn every_command_that_reads_takes_the_keys_kept_offline() {
         let folder = tempfile::tempdir().unwrap();
         let mut stack = without_the_key(folder.path()).await;
         let file = if option == "--exported" { stack.exported.clone() } else { stack.identity.clone() };
-        // The stack's own settings: a secret that was lost with its account, and a key that was mistyped.
+        // The stack's own settings: a secret lost with its account, or a mistyped key.
         for lost in [None, Some("mistyped")] {
             if let Some(key) = lost {
                 stack.files.place.env.insert("BACKUP_ENCRYPTION_KEY", key.to_owned());

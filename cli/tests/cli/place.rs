@@ -1,4 +1,4 @@
-//! A bucket, a database and a catalogue that one test has to itself, and the binary with the settings for them.
+//! The bucket, database and catalogue of one test, and the binary with their settings.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 pub(crate) struct Place {
     pub(crate) bucket: String,
-    /// What is backed up.
+    /// The database to back up.
     pub(crate) database: String,
     pub(crate) client: Client,
     /// The server's connection string.
@@ -24,7 +24,7 @@ pub(crate) struct Place {
     pub(crate) env: BTreeMap<&'static str, String>,
 }
 
-/// How a run of the binary ended.
+/// The end of a run of the binary.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -33,7 +33,7 @@ pub(crate) struct Ended {
 }
 
 impl Place {
-    /// An empty bucket; a database with three collections, a view and indexes.
+    /// An empty bucket, and a database with three collections, a view and indexes.
     pub(crate) async fn new() -> Self {
         Self::on(&holdfast_testing::parts().mongodb_uri).await
     }
@@ -95,7 +95,7 @@ impl Place {
         database.collection::<Document>("users").create_index(index).await.unwrap();
     }
 
-    /// The binary, with nothing of this process's environment but what is listed.
+    /// The binary, with only the listed variables of this process's environment.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
         command
@@ -117,7 +117,7 @@ impl Place {
         let mut child = self.command(words).stdin(Stdio::piped()).spawn().unwrap();
         let mut pipe = child.stdin.take().unwrap();
         std::thread::scope(|scope| {
-            // A run that refuses what it reads closes the pipe early.
+            // A run that refuses its input closes the pipe early.
             scope.spawn(move || pipe.write_all(stdin).ok());
             end_of(child)
         })
@@ -146,12 +146,12 @@ impl Place {
         Catalog::connect(&uri, &self.catalog).await.unwrap()
     }
 
-    /// What happened to the server.
+    /// Simulates the loss of the server.
     pub(crate) async fn lose_the_catalogue(&self) {
         self.client.database(&self.catalog).drop().await.unwrap();
     }
 
-    /// Makes every run look as if it had beaten last long ago.
+    /// Sets the last heartbeat of every run far into the past.
     pub(crate) async fn let_time_pass(&self) {
         let leases = self.client.database(&self.catalog).collection::<Document>("backup_leases");
         let long_ago = bson::DateTime::from_millis(bson::DateTime::now().timestamp_millis() - 10 * 60 * 1000);
@@ -177,7 +177,7 @@ impl Place {
         request.body(bytes.into()).send().await.unwrap();
     }
 
-    /// What a database holds, by collection.
+    /// The documents of a database, by collection.
     pub(crate) async fn content(&self, database: &str) -> BTreeMap<String, CollectionContent> {
         let uri = Secret::new(uri_at(&self.server, database));
         let connection = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
@@ -190,7 +190,7 @@ impl Place {
         content
     }
 
-    /// That the copy holds what the source holds: documents, indexes, view.
+    /// Asserts that the copy equals the source: documents, indexes, view.
     pub(crate) async fn assert_same_in(&self, copy: &str) {
         let (source, restored) = (self.content(&self.database).await, self.content(copy).await);
         assert_eq!(source.keys().collect::<Vec<_>>(), ["contents", "empty", "users"]);
@@ -202,7 +202,7 @@ impl Place {
         database.drop().await.unwrap();
     }
 
-    /// Removes all that the test made.
+    /// Removes everything that the test created.
     pub(crate) async fn remove(self) {
         if !self.bucket.is_empty() {
             let s3 = holdfast_testing::s3_client();
@@ -228,7 +228,7 @@ impl Ended {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// That stderr says each of these.
+    /// Asserts that stderr contains each of these.
     #[track_caller]
     pub(crate) fn saying(self, expected: &[&str]) -> Self {
         for expected in expected {
@@ -258,5 +258,5 @@ fn uri_at(uri: &str, database: &str) -> String {
     format!("{}/{database}?{options}", server.trim_end_matches('/'))
 }
 
-/// A connection string with a password, to where nobody listens.
+/// A connection string with a password, to a port without a listener.
 pub(crate) const UNREACHABLE: &str = "mongodb://ada:hunter2@127.0.0.1:9/db?directConnection=true";

@@ -1,4 +1,4 @@
-//! `holdfast catalog rebuild`: what it says, and how it exits.
+//! `holdfast catalog rebuild`: its output and its exit codes.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
     for expected in [
         "3 backups added",
         "9 sources",
-        "0 stood",
+        "0 already existed",
         "  added full_",
         "stored retention policies",
         "Retention of database and content backups is SUSPENDED",
@@ -111,7 +111,7 @@ async fn encrypted_backups_come_back_by_what_is_kept_offline_and_not_without() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_is_told_and_is_an_exit_of_its_own() {
+async fn damage_is_reported_with_its_own_exit_code() {
     let place = Place::initialised().await;
     let (broken, dumpless) = (place.back_up(), place.back_up());
     place.put_object(&format!("database/{broken}/manifest.json"), b"{".to_vec()).await;

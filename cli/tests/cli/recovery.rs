@@ -1,5 +1,5 @@
-//! Runs the commands of `docs/disaster-recovery.md` unchanged on a server whose data were deleted, and compares every
-//! document and every file.
+//! Runs the commands of `docs/disaster-recovery.md` unchanged on a server without data, and compares every document and
+//! every file.
 
 use std::{
     collections::BTreeMap,
@@ -20,13 +20,13 @@ use super::{
 
 const PAGE: &str = include_str!("../../../docs/disaster-recovery.md");
 
-/// The page's commands: the first block, which needs no MongoDB, and the blocks after it.
+/// The commands of the page: the first block, without MongoDB, and the later blocks.
 fn commands() -> (&'static str, Vec<&'static str>) {
     let mut blocks = PAGE.split("\n```sh\n").skip(1).map(|block| block.split_once("\n```").unwrap().0);
     (blocks.next().unwrap(), blocks.collect())
 }
 
-/// What the operator has: the settings, the ids that the page says to set, a folder, the binary.
+/// The operator's means: the settings, the ids from the page, a folder, the binary.
 struct Operator<'a> {
     place: &'a Place,
     backups: [(&'static str, String); 2],
@@ -34,7 +34,7 @@ struct Operator<'a> {
 }
 
 impl Operator<'_> {
-    /// Runs these lines in a shell that stops at the first command that fails.
+    /// Runs these lines in a shell that stops at the first failed command.
     fn runs(&self, block: &str) -> Ended {
         let binaries = Path::new(env!("CARGO_BIN_EXE_holdfast")).parent().unwrap();
         let shell = Command::new("sh")
@@ -54,7 +54,7 @@ impl Operator<'_> {
     }
 }
 
-/// What the catalogue says of every backup, but for verifications.
+/// The rows of every backup in the catalogue, without verifications.
 async fn known(place: &Place) -> BTreeMap<BackupId, (Job, Vec<ItemRecord>)> {
     let catalog = place.catalog().await;
     let mut known = BTreeMap::new();
@@ -107,7 +107,7 @@ async fn everything_comes_back(settings: &[(&'static str, &str)]) {
     files.remove().await;
 }
 
-/// The catalogue is what it was, and has the backups that came after; nothing of the database is missing.
+/// Asserts that the catalogue has its former rows and the later backups, and that the database is complete.
 async fn assert_rebuilt(place: &Place, jobs: &BTreeMap<BackupId, (Job, Vec<ItemRecord>)>) {
     let after = known(place).await;
     for (id, before) in jobs {

@@ -1,4 +1,4 @@
-//! `restore --drop` over live data: the plan, the exit code of a part, and what is left where something was refused.
+//! `restore --drop` over live data: the plan, the exit code of a partial restore, and the data after a refusal.
 
 use holdfast_archive::{BlockWriter, Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use mongodb::bson::{Document, doc};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::place::Place;
 
-/// An archive of the database `shop`: a collection that servers take, and one that they refuse to create.
+/// An archive of the database `shop`: a valid collection, and one that servers refuse to create.
 fn mixture() -> Vec<u8> {
     let namespace = |name: &str, options: bson::Document| {
         let metadata = Metadata {
@@ -57,7 +57,7 @@ async fn a_restore_of_a_part_exits_8_and_names_what_kept_its_target() {
 
     let planned = place.holdfast(&with(&["--dry-run"])).expect(0).text();
     assert!(
-        planned.contains("8 documents, to be replaced") && planned.contains("room for a second copy of 2 targets"),
+        planned.contains("8 documents, to be replaced") && planned.contains("space for a second copy of 2 targets"),
         "{planned}"
     );
     assert_eq!((count(&place, "refused").await, count(&place, "taken").await), (8, 8));

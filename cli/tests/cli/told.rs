@@ -1,11 +1,11 @@
-//! What Holdfast tells of itself, from the terminal: status and export.
+//! Holdfast's reports on the terminal: status and export.
 
 use serde_json::json;
 
 use crate::place::Place;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_is_told_of_a_place_with_nothing_and_with_something() {
+async fn status_reports_an_empty_and_a_filled_place() {
     let place = Place::initialised().await;
     let empty = place.holdfast(&["status"]).expect(0).text();
     for expected in ["last good", "none", "there was none yet"] {

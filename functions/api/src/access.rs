@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn without_verified_claims_nobody_is_let_in() {
+    fn without_verified_claims_every_call_is_refused() {
         let access = Access { role_claim: "role".to_owned(), creator: CreatorAccess::Full };
         for event in [
             json!({}),

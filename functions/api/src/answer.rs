@@ -228,7 +228,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// What every answer carries: it is nobody's to keep, and nothing for a browser to run.
+/// The headers of every response: no caching, and no script in a browser.
 pub(crate) async fn with_headers(mut response: Response) -> Response {
     const HEADERS: [(header::HeaderName, &str); 5] = [
         (header::CACHE_CONTROL, "no-store"),

@@ -1,4 +1,4 @@
-//! How large an answer may be. Lambda passes on 6 MB, measured on its own JSON, in which the answer is one string.
+//! Size limit of a response. Lambda accepts 6 MB of its own JSON, and the response is one string in it.
 
 use serde::Serialize;
 
@@ -10,12 +10,12 @@ pub(crate) fn escaped_bytes(json: &[u8]) -> usize {
     json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
-/// What is left of an answer's bytes.
+/// The remaining bytes of a response.
 #[derive(Debug)]
 pub(crate) struct Budget(usize);
 
 impl Budget {
-    /// A budget that leaves room for what else an answer holds.
+    /// A budget with a reserve for the rest of the response.
     pub(crate) const fn new() -> Self {
         Self(MAX_ANSWER_BYTES / 6 * 5)
     }
@@ -30,7 +30,7 @@ impl Budget {
 
     /// Whether there was room for it and the comma behind it.
     fn take(&mut self, item: &impl Serialize) -> bool {
-        // What cannot be encoded makes the whole answer fail, whatever its size.
+        // An item that cannot be encoded fails the complete response, regardless of its size.
         let bytes = serde_json::to_vec(item).map_or(0, |json| escaped_bytes(&json) + 1);
         let left = self.0.checked_sub(bytes);
         // Once an item did not fit, no smaller one behind it is taken.

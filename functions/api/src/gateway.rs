@@ -1,7 +1,7 @@
-//! From API Gateway's event to a request, and from the response back. Every way a call can end has the JSON shape.
+//! From API Gateway's event to a request, and from the response back. Every result of a call has the JSON shape.
 //!
-//! Only what the calls need is taken over, in a form that no converter chokes on: of the headers the content type, of
-//! the path what a path may hold. The claims come from the authorizer's part of the event and from nowhere else.
+//! Only the necessary parts are copied, in a form that no converter rejects: the content type of the headers, and the
+//! legal characters of the path. The claims come only from the authorizer's part of the event.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     fit::{MAX_ANSWER_BYTES, escaped_bytes},
 };
 
-/// Kept back from the function's time, so that the caller still gets an answer.
+/// Reserved at the end of the function's time, so that the caller still gets a response.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Answers one call.
@@ -43,7 +43,7 @@ async fn to_gateway(response: http::Response<body::Body>) -> Result<ApiGatewayV2
     let mut body = body::to_bytes(body, usize::MAX).await?;
     let size_bytes = escaped_bytes(&body);
     if size_bytes > MAX_ANSWER_BYTES {
-        tracing::error!(size_bytes, "an answer is larger than Lambda passes on");
+        tracing::error!(size_bytes, "a response exceeds Lambda's size limit");
         let failure = Failure::answer_too_large(size_bytes, MAX_ANSWER_BYTES);
         let replaced = with_headers(failure.into_response()).await;
         let (failed, failure) = replaced.into_parts();
@@ -62,7 +62,7 @@ fn request(event: &Value) -> Result<Request, Error> {
     Ok(request)
 }
 
-/// The event, reduced to what the calls need.
+/// The event, reduced to the parts that the calls need.
 fn plain(event: &Value) -> Result<Value, Error> {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     let method = text("/requestContext/http/method").ok_or("not an event of an HTTP API, payload version 2.0")?;
@@ -83,20 +83,20 @@ fn plain(event: &Value) -> Result<Value, Error> {
     }))
 }
 
-/// The content type, as far as it is one.
+/// The content type, if it is valid.
 fn content_type(event: &Value) -> Option<&str> {
     let headers = event.get("headers")?.as_object()?;
     let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))?;
     value.as_str().filter(|value| value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '))
 }
 
-/// A named stage stands before the path; the one called `$default` does not.
+/// A named stage precedes the path. The one called `$default` does not.
 fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
     let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
     rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path)
 }
 
-/// API Gateway decodes a path before it hands it on: what cannot stand in a URI is encoded again.
+/// API Gateway decodes a path before it passes it on. Characters that are illegal in a URI are encoded again.
 fn encoded(text: &str, kept: &[u8]) -> String {
     use std::fmt::Write;
     let bytes = text.as_bytes();

@@ -1,12 +1,12 @@
-//! JSON in which each object names a field once. Of two values for one field, a caller and this function may mean
-//! different ones: `{"dryRun": true, "dryRun": false}` is refused, not read as either.
+//! JSON without repeated fields in an object. A caller and this function may read different ones of two values:
+//! `{"dryRun": true, "dryRun": false}` is refused.
 
 use std::{cell::RefCell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Why a text is not taken.
+/// Why a text is refused.
 #[derive(Debug)]
 pub(crate) enum JsonFault {
     /// An object names this field more than once.
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_that_is_given_twice_is_refused_wherever_it_stands() {
+    fn a_repeated_field_is_refused_at_any_depth() {
         for (text, name) in [
             (r#"{"a":1,"a":1}"#, "a"),
             (r#"{"a":1,"b":2,"\u0061":3}"#, "a"),

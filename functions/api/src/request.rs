@@ -153,7 +153,7 @@ fn unknown(name: &str) -> Failure {
     Failure::invalid(&shown(name), "unknown parameter")
 }
 
-/// A field name that is safe to return to the caller, who can send any text.
+/// A field name that is safe to return to the caller. The caller can send any text.
 fn shown(name: &str) -> String {
     name.chars().take(80).collect()
 }
@@ -277,12 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_is_the_first_page_of_twenty() {
+    fn the_default_is_the_first_page_of_twenty() {
         assert_eq!(parse(&[]).unwrap(), JobsQuery { page: 1, limit: 20, filter: JobFilter::default() });
     }
 
     #[test]
-    fn what_is_asked_is_taken() {
+    fn given_query_parameters_are_used() {
         let query = parse(&[("page", "3"), ("limit", "100"), ("type", "database"), ("status", "failed")]).unwrap();
         let filter = JobFilter { backup_type: Some(BackupType::Database), status: Some(JobStatus::Failed) };
         assert_eq!(query, JobsQuery { page: 3, limit: 100, filter });

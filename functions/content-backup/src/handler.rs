@@ -1,7 +1,7 @@
-//! From the event to discovery, and from its outcome to the next step, metrics and an answer.
+//! From the event to discovery, and from its outcome to the next step, metrics and a response.
 //!
-//! A backup that failed is an answer: its job says why, and a retry would find the job settled. An error is what could
-//! not be recorded, or could not begin: the event's source tries again.
+//! A failed backup is a response, because its job has the reason and is settled. A run without a beginning or a record
+//! is an error. The event's source then retries.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
@@ -10,7 +10,7 @@ use holdfast_operations::{
 };
 use serde_json::{Value, json};
 
-/// Finds the items of the backup that the event asks for, or goes on finding them.
+/// Discovers the items of the requested backup, or continues the discovery.
 pub(crate) async fn handle(
     function: &Function,
     payload: &Value,

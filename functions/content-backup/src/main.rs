@@ -1,4 +1,4 @@
-//! Finds the content items of a backup, settles what is held already, queues the rest.
+//! Discovers the content items of a backup, settles those with a stored file, queues the rest.
 
 mod handler;
 

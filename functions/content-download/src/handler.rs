@@ -1,6 +1,6 @@
-//! From a batch of messages to downloads, one after another, and from their outcomes to what the queue shows again.
+//! From a batch of messages to downloads, one after another. Their outcomes decide the messages to retry.
 //!
-//! An error would bring the whole batch back at once: each message is answered for itself.
+//! An error would redeliver the complete batch at once, so each message has its own result.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 /// After a fault of our own side, a message is seen again this much later.
 const AFTER_A_FAULT: Duration = Duration::from_secs(30);
 
-/// What a worker keeps from one batch to the next: connections to gateways and origins, and what they did lately.
+/// The state of a worker between batches: connections to gateways and origins, and their recent results.
 pub(crate) struct Worker {
     function: Function,
     downloader: OnceCell<Downloader>,
@@ -24,7 +24,7 @@ impl Worker {
         Self { function, downloader: OnceCell::const_new() }
     }
 
-    /// Fetches the files of a batch. What is to be tried again is named in the answer.
+    /// Downloads the files of a batch. The response names the messages to retry.
     pub(crate) async fn handle(
         &self,
         batch: SqsEvent,
@@ -54,7 +54,7 @@ impl Worker {
     }
 }
 
-/// How long until the message is seen again; `None` where it is done with.
+/// Time until the redelivery of the message. `None` if it is done.
 fn wait_of(message: &DownloadMessage, outcome: Result<DownloadOutcome, OperationError>) -> Option<Duration> {
     match outcome {
         Ok(DownloadOutcome::Settled | DownloadOutcome::AlreadySettled) => None,
@@ -71,7 +71,10 @@ fn wait_of(message: &DownloadMessage, outcome: Result<DownloadOutcome, Operation
 async fn show_again(queue: &SqsQueue, record: &SqsMessage, wait: Duration) {
     let receipt = record.receipt_handle.as_deref().unwrap_or_default();
     if let Err(error) = queue.show_again(receipt, wait).await {
-        tracing::warn!(error = error.message, "a message keeps its visibility timeout: the queue could not be told");
+        tracing::warn!(
+            error = error.message,
+            "a message keeps its visibility timeout, because the queue was unreachable"
+        );
     }
 }
 
@@ -128,7 +131,7 @@ mod tests {
             Self { worker, store, databases, node, origin }
         }
 
-        /// Begins a backup of an item of IPFS, and of one of Gaia, whose origin answers this.
+        /// Begins a backup of an IPFS item and a Gaia item. The Gaia origin sends these responses.
         async fn begun(&self, answers: impl IntoIterator<Item = Answer>) -> BackupId {
             self.origin.answer("/2", answers);
             let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_settles_the_last_item_hands_the_backup_on() {
+    async fn the_worker_of_the_last_item_hands_the_backup_on() {
         let stage = Stage::new().await;
         let id = stage.begun([Answer::ok("another file")]).await;
         let (mut first, mut second) = (batch(&id), batch(&id));
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_nothing_can_be_settled_the_whole_batch_comes_again() {
+    async fn a_batch_that_cannot_be_settled_is_redelivered() {
         let variables =
             [("MONGODB_URI", "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=100"), ("BACKUP_STORE", "s3://x")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();

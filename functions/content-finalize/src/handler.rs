@@ -1,5 +1,5 @@
-//! From the event to the use case: a backup whose items are settled is finished; messages that no download settled are
-//! settled here, so that every backup ends.
+//! From the event to the use case: finishes a backup with settled items. Items of undelivered messages are settled
+//! here, so that every backup ends.
 
 use std::collections::BTreeSet;
 
@@ -111,7 +111,7 @@ mod tests {
             Self { function: Function::new(variables, Clients::new(aws_config())), store, databases }
         }
 
-        /// Begins a backup of items that nobody fetches, with ids from 1 on; every one is found.
+        /// Begins a backup of this number of items without downloads, with ids from 1. Discovery finds all of them.
         async fn begun(&self, items: i32) -> BackupId {
             if items > 0 {
                 let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();

@@ -1,4 +1,4 @@
-//! The end of a content backup: list, archive, manifest; and what was never delivered is settled.
+//! The end of a content backup: list, archive, manifest. Also settles the items of undelivered messages.
 
 mod handler;
 

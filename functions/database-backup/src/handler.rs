@@ -1,14 +1,14 @@
-//! From the event to the use case, and from its outcome to metrics and an answer.
+//! From the event to the use case, and from its outcome to metrics and a response.
 //!
-//! A backup that failed is an answer: its job says why, and a retry would find the job settled. An error is what could
-//! not be recorded, or could not begin: the event's source tries again.
+//! A failed backup is a response, because its job has the reason and is settled. A run without a beginning or a record
+//! is an error. The event's source then retries.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
 use holdfast_operations::{BackupOutcome, BackupRequest, OperationError, RunLimits, back_up_database};
 use serde_json::Value;
 
-/// Backs up what the event asks for.
+/// Makes the requested backup.
 pub(crate) async fn handle(
     function: &Function,
     payload: &Value,
@@ -26,7 +26,7 @@ async fn run(
     deadline: Timestamp,
 ) -> Result<BackupOutcome, OperationError> {
     match function.holdfast().await {
-        // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+        // Boxed: the future of the use case is too deep a type for the compiler's layout.
         Ok(holdfast) => Box::pin(back_up_database(holdfast, request, RunLimits { deadline: Some(deadline) })).await,
         Err(OperationError::Config(faults)) => record_misconfigured_run(function, &request, faults).await,
         Err(error) => Err(error),

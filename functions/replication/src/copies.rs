@@ -1,7 +1,7 @@
-//! From messages to copies, and from how each ended to metrics and what the queue shows again.
+//! From messages to copies, and from their results to metrics and the messages to retry.
 //!
-//! A copy that failed is an answer: its job says why, and it is asked for again by the hour, after growing waits. What comes
-//! again is what could not be recorded.
+//! A failed copy is a response: its job has the reason, and the hourly run requests it again, after growing waits. Only
+//! an unrecorded result is redelivered.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use holdfast_operations::{
 use holdfast_repository::Repository;
 use serde_json::{Value, json};
 
-/// After which a message is seen again while somebody else is at what it asks for.
+/// Delay of a message while another run works on its backup.
 const WHILE_BUSY: Duration = Duration::from_mins(2);
-/// The most that a copy is handed on from run to run: a hundred hours of work. After that the hour asks for it anew.
+/// Maximum number of runs of one copy: a hundred hours of work. After that the hourly run requests it again.
 const MOST_ROUNDS: u32 = 400;
 
-/// Makes the copies of a batch. What is to come again is named in the answer.
+/// Makes the copies of a batch. The response names the messages to retry.
 pub(crate) async fn make(
     function: &Function,
     batch: SqsEvent,
@@ -35,8 +35,8 @@ pub(crate) async fn make(
         let message = match message {
             Ok(message) => message,
             Err(error) => {
-                // It would come again for ever.
-                tracing::error!(%error, "a message that is not one of Holdfast was dropped");
+                // Otherwise it would be redelivered forever.
+                tracing::error!(%error, "a message from another sender than Holdfast was dropped");
                 continue;
             }
         };
@@ -61,7 +61,7 @@ async fn one(
         return Ok(());
     }
     let limits = RunLimits { deadline: Some(deadline) };
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let copy = Box::pin(copy_backup(holdfast, second, id, CopyMode::Missing, limits, &|_, _| ()));
     match copy.await {
         Ok(CopyStep::Done(report)) => {
@@ -75,7 +75,7 @@ async fn one(
         }
         Ok(CopyStep::Gone) => Ok(()),
         Err(error @ OperationError::Catalog(_)) => Err(error),
-        // Its job says so, and when it is tried again.
+        // Its job has the reason, and the time of the next attempt.
         Err(_) => {
             function.metrics().emit(id.backup_type(), &[(Metric::CopyFailed, 1.0)]);
             Ok(())
@@ -83,7 +83,7 @@ async fn one(
     }
 }
 
-/// A message that comes twice, or was sent once more because it was late.
+/// Whether the copy exists: a message may be delivered twice, or sent again because it was late.
 async fn was_copied(holdfast: &Holdfast, second: &Repository, id: &BackupId) -> Result<bool, OperationError> {
     match holdfast.catalog.get(id).await {
         Ok(job) => Ok(is_copied(&job, second)),
@@ -95,14 +95,14 @@ async fn was_copied(holdfast: &Holdfast, second: &Repository, id: &BackupId) -> 
 async fn hand_on(function: &Function, message: &CopyMessage, delay: Duration) -> Result<(), OperationError> {
     let CopyMessage { backup_id, rounds } = message;
     if *rounds >= MOST_ROUNDS {
-        tracing::warn!(backupId = %backup_id, rounds, "a copy is handed on no more; the hourly look asks for it anew");
+        tracing::warn!(backupId = %backup_id, rounds, "a copy is no longer handed on: the hourly run requests it again");
         return Ok(());
     }
     let next = CopyMessage { backup_id: backup_id.clone(), rounds: rounds + 1 };
     Ok(function.copy_queue().await?.send(&next, delay).await?)
 }
 
-/// Sends what is due and was not sent, or came to nothing; and says what waits for too long.
+/// Sends messages for due copies that were not sent or failed, and reports overdue ones.
 pub(crate) async fn ask_for_what_is_due(function: &Function) -> Result<Value, OperationError> {
     let (holdfast, second) = (function.holdfast().await?, function.second_repository().await?);
     let queue = function.copy_queue().await?;
@@ -116,7 +116,7 @@ pub(crate) async fn ask_for_what_is_due(function: &Function) -> Result<Value, Op
         let overdue = due.overdue.iter().filter(|id| id.backup_type() == kind).count();
         function.metrics().emit(kind, &[(Metric::CopiesOverdue, bytes(overdue as u64))]);
     }
-    tracing::info!(asked = due.due.len(), uncopied = due.uncopied, overdue = due.overdue.len(), "copies are asked for");
+    tracing::info!(asked = due.due.len(), uncopied = due.uncopied, overdue = due.overdue.len(), "copies are requested");
     Ok(json!({ "asked": due.due, "uncopied": due.uncopied, "overdue": due.overdue }))
 }
 

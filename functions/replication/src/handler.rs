@@ -1,4 +1,4 @@
-//! From the event to what it asks for: messages of backups to copy, the hour's look for what got lost, the day's deletion.
+//! From the event to its work: messages of backups to copy, the hourly search for lost messages, the daily deletion.
 
 use aws_lambda_events::sqs::SqsEvent;
 use holdfast_domain::Timestamp;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{copies, removal};
 
-/// Copies, asks for copies, or deletes.
+/// Copies, requests copies, or deletes.
 pub(crate) async fn handle(
     function: &Function,
     payload: &Value,
@@ -23,7 +23,7 @@ pub(crate) async fn handle(
             Ok(removal::run(function, deadline).await?)
         }
         Event::Tick { .. } => Ok(copies::ask_for_what_is_due(function).await?),
-        _ => Err(EventFault::Malformed("it asks for no copy".to_owned()).into()),
+        _ => Err(EventFault::Malformed("it does not request a copy".to_owned()).into()),
     }
 }
 

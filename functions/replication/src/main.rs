@@ -1,5 +1,5 @@
-//! A message a backup: copies it to the second store. Hourly: asks for what got lost. Daily: deletes there what retention
-//! deleted.
+//! For each message: copies a backup to the second store. Hourly: requests missing copies. Daily: deletes there what
+//! retention deleted.
 
 mod copies;
 mod handler;

@@ -1,15 +1,15 @@
-//! From the day's event to retention in the second store, and from its report to metrics and an answer. A second store
-//! that is away is told, and tried again the next day: nothing waits for it.
+//! From the daily event to retention in the second store, and from its report to metrics and a response. An unreachable
+//! second store is logged, and retried the next day: nothing waits for it.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, Metric};
 use holdfast_operations::{OperationError, RemovedCopies, RunLimits, remove_copies};
 use serde_json::{Value, json};
 
-/// What the name of its schedule ends with; any other schedule's tick asks for copies.
+/// Suffix of its schedule's name. A tick of any other schedule requests copies.
 const SCHEDULE: &str = "-retention";
 
-/// Whether a tick of this schedule asks for retention.
+/// Whether a tick of this schedule requests retention.
 pub(crate) fn is_its_schedule(schedule: Option<&str>) -> bool {
     schedule.is_some_and(|name| name.ends_with(SCHEDULE))
 }
@@ -17,7 +17,7 @@ pub(crate) fn is_its_schedule(schedule: Option<&str>) -> bool {
 pub(crate) async fn run(function: &Function, deadline: Timestamp) -> Result<Value, OperationError> {
     let limits = RunLimits { deadline: Some(deadline) };
     let (holdfast, second) = (function.holdfast().await?, function.second_repository().await?);
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
     match Box::pin(remove_copies(holdfast, &second, limits, Timestamp::now())).await {
         Ok(report) => {
             tell(function, &report);
@@ -28,7 +28,7 @@ pub(crate) async fn run(function: &Function, deadline: Timestamp) -> Result<Valu
             Ok(json!({ "skipped": switch }))
         }
         Err(error @ OperationError::Copy(_)) => {
-            tracing::error!(%error, "no copy was deleted; the next run makes up for it");
+            tracing::error!(%error, "no copy was deleted: the next run retries");
             failed(function);
             Ok(json!({ "problems": [error.to_string()] }))
         }
@@ -38,7 +38,7 @@ pub(crate) async fn run(function: &Function, deadline: Timestamp) -> Result<Valu
 
 fn tell(function: &Function, report: &RemovedCopies) {
     for problem in report.all_problems() {
-        tracing::error!(error = problem, "a step of retention in the second store failed; the others went on");
+        tracing::error!(error = problem, "a step of retention in the second store failed, and the others continued");
     }
     if let Some(why) = &report.suspended {
         tracing::error!(why, "retention in the second store is suspended");

@@ -1,23 +1,23 @@
-//! From the day's event, or somebody's, to a run of retention, and from its report to metrics and an answer.
+//! From the daily event, or a user's request, to a run of retention, and from its report to metrics and a response.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, Metric};
 use holdfast_operations::{OperationError, RETAINED_TYPES, RetentionReport, RunLimits, retain};
 use serde_json::{Value, json};
 
-/// What the name of retention's own schedule ends with; any other schedule's tick is the sweep's.
+/// Suffix of the name of retention's own schedule. A tick of any other schedule is for the sweep.
 const SCHEDULE: &str = "-retention";
 
-/// Whether a tick of this schedule asks for retention.
+/// Whether a tick of this schedule requests retention.
 pub(crate) fn is_its_schedule(schedule: Option<&str>) -> bool {
     schedule.is_some_and(|name| name.ends_with(SCHEDULE))
 }
 
-/// Runs retention. A step that failed is told, and the metric raises the alarm; the next day's run goes on.
+/// Runs retention. A failed step is logged, and its metric raises the alarm. The run of the next day continues.
 pub(crate) async fn run(function: &Function, by: Option<&str>, deadline: Timestamp) -> Result<Value, OperationError> {
     let limits = RunLimits { deadline: Some(deadline) };
     let holdfast = function.holdfast().await?;
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let report = match Box::pin(retain(holdfast, limits, Timestamp::now())).await {
         Ok(report) => report,
         Err(OperationError::Disabled(switch)) => {
@@ -33,7 +33,7 @@ pub(crate) async fn run(function: &Function, by: Option<&str>, deadline: Timesta
     Ok(json!(report))
 }
 
-/// All are told at every run, 0 too.
+/// Every run emits all of them, even 0.
 #[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
 fn values(report: &RetentionReport, kind: BackupType) -> Vec<(Metric, f64)> {
     let (of_kind, collection) = (report.of(kind), &report.collection);
@@ -54,7 +54,7 @@ fn values(report: &RetentionReport, kind: BackupType) -> Vec<(Metric, f64)> {
 
 fn log(report: &RetentionReport, by: Option<&str>) {
     for problem in report.all_problems() {
-        tracing::error!(error = problem, "a step of retention failed; the others went on");
+        tracing::error!(error = problem, "a step of retention failed, and the others continued");
     }
     for kind in RETAINED_TYPES {
         let of_kind = report.of(kind);
@@ -72,7 +72,7 @@ fn log(report: &RetentionReport, by: Option<&str>) {
         tracing::error!(why, "the collection of content objects is suspended");
     }
     for step in report.unfinished.iter().chain(&report.collection.unfinished) {
-        tracing::warn!(step, "the time ended a step of retention; the next run continues it");
+        tracing::warn!(step, "a step of retention reached its time limit: the next run continues it");
     }
     if let Some(why) = &report.collection.skipped {
         tracing::info!(why, "content objects are left to the next run");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_metric_is_told_at_every_run() {
+    async fn every_run_emits_every_metric() {
         let store = TestStore::new().await;
         let database = unique("retention");
         let catalog = parts().mongodb_uri.replace("/?", &format!("/{database}?"));

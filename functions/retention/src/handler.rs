@@ -1,4 +1,4 @@
-//! From the hour's event to the sweep, and from its report to metrics and an answer. The day's is retention's.
+//! From the hourly event to the sweep, and from its report to metrics and a response. The daily event is for retention.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::cleanup;
 
-/// Sweeps. A step that failed is told and does not hide what the others found; that the sweep could not begin is an
-/// error, and the missing metric raises the alarm.
+/// Runs the sweep. A failed step is logged, and does not hide the results of the others. If the sweep could not begin,
+/// it is an error, and the missing metric raises the alarm.
 pub(crate) async fn handle(
     function: &Function,
     payload: &Value,
@@ -40,7 +40,7 @@ async fn sweep_once(function: &Function, deadline: Timestamp) -> Result<Value, I
 async fn run(function: &Function, deadline: Timestamp) -> Result<SweepReport, OperationError> {
     let limits = RunLimits { deadline: Some(deadline) };
     let queue = function.queue().await?;
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let holdfast = function.holdfast().await?;
     let mut report = Box::pin(sweep_within(holdfast, Some(&queue), limits, Timestamp::now())).await?;
     for HandOn { backup_id, step } in &report.hand_on {
@@ -51,14 +51,14 @@ async fn run(function: &Function, deadline: Timestamp) -> Result<SweepReport, Op
     Ok(report)
 }
 
-/// Hours overdue are told at every sweep, 0 too: where they are missing, nobody looks after the backups. So is what is
-/// stored, as far as it could be measured.
+/// The metrics of a sweep. It always emits the hours overdue, even 0, because a missing value means that no sweep ran.
+/// It emits the stored amounts as far as they were measured.
 fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
     let of_kind = |ids: &[BackupId]| ids.iter().filter(|id| id.backup_type() == kind).count();
     let (stalled, not_started) = (of_kind(&report.stalled), of_kind(&report.not_started));
     let counted = [
         (Metric::BackupStalled, number(stalled)),
-        // No run lived to tell of these.
+        // Their runs died before they could report.
         (Metric::BackupFailure, number(stalled + not_started)),
         (Metric::BackupSuccess, number(of_kind(&report.completed))),
     ];
@@ -88,7 +88,7 @@ fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
     always.into_iter().chain(measured.iter().flat_map(stored)).chain(counted).collect()
 }
 
-/// Neither what could not be counted in time is told, nor growth while there is nothing to compare with.
+/// Omits counts that did not end in time, and growth without a comparison.
 fn stored(measured: &Measured) -> impl Iterator<Item = (Metric, f64)> {
     let Measured { stored, growth_percent } = *measured;
     let stored_bytes = stored.bytes().map(|all| (Metric::StoredBytes, bytes(all)));
@@ -108,14 +108,14 @@ fn number(count: impl TryInto<u32>) -> f64 {
 fn log(report: &SweepReport) {
     let each =
         |ids: &[BackupId], said: &'static str| ids.iter().for_each(|id| tracing::warn!(backupId = %id, "{said}"));
-    each(&report.stalled, "the backup died without a word, and was settled as stalled");
-    each(&report.completed, "the backup's run died after its manifest was written, and was settled as completed");
-    each(&report.not_started, "nobody took the backup over, and it was settled as not started");
+    each(&report.stalled, "the backup stopped without a result, and was settled as stalled");
+    each(&report.completed, "the run died after it wrote the manifest, and the backup was settled as completed");
+    each(&report.not_started, "no worker started the backup, and it was settled as not started");
     for problem in &report.problems {
-        tracing::error!(error = problem, "a step of the sweep failed; the others went on");
+        tracing::error!(error = problem, "a step of the sweep failed, and the others continued");
     }
     for step in &report.unfinished {
-        tracing::warn!(step, "the time ended a step of the sweep; the next sweep continues it");
+        tracing::warn!(step, "a step of the sweep reached its time limit: the next sweep continues it");
     }
     tracing::info!(
         leasesFreed = report.leases_freed,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_overdue_are_told_at_every_sweep_of_each_type() {
+    fn every_sweep_emits_hours_overdue_of_each_type() {
         let overdue =
             |report: &SweepReport| [BackupType::Database, BackupType::Content].map(|kind| values(report, kind));
         let hours = |hours| [(Metric::HoursOverdue, hours), (Metric::OrphanBytes, 0.0)];
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_told_of_each_type_and_growth_only_where_it_is_known() {
+    fn stored_bytes_are_emitted_for_each_type_and_growth_only_if_known() {
         let stored = |backups| Stored { backups, backup_bytes: 10, objects: Some(2), object_bytes: Some(5) };
         let report = SweepReport {
             database_measured: Some(Measured { stored: stored(3), growth_percent: Some(-12.5) }),

@@ -1,4 +1,4 @@
-//! Hourly: sweep what died, say what is overdue. Daily, or when asked: plan, then delete.
+//! Hourly: removes the remains of dead runs, and reports overdue backups. Daily, or on request: plans, then deletes.
 
 mod cleanup;
 mod handler;

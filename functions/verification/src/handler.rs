@@ -1,4 +1,4 @@
-//! From the hour's event, or somebody's, to verifications, and from their results to metrics and an answer.
+//! From the hourly event, or a user's request, to verifications. Their results become metrics and a response.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
@@ -8,7 +8,7 @@ use holdfast_operations::{
 use holdfast_recovery::Verification;
 use serde_json::{Value, json};
 
-/// Does what is due, or what was asked for.
+/// Does the due or the requested verifications.
 pub(crate) async fn handle(
     function: &Function,
     payload: &Value,
@@ -25,17 +25,17 @@ pub(crate) async fn handle(
                 }
             })?)
         }
-        _ => Err(EventFault::Malformed("it asks for no verification".to_owned()).into()),
+        _ => Err(EventFault::Malformed("it does not request a verification".to_owned()).into()),
     }
 }
 
 async fn do_what_is_due(function: &Function, limits: RunLimits) -> Result<Value, OperationError> {
     let holdfast = function.holdfast().await?;
-    // Boxed: the future of the whole use case is too deep a type for the compiler's layout.
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let mut report = Box::pin(verify_due(holdfast, limits, Timestamp::now())).await?;
     for backup_id in &report.hand_on {
         if let Err(error) = hand_on(function, backup_id, VerificationLevel::Checksum).await {
-            report.problems.push(format!("backup {backup_id}: {error}; the next run goes on with it"));
+            report.problems.push(format!("backup {backup_id}: {error}. The next run retries it"));
         }
     }
     for kind in [BackupType::Database, BackupType::Content] {
@@ -77,7 +77,7 @@ async fn answer_request(
             Ok(json!({ "backupId": id, "level": level, "status": "skipped" }))
         }
         VerifyOutcome::Gone => {
-            tracing::info!(backupId = %id, "it was deleted while it was verified");
+            tracing::info!(backupId = %id, "it was deleted during the verification");
             Ok(json!({ "backupId": id, "level": level, "status": "gone" }))
         }
     }
@@ -88,7 +88,8 @@ async fn hand_on(function: &Function, id: &BackupId, level: VerificationLevel) -
     asked.map_err(|error| OperationError::HandOver(error.to_string()))
 }
 
-/// Nothing is away, and yet the backup cannot be judged: who could restore it?
+/// Whether the backup itself is at fault: everything is reachable, but the backup cannot be read, so it cannot be
+/// restored.
 fn is_of_the_backup(error: &OperationError) -> bool {
     matches!(error, OperationError::Key(_) | OperationError::Repository(_))
 }
@@ -99,12 +100,12 @@ fn metrics_of(verification: &Verification) -> Vec<(Metric, f64)> {
     std::iter::once(result).chain(has_faults.then_some(Metric::RepositoryFaults)).map(|metric| (metric, 1.0)).collect()
 }
 
-/// Whether a person has nothing to do, neither for the backup nor for the repository's files.
+/// Whether neither the backup nor the repository's files need a person's attention.
 fn is_well(verification: &Verification) -> bool {
     verification.status == VerificationStatus::Passed && verification.repository_problems.is_empty()
 }
 
-/// Hours of drills are told at every run, 0 too: where they are missing, nobody holds any.
+/// Every run emits the hours of drills, even 0, because a missing value means that no drill runs.
 fn values(report: &DueReport, kind: BackupType) -> Vec<(Metric, f64)> {
     let of_kind = report.verified.iter().filter(|done| done.backup_id.backup_type() == kind);
     let (passed, failed): (Vec<_>, Vec<_>) = of_kind.partition(|done| is_well(done));
@@ -123,7 +124,7 @@ fn values(report: &DueReport, kind: BackupType) -> Vec<(Metric, f64)> {
     counted.chain(drills.filter(|_| kind == BackupType::Database)).collect()
 }
 
-/// The answer of one verification; everything it found is in its row.
+/// The response of one verification. All its findings are in its row.
 fn brief(verification: &Verification) -> Value {
     json!({
         "backupId": verification.backup_id,
@@ -153,26 +154,26 @@ fn tell(verification: &Verification) {
         tracing::error!(backupId = %backup_id, level, problem, "the repository's files FAILED verification");
     }
     for note in &verification.notes {
-        tracing::info!(backupId = %backup_id, level, note, "worth knowing of the verification");
+        tracing::info!(backupId = %backup_id, level, note, "a note of the verification");
     }
 }
 
 fn log(report: &DueReport) {
     report.verified.iter().for_each(tell);
     for (id, error) in &report.unjudged {
-        tracing::error!(backupId = %id, error, "the backup cannot be verified: nothing at hand opens it");
+        tracing::error!(backupId = %id, error, "the backup cannot be verified: no available key opens it");
     }
     for name in &report.scratch_removed {
-        tracing::warn!(database = name, "a drill that died had left a scratch database; it was dropped");
+        tracing::warn!(database = name, "a scratch database of a dead drill was dropped");
     }
     for problem in &report.problems {
-        tracing::error!(error = problem, "a step of verification failed; the others went on");
+        tracing::error!(error = problem, "a step of verification failed, and the others continued");
     }
     tracing::info!(
         verified = report.verified.len(),
         handedOn = report.hand_on.len(),
         hoursSinceDrill = report.hours_since_drill,
-        "what was due is verified"
+        "the due verifications are done"
     );
 }
 

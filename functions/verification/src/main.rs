@@ -1,4 +1,4 @@
-//! Hourly: verifies what is due, and holds restore drills. When asked: one backup at one level.
+//! Hourly: verifies due backups, and runs restore drills. On request: one backup at one level.
 
 mod handler;
 

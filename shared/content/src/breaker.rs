@@ -1,18 +1,18 @@
-//! Leaves a host alone that keeps failing: a state machine over times that are passed in. It counts what it is told
-//! and measures nothing itself.
+//! A circuit breaker for a host with repeated failures: a state machine over times from its caller. It counts reported
+//! results and measures nothing itself.
 
 use std::time::{Duration, Instant};
 
-/// When a host is left alone, and for how long.
+/// Conditions and lengths of the pauses of a host.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BreakerSettings {
-    /// Transient failures in a row that open it.
+    /// Consecutive transient failures that open it.
     pub(crate) failures: u32,
-    /// How long it is open first; doubled each time a probe fails.
+    /// First wait while it is open. It doubles after each failed probe.
     pub(crate) first_wait: Duration,
-    /// It is never open for longer, whatever a host asks.
+    /// Longest wait, even if a host requests more.
     pub(crate) longest_wait: Duration,
-    /// A probe that says nothing for so long is taken for lost.
+    /// Time after which a probe without a result is lost.
     pub(crate) probe_time: Duration,
 }
 
@@ -32,7 +32,7 @@ impl Default for BreakerSettings {
 pub(crate) struct Breaker {
     settings: BreakerSettings,
     state: State,
-    /// How often it opened since the last success.
+    /// Number of openings since the last success.
     opened: u32,
 }
 
@@ -44,7 +44,7 @@ enum State {
     Open {
         until: Instant,
     },
-    /// One request is under way to see whether the host is well again; if it gets lost, another may go at `until`.
+    /// One request tests whether the host works again. If it is lost, another one may start at `until`.
     Probing {
         until: Instant,
     },
@@ -55,10 +55,10 @@ impl Breaker {
         Self { settings, state: State::Closed { failures: 0 }, opened: 0 }
     }
 
-    /// Asks for a request to be let through.
+    /// Requests permission to send.
     ///
     /// # Errors
-    /// How long the host is left alone still.
+    /// The remaining wait, while the host must not be contacted.
     pub(crate) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         match self.state {
             State::Closed { .. } => Ok(()),
@@ -70,8 +70,8 @@ impl Breaker {
         }
     }
 
-    /// The host answered as a host that is well does, be it with a refusal. A late answer to a request that was sent
-    /// before the breaker opened does not close it.
+    /// The host responded normally, perhaps with a refusal. A late response to a request from before the opening does
+    /// not close the breaker.
     pub(crate) fn succeeded(&mut self) {
         if !matches!(self.state, State::Open { .. }) {
             self.state = State::Closed { failures: 0 };
@@ -79,7 +79,7 @@ impl Breaker {
         }
     }
 
-    /// The host failed in a way that may pass.
+    /// The host failed, perhaps temporarily.
     pub(crate) fn failed(&mut self, now: Instant) {
         match self.state {
             State::Closed { failures } if failures + 1 < self.settings.failures => {
@@ -93,7 +93,7 @@ impl Breaker {
         }
     }
 
-    /// The host asked to be left alone, for so long where it said so.
+    /// The host requested a pause, of this length if it gave one.
     pub(crate) fn throttled(&mut self, now: Instant, asked: Option<Duration>) {
         let wait = asked.unwrap_or_else(|| self.next_wait()).min(self.settings.longest_wait);
         match self.state {
@@ -102,7 +102,7 @@ impl Breaker {
         }
     }
 
-    /// Whether it lets everything through: forgetting it forgets little.
+    /// Whether it permits every request: little is lost if it is forgotten.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
     }

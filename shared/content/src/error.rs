@@ -1,4 +1,4 @@
-//! Why a file could not be fetched, as what is recorded of it.
+//! The failure of a fetch, in the form of its record.
 
 use std::time::Duration;
 
@@ -6,53 +6,53 @@ use holdfast_domain::ItemFailureCode;
 
 use crate::Unsupported;
 
-/// A fetch that failed. The message says what failed, where and why, and holds no path or query of
-/// a URL; a file on IPFS is named, by its CID and its path under it.
+/// A failed fetch. The message has the failure, its place and its cause, but no path or query of a URL. A file on IPFS
+/// is named by its CID and its path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct FetchError {
-    /// What can be done about it.
+    /// Class of the failure, by its remedy.
     pub code: ItemFailureCode,
-    /// What failed, where and why.
+    /// The failure, its place and its cause.
     pub message: String,
-    /// How long the origin asked to wait, or how long it is left alone after what it did.
+    /// The wait requested by the origin, or imposed after its failure.
     pub retry_after: Option<Duration>,
-    /// Whether anybody was asked at all: `false` where the origin was left alone, or the time ran out before its turn.
+    /// Whether any request was sent. `false` if the origin was paused, or the time ended before its turn.
     pub was_asked: bool,
-    /// Whether the same request gets the same answer tomorrow, although errors of this code often pass.
+    /// Whether a later request gets the same response, although errors of this code are often temporary.
     pub is_lasting: bool,
 }
 
 impl FetchError {
-    /// An error of an origin that was asked, without a time to try again.
+    /// An error of a contacted origin, without a time for a retry.
     pub fn new(code: ItemFailureCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry_after: None, was_asked: true, is_lasting: false }
     }
 
-    /// The same, with when to try again.
+    /// The same, with the time of a retry.
     pub(crate) fn after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
     }
 
-    /// The same, of an origin that was not asked.
+    /// The same error, without a request to the origin.
     pub(crate) fn unasked(self) -> Self {
         Self { was_asked: false, ..self }
     }
 
-    /// The same, where the origin was asked before.
+    /// The same error, after a request to the origin.
     pub(crate) fn asked(self) -> Self {
         Self { was_asked: true, ..self }
     }
 
-    /// The same, of an answer that does not change by itself.
+    /// The same error, as a permanent one.
     pub(crate) fn lasting(self) -> Self {
         Self { is_lasting: true, ..self }
     }
 
-    /// Nobody takes the file's bytes any more.
+    /// The receiver of the file's bytes has stopped.
     pub(crate) fn stopped() -> Self {
-        Self::new(ItemFailureCode::Stopped, "the file's bytes were no longer wanted")
+        Self::new(ItemFailureCode::Stopped, "the download was stopped")
     }
 
     /// Whether the same fetch may succeed later.

@@ -1,5 +1,5 @@
-//! Fetches a file from where it is, and hands its bytes on in order. One attempt: trying again later is the caller's,
-//! who throws away what an attempt that failed had handed on.
+//! Downloads a file and passes on its bytes in order. One attempt only: the caller retries, and discards the bytes of a
+//! failed attempt.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,47 +17,47 @@ use crate::{
 /// How files are fetched.
 #[derive(Debug, Clone)]
 pub struct FetchSettings {
-    /// Where IPFS files are asked for, in this order, those that serve only plain files last.
+    /// Gateways for IPFS files, in this order. Gateways with plain files only come last.
     pub gateways: Vec<Gateway>,
     /// Origins exempt from the rules for strangers. A gateway is exempt without being one of them, for its own files alone.
     pub allowed_origins: Vec<Origin>,
     /// The longest silence of an origin.
     pub idle_timeout: Duration,
-    /// The longest that one fetch may take in all.
+    /// Longest duration of one fetch.
     pub total_timeout: Duration,
-    /// The largest file that is fetched, in bytes.
+    /// Size limit of a file, in bytes.
     pub max_file_size: u64,
     /// Requests to one origin at a time.
     pub per_host: usize,
 }
 
-/// What came of a fetch.
+/// The result of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
-    /// The file is still the one that the validator marks; nothing was handed on.
+    /// The file is unchanged since the validator. No bytes were passed on.
     NotModified,
     /// All of it was handed on.
     File(Box<FetchedFile>),
 }
 
-/// What is known of a file whose bytes were handed on.
+/// Properties of a downloaded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchedFile {
     /// Its length in bytes.
     pub size: u64,
-    /// How it is known that its bytes are the right ones.
+    /// The proof of its bytes.
     pub verified: Verified,
-    /// The origin that answered, after redirects; of IPFS the gateways whose blocks were used, joined by `, `.
+    /// The origin of the response, after redirects. For IPFS, the gateways of the used blocks, joined by `, `.
     pub source: String,
     /// The origin's marks of this content.
     pub validator: Option<Validator>,
-    /// Of IPFS, the path that was served: of a URL with a `#` or `?`, the longest that exists.
+    /// For IPFS, the delivered path. For a URL with a `#` or `?`, the longest existing one.
     pub path: Option<IpfsPath>,
-    /// What rebuilds the exact blocks, of IPFS files that were verified.
+    /// The record of blocks, for verified IPFS files.
     pub dag: Option<DagRecord>,
     /// The media type as the origin gave it.
     pub content_type: Option<String>,
-    /// The content coding of the answer that was undone.
+    /// The removed content coding of the response.
     pub content_encoding: Option<String>,
 }
 
@@ -79,15 +79,15 @@ impl Fetcher {
     /// A fetcher with these settings.
     ///
     /// # Errors
-    /// Where TLS cannot be set up.
+    /// If TLS cannot be set up.
     pub fn new(settings: FetchSettings) -> Result<Self, FetchError> {
         Self::with_lookup(settings, &Lookup::system())
     }
 
-    /// The same with another way to resolve names: for tests.
+    /// The same with another name resolver, for tests.
     ///
     /// # Errors
-    /// Where TLS cannot be set up.
+    /// If TLS cannot be set up.
     pub fn with_lookup(settings: FetchSettings, lookup: &Lookup) -> Result<Self, FetchError> {
         let client = HttpClient::new(settings.allowed_origins, lookup, settings.idle_timeout, settings.per_host)?;
         let gateways = Gateways::new(settings.gateways, settings.max_file_size);
@@ -99,11 +99,11 @@ impl Fetcher {
         &self.shared.client
     }
 
-    /// Fetches the file and hands its bytes to `out` in order; of IPFS only bytes that are proved already. With a
-    /// `validator`, a Gaia file that is still the same is not sent again.
+    /// Downloads the file and passes its bytes to `out` in order. For IPFS, all bytes were proved before. With a
+    /// `validator`, an unchanged Gaia file is not sent again.
     ///
     /// # Errors
-    /// [`FetchError`], whose code says whether trying again can help. What was handed on until then is worth nothing.
+    /// [`FetchError`], with a code that classifies retries. The bytes passed on until then must be discarded.
     pub async fn fetch(
         &self,
         location: &Location,

@@ -1,5 +1,5 @@
-//! A file on a Gaia hub: one conditional GET. Nothing but the connection vouches for its bytes, so that a body which
-//! cannot be told from a cut one is refused.
+//! A file on a Gaia hub: one conditional GET. Only the connection authenticates its bytes, so a body without a
+//! verifiable end is refused.
 
 use bytes::Bytes;
 use holdfast_domain::{Validator, Verified};
@@ -12,7 +12,7 @@ use crate::{
     http::{Answer, HttpClient, Request},
 };
 
-/// Fetches the file, unless it is still the one that `validator` marks.
+/// Downloads the file, unless it is unchanged since `validator`.
 pub(crate) async fn fetch(
     client: &HttpClient,
     url: &Url,

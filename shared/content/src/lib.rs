@@ -1,4 +1,4 @@
-//! Where content lives and how it is fetched: IPFS proved block by block, Gaia by validators. Stores nothing.
+//! Locations and downloads of content: IPFS proved block by block, Gaia by validators. Stores nothing.
 
 mod breaker;
 mod error;

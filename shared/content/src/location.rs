@@ -1,5 +1,5 @@
-//! What an item's URL means: a file on IPFS, a file on a Gaia hub, or nothing that is backed up, with the reason.
-//! Reads text that anybody may have written; asks no network.
+//! The meaning of an item's URL: a file on IPFS, a file on a Gaia hub, or an unsupported location with the reason. The
+//! input is untrusted. Sends no request.
 
 use holdfast_domain::{ItemFailureCode, StorageType};
 use percent_encoding::percent_decode_str;
@@ -13,10 +13,10 @@ const LONGEST_URL: usize = 8_192;
 /// Deeper paths are not followed, in segments.
 const DEEPEST_PATH: usize = 256;
 
-/// Longer names that are looked for, where a URL has more than one `#` or `?`.
+/// Maximum number of longer names to try, if a URL has more than one `#` or `?`.
 const MOST_LONGER_NAMES: usize = 4;
 
-/// Where an item's file is to be had.
+/// Location of an item's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// On IPFS, from any gateway.
@@ -25,22 +25,21 @@ pub enum Location {
     Gaia(Url),
 }
 
-/// A URL that names nothing that is backed up.
+/// A URL without a supported file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unsupported {
-    /// [`ItemFailureCode::BadCid`] where a CID must stand and something else does, else
-    /// [`ItemFailureCode::Unsupported`].
+    /// [`ItemFailureCode::BadCid`] if the place of a CID has other text, else [`ItemFailureCode::Unsupported`].
     pub code: ItemFailureCode,
-    /// What is wrong with it.
+    /// The fault of the URL.
     pub reason: String,
 }
 
-/// Reads an item's URL as its storage type says. A query or fragment of an IPFS URL may be a part of a file's name, which
-/// its directory tells.
+/// Parses an item's URL according to its storage type. A query or fragment of an IPFS URL may be a part of a file's
+/// name: the directory decides.
 ///
 /// # Errors
-/// [`Unsupported`] where it names no file that is backed up.
+/// [`Unsupported`] if the URL names no supported file.
 pub fn locate(storage_type: StorageType, url: &str) -> Result<Location, Unsupported> {
     let url = url.trim();
     if url.is_empty() {
@@ -50,7 +49,7 @@ pub fn locate(storage_type: StorageType, url: &str) -> Result<Location, Unsuppor
         return Err(unsupported(format!("the URL is {} bytes long, more than {LONGEST_URL}", url.len())));
     }
     if url.chars().any(char::is_control) {
-        return Err(unsupported("the URL has control characters in it"));
+        return Err(unsupported("the URL contains control characters"));
     }
     match storage_type {
         StorageType::Ipfs => locate_ipfs(url).map(Location::Ipfs),
@@ -65,9 +64,7 @@ fn locate_gaia(text: &str) -> Result<Url, Unsupported> {
             url.set_fragment(None);
             Ok(url)
         }
-        scheme => {
-            Err(unsupported(format!("a URL of scheme {:?} is none of a Gaia hub: expected https", shown(scheme))))
-        }
+        scheme => Err(unsupported(format!("a URL of scheme {:?} is not a Gaia URL: expected https", shown(scheme)))),
     }
 }
 
@@ -81,7 +78,7 @@ fn locate_ipfs(text: &str) -> Result<IpfsName, Unsupported> {
     Ok(IpfsName::new(cut, &text[*first..], longer))
 }
 
-/// The same path, in which `?` and `#` are letters.
+/// The same path with literal `?` and `#`.
 fn with_escapes(text: &str) -> String {
     text.replace('?', "%3F").replace('#', "%23")
 }
@@ -92,7 +89,7 @@ fn path_of(path: &str) -> Result<IpfsPath, Unsupported> {
             "ipfs" => content_path(rest),
             "http" | "https" => on_gateway(path, rest),
             "ipns" => Err(ipns()),
-            other => Err(unsupported(format!("a URL of scheme {:?} is none of IPFS", shown(other)))),
+            other => Err(unsupported(format!("a URL of scheme {:?} is not an IPFS URL", shown(other)))),
         },
         None => match path.strip_prefix('/').map(|rest| rest.trim_start_matches('/')) {
             Some(rest) if rest.starts_with("ipfs/") || rest.starts_with("ipns/") => content_path(rest),
@@ -102,7 +99,7 @@ fn path_of(path: &str) -> Result<IpfsPath, Unsupported> {
     }
 }
 
-/// Splits `scheme:rest`. A CID is no scheme: its colon would have to come before any slash.
+/// Splits `scheme:rest`. A CID is not a scheme: a colon must precede any slash.
 fn scheme_of(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let mut letters = scheme.bytes();
@@ -111,10 +108,11 @@ fn scheme_of(text: &str) -> Option<(&str, &str)> {
     (begins_well && goes_on_well).then_some((scheme, rest))
 }
 
-/// A gateway's URL: `https://gateway/ipfs/cid/path` or `https://cid.ipfs.gateway/path`. The gateway itself is never asked.
+/// Parses a gateway's URL: `https://gateway/ipfs/cid/path` or `https://cid.ipfs.gateway/path`. No request goes to this
+/// gateway.
 fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
     let url = Url::parse(text).map_err(|error| unsupported(format!("the URL cannot be read: {error}")))?;
-    // The path as it was written: a parser would have resolved its dots already.
+    // The unchanged path: a parser would have resolved its dots.
     let written = after_scheme.trim_start_matches('/');
     let path = written.find(['/', '\\']).map_or("", |start| written[start..].trim_start_matches(['/', '\\']));
     let labels: Vec<&str> = match url.host() {
@@ -131,7 +129,7 @@ fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
     if in_host {
         return Err(bad_cid(
             labels[0],
-            "a host name keeps no capitals, so only a CIDv1 in base32 or base36 can stand there",
+            "a host name keeps no capitals, so only a CIDv1 in base32 or base36 is valid there",
         ));
     }
     if labels.get(1) == Some(&"ipns") || path.starts_with("ipns/") {
@@ -139,7 +137,7 @@ fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
     }
     match path.split_once("/ipfs/") {
         Some((_, rest)) if starts_with_cid(rest) => content_path(rest),
-        _ => Err(unsupported("the URL has no CID in it: expected https://<gateway>/ipfs/<cid>")),
+        _ => Err(unsupported("the URL contains no CID: expected https://<gateway>/ipfs/<cid>")),
     }
 }
 
@@ -167,7 +165,7 @@ fn segments(path: &str) -> Result<Vec<String>, Unsupported> {
         .decode_utf8()
         .map_err(|_| unsupported(format!("the path {:?} is not UTF-8", shown(path))))?;
     if decoded.contains('\0') {
-        return Err(unsupported(format!("the path {:?} has a NUL in it", shown(path))));
+        return Err(unsupported(format!("the path {:?} contains a NUL", shown(path))));
     }
     let mut names = Vec::new();
     for name in decoded.split('/') {
@@ -186,7 +184,7 @@ fn segments(path: &str) -> Result<Vec<String>, Unsupported> {
 }
 
 fn ipns() -> Unsupported {
-    unsupported("an IPNS name can change what it points to, so it names no file: expected a CID")
+    unsupported("an IPNS name can change its target, so it names no fixed file: expected a CID")
 }
 
 fn unsupported(reason: impl Into<String>) -> Unsupported {
@@ -195,13 +193,13 @@ fn unsupported(reason: impl Into<String>) -> Unsupported {
 
 fn bad_cid(text: &str, why: &str) -> Unsupported {
     let reason = match text {
-        "" => "no CID stands where one must".to_owned(),
+        "" => "the CID is missing".to_owned(),
         _ => format!("{:?} is not a CID: {why}", shown(text)),
     };
     Unsupported { code: ItemFailureCode::BadCid, reason }
 }
 
-/// The start of what was given, so that a reason stays readable whatever was sent.
+/// The beginning of the text, so that a reason is readable for any input.
 fn shown(text: &str) -> String {
     text.chars().take(80).collect()
 }

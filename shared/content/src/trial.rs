@@ -1,4 +1,4 @@
-//! Gateways and origins tried, without any file of the platform's.
+//! Tests of gateways and origins, without any file of the platform.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::{
     http::{HttpClient, Request},
 };
 
-/// The CID of nothing, which holds its own bytes: a gateway has it without asking anybody.
+/// The CID of the empty file, with its bytes in itself: a gateway has it without a network.
 /// <https://specs.ipfs.tech/http-gateways/trustless-gateway/#dedicated-probe-paths>
 const EMPTY: &str = "bafkqaaa";
 /// No probe takes longer.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// An answer to a probe is short; an origin's page may not be, and is not read.
+/// The response to a probe is short. An origin's page may be long, and is not read.
 const LIMIT: u64 = 1 << 20;
 
 impl Fetcher {
-    /// Asks a gateway for what every gateway has.
+    /// Requests the file that every gateway has.
     ///
     /// # Errors
-    /// Why it does not serve it.
+    /// The reason of the failure.
     pub async fn try_gateway(&self, gateway: &Gateway) -> Result<(), FetchError> {
         let (query, accept) =
             if gateway.is_trustless() { (Some("format=raw"), "application/vnd.ipld.raw") } else { (None, "*/*") };
@@ -31,13 +31,13 @@ impl Fetcher {
         ask(self.client(), gateway.address(EMPTY, query), Some(gateway.origin()), headers).await
     }
 
-    /// Asks an allowed origin for its root, whatever it answers.
+    /// Requests the root of an allowed origin, and accepts every response.
     ///
     /// # Errors
-    /// Why it does not answer.
+    /// Why it does not respond.
     pub async fn try_origin(&self, url: &Url) -> Result<(), FetchError> {
         match ask(self.client(), url.clone(), Origin::of(url), HeaderMap::new()).await {
-            // It has no root to show, which is an answer.
+            // It has no root page, but it responded.
             Err(error) if error.code.is_permanent() => Ok(()),
             outcome => outcome,
         }

@@ -1,4 +1,4 @@
-//! Memory does not grow with the file. Alone in its program, so that nobody else's memory is measured.
+//! Memory does not grow with the file. This test has its own process, so that only its memory is measured.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,14 +11,14 @@ use tokio::sync::mpsc;
 
 const MIB: u64 = 1024 * 1024;
 
-/// The most memory that this process held since [`forget_peak`], in bytes.
+/// The peak memory of this process since [`forget_peak`], in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// What was held until now, and given back, is not to hide what is held later.
+/// Earlier, released memory must not hide later memory.
 fn forget_peak() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
@@ -35,7 +35,7 @@ fn fetcher(gateways: &[&str], allowed: &[&str], max_file_size: u64) -> Fetcher {
     Fetcher::new(settings).unwrap()
 }
 
-/// Fetches and throws away, slowly at first, so that whatever can pile up does. Says how much came.
+/// Downloads and discards, slowly at first, so that any queue fills up. Returns the number of bytes.
 async fn drained(fetcher: Fetcher, storage_type: StorageType, url: &str) -> (Result<Fetched, ItemFailureCode>, u64) {
     let location = locate(storage_type, url).unwrap();
     let (out, mut coming) = mpsc::channel(1);
@@ -57,7 +57,7 @@ async fn memory_does_not_grow_with_the_file() {
     let cid = node.add(vec![b'x'; 96 * 1024 * 1024], &FileShape::v0()).await;
     let origin = Origin::start().await;
     origin.answer("/endless", [Answer::ok(vec![b'x'; 60_000]).endless()]);
-    // Both ways once, small, so that only what grows with the file is measured.
+    // Both ways once with a small file, so that only growth with the file is measured.
     let (_, came) = drained(fetcher(&[], &[origin.address()], MIB), StorageType::Gaia, &origin.url("/endless")).await;
     assert!(came <= MIB);
     forget_peak();

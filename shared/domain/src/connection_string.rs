@@ -1,33 +1,33 @@
-//! The options of a MongoDB connection string, read as its specification asks: unknown ones are ignored with a warning,
-//! and a fault names its option. No value and no credential is in any message.
+//! The options of a MongoDB connection string, read according to its specification: unknown options are ignored with a
+//! warning, and a fault names its option. Messages contain no value and no credential.
 //!
 //! <https://github.com/mongodb/specifications/blob/master/source/connection-string/connection-string-spec.md>
 
 use std::collections::HashSet;
 
-/// A connection string that the driver takes, and what was left out of it.
+/// A connection string for the driver, and the ignored options.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectionString {
-    /// The string without the options that are ignored. It holds the credentials.
+    /// The string without the ignored options. It contains the credentials.
     pub usable: String,
-    /// A warning for each option that is ignored.
+    /// A warning for each ignored option.
     pub ignored: Vec<String>,
 }
 
-/// What an option's value has to be.
+/// The expected form of an option's value.
 enum Kind {
     Flag,
     Number,
     /// A number from the first to the second.
     Between(i64, i64),
     Words(&'static [&'static str]),
-    /// Text that is not empty; the driver judges the rest.
+    /// Text that is not empty. The driver checks the rest.
     Text,
     /// May be given several times, also empty.
     Tags,
-    /// Known, without effect here; the reason.
+    /// Known, but without effect here, for this reason.
     WithoutEffect(&'static str),
-    /// Known, and not to be ignored, since it decides who is spoken to or by which way.
+    /// Known, and not ignored, because it changes the server or the route.
     Unsupported,
 }
 
@@ -35,14 +35,14 @@ enum Kind {
 const LONGEST_NAME: usize = 40;
 
 impl ConnectionString {
-    /// Reads the options. A string of another form is left for the driver to refuse.
+    /// Reads the options. The driver refuses strings of another form.
     ///
     /// # Errors
-    /// What is wrong with an option, by its name.
+    /// The fault of an option, with its name.
     pub fn read(uri: &str) -> Result<Self, String> {
         let untouched = || Self { usable: uri.to_owned(), ignored: Vec::new() };
         let Some((before, options)) = uri.split_once('?') else { return Ok(untouched()) };
-        // A password that is not escaped: what follows the question mark is not options.
+        // The password is not escaped, so the text after the question mark is not a list of options.
         if options.contains('@') {
             return Ok(untouched());
         }
@@ -78,7 +78,7 @@ impl std::fmt::Debug for ConnectionString {
 }
 
 impl Kind {
-    /// What is expected, where the value is not it.
+    /// Returns the expected form if the value is invalid.
     fn judge(&self, value: &str) -> Result<(), String> {
         let is_right = match self {
             Self::Flag => matches!(value, "true" | "false"),
@@ -87,7 +87,7 @@ impl Kind {
             Self::Words(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
             Self::Text => !value.is_empty(),
             Self::Tags | Self::WithoutEffect(_) => true,
-            Self::Unsupported => return Err("Holdfast does not support this option, remove it".to_owned()),
+            Self::Unsupported => return Err("Holdfast does not support this option: remove it".to_owned()),
         };
         if is_right { Ok(()) } else { Err(format!("expected {}", self.expected())) }
     }
@@ -103,7 +103,7 @@ impl Kind {
     }
 }
 
-/// What a known option takes, by its name in lower case.
+/// The kind of a known option, by its name in lower case.
 fn kind_of(name: &str) -> Option<Kind> {
     Some(match name {
         "directconnection"
@@ -154,7 +154,7 @@ fn kind_of(name: &str) -> Option<Kind> {
     })
 }
 
-/// Options that need another option, or another scheme.
+/// Checks options that need another option, or another scheme.
 fn check_together(uri: &str, seen: &HashSet<String>) -> Result<(), String> {
     let has = |name: &str| seen.contains(name);
     if has("readpreferencetags") && !has("readpreference") {
@@ -163,7 +163,7 @@ fn check_together(uri: &str, seen: &HashSet<String>) -> Result<(), String> {
     let of_srv = [("srvservicename", "srvServiceName"), ("srvmaxhosts", "srvMaxHosts")];
     match of_srv.into_iter().find(|(name, _)| has(name)) {
         Some((_, name)) if !uri.starts_with("mongodb+srv://") => {
-            Err(format!("its option {name} needs a string that begins with mongodb+srv://"))
+            Err(format!("its option {name} needs a connection string with mongodb+srv://"))
         }
         _ => Ok(()),
     }

@@ -1,24 +1,25 @@
-//! The words of content backups: where an item's file is stored, how it was verified, why it could not be had.
+//! The terms of content backups: the storage type of an item's file, the kind of its verification, and the reasons of
+//! failures.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Where the platform keeps an item's file.
+/// Storage of an item's file on the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StorageType {
-    /// On IPFS, under a CID that proves the bytes.
+    /// IPFS, under a CID that proves the bytes.
     Ipfs,
     /// On a Gaia hub, under a URL.
     Gaia,
 }
 
 impl StorageType {
-    /// Every storage type that is backed up.
+    /// Every storage type of backups.
     pub const ALL: [Self; 2] = [Self::Ipfs, Self::Gaia];
 
-    /// The word that the platform's items use.
+    /// The name of the type in the platform's items.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,13 +29,13 @@ impl StorageType {
     }
 }
 
-/// How it is known that a file's bytes are the right ones.
+/// The proof that a file's bytes are correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verified {
     /// Every block was checked against its CID, from the root down.
     Cid,
-    /// Only the connection to the one who served it vouches for it.
+    /// Only the authenticated connection to the server.
     Transport,
 }
 
@@ -52,7 +53,7 @@ impl Verified {
     }
 }
 
-/// A server's own marks of one content, as it gave them: sent back, they ask whether the content changed since.
+/// A server's own marks of a content. Sent back, they detect whether the content changed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Validator {
@@ -64,39 +65,39 @@ pub struct Validator {
     pub last_modified: Option<String>,
 }
 
-/// Why one item's file could not be backed up, by what can be done about it.
+/// Why an item's file was not backed up, classified by the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ItemFailureCode {
-    /// The item's URL names nothing that is backed up.
+    /// The item's URL is not of a supported storage type.
     Unsupported,
-    /// The URL, or a redirect, leads where Holdfast does not go.
+    /// Holdfast refuses the address of the URL or of a redirect.
     Blocked,
-    /// The origin, or every trustless gateway, said that it has no such file.
+    /// The origin, or every trustless gateway, reported that the file does not exist.
     NotFound,
-    /// The origin said that the file is gone for good.
+    /// The origin reported that the file is permanently removed.
     Gone,
     /// The origin refused the request.
     Refused,
     /// The file is larger than `BACKUP_MAX_FILE_SIZE`.
     TooLarge,
-    /// Where a CID must stand there is none.
+    /// The URL has no valid CID in the place of a CID.
     BadCid,
-    /// The blocks are the right ones, and are not a file that can be kept.
+    /// The blocks are correct, but do not form a file that can be stored.
     BadDag,
-    /// The origin asked to wait.
+    /// The origin requested a delay.
     Throttled,
     /// The origin could not be reached, or failed inside.
     Unavailable,
     /// The origin fell silent, or took too long in all.
     TimedOut,
-    /// What the origin answered is cut, has the wrong length, or is not what was asked for.
+    /// The origin's response is truncated, has the wrong length, or does not fit the request.
     InvalidAnswer,
     /// The store did not take the file.
     Store,
     /// The queue never delivered the item, or not often enough.
     NotDelivered,
-    /// The run that fetched it was stopped.
+    /// The run that downloaded it was stopped.
     Stopped,
 }
 
@@ -142,7 +143,7 @@ impl ItemFailureCode {
         }
     }
 
-    /// Whether trying again cannot help, so that the item is settled at once.
+    /// Whether a retry is useless, so that the item is settled at once.
     #[must_use]
     pub const fn is_permanent(self) -> bool {
         matches!(
@@ -159,7 +160,7 @@ impl ItemFailureCode {
     }
 }
 
-/// A word of content backups that is none.
+/// An unknown term of content backups.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {word:?} is unknown: expected {expected}")]
 pub struct ContentWordError {
@@ -191,7 +192,7 @@ macro_rules! content_word {
 }
 
 content_word!(StorageType, "storage type");
-content_word!(Verified, "way of verifying");
+content_word!(Verified, "kind of verification");
 content_word!(ItemFailureCode, "item failure code");
 
 #[cfg(test)]

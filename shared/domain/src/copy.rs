@@ -1,4 +1,4 @@
-//! The second copy of a backup, as its job tells of it. It never changes what the job itself says.
+//! The second copy of a backup, as recorded in its job. It never changes the state of the job itself.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::JobFailure;
 
-/// Where a copy stands.
+/// State of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CopyStatus {
-    /// Asked for, or handed on to the next run.
+    /// Requested, or handed on to the next run.
     Pending,
-    /// Somebody is at it.
+    /// In progress.
     Running,
-    /// Every object is there, and the manifest.
+    /// Every object exists, and the manifest.
     Completed,
-    /// The last try came to nothing; it is tried again.
+    /// The last attempt failed. It is retried.
     Failed,
-    /// Retention removed it, or the backup went before its copy was whole.
+    /// Retention removed it, or the backup was deleted before its copy was complete.
     Deleted,
 }
 
@@ -46,13 +46,13 @@ impl fmt::Display for CopyStatus {
 /// The second copy of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobCopy {
-    /// Where it stands.
+    /// Its state.
     pub status: CopyStatus,
-    /// Since when.
+    /// Time of this state.
     pub at: Timestamp,
-    /// Which store it is in: a copy in another one than is set now is made again there.
+    /// Its store. If the settings later name another store, a new copy is made there.
     pub store: String,
-    /// Bytes that were sent for it. What backups share and was there already is not sent again.
+    /// Bytes sent for it. Shared objects that already exist there are not sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// Why it failed.

@@ -1,4 +1,4 @@
-//! Who decided that the objects of a backup may be removed. A job that is `deleted` without a decision is lost.
+//! The decision to remove the objects of a backup. A job that is `deleted` without a decision is lost.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum DeletionCause {
     /// The retention policy.
     Retention,
-    /// An operator accepted that the manifest is lost.
+    /// An operator accepted the loss of the manifest.
     AcceptedLoss,
     /// An operator gave a lost backup up although its manifest was back: the backup was damaged.
     AcceptedDamage,
@@ -41,7 +41,7 @@ pub struct JobDeletion {
 }
 
 impl JobDeletion {
-    /// A deletion that the retention policy decided.
+    /// A deletion by the retention policy.
     #[must_use]
     pub const fn by_retention(decided_at: Timestamp) -> Self {
         Self { cause: DeletionCause::Retention, decided_at, by: None }

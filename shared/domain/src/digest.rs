@@ -10,7 +10,7 @@ pub struct Sha256Digest([u8; 32]);
 
 /// Not 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a digest is 64 hex digits, this is {length} characters{}", if *.length == 64 { " with others than hex digits among them" } else { "" })]
+#[error("invalid digest: expected 64 hex digits, got {length} characters{}", if *.length == 64 { ", some of them not hex digits" } else { "" })]
 pub struct HexError {
     length: usize,
 }

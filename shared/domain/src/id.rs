@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
-/// What a backup holds.
+/// Content of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackupType {
     /// The platform's MongoDB database.
     Database,
-    /// The files that content items point to.
+    /// The files of content items.
     Content,
     /// The parent of one of each.
     Full,
@@ -32,7 +32,7 @@ impl BackupType {
         }
     }
 
-    /// What the ids of its backups begin with, before the first `_`.
+    /// The prefix of the ids of its backups, before the first `_`.
     #[must_use]
     pub const fn id_prefix(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl FromStr for BackupType {
     }
 }
 
-/// Text that is not the id it should be.
+/// Text that is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Not a backup id.
@@ -71,43 +71,43 @@ pub enum IdError {
     Repository(String),
 }
 
-/// What tells the id of a removal of objects from a backup's, whose last part is hex digits.
+/// Distinguishes the id of a removal of objects from a backup's id, which ends in hex digits.
 const COLLECTION: &str = "retention";
 
-/// A backup's id, well-formed by construction, so that it is safe in a query and in a store key.
+/// A backup's id. It is always well-formed, so it is safe in a query and in a store key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BackupId(String);
 
 impl BackupId {
-    /// The longest id that is accepted, in characters.
+    /// The longest accepted id, in characters.
     const MAX_LENGTH: usize = 64;
 
-    /// A new id: created at `at`, told apart from others of the same millisecond by 4 random bytes.
+    /// A new id: created at `at`. 4 random bytes distinguish ids of the same millisecond.
     #[must_use]
     pub fn new(kind: BackupType, at: Timestamp, random: [u8; 4]) -> Self {
         Self(format!("{}_{}_{}", kind.id_prefix(), at.as_millisecond(), hex::encode(random)))
     }
 
-    /// The id of the scheduled run of this tick: the same tick is the same backup, however often its event comes.
+    /// The id of the scheduled run of this tick. The same tick gives the same backup, even if its event is redelivered.
     #[must_use]
     pub fn of_tick(kind: BackupType, tick: Timestamp) -> Self {
         let hash = Sha256::digest(format!("holdfast/tick/{kind}/{}", tick.as_millisecond()));
         Self::new(kind, tick, [hash[0], hash[1], hash[2], hash[3]])
     }
 
-    /// What holds the content lease while objects that no backup refers to are removed: no backup, and never one's id.
+    /// The id that holds the content lease during a removal of unreferenced objects. It is never a backup's id.
     #[must_use]
     pub fn of_collection(at: Timestamp, random: [u8; 4]) -> Self {
         Self(format!("{}_{}_{COLLECTION}{}", BackupType::Content.id_prefix(), at.as_millisecond(), hex::encode(random)))
     }
 
-    /// Whether it is no backup's, but of such a removal.
+    /// Whether this is the id of such a removal, not of a backup.
     #[must_use]
     pub fn is_collection(&self) -> bool {
         self.0.split('_').nth(2).is_some_and(|unique| unique.starts_with(COLLECTION))
     }
 
-    /// The moment that it names, if that is one.
+    /// The time in the id, if it is valid.
     #[must_use]
     pub fn created_at(&self) -> Option<Timestamp> {
         Timestamp::from_millisecond(self.0.split('_').nth(1)?.parse().ok()?).ok()
@@ -119,7 +119,7 @@ impl BackupId {
         &self.0
     }
 
-    /// What the backup holds, which its prefix says.
+    /// The content of the backup, from its prefix.
     #[must_use]
     pub fn backup_type(&self) -> BackupType {
         match self.0.as_bytes().first() {
@@ -171,7 +171,7 @@ impl FromStr for RepositoryId {
     }
 }
 
-/// The start of what was given, so that an error stays readable whatever was sent.
+/// The beginning of the text, so that an error is readable for any input.
 fn shown(text: &str) -> String {
     text.chars().take(80).collect()
 }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_of_objects_is_told_from_every_backup() {
+    fn the_id_of_a_removal_differs_from_every_backup_id() {
         let id = BackupId::of_collection(Timestamp::from_millisecond(12).unwrap(), [1, 2, 3, 4]);
         assert_eq!(id.as_str(), "content_12_retention01020304");
         assert_eq!(id.as_str().parse::<BackupId>().unwrap(), id);

@@ -17,19 +17,19 @@ pub struct ContentItem {
     pub content_id: String,
     /// Its title, as its creator wrote it.
     pub title: String,
-    /// Where its file is, as its creator wrote it.
+    /// Address of its file, as its creator wrote it.
     pub url: String,
-    /// Where the platform says that the file is stored.
+    /// Storage of the file, according to the platform.
     pub storage_type: StorageType,
-    /// Who made it.
+    /// Its creator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creator: Option<String>,
-    /// Fields that are cut to a bound here, with the bytes that they have in the database.
+    /// Fields that are cut to a bound here, with their length in the database in bytes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cut: BTreeMap<String, u64>,
 }
 
-/// Where an item of a backup stands.
+/// State of an item of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ItemStatus {
@@ -39,7 +39,7 @@ pub enum ItemStatus {
     Done,
     /// Its file was held already, and is the same.
     Unchanged,
-    /// Its file could not be had; the error says why.
+    /// Its file was not available. The error has the reason.
     Failed,
 }
 
@@ -56,22 +56,22 @@ impl ItemStatus {
     }
 }
 
-/// A stored object that may serve many backups, with all that is needed to read it by itself.
+/// A stored object. Many backups may share it. It has everything needed to read it alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredObject {
     /// The object.
     #[serde(flatten)]
     pub artifact: Artifact,
-    /// How it is compressed.
+    /// Its compression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// How it is encrypted.
+    /// Its encryption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
 }
 
-/// A file that is held, and how it came.
+/// A stored file, and its origin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptFile {
@@ -80,76 +80,76 @@ pub struct KeptFile {
     pub size: u64,
     /// SHA-256 of the file.
     pub file_sha256: Sha256Digest,
-    /// Where it is stored.
+    /// Its object in the store.
     pub object: StoredObject,
-    /// What rebuilds the IPFS blocks of it.
+    /// The record that rebuilds its IPFS blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dag: Option<StoredObject>,
-    /// The CID, and the path under it, that it was asked for by.
+    /// The requested CID, and the path under it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cid: Option<String>,
     /// How its bytes were verified.
     pub verified: Verified,
-    /// The gateway or origin that served it.
+    /// The gateway or origin of the response.
     pub served_by: String,
     /// The origin's marks of this very content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validator: Option<Validator>,
-    /// The origin's word for what it is.
+    /// The content type from the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// The content coding in which the origin sent it, and which was undone: the file is stored decoded.
+    /// The content coding of the response. It was removed: the file is stored decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
-    /// When it was fetched.
+    /// Time of the download.
     pub fetched_at: Timestamp,
 }
 
-/// Why an item's file could not be had.
+/// Why an item's file was not available.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemFailure {
     /// The kind of failure.
     pub code: ItemFailureCode,
-    /// What failed, on what, and why.
+    /// The failure, its object and its cause.
     pub message: String,
 }
 
-/// An item of a backup, as far as it came: a line of the list of items.
+/// An item of a backup, with its present state: a line of the list of items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemRecord {
     /// The item.
     #[serde(flatten)]
     pub item: ContentItem,
-    /// Where it stands.
+    /// Its state.
     pub status: ItemStatus,
-    /// Downloads that were begun.
+    /// Started downloads.
     #[serde(default)]
     pub attempts: u32,
-    /// What the file is called in the archive and in a restored directory.
+    /// Name of the file in the archive and in a restored directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
-    /// The file, where it is held.
+    /// The file, if it is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<KeptFile>,
-    /// Why it is not.
+    /// Why the file is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ItemFailure>,
 }
 
-/// How many items a content backup has, and how far they are.
+/// Number of items of a content backup, by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemCounts {
     /// Items found.
     pub expected: u64,
-    /// Items whose file was fetched.
+    /// Items with a downloaded file.
     pub done: u64,
-    /// Items whose file was held already.
+    /// Items with a file that was already stored.
     pub unchanged: u64,
-    /// Items whose file could not be had.
+    /// Items without an available file.
     pub failed: u64,
-    /// Bytes of the files that are held.
+    /// Bytes of the stored files.
     pub bytes: u64,
     /// Items settled a minute since the backup began, while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,7 +169,7 @@ impl ItemCounts {
         self.bytes += record.file.as_ref().map_or(0, |file| file.size);
     }
 
-    /// Items that are settled.
+    /// Settled items.
     #[must_use]
     pub const fn settled(&self) -> u64 {
         self.done + self.unchanged + self.failed
@@ -182,7 +182,7 @@ impl ItemCounts {
     }
 }
 
-/// What a queue holds of an item: who it is, nothing of what it says. The row has the rest.
+/// An item in a queue: its identity only. The row has the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DownloadMessage {
@@ -193,7 +193,7 @@ pub struct DownloadMessage {
 }
 
 /// `<contentId>_<safe title><ext>`: letters and digits of the title, anything else as `_`, at most 50 characters. The
-/// extension is the URL's own, or one that goes with the content type.
+/// extension comes from the URL, or from the content type.
 #[must_use]
 pub fn file_name(item: &ContentItem, content_type: Option<&str>) -> String {
     let title: String = item.title.chars().take(50).map(safe).collect();
@@ -206,7 +206,7 @@ const fn safe(character: char) -> char {
     if character.is_ascii_alphanumeric() { character } else { '_' }
 }
 
-/// The extension of the last segment of a URL's path, where it looks like one: a host has none.
+/// The extension of the last segment of a URL's path, if it resembles one. A host has no extension.
 fn extension_of_url(url: &str) -> Option<String> {
     let path = url.split(['?', '#']).next()?;
     let path = path.split_once("://").map_or(path, |(_, rest)| rest);

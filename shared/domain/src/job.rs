@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BackupId, BackupType, ItemCounts, JobCopy, JobDeletion, JobStatus, ObjectKey, Sha256Digest};
 
-/// What started a backup.
+/// The trigger of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
     /// A schedule or a person.
@@ -27,7 +27,7 @@ pub enum TriggerKind {
     Manual,
 }
 
-/// The engine that wrote the dump.
+/// The engine of the dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineInfo {
     /// `native` or `mongodump`.
@@ -213,7 +213,7 @@ impl fmt::Display for FailureCode {
 pub struct JobFailure {
     /// The kind of failure.
     pub code: FailureCode,
-    /// What failed, on what, and why.
+    /// The failure, its object and its cause.
     pub message: String,
     /// The remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,15 +246,15 @@ pub struct Job {
     pub backup_type: BackupType,
     /// State of the job.
     pub status: JobStatus,
-    /// What started the backup.
+    /// The trigger of the backup.
     pub trigger: Trigger,
-    /// ID of the `full` backup that contains this backup.
+    /// ID of the `full` backup around this backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<BackupId>,
     /// Fencing number of the current or last run that held the lease. 0 before the first run.
     #[serde(default)]
     pub fence: u64,
-    /// The engine that wrote the dump.
+    /// The engine of the dump.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineInfo>,
     /// Consistency of the documents in the dump.
@@ -296,7 +296,7 @@ pub struct Job {
     /// Number of documents in a database backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_count: Option<u64>,
-    /// Time of the last write that the source member had applied when the dump started, if the server reports it.
+    /// Time of the last write applied by the source member at the start of the dump, if the server reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_write_at: Option<Timestamp>,
     /// Replication lag of the source member at that time, in seconds. 0 for a primary.
@@ -317,7 +317,7 @@ pub struct Job {
     /// Why the job failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobFailure>,
-    /// When retention found that the manifest is missing.
+    /// Time at which retention found the manifest missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<Timestamp>,
     /// The decision to delete the backup. Absent in `deleted` jobs of an older version.
@@ -326,7 +326,7 @@ pub struct Job {
     /// Informational note on a successful job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What a person must look at though the backup is complete. The message says it too.
+    /// Problems of a complete backup that need a person's attention. The message contains them too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Where things lie in the store. Every key is made here and nowhere else.
+//! The keys of all objects in the store. Only this file makes them.
 
 use std::{fmt, str::FromStr};
 
@@ -10,7 +10,7 @@ use crate::{BackupId, BackupType, Sha256Digest};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey(String);
 
-/// Text that cannot be a key in the store.
+/// Text that is not a valid store key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("object key {0:?} is malformed: expected segments of printable ASCII joined by '/', none empty, '.' or '..'")]
 pub struct KeyError(String);
@@ -38,7 +38,7 @@ impl ObjectKey {
         Self(format!("{}dump.{fence}.archive{}", Self::backup_prefix(id), suffixes(compressed, encrypted)))
     }
 
-    /// `content/incoming/<32 hex>`: a file on its way, before its content is known. A lifecycle rule clears it away.
+    /// `content/incoming/<32 hex>`: an unfinished upload, before its content is known. A lifecycle rule removes it.
     #[must_use]
     pub fn content_incoming(random: [u8; 16]) -> Self {
         Self(format!("{}{}", Self::INCOMING, hex::encode(random)))
@@ -50,7 +50,7 @@ impl ObjectKey {
         Self::addressed(Self::OBJECTS, address, compressed, encrypted)
     }
 
-    /// `content/dags/<2 hex>/<address>[.enc]`: what rebuilds the blocks of an IPFS file.
+    /// `content/dags/<2 hex>/<address>[.enc]`: the record that rebuilds the blocks of an IPFS file.
     #[must_use]
     pub fn content_dag(address: &Sha256Digest, encrypted: bool) -> Self {
         Self::addressed(Self::DAGS, address, false, encrypted)
@@ -68,7 +68,7 @@ impl ObjectKey {
         Self(format!("{}items.{fence}.ndjson{suffixes}", Self::backup_prefix(id)))
     }
 
-    /// `content/<id>/<id>.<fence>.tar[.gz][.enc]`, and `.001` and so on after it for the volumes that follow the first.
+    /// `content/<id>/<id>.<fence>.tar[.gz][.enc]`, then `.001` and so on for the later volumes.
     #[must_use]
     pub fn content_archive(id: &BackupId, fence: u64, volume: u32, compressed: bool, encrypted: bool) -> Self {
         let number = if volume == 0 { String::new() } else { format!(".{volume:03}") };
@@ -76,7 +76,7 @@ impl ObjectKey {
         Self(format!("{}{id}.{fence}.tar{suffixes}{number}", Self::backup_prefix(id)))
     }
 
-    /// `exports/backup_metadata_<ms>.json`: all metadata, as they were at this moment.
+    /// `exports/backup_metadata_<ms>.json`: all metadata at this moment.
     #[must_use]
     pub fn metadata_export(at: jiff::Timestamp) -> Self {
         Self(format!("{}backup_metadata_{}.json", Self::EXPORTS, at.as_millisecond()))
@@ -103,25 +103,26 @@ impl ObjectKey {
         Self(format!("{}RESTORE.md", Self::backup_prefix(id)))
     }
 
-    /// `<type>/<id>/`: what every object of one backup starts with.
+    /// `<type>/<id>/`: the common prefix of every object of one backup.
     #[must_use]
     pub fn backup_prefix(id: &BackupId) -> String {
         format!("{}{id}/", Self::type_prefix(id.backup_type()))
     }
 
-    /// `<type>/`: what every object of one type of backup starts with.
+    /// `<type>/`: the common prefix of every object of one type of backup.
     #[must_use]
     pub fn type_prefix(kind: BackupType) -> String {
         format!("{kind}/")
     }
 
-    /// `<type>/<start of an id>`: what every object in a backup's folder starts with, and no object that backups share.
+    /// `<type>/<start of an id>`: the common prefix of every object in a backup's folder. Shared objects never begin
+    /// with it.
     #[must_use]
     pub fn backups_prefix(kind: BackupType) -> String {
         format!("{}{}_", Self::type_prefix(kind), kind.id_prefix())
     }
 
-    /// The id whose manifest this is, if it is one.
+    /// The id of the backup, if this is the key of a manifest.
     #[must_use]
     pub fn manifest_of(&self) -> Option<BackupId> {
         let id = self.backup()?;
@@ -137,7 +138,7 @@ impl ObjectKey {
         (id.backup_type() == kind && segments.next().is_some()).then_some(id)
     }
 
-    /// The address that a content object is named by; none where this is no content object.
+    /// The address of a content object. None for another object.
     #[must_use]
     pub fn content_address(&self) -> Option<Sha256Digest> {
         let (folder, name) = self.0.strip_prefix(Self::OBJECTS)?.split_once('/')?;
@@ -146,8 +147,8 @@ impl ObjectKey {
         address.parse().ok().filter(|_| is_its_folder)
     }
 
-    /// The fencing number of the run that wrote this artifact of a backup: of a dump, a list of items, a volume. Manifests
-    /// and guides have none.
+    /// The fencing number of the run that wrote this artifact: a dump, a list of items, a volume. Manifests and guides
+    /// have none.
     #[must_use]
     pub fn fence(&self) -> Option<u64> {
         self.backup()?;

@@ -1,19 +1,19 @@
-//! Lost backups: `deleted` jobs whose manifest is missing, or was missing when an operator accepted the loss.
+//! Lost backups: `deleted` jobs with a manifest that is missing, or was missing when an operator accepted the loss.
 
 use crate::{DeletionCause, FailureCode, Job, JobStatus};
 
 impl Job {
-    /// Whether its manifest is missing and no deletion was decided. Everything that it may name must stay.
+    /// Whether its manifest is missing without a decision to delete it. Everything that it may name must stay.
     ///
-    /// An older version wrote no decision: there, the error `store-corrupt` means lost.
+    /// An older version recorded no decision. For its rows, the error `store-corrupt` means lost.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         let is_corrupt = self.error.as_ref().is_some_and(|error| error.code == FailureCode::StoreCorrupt);
         self.status == JobStatus::Deleted && self.deletion.is_none() && is_corrupt
     }
 
-    /// Whether an operator accepted the loss of its manifest. The decision does not hold for a manifest that is in the
-    /// store: the operator may have decided by a look into the wrong store.
+    /// Whether an operator accepted the loss of its manifest. The decision is void if the manifest is in the store,
+    /// because the operator may have inspected the wrong store.
     #[must_use]
     pub fn is_accepted_loss(&self) -> bool {
         let is_accepted = self.deletion.as_ref().is_some_and(|it| it.cause == DeletionCause::AcceptedLoss);

@@ -1,4 +1,4 @@
-//! `repository.json`: which repository this is, and its master keys, each only wrapped.
+//! `repository.json`: the identity of the repository, and its master keys in wrapped form only.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,12 @@ pub struct RepositoryFile {
     pub format_version: u32,
     /// The repository's id.
     pub id: RepositoryId,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Timestamp,
-    /// How often the keys were wrapped anew: of two files the one with the higher number is the newer.
+    /// Number of rewraps of the keys. Of two files, the one with the higher number is newer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
-    /// Every master key there ever was, oldest first. Empty until encryption is first asked for.
+    /// Every master key since the beginning, oldest first. Empty before the first use of encryption.
     pub epochs: Vec<KeyEpoch>,
 }
 
@@ -28,16 +28,16 @@ pub struct RepositoryFile {
 pub struct KeyEpoch {
     /// Counted from 1.
     pub epoch: u32,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Timestamp,
-    /// Which master key this is, told to who does not hold it: what is unwrapped is compared with it.
+    /// Public identification of the master key: an unwrapped key is compared with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Sha256Digest>,
-    /// The same master key, under each key that opens it.
+    /// The same master key, wrapped under each key that opens it.
     pub keys: Vec<WrappedKey>,
 }
 
-/// A master key under one other key. Binary values are hex, as the openssl command takes them.
+/// A master key under one other key. Binary values are hex, as in arguments of the openssl command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum WrappedKey {
@@ -57,16 +57,16 @@ pub enum WrappedKey {
     },
     /// Encrypted by AWS KMS, encryption context `holdfast:repository` = the repository's id.
     Kms {
-        /// The key's ARN, as KMS answered it.
+        /// The key's ARN, as returned by KMS.
         key_id: String,
         /// KMS's ciphertext blob.
         ciphertext: String,
     },
-    /// Encrypted for an age recipient, whose identity is kept offline.
+    /// Encrypted for an age recipient. Its identity is kept offline.
     Age {
         /// `age1…`.
         recipient: String,
-        /// The file that `age -d` opens to the key's 32 bytes.
+        /// The file that `age -d` decrypts to the key's 32 bytes.
         file: String,
     },
 }
@@ -85,7 +85,7 @@ impl WrappedKey {
 }
 
 impl KeyEpoch {
-    /// Whether `newer` is this very master key, whatever each is wrapped under.
+    /// Whether `newer` is the same master key, under any wrapping.
     fn is_same_key(&self, newer: &Self) -> bool {
         self.epoch == newer.epoch && (self.fingerprint.is_none() || self.fingerprint == newer.fingerprint)
     }
@@ -98,8 +98,8 @@ impl RepositoryFile {
         Self { format_version: FORMAT_VERSION, id, created_at, revision: 0, epochs: Vec::new() }
     }
 
-    /// Whether this has all that its copy has, so that the copy may be written anew from it: the same master keys, and
-    /// as the copy has them wrapped, unless they were wrapped anew since.
+    /// Whether this contains everything of its copy, so that the copy may be rewritten from it: the same master keys,
+    /// in the same wrapping or a newer one.
     #[must_use]
     pub fn covers(&self, copy: &Self) -> bool {
         let has = |old: &KeyEpoch| {
@@ -108,7 +108,7 @@ impl RepositoryFile {
         self.id == copy.id && self.revision >= copy.revision && copy.epochs.iter().all(has)
     }
 
-    /// The master key that new artifacts are encrypted under.
+    /// The master key of new artifacts.
     #[must_use]
     pub fn newest_epoch(&self) -> Option<&KeyEpoch> {
         self.epochs.iter().max_by_key(|epoch| epoch.epoch)

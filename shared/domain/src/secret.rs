@@ -1,15 +1,15 @@
-//! A value that cannot print itself: not in logs, errors, manifests or answers.
+//! A value that cannot be printed: not in logs, errors, manifests or responses.
 
 use std::fmt;
 
 use zeroize::Zeroize;
 
-/// What is shown in place of a secret.
+/// The replacement of a secret in output.
 pub(crate) const MASK: &str = "***";
 
-/// A secret text: a connection string, a key. `Debug` and `Display` show `***`; memory is wiped on drop.
+/// A secret text: a connection string, a key. `Debug` and `Display` show `***`. Memory is wiped on drop.
 ///
-/// It has no `Serialize`: whoever needs the value says so with [`Secret::expose`].
+/// It has no `Serialize`. A caller that needs the value calls [`Secret::expose`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -1,33 +1,34 @@
-//! Where a job stands, and the one place that says which change of state is legal.
+//! The states of a job, and the only definition of legal transitions.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Where a job stands.
+/// State of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobStatus {
-    /// Triggered; nobody has taken it over yet.
+    /// Triggered, and not yet started by a run.
     Pending,
     /// A run holds its lease.
     Running,
     /// Content only: every item is settled, the manifest is being made.
     Finalizing,
-    /// Every byte is stored and checked; the manifest is being written.
+    /// Every byte is stored and checked. The manifest is being written.
     Committing,
-    /// The manifest is there.
+    /// The manifest exists.
     Completed,
-    /// It will not become a backup; `error` says why.
+    /// It will not become a backup. `error` has the reason.
     Failed,
     /// An operator stopped it.
     Cancelled,
-    /// It is no backup any more: a deletion was decided, or its manifest is lost. `deletion` tells which. The row stays.
+    /// No longer a backup: a deletion was decided, or its manifest is lost. `deletion` distinguishes them. The row
+    /// stays.
     Deleted,
 }
 
 impl JobStatus {
-    /// Every state, in the order a job goes through them.
+    /// Every state, in the order of a job.
     pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Running,
@@ -54,10 +55,10 @@ impl JobStatus {
         }
     }
 
-    /// The states from which a job may come to this one.
+    /// The states from which a job may change to this one.
     ///
-    /// A run that was killed is taken over by a second: hence `running` and `committing` lead to `running`. A `failed` or
-    /// `cancelled` job becomes `completed` when its manifest is in the store: the manifest decides.
+    /// After the death of a run, a second one takes over, so `running` and `committing` lead to `running`. A `failed`
+    /// or `cancelled` job becomes `completed` when its manifest is in the store: the manifest decides.
     #[must_use]
     pub const fn may_come_from(self) -> &'static [Self] {
         match self {
@@ -72,7 +73,7 @@ impl JobStatus {
         }
     }
 
-    /// Whether somebody is, or should be, working on it.
+    /// Whether a run works on it, or should.
     #[must_use]
     pub const fn is_active(self) -> bool {
         matches!(self, Self::Pending | Self::Running | Self::Finalizing | Self::Committing)

@@ -1,5 +1,5 @@
-//! What both readers of the queue of files have in common: the message in a record, the answer for one that has to come
-//! again, and handing a backup on once its last item is settled.
+//! Shared parts of both readers of the download queue: the message in a record, the response for a record to retry, and
+//! the hand-over of a backup after its last item.
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsMessage};
 use holdfast_domain::{BackupId, DownloadMessage, Timestamp};
@@ -7,14 +7,14 @@ use holdfast_operations::{Holdfast, OperationError, Step, finalize_if_settled};
 
 use crate::Function;
 
-/// The message in a record. One that is none would come again for ever: it is dropped.
+/// The message in a record. An invalid one would be redelivered forever, so it is dropped.
 #[must_use]
 pub fn message_in(record: &SqsMessage) -> Option<DownloadMessage> {
     let message = serde_json::from_str(record.body.as_deref().unwrap_or_default());
-    message.inspect_err(|error| tracing::error!(%error, "a message that is not one of Holdfast was dropped")).ok()
+    message.inspect_err(|error| tracing::error!(%error, "a message from another sender than Holdfast was dropped")).ok()
 }
 
-/// Says of a record that it has to come again.
+/// Marks a record for redelivery.
 #[must_use]
 pub fn comes_again(record: SqsMessage) -> BatchItemFailure {
     let mut failure = BatchItemFailure::default();
@@ -22,8 +22,8 @@ pub fn comes_again(record: SqsMessage) -> BatchItemFailure {
     failure
 }
 
-/// Where a batch settled the last item of a backup, it is handed on. What goes wrong here is found by the sweep: the
-/// items are settled, and no message is to come again for it.
+/// Hands on the backup if this batch settled its last item. A failure here is left to the sweep: the items are settled,
+/// and no message is redelivered.
 pub async fn hand_on_if_settled(function: &Function, holdfast: &Holdfast, backup_id: &BackupId) {
     let handed_on = async {
         if finalize_if_settled(holdfast, backup_id, Timestamp::now()).await? {
@@ -32,6 +32,6 @@ pub async fn hand_on_if_settled(function: &Function, holdfast: &Holdfast, backup
         Ok::<_, OperationError>(())
     };
     if let Err(error) = handed_on.await {
-        tracing::warn!(backupId = %backup_id, %error, "a backup was not handed on; the sweep will do it");
+        tracing::warn!(backupId = %backup_id, %error, "a backup was not handed on: the sweep will do it");
     }
 }

@@ -14,13 +14,13 @@ use holdfast_repository::{Keyring, Openers, Repository};
 
 use crate::{CopyQueue, Events, SqsQueue, secrets, settings, stores};
 
-/// How long a call that moves little data waits for a connection, for its answer, and for all its attempts. The SDK alone
-/// waits for an answer for ever. S3 has limits of its own, which grow with what is sent.
+/// Time limits of a small call: its connection, its response, and all its attempts. Without them the SDK waits forever
+/// for a response. S3 has its own limits, which grow with the data.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What builds clients.
+/// The configuration of all clients.
 #[derive(Debug, Clone)]
 pub struct Clients {
     aws: SdkConfig,
@@ -32,15 +32,15 @@ impl Clients {
         Self::new(aws_config::load_defaults(BehaviorVersion::latest()).await)
     }
 
-    /// The same for these settings, with `store` in the place of theirs. Where nothing in them is AWS's, nothing is asked
-    /// over the network: outside AWS, the question which region this machine is in has seconds until nobody answers.
+    /// The same for these settings, with `store` instead of theirs. Without any AWS setting, no request is sent:
+    /// outside AWS, the look-up of the machine's region takes seconds until it fails.
     pub async fn load_for(variables: &[(String, String)], store: Option<&StoreLocation>) -> Self {
         if needs_aws(variables, store) {
             return Self::load().await;
         }
         let configured = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new());
-        // Without a region, each part of the chain would ask for it again.
+        // Without a region, each part of the chain would look it up again.
         Self::new(match configured.region().await {
             Some(region) => aws_config::defaults(BehaviorVersion::latest()).region(region).load().await,
             None => SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build(),
@@ -53,20 +53,21 @@ impl Clients {
         Self { aws }
     }
 
-    /// The settings in these variables, with the secrets that they name.
+    /// The settings in these variables, with the secrets behind their ARNs.
     pub async fn settings(&self, variables: &[(String, String)]) -> Reading {
         settings::read(&self.aws, variables).await
     }
 
-    /// The repository that the settings name. Nothing is sent yet, and no MongoDB is needed.
+    /// The repository of the settings. No request is sent, and no MongoDB is needed.
     ///
     /// # Errors
-    /// [`OperationError::Config`] where `BACKUP_STORE` or the key cannot be used.
+    /// [`OperationError::Config`] if `BACKUP_STORE` or the key cannot be used.
     pub fn repository(&self, settings: &Settings) -> Result<Repository, OperationError> {
         self.repository_with(settings, self.keyring(settings, Openers::default())?)
     }
 
-    /// The same, which these keys open beside those of the settings; and KMS, whatever key it was wrapped by.
+    /// The same, opened by these keys in addition to those of the settings. KMS opens it regardless of the wrapping
+    /// key.
     ///
     /// # Errors
     /// As [`Clients::repository`].
@@ -75,11 +76,11 @@ impl Clients {
         self.repository_with(settings, self.keyring(settings, Openers { kms, ..openers })?)
     }
 
-    /// The second copy, which the same keys open: none where `BACKUP_CLOUD_BUCKET` names none, whether it is enabled or
-    /// not. Nothing is sent yet.
+    /// The second copy, opened by the same keys. None if `BACKUP_CLOUD_BUCKET` is not set. It may be disabled. No
+    /// request is sent.
     ///
     /// # Errors
-    /// [`OperationError::Config`] where the keys that its provider asks for are not set, or cannot be used.
+    /// [`OperationError::Config`] if the keys of its provider are missing or invalid.
     pub fn second_repository(&self, settings: &Settings) -> Result<Option<Repository>, OperationError> {
         let Some(location) = settings.cloud.location.clone() else { return Ok(None) };
         let keyring = self.keyring(settings, Openers::default())?;
@@ -101,11 +102,10 @@ impl Clients {
         Ok(Repository::new(store, location, keyring))
     }
 
-    /// What the use cases work with. Nothing is sent yet.
+    /// The resources of the use cases. No request is sent.
     ///
     /// # Errors
-    /// As [`Clients::repository`], and [`OperationError::Catalog`] where the catalogue's connection string cannot be
-    /// used.
+    /// As [`Clients::repository`], and [`OperationError::Catalog`] if the catalogue's connection string cannot be used.
     pub async fn holdfast(&self, settings: Settings, observer: Arc<dyn Observer>) -> Result<Holdfast, OperationError> {
         let repository = self.repository(&settings)?;
         let catalog = Catalog::from_settings(&settings).await?;
@@ -113,25 +113,25 @@ impl Clients {
         Ok(Holdfast { settings: Arc::new(settings), repository, catalog, observer, preflight })
     }
 
-    /// Where triggers go and state changes are told.
+    /// The event bus for triggers and state changes.
     #[must_use]
     pub fn events(&self, settings: &Settings) -> Events {
         Events::new(aws_sdk_eventbridge::Client::new(&in_time(&self.aws)), settings.event_bus.clone())
     }
 
-    /// The queue of files to fetch.
+    /// The download queue.
     ///
     /// # Errors
-    /// [`OperationError::Config`] where `BACKUP_CONTENT_QUEUE` is not set.
+    /// [`OperationError::Config`] if `BACKUP_CONTENT_QUEUE` is not set.
     pub fn queue(&self, settings: &Settings) -> Result<SqsQueue, OperationError> {
         let url = settings.content.queue.clone().ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
         Ok(SqsQueue::new(aws_sdk_sqs::Client::new(&in_time(&self.aws)), url))
     }
 
-    /// The queue of copies to make.
+    /// The copy queue.
     ///
     /// # Errors
-    /// [`OperationError::Config`] where `BACKUP_CLOUD_QUEUE` is not set.
+    /// [`OperationError::Config`] if `BACKUP_CLOUD_QUEUE` is not set.
     pub fn copy_queue(&self, settings: &Settings) -> Result<CopyQueue, OperationError> {
         let url = settings.cloud.queue.clone().ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
         Ok(CopyQueue::new(aws_sdk_sqs::Client::new(&in_time(&self.aws)), url))
@@ -148,7 +148,7 @@ impl Clients {
     }
 }
 
-/// The same configuration, by which no call waits for ever.
+/// The same configuration with a time limit for every call.
 pub(crate) fn in_time(aws: &SdkConfig) -> SdkConfig {
     let limits = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -158,7 +158,7 @@ pub(crate) fn in_time(aws: &SdkConfig) -> SdkConfig {
     aws.to_builder().timeout_config(limits.build()).build()
 }
 
-/// Whether a region may be needed that only AWS itself can tell.
+/// Whether the settings may need a region from AWS itself.
 fn needs_aws(variables: &[(String, String)], store: Option<&StoreLocation>) -> bool {
     let is_in_s3 = |value: &str| value.trim_start().starts_with("s3://");
     let copies_elsewhere = variables.iter().any(|(name, value)| {
@@ -176,7 +176,7 @@ fn is_setting(name: &str) -> bool {
     name == "MONGODB_URI" || name.starts_with("BACKUP_")
 }
 
-/// A setting that only the codec can judge.
+/// Parses a setting that only the codec can check.
 fn parsed<S: ?Sized, T>(
     name: &str,
     setting: Option<&S>,
@@ -187,7 +187,7 @@ fn parsed<S: ?Sized, T>(
 
 pub(crate) const NO_STORE: &str = "is not set: expected s3://bucket/prefix, file:///directory, gs://… or az://…";
 
-const NO_QUEUE: &str = "is not set: expected the URL of an SQS queue, which the template sets";
+const NO_QUEUE: &str = "is not set: expected the URL of an SQS queue, as set by the template";
 
 pub(crate) fn fault(name: &str, problem: impl Into<String>) -> OperationError {
     SettingsError(vec![SettingError::new(name, problem)]).into()

@@ -1,5 +1,5 @@
-//! The queue of copies to make, on SQS: one message a backup. Where it comes from does not matter: the event of a backup
-//! that was completed, the hourly look for what got lost, or a run whose time was over.
+//! The copy queue on SQS: one message for each backup. The sender does not matter: the event of a completed backup, the
+//! hourly search for lost messages, or a run at the end of its time.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use holdfast_domain::BackupId;
 use holdfast_operations::QueueError;
 use serde::{Deserialize, Serialize};
 
-/// The longest that SQS keeps a message back.
+/// The longest delay of a message in SQS.
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
-/// A backup that is to be copied. An event's detail is one too: what else it says is not looked at.
+/// A backup to copy. The detail of an event has the same form: its other fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CopyMessage {
     /// The backup.
     pub backup_id: BackupId,
-    /// How often it was handed on.
+    /// Number of hand-overs.
     #[serde(default)]
     pub rounds: u32,
 }
@@ -36,10 +36,10 @@ impl CopyQueue {
         Self { client, url }
     }
 
-    /// Sends a message that is seen after `delay`.
+    /// Sends a message that becomes visible after `delay`.
     ///
     /// # Errors
-    /// [`QueueError`] where the queue did not take it.
+    /// [`QueueError`] if the queue did not accept it.
     pub async fn send(&self, message: &CopyMessage, delay: Duration) -> Result<(), QueueError> {
         let body = serde_json::to_string(message)
             .map_err(|error| QueueError { message: error.to_string(), is_transient: false })?;
@@ -53,7 +53,7 @@ impl CopyQueue {
 fn refused(error: &impl ProvideErrorMetadata) -> QueueError {
     let code = error.code().unwrap_or("SQS could not be reached");
     let message = error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
-    QueueError { message: format!("the queue of copies did not take a message: {message}"), is_transient: true }
+    QueueError { message: format!("the copy queue did not accept a message: {message}"), is_transient: true }
 }
 
 #[cfg(test)]

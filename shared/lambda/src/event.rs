@@ -1,5 +1,5 @@
-//! What EventBridge sends a worker: a schedule's tick, a request that the API handed over, or the next step of a backup
-//! that another function, or an earlier run, handed on. Anything else is refused.
+//! The events of a worker from EventBridge: a tick of a schedule, a request from the API, or the next step of a backup
+//! from another function or an earlier run. Any other event is refused.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel};
 use holdfast_operations::{BackupRequest, Step};
@@ -8,53 +8,53 @@ use serde_json::Value;
 
 use crate::events::{BACKUP_HANDED_ON, BACKUP_REQUESTED, CLEANUP_REQUESTED, SOURCE, VERIFICATION_REQUESTED};
 
-/// An event that a worker acts on.
+/// A valid event of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A schedule came due. A retry of it has the same tick.
+    /// A tick of a schedule. Its retry has the same tick.
     Tick {
-        /// When it was due.
+        /// The scheduled time.
         at: Timestamp,
         /// The schedule's or the rule's name.
         schedule: Option<String>,
     },
-    /// Somebody asked for a backup, and its pending job waits.
+    /// A backup was requested, and its job is pending.
     BackupRequested {
         /// The job's id.
         backup_id: BackupId,
     },
-    /// Somebody asked for a run of retention.
+    /// A run of retention was requested.
     CleanupRequested {
-        /// Who.
+        /// The requesting user.
         by: Option<String>,
     },
-    /// Somebody asked for a verification, or a run that has no time left did.
+    /// A verification was requested, by a user or by a run without remaining time.
     VerificationRequested {
         /// The backup.
         backup_id: BackupId,
         /// How deep.
         level: VerificationLevel,
     },
-    /// A running backup is to go on with this step.
+    /// A running backup continues with this step.
     HandedOn {
         /// The job's id.
         backup_id: BackupId,
-        /// What is to be done next.
+        /// The next step.
         step: Step,
     },
 }
 
-/// An event that no worker acts on.
+/// An event that no worker accepts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventFault {
     /// Not an event of EventBridge.
-    #[error("the event is not one of EventBridge: {0}; a schedule must have no Input of its own")]
+    #[error("the event is not from EventBridge: {0}. A schedule must have no Input of its own")]
     Malformed(String),
     /// Of EventBridge, but not for this.
     #[error(
-        "an event {detail_type:?} of {source_name:?} is not known here: expected \"Scheduled Event\" of aws.scheduler \
-         or aws.events, or \"Backup Requested\", \"Backup Handed On\", \"Verification Requested\" or \
-         \"Cleanup Requested\" of holdfast"
+        "unknown event {detail_type:?} of {source_name:?}: expected \"Scheduled Event\" of aws.scheduler or \
+         aws.events, or \"Backup Requested\", \"Backup Handed On\", \"Verification Requested\" or \"Cleanup \
+         Requested\" of holdfast"
     )]
     Unknown {
         /// Its `source`.
@@ -104,10 +104,10 @@ struct HandedOn {
 }
 
 impl Event {
-    /// Reads a payload.
+    /// Parses a payload.
     ///
     /// # Errors
-    /// [`EventFault`], which says what was expected.
+    /// [`EventFault`], with the expected form.
     pub fn parse(payload: &Value) -> Result<Self, EventFault> {
         let malformed = |error: serde_json::Error| EventFault::Malformed(error.to_string());
         let event = Envelope::deserialize(payload).map_err(malformed)?;
@@ -136,10 +136,10 @@ impl Event {
     }
 }
 
-/// The backup of this type that an event asks for.
+/// The backup of this type that an event requests.
 ///
 /// # Errors
-/// [`EventFault`] where it asks for something else.
+/// [`EventFault`] for another request.
 pub fn request(payload: &Value, kind: BackupType) -> Result<BackupRequest, EventFault> {
     match Event::parse(payload)? {
         Event::Tick { at, schedule } => Ok(BackupRequest::Scheduled { kind, tick: at, by: schedule }),
@@ -148,10 +148,10 @@ pub fn request(payload: &Value, kind: BackupType) -> Result<BackupRequest, Event
         {
             Ok(BackupRequest::Triggered { backup_id })
         }
-        Event::VerificationRequested { .. } => Err(EventFault::Malformed("it asks for a verification".to_owned())),
-        Event::CleanupRequested { .. } => Err(EventFault::Malformed("it asks for a cleanup".to_owned())),
+        Event::VerificationRequested { .. } => Err(EventFault::Malformed("it requests a verification".to_owned())),
+        Event::CleanupRequested { .. } => Err(EventFault::Malformed("it requests a cleanup".to_owned())),
         Event::BackupRequested { backup_id } | Event::HandedOn { backup_id, .. } => {
-            Err(EventFault::Malformed(format!("{backup_id} is not a {kind} backup that begins here")))
+            Err(EventFault::Malformed(format!("{backup_id} is not a {kind} backup of this function")))
         }
     }
 }
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cleanup_is_asked_for_by_somebody() {
+    fn a_cleanup_request_has_its_user() {
         let event = json!({
             "source": "holdfast", "detail-type": "Cleanup Requested", "time": "2026-05-01T03:00:00Z",
             "detail": { "by": "ada" },

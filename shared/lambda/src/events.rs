@@ -1,6 +1,6 @@
-//! EventBridge: triggers are handed over by it, and every change of a job's state is told on it.
+//! EventBridge: transports triggers, and every change of a job's state.
 //!
-//! A call that was answered may still have failed for its one entry: each entry's answer is looked at.
+//! A successful call may contain a failed entry, so the result of each entry is checked.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ use serde_json::{Value, json};
 pub(crate) const SOURCE: &str = "holdfast";
 /// A job waits for a worker: `{"backupId", "type", "by"?}`.
 pub(crate) const BACKUP_REQUESTED: &str = "Backup Requested";
-/// A running backup goes on with its next step: `{"backupId", "type", "step"}`.
+/// A running backup continues with its next step: `{"backupId", "type", "step"}`.
 pub(crate) const BACKUP_HANDED_ON: &str = "Backup Handed On";
-/// Somebody asked for a run of retention: `{"by"?}`.
+/// A run of retention was requested: `{"by"?}`.
 pub(crate) const CLEANUP_REQUESTED: &str = "Cleanup Requested";
 /// A backup is to be verified: `{"backupId", "type", "level", "by"?}`.
 pub(crate) const VERIFICATION_REQUESTED: &str = "Verification Requested";
 /// A job changed its state: `{"backupId", "type", "status", "at", "error"?}`.
 const STATE_CHANGED: &str = "Backup State Changed";
 
-/// How often an entry is put before it counts as refused, and how long is waited before the second time.
+/// Number of attempts for an entry before it counts as refused, and the wait before the second one.
 const ATTEMPTS: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// How long all attempts together may take: neither an API's caller nor a run waits longer for the bus.
+/// Time limit of all attempts together. Neither an API's caller nor a run waits longer for the bus.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// An event that did not reach the bus.
@@ -42,7 +42,7 @@ pub struct EventError {
     reason: String,
 }
 
-/// The event bus that the settings name.
+/// The event bus of the settings.
 #[derive(Debug, Clone)]
 pub struct Events {
     client: Client,
@@ -59,7 +59,7 @@ impl Events {
     /// Hands a pending job over to its worker.
     ///
     /// # Errors
-    /// [`EventError`] where the bus did not take it: then nobody will run the job.
+    /// [`EventError`] if the bus did not accept it. The job then has no run.
     pub async fn request_backup(&self, job: &Job) -> Result<(), EventError> {
         let mut detail = json!({ "backupId": job.backup_id, "type": job.backup_type });
         if let Some(by) = &job.trigger.by {
@@ -68,10 +68,10 @@ impl Events {
         self.put(BACKUP_REQUESTED, &detail).await
     }
 
-    /// Asks for a verification.
+    /// Requests a verification.
     ///
     /// # Errors
-    /// [`EventError`] where the bus did not take it: then nobody will do it.
+    /// [`EventError`] if the bus did not accept it. The verification is then not done.
     pub async fn request_verification(
         &self,
         backup_id: &BackupId,
@@ -85,19 +85,19 @@ impl Events {
         self.put(VERIFICATION_REQUESTED, &detail).await
     }
 
-    /// Asks for a run of retention.
+    /// Requests a run of retention.
     ///
     /// # Errors
-    /// [`EventError`] where the bus did not take it: then nobody will run it before its schedule does.
+    /// [`EventError`] if the bus did not accept it. Retention then runs only by its schedule.
     pub async fn request_cleanup(&self, by: Option<&str>) -> Result<(), EventError> {
         let detail = by.map_or_else(|| json!({}), |by| json!({ "by": by }));
         self.put(CLEANUP_REQUESTED, &detail).await
     }
 
-    /// Hands a running backup on to whoever does its next step.
+    /// Hands a running backup on to its next step.
     ///
     /// # Errors
-    /// [`EventError`] where the bus did not take it: the sweep hands it on again.
+    /// [`EventError`] if the bus did not accept it. The sweep hands it on again.
     pub async fn hand_on(&self, backup_id: &BackupId, step: Step) -> Result<(), EventError> {
         let detail = json!({ "backupId": backup_id, "type": backup_id.backup_type(), "step": step });
         self.put(BACKUP_HANDED_ON, &detail).await
@@ -141,10 +141,10 @@ struct Refusal {
     reason: String,
 }
 
-/// Why the entry was not taken, if it was not.
+/// Why the entry was refused, if it was.
 fn refusal(entries: &[PutEventsResultEntry]) -> Option<Refusal> {
     let Some(entry) = entries.first() else {
-        return Some(Refusal { is_transient: true, reason: "the answer says nothing of the event".to_owned() });
+        return Some(Refusal { is_transient: true, reason: "the response does not mention the event".to_owned() });
     };
     let code = entry.error_code()?;
     Some(Refusal {
@@ -165,7 +165,7 @@ fn state_changed(job: &Job, at: Timestamp) -> Value {
 impl Observer for Events {
     async fn job_changed(&self, job: &Job) {
         if let Err(error) = self.put(STATE_CHANGED, &state_changed(job, Timestamp::now())).await {
-            tracing::warn!(backupId = %job.backup_id, status = %job.status, %error, "a change of state was not told");
+            tracing::warn!(backupId = %job.backup_id, status = %job.status, %error, "the event of a state change was not sent");
         }
     }
 }

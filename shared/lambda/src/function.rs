@@ -1,7 +1,7 @@
-//! What a function keeps from one invocation to the next: its settings and its clients, once they are right.
+//! The state of a function between invocations: its settings and its clients, once they are valid.
 //!
-//! What is wrong or unreachable is not kept: the next invocation looks again, so that a mended secret needs no new
-//! deployment.
+//! Invalid settings and failed clients are not kept. The next invocation tries again, so a corrected secret needs no
+//! new deployment.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     environment, telemetry,
 };
 
-/// The variables that say where the catalogue is: the first that is set.
+/// The variables with the location of the catalogue. The first one that is set counts.
 const CATALOG_VARIABLES: [&str; 2] = ["BACKUP_CATALOG_URI", "MONGODB_URI"];
 
 /// One function's state.
@@ -32,7 +32,7 @@ pub struct Function {
     holdfast: OnceCell<Started>,
 }
 
-/// Only so that `Function` can derive `Debug`: what is started has nothing to show.
+/// A wrapper, so that `Function` can derive `Debug` without showing the started clients.
 struct Started(Holdfast);
 
 impl std::fmt::Debug for Started {
@@ -55,7 +55,7 @@ impl Function {
         Self { variables, clients, reading: OnceCell::const_new(), holdfast: OnceCell::const_new() }
     }
 
-    /// The settings, or all that is wrong with them. A function cannot do without a store.
+    /// The settings, or all their faults. A function needs a store.
     pub async fn reading(&self) -> Reading {
         let read = || async {
             let mut reading = self.clients.settings(&self.variables).await;
@@ -71,8 +71,8 @@ impl Function {
         }
     }
 
-    /// Settings of the stack's other functions, to be shown: `STACK_` and the setting's name. A function that may not open
-    /// the second store can still say that there is one. Secrets are masked, whatever the template passes.
+    /// Settings of the stack's other functions, for display: `STACK_` and the name of the setting. A function without
+    /// access to the second store can thus report it. Secrets are masked, whatever the template passes.
     #[must_use]
     pub fn settings_of_the_stack(&self) -> Vec<(String, String)> {
         let of_the_stack = self.variables.iter().filter_map(|(name, value)| {
@@ -86,12 +86,12 @@ impl Function {
     /// The settings.
     ///
     /// # Errors
-    /// [`OperationError::Config`] with all that is wrong.
+    /// [`OperationError::Config`] with all faults.
     pub async fn settings(&self) -> Result<Settings, OperationError> {
         Ok(self.reading().await.settings?)
     }
 
-    /// The repository. Nothing is sent, and MongoDB may be away.
+    /// The repository. No request is sent, and MongoDB may be unreachable.
     ///
     /// # Errors
     /// [`OperationError::Config`].
@@ -102,7 +102,7 @@ impl Function {
         }
     }
 
-    /// Where triggers go.
+    /// The bus for triggers.
     ///
     /// # Errors
     /// [`OperationError::Config`].
@@ -113,7 +113,7 @@ impl Function {
     /// Hands a running backup on to its next step.
     ///
     /// # Errors
-    /// Where the bus did not take it; the sweep hands it on again, but much later than the event's source would.
+    /// If the bus did not accept it. The sweep hands it on again, but much later than the event's source would.
     pub async fn hand_on(&self, backup_id: &BackupId, step: Step) -> Result<(), OperationError> {
         let handed_on = self.events().await?.hand_on(backup_id, step).await;
         handed_on.map_err(|error| OperationError::HandOver(error.to_string()))
@@ -127,14 +127,14 @@ impl Function {
         self.clients.queue(&self.settings().await?)
     }
 
-    /// The repository of the second copies. Nothing is sent.
+    /// The repository of the second copies. No request is sent.
     ///
     /// # Errors
-    /// [`OperationError::Config`], also where copying is not switched on.
+    /// [`OperationError::Config`], also if copying is disabled.
     pub async fn second_repository(&self) -> Result<Repository, OperationError> {
         let settings = self.settings().await?;
         let second = if settings.cloud.enabled { self.clients.second_repository(&settings)? } else { None };
-        second.ok_or_else(|| fault("BACKUP_CLOUD_ENABLED", "is false, and a copy was asked for: set it to true"))
+        second.ok_or_else(|| fault("BACKUP_CLOUD_ENABLED", "is false, but a copy was requested: set it to true"))
     }
 
     /// The queue of copies to make.
@@ -145,10 +145,10 @@ impl Function {
         self.clients.copy_queue(&self.settings().await?)
     }
 
-    /// What the use cases work with; state changes are told on the event bus, and the catalogue has its indexes.
+    /// The resources of the use cases. State changes go to the event bus, and the catalogue has its indexes.
     ///
     /// # Errors
-    /// [`OperationError::Config`], or [`OperationError::Catalog`] where MongoDB is away.
+    /// [`OperationError::Config`], or [`OperationError::Catalog`] if MongoDB is unreachable.
     pub async fn holdfast(&self) -> Result<&Holdfast, OperationError> {
         let start = || async {
             let settings = self.settings().await?;
@@ -160,16 +160,16 @@ impl Function {
         Ok(&self.holdfast.get_or_try_init(start).await?.0)
     }
 
-    /// Whether backups go by the native engine because the mongodump that is there does not run.
+    /// Whether backups use the native engine because the installed mongodump does not run.
     #[must_use]
     pub fn fell_back(&self) -> bool {
         self.holdfast.get().is_some_and(|started| started.0.engine_fallback().is_some())
     }
 
-    /// The catalogue, where settings are wrong but those that say where it is are not.
+    /// The catalogue, despite invalid settings, if the settings of its location are valid.
     ///
     /// # Errors
-    /// [`OperationError::Config`] where they are, [`OperationError::Catalog`] where it cannot be used.
+    /// [`OperationError::Config`] if they are invalid, [`OperationError::Catalog`] if it cannot be used.
     pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
         let set = |name: &&str| self.variables.iter().rfind(|(set, value)| set == name && !value.trim().is_empty());
         let variable = CATALOG_VARIABLES.iter().find_map(set).cloned();
@@ -177,7 +177,7 @@ impl Function {
         Ok(Catalog::from_settings(&settings).await?)
     }
 
-    /// Where metrics go, even if settings are wrong. A namespace that is refused gives way to the default.
+    /// The target of metrics, even with invalid settings. An invalid namespace is replaced by the default.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let is_it = |(name, _): &&(String, String)| name == "BACKUP_METRICS_NAMESPACE";
@@ -187,7 +187,7 @@ impl Function {
     }
 }
 
-/// Indexes make lists quick and nothing right: a user who may not create them is told once, and goes on.
+/// Creates the indexes. They affect speed, not correctness: a missing privilege is logged once and ignored.
 async fn ensure_indexes(catalog: &Catalog) -> Result<(), CatalogError> {
     match catalog.ensure_indexes().await {
         Err(error) if !error.is_transient() => {

@@ -1,4 +1,4 @@
-//! One invocation of a worker: when it ends by force, and how it fails.
+//! One invocation of a worker: its time limit and its failures.
 
 use holdfast_domain::Timestamp;
 use holdfast_operations::OperationError;
@@ -6,20 +6,20 @@ use lambda_runtime::{Context, Diagnostic};
 
 use crate::EventFault;
 
-/// When this invocation is ended by force.
+/// Time at which Lambda kills this invocation.
 #[must_use]
 pub fn deadline(context: &Context) -> Timestamp {
     let ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
 
-/// Why an invocation failed: its event's source tries again, and then gives it to a dead-letter queue.
+/// Why an invocation failed. Its event's source retries, and then sends the event to a dead-letter queue.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
     /// The event is not for this function.
     #[error(transparent)]
     Event(#[from] EventFault),
-    /// What it asks for could not begin, or could not be recorded.
+    /// The requested work could not begin, or could not be recorded.
     #[error(transparent)]
     Operation(#[from] OperationError),
 }
@@ -34,10 +34,10 @@ impl From<InvocationError> for Diagnostic {
     }
 }
 
-/// Logs how an invocation failed, if it did: the one place where that is logged.
+/// Logs the failure of an invocation. Only this function does it.
 ///
 /// # Errors
-/// What it was given.
+/// The given error.
 pub fn logged<T>(outcome: Result<T, InvocationError>) -> Result<T, InvocationError> {
     outcome.inspect_err(|error| match error {
         InvocationError::Event(error) => tracing::error!(%error, "the event is not for this function"),

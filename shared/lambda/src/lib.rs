@@ -1,6 +1,6 @@
 //! Start-up shared by all functions: settings, clients, tracing, metrics, deadline, events.
 //!
-//! The environment is read here and nowhere else. What is done with all this is the use cases' to say.
+//! Only this crate reads the environment. It contains no use case.
 
 mod batch;
 mod clients;

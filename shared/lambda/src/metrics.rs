@@ -1,19 +1,20 @@
-//! Metrics in CloudWatch's embedded format: a line of JSON on stdout, which CloudWatch turns into values.
+//! Metrics in CloudWatch's embedded format: a line of JSON on stdout for each set of values.
 //!
-//! Format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
-//! Every metric has the one dimension `type`. What alarms read must stand in [`Metric::ALL`].
+//! Format:
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+//! Every metric has the one dimension `type`. Every metric of an alarm must be in [`Metric::ALL`].
 
 use holdfast_domain::{BackupType, Timestamp};
 use serde_json::{Map, Value, json};
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident: $unit:literal),+ $(,)?) => {
-        /// Everything that is measured.
+        /// All metrics.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Metric { $($(#[$doc])* $name),+ }
 
         impl Metric {
-            /// Every metric that a function emits.
+            /// Every metric of the functions.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
             /// Its name in CloudWatch.
@@ -32,7 +33,7 @@ macro_rules! metrics {
 metrics! {
     /// Backups completed.
     BackupSuccess: "Count",
-    /// Backups failed, and runs that could not even record it.
+    /// Failed backups, and runs that could not even record the failure.
     BackupFailure: "Count",
     /// Bytes stored by a backup.
     BackupBytes: "Bytes",
@@ -42,70 +43,70 @@ metrics! {
     BackupDurationMs: "Milliseconds",
     /// Documents in a database backup, files in a content backup.
     BackupItems: "Count",
-    /// Seconds that the member of the replica set which a database backup read was behind when the dump began.
+    /// Replication lag in seconds of the source member of a database backup, at the start of the dump.
     SourceLagSeconds: "Seconds",
     /// Content backups completed without some of their items.
     BackupPartial: "Count",
     /// Warnings of a completed backup: an old source, a new or suddenly empty one, missing collections.
     BackupWarnings: "Count",
-    /// Items of a content backup whose file could not be had.
+    /// Items of a content backup without an available file.
     ItemsFailed: "Count",
-    /// Items that no download settled, and that were given up.
+    /// Abandoned items, without a result of a download.
     ItemsUndelivered: "Count",
-    /// Items that the sweep queued again.
+    /// Items sent again by the sweep.
     ItemsResent: "Count",
-    /// Backups by the native engine because the mongodump that is there does not run.
+    /// Backups by the native engine because the installed mongodump does not run.
     DumpEngineFallback: "Count",
-    /// Hours past due of the next backup; 0 where none is overdue.
+    /// Hours past due of the next backup. 0 if none is overdue.
     HoursOverdue: "None",
-    /// Backups that are there, by the catalogue.
+    /// Existing backups, according to the catalogue.
     TotalBackups: "Count",
-    /// Bytes that they store, by the catalogue; of content with the objects that they share.
+    /// Their stored bytes, according to the catalogue. For content with its shared objects.
     StoredBytes: "Bytes",
-    /// By how many percent the newest backup is larger than those of the week before it; not told before there are enough.
+    /// Growth in percent of the newest backup over those of the week before. Absent until there are enough.
     StorageGrowthPercent: "Percent",
-    /// Bytes of objects that belong to no backup, as a sweep removed them and a run of retention found them.
+    /// Bytes of objects without a backup, as removed by a sweep or found by a run of retention.
     OrphanBytes: "Bytes",
-    /// Backups that the sweep settled as stalled.
+    /// Backups settled by the sweep as stalled.
     BackupStalled: "Count",
-    /// Leases that the sweep freed.
+    /// Leases released by the sweep.
     LeasesFreed: "Count",
-    /// Unfinished uploads that the sweep aborted.
+    /// Unfinished uploads aborted by the sweep.
     UploadsAborted: "Count",
-    /// Objects without a manifest that the sweep removed.
+    /// Objects without a manifest removed by the sweep.
     OrphansRemoved: "Count",
-    /// Verifications that found everything as it should be.
+    /// Verifications without a fault.
     VerificationPassed: "Count",
-    /// Verifications that found something wrong, in the backup or in the repository's files, and backups that no key or
-    /// repository file at hand opens.
+    /// Verifications with a fault in the backup or the repository's files, and backups that no available key or
+    /// repository file opens.
     VerificationFailed: "Count",
-    /// Verifications that found the repository's files faulty.
+    /// Verifications with a fault in the repository's files.
     RepositoryFaults: "Count",
     /// Hours since the last restore drill.
     HoursSinceDrill: "None",
-    /// Hours past due of the next restore drill; 0 where none is overdue.
+    /// Hours past due of the next restore drill. 0 if none is overdue.
     DrillHoursOverdue: "None",
-    /// Bytes that a copy sent to the second store.
+    /// Bytes sent to the second store by a copy.
     CopyBytes: "Bytes",
-    /// Copies that failed, and runs of retention in the second store that could not do all that was to be done.
+    /// Failed copies, and incomplete runs of retention in the second store.
     CopyFailed: "Count",
-    /// Completed backups that have had no copy in the second store for a day.
+    /// Completed backups without a copy in the second store after a day.
     CopiesOverdue: "Count",
-    /// Backups that a run of retention deleted.
+    /// Backups deleted by a run of retention.
     BackupsDeleted: "Count",
-    /// Backups that are there after a run of retention.
+    /// Backups that remain after a run of retention.
     BackupsRetained: "Count",
-    /// Backups, and content objects, that had to go and are under a retention period or a legal hold.
+    /// Expired backups and content objects under a retention period or a legal hold.
     RetentionBlocked: "Count",
-    /// Bytes of what a run of retention deleted, content objects too.
+    /// Bytes deleted by a run of retention, including content objects.
     BytesFreed: "Bytes",
-    /// Content objects that no backup referred to, and that were deleted.
+    /// Deleted content objects without a backup.
     ObjectsCollected: "Count",
     /// Backups past their limits and there all the same, missing good ones, and lost ones, after a run of retention.
     RetentionViolated: "Count",
 }
 
-/// Where metrics go.
+/// The target of metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     namespace: String,
@@ -118,13 +119,13 @@ impl Metrics {
         Self { namespace: namespace.into() }
     }
 
-    /// Tells these values, now, of backups of this type.
-    #[expect(clippy::print_stdout, reason = "stdout is where CloudWatch takes metrics from")]
+    /// Emits these values for backups of this type, at the present time.
+    #[expect(clippy::print_stdout, reason = "CloudWatch reads metrics from stdout")]
     pub fn emit(&self, kind: BackupType, values: &[(Metric, f64)]) {
         println!("{}", self.line(kind, values, Timestamp::now()));
     }
 
-    /// The line that [`Metrics::emit`] writes.
+    /// The line written by [`Metrics::emit`].
     #[must_use]
     pub fn line(&self, kind: BackupType, values: &[(Metric, f64)], at: Timestamp) -> String {
         let definitions: Vec<Value> =

@@ -1,24 +1,24 @@
-//! A run whose settings are wrong: its job says so, where there is a catalogue to hold it.
+//! A run with invalid settings: its job records them, if there is a catalogue.
 
 use holdfast_domain::{JobStatus, Timestamp, settings::SettingsError};
 use holdfast_operations::{BackupOutcome, BackupRequest, OperationError, SkipReason, record_misconfigured};
 
 use crate::Function;
 
-/// Records that nothing is backed up until the settings are right.
+/// Records that no backup is possible until the settings are corrected.
 ///
 /// # Errors
-/// Where what is wrong may be right in a moment, or nothing could be recorded: the event's source tries again.
+/// For a temporary fault, or if the record failed: the event's source retries.
 pub async fn record_misconfigured_run(
     function: &Function,
     request: &BackupRequest,
     faults: SettingsError,
 ) -> Result<BackupOutcome, OperationError> {
-    // The event's source tries again, before this tick's backup is given up.
+    // The event's source retries before this tick's backup is abandoned.
     if faults.is_transient() {
         return Err(faults.into());
     }
-    tracing::error!(error = %faults, "nothing is backed up until the settings are right");
+    tracing::error!(error = %faults, "no backup is possible until the settings are corrected");
     let catalog = function.catalog_in_spite().await?;
     let job = record_misconfigured(&catalog, request, &faults, Timestamp::now()).await?;
     match job.status {

@@ -1,7 +1,7 @@
-//! The queue of files to fetch, on SQS: ten messages a call, and what a call did not take is sent again. A message that
-//! the queue refuses for what it holds is its item's fault, and no other's.
+//! The download queue on SQS: ten messages in a call. Messages that a call did not accept are sent again. A refused
+//! message affects only its own item.
 //!
-//! Also the worker's side of it: a message that is to be tried again is made visible later, not at once.
+//! Also the worker's side: a message to retry becomes visible later, not at once.
 
 mod body;
 
@@ -18,10 +18,10 @@ use holdfast_operations::{DownloadQueue, QueueError, RefusedMessage};
 
 use self::body::{Outgoing, batches};
 
-/// How often what a call did not take is sent, and how long is waited before the second time.
+/// Number of attempts for unaccepted messages, and the wait before the second one.
 const ATTEMPTS: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The longest that SQS hides a message.
+/// The longest invisibility of a message in SQS.
 const LONGEST_WAIT: Duration = Duration::from_hours(12);
 
 /// A queue of files to fetch.
@@ -31,11 +31,11 @@ pub struct SqsQueue {
     url: String,
 }
 
-/// What a batch came to.
+/// The result of a batch.
 enum Batch {
     /// All of it was taken but these.
     Taken(Vec<RefusedMessage>),
-    /// The queue refused the whole call for what a message holds, and does not name the message.
+    /// The queue refused the complete call because of one message, without naming it.
     Refused(String),
 }
 
@@ -46,10 +46,10 @@ impl SqsQueue {
         Self { client, url }
     }
 
-    /// Shows a message again after this long, counted from now.
+    /// Makes a message visible again after this time from now.
     ///
     /// # Errors
-    /// [`QueueError`] where the queue could not be told: the message is seen again when its visibility timeout ends.
+    /// [`QueueError`] if the call failed. The message becomes visible when its visibility timeout ends.
     pub async fn show_again(&self, receipt: &str, after: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(after.min(LONGEST_WAIT).as_secs()).unwrap_or(i32::MAX);
         let call = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
@@ -57,7 +57,7 @@ impl SqsQueue {
         Ok(())
     }
 
-    /// Sends what one call takes. What was not taken is sent again, but not what is refused for good.
+    /// Sends one call. Unaccepted messages are sent again, except permanently refused ones.
     async fn send_batch(&self, batch: &[Outgoing]) -> Result<Batch, QueueError> {
         let mut entries = batch.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
         let (mut refused, mut wait) = (Vec::new(), FIRST_WAIT);
@@ -75,7 +75,7 @@ impl SqsQueue {
             if attempt >= ATTEMPTS || others.iter().any(|failed| failed.sender_fault()) {
                 let reason = first.message().unwrap_or(first.code());
                 let message =
-                    format!("the queue did not take {} of {} messages: {reason}", others.len(), entries.len());
+                    format!("the queue did not accept {} of {} messages: {reason}", others.len(), entries.len());
                 return Err(QueueError { message, is_transient: !first.sender_fault() });
             }
             entries.retain(|entry| others.iter().any(|failed| failed.id() == entry.id()));
@@ -95,7 +95,7 @@ impl DownloadQueue for SqsQueue {
             match (self.send_batch(&batch).await?, batch.as_slice()) {
                 (Batch::Taken(further), _) => refused.extend(further),
                 (Batch::Refused(reason), [message]) => refused.push(message.refused(reason)),
-                // One message after the other, so that the one at fault is refused alone.
+                // One message at a time, so that only the faulty one is refused.
                 (Batch::Refused(_), _) => waiting.extend(batch.into_iter().map(|message| vec![message])),
             }
         }

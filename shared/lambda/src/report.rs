@@ -1,4 +1,4 @@
-//! What is told of a backup's run: a line in the log, metrics, and the invocation's answer.
+//! The report of a backup's run: a log line, metrics, and the invocation's response.
 
 use holdfast_domain::{BackupType, Job, JobStatus};
 use holdfast_operations::{BackupOutcome, OperationError, SkipReason, StopReason};
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{Function, Metric};
 
-/// Logs how a run of a backup of this type ended, and emits its metrics.
+/// Logs the end of a run of a backup of this type, and emits its metrics.
 pub fn tell(function: &Function, kind: BackupType, outcome: Result<&BackupOutcome, &OperationError>) {
-    // How an invocation fails is logged where it ends.
+    // The end of the invocation logs its failure.
     if let Ok(outcome) = outcome {
         log(outcome);
     }
@@ -37,11 +37,11 @@ fn log(outcome: &BackupOutcome) {
                 status = %job.status,
                 code = error.map(|error| tracing::field::display(error.code)),
                 error = error.map(|error| error.message.as_str()),
-                "there is no backup"
+                "the backup failed"
             );
         }
         BackupOutcome::Skipped { backup_id, reason } => {
-            tracing::info!(backupId = %backup_id, reason = why(*reason), "the run ended without a result of its own");
+            tracing::info!(backupId = %backup_id, reason = why(*reason), "the run ended without its own result");
         }
     }
 }
@@ -50,7 +50,7 @@ fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)
     match outcome {
         Ok(BackupOutcome::Completed(job)) => completed(job),
         Ok(BackupOutcome::Failed(job)) if job.status == JobStatus::Failed => vec![(Metric::BackupFailure, 1.0)],
-        // The event's source tries again, and its dead-letter queue has an alarm; or there is nothing to report.
+        // The event's source retries, and its dead-letter queue has an alarm. Or there is no result to report.
         Err(
             OperationError::AlreadyRunning { .. }
             | OperationError::Collecting
@@ -80,7 +80,7 @@ fn completed(job: &Job) -> Vec<(Metric, f64)> {
     std::iter::once((Metric::BackupSuccess, 1.0)).chain(known).collect()
 }
 
-/// The answer of an invocation that ended so.
+/// The response of an invocation with this outcome.
 #[must_use]
 pub fn answer(outcome: &BackupOutcome) -> Value {
     match outcome {
@@ -98,7 +98,7 @@ fn why(reason: SkipReason) -> String {
     match reason {
         SkipReason::Disabled => "backups are switched off".to_owned(),
         SkipReason::AlreadySettled(status) => format!("it is {status} already"),
-        SkipReason::RunningElsewhere => "another run has it".to_owned(),
+        SkipReason::RunningElsewhere => "another run works on it".to_owned(),
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completed_backup_tells_its_bytes_and_documents() {
+    fn a_completed_backup_reports_its_bytes_and_documents() {
         let mut job = job(JobStatus::Completed);
         job.size = Some(10);
         job.original_size = Some(40);

@@ -1,7 +1,7 @@
-//! Secrets of AWS Secrets Manager: a secret's variable may hold the ARN of one, whose plain text is then the value.
+//! Secrets of AWS Secrets Manager: a secret's variable may contain an ARN. Its plain text is then the value.
 //!
-//! The value goes into the settings and nowhere else, never into the environment. JSON and binary secrets are not
-//! taken apart: the whole text is the value.
+//! The value goes only into the settings, never into the environment. JSON and binary secrets are not parsed: the
+//! complete text is the value.
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_secretsmanager::{
@@ -18,10 +18,10 @@ pub(crate) fn is_arn(value: &str) -> bool {
     region(value).is_some()
 }
 
-/// The plain text of the secret whose ARN this variable holds.
+/// The plain text of the secret with the ARN in this variable.
 ///
 /// # Errors
-/// What is wrong with it; transient where Secrets Manager could not be asked.
+/// Its fault. It is transient if Secrets Manager was unreachable.
 pub(crate) async fn read(aws: &SdkConfig, variable: &str, arn: &str) -> Result<Secret, SettingError> {
     let region = region(arn).filter(|region| !region.is_empty()).map(|region| Region::new(region.to_owned()));
     let config =
@@ -46,18 +46,18 @@ fn region(value: &str) -> Option<&str> {
     is_secret.then(|| parts.next())?.and_then(|rest| rest.split(':').next())
 }
 
-/// Not reached, throttled, or a fault of its own; not what it was told to refuse.
+/// Unreachable, throttled, or its own fault, but not a refusal.
 fn is_transient(error: &SdkError<GetSecretValueError>) -> bool {
     matches!(error.code(), None | Some("InternalServiceError" | "ServiceUnavailable" | "ThrottlingException"))
 }
 
 fn reason(error: &SdkError<GetSecretValueError>) -> String {
     match (error.code(), error.message()) {
-        (Some(code @ "ResourceNotFoundException"), _) => format!("{code}: there is none; correct the ARN"),
+        (Some(code @ "ResourceNotFoundException"), _) => format!("{code}: the secret does not exist. Correct the ARN"),
         (Some(code @ "AccessDeniedException"), _) => format!("{code}: allow secretsmanager:GetSecretValue on it"),
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        (None, _) => "Secrets Manager could not be reached; check the function's network".to_owned(),
+        (None, _) => "Secrets Manager could not be reached: check the function's network".to_owned(),
     }
 }
 

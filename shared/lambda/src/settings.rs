@@ -1,4 +1,4 @@
-//! Settings from variables: secrets fetched, and what only other crates can judge judged. All faults are told at once.
+//! Settings from variables: fetches secrets, and applies the checks of other crates. All faults are reported together.
 
 use std::sync::Arc;
 
@@ -17,22 +17,22 @@ pub async fn settings() -> Reading {
     Clients::load().await.settings(&environment::variables()).await
 }
 
-/// Builds what the use cases work with, by the AWS credentials of the environment. Nothing is sent yet.
+/// Builds the resources of the use cases, with the AWS credentials of the environment. No request is sent.
 ///
 /// # Errors
-/// [`OperationError::Config`] where `BACKUP_STORE` or the key cannot be used, [`OperationError::Catalog`] where the
+/// [`OperationError::Config`] if `BACKUP_STORE` or the key cannot be used, [`OperationError::Catalog`] if the
 /// catalogue's connection string cannot.
 pub async fn start(settings: Settings, observer: Arc<dyn Observer>) -> Result<Holdfast, OperationError> {
     Clients::load().await.holdfast(settings, observer).await
 }
 
-/// Variables that hold keys.
+/// Variables with keys.
 const KEYS: [&str; 2] = ["BACKUP_ENCRYPTION_KEY", "BACKUP_ENCRYPTION_KEY_PREVIOUS"];
 
 const RECIPIENT: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
 
-/// Stands for a secret that could not be read, so that its absence is not told as a second fault. A reading that
-/// holds it is always one of faults.
+/// A placeholder for an unreadable secret, so that its absence is not a second fault. A reading with it always has
+/// faults.
 const UNREADABLE: &str = "mongodb://unreadable";
 
 pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Reading {
@@ -56,7 +56,7 @@ pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Rea
     reading
 }
 
-/// What is wrong with the recipient. That it is an identity is told where settings are shown, which has to know it too.
+/// The fault of the recipient. An identity is reported by the display of settings, which must detect it too.
 fn recipient_fault(name: &str, value: &str) -> Option<SettingError> {
     let is_given = name == RECIPIENT && !value.trim().is_empty();
     let is_identity = value.to_ascii_lowercase().contains("age-secret-key-");
@@ -64,7 +64,7 @@ fn recipient_fault(name: &str, value: &str) -> Option<SettingError> {
     fault.map(|error| SettingError::new(name, error.to_string()))
 }
 
-/// The value of a secret's variable where it is another than the text there, or what is wrong with it.
+/// The value of a secret's variable if it differs from the text there, or its fault.
 async fn resolve(aws: &SdkConfig, name: &str, value: &str) -> Result<Option<Secret>, SettingError> {
     let fetched = if secrets::is_arn(value) { Some(secrets::read(aws, name, value.trim()).await?) } else { None };
     let text = fetched.as_ref().map_or(value.trim(), Secret::expose);
@@ -78,7 +78,7 @@ async fn resolve(aws: &SdkConfig, name: &str, value: &str) -> Result<Option<Secr
 mod tests {
     use super::*;
 
-    /// Nothing listens there: whatever asks AWS for something fails at once.
+    /// An endpoint without a listener, so that every AWS call fails at once.
     fn no_aws() -> SdkConfig {
         SdkConfig::builder()
             .behavior_version(aws_config::BehaviorVersion::latest())
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_of_wrong_form_is_refused_by_the_settings_name_even_beside_other_faults() {
+    async fn a_malformed_key_is_refused_by_the_settings_name_even_with_other_faults() {
         let faults =
             faults(&[(KEYS[0], "hunter2"), ("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_MAX_CONCURRENT", "0")])
                 .await;

@@ -1,4 +1,4 @@
-//! The store at an address, opened by what the settings have for it. Nothing is sent yet.
+//! Opens the store at an address with the keys of the settings. No request is sent.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use holdfast_storage::{AzureKey, AzureStore, DirectoryStore, S3Store, Store, int
 
 use crate::clients::fault;
 
-/// Where Google's S3-compatible interface answers, and the region that is signed there: it finds the bucket's by itself.
+/// Address of Google's S3-compatible interface, and the region of its signatures. It finds the bucket's region itself.
 const GOOGLE: (&str, &str) = ("https://storage.googleapis.com", "auto");
 
 const A_REGION: &str = "set it, or `region` in the profile of the AWS configuration";
 
-/// The second copy's place is opened by the settings of that, any other place in S3 by the AWS SDK's own chain: a bucket
-/// may hold both, and one of the same name may be at another address.
+/// The second copy's settings open exactly its location. The AWS SDK's own chain opens any other S3 location. One
+/// bucket may contain both, and another address may have a bucket of the same name.
 pub(crate) fn open(
     aws: &SdkConfig,
     cloud: &CloudSettings,
@@ -26,9 +26,9 @@ pub(crate) fn open(
         StoreLocation::S3 { bucket, prefix } => {
             let config = if cloud.location.as_ref() == Some(location) { &second(aws, cloud) } else { aws };
             if config.region().is_none() {
-                return Err(fault("AWS_REGION", format!("is not set, and {location} is in a region: {A_REGION}")));
+                return Err(fault("AWS_REGION", format!("is not set, but {location} needs a region: {A_REGION}")));
             }
-            // What stands in for AWS has no name for each bucket.
+            // AWS stand-ins have no host name for each bucket.
             let client = s3_client(config, config.endpoint_url().is_some());
             Ok(Arc::new(S3Store::new(client, bucket, prefix)))
         }
@@ -47,7 +47,7 @@ pub(crate) fn open(
     }
 }
 
-/// Another bucket, region or account of AWS, or what speaks its protocol with checksums.
+/// Another bucket, region or account of AWS, or a service with its protocol and checksums.
 fn second(aws: &SdkConfig, cloud: &CloudSettings) -> SdkConfig {
     let credentials = cloud.keys.as_ref().map(credentials).or_else(|| aws.credentials_provider());
     if let Some(endpoint) = &cloud.endpoint {
@@ -58,7 +58,8 @@ fn second(aws: &SdkConfig, cloud: &CloudSettings) -> SdkConfig {
     config.build()
 }
 
-/// At an address that is not AWS's. Built from nothing: what the environment says of AWS must not lead there.
+/// A store outside AWS. The configuration is built from nothing, because the AWS variables of the environment must not
+/// reach it.
 fn elsewhere(
     aws: &SdkConfig,
     endpoint: &str,
@@ -78,20 +79,19 @@ fn credentials(keys: &CloudKeys) -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(keys)
 }
 
-/// The keys of a store that knows no role.
+/// The keys of a store without roles.
 fn keys<'a>(
     cloud: &'a CloudSettings,
     provider: CloudProvider,
     location: &StoreLocation,
 ) -> Result<&'a CloudKeys, OperationError> {
     if cloud.provider != provider {
-        let problem =
-            format!("is {}, and {location} is opened by the keys of {provider}: set {provider}", cloud.provider);
+        let problem = format!("is {}, but {location} needs the keys of {provider}: set {provider}", cloud.provider);
         return Err(fault("BACKUP_CLOUD_PROVIDER", problem));
     }
     let (access, secret) = match provider {
         CloudProvider::Azure => ("the storage account's name", "one of its two access keys"),
-        CloudProvider::Aws | CloudProvider::Gcp => ("an HMAC key's access ID", "that key's secret"),
+        CloudProvider::Aws | CloudProvider::Gcp => ("an HMAC key's access ID", "the secret of that HMAC key"),
     };
     let problem = || {
         let problem =
@@ -101,13 +101,12 @@ fn keys<'a>(
     cloud.keys.as_ref().ok_or_else(problem)
 }
 
-/// The key of this account, if the settings have that.
+/// The key of this account, if the settings have it.
 fn account_key(keys: &CloudKeys, account: &str) -> Result<AzureKey, OperationError> {
     if keys.access.expose() != account {
-        let problem =
-            format!("is the name of another storage account than {account}, which is to be opened: set {account}");
+        let problem = format!("names another storage account than {account}: set {account}");
         return Err(fault("BACKUP_CLOUD_ACCESS_KEY", problem));
     }
-    let problem = "is not the key of a storage account: set one of the account's two access keys, as base64 and whole";
+    let problem = "is not the key of a storage account: set one of the account's two access keys, as complete base64";
     AzureKey::parse(&keys.secret).ok_or_else(|| fault("BACKUP_CLOUD_SECRET_KEY", problem))
 }

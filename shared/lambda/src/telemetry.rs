@@ -1,4 +1,4 @@
-//! Tracing as JSON, one line an event, on stdout: what Lambda hands to CloudWatch Logs.
+//! Tracing as JSON, one line for each event, on stdout. Lambda passes it to CloudWatch Logs.
 
 use holdfast_domain::settings::LogLevel;
 use tracing::level_filters::LevelFilter;
@@ -6,7 +6,7 @@ use tracing_subscriber::{
     filter::Targets, fmt, layer::SubscriberExt as _, registry::Registry, util::SubscriberInitExt as _,
 };
 
-/// Crates that say much at `info`, and may say secrets at `debug`: never told more than warnings of.
+/// Crates with many lines at `info` and possible secrets at `debug`: only their warnings are logged.
 const NOISY: [&str; 10] =
     ["aws", "h2", "hickory", "hyper", "lambda_http", "lambda_runtime", "mongodb", "reqwest", "rustls", "tower"];
 
@@ -43,9 +43,9 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let quiet = level.min(LevelFilter::WARN);
-    // What an invocation failed with is logged by `logged`, and panics by their hook; this layer would do so again.
+    // `logged` logs failed invocations, and a hook logs panics. This layer would repeat both.
     let again = LevelFilter::OFF;
-    // The runtime's span carries the request's id at `info`, and its `trace` the whole event, token included.
+    // The runtime's span has the request's id at `info`. Its `trace` has the complete event, including the token.
     let span = level.min(LevelFilter::INFO);
     NOISY
         .iter()

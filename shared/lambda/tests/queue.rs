@@ -1,5 +1,5 @@
-//! The download queue on two makes of SQS, and on a server that is as strict as AWS is about a message's characters and a
-//! call's size, which neither of them is.
+//! The download queue on two implementations of SQS, and on a strict server. Like AWS, it checks the characters of a
+//! message and the size of a call. The other two do not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -76,7 +76,7 @@ async fn long_messages_are_sent_by_calls_that_fit_and_one_too_long_fails_alone()
     }
 }
 
-/// Whom a strict queue blames for characters that it does not take.
+/// The refusal of invalid characters by a strict queue: for the message or for the call.
 #[derive(Clone, Copy)]
 enum Blame {
     Entry,
@@ -160,7 +160,7 @@ fn answer(call: &Value, blame: Blame, taken: &Mutex<Vec<String>>) -> (u16, Value
     (200, json!({ "Successful": sent, "Failed": failed }))
 }
 
-/// <https://www.w3.org/TR/REC-xml/#charsets>; and a word that stands for whatever else a queue may refuse.
+/// <https://www.w3.org/TR/REC-xml/#charsets>, and a word for any other refusal.
 fn is_taken(body: &str) -> bool {
     let is_xml = |character: char| matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     body.chars().all(is_xml) && !body.contains("refuse-me")

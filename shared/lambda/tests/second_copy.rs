@@ -1,4 +1,4 @@
-//! The settings of a second copy open its store, and what they lack is named.
+//! The settings of a second copy open its store, and missing ones are named.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! A store whose clock is not this machine's: what S3 answers then.
+//! A store with another clock than this machine, and the responses of S3 in that case.
 
 use holdfast_domain::Timestamp;
 use jiff::{SignedDuration, civil::DateTime, fmt::rfc2822::DateTimePrinter, tz::TimeZone};
@@ -8,10 +8,11 @@ use crate::{
     wire::Head,
 };
 
-/// What S3 tolerates.
+/// The tolerance of S3.
 const TOLERATED: SignedDuration = SignedDuration::from_mins(15);
 
-/// The answer to a request that was signed by a clock that differs too much from one that is so many seconds ahead.
+/// The refusal of a request, if its signature's clock differs too much from the store's. The store's clock is ahead by
+/// this number of seconds.
 pub(crate) fn refusal(head: &Head, seconds_ahead: i64) -> Option<Vec<u8>> {
     let signed_at = head.header("x-amz-date").and_then(|date| DateTime::strptime("%Y%m%dT%H%M%SZ", date).ok())?;
     let signed_at = TimeZone::UTC.to_timestamp(signed_at).ok()?;
@@ -23,7 +24,7 @@ pub(crate) fn refusal(head: &Head, seconds_ahead: i64) -> Option<Vec<u8>> {
     Some(answer(status, &body).into_bytes())
 }
 
-/// The answer with the `Date` of that clock.
+/// The response with the `Date` of that clock.
 pub(crate) fn dated(answer: &[u8], seconds_ahead: i64) -> Vec<u8> {
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now(seconds_ahead));
     let date = format!("date: {}\r\n", date.unwrap_or_else(|error| panic!("a date: {error}")));

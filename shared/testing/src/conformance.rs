@@ -1,4 +1,4 @@
-//! What every store must do, whatever it keeps its bytes in: one suite for all.
+//! The common rules of every store, on any medium: one suite for all.
 #![expect(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
 use bytes::Bytes;
@@ -8,10 +8,10 @@ use holdfast_storage::{PutMode, Store, StoreError, UploadId, UploadedPart, read_
 
 const MIB: usize = 1024 * 1024;
 
-/// Holds an empty store to every rule; it is empty again afterwards.
+/// Tests an empty store against every rule. It is empty again afterwards.
 ///
 /// # Panics
-/// Where the store breaks one.
+/// If the store breaks a rule.
 pub async fn store(store: &dyn Store) {
     what_is_put_is_read(store).await;
     ranges_are_cut_exactly(store).await;
@@ -40,7 +40,7 @@ async fn what_is_put_is_read(store: &dyn Store) {
         let info = store.head(&name).await.unwrap();
         assert_eq!((info.size_bytes, &info.key), (length as u64, &name));
         let age = holdfast_domain::Timestamp::now().duration_since(info.last_modified_at);
-        assert!(age.as_secs().abs() < 60, "written just now, it says {}", info.last_modified_at);
+        assert!(age.as_secs().abs() < 60, "written just now, it reports {}", info.last_modified_at);
     }
     let error = read_all(store, &key("put/one"), 3 * MIB - 1).await.unwrap_err();
     assert!(matches!(error, StoreError::Limit { .. }), "{error}");
@@ -54,7 +54,7 @@ async fn ranges_are_cut_exactly(store: &dyn Store) {
         let expected = body.slice(range.start..range.end);
         assert_eq!(read_range(store, &name, range.start as u64..range.end as u64).await, expected);
     }
-    assert_eq!(read_range(store, &name, 990..5000).await, body.slice(990..), "a range ends where the object ends");
+    assert_eq!(read_range(store, &name, 990..5000).await, body.slice(990..), "a range ends at the end of the object");
     let error = store.get(&name, Some(1000..1001)).await.map(drop).unwrap_err();
     assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
     store.delete(&name).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_put_replaces_or_leaves_as_asked(store: &dyn Store) {
     store.put(&name, first.clone(), PutMode::IfAbsent).await.unwrap();
     let error = store.put(&name, second.clone(), PutMode::IfAbsent).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
-    assert_eq!(read_all(store, &name, 100).await.unwrap(), first, "what was there is left");
+    assert_eq!(read_all(store, &name, 100).await.unwrap(), first, "the earlier object stays");
     store.put(&name, first, PutMode::IfAbsent).await.unwrap();
     let seen = store.head(&name).await.unwrap().etag;
     store.put(&name, second.clone(), PutMode::Replace).await.unwrap();
@@ -119,7 +119,7 @@ async fn odd_names_are_kept(store: &dyn Store) {
         let name = key(text);
         let body = Bytes::from(text.to_owned());
         match store.put(&name, body.clone(), PutMode::Replace).await {
-            // What would be stored under another name is not stored at all.
+            // An object that would get another name must not be stored.
             Err(StoreError::Invalid { .. }) if text.contains('\\') || text.ends_with('.') => {
                 assert_eq!(keys(store, "odd/").await, [], "{text}");
                 continue;
@@ -193,7 +193,7 @@ async fn a_copy_is_the_object_again(store: &dyn Store) {
         assert_eq!(read_all(store, &to, body.len()).await.unwrap(), body);
         assert_eq!(store.copy(&from, &to, &parts).await.unwrap(), stored, "done twice is done");
         store.delete(&from).await.unwrap();
-        assert_eq!(read_all(store, &to, body.len()).await.unwrap(), body, "it stands by itself");
+        assert_eq!(read_all(store, &to, body.len()).await.unwrap(), body, "it is a separate object");
         store.delete(&to).await.unwrap();
     }
 }
@@ -206,9 +206,9 @@ async fn a_copy_never_replaces(store: &dyn Store) {
         store.put(&to, held.clone(), PutMode::Replace).await.unwrap();
         let error = store.copy(&from, &to, &parts).await.unwrap_err();
         assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
-        assert_eq!(read_all(store, &to, held.len()).await.unwrap(), held, "what was there is left");
+        assert_eq!(read_all(store, &to, held.len()).await.unwrap(), held, "the earlier object stays");
     }
-    assert_eq!(read_all(store, &from, body.len()).await.unwrap(), body, "and so is what was to be copied");
+    assert_eq!(read_all(store, &from, body.len()).await.unwrap(), body, "the source of the copy stays too");
     store.delete(&from).await.unwrap();
     store.delete(&to).await.unwrap();
 }
@@ -258,7 +258,7 @@ fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
 }
 
-/// Bytes that differ from place to place, so that a shifted range shows.
+/// Bytes that differ from place to place, so that a shifted range is detected.
 fn content(length: usize) -> Bytes {
     (0..length).map(|index| u8::try_from((index % 251) ^ ((index >> 16) % 251)).unwrap()).collect()
 }

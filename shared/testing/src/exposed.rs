@@ -1,6 +1,6 @@
-//! Secrets where an operator may put them by mistake: into settings that are shown.
+//! Secrets in the wrong place: in public settings.
 
-/// Settings that are shown, each with a value in its own form that holds [`EXPOSED_SECRETS`]' secrets. All are refused.
+/// Public settings, each with a plausible value that contains a secret of [`EXPOSED_SECRETS`]. All are refused.
 pub const EXPOSING_SETTINGS: [(&str, &str); 12] = [
     ("BACKUP_STORE", "s3://AKIAIOSFODNN7EXAMPLE:hunter2@backups"),
     ("BACKUP_IPFS_GATEWAYS", "https://ada:hunter2@gateway.example"),

@@ -18,7 +18,7 @@ use holdfast_storage::{
 };
 use sha2::{Digest, Sha256};
 
-/// What a store is asked to do.
+/// The operations of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// [`Store::put`]
@@ -47,30 +47,29 @@ pub enum Operation {
     ListUnfinishedUploads,
 }
 
-/// How a call goes wrong.
+/// The failure of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing is done: [`StoreError::Unavailable`].
+    /// Does nothing: [`StoreError::Unavailable`].
     Unavailable,
-    /// Nothing is done: [`StoreError::Denied`].
+    /// Does nothing: [`StoreError::Denied`].
     Denied,
-    /// Nothing is done: [`StoreError::Full`].
+    /// Does nothing: [`StoreError::Full`].
     Full,
-    /// Nothing is done, and no answer ever comes.
+    /// Does nothing, and never responds.
     Hang,
     /// It is done, but only after this time.
     Late(Duration),
     /// It is done, but reported as [`StoreError::Unavailable`].
     LostAnswer,
-    /// A bit of the body flips and nobody says so: in the store for puts and parts, which are reported as stored the
-    /// way they were sent, and on its way out for gets. Other calls go through unharmed.
+    /// Silently flips a bit of the body. For puts and parts in the store, with the correct digests in the result. For
+    /// gets in the returned body. Other calls are unchanged.
     Alter,
-    /// A body being read breaks off with [`StoreError::Unavailable`] after its first chunk. Other calls go through
-    /// unharmed.
+    /// A body ends with [`StoreError::Unavailable`] after its first chunk. Other calls are unchanged.
     Cut,
 }
 
-/// Wraps a store; without faults it is that store.
+/// Wraps a store. Without faults it behaves like that store.
 pub struct FaultStore {
     inner: Arc<dyn Store>,
     script: Mutex<Script>,
@@ -84,30 +83,30 @@ struct Script {
 }
 
 impl FaultStore {
-    /// A store that does as `inner` does, until told otherwise.
+    /// A store that behaves like `inner`, until faults are set.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self { inner, script: Mutex::default() })
     }
 
-    /// The `nth` call (from 1, counted from the store's making) of this operation goes wrong.
+    /// The `nth` call of this operation fails, counted from 1 since the store's creation.
     pub fn on(&self, operation: Operation, nth: u32, fault: Fault) {
         self.script().once.insert((operation, nth), fault);
     }
 
-    /// Every call of this operation goes wrong from now on.
+    /// Every later call of this operation fails.
     pub fn on_every(&self, operation: Operation, fault: Fault) {
         self.script().always.insert(operation, fault);
     }
 
-    /// No call goes wrong any more.
+    /// No call fails any more.
     pub fn heal(&self) {
         let mut script = self.script();
         script.once.clear();
         script.always.clear();
     }
 
-    /// How often this operation was called.
+    /// Number of calls of this operation.
     #[must_use]
     pub fn calls(&self, operation: Operation) -> u32 {
         self.script().calls.get(&operation).copied().unwrap_or(0)
@@ -126,7 +125,7 @@ impl FaultStore {
         script.once.get(&(operation, nth)).or_else(|| script.always.get(&operation)).copied()
     }
 
-    /// Makes the call as the script wants it; faults of bodies are the caller's to apply.
+    /// Makes the call according to the script. The caller applies faults of bodies.
     async fn call<T>(
         &self,
         operation: Operation,
@@ -240,7 +239,7 @@ impl Store for FaultStore {
         self.call(Operation::Lock, key.as_str(), async |_| self.inner.lock(key).await).await
     }
 
-    /// Nothing is sent for it: no fault is counted.
+    /// Sends no request, so no fault is counted.
     async fn link(&self, key: &ObjectKey, lifetime: Duration) -> Result<Option<Link>, StoreError> {
         self.inner.link(key, lifetime).await
     }

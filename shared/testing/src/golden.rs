@@ -1,17 +1,17 @@
-//! Archives that the real mongodump wrote, and what is in them.
+//! Archives from the real mongodump, and their contents.
 
 use std::{collections::BTreeMap, fs, io::Read, path::PathBuf, sync::OnceLock};
 
-/// What is in the golden archives: archive, database, collection.
+/// Contents of the golden archives: archive, database, collection.
 pub type Expected = BTreeMap<String, BTreeMap<String, BTreeMap<String, ExpectedCollection>>>;
 
-/// What is in one collection of a golden archive.
+/// Contents of one collection of a golden archive.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct ExpectedCollection {
     /// `collection`, `view` or `timeseries`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// How many documents; nothing for what has none of its own.
+    /// Number of documents. None for a namespace without its own documents.
     pub documents: Option<u64>,
     /// SHA-256, in hex, over the sorted SHA-256 of the raw documents.
     pub sha256_of_sorted_document_sha256: Option<String>,
@@ -20,10 +20,10 @@ pub struct ExpectedCollection {
     pub indexes: Vec<String>,
 }
 
-/// The bytes of a golden archive as mongodump wrote them (`platform-gzip` is gzipped by the tool itself).
+/// The unchanged bytes of a golden archive from mongodump (`platform-gzip` is gzipped by the tool itself).
 ///
 /// # Panics
-/// Where there is none of that name.
+/// If there is no archive of that name.
 #[must_use]
 pub fn golden(name: &str) -> Vec<u8> {
     let packed = file(&format!("{name}.archive.gz"));
@@ -34,37 +34,37 @@ pub fn golden(name: &str) -> Vec<u8> {
     archive
 }
 
-/// A small archive of an old server, an old tool or an unusual definition, as it is stored.
+/// A small archive of an old server, an old tool or an unusual definition, in its stored form.
 ///
 /// # Panics
-/// Where there is none of that name.
+/// If there is no archive of that name.
 #[must_use]
 pub fn definition(name: &str) -> Vec<u8> {
     file(&format!("definitions/{name}.archive"))
 }
 
-/// A file that is passed for an archive and is none.
+/// A file that is not an archive, but may be taken for one.
 ///
 /// # Panics
-/// Where there is none of that name.
+/// If there is no file of that name.
 #[must_use]
 pub fn no_archive(name: &str) -> Vec<u8> {
     file(&format!("no-archives/{name}"))
 }
 
-/// What mongodump said on stderr while it wrote that archive.
+/// The stderr of mongodump for that archive.
 ///
 /// # Panics
-/// Where it was not kept: only of the runs that failed it was.
+/// If it was not kept. Only that of failed runs was.
 #[must_use]
 pub fn golden_stderr(name: &str) -> String {
     String::from_utf8_lossy(&file(&format!("{name}.stderr"))).into_owned()
 }
 
-/// What the archives `platform` and `shapes` must restore to.
+/// The correct result of a restore of the archives `platform` and `shapes`.
 ///
 /// # Panics
-/// Where the fixture is damaged.
+/// If the fixture is damaged.
 #[must_use]
 pub fn expected() -> &'static Expected {
     static EXPECTED: OnceLock<Expected> = OnceLock::new();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_refused_has_its_stderr_beside_it() {
+    fn archives_to_refuse_have_their_stderr() {
         for name in ["cut-700k", "cut-1500k", "cut-but-whole", "oplog-overflow"] {
             assert!(!golden(name).is_empty() && !golden_stderr(name).is_empty(), "{name}");
         }

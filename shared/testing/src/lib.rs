@@ -1,5 +1,5 @@
-//! For tests alone: the local parts, fixtures, golden archives, injected faults.
-//! Everything here panics where a test could not go on, and says what to do.
+//! Only for tests: the local parts, fixtures, golden archives, injected faults. All functions panic if a test cannot
+//! continue, with the remedy.
 
 mod clock;
 pub mod conformance;

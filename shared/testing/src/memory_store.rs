@@ -1,4 +1,4 @@
-//! A store in memory, with a clock of its own: for histories of years in seconds. It passes the suite of all stores.
+//! A store in memory with its own clock, for histories of years in seconds. It passes the suite of all stores.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use holdfast_storage::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// A store that is gone with the process.
+/// A store in memory. It ends with the process.
 #[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
@@ -46,18 +46,18 @@ struct Upload {
 }
 
 impl MemoryStore {
-    /// An empty store, whose clock is the machine's until it is set.
+    /// An empty store with the machine's clock, until another time is set.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// What is written from now on was written at this moment.
+    /// Later writes get this time.
     pub fn set_clock(&self, at: Timestamp) {
         self.state().clock = Some(at);
     }
 
-    /// Puts a lock on an object, or takes it off by [`Lock::default`].
+    /// Locks an object, or unlocks it by [`Lock::default`].
     pub fn set_lock(&self, key: &ObjectKey, lock: Lock) {
         self.state().locks.insert(key.clone(), lock);
     }
@@ -91,7 +91,7 @@ impl State {
         self.objects.get(key).ok_or_else(|| StoreError::NotFound { key: key.to_string(), cause: cause() })
     }
 
-    /// Makes an object of parts where nothing else stands; the very object that stands there already is as good.
+    /// Builds an object from parts if its key is free. An identical existing object counts as a success.
     fn complete(&mut self, key: &ObjectKey, body: Bytes, parts: Vec<Sha256Digest>) -> Result<Stored, StoreError> {
         match self.objects.get(key) {
             None => Ok(self.write(key, body, Some(parts))),
@@ -253,7 +253,7 @@ fn sha256(body: &[u8]) -> Sha256Digest {
 }
 
 fn taken(key: &ObjectKey) -> StoreError {
-    StoreError::AlreadyExists { key: key.to_string(), cause: "another object stands there".to_owned() }
+    StoreError::AlreadyExists { key: key.to_string(), cause: "another object exists under the key".to_owned() }
 }
 
 fn no_upload(key: &ObjectKey) -> StoreError {
@@ -261,5 +261,5 @@ fn no_upload(key: &ObjectKey) -> StoreError {
 }
 
 fn altered(key: &ObjectKey) -> StoreError {
-    StoreError::Corrupt { key: key.to_string(), cause: "a part is not what was sent".to_owned() }
+    StoreError::Corrupt { key: key.to_string(), cause: "a part differs from the sent one".to_owned() }
 }

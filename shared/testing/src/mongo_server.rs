@@ -12,7 +12,7 @@ use tokio::{net::TcpStream, time::sleep};
 
 /// A server that ends with the test.
 ///
-/// Its functions panic where it cannot be started or stopped: the test could not go on.
+/// Its functions panic if it cannot be started or stopped, because the test cannot continue.
 pub struct MongoServer {
     data: TempDir,
     child: Option<Child>,
@@ -29,7 +29,7 @@ impl MongoServer {
         server
     }
 
-    /// Its connection string; `credentials` are empty or end in `@`.
+    /// Its connection string. `credentials` are empty or end in `@`.
     #[must_use]
     pub fn uri(&self, credentials: &str, database: &str) -> String {
         format!("mongodb://{credentials}127.0.0.1:{}/{database}?directConnection=true", self.port)
@@ -51,7 +51,7 @@ impl MongoServer {
         self
     }
 
-    /// Lets it end properly, so that everything is on disk.
+    /// Shuts it down cleanly, so that everything is on disk.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let asked = Command::new("kill").arg(child.id().to_string()).status().expect("kill");
@@ -96,7 +96,7 @@ impl Drop for MongoServer {
     }
 }
 
-/// Free a moment ago; nothing better is to be had for a server that must come back on the same one.
+/// A port that was free a moment ago. Nothing better is possible for a server that must restart on the same port.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }

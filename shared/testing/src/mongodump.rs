@@ -1,5 +1,5 @@
-//! The official mongodump where this machine has one, and a stand-in for it: a shell script that keeps what it was
-//! given, and does what a test wants.
+//! The official mongodump, if this machine has it, and a stand-in: a shell script that records its input and behaves as
+//! a test requires.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// The tool that `MONGODUMP` or the `PATH` names.
+/// The tool of `MONGODUMP` or of the `PATH`.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the tests' own question, no setting")]
 pub fn installed_mongodump() -> Option<PathBuf> {
@@ -20,13 +20,13 @@ pub fn installed_mongodump() -> Option<PathBuf> {
     named.or_else(on_the_path)
 }
 
-/// A script in mongodump's place, in a folder of its own (`$here`), which goes with it.
+/// A script in place of mongodump, in its own folder (`$here`), removed with it.
 #[derive(Debug)]
 pub struct StandIn {
     folder: TempDir,
 }
 
-/// Answers the question for its version, and notes arguments, environment and options file of any other run.
+/// Prints its version on request, and records arguments, environment and options file of any other run.
 const BEGINNING: &str = r#"#!/bin/sh
 here=${0%/*}
 if [ "$1" = --version ]; then
@@ -43,19 +43,19 @@ echo $$ > "$here/number" && mv "$here/number" "$here/process"
 "#;
 
 impl StandIn {
-    /// Writes this archive to stdout and this text to stderr, and ends with this code.
+    /// Writes this archive to stdout and this text to stderr, and exits with this code.
     ///
     /// # Panics
-    /// Where the files cannot be written.
+    /// If the files cannot be written.
     #[must_use]
     pub fn replaying(archive: &[u8], stderr: &str, exit_code: u8) -> Self {
         Self::doing(archive, stderr, &format!("cat \"$here/archive\"; cat \"$here/stderr\" >&2; exit {exit_code}"))
     }
 
-    /// Does what this script says, which finds the archive and the text in its folder.
+    /// Runs this script. The archive and the text are in its folder.
     ///
     /// # Panics
-    /// Where the files cannot be written.
+    /// If the files cannot be written.
     #[must_use]
     pub fn doing(archive: &[u8], stderr: &str, script: &str) -> Self {
         let stand_in = Self::being(format!("{BEGINNING}{script}\n").as_bytes(), 0o755);
@@ -64,38 +64,38 @@ impl StandIn {
         stand_in
     }
 
-    /// Is this file, with this mode.
+    /// Uses this file, with this mode.
     ///
     /// # Panics
-    /// Where it cannot be written.
+    /// If it cannot be written.
     #[must_use]
     pub fn being(program: &[u8], mode: u32) -> Self {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("a folder for a stand-in: {error}"));
         let stand_in = Self { folder };
         stand_in.keep("program", program);
-        // By another process: what this one has open for writing, a child begun meanwhile on another thread has too,
-        // and a file that is open for writing cannot be run.
+        // Written by another process. A child started meanwhile on another thread would inherit this process's open
+        // file, and a file open for writing cannot be run.
         let mut install = Command::new("install");
         install.arg(format!("-m{mode:o}")).arg(stand_in.file("program")).arg(stand_in.path());
         assert!(install.status().is_ok_and(|status| status.success()), "the stand-in could not be installed");
         stand_in
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.file("mongodump")
     }
 
-    /// Puts a file into its folder.
+    /// Writes a file into its folder.
     ///
     /// # Panics
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn keep(&self, name: &str, bytes: &[u8]) {
         fs::write(self.file(name), bytes).unwrap_or_else(|error| panic!("{name} of a stand-in: {error}"));
     }
 
-    /// The text of a file in its folder; empty where there is none.
+    /// The text of a file in its folder. Empty if there is no file.
     #[must_use]
     pub fn note(&self, name: &str) -> String {
         fs::read(self.file(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
@@ -107,13 +107,13 @@ impl StandIn {
         self.note("arguments").lines().map(str::to_owned).collect()
     }
 
-    /// How often it was asked for its version.
+    /// Number of requests for its version.
     #[must_use]
     pub fn times_asked(&self) -> usize {
         self.note("asked").lines().count()
     }
 
-    /// The number of its process, once it has read what it was given.
+    /// The number of its process, once it has read its input.
     #[must_use]
     pub fn process(&self) -> Option<u32> {
         self.note("process").trim().parse().ok()

@@ -1,5 +1,4 @@
-//! Where the real local parts are that the tests run against. `cargo xtask test` starts them and says so in the
-//! environment.
+//! Addresses of the real local parts of the tests. `cargo xtask test` starts them and sets the environment.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +18,7 @@ use crate::IpfsNode;
 /// The addresses of the parts.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// A MongoDB server that tests may create databases on.
+    /// A MongoDB server for databases of tests.
     pub mongodb_uri: String,
     /// A local AWS, S3 by path style.
     pub aws_endpoint: String,
@@ -42,9 +41,9 @@ pub struct Stack {
     pub bucket: String,
     /// The stack's name in CloudFormation.
     pub stack: String,
-    /// The environment with which `holdfast` talks to this stack.
+    /// The environment of `holdfast` for this stack.
     pub env: BTreeMap<String, String>,
-    /// The packaged template's address, from which more stacks can be made beside this one.
+    /// The packaged template's address, for further stacks next to this one.
     pub template: String,
     /// The parameters of this one.
     pub parameters: BTreeMap<String, String>,
@@ -59,14 +58,14 @@ pub struct Tokens {
     pub admin: String,
     /// Role `creator`.
     pub creator: String,
-    /// Verified, but with no role that may do anything.
+    /// Valid, but without a permitted role.
     pub none: String,
 }
 
 /// The running parts.
 ///
 /// # Panics
-/// Where the environment does not name them.
+/// If the environment does not name them.
 #[must_use]
 pub fn parts() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
@@ -77,28 +76,28 @@ pub fn parts() -> &'static Parts {
 }
 
 impl Parts {
-    /// The IPFS gateway and Gaia origin that all tests share: its counts are everybody's.
+    /// The IPFS gateway and Gaia origin of all tests. They share its counters.
     ///
     /// # Panics
-    /// Where the environment does not name it.
+    /// If the environment does not name it.
     #[must_use]
     pub fn ipfs_node(&self) -> IpfsNode {
         IpfsNode::at(&variable("HOLDFAST_TEST_IPFS_NODE"))
     }
 
-    /// A local Azure Blob Storage: the account's own address, its name as the path.
+    /// A local Azure Blob Storage: the account's own address, with its name as the path.
     ///
     /// # Panics
-    /// Where the environment does not name it.
+    /// If the environment does not name it.
     #[must_use]
     pub fn azure_endpoint(&self) -> String {
         variable("HOLDFAST_TEST_AZURE_ENDPOINT")
     }
 
-    /// An S3 of another make than the local AWS's.
+    /// Another implementation of S3 than the local AWS.
     ///
     /// # Panics
-    /// Where the environment does not name it.
+    /// If the environment does not name it.
     #[must_use]
     pub fn s3_other_endpoint(&self) -> String {
         variable("HOLDFAST_TEST_S3_OTHER_ENDPOINT")
@@ -108,13 +107,13 @@ impl Parts {
 /// The deployed stack.
 ///
 /// # Panics
-/// Where the environment does not describe it.
+/// If the environment does not describe it.
 #[must_use]
 pub fn stack() -> &'static Stack {
     static STACK: OnceLock<Stack> = OnceLock::new();
     STACK.get_or_init(|| {
         serde_json::from_str(&variable("HOLDFAST_TEST_STACK")).unwrap_or_else(|error| {
-            panic!("HOLDFAST_TEST_STACK is not the line that `cargo xtask demo` prints: {error}")
+            panic!("HOLDFAST_TEST_STACK is not the line printed by `cargo xtask demo`: {error}")
         })
     })
 }
@@ -125,7 +124,7 @@ pub fn aws_config() -> SdkConfig {
     aws_config_at(&parts().aws_endpoint)
 }
 
-/// The same at another address: a proxy's, or one where nobody listens.
+/// The same at another address: a proxy, or a port without a listener.
 #[must_use]
 pub fn aws_config_at(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "tests");
@@ -143,7 +142,7 @@ pub fn s3_client() -> aws_sdk_s3::Client {
     holdfast_storage::s3_client(&aws_config(), true)
 }
 
-/// A name that no other test uses, now or in an earlier run: fits buckets and databases.
+/// A name unused by any other test, even of an earlier run. It is valid for buckets and databases.
 #[must_use]
 pub fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -152,34 +151,33 @@ pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{:x}-{:x}-{count}", since_1970.as_millis(), process::id())
 }
 
-/// Whether cases that take minutes are to be run, too: `cargo xtask test --long`.
+/// Whether slow cases of several minutes run too: `cargo xtask test --long`.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the tests' own variable, which is no setting")]
+#[expect(clippy::disallowed_methods, reason = "a variable of the tests, not a setting")]
 pub fn long_cases() -> bool {
     std::env::var("HOLDFAST_TEST_LONG").is_ok_and(|value| value == "1")
 }
 
-/// The program of a small MongoDB server, for a test that kills or misconfigures one of its own.
+/// The program of a small MongoDB server, for a test that kills or misconfigures its own server.
 ///
 /// # Panics
-/// Where the environment does not name it.
+/// If the environment does not name it.
 #[must_use]
 pub fn mongodb_server_program() -> std::path::PathBuf {
     variable("HOLDFAST_TEST_MONGODB_SERVER").into()
 }
 
-/// The official tool of the age format, as an operator has it.
+/// The official tool of the age format, as operators use it.
 ///
 /// # Panics
-/// Where the environment does not name it.
+/// If the environment does not name it.
 #[must_use]
 pub fn age_program() -> std::path::PathBuf {
     variable("HOLDFAST_TEST_AGE").into()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' own variables, which are no settings")]
+#[expect(clippy::disallowed_methods, reason = "variables of the tests, not settings")]
 pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| {
-        panic!("{name} is not set: run `cargo xtask test`, which starts the local parts and sets it")
-    })
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test` to start the local parts and set it"))
 }

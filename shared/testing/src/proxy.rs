@@ -1,5 +1,5 @@
-//! A proxy between the SDK and the local S3 that breaks the real protocol on demand: throttling, resets, lost and cut
-//! answers, altered bodies. Plain HTTP/1.1, one request a connection, bodies with a length only.
+//! A proxy between the SDK and the local S3 that breaks the real protocol on demand: throttling, resets, lost and
+//! truncated responses, altered bodies. Plain HTTP/1.1, one request for each connection, only bodies with a length.
 
 use std::{
     io,
@@ -17,31 +17,32 @@ use crate::{
     wire::{Head, end_of_head, read_head},
 };
 
-/// What happens to a request.
+/// The fate of a request.
 #[derive(Debug, Clone)]
 pub enum WireFault {
-    /// It is answered so, and never reaches S3.
+    /// Gets this response, and never reaches S3.
     Answer {
         /// The status.
         status: u16,
         /// The body, as XML.
         body: String,
     },
-    /// The connection is reset after so many bytes of its body; S3 sees nothing of it.
+    /// Resets the connection after this number of bytes of its body. S3 receives nothing of it.
     ResetAfter(usize),
-    /// S3 does it, but the connection is reset before the answer.
+    /// S3 executes it, but the connection is reset before the response.
     LoseAnswer,
-    /// S3 does it, but the answer never comes.
+    /// S3 executes it, but the response never arrives.
     HoldAnswer,
-    /// S3 does it, but its answer breaks off after so many bytes of the body.
+    /// S3 executes it, but its response is truncated after this number of bytes of the body.
     CutAnswerAfter(usize),
     /// A byte of its body is altered on the way to S3.
     AlterBody,
     /// Nothing happens any more.
     Hang,
-    /// S3 does it, but its answer has no header whose name begins so.
+    /// S3 executes it, but the response loses all headers with this prefix.
     WithoutHeaders(&'static str),
-    /// The store's clock is ahead by so many seconds: its answers say so, and what is signed 15 minutes off is refused.
+    /// The store's clock is ahead by this number of seconds: its responses show it, and signatures that differ by 15
+    /// minutes are refused.
     ClockAhead(i64),
 }
 
@@ -63,7 +64,7 @@ impl WireFault {
     }
 }
 
-/// A running proxy; it ends when dropped.
+/// A running proxy. It ends when dropped.
 pub struct FaultProxy {
     endpoint: String,
     shared: Arc<Shared>,
@@ -92,15 +93,15 @@ impl FaultProxy {
     /// Starts a proxy in front of the local AWS.
     ///
     /// # Panics
-    /// Where no port is to be had.
+    /// If no port is free.
     pub async fn start() -> Self {
         Self::before(&crate::parts().aws_endpoint).await
     }
 
-    /// Starts a proxy in front of another server, whose address may have a path, which this one's then has too.
+    /// Starts a proxy in front of another server. If that address has a path, the proxy's address has it too.
     ///
     /// # Panics
-    /// Where no port is to be had.
+    /// If no port is free.
     pub async fn before(endpoint: &str) -> Self {
         let upstream = endpoint.strip_prefix("http://").unwrap_or(endpoint).trim_end_matches('/');
         let (upstream, path) = upstream.find('/').map_or((upstream, ""), |slash| upstream.split_at(slash));
@@ -111,19 +112,19 @@ impl FaultProxy {
         Self { endpoint: format!("http://{address}{path}"), shared, listener }
     }
 
-    /// Where clients connect to.
+    /// The address for clients.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The next `times` requests of this method whose path and query hold `target_part` go wrong.
+    /// The next `times` requests of this method fail, if their path and query contain `target_part`.
     pub fn fail(&self, method: &'static str, target_part: &str, times: u32, fault: WireFault) {
         let rule = Rule { method, target_part: target_part.to_owned(), times_left: times, fault };
         self.shared.state().rules.push(rule);
     }
 
-    /// How many such requests came.
+    /// Number of such requests.
     #[must_use]
     pub fn count(&self, method: &str, target_part: &str) -> usize {
         let state = self.shared.state();
@@ -156,7 +157,7 @@ impl Shared {
 async fn accept(socket: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = socket.accept().await {
         let shared = Arc::clone(&shared);
-        // A broken connection is what this is for.
+        // Broken connections are the purpose of this proxy.
         tokio::spawn(async move { serve(client, &shared).await.ok() });
     }
 }

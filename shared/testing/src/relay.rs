@@ -1,4 +1,4 @@
-//! A relay between a client and a server, of any protocol over TCP, whose network fails on demand.
+//! A relay between a client and a server, for any protocol over TCP. Its network fails on demand.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ enum Network {
     Down,
 }
 
-/// A running relay; it ends when dropped.
+/// A running relay. It ends when dropped.
 pub struct Relay {
     address: String,
     network: Arc<watch::Sender<Network>>,
@@ -29,7 +29,7 @@ impl Relay {
     /// Starts a relay in front of the server at `upstream`, a host and a port.
     ///
     /// # Panics
-    /// Where no port is to be had.
+    /// If no port is free.
     pub async fn before(upstream: &str) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
         let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}")).to_string();
@@ -41,7 +41,7 @@ impl Relay {
     /// Starts a relay in front of the tests' MongoDB server.
     ///
     /// # Panics
-    /// Where no port is to be had.
+    /// If no port is free.
     pub async fn before_mongodb() -> Self {
         Self::before(mongodb_host()).await
     }
@@ -52,7 +52,7 @@ impl Relay {
         mongodb_uri_at(&self.address, database)
     }
 
-    /// Where clients connect to: a host and a port.
+    /// The address for clients: a host and a port.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
@@ -63,7 +63,7 @@ impl Relay {
         self.network.send_replace(Network::Silent);
     }
 
-    /// From now on connections break and are refused, as of a server that is down.
+    /// From now on connections break and are refused, as if the server were down.
     pub fn cut(&self) {
         self.network.send_replace(Network::Down);
     }
@@ -80,7 +80,7 @@ impl Drop for Relay {
     }
 }
 
-/// The connection string of a database of the tests' MongoDB server, whose clients connect to another address.
+/// The connection string of a database of the tests' MongoDB server, with another address for clients.
 pub(crate) fn mongodb_uri_at(address: &str, database: &str) -> String {
     crate::parts().mongodb_uri.replacen(mongodb_host(), address, 1).replacen("/?", &format!("/{database}?"), 1)
 }
@@ -96,7 +96,7 @@ pub(crate) fn mongodb_host() -> &'static str {
 async fn accept(socket: TcpListener, upstream: String, network: Arc<watch::Sender<Network>>) {
     while let Ok((client, _)) = socket.accept().await {
         let (upstream, network) = (upstream.clone(), network.subscribe());
-        // A broken connection is what this is for.
+        // Broken connections are the purpose of this relay.
         tokio::spawn(async move { serve(client, &upstream, network).await.ok() });
     }
 }

@@ -1,5 +1,5 @@
-//! Stores for a second copy, each in a bucket or container of its own: in Azure, in what only has S3's calls, in another
-//! region of AWS.
+//! Stores for a second copy, each in its own bucket or container: in Azure, in a service with S3's calls only, in
+//! another region of AWS.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,10 +15,10 @@ use crate::{aws_config_at, parts, store::quick_retry, unique};
 /// The storage account of the local stand-in for Azure.
 pub const AZURE_ACCOUNT: &str = "holdfasttest";
 
-/// What opens it: known to everybody, and to nothing else.
+/// Its key: public, and of no other use.
 pub const AZURE_KEY: &str = "b3BlbnMgdGhlIGxvY2FsIHN0YW5kLWluIGZvciBBenVyZSwgYW5kIG5vdGhpbmcgZWxzZQ==";
 
-/// What opens the other S3, which lets everybody in.
+/// The keys of the other S3. It accepts any keys.
 const OTHER_KEYS: [&str; 2] = ["other", "other-secret"];
 
 const PREFIX: &str = "second/copy";
@@ -39,10 +39,10 @@ impl SecondStore {
         Self::azure_at(&parts().azure_endpoint()).await
     }
 
-    /// In Azure, its requests going to `endpoint` (a [`crate::proxy::FaultProxy`]'s), with short waits between tries.
+    /// In Azure, with requests to `endpoint` (a [`crate::proxy::FaultProxy`]) and short waits between attempts.
     ///
     /// # Panics
-    /// Where the container cannot be made.
+    /// If the container cannot be created.
     pub async fn azure_at(endpoint: &str) -> Self {
         let container = unique("holdfast-test");
         let made = azure_store(&parts().azure_endpoint(), &container).create_container().await;
@@ -54,12 +54,12 @@ impl SecondStore {
         }
     }
 
-    /// In a store that has S3's calls, and neither its checksums nor its conditions.
+    /// In a store with S3's calls, but without its checksums and conditions.
     pub async fn interoperable() -> Self {
         Self::interoperable_at(&parts().s3_other_endpoint()).await
     }
 
-    /// The same, its requests going to `endpoint`, with short waits between tries.
+    /// The same, with requests to `endpoint` and short waits between attempts.
     pub async fn interoperable_at(endpoint: &str) -> Self {
         let bucket = unique("holdfast-test");
         make_bucket(&aws_config_at(&parts().s3_other_endpoint()), &bucket).await;
@@ -86,7 +86,7 @@ impl SecondStore {
         }
     }
 
-    /// The settings that make it the second copy's store, enabled.
+    /// The settings of the second copy's store, enabled.
     #[must_use]
     pub fn variables(&self) -> Vec<(String, String)> {
         self.variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
@@ -102,16 +102,16 @@ impl SecondStore {
     /// Every key in it.
     ///
     /// # Panics
-    /// Where it cannot be listed.
+    /// If it cannot be listed.
     pub async fn all_keys(&self) -> Vec<String> {
         let listed = self.store.list("").map_ok(|info| info.key.to_string()).try_collect().await;
         listed.unwrap_or_else(|error| panic!("listing {}: {error}", self.location))
     }
 
-    /// That nothing is left, neither an object nor an unfinished upload; waits a moment for what ends in the background.
+    /// Asserts that no object and no unfinished upload is left. Waits a moment for background work.
     ///
     /// # Panics
-    /// Where something is left.
+    /// If something is left.
     pub async fn assert_empty(&self) {
         let mut left = (Vec::new(), 0);
         for _ in 0..100 {
@@ -126,7 +126,7 @@ impl SecondStore {
         panic!("left in {}: objects {:?}, {} unfinished uploads", self.location, left.0, left.1);
     }
 
-    /// Deletes what is in it: its bucket or container ends with the part that holds it.
+    /// Deletes its contents. Its bucket or container ends with its local part.
     pub async fn remove(self) {
         for key in self.all_keys().await {
             if let Ok(key) = key.parse() {
@@ -136,10 +136,10 @@ impl SecondStore {
     }
 }
 
-/// A store in a container of the local Azure, whether that is there or not; opened by a key that need not be right.
+/// A store in a container of the local Azure, even if it does not exist. The key may be wrong.
 ///
 /// # Panics
-/// Where the key is no key.
+/// If the key is malformed.
 #[must_use]
 pub fn azure_store_with(endpoint: &str, container: &str, key: &str, retry: RetryPolicy) -> AzureStore {
     let key = AzureKey::parse(&Secret::new(key)).unwrap_or_else(|| panic!("no base64"));

@@ -1,4 +1,4 @@
-//! A repository in a bucket of its own on the local S3.
+//! A repository in its own bucket on the local S3.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use holdfast_storage::{RetryPolicy, S3Store, Store};
 
 use crate::{aws_config, aws_config_at, unique};
 
-/// A store that is empty to begin with, and the means to look behind it.
+/// A store, empty at first, and the means to inspect it.
 pub struct TestStore {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// A client that goes to S3 directly.
+    /// A client with direct access to S3.
     pub client: Client,
     /// The bucket, of this store alone.
     pub bucket: String,
@@ -29,8 +29,8 @@ impl TestStore {
         Self::at(&crate::parts().aws_endpoint).await
     }
 
-    /// The same, but the store's requests go to `endpoint` (a [`crate::proxy::FaultProxy`]'s), with short waits
-    /// between tries.
+    /// The same, with the store's requests to `endpoint` (a [`crate::proxy::FaultProxy`]) and short waits between
+    /// attempts.
     pub async fn at(endpoint: &str) -> Self {
         let bucket = fresh_bucket().await;
         let prefix = "tests/repository".to_owned();
@@ -39,10 +39,10 @@ impl TestStore {
         Self { store: Arc::new(store), client: crate::s3_client(), bucket, prefix }
     }
 
-    /// An empty store in a fresh bucket with object lock, and so with versions.
+    /// An empty store in a fresh bucket with object lock, and therefore with versions.
     ///
     /// # Panics
-    /// Where it cannot be made.
+    /// If it cannot be created.
     pub async fn with_object_lock() -> Self {
         let bucket = unique("holdfast-locked");
         let client = holdfast_storage::s3_client(&aws_config(), true);
@@ -56,17 +56,17 @@ impl TestStore {
     /// Puts an object of the repository under a legal hold.
     ///
     /// # Panics
-    /// Where S3 does not take it.
+    /// If S3 refuses.
     pub async fn put_under_legal_hold(&self, key: &ObjectKey) {
         let hold = ObjectLockLegalHold::builder().status(ObjectLockLegalHoldStatus::On).build();
         let request = self.client.put_object_legal_hold().bucket(&self.bucket).key(format!("{}/{key}", self.prefix));
         request.legal_hold(hold).send().await.unwrap_or_else(|error| panic!("legal hold on {key}: {error:?}"));
     }
 
-    /// Every key in the bucket, the prefix included.
+    /// Every key in the bucket, with the prefix.
     ///
     /// # Panics
-    /// Where S3 cannot be asked.
+    /// If S3 does not respond.
     pub async fn all_keys(&self) -> Vec<String> {
         let mut pages = self.client.list_objects_v2().bucket(&self.bucket).into_paginator().send();
         let mut keys = Vec::new();
@@ -77,20 +77,19 @@ impl TestStore {
         keys
     }
 
-    /// How many uploads were begun and neither completed nor aborted.
+    /// Number of uploads neither completed nor aborted.
     ///
     /// # Panics
-    /// Where S3 cannot be asked.
+    /// If S3 does not respond.
     pub async fn unfinished_uploads(&self) -> usize {
         let uploads = self.client.list_multipart_uploads().bucket(&self.bucket).send().await;
         uploads.unwrap_or_else(|error| panic!("listing uploads of {}: {error:?}", self.bucket)).uploads().len()
     }
 
-    /// That nothing is left, neither an object nor an unfinished upload; waits a moment for what ends in the
-    /// background.
+    /// Asserts that no object and no unfinished upload is left. Waits a moment for background work.
     ///
     /// # Panics
-    /// Where something is left.
+    /// If something is left.
     pub async fn assert_empty(&self) {
         for _ in 0..100 {
             if self.unfinished_uploads().await == 0 && self.all_keys().await.is_empty() {
@@ -102,7 +101,7 @@ impl TestStore {
         panic!("left in {}: {uploads} unfinished uploads, objects {keys:?}", self.bucket);
     }
 
-    /// Deletes the bucket with all that is in it.
+    /// Deletes the bucket with its contents.
     pub async fn remove(self) {
         for key in self.all_keys().await {
             let _ = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
@@ -118,10 +117,10 @@ pub fn quick_retry() -> RetryPolicy {
     RetryPolicy { attempts: 5, first_wait: milliseconds(5), longest_wait: milliseconds(50) }
 }
 
-/// A bucket that no other test uses.
+/// A bucket unused by any other test.
 ///
 /// # Panics
-/// Where it cannot be made.
+/// If it cannot be created.
 pub async fn fresh_bucket() -> String {
     let bucket = unique("holdfast-test");
     let client = holdfast_storage::s3_client(&aws_config(), true);
@@ -130,10 +129,10 @@ pub async fn fresh_bucket() -> String {
     bucket
 }
 
-/// The same, keeping every version of an object, as the deployed bucket does.
+/// The same, with every version of an object kept, as in the deployed bucket.
 ///
 /// # Panics
-/// Where it cannot be made.
+/// If it cannot be created.
 pub async fn fresh_versioned_bucket() -> String {
     let bucket = fresh_bucket().await;
     let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();

@@ -1,4 +1,4 @@
-//! A relay before MongoDB that makes a write look as if no majority had acknowledged it in time, although it was made.
+//! A relay in front of MongoDB. It makes a successful write appear unacknowledged by a majority in time.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::relay::{mongodb_host, mongodb_uri_at};
 
-/// A running relay; it ends when dropped.
+/// A running relay. It ends when dropped.
 pub struct UnsureWrites {
     address: String,
     state: Arc<Mutex<State>>,
@@ -23,9 +23,9 @@ pub struct UnsureWrites {
 
 #[derive(Default)]
 struct State {
-    /// The collection whose next insert is doubted.
+    /// The collection of the next insert to doubt.
     doubted: Option<String>,
-    /// Requests whose answers are still to be changed.
+    /// Requests with a response to change.
     requests: BTreeSet<[u8; 4]>,
 }
 
@@ -33,7 +33,7 @@ impl UnsureWrites {
     /// Starts a relay in front of the tests' MongoDB server.
     ///
     /// # Panics
-    /// Where no port is to be had.
+    /// If no port is free.
     pub async fn before_mongodb() -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
         let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}")).to_string();
@@ -48,7 +48,7 @@ impl UnsureWrites {
         mongodb_uri_at(&self.address, database)
     }
 
-    /// The next insert into this collection is made, and its answer reports a time-out of the write concern.
+    /// Executes the next insert into this collection, but its response reports a time-out of the write concern.
     pub fn doubt_next_insert(&self, collection: &str) {
         lock(&self.state).doubted = Some(collection.to_owned());
     }
@@ -80,7 +80,7 @@ async fn serve(client: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     tokio::try_join!(requests, answers).map(drop)
 }
 
-/// Ends by an error: of reading a message that is not sent any more, or of sending one.
+/// Ends by an error when either side closes.
 async fn relay(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),
@@ -93,7 +93,7 @@ async fn relay(
     }
 }
 
-/// A message of the wire protocol, with its header: length, number, the number that it answers, kind.
+/// A message of the wire protocol, with its header: length, number, number of the request, kind.
 async fn read_message(from: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Vec<u8>> {
     let mut message = vec![0; 16];
     from.read_exact(&mut message).await?;
@@ -117,7 +117,7 @@ fn note(message: &[u8], state: &Mutex<State>) {
     }
 }
 
-/// Adds the error to the answer's document, which follows the header, the flags and a byte that says what section it is.
+/// Adds the error to the response's document. It follows the header, the flags and a byte for the kind of section.
 fn change(message: &mut Vec<u8>, state: &Mutex<State>) {
     const DOCUMENT_AT: usize = 21;
     let answers: [u8; 4] = message[8..12].try_into().unwrap_or_default();

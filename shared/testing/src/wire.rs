@@ -1,4 +1,4 @@
-//! The head of an HTTP/1.1 request, read from a socket, for servers that misbehave below what a library would let them.
+//! The head of an HTTP/1.1 request, read from a socket, for servers that misbehave below the level of a library.
 
 use std::io;
 
@@ -12,7 +12,7 @@ impl Head {
         self.0.split(' ').next().unwrap_or_default()
     }
 
-    /// Path and query, as they were sent.
+    /// Path and query, unchanged.
     pub(crate) fn target(&self) -> &str {
         self.0.split(' ').nth(1).unwrap_or_default()
     }
@@ -26,7 +26,7 @@ impl Head {
         self.headers().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// As it goes on to the real server: the answer's end is the connection's end.
+    /// Its form for the real server: the response ends with the connection.
     pub(crate) fn for_upstream(&self) -> String {
         let mut text = String::new();
         for line in self.0.lines().filter(|line| !line.is_empty()) {
@@ -41,7 +41,7 @@ impl Head {
     }
 }
 
-/// The head, and what of the body came with it; nothing where the client hung up.
+/// The head, and the first bytes of the body. None if the client closed.
 pub(crate) async fn read_head(client: &mut TcpStream) -> io::Result<Option<(Head, Vec<u8>)>> {
     let mut received = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! The real node, asked through its client.
+//! The real node, through its client.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use cid::Cid;

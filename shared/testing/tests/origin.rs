@@ -1,4 +1,4 @@
-//! The origin misbehaves exactly as it was told.
+//! The origin has exactly the requested faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ async fn get(url: &str) -> Response {
     client.get(url).send().await.unwrap()
 }
 
-/// What comes over the wire, byte by byte, until the origin closes.
+/// The bytes on the wire, until the origin closes.
 async fn on_the_wire(origin: &Origin, target: &str) -> String {
     let mut client = TcpStream::connect(origin.address().strip_prefix("http://").unwrap()).await.unwrap();
     client.write_all(format!("GET {target} HTTP/1.1\r\nhost: origin\r\n\r\n").as_bytes()).await.unwrap();
@@ -141,7 +141,7 @@ async fn an_endless_body_goes_on_until_the_client_leaves() {
 }
 
 #[tokio::test]
-async fn redirects_pages_and_compression_nobody_asked_for() {
+async fn redirects_pages_and_unrequested_compression() {
     let (origin, url) = origin("/loop", [Answer::redirect("/loop")]).await;
     let followed = Client::new().get(&url).send().await.unwrap_err();
     assert!(followed.is_redirect(), "{followed}");
@@ -178,7 +178,7 @@ async fn an_honest_gateway_answers_as_the_node_does() {
 }
 
 #[tokio::test]
-async fn a_lying_gateway_alters_what_it_is_told_and_nothing_else() {
+async fn a_lying_gateway_has_exactly_the_requested_faults() {
     let (node, fresh, origin) = (IpfsNode::start(), IpfsNode::start(), Origin::start().await);
     let cid = node.add((0..=255).cycle().take(50_000).collect::<Vec<u8>>(), &FileShape::v1().chunk(9_000)).await;
     let (car, root) = (node.car(&cid).await, node.block(&cid).await);

@@ -1,4 +1,4 @@
-//! The deployed API, called with a token. Every answer is kept, to be looked through for secrets.
+//! The deployed API, called with a token. Every response is kept, for the search for secrets.
 
 use std::{
     sync::Mutex,
@@ -9,23 +9,23 @@ use holdfast_testing::stack;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-/// How long a job may go without progress.
+/// Longest time of a job without progress.
 const WITHOUT_PROGRESS: Duration = Duration::from_mins(3);
 
-/// Who calls.
+/// The caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Caller {
     Admin,
     Creator,
-    /// With a verified token that names no role.
+    /// With a verified token without a role.
     Stranger,
     /// Without a token.
     Nobody,
-    /// With a token that nobody signed.
+    /// With an unsigned token.
     Forger,
 }
 
-/// An answer of the API.
+/// A response of the API.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -59,17 +59,17 @@ impl Api {
         self.send(Caller::Admin, Method::POST, path, Some((media_type, body))).await
     }
 
-    /// Asks for a database backup.
+    /// Requests a database backup.
     pub(crate) async fn trigger(&self) -> Answer {
         self.trigger_of("database").await
     }
 
-    /// Asks for a backup: `database`, `content` or `full`.
+    /// Requests a backup: `database`, `content` or `full`.
     pub(crate) async fn trigger_of(&self, kind: &str) -> Answer {
         self.call(Caller::Admin, Method::POST, &format!("/api/backups/{kind}")).await
     }
 
-    /// Asks for a database backup that nothing stands in the way of, and returns its id.
+    /// Requests a database backup without an obstacle, and returns its id.
     pub(crate) async fn triggered(&self) -> String {
         self.triggered_of("database").await
     }
@@ -115,7 +115,7 @@ impl Api {
         job
     }
 
-    /// Everything that it ever answered.
+    /// All its responses.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
@@ -165,7 +165,7 @@ impl Answer {
         &self.body["data"]
     }
 
-    /// That the call was refused in the one shape of refusals.
+    /// Asserts that the call was refused in the common shape of refusals.
     #[track_caller]
     pub(crate) fn expect_refusal(&self, status: u16, code: &str) {
         assert_eq!((self.status, &self.body["code"]), (status, &code.into()), "{}", self.body);

@@ -1,4 +1,4 @@
-//! The local AWS by plain HTTP, as its root user: the few calls that no part of Holdfast makes.
+//! The local AWS by plain HTTP, as its root user: the few calls that Holdfast itself does not make.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ pub(crate) struct Aws {
     client: Client,
 }
 
-/// What an invocation answered.
+/// The response of an invocation.
 #[derive(Debug)]
 pub(crate) struct Invocation {
     /// Whether the function ended with an error.
@@ -26,7 +26,7 @@ impl Aws {
         Self { endpoint: holdfast_testing::parts().aws_endpoint.clone(), client }
     }
 
-    /// A call of the query protocol; the answer is XML.
+    /// A call of the query protocol, with a response in XML.
     pub(crate) async fn query(&self, service: &str, version: &str, action: &str, fields: &[(&str, &str)]) -> String {
         let all = [("Action", action), ("Version", version)];
         let pairs = all.iter().chain(fields).map(|(name, value)| format!("{}={}", escaped(name), escaped(value)));
@@ -44,7 +44,7 @@ impl Aws {
         if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer).unwrap() }
     }
 
-    /// Invokes a function and waits for its answer.
+    /// Invokes a function and waits for its response.
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Invocation {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let request = self.request(Method::POST, &path, "lambda").body(event.to_string());
@@ -55,7 +55,7 @@ impl Aws {
         Invocation { failed, payload: serde_json::from_str(&text).unwrap() }
     }
 
-    /// Hands a function an event as EventBridge does: nobody waits, and where the function dies it is delivered again.
+    /// Sends a function an event as EventBridge does: without waiting, and again after the death of the function.
     pub(crate) async fn deliver(&self, function: &str, event: &Value) {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let request = self.request(Method::POST, &path, "lambda").header("x-amz-invocation-type", "Event");
@@ -89,7 +89,7 @@ impl Aws {
         }
     }
 
-    /// All that is in a log group, line by line.
+    /// The contents of a log group, line by line.
     pub(crate) async fn log(&self, group: &str) -> Vec<String> {
         let mut lines = Vec::new();
         let mut input = json!({ "logGroupName": group });
@@ -104,7 +104,7 @@ impl Aws {
         }
     }
 
-    /// The root key's signature is not looked at; the credential's scope names the service.
+    /// The root key's signature is not checked. The credential's scope names the service.
     fn request(&self, method: Method, path: &str, service: &str) -> RequestBuilder {
         let scope = format!("test/20260101/us-east-1/{service}/aws4_request");
         let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature=0");
@@ -129,13 +129,13 @@ fn escaped(text: &str) -> String {
     text.bytes().map(escape).collect()
 }
 
-/// The text of the first element of that name.
+/// The text of the first element of this name.
 #[track_caller]
 pub(crate) fn element(xml: &str, name: &str) -> String {
     elements(xml, name).into_iter().next().unwrap_or_else(|| panic!("there is no {name} in {xml}"))
 }
 
-/// The texts of all elements of that name, in order.
+/// The texts of all elements of this name, in order.
 pub(crate) fn elements(xml: &str, name: &str) -> Vec<String> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let texts = xml.split(&open).skip(1).filter_map(|rest| Some(rest.split_once(&close)?.0));

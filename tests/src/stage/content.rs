@@ -1,11 +1,11 @@
-//! The platform's content: items of its database whose files are known.
+//! The platform's content: items of its database with known files.
 
 use std::collections::BTreeMap;
 
 use holdfast_testing::{FileShape, IpfsNode};
 use mongodb::bson::{DateTime, Document, doc};
 
-/// A content item, and the file that it points to.
+/// A content item, and its file.
 #[derive(Clone)]
 pub(crate) struct Piece {
     pub(crate) id: i64,
@@ -29,7 +29,7 @@ impl Piece {
         self
     }
 
-    /// Where the platform keeps something that is not backed up.
+    /// On a storage type without backups.
     pub(crate) fn stored_on(mut self, storage_type: &'static str) -> Self {
         self.storage_type = storage_type;
         self
@@ -54,19 +54,19 @@ pub(crate) fn files(pieces: &[Piece]) -> BTreeMap<String, &[u8]> {
     pieces.iter().map(|piece| (piece.id.to_string(), piece.file.as_slice())).collect()
 }
 
-/// So many pieces on IPFS, with ids from 0 on, each with a short file of its own.
+/// This number of pieces on IPFS, with ids from 0, each with its own short file.
 pub(crate) async fn small_pieces(node: &IpfsNode, count: i64) -> Vec<Piece> {
     let files: Vec<Vec<u8>> = (0..count).map(small_file).collect();
     let cids = node.add_many(&files, &FileShape::v1()).await;
     (0..).zip(files.into_iter().zip(cids)).map(|(id, (file, cid))| Piece::on_ipfs(id, cid, file)).collect()
 }
 
-/// A short file that no other piece has.
+/// A short file, different from every other piece.
 pub(crate) fn small_file(id: i64) -> Vec<u8> {
     format!("This is the file of piece {id}, and of no other.\n").repeat(8).into_bytes()
 }
 
-/// So many bytes that no compression makes fewer.
+/// Incompressible bytes of this number.
 pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut file = vec![0; bytes];
     getrandom::fill(&mut file).unwrap();

@@ -1,4 +1,4 @@
-//! The MongoDB server: users with passwords, databases to back up, and what is in them.
+//! The MongoDB server: users with passwords, databases to back up, and their contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ impl Server {
         Self { client: Client::with_uri_str(&holdfast_testing::parts().mongodb_uri).await.unwrap() }
     }
 
-    /// Makes a user who may write to these databases, and who is known in the first of them.
+    /// Creates a user with write access to these databases. The first one is its authentication database.
     pub(crate) async fn add_user(&self, user: &str, password: &str, databases: [&str; 2]) {
         let roles = databases.map(|database| doc! { "role": "readWrite", "db": database });
         let command = doc! { "createUser": user, "pwd": password, "roles": roles.to_vec() };
@@ -48,7 +48,7 @@ impl Server {
     }
 }
 
-/// The server's connection string for a user who is known in `home`, and this database.
+/// The server's connection string for a user with the authentication database `home`, and this database.
 pub(crate) fn uri_of(user: &str, password: &str, home: &str, database: &str) -> String {
     let uri = &holdfast_testing::parts().mongodb_uri;
     let (scheme, rest) = uri.split_once("://").unwrap();
@@ -60,7 +60,7 @@ pub(crate) fn uri_of(user: &str, password: &str, home: &str, database: &str) -> 
     format!("{scheme}://{user}:{password}@{hosts}/{database}?{}", options.join("&"))
 }
 
-/// Every shape that a collection can have, and the platform's own collections, as the real mongodump wrote them.
+/// Every kind of collection, and the platform's own collections, from the real mongodump.
 pub(crate) async fn fill_from_golden(database: &str) {
     for (archive, from) in [("shapes", "shapes.*"), ("platform", "web3platform.*")] {
         let map = NamespaceMap::parse(&[from.to_owned()], &[format!("{database}.*")]).unwrap();
@@ -75,7 +75,7 @@ pub(crate) async fn fill_from_golden(database: &str) {
     server.client.database(database).collection::<Document>("contents").create_index(index).await.unwrap();
 }
 
-/// So many megabytes that no compression makes smaller.
+/// Incompressible data of this number of megabytes.
 pub(crate) async fn fill_with_noise(server: &Server, database: &str, mebibytes: i32) {
     let collection = server.client.database(database).collection("noise");
     for batch in 0..mebibytes / 8 {
@@ -88,25 +88,25 @@ pub(crate) async fn fill_with_noise(server: &Server, database: &str, mebibytes: 
     }
 }
 
-/// A collection, as far as it can differ from another.
+/// The comparable properties of a collection.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Collection {
     kind: String,
     options: Document,
     indexes: BTreeSet<String>,
-    /// Of a view there is none: its options are all of it. Buckets are the server's own affair, and may be made anew:
+    /// None for a view, because its options are its content. Buckets are internal to the server and may be rebuilt, so
     /// a time series is compared by its measurements.
     content: Option<CollectionContent>,
 }
 
-/// All collections of a database, read anew from the server.
+/// All collections of a database, read again from the server.
 pub(crate) async fn collections_of(server: &Server, database: &str) -> BTreeMap<String, Collection> {
     let connection = Server::connection().await;
     let database = server.client.database(database);
     let listed = database.run_cursor_command(doc! { "listCollections": 1 }).await.unwrap();
     let listed: Vec<Document> = listed.try_collect().await.unwrap();
     let mut collections = BTreeMap::new();
-    // The definitions of views name their database, and stand in the views' options.
+    // View definitions name their database, and are in the views' options.
     for entry in listed.iter().filter(|entry| entry.get_str("name").unwrap() != "system.views") {
         let name = entry.get_str("name").unwrap().to_owned();
         collections.insert(name.clone(), collection(&connection, &database, &name, entry).await);
@@ -131,7 +131,7 @@ async fn indexes(database: &Database, name: &str) -> BTreeSet<String> {
     listed.map_ok(without_namespace).try_collect().await.unwrap()
 }
 
-/// Older servers say the namespace with the index, which differs of course.
+/// Older servers include the namespace in the index, and it differs here.
 fn without_namespace(mut index: Document) -> String {
     index.remove("ns");
     index.to_string()

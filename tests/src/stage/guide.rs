@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::Variant;
 
-/// Follows a backup's guide with what it was encrypted under, and returns the folder. What needs the AWS command line
-/// is done already: these keys' files are there.
+/// Follows a backup's guide with its keys, and returns the folder. The downloads by the AWS command line are already
+/// done: the files of these keys exist.
 pub(crate) async fn follow(variant: &Variant, id: &str, keys: &[String], encryption_key: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for key in keys {
@@ -25,7 +25,7 @@ pub(crate) async fn follow(variant: &Variant, id: &str, keys: &[String], encrypt
     folder
 }
 
-/// The guide's own commands, with the two values filled in that a person would paste.
+/// The guide's own commands, with the two values that a person would paste.
 fn script(guide: &str, key: &str, wrapped: &str) -> String {
     let blocks = guide.split("```").skip(1).step_by(2);
     let shell = blocks.filter_map(|block| block.strip_prefix("sh\n").or_else(|| block.strip_prefix("bash\n")));

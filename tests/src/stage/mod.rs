@@ -1,4 +1,4 @@
-//! What the scenarios stand on: a deployed stack, its databases, its API, the operator's command line.
+//! The base of the scenarios: a deployed stack, its databases, its API, the operator's command line.
 
 mod api;
 mod aws;
@@ -30,10 +30,10 @@ pub(crate) fn event(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A slow machine gets so many times the patience that an idle one needs.
+/// Time limits of a slow machine are longer by this factor.
 const SLOWNESS: u32 = 4;
 
-/// Asks again and again until there is an answer.
+/// Repeats a request until there is a result.
 #[track_caller]
 pub(crate) fn until<T, F: Future<Output = Option<T>>>(
     what: &str,

@@ -1,5 +1,5 @@
-//! The official mongodump of a deployment: the real one where this machine has it, else a stand-in that replays what
-//! the source holds. It says which it is.
+//! The official mongodump of a deployment: the real one if this machine has it, else a stand-in that replays the
+//! source. It reports the choice.
 
 use std::{
     fs::File,
@@ -18,26 +18,26 @@ use holdfast_testing::{StandIn, golden, golden_stderr, installed_mongodump};
 
 const PARALLEL: u32 = 4;
 
-/// The tool that a stack's functions are told of.
+/// The tool in the settings of a stack's functions.
 pub(crate) enum Mongodump {
     Real(PathBuf),
     StandIn(StandIn),
 }
 
 impl Mongodump {
-    /// The real one if there is one. What is under test has a name, by which is said which it was.
+    /// The real one if there is one. The choice is reported with the name of the test.
     pub(crate) fn at_hand(test: &str) -> Self {
         let installed = installed_mongodump();
         let which = installed.as_ref().map_or_else(
             || "a stand-in for mongodump, as neither MONGODUMP nor the PATH names a real one".to_owned(),
             |path| format!("the real mongodump at {}", path.display()),
         );
-        // Not by a macro, whose words a passed test keeps to itself.
+        // Not by a macro, because the test harness hides its output for a passed test.
         writeln!(std::io::stderr(), "{test}: by {which}").unwrap();
         installed.map_or_else(|| Self::StandIn(StandIn::replaying(b"", "", 0)), Self::Real)
     }
 
-    /// A stand-in for one that ended like this after it had written a golden archive.
+    /// A stand-in that writes a golden archive and exits with this code.
     pub(crate) fn that_wrote(archive: &str, exit_code: u8) -> Self {
         Self::StandIn(StandIn::replaying(&golden(archive), &golden_stderr(archive), exit_code))
     }
@@ -49,7 +49,7 @@ impl Mongodump {
         }
     }
 
-    /// As it says itself.
+    /// Its own version text.
     pub(crate) fn version(&self) -> String {
         let told = Command::new(self.path()).arg("--version").output().unwrap();
         let told = String::from_utf8(told.stdout).unwrap();
@@ -57,7 +57,7 @@ impl Mongodump {
         version.unwrap_or_else(|| panic!("a mongodump without a version: {told}")).to_owned()
     }
 
-    /// Has a stand-in replay the database of this connection string as it is now. The real one looks for itself.
+    /// Sets a stand-in to replay the present state of this connection string's database. The real one reads it itself.
     pub(crate) async fn sees(&self, uri: &str) {
         let Self::StandIn(stand_in) = self else { return };
         let connection = Connection::open(&Secret::new(uri), ReadPreference::Primary, "tests").await.unwrap();
@@ -69,7 +69,7 @@ impl Mongodump {
         stand_in.keep("stderr", told_of(&report).as_bytes());
     }
 
-    /// What a stand-in found in its arguments and its environment when it last ran.
+    /// The arguments and the environment of the last run of a stand-in.
     pub(crate) fn found(&self) -> Vec<String> {
         match self {
             Self::Real(_) => Vec::new(),

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// How a run of `holdfast` ended.
+/// The end of a run of `holdfast`.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -38,7 +38,7 @@ impl Ended {
     }
 }
 
-/// The program that cargo built beside this test.
+/// The program next to this test in cargo's folder.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("holdfast");

@@ -1,30 +1,29 @@
-//! The processes in which the local AWS runs functions, and those that these start: what a machine's owner may see of
-//! them and do to them.
+//! The processes of functions in the local AWS, and their children, as the machine's owner sees and controls them.
 
 use std::{fs, process::Command};
 
-/// A function's process, or one that it started.
+/// A function's process, or a child of one.
 pub(crate) struct Process(u32);
 
-/// A process among the others.
+/// The kernel's entry of a process.
 struct Standing {
     parent: u32,
     group: u32,
 }
 
 impl Process {
-    /// Those of one function, by the name that Lambda gives it in its environment.
+    /// Those of one function, by its Lambda name in the environment.
     pub(crate) fn all_of(function: &str) -> Vec<Self> {
         let named = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
         Self::all().filter(|process| process.is_there() && process.environment().contains(&named)).collect()
     }
 
-    /// Those that it started and that have not ended.
+    /// Its running children.
     pub(crate) fn children(&self) -> Vec<Self> {
         Self::all().filter(|process| process.standing().is_some_and(|standing| standing.parent == self.0)).collect()
     }
 
-    /// Whether anything runs still of the group that it leads or led.
+    /// Whether a process still runs in the group that it leads or led.
     pub(crate) fn group_is_there(&self) -> bool {
         Self::all().any(|process| process.standing().is_some_and(|standing| standing.group == self.0))
     }
@@ -45,12 +44,12 @@ impl Process {
         self.texts("environ")
     }
 
-    /// The words that it was started with.
+    /// Its arguments.
     pub(crate) fn arguments(&self) -> Vec<String> {
         self.texts("cmdline")
     }
 
-    /// The most memory that it ever had; nothing where it has ended.
+    /// Its peak memory. None if it has ended.
     pub(crate) fn peak_kib(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -61,7 +60,7 @@ impl Process {
         assert!(self.was_sent(signal), "the process is gone");
     }
 
-    /// Ends it where it stands, as the kernel would, if it is still there.
+    /// Kills it at any point, as the kernel would, if it still exists.
     pub(crate) fn kill(&self) {
         self.was_sent("KILL");
     }
@@ -71,7 +70,7 @@ impl Process {
         sending.arg("-c").arg(format!("kill -{signal} {} 2>/dev/null", self.0)).status().unwrap().success()
     }
 
-    /// Nothing of one that has ended, though nobody may have waited for it yet.
+    /// None for an ended process, even if its parent has not waited for it yet.
     fn standing(&self) -> Option<Standing> {
         let told = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
         // Number, name in brackets, state, parent, group: the name may hold anything.

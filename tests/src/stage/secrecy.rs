@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-/// What nobody may ever read, by what it is.
+/// All secrets, by their kind.
 #[derive(Default)]
 pub(crate) struct Secrets(Vec<(&'static str, String)>);
 
@@ -14,7 +14,7 @@ impl Secrets {
         }
     }
 
-    /// Which secret stands in a text.
+    /// The kind of secret in a text.
     fn found_in(&self, text: &str) -> Option<&'static str> {
         let text = text.to_ascii_lowercase();
         let found = self.0.iter().find(|(_, secret)| text.contains(&secret.to_ascii_lowercase()));

@@ -1,5 +1,5 @@
-//! A stack deployed beside the others from the same packaged template, with parameters of its own; source, catalogue,
-//! user and secrets are nobody else's.
+//! A stack deployed next to the others from the same packaged template, with its own parameters. Its source, catalogue,
+//! user and secrets are private to it.
 
 mod content;
 mod downloads;
@@ -25,11 +25,11 @@ use super::{
 
 const CLOUDFORMATION: &str = "2010-05-15";
 
-/// Every function that each stack has.
+/// Every function of each stack.
 pub(crate) const FUNCTIONS: [&str; 7] =
     ["api", "content-backup", "content-download", "content-finalize", "database-backup", "retention", "verification"];
 
-/// What is to be deployed.
+/// The deployment's parameters.
 pub(crate) struct Deployment {
     name: String,
     parameters: BTreeMap<String, String>,
@@ -47,17 +47,17 @@ pub(crate) struct Variant {
     pub(crate) aws: Aws,
     pub(crate) server: Server,
     pub(crate) bucket: String,
-    /// The database that is backed up.
+    /// The database to back up.
     pub(crate) source: String,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) outputs: BTreeMap<String, String>,
-    /// What dumps, where it is not the native engine.
+    /// The tool that dumps, unless the engine is the native one.
     pub(crate) mongodump: Option<Mongodump>,
     source_uri: String,
     catalog: String,
     id: String,
     secrets: Secrets,
-    /// What the operator and the invoker were told.
+    /// All output for the operator and the invoker.
     said: Mutex<Vec<String>>,
 }
 
@@ -73,7 +73,7 @@ impl Deployment {
         self
     }
 
-    /// Encrypts under what this secret holds, right or wrong.
+    /// Encrypts under the contents of this secret, valid or not.
     pub(crate) fn encrypted_under(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self.with("DatabaseEncryption", "true")
@@ -85,13 +85,13 @@ impl Deployment {
         self.with("DatabaseEncryption", "true")
     }
 
-    /// Holds restore drills, on the server that everything else is on too.
+    /// Runs restore drills, on the server of everything else.
     pub(crate) fn drilled(mut self) -> Self {
         self.drills = true;
         self
     }
 
-    /// Logs whatever it can, of which none may be a secret either.
+    /// Logs at the most detailed level, still without secrets.
     pub(crate) fn talkative(self) -> Self {
         self.with("LogLevel", "trace")
     }
@@ -108,7 +108,7 @@ impl Deployment {
         self.dumped_by(mongodump)
     }
 
-    /// Is dumped by this tool and no other engine.
+    /// Dumps only by this tool.
     pub(crate) fn dumped_by(mut self, mongodump: Mongodump) -> Self {
         let path = mongodump.path();
         self.mongodump = Some(mongodump);
@@ -218,7 +218,7 @@ impl Variant {
         FUNCTIONS.into_iter().chain(replication).collect()
     }
 
-    /// To be called when the source was changed: a stand-in for mongodump replays it as it is now.
+    /// Call this after a change of the source: a stand-in for mongodump then replays the new state.
     pub(crate) async fn mongodump_sees_the_source(&self) {
         if let Some(mongodump) = &self.mongodump {
             mongodump.sees(&self.source_uri).await;
@@ -249,7 +249,7 @@ impl Variant {
         ended
     }
 
-    /// Restores what `words` name under another database's name, and returns that.
+    /// Restores the backup named by `words` under another database name, and returns that.
     pub(crate) async fn restored(&self, words: &[&str]) -> String {
         let to = unique("restored");
         let (from_all, to_all) = (format!("{}.*", self.source), format!("{to}.*"));
@@ -264,7 +264,7 @@ impl Variant {
         self.server.client.database(&self.catalog).collection(collection)
     }
 
-    /// Another secret to look for in the end.
+    /// Another secret for the final search.
     pub(crate) fn also_secret(&mut self, what: &'static str, secret: &str) {
         self.secrets.add(what, secret);
     }
@@ -276,12 +276,12 @@ impl Variant {
         }
     }
 
-    /// How many leases are held.
+    /// Number of held leases.
     pub(crate) async fn leases(&self) -> u64 {
         self.rows("backup_leases").count_documents(doc! {}).await.unwrap()
     }
 
-    /// Makes the lease look as if its run had been silent for two minutes.
+    /// Sets the lease's last heartbeat two minutes into the past.
     pub(crate) async fn age_lease(&self) {
         let then = DateTime::from_millis(DateTime::now().timestamp_millis() - 120_000);
         let leases = self.rows("backup_leases");
@@ -303,7 +303,7 @@ impl Variant {
         got.body.collect().await.unwrap().to_vec()
     }
 
-    /// Parts that unfinished uploads have stored so far, upload by upload.
+    /// Number of stored parts of each unfinished upload.
     pub(crate) async fn unfinished_uploads(&self) -> Vec<usize> {
         let s3 = s3_client();
         let listed = s3.list_multipart_uploads().bucket(&self.bucket).send().await.unwrap();

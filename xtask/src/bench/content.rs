@@ -17,7 +17,7 @@ use crate::{
 /// Files added, and documents written, in one call.
 const AT_ONCE: u32 = 1000;
 
-/// Backs up as many files as each number says, then once more, when all are held.
+/// Backs up each number of files, then again when all are stored.
 pub(super) async fn measure(stack: &Stack, bench: &Bench<'_>, database: &Database, numbers: &[u32]) -> Result<()> {
     println!("\nA content backup by the command line: files of 10 to 30 kB, each in one IPFS block\n");
     let node = Node::at(&stack.description().ipfs_node);
@@ -38,7 +38,7 @@ pub(super) async fn measure(stack: &Stack, bench: &Bench<'_>, database: &Databas
     Ok(())
 }
 
-/// Files that no earlier backup has seen, and an item for each.
+/// New files, unknown to earlier backups, with an item for each.
 async fn refill(node: &Node<'_>, database: &Database, number: u32) -> Result<()> {
     let step = Step::begin(format!("Publishing {number} files"));
     let contents = database.collection::<Document>("contents");
@@ -56,7 +56,7 @@ async fn refill(node: &Node<'_>, database: &Database, number: u32) -> Result<()>
     Ok(())
 }
 
-/// Large enough that the archive of a thousand takes several parts: fewer would hide what buffers take.
+/// Large enough for an archive of several parts with a thousand files. Fewer would hide the memory of the buffers.
 fn small_file(random: &mut Random) -> Vec<u8> {
     let length = 10_000 + random.below(20_000).unsigned_abs();
     random.bytes_of(length as usize)

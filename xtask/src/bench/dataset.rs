@@ -1,4 +1,4 @@
-//! Databases of a given size: text of random words, which compresses about as the platform's does.
+//! Databases of a given size: text of random words, about as compressible as the platform's.
 
 use anyhow::Result;
 use mongodb::{
@@ -6,7 +6,7 @@ use mongodb::{
     bson::{Document, doc},
 };
 
-/// What the documents are like.
+/// Kind of the documents.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// About 400 bytes each.
@@ -38,7 +38,7 @@ const WORDS: [&str; 16] = [
     "purchase",
 ];
 
-/// Drops what was there and fills it anew; returns how many documents that took.
+/// Drops the old documents and inserts new ones. Returns their number.
 pub(super) async fn refill(database: &Database, kind: Kind, megabytes: u32) -> Result<u64> {
     for name in database.list_collection_names().await? {
         database.collection::<Document>(&name).drop().await?;
@@ -92,7 +92,7 @@ impl Random {
         while text.len() < length {
             let number = self.next();
             text.push_str(WORDS[usize::try_from(number % 16).unwrap_or_default()]);
-            // What no dictionary foretells.
+            // Text that no dictionary predicts.
             for digit in [8, 12, 16] {
                 text.push(
                     char::from_digit(u32::try_from((number >> digit) % 16).unwrap_or_default(), 16).unwrap_or('0'),

@@ -11,7 +11,7 @@ use crate::{
     stack::Stack,
 };
 
-/// What a backup took.
+/// The costs of a backup.
 pub(super) struct Taken {
     peak_kib: u64,
     backup: DatabaseBackup,
@@ -24,14 +24,14 @@ impl fmt::Display for Taken {
         let per_second = megabytes * 1000 / self.backup.duration_ms.max(1);
         write!(
             f,
-            "{} MiB; {megabytes} MB in {seconds:.1} s, {per_second} MB/s, {} MB stored",
+            "{} MiB, {megabytes} MB in {seconds:.1} s, {per_second} MB/s, {} MB stored",
             self.peak_kib.div_ceil(1024),
             self.backup.size / 1_000_000
         )
     }
 }
 
-/// Backs up by the API, in a process that has done nothing before.
+/// Backs up by the API, in a fresh process.
 pub(super) async fn backed_up(stack: &Stack) -> Result<Taken> {
     let name =
         stack.description().outputs.get("DatabaseBackupFunctionName").context("the function's name is unknown")?;
@@ -39,7 +39,7 @@ pub(super) async fn backed_up(stack: &Stack) -> Result<Taken> {
     let step = Step::begin("Backing up");
     let backup = Api::of(stack.description())?.back_up_database(&step).await?;
     step.done(&backup.id);
-    let process = processes(name)?.pop().context("the function's process is gone")?;
+    let process = processes(name)?.pop().context("the function's process has ended")?;
     Ok(Taken { peak_kib: peak_kib(&process)?, backup })
 }
 
@@ -65,6 +65,6 @@ fn processes(function: &str) -> Result<Vec<PathBuf>> {
 
 fn peak_kib(process: &std::path::Path) -> Result<u64> {
     let status = fs::read_to_string(process.join("status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel tells no VmHWM")?;
-    line.trim().trim_end_matches(" kB").parse().context("VmHWM is no number")
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel reports no VmHWM")?;
+    line.trim().trim_end_matches(" kB").parse().context("VmHWM is not a number")
 }

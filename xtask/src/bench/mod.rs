@@ -1,6 +1,5 @@
-//! The benchmark, on release builds: memory of the deployed function, speed of the engine, what compression costs, many
-//! files of content.
-//! Figures to compare come from one run. Nothing else should run on the machine meanwhile.
+//! The benchmark, on release builds: memory of the deployed function, speed of the engine, costs of compression, many
+//! files of content. Compare only figures of one run. Nothing else should run on the machine.
 
 mod content;
 mod dataset;
@@ -24,13 +23,13 @@ use crate::{
     tools,
 };
 
-/// What to measure.
+/// The measurements to make.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Megabytes of the databases that the memory of the function is measured on: it must be the same.
+    /// Megabytes of the databases for the function's memory: the results must be equal.
     #[arg(long, value_delimiter = ',', default_values_t = [50, 1000])]
     memory_mb: Vec<u32>,
-    /// Megabytes of the database that engine and compression are measured on.
+    /// Megabytes of the database for engine and compression.
     #[arg(long, default_value_t = 136)]
     engine_mb: u32,
     /// Files of the content backups: the memory must be the same.

@@ -1,5 +1,5 @@
-//! The command line's dump: time, processor and memory; with compression by level, against stock gzip; against
-//! mongodump, where there is one.
+//! The command line's dump: time, processor and memory, with compression by level, compared with stock gzip, and with
+//! mongodump if it is installed.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use crate::{
     stack::Stack,
 };
 
-/// Runs a command to its end and prints what it took: the kernel's account of a child is Python's to read.
+/// Runs a command to its end and prints its costs. Python reads the kernel's account of a child.
 const ACCOUNT: &str = "
 import resource, subprocess, sys, time
 began = time.monotonic()
@@ -24,7 +24,7 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(code, time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss)
 ";
 
-/// What a command took.
+/// The costs of a command.
 pub(super) struct Account {
     pub(super) seconds: f64,
     cpu_seconds: f64,
@@ -43,7 +43,7 @@ pub(super) async fn measure(environment: &Environment, bench: &Bench<'_>) -> Res
         let official = bench.account(&official, 3).await?;
         println!("  mongodump:     {} ({:.2} times as long)", official.line(), official.seconds / native.seconds);
     } else {
-        println!("  mongodump:     there is none on this machine");
+        println!("  mongodump:     not installed on this machine");
     }
     println!("\nDump and compression, against the same dump through stock gzip\n");
     let gzip = bench.account(&format!("{dump} | gzip -6"), 1).await?;
@@ -51,7 +51,7 @@ pub(super) async fn measure(environment: &Environment, bench: &Bench<'_>) -> Res
     for level in 1..=9 {
         let ours = bench.account(&format!("BACKUP_COMPRESSION_LEVEL={level} {dump} --gzip"), 1).await?;
         println!(
-            "  level {level}:  {}; {:.1} times as fast, {:.2} of its size",
+            "  level {level}:  {}, {:.1} times as fast, {:.2} of its size",
             ours.line(),
             gzip.seconds / ours.seconds,
             as_f64(ours.output_bytes) / as_f64(gzip.output_bytes)
@@ -60,7 +60,7 @@ pub(super) async fn measure(environment: &Environment, bench: &Bench<'_>) -> Res
     Ok(())
 }
 
-/// What runs commands and accounts for them.
+/// Runs commands and measures them.
 pub(super) struct Bench<'a> {
     stack: &'a Stack,
     python: &'a Path,

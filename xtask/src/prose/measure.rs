@@ -32,7 +32,7 @@ const BANNED: [&str; 17] = [
 pub(super) struct Figures {
     /// Words of all sentences.
     pub(super) words: usize,
-    /// Words of the sentence that 95% of the sentences do not exceed.
+    /// The length in words that 95% of the sentences do not exceed.
     pub(super) longest: usize,
     /// Relative words per 1,000 words.
     pub(super) relatives: usize,
@@ -65,7 +65,7 @@ impl Figures {
         }
     }
 
-    /// Names each figure that is worse than the accepted one.
+    /// Names each figure worse than the accepted one.
     pub(super) fn worse_than(&self, accepted: &Self) -> Vec<String> {
         [
             ("words in long sentences", self.longest, accepted.longest),

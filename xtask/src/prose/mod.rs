@@ -23,11 +23,11 @@ use crate::files;
 const ACCEPTED: &str = "xtask/prose.json";
 /// Folders of crates, each with the comments of one text.
 const CRATES: [&str; 5] = ["shared", "functions", "cli", "xtask", "tests"];
-/// A document that is new is held to these.
+/// The limits of a new document.
 const NEW: Figures = Figures { words: 0, longest: 25, relatives: 25, semicolons: 3, banned: 0 };
 
-/// Measures everything. With `accept` the figures become the accepted ones. Otherwise each figure that is worse than
-/// before is named, and the result is `false`.
+/// Measures everything. With `accept` the figures become the accepted ones. Otherwise each figure worse than before is
+/// named, and the result is `false`.
 pub(crate) fn run(purpose: Purpose) -> Result<bool> {
     let measured = measure()?;
     let file = files::workspace().join(ACCEPTED);
@@ -51,7 +51,7 @@ pub(crate) fn run(purpose: Purpose) -> Result<bool> {
     Ok(is_good)
 }
 
-/// Prints the sentences that make the figures of a file or folder worse.
+/// Prints the sentences that raise the figures of a file or folder.
 pub(crate) fn print_hard(path: &Path) -> Result<()> {
     let files = if path.is_dir() { [found(path, "md")?, found(path, "rs")?].concat() } else { vec![path.to_owned()] };
     for file in files {
@@ -71,7 +71,7 @@ fn sentences(file: &Path) -> Result<Vec<String>> {
     Ok([text::of_rust(&text), messages].concat())
 }
 
-/// What to do with the figures.
+/// Use of the figures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Compare them with the accepted ones.
@@ -118,7 +118,7 @@ fn documents(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(documents)
 }
 
-/// The folders that have a `Cargo.toml`.
+/// The folders with a `Cargo.toml`.
 fn crates(root: &Path) -> Result<Vec<PathBuf>> {
     let mut crates = Vec::new();
     for folder in CRATES.map(|name| root.join(name)) {
@@ -128,7 +128,7 @@ fn crates(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(crates)
 }
 
-/// Whether a file of a crate is no test.
+/// Whether a file of a crate is product code.
 fn is_product(file: &Path) -> bool {
     let is_test = |part: &std::ffi::OsStr| matches!(part.to_str(), Some("tests" | "tests.rs" | "benches"));
     !file.iter().any(is_test)

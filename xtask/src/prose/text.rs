@@ -1,6 +1,6 @@
 //! Prose out of Markdown and Rust: sentences, without code.
 
-/// The sentences of a Markdown document. Code blocks and inline code are no prose. A table cell and a list item end a
+/// The sentences of a Markdown document, without code blocks and inline code. A table cell and a list item end a
 /// sentence.
 pub(super) fn of_markdown(document: &str) -> Vec<String> {
     let mut text = String::new();
@@ -43,7 +43,7 @@ fn starts_with_number(line: &str) -> bool {
     line.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok())
 }
 
-/// Splits where a sentence ends: at a full stop, a colon, a question mark or a cell of a table.
+/// Splits at the ends of sentences: a full stop, a colon, a question mark or a cell of a table.
 pub(super) fn sentences(text: &str) -> Vec<String> {
     let text = without_inline_code(text);
     let mut sentences = vec![String::new()];
@@ -64,7 +64,7 @@ pub(super) fn sentences(text: &str) -> Vec<String> {
     sentences
 }
 
-/// Code is one word, whatever it holds.
+/// Code counts as one word.
 fn without_inline_code(text: &str) -> String {
     let pieces = text.split('`').enumerate();
     pieces.map(|(place, piece)| if place % 2 == 1 { "code" } else { piece }).collect()

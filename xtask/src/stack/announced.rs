@@ -1,4 +1,4 @@
-//! Parts that pick their own port: each listens before it says where.
+//! Parts that choose their own port: each listens before it prints its address.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::process::Service;
 
-/// The address that a part says that it listens at, `http://host:port`.
+/// The printed address of a part, `http://host:port`.
 pub(super) async fn address(service: &mut Service, what: &str) -> Result<String> {
     for _ in 0..1200 {
         if let Some(address) = service.log().lines().find_map(address_in) {
@@ -34,7 +34,7 @@ mod tests {
     use crate::process::Supervisor;
 
     #[tokio::test]
-    async fn a_part_that_does_not_start_is_told_with_what_it_said() {
+    async fn a_part_that_does_not_start_is_reported_with_its_output() {
         let run = std::env::temp_dir().join(format!("holdfast-part-{}", std::process::id()));
         std::fs::create_dir_all(&run).unwrap();
         let supervisor = Supervisor::start(&run).unwrap();
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_found_in_whatever_sentence_it_stands() {
+    fn an_address_is_found_in_any_sentence() {
         assert_eq!(address_in("http://127.0.0.1:80").unwrap(), "http://127.0.0.1:80");
         assert_eq!(address_in(" * Running on http://127.0.0.1:4/ (Press)").unwrap(), "http://127.0.0.1:4");
         assert_eq!(address_in("listens at 127.0.0.1:4"), None);

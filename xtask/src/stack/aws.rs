@@ -1,5 +1,5 @@
-//! The local AWS: one process, and the few calls that deploying takes. Its root key is `test`; the functions run under
-//! their own roles, whose policies it evaluates.
+//! The local AWS: one process, and the few calls of a deployment. Its root key is `test`. The functions run under their
+//! own roles, and it evaluates their policies.
 
 use std::{collections::BTreeMap, net::TcpListener, time::Duration};
 
@@ -25,7 +25,7 @@ pub(crate) struct LocalAws {
 }
 
 impl LocalAws {
-    /// Starts it on a free port. The port may be taken between finding and using it: then another one is tried.
+    /// Starts it on a free port. If another process takes the port first, another port is tried.
     pub(crate) async fn start(tools: &Tools, supervisor: &Supervisor) -> Result<Self> {
         let mut last_words = String::new();
         for _ in 0..3 {
@@ -41,7 +41,7 @@ impl LocalAws {
         bail!("the local AWS did not start:\n{last_words}")
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -52,7 +52,7 @@ impl LocalAws {
         answer(request, "s3:CreateBucket").await.map(drop)
     }
 
-    /// Lets everybody read a bucket.
+    /// Makes a bucket readable for everyone.
     pub(crate) async fn open_bucket(&self, bucket: &str) -> Result<()> {
         let unblock = self.request(Method::DELETE, &format!("/{bucket}?publicAccessBlock"), "s3");
         answer(unblock, "s3:DeletePublicAccessBlock").await?;
@@ -89,7 +89,7 @@ impl LocalAws {
         answer(request, &format!("cloudformation:{action}")).await
     }
 
-    /// A request of the root key, whose signature is not looked at; the credential's scope names the service.
+    /// A request of the root key. Its signature is not checked. The credential's scope names the service.
     fn request(&self, method: Method, path: &str, service: &str) -> RequestBuilder {
         let credential = format!("{ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request");
         let authorization =
@@ -99,7 +99,7 @@ impl LocalAws {
     }
 }
 
-/// Nothing of our own environment reaches the functions, which inherit that of the local AWS.
+/// The functions inherit the environment of the local AWS, so nothing of our own environment is in it.
 fn command(tools: &Tools, supervisor: &Supervisor, port: u16) -> Command {
     let run = supervisor.run_directory();
     let mut command = Command::new(tools.program("ministack"));
@@ -107,7 +107,7 @@ fn command(tools: &Tools, supervisor: &Supervisor, port: u16) -> Command {
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", run).env("TMPDIR", run.join("tmp"));
     command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string()).env("MINISTACK_HOST", "127.0.0.1");
     command.env("IOT_MTLS_ENABLED", "0").env("MINISTACK_REGION", REGION);
-    // Policies are evaluated: what a role does not allow fails here as it would in the real one.
+    // Policies are evaluated: a missing permission of a role fails here as in the real AWS.
     command.env("AUTH", "true");
     command
 }
@@ -129,14 +129,14 @@ async fn is_up(client: &Client, endpoint: &str, service: &mut Service) -> bool {
 async fn answer(request: RequestBuilder, call: &str) -> Result<String> {
     let response = request.send().await.with_context(|| format!("{call}: the local AWS does not answer"))?;
     let status = response.status();
-    let said = response.text().await.with_context(|| format!("{call}: the answer broke off"))?;
+    let said = response.text().await.with_context(|| format!("{call}: the response was truncated"))?;
     if !status.is_success() {
         bail!("{call} answered {status}: {said}");
     }
     Ok(said)
 }
 
-/// `application/x-www-form-urlencoded`, every byte escaped that may need it.
+/// `application/x-www-form-urlencoded`, with every questionable byte escaped.
 fn form_encoded(fields: &BTreeMap<&str, &str>) -> String {
     let pairs = fields.iter().map(|(name, value)| format!("{}={}", percent_encoded(name), percent_encoded(value)));
     pairs.collect::<Vec<_>>().join("&")

@@ -1,5 +1,5 @@
-//! Creates the CloudFormation stack, waits for it, and reads its outputs. A failed creation is told with the reasons
-//! of every resource that failed.
+//! Creates the CloudFormation stack, waits for it, and reads its outputs. The error of a failed creation has the
+//! reasons of every failed resource.
 
 use std::{
     collections::BTreeMap,
@@ -72,7 +72,7 @@ fn failures(xml: &str) -> Vec<String> {
         .collect()
 }
 
-/// The text of the first element of that name.
+/// The text of the first element of this name.
 fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;

@@ -1,4 +1,4 @@
-//! What scripts and tests are told of a stack: the line that `cargo xtask demo --keep --json` prints.
+//! The description of a stack for scripts and tests: the line printed by `cargo xtask demo --keep --json`.
 
 use std::collections::BTreeMap;
 
@@ -15,22 +15,22 @@ use super::{
 /// A deployed stack.
 #[derive(Serialize)]
 pub(crate) struct Description {
-    /// The API's address; its calls begin with `/api/backups`.
+    /// The API's address. Its calls begin with `/api/backups`.
     pub(crate) api: String,
     pub(crate) tokens: Tokens,
-    /// The database that is backed up.
+    /// The database to back up.
     pub(crate) mongodb_uri: String,
     pub(crate) aws_endpoint: String,
-    /// The IPFS gateway (`/ipfs/…`) and Gaia origin (`/gaia/…`), whose control API `tests/ipfs-node` tells.
+    /// The IPFS gateway (`/ipfs/…`) and Gaia origin (`/gaia/…`). `tests/ipfs-node` describes its control API.
     pub(crate) ipfs_node: String,
-    /// Where a second copy can be.
+    /// Stores for a second copy.
     pub(crate) second: Second,
     pub(crate) region: &'static str,
     pub(crate) bucket: String,
     pub(crate) stack: &'static str,
-    /// The variables with which `holdfast` talks to this stack.
+    /// The variables of `holdfast` for this stack.
     pub(crate) env: BTreeMap<&'static str, String>,
-    /// The address of the packaged template, from which more stacks can be made beside this one.
+    /// The address of the packaged template, for further stacks next to this one.
     pub(crate) template: String,
     /// The parameters of this one.
     pub(crate) parameters: BTreeMap<String, String>,
@@ -38,15 +38,15 @@ pub(crate) struct Description {
     pub(crate) outputs: BTreeMap<String, String>,
 }
 
-/// The stores that a second copy can be in.
+/// The possible stores of a second copy.
 #[derive(Serialize)]
 pub(crate) struct Second {
-    /// A local Azure's one account, which has this key and a container.
+    /// The only account of a local Azure, with its key and a container.
     pub(crate) azure_endpoint: String,
     pub(crate) azure_account: &'static str,
     pub(crate) azure_key: &'static str,
     pub(crate) azure_container: &'static str,
-    /// An S3 of another make, which lets everybody in.
+    /// Another implementation of S3. It accepts any keys.
     pub(crate) s3_endpoint: String,
 }
 
@@ -56,7 +56,7 @@ impl Second {
         format!("az://{}/{}", self.azure_account, self.azure_container)
     }
 
-    /// The settings that open it.
+    /// Its settings.
     pub(crate) fn azure_settings(&self) -> [(&'static str, String); 5] {
         [
             ("BACKUP_CLOUD_PROVIDER", "azure".to_owned()),
@@ -73,7 +73,7 @@ impl Second {
 pub(crate) struct Tokens {
     pub(crate) admin: String,
     pub(crate) creator: String,
-    /// A valid token of nobody in particular.
+    /// A valid token without a role.
     pub(crate) none: String,
 }
 

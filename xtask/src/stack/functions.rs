@@ -1,5 +1,5 @@
-//! Packages the functions that cargo built, and the template that refers to them: what is deployed is `template.yaml`
-//! itself, with each `CodeUri` pointing at the package.
+//! Packages the functions built by cargo, and the template: the deployed file is `template.yaml` itself, with each
+//! `CodeUri` set to a package.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use crate::{
     tools::Tools,
 };
 
-/// The packages whose programs are the functions.
+/// The packages with the functions' programs.
 const PACKAGES: [&str; 8] = [
     "holdfast-api",
     "holdfast-content-backup",
@@ -29,10 +29,10 @@ const PACKAGES: [&str; 8] = [
 const BUCKET: &str = "artifacts";
 const LAYER: &str = "ContentUri: !Sub infra/mongodump-layer/${Architecture}\n";
 const DOWNLOADS_AT_A_TIME: &str = "MaximumConcurrency: !Ref ContentConcurrency";
-/// Not compressed: it goes no further than this machine.
+/// Not compressed, because it stays on this machine.
 const ZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').write(sys.argv[2], 'bootstrap')";
 
-/// Builds the functions, and the command line that goes with them.
+/// Builds the functions, and the command line.
 pub(crate) async fn build(environment: &Environment, supervisor: &Supervisor, build: Build) -> Result<()> {
     progress::announce(match build {
         Build::Light => "Building the functions and the command line (the first time 5 to 10 minutes)",
@@ -49,7 +49,7 @@ pub(crate) async fn build(environment: &Environment, supervisor: &Supervisor, bu
     supervisor.run(&mut cargo).await
 }
 
-/// Uploads functions and template; returns the template's address.
+/// Uploads functions and template. Returns the template's address.
 pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervisor, build: Build) -> Result<String> {
     aws.create_bucket(BUCKET).await?;
     let template = files::workspace().join("template.yaml");
@@ -59,15 +59,15 @@ pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervis
         aws.put_object(BUCKET, &key, zipped(tools, supervisor, package, build).await?).await?;
         template = with_code(&template, package, &format!("s3://{BUCKET}/{key}"))?;
     }
-    // A local AWS mounts no layers and gets none; the transform wants an address for it all the same.
+    // A local AWS mounts no layers and gets none. The transform needs an address all the same.
     template = replaced(&template, LAYER, &format!("ContentUri: s3://{BUCKET}/mongodump-layer.zip\n"))?;
-    // It leaves a parameter's number the text that it came as, and then cannot compare it: the default stands for all.
+    // The local AWS keeps a number parameter as text, and cannot compare it. The default replaces all of them.
     template = replaced(&template, DOWNLOADS_AT_A_TIME, "MaximumConcurrency: 3")?;
     aws.put_object(BUCKET, "template.yaml", template.into_bytes()).await?;
     Ok(format!("{}/{BUCKET}/template.yaml", aws.endpoint()))
 }
 
-/// A package with the program as `bootstrap`, stripped of what only a debugger reads.
+/// A package with the program as `bootstrap`, without debug symbols.
 async fn zipped(tools: &Tools, supervisor: &Supervisor, package: &str, build: Build) -> Result<Vec<u8>> {
     let program = files::built_programs(build)?.join(package);
     let folder = supervisor.run_directory().join("tmp").join(package);
@@ -86,9 +86,9 @@ fn with_code(template: &str, package: &str, code: &str) -> Result<String> {
     replaced(template, &format!("CodeUri: functions/{folder}\n"), &format!("CodeUri: {code}\n"))
 }
 
-/// The template with its one line of that text replaced.
+/// Replaces the one line of this text in the template.
 fn replaced(template: &str, line: &str, by: &str) -> Result<String> {
-    ensure!(template.matches(line).count() == 1, "template.yaml has not exactly one line `{}`", line.trim());
+    ensure!(template.matches(line).count() == 1, "template.yaml must have exactly one line `{}`", line.trim());
     Ok(template.replace(line, by))
 }
 
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_local_aws_cannot_do_stands_in_the_template_once() {
+    fn lines_replaced_for_a_local_aws_are_in_the_template_once() {
         let template = fs::read_to_string(files::workspace().join("template.yaml")).unwrap();
         let deployed = replaced(&template, LAYER, "ContentUri: s3://bucket/key\n").unwrap();
         assert!(!deployed.contains("infra/mongodump-layer"));

@@ -1,4 +1,4 @@
-//! The IPFS gateway of the stack, which is its Gaia origin too. It picks its port, and keeps nothing.
+//! The IPFS gateway of the stack, also its Gaia origin. It chooses its port, and keeps no data.
 
 use anyhow::{Context as _, Result};
 use tokio::process::Command;
@@ -9,7 +9,7 @@ use crate::{
     tools::Tools,
 };
 
-/// A node that answers.
+/// A running node.
 pub(crate) struct IpfsNode {
     address: String,
     _service: Service,
@@ -26,7 +26,7 @@ impl IpfsNode {
         Ok(Self { address, _service: service })
     }
 
-    /// Where it listens: `http://127.0.0.1:port`.
+    /// Its address: `http://127.0.0.1:port`.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }

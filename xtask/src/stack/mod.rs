@@ -1,5 +1,5 @@
-//! The stack on this machine: a MongoDB server, an IPFS gateway that is a Gaia origin too, the local AWS, and
-//! `template.yaml` deployed to it with the functions that cargo built. It lives as long as its supervisor.
+//! The stack on this machine: a MongoDB server, an IPFS gateway and Gaia origin, the local AWS, and `template.yaml`
+//! deployed to it with the functions built by cargo. It lives as long as its supervisor.
 
 mod announced;
 mod aws;
@@ -27,28 +27,28 @@ use self::{
 };
 use crate::{files::Build, process::Supervisor, progress::Step, tools::Tools};
 
-/// The name under which it is deployed.
+/// Name of the deployed stack.
 const STACK: &str = "holdfast";
 const AUDIENCE: &str = "holdfast";
 
-/// Whether what is backed up is copied to a second store.
+/// Whether backups are copied to a second store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Copies {
     /// To the container of the local Azure.
     InAzure,
-    /// By nobody: whoever wants copies deploys a stack of their own.
+    /// No second store. Tests of copies deploy their own stack.
     None,
 }
 
 /// A deployed stack. Dropping it stops everything.
 pub(crate) struct Stack {
-    // In this order they are dropped: a server that was given gets its databases cleaned by `clean_up`, before.
+    // The order of drops. Before them, `clean_up` removes our databases from an external server.
     description: Description,
     parts: Parts,
     supervisor: Supervisor,
 }
 
-/// What it runs on.
+/// The parts under the stack.
 struct Parts {
     mongo: Mongo,
     aws: LocalAws,
@@ -87,7 +87,7 @@ impl Stack {
         Ok(Self { description, parts, supervisor })
     }
 
-    /// What scripts and tests are told of it.
+    /// Its description for scripts and tests.
     pub(crate) fn description(&self) -> &Description {
         &self.description
     }
@@ -102,12 +102,12 @@ impl Stack {
         self.parts.mongo.server_uri()
     }
 
-    /// What watches over its processes.
+    /// The supervisor of its processes.
     pub(crate) fn supervisor(&self) -> &Supervisor {
         &self.supervisor
     }
 
-    /// Removes what was made on a MongoDB server that goes on running.
+    /// Removes our data from an external MongoDB server.
     pub(crate) async fn clean_up(&self) -> Result<()> {
         self.parts.mongo.clean_up().await
     }
@@ -135,7 +135,7 @@ async fn deploy(parts: &Parts, issuer: &Issuer, template: String, copies: Copies
     description::describe(parts, issuer, template, parameters, &outputs, copies)
 }
 
-/// The parameters that name the local Azure's container as the second store, and what opens it.
+/// The parameters of the local Azure's container as the second store, with its keys.
 async fn second_store(aws: &LocalAws, azure: &LocalAzure) -> Result<[(String, String); 6]> {
     let account = aws.create_secret("holdfast/cloud-access-key", AZURE_ACCOUNT).await?;
     let key = aws.create_secret("holdfast/cloud-secret-key", AZURE_KEY).await?;
@@ -150,7 +150,7 @@ async fn second_store(aws: &LocalAws, azure: &LocalAzure) -> Result<[(String, St
     Ok(parameters.map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
 
-/// Waits until the API answers, which takes a cold start.
+/// Waits for the first response of the API, after a cold start.
 async fn answers(description: &Description) -> Result<()> {
     let url = format!("{}/api/backups/status", description.api);
     let mut said = String::new();

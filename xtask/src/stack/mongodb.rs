@@ -1,5 +1,5 @@
-//! The MongoDB server of the stack: one that was given, the machine's own `mongod`, or the stand-in. On a server that
-//! was given, only databases of this run's own names are touched, and they are dropped at the end.
+//! The MongoDB server of the stack: an external one, the machine's own `mongod`, or the stand-in. On an external
+//! server, only databases with names of this run are used, and they are dropped at the end.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     tools::{MongoServer, StandIn, Tools},
 };
 
-/// A server that answers.
+/// A running server.
 pub(crate) struct Mongo {
     uri: Uri,
     product: &'static str,
@@ -22,16 +22,16 @@ pub(crate) struct Mongo {
 
 /// The names of the databases of this run.
 pub(crate) struct Databases {
-    /// What is backed up.
+    /// The database to back up.
     pub(crate) source: String,
-    /// Where it is restored to.
+    /// The target of the restore.
     pub(crate) restored: String,
-    /// Where the job rows are, where it is not the default.
+    /// The database of the job rows, unless it is the default.
     catalog: Option<String>,
 }
 
 impl Mongo {
-    /// Starts a server, or takes the one that was given.
+    /// Starts a server, or uses the external one.
     pub(crate) async fn start(tools: &Tools, supervisor: &Supervisor) -> Result<Self> {
         match tools.mongo_server() {
             MongoServer::Given(uri) => Self::given(uri).await,
@@ -49,7 +49,7 @@ impl Mongo {
             catalog: Some(format!("holdfast_demo_{run}_catalog")),
         };
         let mongo = Self { uri: Uri::parse(uri)?, product: "the server of MONGODB_URI", databases, service: None };
-        mongo.ping().await.context("the server that MONGODB_URI names does not answer")?;
+        mongo.ping().await.context("the server of MONGODB_URI does not respond")?;
         Ok(mongo)
     }
 
@@ -62,7 +62,7 @@ impl Mongo {
         mongo.wait().await?;
         let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
         let set = doc! { "replSetInitiate": { "_id": "rs0", "members": [member] } };
-        mongo.client().await?.database("admin").run_command(set).await.context("the replica set was not made")?;
+        mongo.client().await?.database("admin").run_command(set).await.context("the replica set was not created")?;
         Ok(mongo)
     }
 
@@ -82,7 +82,7 @@ impl Mongo {
         Ok(Self { uri, product, databases, service: Some(service) })
     }
 
-    /// What it is.
+    /// The name of the product.
     pub(crate) fn product(&self) -> &'static str {
         self.product
     }
@@ -101,17 +101,17 @@ impl Mongo {
         self.uri.with_database("")
     }
 
-    /// The connection string of what is backed up.
+    /// The connection string of the source.
     pub(crate) fn source_uri(&self) -> String {
         self.uri.with_database(&self.databases.source)
     }
 
-    /// The connection string of the catalogue, where it is not the default.
+    /// The connection string of the catalogue, unless it is the default.
     pub(crate) fn catalog_uri(&self) -> Option<String> {
         self.databases.catalog.as_deref().map(|catalog| self.uri.with_database(catalog))
     }
 
-    /// Drops the databases of this run, where the server stays.
+    /// Drops the databases of this run on an external server.
     pub(crate) async fn clean_up(&self) -> Result<()> {
         if self.service.is_some() {
             return Ok(());
@@ -124,7 +124,7 @@ impl Mongo {
     }
 
     async fn client(&self) -> Result<Client> {
-        Client::with_uri_str(self.server_uri()).await.context("this is no MongoDB connection string")
+        Client::with_uri_str(self.server_uri()).await.context("not a MongoDB connection string")
     }
 
     async fn ping(&self) -> Result<()> {
@@ -149,7 +149,7 @@ fn data_folder(supervisor: &Supervisor) -> Result<std::path::PathBuf> {
     Ok(data)
 }
 
-/// The stand-in picks a free port and says which.
+/// The port printed by the stand-in. It chooses a free one.
 async fn announced_port(service: &mut Service) -> Result<u16> {
     for _ in 0..600 {
         let log = service.log();
@@ -165,8 +165,8 @@ async fn announced_port(service: &mut Service) -> Result<u16> {
     bail!("MongoDB's stand-in did not start:\n{}", service.last_words())
 }
 
-/// A connection string, cut where its database stands. Several hosts, which the syntax of URLs knows nothing of, are
-/// left as they are.
+/// A connection string, split at its database. Several hosts are not changed, although the syntax of URLs does not
+/// allow them.
 struct Uri {
     authority: String,
     options: String,

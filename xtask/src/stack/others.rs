@@ -1,5 +1,5 @@
-//! The stores that a second copy may be in, beside another region of the local AWS: a local Azure Blob Storage with one
-//! account, and an S3 of another make. Both pick their port and keep nothing.
+//! Stores for a second copy, in addition to another region of the local AWS: a local Azure Blob Storage with one
+//! account, and another implementation of S3. Both choose their port and keep no data.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::{
     tools::Tools,
 };
 
-/// The account of the local Azure, and what opens it: known to everybody, and to nothing else. The tests know both.
+/// The account of the local Azure, and its key: public, and of no other use. The tests know both.
 pub(crate) const AZURE_ACCOUNT: &str = "holdfasttest";
 pub(crate) const AZURE_KEY: &str = "b3BlbnMgdGhlIGxvY2FsIHN0YW5kLWluIGZvciBBenVyZSwgYW5kIG5vdGhpbmcgZWxzZQ==";
 
-/// Where the demonstration's second copy is.
+/// Container of the demonstration's second copy.
 pub(crate) const CONTAINER: &str = "holdfast-second";
 
-/// A local Azure that answers.
+/// A running local Azure.
 pub(crate) struct LocalAzure {
     endpoint: String,
     _service: Service,
@@ -51,7 +51,7 @@ impl LocalAzure {
         Ok(azure)
     }
 
-    /// Where its account's blobs are.
+    /// The address of its account's blobs.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -63,13 +63,13 @@ impl LocalAzure {
             client.put(url).header("content-length", 0).send().await.context("the local Azure does not answer")?;
         let status = answer.status();
         if !status.is_success() {
-            bail!("the local Azure made no container: {status} {}", answer.text().await.unwrap_or_default());
+            bail!("the local Azure did not create the container: {status} {}", answer.text().await.unwrap_or_default());
         }
         Ok(())
     }
 }
 
-/// A shared access signature that may make containers.
+/// A shared access signature with permission to create containers.
 /// <https://learn.microsoft.com/en-us/rest/api/storageservices/create-account-sas>
 fn container_access() -> Result<Vec<(&'static str, String)>> {
     let (version, until, protocol) = ("2023-11-03", "2100-01-01T00:00:00Z", "https,http");
@@ -81,7 +81,7 @@ fn container_access() -> Result<Vec<(&'static str, String)>> {
     Ok(words.chain([("sv", version.to_owned()), ("sig", signature)]).collect())
 }
 
-/// An S3 of another make that answers; it lets everybody in.
+/// Another running implementation of S3. It accepts any keys.
 pub(crate) struct OtherS3 {
     endpoint: String,
     _service: Service,
@@ -94,11 +94,11 @@ impl OtherS3 {
         let mut command = tokio::process::Command::new(tools.program("moto_server"));
         command.env_clear().env("HOME", run).env("TMPDIR", run.join("tmp")).current_dir(run);
         let mut service = supervisor.serve("other-s3", command.args(["-H", "127.0.0.1", "-p", "0"]))?;
-        let endpoint = announced::address(&mut service, "the S3 of another make").await?;
+        let endpoint = announced::address(&mut service, "the other S3").await?;
         Ok(Self { endpoint, _service: service })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }

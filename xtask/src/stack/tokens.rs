@@ -1,5 +1,5 @@
-//! Issues tokens for the local stack: an `OpenID` provider that is two objects in a bucket, and a key that lives as long
-//! as this process.
+//! Issues tokens for the local stack: an `OpenID` provider of two objects in a bucket, and a key with the lifetime of
+//! this process.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,9 +26,9 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// Makes a key, and publishes its public half where an authorizer looks for it.
+    /// Creates a key, and publishes its public half at the address of authorizers.
     pub(crate) async fn publish(aws: &LocalAws, audience: &str) -> Result<Self> {
-        let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow!("no RSA key could be made"))?;
+        let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow!("cannot generate an RSA key"))?;
         let issuer = Self { url: format!("{}/{BUCKET}", aws.endpoint()), audience: audience.to_owned(), key };
         aws.create_bucket(BUCKET).await?;
         aws.open_bucket(BUCKET).await?;
@@ -43,7 +43,7 @@ impl Issuer {
         &self.url
     }
 
-    /// A token of that role, or of none.
+    /// A token with this role, or without one.
     pub(crate) fn token(&self, role: Option<&str>) -> Result<String> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let mut claims = json!({
@@ -62,8 +62,7 @@ impl Issuer {
     }
 
     fn key_set(&self) -> Result<Value> {
-        let modulus =
-            modulus(self.key.public_key().as_ref()).context("the key is not of the length that was asked for")?;
+        let modulus = modulus(self.key.public_key().as_ref()).context("the key does not have the requested length")?;
         Ok(json!({ "keys": [{
             "kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID,
             "n": BASE64_URL_SAFE_NO_PAD.encode(modulus), "e": BASE64_URL_SAFE_NO_PAD.encode([1, 0, 1]),
@@ -71,8 +70,8 @@ impl Issuer {
     }
 }
 
-/// The modulus of a 2,048-bit public key whose exponent is 65,537, from its `RSAPublicKey` in DER (RFC 8017, A.1.1):
-/// with both given, everything around it is constant.
+/// The modulus of a 2,048-bit public key with exponent 65,537, from its `RSAPublicKey` in DER (RFC 8017, A.1.1). With
+/// both given, all bytes around it are constant.
 fn modulus(der: &[u8]) -> Option<&[u8]> {
     let sequence_and_length = [0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00];
     der.strip_prefix(&sequence_and_length)?.strip_suffix(&[0x02, 0x03, 0x01, 0x00, 0x01])

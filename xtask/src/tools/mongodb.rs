@@ -1,5 +1,5 @@
-//! The MongoDB stand-in, where the machine has no `mongod`: a Python wheel for the demonstration, which needs no compiler
-//! and is slow, and a compiled server for tests and the benchmark.
+//! The MongoDB stand-in for machines without `mongod`: a Python wheel for the demonstration, slow but without a
+//! compiler, and a compiled server for tests and the benchmark.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ impl StandIn {
         }
     }
 
-    /// The command that serves this folder on a free port of this machine, and announces the port.
+    /// The command that serves this folder on a free port of this machine, and prints the port.
     pub(crate) fn command(&self, data: &Path) -> Command {
         let (program, arguments): (_, &[&str]) = match self {
             Self::Compiled(program) => (program, &["--cache-size", "512M", "--log-file-max", "32MB"]),
@@ -46,8 +46,8 @@ impl StandIn {
 }
 
 impl Installer<'_> {
-    /// The program of the Python wheel. `None` if there is no wheel for this machine. A compiled server that is
-    /// installed already is faster, and used instead.
+    /// The program of the Python wheel. `None` if there is no wheel for this machine. An installed compiled server is
+    /// faster, and used instead.
     pub(super) async fn mongodb_wheel(&self, python: &Path) -> Result<Option<StandIn>> {
         let compiled = self.compiled_root();
         if is_installed(&compiled) {
@@ -65,7 +65,7 @@ impl Installer<'_> {
         }
     }
 
-    /// The compiled server. `cmake` and `libclang`, which the build needs, come from the Python environment.
+    /// The compiled server. The build needs `cmake` and `libclang`, and they come from the Python environment.
     pub(super) async fn mongodb_stand_in(&self, venv: &Path) -> Result<PathBuf> {
         let (name, version) = COMPILED;
         let root = self.compiled_root();
@@ -81,7 +81,7 @@ impl Installer<'_> {
         cargo.env("PATH", self.path_with([venv.join("bin"), root.join("bin")])?);
         cargo.env("LIBCLANG_PATH", libclang(venv)?);
         cargo.env("BINDGEN_EXTRA_CLANG_ARGS", self.include_argument().await?);
-        // Its own folder: what is built for it shares nothing with the workspace.
+        // Its own target folder, because its build shares nothing with the workspace.
         cargo.env("CARGO_TARGET_DIR", self.supervisor.run_directory().join("mongodb"));
         self.supervisor.run(&mut cargo).await?;
         mark(&root)?;
@@ -92,7 +92,7 @@ impl Installer<'_> {
         self.folder.join(format!("mongodb-{}", COMPILED.1))
     }
 
-    /// The libclang of the wheel has no headers of its own. Those of the C compiler serve.
+    /// The libclang of the wheel has no headers. It uses those of the C compiler.
     async fn include_argument(&self) -> Result<String> {
         let include = self.supervisor.output(Command::new("cc").arg("-print-file-name=include")).await?;
         Ok(format!("-I{}", include.trim()))

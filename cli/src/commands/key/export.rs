@@ -1,4 +1,5 @@
-//! `holdfast key export`: what to keep offline, so that encrypted backups open without the settings and without KMS.
+//! `holdfast key export`: prints the master keys, to be kept offline. They open encrypted backups without the settings
+//! and without KMS.
 
 use std::io::{self, IsTerminal};
 
@@ -15,9 +16,8 @@ use crate::{
     text,
 };
 
-const WARNING: &str = "\
-Whoever has a master key reads every backup of its epoch and can forge others. Keep this offline, on paper or on a \
-medium of its own, and not beside the backups.";
+const WARNING: &str = "A master key opens every backup of its epoch, and allows anyone to forge others. Keep it \
+                       offline, on paper or on a separate medium, and not with the backups.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     if !arguments.yes && !io::stdout().is_terminal() {
-        return Err(Failure::refused("not confirmed: stdout is not a terminal, and master keys would go to it")
-            .hint("pass --yes to print them all the same"));
+        return Err(Failure::refused("not confirmed: stdout is not a terminal, and it would receive master keys")
+            .hint("pass --yes to print them anyway"));
     }
     let repository = session.repository()?;
     let file = repository.open().await?;
@@ -54,7 +54,7 @@ fn wrapped(file: &RepositoryFile, epoch: u32) -> &[WrappedKey] {
     file.epochs.iter().find(|listed| listed.epoch == epoch).map_or(&[], |listed| &listed.keys)
 }
 
-/// Which key it is, for a comparison with what the store says.
+/// The fingerprint of the key, for a comparison with the store.
 fn fingerprint(key: &ExportedKey) -> Option<String> {
     key.master().ok().map(|master| master.fingerprint().to_string())
 }

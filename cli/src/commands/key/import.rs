@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The file that holds the output of `holdfast key export`
+    /// The file with the output of `holdfast key export`
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -26,7 +26,7 @@ pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output
     let report = repository.import(&exported, Timestamp::now()).await?;
     let keys = text::count(exported.len() as u64, "master key");
     output.result(&report, || {
-        format!("made repository {} in {} again, with {keys}", report.repository_id, repository.location())
+        format!("recreated repository {} in {}, with {keys}", report.repository_id, repository.location())
     })?;
     Ok(Exit::Done)
 }

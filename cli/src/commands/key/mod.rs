@@ -1,4 +1,4 @@
-//! `holdfast key`: what opens the repository's master keys, shown, changed, exported and brought back.
+//! `holdfast key`: shows, rewraps, exports and imports the repository's master keys.
 
 mod export;
 mod import;
@@ -30,7 +30,7 @@ enum What {
     Import(import::Arguments),
     /// Wrap the master keys under the current keys, and remove all other wrappings. Data stay unchanged
     Rotate(rewrap::Rotate),
-    /// Also wrap the master keys for an age recipient, whose identity is kept offline
+    /// Also wrap the master keys for an age recipient. Keep its identity offline
     AddRecipient(rewrap::Recipient),
     /// Remove the wrappings of the master keys for an age recipient
     RemoveRecipient(rewrap::Recipient),
@@ -42,7 +42,7 @@ impl Arguments {
         matches!(self.what, What::Rotate(_) | What::Import(_))
     }
 
-    /// What opens the master keys beside the settings.
+    /// Keys that open the master keys in addition to the settings.
     pub(crate) const fn opening(&self) -> Option<&Opening> {
         match &self.what {
             What::Show | What::Import(_) => None,

@@ -1,5 +1,5 @@
-//! `holdfast key rotate`, `add-recipient`, `remove-recipient`: changes what opens the master keys, never the keys
-//! themselves or anything encrypted under them.
+//! `holdfast key rotate`, `add-recipient`, `remove-recipient`: change the wrapping of the master keys, never the keys
+//! themselves or the data under them.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -18,16 +18,16 @@ use crate::{
     text::printable,
 };
 
-const OLD_VERSIONS: &str = "\
-Where the bucket keeps versions, those of before of repository.json and repository.copy.json still open with what opened \
-them then, until they expire or are deleted. Give the functions the keys of now before their next run.";
+const OLD_VERSIONS: &str = "If the bucket keeps versions, older versions of repository.json and repository.copy.json \
+                            still open with the previous keys, until they expire or are deleted. Give the functions \
+                            the new keys before their next run.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Rotate {
     #[command(flatten)]
     pub(super) opening: Opening,
-    /// The file that holds the previous key, instead of `BACKUP_ENCRYPTION_KEY_PREVIOUS`. `BACKUP_ENCRYPTION_KEY` is
-    /// the new key
+    /// The file with the previous key, instead of `BACKUP_ENCRYPTION_KEY_PREVIOUS`. `BACKUP_ENCRYPTION_KEY` is the new
+    /// key
     #[arg(long, value_name = "FILE")]
     old_key_file: Option<PathBuf>,
     /// Change the keys without confirmation
@@ -57,7 +57,7 @@ pub(super) async fn rotate(what: &Rotate, session: &Session, output: Output) -> 
 }
 
 pub(super) async fn add(what: &Recipient, session: &Session, output: Output) -> Result<Exit, Failure> {
-    // What is no recipient may be an identity, and is not repeated.
+    // An invalid recipient may be an identity, so it is not repeated.
     let recipient = AgeRecipient::parse(what.text.expose()).map_err(|error| Failure::usage(error.to_string()))?;
     let repository = session.repository_opened_also_by(None)?;
     let report = change(&repository, &KeyChange::AddRecipient(recipient.clone()), what.yes, output).await?;
@@ -80,12 +80,12 @@ fn with_old_key(failure: Failure) -> Failure {
         return failure;
     }
     failure.hint(
-        "BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID is what it is to be; give the key of before in \
-         BACKUP_ENCRYPTION_KEY_PREVIOUS or by --old-key-file, or open it by --identity or --exported",
+        "set the new key in BACKUP_ENCRYPTION_KEY or BACKUP_KMS_KEY_ID, and the previous one in \
+         BACKUP_ENCRYPTION_KEY_PREVIOUS or --old-key-file. Or open the repository by --identity or --exported",
     )
 }
 
-/// Works the change out, shows it and asks, then writes it.
+/// Plans the change, shows it, asks for confirmation, then writes it.
 async fn change(
     repository: &Repository,
     change: &KeyChange,
@@ -98,16 +98,18 @@ async fn change(
     let prepared = repository.prepare_rewrap(change).await?;
     if !yes {
         Output::question(&in_text(prepared.report()));
-        confirm::ask("Change what opens the backups?").await?;
+        confirm::ask("Change the keys that open the backups?").await?;
     }
     let report = repository.rewrap(prepared).await;
     if report.as_ref().is_err_and(holdfast_repository::RepositoryError::is_transient) {
-        output.note("It may be written or not: `holdfast key show` tells, and the same command again does no harm.");
+        output.note(
+            "The change may be written or not. Check with `holdfast key show`. It is safe to repeat the command.",
+        );
     }
     Ok(report?)
 }
 
-/// What opens the keys, and what no longer does.
+/// The keys that open the master keys, and those that no longer do.
 fn in_text(report: &RewrapReport) -> String {
     report.epochs.iter().fold(String::new(), |mut text, epoch| {
         let RewrappedEpoch { epoch, before, after } = epoch;
@@ -122,7 +124,7 @@ fn in_text(report: &RewrapReport) -> String {
     })
 }
 
-/// What a master key is wrapped under, in words. The file's own words are not let through to a terminal as they are.
+/// The wrapping of a master key, as text. Text from the file is escaped.
 pub(super) fn named(key: &WrappedUnder) -> String {
     let of = printable(key.of.as_deref().unwrap_or_default()).replace('\n', "\\n");
     match key.method {

@@ -1,4 +1,4 @@
-//! `holdfast key show`: the key epochs, and what each master key is wrapped under. It opens nothing.
+//! `holdfast key show`: the key epochs, and the wrapping of each master key. It opens nothing.
 
 use holdfast_domain::{KeyEpoch, RepositoryFile};
 use holdfast_repository::WrappedUnder;
@@ -20,7 +20,7 @@ pub(super) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// How the copy stands to the file.
+/// The state of the copy, compared with the file.
 fn state_of<E>(copy: &Result<Option<RepositoryFile>, E>, file: &RepositoryFile) -> &'static str {
     match copy {
         Ok(Some(copy)) if copy == file => "same",

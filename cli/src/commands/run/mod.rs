@@ -1,5 +1,5 @@
-//! `holdfast run`: the functions' own use cases in this process, without a deadline. Ctrl-C cancels the backup and waits
-//! until nothing is left of it; a second one exits at once.
+//! `holdfast run`: runs the use cases of the functions in this process, without a deadline. Ctrl-C cancels the backup
+//! and waits for its cleanup. A second Ctrl-C exits at once.
 
 mod resuming;
 mod screen;
@@ -24,9 +24,10 @@ use crate::{
     session::Session,
 };
 
-/// How often a lease that another run holds is asked for again.
+/// Interval of attempts to acquire a lease that another run holds.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// How soon a run that could not reach the catalogue is tried again, each time. A function's event does the same.
+/// Delays before each new attempt of a run that could not reach the catalogue. Events of functions have the same
+/// delays.
 const RETRY_AFTER: [Duration; 3] = [Duration::from_secs(20), Duration::from_mins(1), Duration::from_mins(2)];
 
 #[derive(Debug, Args)]
@@ -53,12 +54,12 @@ struct When {
     wait: bool,
 }
 
-/// What was begun, and runs in this process.
+/// The backup that runs in this process.
 struct Begun {
-    /// What is cancelled, if anything is.
+    /// The backup to cancel.
     id: BackupId,
     parts: Vec<Job>,
-    /// The switches that leave a part out.
+    /// Switches that disable a part.
     left_out: Vec<&'static str>,
 }
 
@@ -127,13 +128,13 @@ async fn to_their_ends(
             screen.cancel();
             screen.above(|| {
                 output.note(&format!("cancelling {id}"));
-                output.note("Ctrl-C again exits at once, and leaves its files to `holdfast cleanup`");
+                output.note("a second Ctrl-C exits at once, and leaves files for `holdfast cleanup`");
             });
         }
     }
     let cancelled = async {
         let (ends, cancelled) = tokio::join!(work, cancel(h, id, Timestamp::now()));
-        // Where it was too late to cancel, the outcome says what became of it.
+        // If it was too late to cancel, the outcome of the run is reported.
         if let Err(error) = cancelled {
             screen.above(|| output.note(&error.to_string()));
         }
@@ -141,7 +142,7 @@ async fn to_their_ends(
     };
     tokio::select! {
         ends = cancelled => Ok(ends),
-        () = interrupts.next() => Err(Failure::new(Exit::Interrupted, format!("interrupted; {id} was cancelled and may not have cleaned up yet"))),
+        () = interrupts.next() => Err(Failure::new(Exit::Interrupted, format!("interrupted. {id} was cancelled, and its cleanup may be unfinished"))),
     }
 }
 
@@ -152,9 +153,7 @@ async fn to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
         match (&end, waits.next()) {
             (Err(error), Some(wait)) if error.is_catalog_away() => {
                 let seconds = wait.as_secs();
-                screen
-                    .meter(job.backup_type)
-                    .say(format!("the catalogue does not answer: trying again in {seconds} s"));
+                screen.meter(job.backup_type).say(format!("the catalogue does not respond: retrying in {seconds} s"));
                 tokio::time::sleep(wait).await;
             }
             _ => return end,

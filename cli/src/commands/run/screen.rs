@@ -1,4 +1,4 @@
-//! How far the backups of this process are: a meter each, where anybody looks.
+//! Progress of the backups in this process: one meter each, on a terminal.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use indicatif::MultiProgress;
 
 use crate::{progress::Meter, text};
 
-/// How often items are counted.
+/// Interval of counting items.
 const COUNT_AFTER: Duration = Duration::from_secs(1);
 
 /// Counting many items takes the catalogue a while: at most one part in this many of its time.
@@ -27,7 +27,7 @@ const SHARE_OF_TIME: u32 = 20;
 pub(super) struct Screen {
     all: MultiProgress,
     meters: Mutex<BTreeMap<BackupType, Arc<Meter>>>,
-    /// Types whose backup is being committed: all of it is read.
+    /// Types with a backup at its commit: it is completely read.
     committing: Mutex<BTreeSet<BackupType>>,
     is_cancelling: AtomicBool,
 }
@@ -39,12 +39,12 @@ impl Screen {
         Arc::clone(meters.entry(kind).or_insert_with(|| Arc::new(Meter::beside(&self.all, "starting"))))
     }
 
-    /// Nothing is shown any more.
+    /// Hides everything from now on.
     pub(super) fn clear(&self) {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// From here on every backup is being cancelled, whatever its run still reports.
+    /// Shows every backup as cancelling from here on, regardless of later reports of its run.
     pub(super) fn cancel(&self) {
         self.is_cancelling.store(true, Ordering::Relaxed);
         for (kind, meter) in self.meters.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -60,19 +60,19 @@ impl Screen {
         self.is_cancelling.load(Ordering::Relaxed)
     }
 
-    /// Writes lines above the meters, which would cut them otherwise.
+    /// Writes lines above the meters, without breaking them.
     pub(super) fn above(&self, write: impl FnOnce()) {
         self.all.suspend(write);
     }
 
-    /// Counts a content backup's items for as long as it is awaited, if anybody sees it.
+    /// Counts a content backup's items while it runs, if the output is visible.
     pub(super) async fn follow_items(&self, h: &Holdfast, id: &BackupId) -> Infallible {
         if !self.meter(BackupType::Content).is_seen() {
             return std::future::pending().await;
         }
         loop {
             let asked = Instant::now();
-            // A count that fails is one that nobody sees; the backup has its own word on the catalogue.
+            // A failed count is not shown. It does not affect the backup.
             if let Ok(Job { status: JobStatus::Running, items: Some(items), .. }) =
                 job_in_detail(&h.catalog, id, Timestamp::now()).await
                 && !self.is_cancelling()
@@ -92,12 +92,12 @@ fn fetching(items: &ItemCounts) -> String {
     format!("content: fetching {}{failed}", text::size(items.bytes))
 }
 
-/// What a backup does in this state, before its next report.
+/// The activity of a backup in this state, until its next report.
 fn phase(job: &Job) -> String {
     let kind = job.backup_type;
     match (job.status, kind) {
         (JobStatus::Pending, _) => format!("{kind}: starting"),
-        (JobStatus::Running, BackupType::Content) => "content: looking for items".to_owned(),
+        (JobStatus::Running, BackupType::Content) => "content: discovering items".to_owned(),
         (JobStatus::Running, _) => format!("{kind}: surveying"),
         (status, _) => format!("{kind}: {status}"),
     }

@@ -1,4 +1,4 @@
-//! What is said of a run's end: a result for each backup that came to be, the reason for each that did not.
+//! The report of a run: a result for each completed backup, and the reason for each other one.
 
 use holdfast_domain::{BackupId, BackupType, FailureCode, ItemCounts, Job, JobStatus, settings::Settings};
 use holdfast_operations::{BackupOutcome, Holdfast, SkipReason};
@@ -12,7 +12,7 @@ use crate::{
     text,
 };
 
-/// The exit is that of what failed, or else that of what is remarkable.
+/// The exit is that of the failures, otherwise that of the warnings.
 pub(super) async fn tell(h: &Holdfast, begun: &Begun, ends: Vec<End>, output: Output) -> Result<Exit, Failure> {
     let (mut failures, mut exit) = (Vec::new(), Exit::Done);
     for (job, end) in begun.parts.iter().zip(ends) {
@@ -45,11 +45,11 @@ struct Whole<'a> {
     #[serde(flatten)]
     job: &'a Job,
     parts: Vec<&'a BackupId>,
-    /// Switches that are off.
+    /// Disabled switches.
     left_out: &'a [&'static str],
 }
 
-/// The row of the whole, as its last part left it.
+/// The row of the full backup, after its last part.
 async fn tell_whole(h: &Holdfast, begun: &Begun, output: Output) -> Result<(), Failure> {
     let job = h.catalog.get(&begun.id).await?;
     let parts: Vec<&BackupId> = begun.parts.iter().map(|part| &part.backup_id).collect();
@@ -85,7 +85,7 @@ fn tell_one(outcome: BackupOutcome, settings: &Settings, output: Output) -> Resu
 
 fn missing(id: &BackupId, items: &ItemCounts) -> String {
     let (failed, of) = (items.failed, text::count(items.expected, "item"));
-    format!("{failed} of {of} could not be had and are not in the backup: `holdfast show {id} --failed` says why")
+    format!("{failed} of {of} could not be downloaded and are not in the backup: see `holdfast show {id} --failed`")
 }
 
 fn unsuccessful(job: &Job) -> Failure {
@@ -93,7 +93,7 @@ fn unsuccessful(job: &Job) -> Failure {
     match &job.error {
         _ if job.status == JobStatus::Cancelled => Failure::failed(format!("{id} was cancelled")),
         Some(failure) if failure.code == FailureCode::TooManyFailures => {
-            Failure::of_job(failure).hint(format!("`holdfast show {id} --failed` says why each item failed"))
+            Failure::of_job(failure).hint(format!("see `holdfast show {id} --failed` for the reason of each item"))
         }
         Some(failure) => Failure::of_job(failure),
         None => Failure::failed(format!("{id} is {}", job.status)),
@@ -109,7 +109,7 @@ fn skipped(id: &BackupId, reason: SkipReason) -> Failure {
         SkipReason::AlreadySettled(JobStatus::Cancelled) => Failure::failed(format!("{id} was cancelled")),
         SkipReason::AlreadySettled(status) => Failure::refused(format!("{id} is {status} already")),
         SkipReason::RunningElsewhere => Failure::refused(format!("{id} was taken over by another run"))
-            .hint(format!("`holdfast show {id}` tells what becomes of it")),
+            .hint(format!("follow it with `holdfast show {id}`")),
     }
 }
 

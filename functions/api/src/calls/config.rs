@@ -57,7 +57,7 @@ pub(crate) async fn config(
 }
 
 impl Configuration {
-    /// The stack's settings replace the settings of this function, which does not need or may not have all of them.
+    /// The stack's settings replace those of this function, because it does not need or may not have all of them.
     fn of(reading: Reading, of_the_stack: Vec<(String, String)>) -> Self {
         let warnings = reading.settings.as_ref().map_or(&[][..], |settings| &settings.warnings);
         let warnings = warnings.iter().cloned().map(|warning| Fault { name: warning.name, message: warning.message });

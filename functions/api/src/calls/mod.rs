@@ -31,7 +31,7 @@ use crate::{
 
 /// Prefix of every path.
 const BASE: &str = "/api/backups";
-/// The call that answers even with wrong settings.
+/// The call that responds even with wrong settings.
 const CONFIG: &str = "/api/backups/config";
 
 /// All calls.

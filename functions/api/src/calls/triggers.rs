@@ -157,7 +157,7 @@ async fn hand_over(holdfast: &Holdfast, events: &Events, jobs: &[Job]) -> Result
             },
         };
         if let Err(second) = abandon(holdfast, job, &error.to_string()).await {
-            tracing::error!(backupId = %job.backup_id, error = %second, "a job that was not handed over could not be settled");
+            tracing::error!(backupId = %job.backup_id, error = %second, "a job was not dispatched and could not be settled");
         }
         refused = Some(error);
     }

@@ -14,7 +14,7 @@ pub(crate) struct Verification {
     level: VerificationLevel,
     /// Whether the verification passed.
     status: VerificationStatus,
-    /// The problems found. Empty if there are none.
+    /// The problems found. Empty without problems.
     problems: Vec<String>,
     /// Problems of the repository's own files. The status of the backup does not depend on them.
     repository_problems: Option<Vec<String>>,

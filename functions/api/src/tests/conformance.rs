@@ -1,4 +1,4 @@
-//! Holds what is really sent against the contract: what is not documented is a fault, as is what is documented wrongly.
+//! Compares every sent response with the contract. An undocumented or wrongly documented part is a fault.
 
 use holdfast_domain::{
     BackupId, BackupType, Consistency, CopyStatus, DeletionCause, EngineInfo, FailureCode, ItemCounts, Job, JobCopy,
@@ -14,7 +14,7 @@ fn document() -> Value {
     serde_json::to_value(contract::document()).unwrap()
 }
 
-/// Holds an answer against the contract.
+/// Compares an answer with the contract.
 pub(super) fn check(event: &Value, answered: &Answered) {
     let document = document();
     let path = event["rawPath"].as_str().unwrap();
@@ -25,7 +25,7 @@ pub(super) fn check(event: &Value, answered: &Answered) {
         assert_eq!(answered.body, Value::Null, "{shown}");
         return;
     }
-    // What no operation stands for has the one shape of failures.
+    // Responses without an operation have the common shape of failures.
     let schema = schema.unwrap_or_else(|| {
         assert!(matches!(answered.status, 401 | 403 | 404 | 405 | 503), "not in the contract: {shown}");
         json!({ "$ref": "#/components/schemas/Failure" })

@@ -1,4 +1,4 @@
-//! What an answer has room for, and how much may be requested at a time, on the real parts.
+//! The size of a response, and the number of concurrent requests, on the real parts.
 
 use holdfast_domain::{ObjectKey, Timestamp, VerificationLevel};
 use holdfast_testing::{parts, unique};

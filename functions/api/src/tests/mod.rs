@@ -1,4 +1,4 @@
-//! Calls as API Gateway sends them, by the events in `events/`. Every answer is held against the contract.
+//! Calls as API Gateway sends them, by the events in `events/`. Every answer is compared with the contract.
 
 mod conformance;
 mod limits;
@@ -59,7 +59,7 @@ pub(super) fn with_body(mut event: Value, content_type: &str, body: &str) -> Val
     event
 }
 
-/// Where nobody listens: right settings, and nothing behind them.
+/// Valid settings, with addresses without a listener.
 pub(super) const AWAY: [(&str, &str); 2] = [
     ("MONGODB_URI", "mongodb://ada:hunter2@127.0.0.1:9/x?serverSelectionTimeoutMS=100"),
     ("BACKUP_STORE", "s3://backups"),
@@ -75,7 +75,7 @@ pub(super) fn alone(variables: &[(&str, &str)]) -> Arc<Function> {
     function(variables, Clients::new(holdfast_testing::aws_config_at("http://127.0.0.1:9")))
 }
 
-/// Calls, and holds the answer against the contract.
+/// Calls, and compares the answer with the contract.
 pub(super) async fn call(function: &Arc<Function>, event: &Value) -> Answered {
     let deadline = Timestamp::now() + std::time::Duration::from_secs(29);
     let answer = gateway::answer(calls::router(Arc::clone(function)), event, deadline).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is refused before anything is asked of MongoDB or the store, and what is answered when they are away.
+//! Refusals before any request to MongoDB or the store, and the responses while these are unreachable.
 
 use holdfast_testing::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
 use serde_json::json;
@@ -78,7 +78,7 @@ async fn a_body_has_to_be_an_empty_json_object() {
         ("application/json", "[]", 400),
         ("application/json; charset=utf-8", "{\"type\":\"full\"}", 400),
         ("application/json", &format!("\"{}\"", "x".repeat(20_000)), 413),
-        // These get as far as the catalogue, which is away.
+        // These get as far as the unreachable catalogue.
         ("Application/JSON", " {} ", 503),
         ("application/json", "null", 503),
         ("application/json", "{\"a\":1,\"a\":1}", 400),
@@ -114,7 +114,7 @@ async fn a_verification_takes_a_level_or_nothing() {
         assert_eq!(answered.body["data"]["field"], field, "{path} {body}");
     }
     assert_eq!(call(&function, &get("/api/backups/jobs/db_1_a/verify")).await.status, 405);
-    // As the contract allows; the catalogue is away.
+    // As the contract allows. The catalogue is unreachable.
     assert_eq!(call(&function, &post("db_1_a", "{\"level\":null}")).await.status, 503);
 }
 
@@ -280,7 +280,7 @@ async fn parts_that_are_away_are_503_and_no_text_of_theirs_is_sent() {
 }
 
 #[tokio::test]
-async fn every_answer_is_json_that_nobody_keeps() {
+async fn every_response_is_json_without_caching() {
     let function = alone(&AWAY);
     for event in [event("api-get-config"), get("/nonsense"), with_role(event("api-get-config"), "nobody")] {
         let answered = call(&function, &event).await;

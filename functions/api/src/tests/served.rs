@@ -84,7 +84,7 @@ async fn a_trigger_is_a_pending_job_and_a_second_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_content_backup_is_asked_for_beside_a_database_backup() {
+async fn a_content_backup_is_requested_during_a_database_backup() {
     let stage = Stage::new(&[]).await;
     let database = call(&stage.function, &event("api-post-database")).await;
     let content = call(&stage.function, &event("api-post-content")).await;
@@ -125,7 +125,7 @@ async fn a_full_backup_is_a_running_parent_of_two_pending_jobs() {
 }
 
 #[tokio::test]
-async fn a_full_backup_that_nobody_takes_is_given_up_with_all_its_parts() {
+async fn an_undispatched_full_backup_is_settled_with_all_its_parts() {
     let stage = Stage::new(&[("BACKUP_EVENT_BUS", "arn:aws:events:us-east-1:000000000000:rule/there-is-none")]).await;
     for _ in 0..2 {
         let answered = call(&stage.function, &event("api-post-full")).await;
@@ -283,7 +283,7 @@ async fn a_cleanup_is_planned_and_asked_for() {
 }
 
 #[tokio::test]
-async fn a_cleanup_that_nobody_takes_or_that_is_switched_off_is_refused() {
+async fn an_undispatched_or_disabled_cleanup_is_refused() {
     let nowhere = ("BACKUP_EVENT_BUS", "arn:aws:events:us-east-1:000000000000:rule/there-is-none");
     for (setting, code) in [(nowhere, "HANDOVER_FAILED"), (("BACKUP_SYSTEM_ENABLED", "false"), "DISABLED")] {
         let stage = Stage::new(&[setting]).await;
@@ -321,7 +321,7 @@ async fn an_export_answers_with_its_object_and_a_link_that_needs_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statistics_are_told_as_the_contract_says_of_nothing_and_of_a_drilled_backup() {
+async fn statistics_follow_the_contract_without_backups_and_with_a_drilled_one() {
     let empty = parts().mongodb_uri.replace("/?", &format!("/{}?", unique("platform")));
     let stage = Stage::new(&[("MONGODB_URI", &empty), ("BACKUP_DUMP_ENGINE", "native")]).await;
     let statistics = async || call(&stage.function, &event("api-get-status")).await.body["data"]["statistics"].clone();
@@ -349,7 +349,7 @@ async fn statistics_are_told_as_the_contract_says_of_nothing_and_of_a_drilled_ba
 }
 
 #[tokio::test]
-async fn a_trigger_that_nobody_takes_is_given_up_at_once() {
+async fn an_undispatched_trigger_is_settled_at_once() {
     let stage = Stage::new(&[("BACKUP_EVENT_BUS", "arn:aws:events:us-east-1:000000000000:rule/there-is-none")]).await;
     for _ in 0..2 {
         let answered = call(&stage.function, &event("api-post-database")).await;

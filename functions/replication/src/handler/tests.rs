@@ -68,7 +68,7 @@ impl Stage {
         backup_id
     }
 
-    /// What is in the queue now.
+    /// The messages in the queue.
     async fn queued(&self) -> Vec<CopyMessage> {
         let received = self.sqs.receive_message().queue_url(&self.queue).max_number_of_messages(10).send().await;
         let messages = received.unwrap().messages.unwrap_or_default();
@@ -108,7 +108,7 @@ async fn the_event_of_a_completed_backup_copies_it() {
     assert_eq!(run(&function, &message(&id)).await.unwrap(), json!({ "batchItemFailures": [] }));
     assert_eq!(copy_of(&function, &id).await, CopyStatus::Completed);
     assert!(stage.is_in_the_second_store(&id).await);
-    // The same once more, and one of a backup that is not there.
+    // The same message again, and one of a missing backup.
     run(&function, &message(&id)).await.unwrap();
     let gone = run(&function, &message(&"db_1_aa".parse().unwrap())).await.unwrap();
     assert_eq!(gone, json!({ "batchItemFailures": [] }));
@@ -145,7 +145,7 @@ async fn a_run_without_time_hands_on_to_itself() {
     handle(&function, &message(&id), soon).await.unwrap();
     assert_eq!(copy_of(&function, &id).await, CopyStatus::Pending);
     assert_eq!(stage.queued().await, [CopyMessage { backup_id: id.clone(), rounds: 1 }]);
-    // Not for ever: the hour asks for it anew.
+    // Not forever: the hourly run requests it again.
     let mut last = message(&id);
     last["Records"][0]["body"] = json!(json!({ "backupId": id, "rounds": 400 }).to_string());
     handle(&function, &last, soon).await.unwrap();
@@ -179,7 +179,7 @@ async fn the_day_deletes_what_retention_deleted() {
     let report = run(&function, &event("schedule-copies-retention")).await.unwrap();
     assert_eq!(report["deleted"][0]["backupId"], id.as_str(), "{report}");
     assert!(!stage.is_in_the_second_store(&id).await);
-    // A second store that is away is told, and no fault of the function.
+    // An unreachable second store is reported, and is no fault of the function.
     let nowhere = stage.function(&[("BACKUP_CLOUD_BUCKET", &unique("no-such"))]);
     let told = run(&nowhere, &event("schedule-copies-retention")).await.unwrap();
     assert!(told["problems"][0].as_str().unwrap().contains("second store"), "{told}");

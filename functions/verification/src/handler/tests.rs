@@ -98,7 +98,7 @@ async fn the_hour_verifies_what_is_new_and_holds_the_drill_that_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_for_is_answered_and_damage_is_named() {
+async fn a_requested_verification_is_answered_and_damage_is_named() {
     let stage = Stage::new(&[]).await;
     let id = stage.backed_up().await;
     let answer = handle(&stage.function, &asked(&id, "structure"), in_15_minutes()).await.unwrap();
@@ -126,7 +126,7 @@ async fn what_was_asked_for_is_answered_and_damage_is_named() {
 }
 
 #[test]
-fn each_type_has_its_own_numbers_and_drills_are_told_at_every_run() {
+fn each_type_has_its_own_numbers_and_every_run_reports_drills() {
     let mut report = DueReport { hours_since_drill: Some(2.0), drill_hours_overdue: Some(0.0), ..DueReport::default() };
     let drills = vec![(Metric::HoursSinceDrill, 2.0), (Metric::DrillHoursOverdue, 0.0)];
     assert_eq!(values(&report, BackupType::Database), drills);

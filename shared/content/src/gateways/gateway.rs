@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::http::{Origin, OriginError, web_url};
 
-/// Where IPFS files are asked for: `https://host`, or `plain+https://host` for one that serves only plain files, which
-/// is asked last, and whose files are marked unverified.
+/// A gateway for IPFS files: `https://host`, or `plain+https://host` for one with plain files only. Those come last,
+/// and their files are marked as unverified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
     url: Url,
@@ -16,7 +16,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Its address, to which `/ipfs/<cid>` is added.
+    /// Its base address. `/ipfs/<cid>` is appended.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
@@ -28,13 +28,13 @@ impl Gateway {
         self.trustless
     }
 
-    /// Its origin, exempt from the rules for strangers for what it is asked for itself.
+    /// Its origin, exempt from the rules for untrusted URLs in requests to the gateway itself.
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.origin.clone()
     }
 
-    /// Where it has `path`, which is a CID with or without a path, percent-encoded.
+    /// Its address of `path`: a CID with or without a path, percent-encoded.
     pub(crate) fn address(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.url.clone();
         let base = self.url.path().trim_end_matches('/');

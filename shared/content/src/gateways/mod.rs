@@ -1,5 +1,5 @@
-//! A file on IPFS, from whichever gateways serve it: the trustless ones in order, each going on at the block where the
-//! one before stopped; those that serve only plain files last, and only where nothing was handed on yet.
+//! A file on IPFS, from several gateways. The trustless ones come first, in order, and each resumes at the block where
+//! the last one stopped. Plain gateways come last, and only before any bytes were passed on.
 
 mod gateway;
 mod plain;
@@ -32,11 +32,11 @@ pub(crate) struct Gateways {
     max_file_size: u64,
 }
 
-/// What the trustless gateways came to that did not bring the file to its end.
+/// The failures of the trustless gateways.
 #[derive(Default)]
 struct Setbacks<'a> {
     errors: Vec<FetchError>,
-    /// Those that were honest and delivered something: worth asking for single blocks, where all CARs were cut.
+    /// Honest gateways that delivered something. They are worth requests for single blocks after truncated CARs.
     hopeful: Vec<&'a Gateway>,
 }
 
@@ -46,7 +46,7 @@ impl Gateways {
         Self { trustless, plain, max_file_size }
     }
 
-    /// Fetches the file. Of several names that a URL may mean, the longest that exists is the one.
+    /// Downloads the file. If a URL may mean several names, the longest existing one is used.
     pub(crate) async fn fetch(
         &self,
         client: &HttpClient,
@@ -86,7 +86,7 @@ impl Gateways {
         }
     }
 
-    /// Asks one after the other, and then those once more that may yet have what is missing.
+    /// Tries one after the other, then retries those that may still have the missing blocks.
     async fn ask_trustless(
         &self,
         client: &HttpClient,
@@ -115,7 +115,7 @@ impl Gateways {
 }
 
 impl<'a> Setbacks<'a> {
-    /// Notes what came of a gateway's turn. True where the file is at its end.
+    /// Records the result of a gateway's turn. True if the file is complete.
     fn settle(
         &mut self,
         gateway: &'a Gateway,
@@ -131,7 +131,7 @@ impl<'a> Setbacks<'a> {
         if is_honest {
             tracing::debug!(gateway = %gateway, code = %error.code, reason = %error, "a gateway did not serve a file");
         } else {
-            tracing::warn!(gateway = %gateway, reason = %error, "a gateway delivered other bytes than it was asked for");
+            tracing::warn!(gateway = %gateway, reason = %error, "a gateway delivered wrong bytes");
         }
         if is_honest && progress.has_used(gateway) {
             self.hopeful.push(gateway);
@@ -141,22 +141,21 @@ impl<'a> Setbacks<'a> {
     }
 }
 
-/// The error of the shortest name, which says that there may be a longer one.
+/// The error of the shortest name, with a hint that a longer one may exist.
 fn with_cut(error: FetchError, name: &IpfsName) -> FetchError {
     if !name.is_ambiguous() {
         return error;
     }
     let full: String = name.full_name().chars().take(120).collect();
     let message = format!(
-        "{}; the URL was cut at its first \"?\" or \"#\", since no file {full:?} was found: in a name, write them as \
-         %3F and %23",
+        "{}. The URL was cut at its first \"?\" or \"#\", because no file {full:?} was found: in a name, write them \
+         as %3F and %23",
         error.message
     );
     FetchError { message, ..error }
 }
 
-/// Half of the time that is left, so that one gateway which merely trickles leaves some to the next; all of it for the
-/// last one.
+/// Half of the remaining time, so that a slow gateway leaves time for the next one. All of it for the last one.
 fn share(deadline: Instant, is_last: bool) -> Instant {
     let now = Instant::now();
     if is_last { deadline } else { now + deadline.saturating_duration_since(now) / 2 }

@@ -1,5 +1,5 @@
-//! Gateways that serve only plain files. What a CID can prove by the file's bytes is proved; of the rest nothing but the
-//! connection vouches for what they send.
+//! Gateways with plain files only. The file's bytes are proved if the CID permits it. Otherwise only the connection
+//! authenticates them.
 
 use bytes::{Bytes, BytesMut};
 use holdfast_domain::{ItemFailureCode, Verified};
@@ -17,8 +17,8 @@ use crate::{
     ipfs::{IpfsPath, MAX_BLOCK_BYTES, RawProof, WalkedFile, is_raw},
 };
 
-/// Asks one after the other; the inner error says why none served the file. Once one has begun to send, no other can go
-/// on, and its failure is that of the fetch.
+/// Tries one after the other. The inner error has the reasons if none delivered the file. Once one has begun to send,
+/// no other can continue, and its failure is that of the fetch.
 pub(super) async fn fetch(
     client: &HttpClient,
     gateways: &[Gateway],
@@ -44,13 +44,13 @@ pub(super) async fn fetch(
     Ok(Err(errors))
 }
 
-/// A listing that a gateway made of a directory is no file of anybody's.
+/// Refuses a directory listing, because the gateway made it.
 fn a_file(answer: Answer) -> Result<Answer, FetchError> {
     let is_listing = answer.header(&ETAG).is_some_and(|etag| etag.contains("\"DirIndex-"));
     if is_listing { Err(answer.invalid("sent a listing of a directory, not a file").lasting()) } else { Ok(answer) }
 }
 
-/// One gateway's answer, on its way to who takes the file.
+/// One gateway's response, on its way to the receiver of the file.
 struct Delivery<'a> {
     gateway: &'a Gateway,
     path: &'a IpfsPath,
@@ -83,7 +83,7 @@ impl Delivery<'_> {
         }
     }
 
-    /// As much as one block may hold, held back, and whether that is all.
+    /// Buffers up to the size of one block. Returns the bytes, and whether the file is complete.
     async fn begin(&mut self) -> Result<(Bytes, bool), FetchError> {
         let mut begin = BytesMut::new();
         while begin.len() <= MAX_BLOCK_BYTES {
@@ -125,8 +125,8 @@ impl Delivery<'_> {
     }
 
     fn lie(&self) -> FetchError {
-        let message = format!("{} lies: the file's hash is not that of its CID", self.gateway.origin());
-        tracing::warn!(gateway = %self.gateway, reason = message, "a gateway delivered other bytes than it was asked for");
+        let message = format!("{} lies: the file's hash differs from its CID", self.gateway.origin());
+        tracing::warn!(gateway = %self.gateway, reason = message, "a gateway delivered wrong bytes");
         FetchError::new(ItemFailureCode::InvalidAnswer, message)
     }
 

@@ -1,4 +1,4 @@
-//! How far a file has come: what was proved stays proved and was handed on, whoever delivers the next block.
+//! The progress of a file: proved bytes stay proved and were passed on, regardless of the next gateway.
 
 use bytes::Bytes;
 use holdfast_domain::{ItemFailureCode, Verified};
@@ -10,19 +10,19 @@ use crate::{
     ipfs::{Cid, DagFault, DagFaultKind, IpfsPath, Walk, WalkError, WalkLimits},
 };
 
-/// Why a gateway did not bring the file to its end.
+/// Why a gateway did not complete the file.
 #[derive(Debug)]
 pub(super) enum Setback {
     /// Another gateway cannot help.
     Final(FetchError),
-    /// This gateway failed; the next goes on.
+    /// This gateway failed. The next one continues.
     Failed(FetchError),
-    /// This gateway delivered other bytes than it was asked for; it is not asked again.
+    /// This gateway delivered wrong bytes. It gets no further request.
     Lied(FetchError),
 }
 
 impl Setback {
-    /// The same, of a gateway that was asked before.
+    /// The same, after a request to the gateway.
     pub(super) fn asked(self) -> Self {
         match self {
             Self::Final(error) => Self::Final(error.asked()),
@@ -36,14 +36,14 @@ impl Setback {
 pub(super) struct Progress<'a> {
     walk: Walk,
     out: &'a mpsc::Sender<Bytes>,
-    /// Origins of the gateways whose blocks were used.
+    /// Origins of the gateways of the used blocks.
     sources: Vec<String>,
     /// The block before: files full of the same block are common, and need it but once.
     last: Option<(Cid, Bytes)>,
 }
 
 impl<'a> Progress<'a> {
-    /// Begins, and hands on what the CID itself holds.
+    /// Begins, and passes on the bytes in the CID itself.
     pub(super) async fn begin(
         path: &IpfsPath,
         max_file_size: u64,
@@ -59,7 +59,7 @@ impl<'a> Progress<'a> {
         Ok(progress)
     }
 
-    /// The block that comes next; none at the end.
+    /// The next block. None at the end.
     pub(super) fn wanted(&self) -> Option<Cid> {
         self.walk.wanted().copied()
     }
@@ -74,12 +74,12 @@ impl<'a> Progress<'a> {
         self.sources.contains(&gateway.origin().to_string())
     }
 
-    /// The wanted block, where it is the same as the one before.
+    /// The next block, if it equals the last one.
     pub(super) fn repeated(&self, cid: &Cid) -> Option<Bytes> {
         self.last.as_ref().filter(|(last, _)| last == cid).map(|(_, block)| block.clone())
     }
 
-    /// Takes the wanted block, proves it, and hands on what it holds of the file.
+    /// Accepts the next block, proves it, and passes on its bytes of the file.
     pub(super) async fn take(&mut self, gateway: &Gateway, cid: Cid, block: Bytes) -> Result<(), Setback> {
         let held = match self.walk.supply(&block) {
             Ok(held) => held,
@@ -103,7 +103,7 @@ impl<'a> Progress<'a> {
         Ok(())
     }
 
-    /// The file, once nothing more is wanted.
+    /// The file, once it is complete.
     pub(super) fn finish(self) -> Result<FetchedFile, FetchError> {
         let walked = self.walk.finish().map_err(|error| match error {
             WalkError::Dag(fault) => of_fault(&fault),

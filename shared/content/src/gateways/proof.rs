@@ -1,18 +1,18 @@
-//! What a CID proves of a file that came without its blocks: a raw CID is the hash of the file, and the block of a file of
-//! one leaf is made of its bytes again. Larger files of dag-pb, and files under a path, stay unproved.
+//! The proof of a file without its blocks. A raw CID is the hash of the file. The block of a one-leaf file can be
+//! rebuilt from its bytes. Larger dag-pb files, and files under a path, stay unproved.
 
 use bytes::Bytes;
 
 use crate::ipfs::{IpfsPath, Walk, WalkLimits, WalkedFile, is_raw, single_leaves};
 
-/// What the CID says of a whole file.
+/// The statement of the CID about a complete file.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// These are the bytes of this very file.
     Proved(Box<WalkedFile>),
     /// They may be.
     Unproved,
-    /// They are others.
+    /// The bytes differ.
     Refuted,
 }
 
@@ -21,7 +21,7 @@ pub(super) fn may_prove(path: &IpfsPath) -> bool {
     path.path.is_empty()
 }
 
-/// Proves a whole file of at most one block.
+/// Proves a complete file of at most one block.
 pub(super) fn prove(path: &IpfsPath, file: &Bytes) -> Verdict {
     let limits = WalkLimits::of_file(file.len() as u64);
     let Ok((walk, _)) = Walk::begin(path, limits) else { return Verdict::Unproved };
@@ -35,7 +35,7 @@ pub(super) fn prove(path: &IpfsPath, file: &Bytes) -> Verdict {
     proved.map_or(Verdict::Unproved, |walked| Verdict::Proved(Box::new(walked)))
 }
 
-/// The file of a walk that wants one block, where this is it.
+/// The file of a walk for one block, if this is the block.
 fn walked(mut walk: Walk, block: &Bytes) -> Option<WalkedFile> {
     walk.supply(block).ok()?;
     walk.finish().ok()

@@ -1,5 +1,5 @@
-//! One trustless gateway's turn: the whole file as a CAR, and whatever a CAR does not bring in order, block by block.
-//! Every block is proved, so that the worst a gateway can do is to waste a bounded amount of time and bytes.
+//! The turn of one trustless gateway: the complete file as a CAR, then the missing blocks one by one. Every block is
+//! proved, so the worst gateway wastes only a bounded amount of time and bytes.
 
 use bytes::Bytes;
 use holdfast_domain::ItemFailureCode;
@@ -17,27 +17,27 @@ use crate::{
     ipfs::{CarFault, CarReader, Cid, IpfsPath, MAX_BLOCK_BYTES, WalkLimits},
 };
 
-/// Blocks that a CAR may bring though they are not wanted, in number and in bytes.
+/// Tolerated unwanted blocks of a CAR, in number and in bytes.
 const MOST_STRAY_BLOCKS: u64 = 64;
 const MOST_STRAY_BYTES: u64 = 4 * MAX_BLOCK_BYTES as u64;
 
 /// Most bytes that a CAR adds to a block: its length and its CID.
 const CAR_FRAME_BYTES: u64 = 256;
 
-/// Depth first and with every repetition, which is the order in which a walk wants its blocks.
+/// Depth first and with every repetition: the order of blocks in a walk.
 const CAR: &str = "application/vnd.ipld.car; version=1; order=dfs; dups=y";
 const BLOCK: &str = "application/vnd.ipld.raw";
 
 type Delivery = Result<(), Setback>;
 
-/// One gateway, asked for one file.
+/// A request for one file to one gateway.
 pub(super) struct Asking<'a> {
     pub(super) client: &'a HttpClient,
     pub(super) gateway: &'a Gateway,
     pub(super) deadline: Instant,
 }
 
-/// Blocks of a CAR that were not wanted.
+/// Unwanted blocks of a CAR.
 #[derive(Default)]
 struct Strays {
     blocks: u64,
@@ -45,7 +45,7 @@ struct Strays {
 }
 
 impl Strays {
-    /// Counts one, and says whether it can be borne with.
+    /// Counts one, and returns whether it is tolerated.
     fn bears(&mut self, block: &Bytes) -> bool {
         self.blocks += 1;
         self.bytes += block.len() as u64;
@@ -54,14 +54,14 @@ impl Strays {
 }
 
 impl Asking<'_> {
-    /// Brings the file to its end, or as far as this gateway can. A CAR begins at the root, so that a file which has
-    /// begun goes on block by block.
+    /// Delivers the file to its end, or as far as possible. A CAR begins at the root, so a started file continues block
+    /// by block.
     pub(super) async fn deliver(&self, path: &IpfsPath, limits: WalkLimits, progress: &mut Progress<'_>) -> Delivery {
         if progress.has_begun() {
             return self.by_blocks(progress).await;
         }
         let was_asked = match self.by_car(path, limits, progress).await {
-            // It may serve blocks all the same; and of a root that it has not, many begin a CAR and cut it.
+            // Single blocks may still work. For a missing root, many gateways begin a CAR and truncate it.
             Err(Setback::Failed(error)) if blocks_may_help(error.code, path) && !progress.has_begun() => {
                 error.was_asked
             }
@@ -70,11 +70,11 @@ impl Asking<'_> {
                 true
             }
         };
-        // A gateway that is left alone since its CAR was asked nonetheless: the attempt counts.
+        // A gateway that was paused after its CAR was still contacted: the attempt counts.
         self.by_blocks(progress).await.map_err(|setback| if was_asked { setback.asked() } else { setback })
     }
 
-    /// Reads a CAR as far as it is of use. That something is missing at its end is no error.
+    /// Reads a CAR as far as it is useful. A missing end is no error.
     async fn by_car(&self, path: &IpfsPath, limits: WalkLimits, progress: &mut Progress<'_>) -> Delivery {
         let url = self.gateway.address(&path.to_string(), Some("format=car&dag-scope=entity"));
         let mut answer = self.ask(url, CAR, most_bytes(limits), progress).await?;
@@ -102,7 +102,7 @@ impl Asking<'_> {
         reader.finish().map_err(|fault| unreadable(&answer, &fault))
     }
 
-    /// Asks for one wanted block after the other.
+    /// Requests one block after the other.
     pub(super) async fn by_blocks(&self, progress: &mut Progress<'_>) -> Delivery {
         while let Some(cid) = progress.wanted() {
             if let Some(block) = progress.repeated(&cid) {
@@ -129,21 +129,21 @@ impl Asking<'_> {
         self.client.get(&request).await.map_err(|error| of_source(error, progress))
     }
 
-    /// Takes a block. Even a false one is the answer of a host that is up: the next file is asked for.
+    /// Accepts a block. Even a false one proves that the host is up: it stays usable for the next file.
     async fn take(&self, answer: &Answer, cid: Cid, block: Bytes, progress: &mut Progress<'_>) -> Delivery {
         answer.host().answered();
         progress.take(self.gateway, cid, block).await
     }
 }
 
-/// The most that a CAR of a file within the limits can have.
+/// Size limit of the CAR of a file within the limits.
 fn most_bytes(limits: WalkLimits) -> u64 {
     let frames = limits.blocks.saturating_mul(CAR_FRAME_BYTES);
     limits.file_bytes.saturating_add(limits.inner_bytes).saturating_add(frames).saturating_add(MOST_STRAY_BYTES)
 }
 
-/// Whether an answer to a CAR says nothing yet of single blocks. Of a path that is not found, the blocks of its
-/// directories prove what is there.
+/// Whether single blocks may help after this response to a CAR. If a path is not found, the blocks of its directories
+/// prove it.
 fn blocks_may_help(code: ItemFailureCode, path: &IpfsPath) -> bool {
     match code {
         ItemFailureCode::Refused | ItemFailureCode::InvalidAnswer => true,
@@ -154,11 +154,11 @@ fn blocks_may_help(code: ItemFailureCode, path: &IpfsPath) -> bool {
 
 fn unreadable(answer: &Answer, fault: &CarFault) -> Setback {
     answer.host().answered();
-    Setback::Failed(answer.invalid(&format!("sent a CAR that is not whole: {fault}")))
+    Setback::Failed(answer.invalid(&format!("sent an incomplete CAR: {fault}")))
 }
 
-/// What an error of one gateway says of the file: that an answer is too large says nothing of the file in it, and that
-/// a block is missing from a file which is partly there is no proof that it is nowhere.
+/// The meaning of a gateway's error for the file. A too large response proves nothing about the file. A missing block
+/// of an otherwise present file does not prove that the file is nowhere.
 fn of_source(error: FetchError, progress: &Progress<'_>) -> Setback {
     let code = match error.code {
         ItemFailureCode::TooLarge => ItemFailureCode::InvalidAnswer,

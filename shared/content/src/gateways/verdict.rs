@@ -1,4 +1,4 @@
-//! What to say where no gateway served a file: the error that tells most, and each gateway's reason.
+//! The error of a file that no gateway delivered: the most informative one, with the reason of each gateway.
 
 use holdfast_domain::ItemFailureCode;
 
@@ -7,10 +7,11 @@ use crate::{FetchError, ipfs::IpfsPath};
 /// Most characters of one gateway's reason, and of the path.
 const LONGEST_REASON: usize = 220;
 
-/// Most reasons that are told.
+/// Maximum number of listed reasons.
 const MOST_REASONS: usize = 6;
 
-/// Those that may pass, the more telling first; then those that do not. Nothing is nowhere until everybody said so.
+/// Temporary failures, the more informative first, then permanent ones. A file is missing only if every gateway
+/// reported it.
 const TELLING: [ItemFailureCode; 7] = [
     ItemFailureCode::InvalidAnswer,
     ItemFailureCode::TimedOut,
@@ -21,7 +22,7 @@ const TELLING: [ItemFailureCode; 7] = [
     ItemFailureCode::Blocked,
 ];
 
-/// The error of the fetch. The trustless gateways decide, or the plain ones where there are no others.
+/// The error of the fetch. The trustless gateways decide, or the plain ones if there are no others.
 pub(super) fn verdict(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchError]) -> FetchError {
     let deciding = if trustless.is_empty() { plain } else { trustless };
     if deciding.is_empty() {
@@ -31,7 +32,7 @@ pub(super) fn verdict(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchE
         );
     }
     let is_passing = deciding.iter().any(FetchError::is_transient);
-    // An answer that lasts says nothing where another gateway may answer tomorrow.
+    // A permanent failure decides nothing while another gateway may respond later.
     let heard: Vec<&FetchError> = deciding.iter().filter(|error| error.is_transient() == is_passing).collect();
     let is_given = |code: &ItemFailureCode| heard.iter().any(|error| error.code == *code);
     let code = TELLING.into_iter().find(is_given).unwrap_or_else(|| {
@@ -49,7 +50,7 @@ fn message(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchError]) -> S
     let reasons: Vec<String> =
         trustless.iter().chain(plain).take(MOST_REASONS).map(|error| cut(&error.message)).collect();
     let untold = (trustless.len() + plain.len()).saturating_sub(MOST_REASONS);
-    let rest = if untold == 0 { String::new() } else { format!("; and {untold} more") };
+    let rest = if untold == 0 { String::new() } else { format!(", and {untold} more") };
     format!("no gateway served {}: {}{rest}", cut(&path.to_string()), reasons.join("; "))
 }
 
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_wait_that_was_asked_for_is_told() {
+    fn the_shortest_requested_wait_is_reported() {
         let path =
             IpfsPath { cid: "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap(), path: Vec::new() };
         let asked = |s| FetchError::new(Code::Throttled, "429").after(Some(Duration::from_secs(s)));
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_was_asked_only_where_every_gateway_was_left_alone() {
+    fn no_request_is_reported_only_if_every_gateway_was_paused() {
         let path =
             IpfsPath { cid: "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap(), path: Vec::new() };
         let asked = || FetchError::new(Code::Unavailable, "500");

@@ -1,9 +1,9 @@
-//! Which addresses are strangers' to be spoken to: global unicast alone, and an IPv4 address is judged wherever an
-//! IPv6 address carries it. The ranges are those of IANA's special-purpose registries.
+//! Addresses that an untrusted URL may reach: only global unicast. An IPv4 address inside an IPv6 address is checked
+//! too. The ranges are those of IANA's special-purpose registries.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What kind of address this is, where it is not one that a stranger's URL may lead to.
+/// The kind of the address, if an untrusted URL must not reach it.
 pub(crate) fn refusal(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(v4) => v4_refusal(v4),
@@ -33,7 +33,7 @@ fn v4_refusal(address: Ipv4Addr) -> Option<&'static str> {
 
 fn v6_refusal(address: Ipv6Addr) -> Option<&'static str> {
     if let Some(carried) = carried_v4(address) {
-        return v4_refusal(carried).map(|_| "carrying an IPv4 address that is not global");
+        return v4_refusal(carried).map(|_| "carrying an IPv4 address outside the global ranges");
     }
     let kind = match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => "unspecified",
@@ -46,15 +46,15 @@ fn v6_refusal(address: Ipv6Addr) -> Option<&'static str> {
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => "for documentation",
         [0x2001, 0x0..=0x1ff, ..] => "of protocol assignments",
         [0x2002, ..] => "6to4",
-        // All that was ever given out as global unicast begins with the bits 001.
+        // All assigned global unicast addresses begin with the bits 001.
         [0x2000..=0x3fff, ..] => return None,
         _ => "not global unicast",
     };
     Some(kind)
 }
 
-/// The IPv4 address that a mapped or a NAT64 address stands for: a network may well hand those out for global ones.
-/// The other ways to carry one (compatible, 6to4, Teredo) are out of use, and refused whatever they carry.
+/// The IPv4 address in a mapped or a NAT64 address: a network may use those for global ones. The other forms with an
+/// IPv4 address (compatible, 6to4, Teredo) are obsolete, and always refused.
 fn carried_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    /// Every way known to write an IPv4 address into an IPv6 one: first those in use, then the others.
+    /// Every known form of an IPv4 address in an IPv6 one: first those in use, then the others.
     fn carriers(v4: Ipv4Addr) -> [Ipv6Addr; 6] {
         let [a, b, c, d] = v4.octets();
         let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));

@@ -1,5 +1,5 @@
-//! An answer whose body is still to come. Its bytes are counted, never believed; a body that ends early, falls silent
-//! or grows too large is an error, and never an end.
+//! A response before its body. Its bytes are counted and untrusted. A body that ends early, stops, or exceeds its limit
+//! is an error, never a normal end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::FetchError;
 
-/// How long an answer may take.
+/// Time limits of a response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     /// The longest silence.
@@ -32,10 +32,10 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Waits for something that comes within both.
+    /// Waits for an event within both limits.
     ///
     /// # Errors
-    /// [`ItemFailureCode::TimedOut`]; `missing` says what did not come.
+    /// [`ItemFailureCode::TimedOut`], with `missing` in its message.
     pub(crate) async fn wait<T>(
         self,
         coming: impl Future<Output = T>,
@@ -47,14 +47,14 @@ impl Patience {
             let message = if silence_ends < self.deadline {
                 format!("{} sent no {missing} for {} ms", host.origin(), self.idle.as_millis())
             } else {
-                format!("the time ran out before {} had sent all", host.origin())
+                format!("the time ended before {} had sent everything", host.origin())
             };
             FetchError::new(ItemFailureCode::TimedOut, message)
         })
     }
 }
 
-/// An answer with status 200 or 304, and the turn at its host that it holds.
+/// A response with status 200 or 304. It holds a turn at its host.
 #[derive(Debug)]
 pub(crate) struct Answer {
     response: Response,
@@ -66,7 +66,7 @@ pub(crate) struct Answer {
     _turn: OwnedSemaphorePermit,
 }
 
-/// A body in a content coding, and how much of it was decoded.
+/// A body in a content coding, and the number of decoded bytes.
 #[derive(Debug)]
 struct Coded {
     coding: Coding,
@@ -75,11 +75,11 @@ struct Coded {
 }
 
 impl Answer {
-    /// Looks at what the headers say already.
+    /// Checks the headers.
     ///
     /// # Errors
-    /// [`ItemFailureCode::TooLarge`] where it announces more than `limit` bytes, [`ItemFailureCode::InvalidAnswer`] where
-    /// the body is in a coding that is not undone.
+    /// [`ItemFailureCode::TooLarge`] if it announces more than `limit` bytes, [`ItemFailureCode::InvalidAnswer`] for an
+    /// unsupported coding of the body.
     pub(super) fn begin(
         response: Response,
         host: Arc<Host>,
@@ -95,7 +95,8 @@ impl Answer {
         answer.coded = match Coding::read(values) {
             Ok(coding) => coding.map(|coding| Box::new(Coded::new(coding))),
             Err(codings) => {
-                let what = format!("sent the content coding {codings:?}; gzip and deflate are decoded, one at a time");
+                let what =
+                    format!("sent the content coding {codings:?}: supported are gzip and deflate, one at a time");
                 return Err(answer.invalid(&what).lasting());
             }
         };
@@ -107,7 +108,7 @@ impl Answer {
         }
     }
 
-    /// Bytes that may come. What does not compress grows a little by its coding.
+    /// Limit of the received bytes. A coding slightly enlarges incompressible data.
     fn most_received(&self) -> u64 {
         match self.coded {
             None => self.limit,
@@ -123,28 +124,28 @@ impl Answer {
         &self.host
     }
 
-    /// The content coding that is undone while the body is read.
+    /// The content coding to remove while the body is read.
     pub(crate) fn coding(&self) -> Option<&'static str> {
         self.coded.as_ref().map(|coded| coded.coding.as_str())
     }
 
-    /// Whether a body that is cut can be told from one that is whole.
+    /// Whether a truncated body is distinguishable from a complete one.
     fn tells_its_end(&self) -> bool {
         if self.response.version() >= Version::HTTP_2 {
             return true;
         }
-        // Of any other transfer encoding the end is that of the connection.
+        // With another transfer encoding, the body ends with the connection.
         let last = self.response.headers().get_all(TRANSFER_ENCODING).iter().next_back();
         let last = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());
         self.response.content_length().is_some() || last.is_some_and(|it| it.trim().eq_ignore_ascii_case("chunked"))
     }
 
-    /// A header's value, where it is there, readable and of a sane length.
+    /// A header's value, if it is present, readable and of a sane length.
     pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok().filter(|value| !value.is_empty() && value.len() <= 512)
     }
 
-    /// The media type as it was given, cut to what is worth keeping.
+    /// The media type, shortened to a useful length.
     pub(crate) fn content_type(&self) -> Option<String> {
         let value = self.response.headers().get(CONTENT_TYPE)?.as_bytes();
         let printable = |byte: &u8| matches!(byte, b' '..=b'~');
@@ -152,10 +153,11 @@ impl Answer {
         Some(kept).filter(|kept| !kept.is_empty())
     }
 
-    /// The next bytes, or the end of a body that is whole.
+    /// The next bytes, or the end of a complete body.
     ///
     /// # Errors
-    /// As the code says. The host's breaker knows of it already; of a success it is told by who can judge that.
+    /// Classified by the code. The host's breaker already knows them. The caller reports a success, because only it can
+    /// judge the bytes.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         self.chunk().await.inspect_err(|error| self.host.failed(error))
     }
@@ -196,17 +198,17 @@ impl Answer {
             None => 0,
         };
         if decoded > self.limit {
-            return Err(self.too_large(&format!("sent a body that decodes to more than {} bytes", self.limit)));
+            return Err(self.too_large(&format!("sent a body of more than {} bytes after decoding", self.limit)));
         }
         Ok(bytes)
     }
 
     fn undecodable(&self, error: &std::io::Error) -> FetchError {
         let coding = self.coding().unwrap_or_default();
-        self.invalid(&format!("sent a body that is not {coding}, as its Content-Encoding states: {error}")).lasting()
+        self.invalid(&format!("sent a body in another coding than {coding}, its Content-Encoding: {error}")).lasting()
     }
 
-    /// Refuses a body whose end could be a cut.
+    /// Refuses a body with an unverifiable end.
     ///
     /// # Errors
     /// [`ItemFailureCode::InvalidAnswer`].
@@ -215,10 +217,10 @@ impl Answer {
             return Ok(());
         }
         self.host.answered();
-        Err(self.invalid("announces neither a length nor chunks, so that a cut file would look whole").lasting())
+        Err(self.invalid("announces neither a length nor chunks, so a truncated file would seem complete").lasting())
     }
 
-    /// Hands the body on to its end, and says how long it was. A body whose end could be a cut is refused.
+    /// Passes on the complete body, and returns its length. A body with an unverifiable end is refused.
     pub(crate) async fn pass_on(&mut self, out: &mpsc::Sender<Bytes>) -> Result<u64, FetchError> {
         self.expect_told_end()?;
         let mut size = 0;
@@ -230,7 +232,7 @@ impl Answer {
         Ok(size)
     }
 
-    /// All of a body that is bounded by its limit.
+    /// The complete body, bounded by its limit.
     pub(crate) async fn whole(&mut self) -> Result<Bytes, FetchError> {
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await? else { return Ok(first) };
@@ -242,10 +244,10 @@ impl Answer {
         Ok(all.into())
     }
 
-    /// What was wanted is there: reads the end where it comes at once, so that the connection can be used again.
+    /// Reads the end of the body if it comes at once, so that the connection can be reused.
     pub(crate) async fn leave(mut self) {
         self.host.answered();
-        // Whatever comes instead is not ours to judge any more.
+        // The result does not matter any more.
         let _ = timeout(Duration::from_millis(50), self.response.chunk()).await;
     }
 
@@ -254,7 +256,7 @@ impl Answer {
         FetchError::new(ItemFailureCode::TooLarge, message)
     }
 
-    /// An answer that is not what was asked for.
+    /// A response that does not fit the request.
     pub(crate) fn invalid(&self, what: &str) -> FetchError {
         let message = format!("{} {}", self.host.origin(), what);
         FetchError::new(ItemFailureCode::InvalidAnswer, message)

@@ -23,21 +23,21 @@ use crate::{FetchError, breaker::BreakerSettings};
 
 const MOST_REDIRECTS: usize = 3;
 
-/// No handshake takes longer, however patient one is with the answer.
+/// Time limit of a handshake, independent of the limit of the response.
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
-/// What is asked for, by GET.
+/// A GET request.
 pub(crate) struct Request {
     pub(crate) url: Url,
-    /// The gateway that it is made to, whose origin is exempt for it; none where a stranger wrote the URL.
+    /// The gateway of the request. Its origin is exempt here. None for an untrusted URL.
     pub(crate) gateway: Option<Origin>,
     pub(crate) headers: HeaderMap,
-    /// The most bytes that its body may have.
+    /// Size limit of the body, in bytes.
     pub(crate) limit: u64,
     pub(crate) deadline: Instant,
 }
 
-/// Two clients under one set of rules: they differ in where names may lead.
+/// Two clients with the same rules for URLs, but different rules for names.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
     strangers: Client,
@@ -47,7 +47,7 @@ pub(crate) struct HttpClient {
     idle_timeout: Duration,
 }
 
-/// What one request led to.
+/// The result of one request.
 enum Hop {
     Arrived(Answer),
     Redirected(Url),
@@ -58,7 +58,7 @@ impl Request {
         self.headers.contains_key(IF_NONE_MATCH) || self.headers.contains_key(IF_MODIFIED_SINCE)
     }
 
-    /// What a status means.
+    /// Interprets a status.
     fn accepts(&self, response: &Response, origin: &Origin) -> Result<(), FetchError> {
         let status = response.status();
         let code = match status.as_u16() {
@@ -68,7 +68,7 @@ impl Request {
             410 => ItemFailureCode::Gone,
             408 => ItemFailureCode::TimedOut,
             429 => ItemFailureCode::Throttled,
-            // Accepted and not ready, misdirected, too early: the next request may get another answer.
+            // Accepted but not ready, misdirected, too early: the next request may get another response.
             202 | 421 | 425 | 500..=599 => ItemFailureCode::Unavailable,
             400..=499 => ItemFailureCode::Refused,
             _ => ItemFailureCode::InvalidAnswer,
@@ -79,8 +79,8 @@ impl Request {
         Err(if code == ItemFailureCode::InvalidAnswer { error.lasting() } else { error })
     }
 
-    /// Whether a status speaks of the host, and not of the file. A gateway's time-out speaks of what was asked for,
-    /// which a stranger may have made up.
+    /// Whether a status concerns the host, not the file. A gateway's time-out concerns the requested file, perhaps an
+    /// invented one.
     fn blames_host(&self, status: StatusCode) -> bool {
         let times_out_as_gateway = status == StatusCode::GATEWAY_TIMEOUT && self.gateway.is_some();
         status == StatusCode::TOO_MANY_REQUESTS || (status.is_server_error() && !times_out_as_gateway)
@@ -88,10 +88,10 @@ impl Request {
 }
 
 impl HttpClient {
-    /// A client for which these origins are exempt from the rules for strangers, whatever leads there.
+    /// A client with these origins exempt from the rules for untrusted URLs, even after redirects.
     ///
     /// # Errors
-    /// [`ItemFailureCode::Unavailable`] where TLS cannot be set up.
+    /// [`ItemFailureCode::Unavailable`] if TLS cannot be set up.
     pub(crate) fn new(
         allowed: impl IntoIterator<Item = Origin>,
         lookup: &Lookup,
@@ -107,10 +107,10 @@ impl HttpClient {
         })
     }
 
-    /// Asks, and follows redirects. The answer's status is 200, or 304 to a conditional request.
+    /// Sends the request, and follows redirects. The status of the response is 200, or 304 to a conditional request.
     ///
     /// # Errors
-    /// As the code says.
+    /// Classified by the code.
     pub(crate) async fn get(&self, request: &Request) -> Result<Answer, FetchError> {
         let mut asked = vec![request.url.clone()];
         while let Some(url) = asked.last() {
@@ -125,13 +125,13 @@ impl HttpClient {
                 Hop::Redirected(next) => asked.push(next),
             }
         }
-        Err(lost(&request.url, "nothing was asked"))
+        Err(lost(&request.url, "no request was sent"))
     }
 
     async fn hop(&self, url: &Url, request: &Request) -> Result<Hop, FetchError> {
         let (origin, standing) = self.rules.check(url, request.gateway.as_ref())?;
         if Instant::now() >= request.deadline {
-            let message = format!("the time ran out before {origin} was asked");
+            let message = format!("the time ended before the request to {origin}");
             return Err(FetchError::new(ItemFailureCode::TimedOut, message));
         }
         let host = self.hosts.of(&origin);
@@ -188,7 +188,7 @@ fn client(names: impl reqwest::dns::Resolve + 'static, idle_timeout: Duration) -
         })
 }
 
-/// The target of a redirect; `None` where the answer is not one.
+/// The target of a redirect. `None` if the response is not a redirect.
 fn redirect(from: &Url, response: &Response, origin: &Origin) -> Option<Result<Url, FetchError>> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -201,32 +201,32 @@ fn redirect(from: &Url, response: &Response, origin: &Origin) -> Option<Result<U
     }))
 }
 
-/// Translates what the client says. `received` is how much of a body had come, where one had begun.
+/// Translates an error of the client. `received` is the number of received bytes, after the start of a body.
 pub(super) fn transport_error(error: reqwest::Error, host: &Host, received: Option<u64>) -> FetchError {
     let (error, origin) = (error.without_url(), host.origin());
     if let Some(refused) = refused_name(&error) {
-        return FetchError::new(ItemFailureCode::Blocked, format!("{origin} is not spoken to: {refused}"));
+        return FetchError::new(ItemFailureCode::Blocked, format!("no request to {origin}: {refused}"));
     }
     let why = causes(&error);
     match received {
         Some(_) if error.is_timeout() => {
-            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} fell silent: {why}"))
+            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} stopped responding: {why}"))
         }
         Some(bytes) => {
-            let message = format!("the answer of {origin} was cut after {bytes} bytes: {why}");
+            let message = format!("the response of {origin} was truncated after {bytes} bytes: {why}");
             FetchError::new(ItemFailureCode::InvalidAnswer, message)
         }
         None if error.is_timeout() => {
-            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} took no connection in time: {why}"))
+            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} accepted no connection in time: {why}"))
         }
         None if is_malformed(&error) => {
-            FetchError::new(ItemFailureCode::InvalidAnswer, format!("the answer of {origin} is not HTTP: {why}"))
+            FetchError::new(ItemFailureCode::InvalidAnswer, format!("the response of {origin} is not HTTP: {why}"))
         }
-        None => FetchError::new(ItemFailureCode::Unavailable, format!("{origin} could not be asked: {why}")),
+        None => FetchError::new(ItemFailureCode::Unavailable, format!("the request to {origin} failed: {why}")),
     }
 }
 
-/// Whether the host answered, in a way that cannot be read: a length that is not a number, a header without a name.
+/// Whether the host sent a malformed response: an invalid length, a header without a name.
 fn is_malformed(error: &reqwest::Error) -> bool {
     sources(error).filter_map(|source| source.downcast_ref::<hyper::Error>()).any(hyper::Error::is_parse)
 }
@@ -235,7 +235,7 @@ fn refused_name(error: &reqwest::Error) -> Option<&NameRefused> {
     sources(error).find_map(|source| source.downcast_ref())
 }
 
-/// The last two causes say why; those before them only where it passed through.
+/// The last two causes. The earlier ones only describe their way.
 fn causes(error: &reqwest::Error) -> String {
     let texts: Vec<String> = sources(error).map(ToString::to_string).collect();
     let mut told = texts[texts.len().saturating_sub(2)..].to_vec();

@@ -1,16 +1,16 @@
-//! `Content-Encoding`: which codings of a body are undone, and which words name no coding at all.
+//! `Content-Encoding`: the removable codings of a body, and the words without a coding.
 //!
-//! A coding is a word of IANA's HTTP Content Coding Registry. Stores replay other words that an uploader set
-//! (`aws-chunked`, a charset): they change no byte, and HTTP clients ignore them.
+//! A coding is a word of IANA's HTTP Content Coding Registry. Stores replay other words from an uploader
+//! (`aws-chunked`, a charset). They change no byte, and HTTP clients ignore them.
 
-/// A coding that is undone.
+/// A removable coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     Gzip,
     Deflate,
 }
 
-/// Registered codings that are not undone: <https://www.iana.org/assignments/http-parameters>.
+/// Registered but unsupported codings: <https://www.iana.org/assignments/http-parameters>.
 const NOT_UNDONE: [&str; 9] =
     ["aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"];
 
@@ -23,10 +23,10 @@ impl Coding {
         }
     }
 
-    /// The one coding in the values of `Content-Encoding`, in the order of its headers.
+    /// The only coding in the values of `Content-Encoding`, in the order of its headers.
     ///
     /// # Errors
-    /// The words, where one of them is not undone, or there are several.
+    /// The words, if one of them is unsupported, or there are several.
     pub(super) fn read<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Option<Self>, String> {
         let text: Vec<_> = values.map(String::from_utf8_lossy).collect();
         let words: Vec<String> =

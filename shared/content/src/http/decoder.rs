@@ -1,5 +1,5 @@
-//! A coded body, decoded as its pieces come. One step gives 32 KiB at most, so that a bomb costs no memory: the limit of
-//! the answer ends it.
+//! Decodes a coded body piece by piece. One step returns 32 KiB at most, so a decompression bomb costs no memory: the
+//! limit of the response ends it.
 
 use std::{io, io::Write};
 
@@ -12,7 +12,7 @@ use super::coding::Coding;
 #[derive(Debug)]
 pub(super) struct Decoder {
     stage: Stage,
-    /// Came and is not decoded yet.
+    /// Received but not yet decoded.
     waiting: Bytes,
     has_begun: bool,
     has_ended: bool,
@@ -21,20 +21,20 @@ pub(super) struct Decoder {
 #[derive(Debug)]
 enum Stage {
     Gzip(MultiGzDecoder<Vec<u8>>),
-    /// `deflate` is zlib's format. Many servers send the bare format instead, which its first two bytes tell.
+    /// `deflate` is zlib's format. Many servers send the bare format instead. The first two bytes distinguish them.
     Unknown(Vec<u8>),
     Zlib(ZlibDecoder<Vec<u8>>),
     Deflate(DeflateDecoder<Vec<u8>>),
 }
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// The next bytes of the file.
     Bytes(Bytes),
     /// More of the body is needed.
     Hungry,
-    /// The body was decoded to its end, where its checksum is.
+    /// The body was decoded to its end, including its checksum.
     End,
 }
 
@@ -47,7 +47,7 @@ impl Decoder {
         Self { stage, waiting: Bytes::new(), has_begun: false, has_ended: false }
     }
 
-    /// Takes the next bytes of the body; `None` at its end.
+    /// Takes the next bytes of the body, or `None` at its end.
     pub(super) fn feed(&mut self, piece: Option<Bytes>) {
         match piece {
             None => self.has_ended = true,
@@ -58,10 +58,10 @@ impl Decoder {
         }
     }
 
-    /// Decodes a bit further.
+    /// Decodes the next part.
     ///
     /// # Errors
-    /// Where the body is not what its coding says, or is cut.
+    /// If the body does not match its coding, or is truncated.
     pub(super) fn step(&mut self) -> io::Result<Step> {
         while !self.waiting.is_empty() {
             let taken = self.stage.write(&self.waiting)?;
@@ -76,7 +76,7 @@ impl Decoder {
         if !self.has_ended {
             return Ok(Step::Hungry);
         }
-        // Clients take an empty body for an empty file, whatever its coding.
+        // Clients accept an empty body as an empty file, with any coding.
         if self.has_begun {
             self.stage.finish()?;
         }
@@ -128,7 +128,7 @@ impl Stage {
         }
     }
 
-    /// What was decoded since the last time.
+    /// The bytes decoded since the last call.
     fn decoded(&mut self) -> Option<Bytes> {
         let decoded = match self {
             Self::Gzip(decoder) => decoder.get_mut(),

@@ -1,5 +1,4 @@
-//! What is kept of each origin that is spoken to: how many requests at a time, and its breaker. Bounded, however many
-//! origins there are.
+//! State of each contacted origin: its concurrent requests and its breaker. The number of origins is bounded.
 
 use std::{
     collections::HashMap,
@@ -19,7 +18,7 @@ use crate::{
     breaker::{Breaker, BreakerSettings},
 };
 
-/// Beyond so many, those that nobody speaks to are forgotten, unless they are left alone.
+/// Above this number, idle origins are forgotten, unless they are paused.
 const KEPT: usize = 1_000;
 
 /// All of them.
@@ -63,11 +62,11 @@ impl Host {
         &self.origin
     }
 
-    /// Waits for a turn, and asks the breaker then, since much may have happened meanwhile.
+    /// Waits for a turn, then consults the breaker, because its state may have changed meanwhile.
     pub(crate) async fn turn(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, FetchError> {
         let waiting = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned());
         let Ok(Ok(permit)) = waiting.await else {
-            let message = format!("the time ran out while others were asking {}", self.origin);
+            let message = format!("the time ended while other requests to {} were running", self.origin);
             return Err(FetchError::new(ItemFailureCode::TimedOut, message).unasked());
         };
         let admitted = locked(&self.breaker).admit(Instant::now().into_std());
@@ -76,17 +75,17 @@ impl Host {
 
     fn left_alone(&self, wait: Duration) -> FetchError {
         let seconds = wait.as_secs_f64().ceil();
-        let message = format!("{} failed or asked to wait, and is left alone for {seconds} s", self.origin);
+        let message = format!("{} failed or requested a pause: no request for {seconds} s", self.origin);
         FetchError::new(ItemFailureCode::Unavailable, message).after(Some(wait)).unasked()
     }
 
-    /// The host answered, whatever it says of the file.
+    /// The host responded, regardless of the file.
     pub(crate) fn answered(&self) {
         locked(&self.breaker).succeeded();
     }
 
-    /// Records what came of a request. Only a missing connection, silence, a fault of the server's own and a request to
-    /// wait count against the host. An answer that is wrong for one file says nothing of the next file.
+    /// Records the result of a request. Only a missing connection, a time-out, a fault of the server and a requested
+    /// pause count against the host. A wrong response for one file does not concern the next file.
     pub(crate) fn failed(&self, error: &FetchError) {
         let mut breaker = locked(&self.breaker);
         let now = Instant::now().into_std();
@@ -98,7 +97,7 @@ impl Host {
     }
 }
 
-/// What a lock guards here is whole after every statement, so a panic elsewhere leaves it usable.
+/// The guarded data are consistent after every statement, so a panic elsewhere leaves them usable.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! One GET from a stranger, made safe: where it may lead, whom it connects to, how much and how long it may take.
-//! Knows nothing of IPFS or Gaia, and never tries again.
+//! One safe GET of an untrusted URL: with rules for its target, its address, its size and its duration. It does not
+//! know IPFS or Gaia, and never retries.
 
 mod address;
 mod answer;

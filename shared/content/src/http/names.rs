@@ -1,5 +1,5 @@
-//! How names become addresses. A stranger's name is resolved once, every address is judged, and only what was judged is
-//! handed to the connection: there is no second look-up that could answer otherwise.
+//! Name resolution. An untrusted name is resolved once, every address is checked, and the connection uses only checked
+//! addresses. No second look-up could give another result.
 
 use std::{
     fmt, io,
@@ -15,7 +15,7 @@ use super::address;
 /// Addresses on their way.
 type LookingUp = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// Asks for a name's addresses.
+/// Resolves the addresses of a name.
 #[derive(Clone)]
 pub struct Lookup(Arc<dyn Fn(String) -> LookingUp + Send + Sync>);
 
@@ -44,15 +44,15 @@ impl fmt::Debug for Lookup {
     }
 }
 
-/// Names of origins that the operator named: wherever they lead.
+/// Names of the operator's origins: every address is allowed.
 pub(crate) struct ExemptNames(pub(crate) Lookup);
 
-/// Names that anybody may have written: one address that is not global, and none is used.
+/// Untrusted names: a single non-global address refuses the name.
 pub(crate) struct StrangerNames(pub(crate) Lookup);
 
-/// A name that leads where Holdfast does not go.
+/// A name with a refused address.
 #[derive(Debug, thiserror::Error)]
-#[error("its name leads to an address that is {kind}")]
+#[error("its name resolves to a forbidden address ({kind})")]
 pub(crate) struct NameRefused {
     kind: &'static str,
 }
@@ -121,7 +121,7 @@ mod tests {
         for bad in ["127.0.0.1", "169.254.169.254", "10.0.0.1", "::1", "fd00::1", "::ffff:127.0.0.1"] {
             for found in [["1.1.1.1", bad], [bad, "1.1.1.1"]] {
                 let error = resolved(&found).await.unwrap_err();
-                assert!(error.contains("leads to an address that is"), "{error}");
+                assert!(error.contains("resolves to a forbidden address"), "{error}");
             }
         }
     }

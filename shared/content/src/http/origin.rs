@@ -1,4 +1,4 @@
-//! An origin: scheme, host and port, which together are what trust is given to.
+//! An origin: scheme, host and port. Trust is given to all three together.
 
 use std::{fmt, str::FromStr};
 
@@ -27,7 +27,7 @@ impl OriginError {
 }
 
 impl Origin {
-    /// The origin of a URL, where it is one of http or https.
+    /// The origin of a URL, if its scheme is http or https.
     pub(crate) fn of(url: &Url) -> Option<Self> {
         let (scheme, host) = (url.scheme(), url.host_str()?);
         let port = url.port_or_known_default()?;
@@ -65,15 +65,15 @@ impl FromStr for Origin {
     }
 }
 
-/// A URL of http or https that an operator wrote: without user, query and fragment. One with a user is never shown.
+/// Parses an operator's URL of http or https, without user, query and fragment. A URL with a user is never shown.
 pub(crate) fn web_url(text: &str) -> Result<Url, OriginError> {
     let url =
         Url::parse(text).map_err(|error| OriginError::new("the text", format!("cannot be read as a URL: {error}")))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(OriginError::new(url.scheme(), "goes on with a user or a password, which no origin has"));
+        return Err(OriginError::new(url.scheme(), "has a user or a password, not allowed in an origin"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(OriginError::new(text, "has a query or a fragment, which no origin has"));
+        return Err(OriginError::new(text, "has a query or a fragment, not allowed in an origin"));
     }
     if Origin::of(&url).is_none() {
         return Err(OriginError::new(text, "is not a URL of http or https"));

@@ -1,13 +1,13 @@
-//! `Retry-After`: how long an origin asks to wait, in seconds or as a date (RFC 9110 §10.2.3).
+//! `Retry-After`: the requested wait, in seconds or as a date (RFC 9110 §10.2.3).
 
 use std::time::Duration;
 
 use holdfast_domain::Timestamp;
 
-/// Nobody is waited for longer.
+/// The longest accepted wait.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// The wait from `now` on; nothing where the value is neither.
+/// The wait from `now` on. None if the value is invalid.
 pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {

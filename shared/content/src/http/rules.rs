@@ -1,5 +1,5 @@
-//! Where a URL may lead, judged before anything is asked: scheme, port, user, and the address where the host is one.
-//! Names are judged when they are resolved (`names`).
+//! The rules for a URL before its request: scheme, port, user, and the address if the host is one. Names are checked
+//! when they are resolved (`names`).
 
 use std::{collections::HashSet, net::IpAddr};
 
@@ -9,17 +9,17 @@ use url::{Host, Url};
 use super::{Origin, address};
 use crate::FetchError;
 
-/// How far an origin is trusted.
+/// Trust in an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// The operator named it: any address, port and scheme of the web.
     Exempt,
-    /// Anybody may have written it.
+    /// An untrusted URL.
     Stranger,
 }
 
-/// The origins that the operator named for whatever leads there. A gateway is not among them: it is exempt for what it
-/// is asked for alone, so that no stranger's URL or redirect leads to one inside.
+/// The operator's origins, allowed for every URL. A gateway is not one of them. It is exempt only for its own requests,
+/// so that no untrusted URL or redirect reaches an internal one.
 #[derive(Debug)]
 pub(crate) struct Rules {
     allowed: HashSet<Origin>,
@@ -30,7 +30,8 @@ impl Rules {
         Self { allowed: allowed.into_iter().collect() }
     }
 
-    /// Judges one hop, of a request to this gateway if to one, by itself: that the hop before was exempt means nothing.
+    /// Checks one hop alone. `gateway` is set for a request to a gateway. An exemption of the hop before does not
+    /// matter.
     ///
     /// # Errors
     /// [`ItemFailureCode::Blocked`], with the reason.
@@ -38,7 +39,7 @@ impl Rules {
         let origin =
             Origin::of(url).ok_or_else(|| blocked(format!("a URL of scheme {:?} is not followed", url.scheme())))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(blocked(format!("the URL of {origin} has a user or a password in it, and is not followed")));
+            return Err(blocked(format!("the URL of {origin} contains a user or a password, and is not followed")));
         }
         if gateway == Some(&origin) || self.allowed.contains(&origin) {
             return Ok((origin, Standing::Exempt));
@@ -56,7 +57,7 @@ impl Rules {
     }
 }
 
-/// The host, where it is an address: the parser has turned every way to write one into itself.
+/// The host, if it is an address. The parser has normalised every notation.
 fn literal(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(address) => Some(address.into()),

@@ -1,4 +1,4 @@
-//! What a CID promises: by which codec its block is read, and by which hash the block is proved.
+//! The promises of a CID: the codec of its block, and the hash that proves it.
 
 use blake2::{
     Blake2b,
@@ -9,18 +9,18 @@ use sha2::{Sha256, Sha512};
 
 use super::DagFault;
 
-/// A content identifier, version 0 or 1, with room for a digest of 128 bytes: the most that IPFS puts into an identity
-/// CID, which holds its block within itself.
+/// A content identifier, version 0 or 1, with up to 128 bytes of digest. This is IPFS's maximum for an identity CID,
+/// which contains its block.
 pub type Cid = ::cid::CidGeneric<128>;
 
-/// How the block of a CID is read.
+/// Codec of a CID's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
     Raw,
     DagPb,
 }
 
-/// How the block of a CID is proved.
+/// Hash of a CID's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hash {
     Identity,
@@ -32,10 +32,10 @@ enum Hash {
 
 const SHA2_256: u64 = 0x12;
 
-/// Whether the block of this CID can be read and proved at all.
+/// Checks that the block of this CID can be read and proved.
 ///
 /// # Errors
-/// [`DagFault::Codec`] or [`DagFault::Hash`], which name the codec or the hash that cannot.
+/// [`DagFault::Codec`] or [`DagFault::Hash`], with the name of the unsupported codec or hash.
 pub fn check_supported(cid: &Cid) -> Result<(), DagFault> {
     codec(cid)?;
     hash(cid)?;
@@ -62,14 +62,14 @@ pub(crate) fn is_raw(cid: &Cid) -> bool {
     cid.codec() == 0x55
 }
 
-/// Whether this is a raw CID with no path under it. The file is its one block, of any length, so its hash proves it whole
-/// and nothing else is needed to rebuild the block.
+/// Whether this is a raw CID without a path. The file is its one block, of any length. Its hash proves all of it, and
+/// the block can be rebuilt from the file alone.
 #[must_use]
 pub fn is_raw_file(path: &str) -> bool {
     path.parse().is_ok_and(|cid: Cid| is_raw(&cid))
 }
 
-/// The proof of a raw block, of any length, as its bytes come.
+/// The incremental proof of a raw block of any length.
 pub(crate) struct RawProof {
     cid: Cid,
     hasher: Hasher,
@@ -86,7 +86,7 @@ enum Hasher {
 
 impl RawProof {
     /// # Errors
-    /// [`DagFault::Hash`] where the CID's hash is not known here.
+    /// [`DagFault::Hash`] if the CID's hash is unknown here.
     pub(crate) fn begin(cid: &Cid) -> Result<Self, DagFault> {
         let hasher = match hash(cid)? {
             Hash::Identity => Hasher::Identity(Vec::new()),
@@ -110,7 +110,7 @@ impl RawProof {
         }
     }
 
-    /// Whether all bytes together are what the CID promises.
+    /// Whether all bytes together match the CID.
     pub(crate) fn holds(self) -> bool {
         let digest = self.cid.hash().digest();
         match self.hasher {
@@ -123,7 +123,7 @@ impl RawProof {
     }
 }
 
-/// The block that an identity CID holds within itself.
+/// The block inside an identity CID.
 pub(super) fn inline_block(cid: &Cid) -> Option<Bytes> {
     is_identity(cid).then(|| Bytes::copy_from_slice(cid.hash().digest()))
 }
@@ -132,7 +132,7 @@ pub(super) fn is_identity(cid: &Cid) -> bool {
     cid.hash().code() == 0
 }
 
-/// A CID that fills these bytes to their end.
+/// Reads a CID from exactly these bytes.
 pub(super) fn read_whole(mut bytes: &[u8]) -> Option<Cid> {
     let cid = Cid::read_bytes(&mut bytes).ok()?;
     bytes.is_empty().then_some(cid)

@@ -1,5 +1,5 @@
-//! A dag-pb node: links, then data, as <https://ipld.io/specs/codecs/dag-pb/spec/> has it. Read where it lies; nothing
-//! is ever written in this form, since blocks are kept as they came.
+//! A dag-pb node: links, then data, as in <https://ipld.io/specs/codecs/dag-pb/spec/>. It is read in place. Nothing is
+//! written in this form, because blocks are stored unchanged.
 
 use super::protobuf::{Fields, Span, set_once};
 
@@ -17,15 +17,15 @@ pub(super) struct Link {
     pub(super) name: Span,
 }
 
-/// Reads a node. Links and data may come in either order, as both were written; fields that the format does not have are
-/// refused, as are such as come twice.
+/// Reads a node. Links and data may come in either order, as writers used both. Unknown and repeated fields are
+/// refused.
 pub(super) fn decode(block: &[u8]) -> Result<Node, &'static str> {
     let mut node = Node { links: Vec::new(), data: None };
     for field in Fields::new(block, Span::whole(block).ok_or("it is too large")?) {
         match field? {
             (1, value) => set_once(&mut node.data, value.bytes()?)?,
             (2, value) => node.links.push(decode_link(block, value.bytes()?)?),
-            _ => return Err("it is no dag-pb node"),
+            _ => return Err("it is not a dag-pb node"),
         }
     }
     Ok(node)
@@ -38,7 +38,7 @@ fn decode_link(block: &[u8], message: Span) -> Result<Link, &'static str> {
             (1, value) => set_once(&mut cid, value.bytes()?)?,
             (2, value) => set_once(&mut name, value.bytes()?)?,
             (3, value) => set_once(&mut total_size, value.number()?)?,
-            _ => return Err("one of its links is no dag-pb link"),
+            _ => return Err("one of its links is not a dag-pb link"),
         }
     }
     let cid = cid.ok_or("one of its links has no CID")?;

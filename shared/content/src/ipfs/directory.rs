@@ -1,5 +1,5 @@
-//! One step of a path: the entry of a name in a directory, plain or sharded. A sharded directory is a tree: each level is
-//! chosen by the next bits of the name's hash, and each link's name begins with its slot's number in hex.
+//! One step of a path: the entry of a name in a plain or sharded directory. A sharded directory is a tree. The next
+//! bits of the name's hash choose each level. Each link's name begins with its slot number in hex.
 
 use super::{
     Cid, DagFault,
@@ -9,7 +9,7 @@ use super::{
     unixfs::{self, Kind, UnixFs},
 };
 
-/// What a step leads to.
+/// The result of a step.
 #[derive(Debug)]
 pub(super) enum Step {
     /// The entry itself.
@@ -18,13 +18,13 @@ pub(super) enum Step {
     Shard(Cid, u32),
 }
 
-/// The only hash that directories are sharded by.
+/// The only hash of sharded directories.
 const MURMUR3_X64_64: u64 = 0x22;
 
-/// Slots of a level, at most: what IPFS reads.
+/// Maximum number of slots of a level, as in IPFS.
 const MAX_FANOUT: u64 = 1024;
 
-/// Looks for a name in the directory of this block, or in a level of one, reached by `hash_bits` of the name's hash.
+/// Searches a name in the directory of this block, or in a level of one, reached by `hash_bits` of the name's hash.
 pub(super) fn step(cid: &Cid, block: &[u8], name: &str, hash_bits: u32) -> Result<Step, DagFault> {
     let malformed = |reason| DagFault::malformed(cid, reason);
     let no_directory = |what| DagFault::NoDirectory { cid: cid.to_string(), name: name.to_owned(), what };
@@ -39,7 +39,7 @@ pub(super) fn step(cid: &Cid, block: &[u8], name: &str, hash_bits: u32) -> Resul
             let link = node.links.iter().find(|link| link.name.of(block) == name.as_bytes());
             entry(cid, block, link, name)
         }
-        _ if hash_bits > 0 => Err(malformed("a level of a sharded directory is something else")),
+        _ if hash_bits > 0 => Err(malformed("a level of the sharded directory is not a shard")),
         other => Err(no_directory(other.what())),
     }
 }
@@ -70,12 +70,10 @@ fn fanout(cid: &Cid, unixfs: &UnixFs) -> Result<u64, DagFault> {
     match unixfs.hash {
         Some(MURMUR3_X64_64) => {}
         Some(hash) => return Err(DagFault::Sharding { cid: cid.to_string(), hash }),
-        None => return Err(DagFault::malformed(cid, "it does not say by which hash it is sharded")),
+        None => return Err(DagFault::malformed(cid, "it is sharded without naming the hash")),
     }
     let fanout = unixfs.fanout.filter(|fanout| (8..=MAX_FANOUT).contains(fanout) && fanout.is_power_of_two());
-    fanout.ok_or_else(|| {
-        DagFault::malformed(cid, "it is sharded into a number of slots that is no power of two up to 1024")
-    })
+    fanout.ok_or_else(|| DagFault::malformed(cid, "its number of shard slots is not a power of two up to 1024"))
 }
 
 fn entry(cid: &Cid, block: &[u8], link: Option<&Link>, name: &str) -> Result<Step, DagFault> {
@@ -86,5 +84,5 @@ fn entry(cid: &Cid, block: &[u8], link: Option<&Link>, name: &str) -> Result<Ste
 }
 
 fn linked(cid: &Cid, block: &[u8], link: &Link) -> Result<Cid, DagFault> {
-    read_whole(link.cid.of(block)).ok_or_else(|| DagFault::malformed(cid, "one of its links is no CID"))
+    read_whole(link.cid.of(block)).ok_or_else(|| DagFault::malformed(cid, "one of its links is not a CID"))
 }

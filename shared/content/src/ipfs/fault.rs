@@ -1,8 +1,8 @@
-//! What can be wrong with a DAG, which no other gateway can mend, and with a walk through it.
+//! Faults of a DAG, the same at every gateway, and faults of a walk through it.
 
 use super::Cid;
 
-/// A DAG that is not one file within the limits. Permanent: its CID promises just this.
+/// A DAG that is not one file within the limits. Permanent, because its CID fixes it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DagFault {
     /// A directory has no entry of that name.
@@ -10,54 +10,54 @@ pub enum DagFault {
     NoEntry {
         /// The directory.
         cid: String,
-        /// The entry that the path asks for.
+        /// The entry of the path.
         name: String,
     },
-    /// The path goes on where there is nothing to go on through.
-    #[error("path not found: it goes on with {name:?} through {cid}, which is {what}")]
+    /// The path continues under an entry that is not a directory.
+    #[error("path not found: it continues with {name:?} under {cid}, which is {what}")]
     NoDirectory {
-        /// What stands where a directory should.
+        /// The entry in the place of a directory.
         cid: String,
-        /// The entry that the path asks for.
+        /// The next name of the path.
         name: String,
-        /// What it is.
+        /// Its kind.
         what: &'static str,
     },
     /// The path ends at something else.
-    #[error("not a file: {cid} is {what}; only files are backed up, each by its own path")]
+    #[error("not a file: {cid} is {what}. Only files are backed up, each by its own path")]
     NotAFile {
         /// The end of the path.
         cid: String,
-        /// What it is.
+        /// Its kind.
         what: &'static str,
     },
     /// Content of another kind than files.
-    #[error("unsupported: {cid} is of the codec {codec}; files are dag-pb or raw")]
+    #[error("unsupported codec {codec} of {cid}: expected dag-pb or raw")]
     Codec {
         /// The CID.
         cid: String,
-        /// Its codec, by name where it has a known one.
+        /// Its codec, by name if it is known.
         codec: String,
     },
-    /// A block that cannot be proved.
+    /// A block without a proof.
     #[error(
-        "unsupported: the block {cid} is hashed by {hash} to {bits} bits; sha2-256, sha2-512, blake2b-256 and blake3 in \
-         their full length can be checked"
+        "unsupported hash {hash} with {bits} bits of the block {cid}: expected sha2-256, sha2-512, blake2b-256 or \
+         blake3 in full length"
     )]
     Hash {
         /// The CID.
         cid: String,
-        /// Its hash, by name where it has a known one.
+        /// Its hash, by name if it is known.
         hash: String,
         /// Length of its digest.
         bits: usize,
     },
-    /// A directory sharded in a way that is not IPFS's.
-    #[error("unsupported: the directory {cid} is sharded by the hash 0x{hash:x}; only murmur3-x64-64 (0x22) is known")]
+    /// A directory with a sharding unknown to IPFS.
+    #[error("unsupported shard hash 0x{hash:x} of the directory {cid}: expected murmur3-x64-64 (0x22)")]
     Sharding {
         /// The directory.
         cid: String,
-        /// The hash that it names.
+        /// Its hash.
         hash: u64,
     },
     /// More than is allowed, by its own word.
@@ -65,13 +65,13 @@ pub enum DagFault {
     TooLarge {
         /// The file.
         cid: String,
-        /// The size that its root states.
+        /// The size in its root.
         size_bytes: u64,
         /// The limit.
         limit_bytes: u64,
     },
     /// A block larger than IPFS passes on.
-    #[error("the block {cid} has {size_bytes} bytes; {} are allowed", super::MAX_BLOCK_BYTES)]
+    #[error("the block {cid} has {size_bytes} bytes, and the limit is {}", super::MAX_BLOCK_BYTES)]
     LargeBlock {
         /// The block.
         cid: String,
@@ -93,39 +93,39 @@ pub enum DagFault {
         limit: u64,
     },
     /// More structure than its size can explain.
-    #[error("the DAG has more than the {limit_bytes} bytes allowed beside those of the file")]
+    #[error("the DAG has more than the {limit_bytes} allowed bytes in addition to the file")]
     TooMuchStructure {
         /// The limit.
         limit_bytes: u64,
     },
-    /// A node that says another size than its parent, its parts or its bytes.
+    /// A node with another size than in its parent, its parts or its bytes.
     #[error("the sizes of the DAG do not add up at {cid}: {stated_bytes} bytes are stated, {found_bytes} found")]
     Sizes {
         /// The node.
         cid: String,
-        /// What is stated of it.
+        /// Its stated size.
         stated_bytes: u64,
-        /// What its bytes and its parts come to.
+        /// The size of its bytes and its parts.
         found_bytes: u64,
     },
-    /// A block that is what its CID promises, and no node of a file or a directory.
+    /// A block that matches its CID, but is not a node of a file or a directory.
     #[error("the block {cid} is malformed: {reason}")]
     Malformed {
         /// The block.
         cid: String,
-        /// Which rule it breaks.
+        /// The broken rule.
         reason: &'static str,
     },
 }
 
-/// What a [`DagFault`] comes to.
+/// The class of a [`DagFault`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DagFaultKind {
-    /// Nothing is at that path.
+    /// The path does not exist.
     NotFound,
-    /// A directory, a symbolic link or the like is there.
+    /// The path leads to a directory, a symbolic link or the like.
     NotAFile,
-    /// Of a codec or a hash that is not known here.
+    /// An unsupported codec or hash.
     Unsupported,
     /// A file larger than the limit.
     TooLarge,
@@ -138,7 +138,7 @@ impl DagFault {
         Self::Malformed { cid: cid.to_string(), reason }
     }
 
-    /// What it comes to.
+    /// Its class.
     #[must_use]
     pub fn kind(&self) -> DagFaultKind {
         match self {
@@ -156,23 +156,23 @@ impl DagFault {
     }
 }
 
-/// Why a walk does not go on.
+/// Why a walk stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
-    /// The source's fault, not the DAG's: the walk stands where it stood, and takes the right block from another.
-    #[error("another block was delivered than {cid}: its hash does not match")]
+    /// A fault of the source, not of the DAG: the walk is unchanged, and accepts the right block from another source.
+    #[error("wrong block for {cid}: its hash does not match")]
     WrongBlock {
-        /// The block that is wanted.
+        /// The wanted block.
         cid: String,
     },
     /// The walk was finished too early.
     #[error("the DAG is incomplete: the block {cid} is missing")]
     Incomplete {
-        /// The block that is wanted.
+        /// The wanted block.
         cid: String,
     },
-    /// A block was supplied to a walk that wants none, or one that had failed was finished.
-    #[error("the walk has ended, and takes nothing more")]
+    /// A block was supplied after the end of the walk, or a failed walk was finished.
+    #[error("the walk has ended, and accepts no more blocks")]
     Ended,
     /// The DAG's fault. The walk is over.
     #[error(transparent)]

@@ -1,18 +1,18 @@
-//! A file that is one block of dag-pb: the block is made of the file's bytes again, in each way that importers write it,
-//! so that a file which came without its block can still be proved.
+//! A file of one dag-pb block. The block is rebuilt from the file's bytes in each form of importers, so that a file
+//! without its block can still be proved.
 
 use bytes::Bytes;
 
 use super::varint;
 
-/// Types of `UnixFS` that hold a file's bytes: a file, and a raw leaf.
+/// Types of `UnixFS` with a file's bytes: a file, and a raw leaf.
 const TYPES: [u64; 2] = [2, 0];
 
-/// The blocks that a file of one leaf may have been imported as, without modes and times.
+/// The possible blocks of a one-leaf file, without modes and times.
 pub(crate) fn single_leaves(file: &[u8]) -> impl Iterator<Item = Bytes> {
     TYPES.into_iter().flat_map(move |kind| {
         let with_data = message(kind, Some(file));
-        // Importers differ in whether they write the bytes of a file that has none.
+        // Some importers write the empty bytes of an empty file, others do not.
         let without = file.is_empty().then(|| message(kind, None));
         [Some(with_data), without].into_iter().flatten().map(|message| node(&message))
     })

@@ -1,13 +1,13 @@
-//! How much of a stranger's DAG is walked.
+//! The limits of a walk through an untrusted DAG.
 
-/// What bounds a walk.
+/// Limits of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalkLimits {
     /// Levels from the root of the path to the deepest leaf.
     pub depth: usize,
-    /// Nodes visited; one that comes again counts again.
+    /// Visited nodes. Repeated ones count again.
     pub blocks: u64,
-    /// Bytes of blocks beside those of the file, which are what a record holds. Bounds the memory of a walk, to about
+    /// Bytes of blocks in addition to those of the file: the size of a record. Limits the memory of a walk to about
     /// five times this.
     pub inner_bytes: u64,
     /// Bytes of the file.
@@ -17,10 +17,10 @@ pub struct WalkLimits {
 /// Deeper than importers build (five levels hold terabytes, a trickled DAG has about twenty) and paths go.
 const MAX_DEPTH: usize = 128;
 
-/// At 256 KiB a leaf, as importers cut, what rebuilds 100 GB.
+/// Enough for a file of 100 GB with the usual leaves of 256 KiB.
 const MAX_INNER_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Nodes that a file of no size may have: those of its path among them.
+/// Allowed nodes of an empty file, including those of its path.
 const SPARE_BLOCKS: u64 = 16 * 1024;
 
 /// No importer cuts files into smaller leaves.

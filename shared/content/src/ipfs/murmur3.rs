@@ -1,5 +1,5 @@
-//! The hash that spreads the entries of a sharded directory: murmur3-x64-64, which is the first half of
-//! `MurmurHash3_x64_128` with seed 0. It proves nothing; the blocks' own hashes do.
+//! The hash of entries in a sharded directory: murmur3-x64-64, the first half of `MurmurHash3_x64_128` with seed 0. It
+//! proves nothing: the blocks' own hashes do.
 
 const C1: u64 = 0x87c3_7b91_1142_53d5;
 const C2: u64 = 0x4cf5_ad43_2745_937f;
@@ -12,7 +12,7 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
         h1 = (h1 ^ mix1(k1)).rotate_left(27).wrapping_add(h2).wrapping_mul(5).wrapping_add(0x52dc_e729);
         h2 = (h2 ^ mix2(k2)).rotate_left(31).wrapping_add(h1).wrapping_mul(5).wrapping_add(0x3849_5ab5);
     }
-    // Zeros leave the state as it is, so that a short block is one filled up with them.
+    // Zeros do not change the state, so a short block can be padded with them.
     let mut last = [0; 16];
     last[..tail.len()].copy_from_slice(tail);
     let (k1, k2) = halves(&last);

@@ -1,4 +1,4 @@
-//! Which file is meant: a CID, and a path through the directories under it.
+//! The identity of a file: a CID, and a path through the directories under it.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use super::Cid;
 pub struct IpfsPath {
     /// The root.
     pub cid: Cid,
-    /// Names of entries, decoded, from the root's on; none where the root is the file itself.
+    /// Decoded names of entries, from the root. Empty if the root is the file itself.
     pub path: Vec<String>,
 }
 
-/// `<cid>/<name>/<name>`, all but `A-Z a-z 0-9 - . _ ~` of the names percent-encoded: one text for one path, and what
-/// follows `/ipfs/` in a gateway's URL.
+/// `<cid>/<name>/<name>`. All characters of the names except `A-Z a-z 0-9 - . _ ~` are percent-encoded, so each path
+/// has one text. The text follows `/ipfs/` in a gateway's URL.
 impl fmt::Display for IpfsPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cid)?;

@@ -1,8 +1,8 @@
-//! The fields of a protobuf message, one after the other, where they lie in their block. Copies nothing.
+//! The fields of a protobuf message, in order and in place in their block. Copies nothing.
 
 use super::varint;
 
-/// Where something lies in a block.
+/// A range of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Span {
     start: u32,
@@ -10,7 +10,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// All of a block. Nothing where it is larger than any block is.
+    /// The complete block. None if it exceeds the limit of blocks.
     pub(super) fn whole(block: &[u8]) -> Option<Self> {
         Some(Self { start: 0, end: u32::try_from(block.len()).ok()? })
     }
@@ -27,7 +27,7 @@ impl Span {
         self.end() - self.start()
     }
 
-    /// The bytes of the block that it was found in.
+    /// The bytes of this range in its block.
     pub(super) fn of(self, block: &[u8]) -> &[u8] {
         &block[self.start()..self.end()]
     }
@@ -38,7 +38,7 @@ impl Span {
 pub(super) enum Value {
     Varint(u64),
     Bytes(Span),
-    /// Four or eight bytes, which none of the fields read here has.
+    /// Four or eight bytes, unused by the fields here.
     Fixed,
 }
 
@@ -58,7 +58,7 @@ impl Value {
     }
 }
 
-/// Sets what may be set once.
+/// Sets a value that may be set once.
 pub(super) fn set_once<T>(place: &mut Option<T>, value: T) -> Result<(), &'static str> {
     if place.is_some() {
         return Err("a field comes twice");

@@ -1,4 +1,4 @@
-//! What a dag-pb node is to a file system, by the protobuf message in its data (<https://specs.ipfs.tech/unixfs/>).
+//! The file system view of a dag-pb node, from the protobuf message in its data (<https://specs.ipfs.tech/unixfs/>).
 
 use super::{
     dag_pb::Node,
@@ -6,7 +6,7 @@ use super::{
     varint,
 };
 
-/// What a node is.
+/// Kind of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Raw,
@@ -36,11 +36,11 @@ impl Kind {
     }
 }
 
-/// What is said of a node. Permissions and times are left where they are: they are kept with the block.
+/// Properties of a node. Permissions and times are not read: the block keeps them.
 #[derive(Debug)]
 pub(super) struct UnixFs {
     pub(super) kind: Kind,
-    /// Where the node's own bytes lie in the block: of a file, those of the file.
+    /// Range of the node's own bytes in the block. In a file node, bytes of the file.
     pub(super) data: Option<Span>,
     pub(super) file_size: Option<u64>,
     /// Bytes of the file under each link.
@@ -49,9 +49,9 @@ pub(super) struct UnixFs {
     pub(super) fanout: Option<u64>,
 }
 
-/// Reads the message of a node. It may state no more sizes than the node has links, which bounds what is allocated.
+/// Reads the message of a node. It may have no more sizes than the node has links, so allocations are bounded.
 pub(super) fn decode(block: &[u8], node: &Node) -> Result<UnixFs, &'static str> {
-    let message = node.data.ok_or("it has no data, and so is nothing of UnixFS")?;
+    let message = node.data.ok_or("it has no data, so it is not a UnixFS node")?;
     let (mut kind, mut data, mut file_size, mut hash, mut fanout) = (None, None, None, None, None);
     let mut sizes = Sizes { values: Vec::new(), most: node.links.len() };
     for field in Fields::new(block, message) {
@@ -63,11 +63,11 @@ pub(super) fn decode(block: &[u8], node: &Node) -> Result<UnixFs, &'static str> 
             (4, value) => sizes.add_packed(value.bytes()?.of(block))?,
             (5, value) => set_once(&mut hash, value.number()?)?,
             (6, value) => set_once(&mut fanout, value.number()?)?,
-            // Mode, time, and whatever UnixFS may yet gain: nothing that a file's bytes depend on.
+            // Mode, time, and future fields of UnixFS: they do not affect a file's bytes.
             _ => {}
         }
     }
-    let kind = kind.and_then(Kind::of).ok_or("its data are of no known kind of UnixFS")?;
+    let kind = kind.and_then(Kind::of).ok_or("its UnixFS type is unknown")?;
     Ok(UnixFs { kind, data, file_size, block_sizes: sizes.values, hash, fanout })
 }
 

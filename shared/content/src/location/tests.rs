@@ -16,7 +16,7 @@ fn text_of(path: &IpfsPath) -> String {
     std::iter::once(path.cid.to_string()).chain(path.path.clone()).collect::<Vec<_>>().join("|")
 }
 
-/// All that a URL may mean.
+/// All possible meanings of a URL.
 fn meanings(url: &str) -> Vec<String> {
     match locate(StorageType::Ipfs, url) {
         Ok(Location::Ipfs(name)) => name.paths().map(text_of).collect(),
@@ -136,7 +136,7 @@ fn a_name_that_may_be_longer_is_a_source_of_its_own() {
 }
 
 #[test]
-fn a_malformed_cid_is_told_from_no_cid() {
+fn a_malformed_cid_differs_from_a_missing_cid() {
     let cut = &V0[..45];
     for url in [
         "ipfs://",

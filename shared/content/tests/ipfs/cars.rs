@@ -66,7 +66,7 @@ proptest! {
 }
 
 #[test]
-fn a_cut_within_a_block_is_told_from_an_end_between_two() {
+fn a_cut_inside_a_block_differs_from_an_end_between_two() {
     let blocks: Blocks = [Node::raw(b"first block"), Node::raw(&[7; 300])].map(|node| (node.cid, node.block)).into();
     let car = car(&blocks);
     let first_end = NO_ROOTS.len() + section(&blocks[0].0.to_bytes(), &blocks[0].1).len();

@@ -1,4 +1,4 @@
-//! DAGs of files, built for the tests by the formats' own words, with nothing of what they test.
+//! DAGs of files for the tests, built from the specifications, without the tested code.
 
 use blake2::{Blake2b, digest::typenum::U32};
 use cid::multihash::Multihash;
@@ -14,7 +14,7 @@ pub(crate) const SHA2_512: u64 = 0x13;
 pub(crate) const BLAKE3: u64 = 0x1e;
 pub(crate) const BLAKE2B_256: u64 = 0xb220;
 
-/// A node with all that is under it.
+/// A node with all its descendants.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) cid: Cid,
@@ -49,7 +49,7 @@ impl Node {
         self.under(cid)
     }
 
-    /// Its blocks depth first, without those that stand in their CIDs.
+    /// Its blocks depth first, without those inside CIDs.
     pub(crate) fn blocks(&self) -> Vec<(Cid, Vec<u8>)> {
         let own = (self.cid.hash().code() != IDENTITY).then(|| (self.cid, self.block.clone()));
         own.into_iter().chain(self.children.iter().flat_map(Self::blocks)).collect()
@@ -111,14 +111,14 @@ pub(crate) fn directory(entries: &[(&str, &Node)]) -> Node {
     Node::new(entries, &number(1, 1), 0)
 }
 
-/// How a file becomes blocks.
+/// The form of a file as blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
     /// Leaves have from 1 to so many bytes, after one another in this pattern.
     pub(crate) leaf_bytes: Vec<usize>,
     pub(crate) leaf_kinds: Vec<LeafKind>,
     pub(crate) most_links: usize,
-    /// Bytes of the file that stand in an inner node itself, before those of its parts.
+    /// Bytes of the file in an inner node itself, before those of its parts.
     pub(crate) bytes_in_nodes: usize,
     pub(crate) packed_sizes: bool,
     pub(crate) data_first: bool,
@@ -131,7 +131,7 @@ pub(crate) enum LeafKind {
     Raw,
     PbRaw,
     PbFile,
-    /// In the CID itself, where it is short enough.
+    /// In the CID itself, if it is short enough.
     Inline,
 }
 

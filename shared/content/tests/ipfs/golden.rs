@@ -1,4 +1,4 @@
-//! CARs that a real gateway served: `golden/README.md` says how they were made.
+//! CARs from a real gateway. `golden/README.md` describes their origin.
 
 use std::{cell::RefCell, fs, path::PathBuf};
 
@@ -14,7 +14,7 @@ struct Golden {
     cid: &'static str,
     names: &'static [&'static str],
     size: usize,
-    /// Where the bytes begin; zeros without one.
+    /// Beginning of the bytes. Without a seed, zeros.
     seed: Option<u64>,
 }
 

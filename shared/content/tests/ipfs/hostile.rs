@@ -7,7 +7,7 @@ use crate::{
     run::{LIMITS, cid_of, fault_of, fault_within, path},
 };
 
-/// A node that links so many times to another, and states these bytes for each link.
+/// A node with this number of links to another, and this stated size for each link.
 fn repeated(node: &Node, times: usize, stated: u64) -> Node {
     let links = vec![("", &node.cid); times];
     let block = dag_pb(&links, Some(&unixfs_file(2, None, &vec![stated; times])));
@@ -97,10 +97,10 @@ fn a_block_larger_than_ipfs_passes_on_is_refused() {
 fn a_codec_or_a_hash_that_is_not_known_is_named() {
     let named = |codec, hash, bytes| check_supported(&cid_of(codec, hash, bytes)).unwrap_err();
     assert!(named(0x71, 0x12, 32).to_string().contains("dag-cbor"));
-    assert!(named(0x0200, 0x12, 32).to_string().contains("the codec json"));
+    assert!(named(0x0200, 0x12, 32).to_string().contains("unsupported codec json"));
     assert!(named(0x9999, 0x12, 32).to_string().contains("0x9999"));
-    assert!(named(RAW, 0x11, 20).to_string().contains("hashed by sha1 to 160 bits"));
-    assert!(named(RAW, 0x12, 20).to_string().contains("sha2-256 to 160 bits"));
+    assert!(named(RAW, 0x11, 20).to_string().contains("hash sha1 with 160 bits"));
+    assert!(named(RAW, 0x12, 20).to_string().contains("sha2-256 with 160 bits"));
     assert!(named(RAW, 0x4444, 32).to_string().contains("0x4444"));
     let cids = [cid_of(0x71, 0x12, 32), cid_of(RAW, 0x12, 0), cid_of(DAG_PB, 0x1e, 64)];
     assert!(cids.iter().all(|cid| check_supported(cid).unwrap_err().kind() == DagFaultKind::Unsupported));
@@ -144,22 +144,22 @@ fn blocks_that_are_no_nodes_of_a_file_say_why() {
         (b"\xff\xff\xff".to_vec(), "it ends within a number"),
         (bytes(1, &file)[..5].to_vec(), "it ends within a field"),
         ([bytes(1, &file), bytes(1, &file)].concat(), "a field comes twice"),
-        ([bytes(1, &file), bytes(7, b"?")].concat(), "it is no dag-pb node"),
+        ([bytes(1, &file), bytes(7, b"?")].concat(), "it is not a dag-pb node"),
         ([number(2, 1), bytes(1, &file)].concat(), "a field of bytes has another type"),
         ([bytes(2, b""), bytes(1, &file)].concat(), "one of its links has no CID"),
-        ([bytes(2, &bytes(9, b"?")), bytes(1, &file)].concat(), "one of its links is no dag-pb link"),
-        (bytes(1, b""), "of no known kind of UnixFS"),
-        (bytes(1, &number(1, 6)), "of no known kind of UnixFS"),
+        ([bytes(2, &bytes(9, b"?")), bytes(1, &file)].concat(), "one of its links is not a dag-pb link"),
+        (bytes(1, b""), "UnixFS type is unknown"),
+        (bytes(1, &number(1, 6)), "UnixFS type is unknown"),
         (bytes(1, &[0x0b]), "a field has an unknown type"),
         (dag_pb(&[("", &leaf.cid)], Some(&unixfs_file(0, None, &[1]))), "a raw leaf has links"),
-        ([bytes(2, &bytes(1, b"no CID")), bytes(1, &unixfs_file(2, None, &[1]))].concat(), "a link in it is no CID"),
+        ([bytes(2, &bytes(1, b"no CID")), bytes(1, &unixfs_file(2, None, &[1]))].concat(), "a link in it is not a CID"),
     ];
     for (block, reason) in cases {
         let fault = of_block(block);
         assert!(fault.contains("is malformed: ") && fault.contains(reason), "{fault} / {reason}");
     }
     let within = fault_of(&repeated(&directory(&[]), 1, 1), &[]).to_string();
-    assert!(within.contains("it stands within a file, and is no part of one"), "{within}");
+    assert!(within.contains("it is inside a file, but not a part of one"), "{within}");
 }
 
 proptest! {
@@ -187,7 +187,7 @@ proptest! {
     }
 }
 
-/// One block, and its own again for whatever is asked next.
+/// Supplies one block, then the same block for every request.
 fn walk_blindly(cid: Cid, names: &[String], block: Vec<u8>) {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let block = Bytes::from(block);

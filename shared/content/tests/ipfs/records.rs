@@ -109,7 +109,7 @@ fn blocks_of_the_path_come_first() {
 }
 
 #[test]
-fn a_record_is_small_beside_its_blocks() {
+fn a_record_is_small_compared_with_its_blocks() {
     let (_, record, blocks) = example();
     let all: usize = blocks.iter().map(|(_, block)| block.len()).sum();
     let inner: usize = blocks[..3].iter().map(|(_, block)| block.len()).sum();
@@ -138,7 +138,7 @@ fn a_record_cut_anywhere_is_rejected() {
 }
 
 #[test]
-fn a_later_format_is_told_from_something_else() {
+fn a_later_format_differs_from_other_bytes() {
     assert_eq!(DagRecord::from_bytes(b"HOLDFAST-DAG-2\n..."), Err(RecordError::Later));
     assert_eq!(DagRecord::from_bytes(b"HOLDFAST1\n"), Err(RecordError::Magic));
 }

@@ -15,7 +15,7 @@ pub(crate) fn path(cid: Cid, names: &[&str]) -> IpfsPath {
     IpfsPath { cid, path: names.iter().map(|name| (*name).to_owned()).collect() }
 }
 
-/// Supplies these blocks, one after the other: the bytes that come out, and what the walk ends with.
+/// Supplies these blocks in order. Returns the bytes and the result of the walk.
 pub(crate) fn walk(path: &IpfsPath, blocks: &Blocks) -> Result<(Vec<u8>, WalkedFile), WalkError> {
     walk_within(LIMITS, path, blocks)
 }
@@ -33,7 +33,7 @@ pub(crate) fn walk_within(
     Ok((out, walk.finish()?))
 }
 
-/// The fault that a walk through this DAG comes to. The blocks are given as they are asked for.
+/// The fault of a walk through this DAG. The blocks are supplied as requested.
 pub(crate) fn fault_of(root: &Node, names: &[&str]) -> DagFault {
     fault_within(LIMITS, root, names)
 }

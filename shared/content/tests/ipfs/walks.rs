@@ -26,7 +26,7 @@ proptest! {
     }
 
     #[test]
-    fn any_flipped_byte_of_a_block_is_refused_and_the_walk_stands(
+    fn any_flipped_byte_of_a_block_is_refused_and_the_walk_is_unchanged(
         file in prop::collection::vec(any::<u8>(), 1..2000),
         shape in shapes(),
         (at, bit) in (any::<prop::sample::Index>(), 0..8_u8),

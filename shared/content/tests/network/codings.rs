@@ -46,7 +46,7 @@ async fn a_bomb_is_ended_by_the_limit_of_a_file() {
     let outcome = answered(Answer::gzipped(&vec![0; 100 << 20])).await;
     assert!(outcome.bytes.len() <= 4 << 20, "{}", outcome.bytes.len());
     let error = outcome.error();
-    assert!(error.code == Code::TooLarge && error.message.contains("decodes to more than"), "{error}");
+    assert!(error.code == Code::TooLarge && error.message.contains("sent a body of more than"), "{error}");
 }
 
 #[tokio::test]
@@ -56,8 +56,8 @@ async fn what_cannot_be_decoded_fails_for_good_and_says_why() {
         (Answer::ok("text").with_header("content-encoding", "br"), "\"br\""),
         (Answer::ok("text").with_header("content-encoding", "zstd"), "\"zstd\""),
         (Answer::gzipped(b"text").with_header("content-encoding", "gzip"), "\"gzip, gzip\""),
-        (cut(Answer::ok("no gzip at all, though it says so")), "is not gzip"),
-        (cut(Answer::ok(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1])), "is not gzip"),
+        (cut(Answer::ok("no gzip at all, though it says so")), "another coding than gzip"),
+        (cut(Answer::ok(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1])), "another coding than gzip"),
     ] {
         let error = answered(answer).await.error();
         assert_eq!(error.code, Code::InvalidAnswer, "{error}");

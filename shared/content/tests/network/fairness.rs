@@ -8,12 +8,12 @@ use holdfast_testing::{
     parts,
 };
 
-/// Files of a run, those of them with an odd answer, and attempts at one.
+/// Number of files in a run, of odd responses among them, and of attempts for one file.
 const FILES: usize = 40;
 const ODD: usize = 4;
 const ATTEMPTS: usize = 3;
 
-/// Answers that speak of one file, each with its name.
+/// Responses about one file only, each with its name.
 fn odd_answers(origin: &Origin) -> Vec<(String, Answer)> {
     let statuses = [202, 203, 204, 205, 206, 300, 302, 304, 400, 401, 403, 404, 408, 410, 415, 421, 425, 451, 499];
     let body = || Answer::ok(varied(1_000));
@@ -32,7 +32,7 @@ fn odd_answers(origin: &Origin) -> Vec<(String, Answer)> {
     statuses.into_iter().chain(others.map(|(name, answer)| (name.to_owned(), answer))).collect()
 }
 
-/// Tries a file as often as a backup does, at once each time.
+/// Retries a file as often as a backup, each time at once.
 async fn attempt_all(fetcher: &Fetcher, url: &str) {
     for _ in 0..ATTEMPTS {
         let error = fetch_gaia(fetcher, url).await.error();
@@ -76,7 +76,7 @@ async fn an_answer_that_is_the_same_tomorrow_is_not_asked_for_again() {
     }
 }
 
-/// What a gateway may send for one CID that is not the file.
+/// Wrong responses of a gateway for one CID.
 fn odd_gateways(node: &IpfsNode) -> Vec<(&'static str, Answer)> {
     let car = |body: &'static [u8]| Answer::ok(body).with_header("content-type", "application/vnd.ipld.car");
     vec![
@@ -106,7 +106,7 @@ async fn a_gateway_that_is_wrong_about_one_file_is_asked_for_the_next_and_each_a
             gateway.answer(&format!("/ipfs/{odd}"), [refused]);
         }
         if name == "flipped" || name == "cut" {
-            // The rest of the file is not to be had by blocks.
+            // The rest of the file is not available as blocks.
             gateway.answer(&format!("/ipfs/{odd}?format=raw"), [Answer::status(404)]);
         }
         let fetcher = ipfs_by(&[gateway.address()]);

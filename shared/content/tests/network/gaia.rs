@@ -8,7 +8,7 @@ use holdfast_domain::{ItemFailureCode as Code, StorageType, Validator, Verified}
 use holdfast_testing::{Origin, origin::Answer, parts};
 use tokio::sync::mpsc;
 
-/// What a fetch of an origin that answers so comes to.
+/// The outcome of a fetch with this response of the origin.
 async fn answered(answer: Answer) -> Outcome {
     let origin = Origin::start().await;
     origin.answer("/file", [answer]);
@@ -67,7 +67,7 @@ async fn unchanged_is_no_answer_to_who_did_not_ask() {
 }
 
 #[tokio::test]
-async fn each_status_is_told_by_its_code() {
+async fn each_status_has_its_code() {
     let codes = [
         (404, Code::NotFound),
         (410, Code::Gone),
@@ -94,7 +94,7 @@ async fn each_status_is_told_by_its_code() {
 }
 
 #[tokio::test]
-async fn the_wait_that_an_origin_asks_for_is_told_and_kept() {
+async fn a_requested_wait_is_reported_and_respected() {
     let origin = Origin::start().await;
     origin.answer("/file", [Answer::status(429).with_header("retry-after", 120), Answer::ok("now")]);
     let fetcher = gaia_of(&[origin.address()]);
@@ -115,7 +115,7 @@ async fn an_origin_that_keeps_failing_is_left_alone() {
         assert_eq!(fetch_gaia(&fetcher, &origin.url("/file")).await.code(), Code::Unavailable);
     }
     assert_eq!(origin.requests().len(), 5);
-    // One that merely lacks files is not.
+    // An origin without the files is not paused.
     let origin = Origin::start().await;
     let fetcher = gaia_of(&[origin.address()]);
     for _ in 0..20 {
@@ -145,7 +145,7 @@ async fn a_trickle_is_ended_by_the_total_time() {
     let fetcher = holdfast_content::Fetcher::new(settings).unwrap();
     let error = fetch_gaia(&fetcher, &origin.url("/file")).await.error();
     assert_eq!(error.code, Code::TimedOut);
-    assert!(error.message.contains("time ran out"), "{error}");
+    assert!(error.message.contains("time ended"), "{error}");
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn a_cut_body_never_looks_whole() {
     ] {
         let error = answered(answer).await.error();
         assert_eq!(error.code, Code::InvalidAnswer, "{error}");
-        assert!(error.is_transient() && error.message.contains("cut after"), "{error}");
+        assert!(error.is_transient() && error.message.contains("truncated after"), "{error}");
     }
     assert_eq!(answered(Answer::nothing()).await.code(), Code::Unavailable);
 }
@@ -195,7 +195,7 @@ async fn marks_and_media_types_of_strangers_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_fetch_stops_where_nobody_takes_its_bytes() {
+async fn a_fetch_stops_without_a_receiver_of_its_bytes() {
     let origin = Origin::start().await;
     origin.answer("/file", [Answer::ok(varied(10_000)).endless()]);
     let fetcher = gaia_of(&[origin.address()]);

@@ -1,4 +1,4 @@
-//! Files on IPFS, by real gateways, and by gateways that lie, cut, stall or lack something.
+//! Files on IPFS, from real gateways, and from gateways that lie, truncate, stall or lack blocks.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn deep_file(node: &IpfsNode) -> (String, Vec<u8>) {
     (node.add(body.clone(), &FileShape::v1().chunk(5_000).max_links(3)).await, body)
 }
 
-/// An origin that is a gateway before the node, with what goes wrong in it.
+/// A gateway in front of the node, with these faults.
 async fn altered(node: &IpfsNode, alterations: &[Alteration]) -> Origin {
     let origin = Origin::start().await;
     let answer = alterations.iter().cloned().fold(Answer::gateway(node), Answer::altered);
@@ -30,7 +30,7 @@ fn joined(origins: &[&str]) -> String {
     origins.join(", ")
 }
 
-/// How many CARs and single blocks were asked for.
+/// Numbers of requested CARs and single blocks.
 fn asked(origin: &Origin) -> (usize, usize) {
     let of = |format: &str| origin.requests().iter().filter(|request| request.target.contains(format)).count();
     (of("format=car"), of("format=raw"))
@@ -194,7 +194,7 @@ async fn where_all_lie_nothing_false_is_handed_on() {
 }
 
 #[tokio::test]
-async fn a_block_that_nobody_has_is_no_proof_that_the_file_is_nowhere() {
+async fn a_missing_block_does_not_prove_a_missing_file() {
     let node = IpfsNode::start();
     let (cid, _) = deep_file(&node).await;
     let fetcher = ipfs_by(&[node.address()]);
@@ -369,7 +369,7 @@ async fn a_gateway_that_trickles_leaves_time_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_fetch_stops_where_nobody_takes_its_blocks() {
+async fn a_fetch_stops_without_a_receiver_of_its_blocks() {
     let node = parts().ipfs_node();
     let (cid, _) = deep_file(&node).await;
     let fetcher = ipfs_by(&[node.address()]);

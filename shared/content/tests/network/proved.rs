@@ -1,4 +1,4 @@
-//! Files from gateways that serve no blocks: what their CIDs prove is proved.
+//! Files from gateways without blocks are proved as far as their CIDs permit.
 
 use crate::support::*;
 use holdfast_content::{FetchSettings, Fetcher, ipfs::Cid};
@@ -6,7 +6,7 @@ use holdfast_domain::{ItemFailureCode as Code, Verified};
 use holdfast_testing::{DirectoryShape, FileShape, Origin, origin::Answer, parts};
 use sha2::{Digest as _, Sha256};
 
-/// A gateway of plain files that sends these bytes for this path.
+/// A plain gateway with these bytes for this path.
 async fn sending(path: &str, body: impl Into<Vec<u8>>) -> Origin {
     let origin = Origin::start().await;
     origin.answer(&format!("/ipfs/{path}"), [Answer::ok(body.into())]);

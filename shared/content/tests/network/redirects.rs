@@ -1,4 +1,4 @@
-//! Redirects: each hop is judged as if it were the first, whoever sent there.
+//! Redirects: each hop is checked like the first one, regardless of its sender.
 
 use crate::support::*;
 use holdfast_content::Fetcher;
@@ -81,7 +81,7 @@ async fn a_name_that_leads_inside_is_blocked_in_a_url_and_in_a_redirect() {
             let error = fetch_gaia(&fetcher, &url).await.error();
             assert_eq!(error.code, Code::Blocked, "{error}");
             assert!(
-                error.message.contains("inside.example") && error.message.contains("leads to an address"),
+                error.message.contains("inside.example") && error.message.contains("resolves to a forbidden address"),
                 "{error}"
             );
             assert!(!inside.iter().any(|address| error.message.contains(address)), "{error}");
@@ -90,7 +90,7 @@ async fn a_name_that_leads_inside_is_blocked_in_a_url_and_in_a_redirect() {
 }
 
 #[tokio::test]
-async fn an_origin_that_nobody_named_is_a_stranger() {
+async fn an_unknown_origin_is_untrusted() {
     let origin = Origin::start().await;
     assert_eq!(fetch_gaia(&gaia_of(&[]), &origin.url("/file")).await.code(), Code::Blocked);
     let other_scheme = origin.address().replace("http:", "https:");

@@ -1,10 +1,10 @@
-//! The ways in which people write paths on IPFS, each against a real gateway.
+//! The usual notations of paths on IPFS, each with a real gateway.
 
 use crate::support::*;
 use holdfast_domain::{ItemFailureCode as Code, Verified};
 use holdfast_testing::{DirectoryShape, FileShape, IpfsNode, Origin, origin::Answer, parts};
 
-/// A directory whose names have every letter that URLs give a meaning to.
+/// A directory with every special character of URLs in its names.
 async fn odd_directory(node: &IpfsNode, shape: &DirectoryShape) -> String {
     let mut inner = Vec::new();
     for name in ["1.png", "Name", "Name#525.png", "what?.json", "a?b=c#d", "back\\slash", "100%"] {

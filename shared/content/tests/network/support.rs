@@ -1,4 +1,4 @@
-//! What the tests of fetching share: impatient settings, and a fetch whose bytes are collected.
+//! Shared parts of the fetch tests: short time limits, and a fetch with collected bytes.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use holdfast_content::{FetchError, FetchSettings, Fetched, FetchedFile, Fetcher,
 use holdfast_domain::{ItemFailureCode, StorageType, Validator};
 use tokio::sync::mpsc;
 
-/// What came of a fetch.
+/// The result of a fetch.
 pub(crate) struct Outcome {
     pub(crate) fetched: Result<Fetched, FetchError>,
-    /// All that was handed on, in order.
+    /// All bytes passed on, in order.
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -31,7 +31,7 @@ impl Outcome {
     }
 }
 
-/// Gateways and origins that are trusted, little patience, files up to 4 MiB.
+/// Trusted gateways and origins, short time limits, files up to 4 MiB.
 pub(crate) fn settings(gateways: &[&str], allowed: &[&str]) -> FetchSettings {
     FetchSettings {
         gateways: gateways.iter().map(|text| text.parse().unwrap()).collect(),
@@ -51,7 +51,7 @@ pub(crate) fn ipfs_by(gateways: &[&str]) -> Fetcher {
     Fetcher::new(settings(gateways, &[])).unwrap()
 }
 
-/// A fetcher for which every name leads to these addresses.
+/// A fetcher that resolves every name to these addresses.
 pub(crate) fn resolving(allowed: &[&str], addresses: &[&str]) -> Fetcher {
     let addresses: Vec<_> = addresses.iter().map(|text| text.parse().unwrap()).collect();
     let lookup = Lookup::new(move |_| std::future::ready(Ok(addresses.clone())));
@@ -80,7 +80,7 @@ pub(crate) async fn fetch_ipfs(fetcher: &Fetcher, url: &str) -> Outcome {
     fetch_if_changed(fetcher, &locate(StorageType::Ipfs, url).unwrap(), None).await
 }
 
-/// Bytes of which no two blocks are alike.
+/// Bytes without two equal blocks.
 pub(crate) fn varied(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(length + 8);

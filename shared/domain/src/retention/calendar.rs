@@ -1,4 +1,4 @@
-//! Days, weeks, months and years in the operator's time zone, and which backup stands for each.
+//! Days, weeks, months and years in the operator's time zone, and the backup that represents each.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
 
 use super::{RetentionPolicy, RetentionReason};
 
-/// A stretch of the calendar that keeps its newest good backup.
+/// A period of the calendar that keeps its newest good backup.
 #[derive(Clone, Copy)]
 enum Period {
     Day,
@@ -27,7 +27,7 @@ impl Period {
         }
     }
 
-    /// What a person calls it: `2026-03-29`, `2026-W13`, `2026-03`, `2026`.
+    /// Its usual name: `2026-03-29`, `2026-W13`, `2026-03`, `2026`.
     fn name(self, at: &ZonedDateTime) -> String {
         match self {
             Self::Day => at.strftime("%Y-%m-%d").to_string(),
@@ -47,7 +47,7 @@ impl Period {
     }
 }
 
-/// Why the calendar keeps backups: a list of reasons for each of these times, which are given newest first.
+/// The reasons of the calendar to keep backups: a list for each of these times, newest first.
 pub(super) fn reasons(
     newest_first: &[Timestamp],
     policy: &RetentionPolicy,

@@ -1,7 +1,8 @@
-//! Which backups are kept and which go: a plan made of what is there, a policy and the time. Pure: it deletes nothing.
+//! The retention plan: the kept and the expired backups, computed from the existing backups, a policy and the time.
+//! Pure: it deletes nothing.
 //!
-//! Laws, held by tests: never fewer than `minCount` good backups because of a plan; neither the order nor the number of
-//! times that it is asked matters; what is not good counts towards no rule; where nothing is sure, nothing goes.
+//! Laws, held by tests: a plan never leaves fewer than `minCount` good backups. The order of the backups and repeated
+//! planning do not matter. A backup that is not good counts towards no rule. Uncertainty keeps everything.
 
 mod calendar;
 mod plan;

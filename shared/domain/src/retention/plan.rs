@@ -1,4 +1,4 @@
-//! The plan: for each backup whether it is kept or goes, and why, in words.
+//! The plan: for each backup the decision, with its reasons as text.
 
 use std::fmt;
 
@@ -8,63 +8,63 @@ use serde::{Serialize, Serializer};
 use super::{RetentionPolicy, calendar};
 use crate::{BackupId, JobStatus};
 
-/// How far a backup can be relied on, as the store and the catalogue tell it together.
+/// The reliability of a backup, according to the store and the catalogue together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// Its manifest is there, its job is completed, and no verification has failed: it counts towards a keep.
+    /// Its manifest exists, its job is completed, and no verification has failed. It counts towards a keep.
     Good,
-    /// It is complete and holds nothing, though an earlier good one holds something: the source was wiped, or misnamed.
+    /// It is complete but empty, and an earlier good one is not: the source was deleted or misnamed.
     Empty,
     /// Its newest verification failed.
     VerificationFailed,
-    /// Its manifest is there, and its job says that it did not become a backup.
+    /// Its manifest exists, but its job did not complete.
     NotCompleted(JobStatus),
-    /// Somebody works on it.
+    /// A run works on it.
     InUse(JobStatus),
     /// Its deletion was begun.
     Deleting,
-    /// It is not clear what it is, or whose: why. What is unsure is kept.
+    /// Its nature or its origin is uncertain, for this reason. An uncertain backup is kept.
     Unsure(String),
 }
 
-/// A backup of the type that a plan is made for.
+/// A backup of the planned type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionCandidate {
     /// The backup.
     pub backup_id: BackupId,
-    /// When it was triggered.
+    /// Time of the trigger.
     pub created_at: Timestamp,
-    /// How far it can be relied on.
+    /// Its reliability.
     pub standing: Standing,
 }
 
-/// What becomes of a backup.
+/// The decision about a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RetentionVerdict {
     /// It stays.
     Keep,
-    /// It goes.
+    /// It is deleted.
     Delete,
 }
 
-/// A reason for what becomes of a backup; it is written as a sentence.
+/// A reason of a decision, displayed as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetentionReason {
     /// There is no policy for its type.
     NoPolicy,
-    /// It is not clear what it is, or whose.
+    /// Its nature or its origin is uncertain.
     Unsure(String),
-    /// Somebody works on it.
+    /// A run works on it.
     InUse(JobStatus),
     /// Its deletion was begun.
     Deleting,
-    /// It is one of the newest good ones, of which `minCount` are left.
+    /// It is one of the newest `minCount` good ones, which are always kept.
     AmongNewest {
         /// `minCount`.
         min_count: u32,
     },
-    /// There are fewer good ones than `minCount`, so that one that is not may be all there is.
+    /// There are fewer good ones than `minCount`, so a backup that is not good may be the only one.
     BetterThanNone {
         /// `minCount`.
         min_count: u32,
@@ -89,7 +89,7 @@ pub enum RetentionReason {
         /// `maxCount`.
         max_count: u32,
     },
-    /// It counts towards nothing, because it holds nothing and an earlier one does.
+    /// It counts towards no rule, because it is empty and an earlier one is not.
     Empty,
     /// It counts towards nothing, because its verification failed.
     VerificationFailed,
@@ -101,15 +101,15 @@ impl fmt::Display for RetentionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPolicy => f.write_str("there is no retention policy for its type, and without one all are kept"),
-            Self::Unsure(why) => write!(f, "what is unsure is kept: {why}"),
-            Self::InUse(status) => write!(f, "its job is {status}: somebody works on it"),
+            Self::Unsure(why) => write!(f, "an uncertain backup is kept: {why}"),
+            Self::InUse(status) => write!(f, "its job is {status}: a run works on it"),
             Self::Deleting => f.write_str("its deletion was begun"),
-            Self::AmongNewest { min_count: 1 } => f.write_str("it is the newest good one, and one is always left"),
+            Self::AmongNewest { min_count: 1 } => f.write_str("it is the newest good one, and one is always kept"),
             Self::AmongNewest { min_count } => {
-                write!(f, "it is among the newest {min_count} good ones, which are always left")
+                write!(f, "it is among the newest {min_count} good ones, and these are always kept")
             }
             Self::BetterThanNone { min_count } => {
-                write!(f, "there are fewer than {min_count} good ones, so that it may be better than none")
+                write!(f, "there are fewer than {min_count} good ones, so it may be better than nothing")
             }
             Self::NewestOfDay(day) => write!(f, "it is the newest good one of day {day}"),
             Self::NewestOfWeek(week) => write!(f, "it is the newest good one of week {week}"),
@@ -118,13 +118,11 @@ impl fmt::Display for RetentionReason {
             Self::WithinLimits => f.write_str("it is within the limits"),
             Self::TooOld { max_age_days: 1 } => f.write_str("it is older than 1 day"),
             Self::TooOld { max_age_days } => write!(f, "it is older than {max_age_days} days"),
-            Self::TooMany { max_count: 1 } => {
-                f.write_str("there is a newer good one, and one is the most that is kept")
-            }
-            Self::TooMany { max_count } => write!(f, "there are {max_count} newer good ones, the most that are kept"),
-            Self::Empty => f.write_str("it holds nothing, and an earlier good one does, so it counts towards nothing"),
-            Self::VerificationFailed => f.write_str("its verification failed, so it counts towards nothing"),
-            Self::NotCompleted(status) => write!(f, "its job is {status}, so it counts towards nothing"),
+            Self::TooMany { max_count: 1 } => f.write_str("there is a newer good one, and the maximum is one"),
+            Self::TooMany { max_count } => write!(f, "there are {max_count} newer good ones, and this is the maximum"),
+            Self::Empty => f.write_str("it is empty, but an earlier good one is not, so it counts towards no rule"),
+            Self::VerificationFailed => f.write_str("its verification failed, so it counts towards no rule"),
+            Self::NotCompleted(status) => write!(f, "its job is {status}, so it counts towards no rule"),
         }
     }
 }
@@ -135,24 +133,24 @@ impl Serialize for RetentionReason {
     }
 }
 
-/// What becomes of one backup, and why.
+/// The decision about one backup, with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionDecision {
     /// The backup.
     pub backup_id: BackupId,
-    /// When it was triggered.
+    /// Time of the trigger.
     pub created_at: Timestamp,
     /// Whether it counts towards a keep.
     pub is_good: bool,
-    /// What becomes of it.
+    /// The decision.
     pub verdict: RetentionVerdict,
-    /// Why; never empty.
+    /// The reasons. Never empty.
     pub reasons: Vec<RetentionReason>,
 }
 
-/// Decides about every backup of one type, newest first. Without a policy all are kept, but for those whose deletion was
-/// begun.
+/// Decides about every backup of one type, newest first. Without a policy all are kept, except those with a started
+/// deletion.
 #[must_use]
 pub fn plan_retention(
     candidates: &[RetentionCandidate],
@@ -184,11 +182,11 @@ pub fn plan_retention(
     sorted.iter().map(decide).collect()
 }
 
-/// What was counted on the way from the newest to the oldest.
+/// Counters, from the newest backup to the oldest.
 struct Counted {
-    /// Good ones that are newer than the one that is decided about.
+    /// Good backups newer than the present one.
     newer_good: u64,
-    /// How many that are not good are kept because the good ones are too few.
+    /// Number of other backups to keep, because there are too few good ones.
     spare: u64,
     now: Timestamp,
 }
@@ -237,7 +235,7 @@ impl Counted {
         settle(keeps.into_iter().collect(), past, Some(why))
     }
 
-    /// The limits that it has passed. Times are compared, not subtracted: none is too far away.
+    /// The limits that it exceeds. Times are compared, not subtracted, so that no time overflows.
     fn limits_passed(&self, candidate: &RetentionCandidate, policy: &RetentionPolicy) -> Vec<RetentionReason> {
         let is_old = |days: u32| {
             let age = SignedDuration::from_hours(24 * i64::from(days));
@@ -250,7 +248,7 @@ impl Counted {
     }
 }
 
-/// A keep beats every limit; without either it stays.
+/// A rule to keep overrides every limit. Without either, the backup stays.
 fn settle(
     keeps: Vec<RetentionReason>,
     past: Vec<RetentionReason>,

@@ -1,13 +1,14 @@
-//! A policy: how long backups of one type are kept, and how many.
+//! A policy: the age and number limits of one type of backup.
 
 use serde::{Deserialize, Serialize};
 
-/// Backups kept by count where nothing else is said.
+/// Default number of backups kept by count.
 pub const DEFAULT_MAX_COUNT: u32 = 30;
-/// Good backups that are always left where nothing else is said.
+/// Default number of good backups that are always kept.
 pub const DEFAULT_MIN_COUNT: u32 = 3;
 
-/// What is past `maxAgeDays` or beyond the newest `maxCount` goes, unless a rule keeps it. No limit: nothing goes by it.
+/// Backups older than `maxAgeDays` or beyond the newest `maxCount` expire, unless a rule keeps them. A missing limit
+/// expires nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetentionPolicy {
@@ -17,33 +18,33 @@ pub struct RetentionPolicy {
     /// The newest good ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_count: Option<u32>,
-    /// Good ones that are always left, whatever any other rule says.
+    /// Good backups that are always kept, regardless of other rules.
     pub min_count: u32,
-    /// The newest of each day, of so many days that have one.
+    /// Number of days with a backup: the newest of each is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_daily: Option<u32>,
-    /// The newest of each ISO week, of so many weeks that have one.
+    /// Number of ISO weeks with a backup: the newest of each is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_weekly: Option<u32>,
-    /// The newest of each month, of so many months that have one.
+    /// Number of months with a backup: the newest of each is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_monthly: Option<u32>,
-    /// The newest of each year, of so many years that have one.
+    /// Number of years with a backup: the newest of each is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_yearly: Option<u32>,
 }
 
-/// A policy that cannot be meant.
+/// An implausible policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// A number out of its range.
     #[error("{field} is {value}: expected a whole number from 1 to {maximum}")]
     OutOfRange {
-        /// Which.
+        /// Name of the field.
         field: &'static str,
-        /// What it is.
+        /// Its value.
         value: u32,
-        /// The largest that it may be.
+        /// The largest allowed value.
         maximum: u32,
     },
     /// More are always left than are kept at most.
@@ -51,18 +52,18 @@ pub enum PolicyError {
     Crossed {
         /// The one.
         min_count: u32,
-        /// The other.
+        /// Name of the other field.
         max_count: u32,
     },
 }
 
 impl RetentionPolicy {
-    /// The most days that a policy can name: a hundred years.
+    /// The largest number of days in a policy: a hundred years.
     pub const MAX_DAYS: u32 = 36_500;
-    /// The largest count that a policy can name.
+    /// The largest count in a policy.
     pub const MAX_COUNT: u32 = 100_000;
 
-    /// The policy where none is stored: so many days, 30 backups, never fewer than 3.
+    /// The default policy: this number of days, 30 backups, never fewer than 3.
     #[must_use]
     pub const fn of_days(max_age_days: u32) -> Self {
         Self {
@@ -76,7 +77,7 @@ impl RetentionPolicy {
         }
     }
 
-    /// Whether it can be meant. `minCount` is at least 1: no policy deletes the last good backup.
+    /// Whether it is plausible. `minCount` is at least 1: no policy deletes the last good backup.
     ///
     /// # Errors
     /// [`PolicyError`] with the first fault.

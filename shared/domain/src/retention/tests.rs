@@ -37,7 +37,7 @@ fn kept_good(decisions: &[RetentionDecision]) -> usize {
     decisions.iter().filter(|it| it.is_good && it.verdict == RetentionVerdict::Keep).count()
 }
 
-/// The times of those that are kept, oldest first.
+/// The times of the kept backups, oldest first.
 fn kept_at(candidates: &[RetentionCandidate], policy: &RetentionPolicy, zone: &str) -> Vec<String> {
     let decisions = plan_retention(candidates, Some(policy), now(), &TimeZone::get(zone).unwrap());
     let kept = decisions.iter().rev().filter(|it| it.verdict == RetentionVerdict::Keep);
@@ -48,7 +48,7 @@ fn kept_at(candidates: &[RetentionCandidate], policy: &RetentionPolicy, zone: &s
 
 #[test]
 fn days_are_the_operators_and_not_utcs() {
-    // 23:30 and 00:30 in Zurich, on the night that the clocks go forward: one UTC day, two of Zurich's.
+    // 23:30 and 00:30 in Zurich, in the night of the change to summer time: one day in UTC, two in Zurich.
     let night = [good("2026-03-28T22:30:00Z"), good("2026-03-28T23:30:00Z"), good("2026-03-28T12:00:00Z")];
     let daily = RetentionPolicy { keep_daily: Some(2), max_count: Some(1), ..policy(1) };
     assert_eq!(kept_at(&night, &daily, "Europe/Zurich"), ["2026-03-28T22:30:00Z", "2026-03-28T23:30:00Z"]);
@@ -80,14 +80,14 @@ fn every_reason_is_a_sentence_of_its_own() {
     assert_eq!(
         told[0]["reasons"],
         serde_json::json!([
-            "it is the newest good one, and one is always left",
+            "it is the newest good one, and one is always kept",
             "it is the newest good one of day 2026-03-28",
         ])
     );
     assert_eq!(told[1]["reasons"], serde_json::json!(["it is within the limits"]));
     assert_eq!(
         told[2]["reasons"],
-        serde_json::json!(["it is older than 30 days", "there are 2 newer good ones, the most that are kept"])
+        serde_json::json!(["it is older than 30 days", "there are 2 newer good ones, and this is the maximum"])
     );
     assert_eq!((&told[2]["verdict"], &told[2]["isGood"]), (&"delete".into(), &true.into()));
 }
@@ -161,7 +161,7 @@ fn zones() -> impl Strategy<Value = TimeZone> {
         .prop_map(|name| TimeZone::get(name).unwrap())
 }
 
-/// What is left after a plan was carried out.
+/// The backups that remain after a plan.
 fn left(candidates: &[RetentionCandidate], decisions: &[RetentionDecision]) -> Vec<RetentionCandidate> {
     let kept = kept(decisions);
     candidates.iter().filter(|candidate| kept.contains(&&candidate.backup_id)).cloned().collect()

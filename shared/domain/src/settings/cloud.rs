@@ -8,8 +8,8 @@ use crate::Secret;
 /// Settings of the second store and its access keys.
 #[derive(Debug, Clone)]
 pub struct CloudSettings {
-    /// `BACKUP_CLOUD_ENABLED`: copy every committed backup. If `false`, the other settings still open a store that a
-    /// command names.
+    /// `BACKUP_CLOUD_ENABLED`: copy every committed backup. If `false`, the other settings still open a store named by
+    /// a command.
     pub enabled: bool,
     /// `BACKUP_CLOUD_PROVIDER`.
     pub provider: CloudProvider,
@@ -64,7 +64,7 @@ pub(super) fn read(reader: &mut Reader) -> CloudSettings {
         }
         if settings.keys.is_none() && provider != CloudProvider::Aws {
             let problem =
-                format!("is not set, and BACKUP_CLOUD_PROVIDER is {provider}, which does not support roles: set it");
+                format!("is not set, and BACKUP_CLOUD_PROVIDER is {provider} without support for roles: set it");
             reader.reject_once("BACKUP_CLOUD_ACCESS_KEY", problem);
         }
     }

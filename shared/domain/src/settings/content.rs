@@ -59,7 +59,7 @@ const DEFAULT_GATEWAYS: &str = "https://trustless-gateway.link,https://ipfs.io,h
 /// Maximum size of one S3 copy, minus the header, padding and trailer of an encrypted file.
 const LARGEST_FILE_BYTES: u64 = 4 << 30;
 
-/// Prefix of a gateway that serves only plain files.
+/// Prefix of a gateway with plain files only.
 const PLAIN: &str = "plain+";
 
 pub(super) fn read(reader: &mut Reader) -> ContentSettings {

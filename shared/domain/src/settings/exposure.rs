@@ -11,13 +11,13 @@ pub(super) fn secret_in(value: &str) -> Option<&'static str> {
     [value, &decoded].into_iter().find_map(|text| {
         marked(text)
             .or_else(|| has_user_info(text).then_some("a user name or password"))
-            .or_else(|| has_credential_parameter(text).then_some("a parameter that carries credentials"))
+            .or_else(|| has_credential_parameter(text).then_some("a parameter with credentials"))
             .or_else(|| has_access_key_id(text).then_some("an access key"))
             .or_else(|| has_key_material(text).then_some("a key"))
     })
 }
 
-/// Forms that only secret settings have.
+/// Forms of secret settings only.
 fn marked(text: &str) -> Option<&'static str> {
     const MARKS: [(&str, &str); 8] = [
         ("mongodb://", "a MongoDB connection string"),
@@ -112,8 +112,8 @@ const fn is_base64(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '+' | '/')
 }
 
-/// Whether the kinds of characters change somewhere as often as in random data, of which three in five neighbours differ
-/// in kind. In words and paths one in four does.
+/// Whether the kinds of characters change as often as in random data: three in five neighbours differ in kind. In words
+/// and paths one in four does.
 fn is_random_base64(run: &str) -> bool {
     const LEAST: usize = 40;
     let kinds: Vec<Option<u8>> = run.bytes().map(kind).collect();

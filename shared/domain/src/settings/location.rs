@@ -145,8 +145,8 @@ impl StoreLocation {
     }
 }
 
-const EXPECTED: &str = "s3://bucket/prefix, file:///directory, gs://bucket/prefix or az://account/container/prefix, \
-                        where /prefix is optional";
+const EXPECTED: &str = "s3://bucket/prefix, file:///directory, gs://bucket/prefix or az://account/container/prefix \
+                        (/prefix is optional)";
 
 /// Quotes the text as one shell word.
 fn quoted(text: &str) -> String {

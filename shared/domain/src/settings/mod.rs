@@ -1,4 +1,4 @@
-//! Settings, parsed once from name-value pairs and validated as a whole. All faults are reported at the same time.
+//! Settings, parsed once from name-value pairs and validated together. All faults are reported at the same time.
 //!
 //! `docs/settings.md` describes names, defaults and meaning. This module does not read the environment.
 
@@ -270,8 +270,8 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
     {
         reader.reject(
             "BACKUP_DATABASE_COLLECTIONS",
-            "names several collections, but BACKUP_DUMP_ENGINE is mongodump, which accepts one: set the engine to auto \
-             or native, or list the collections to exclude in BACKUP_DATABASE_EXCLUDE_COLLECTIONS",
+            "names several collections, but BACKUP_DUMP_ENGINE is mongodump, and it accepts one: set the engine to \
+             auto or native, or list the collections to exclude in BACKUP_DATABASE_EXCLUDE_COLLECTIONS",
         );
     }
     reader.finish(settings)
@@ -303,7 +303,7 @@ fn recipient(reader: &mut Reader) -> Option<String> {
     const NAME: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
     if reader.peek(NAME)?.to_ascii_lowercase().contains("age-secret-key-") {
         reader.secret(NAME);
-        reader.reject(NAME, "invalid value: this is an age identity, which is secret. Expected its recipient, age1…");
+        reader.reject(NAME, "invalid value: expected an age recipient (age1…), got a secret age identity");
         return None;
     }
     reader.text(NAME)

@@ -195,7 +195,7 @@ const GUIDE: [(&str, &str); 27] = [
 ];
 
 #[test]
-fn the_guides_own_block_is_taken_as_it_stands() {
+fn the_guides_own_block_is_valid_unchanged() {
     let with = |further: &[(&str, &str)]| {
         let block = [GUIDE.as_slice(), &[("MONGODB_URI", "mongodb://localhost:27017/web3platform")], further].concat();
         read_pairs(&block).settings.unwrap()

@@ -1,13 +1,13 @@
-//! A message's body: JSON in ASCII alone. SQS takes the characters of XML 1.0, and an item's id may hold any other.
+//! A message's body: JSON in ASCII only. SQS accepts the characters of XML 1.0, and an item's id may contain any other.
 
 use std::fmt::Write as _;
 
 use holdfast_domain::DownloadMessage;
 use holdfast_operations::{QueueError, RefusedMessage};
 
-/// The most messages that one call takes.
+/// Maximum number of messages in one call.
 const MOST_MESSAGES: usize = 10;
-/// The most bytes of one call, all bodies together: the lowest limit that SQS had.
+/// Maximum bytes of all bodies in one call: the lowest limit that SQS ever had.
 const MOST_BYTES: usize = 256 * 1024;
 
 /// A message with its body.
@@ -33,7 +33,7 @@ impl Outgoing {
     }
 }
 
-/// The messages by calls, in their order. One that no call takes is refused here.
+/// Groups the messages into calls, in their order. A message that is too large for a call is refused here.
 pub(super) fn batches(
     messages: &[DownloadMessage],
     refused: &mut Vec<RefusedMessage>,
@@ -44,7 +44,7 @@ pub(super) fn batches(
         let message = Outgoing::new(message)?;
         let size = message.body.len();
         if size > MOST_BYTES {
-            refused.push(message.refused(format!("it has {size} bytes; a message has {MOST_BYTES} at most")));
+            refused.push(message.refused(format!("it has {size} bytes: the limit is {MOST_BYTES}")));
             continue;
         }
         bytes += size;
@@ -58,7 +58,7 @@ pub(super) fn batches(
     Ok(batches)
 }
 
-/// The same JSON, in which every character beyond ASCII is escaped.
+/// The same JSON with every character beyond ASCII escaped.
 fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {

@@ -1,4 +1,4 @@
-//! The real IPFS gateway and Gaia origin of `tests/ipfs-node`, and what a test tells them to hold.
+//! The real IPFS gateway and Gaia origin of `tests/ipfs-node`, and its contents for a test.
 #![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 mod shape;
@@ -19,20 +19,20 @@ pub use self::shape::{DirectoryShape, FileShape};
 
 /// A running node.
 ///
-/// Its functions panic where it does not do what it is asked: the test could not go on.
+/// Its functions panic if a request fails, because the test cannot continue.
 pub struct IpfsNode {
     address: String,
     client: Client,
-    /// Only of an own one, which ends with the test.
+    /// Only of a private node, which ends with the test.
     child: Option<Child>,
 }
 
-/// What a CAR brought.
+/// The result of an imported CAR.
 #[derive(Debug, Deserialize)]
 pub struct Imported {
-    /// Its roots, whose DAGs are complete in this node.
+    /// Its roots. Their DAGs are complete in this node.
     pub roots: Vec<String>,
-    /// How many blocks it had.
+    /// Number of its blocks.
     pub blocks: usize,
 }
 
@@ -41,11 +41,11 @@ pub struct Imported {
 pub struct ImportRefused {
     /// In words.
     pub error: String,
-    /// The block that the DAG of a root lacks, where that is the reason.
+    /// The missing block of a root's DAG, if that is the reason.
     pub missing: Option<String>,
 }
 
-/// How often what was asked for.
+/// Numbers of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub struct Requests {
     /// Of the IPFS gateway.
@@ -65,7 +65,7 @@ pub struct GatewayRequests {
     pub plain: usize,
 }
 
-/// Requests to the Gaia origin, by what was answered.
+/// Requests to the Gaia origin, by response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GaiaRequests {
@@ -73,7 +73,7 @@ pub struct GaiaRequests {
     pub full: usize,
     /// 304.
     pub not_modified: usize,
-    /// The headers alone, as asked.
+    /// Only the headers, as requested.
     pub head: usize,
     /// 404.
     pub missing: usize,
@@ -101,13 +101,13 @@ impl IpfsNode {
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut address).ok();
         }
-        assert!(address.starts_with("http://"), "the IPFS node says no address: {address:?}");
+        assert!(address.starts_with("http://"), "the IPFS node printed no address: {address:?}");
         let mut node = Self::at(address.trim());
         node.child = Some(child);
         node
     }
 
-    /// Where it listens: `http://127.0.0.1:port`, which is also the gateway's setting.
+    /// Its address: `http://127.0.0.1:port`, also the value of the gateway setting.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
@@ -126,7 +126,7 @@ impl IpfsNode {
         ask::<ManyCids>(request).await.cids
     }
 
-    /// Adds a directory of what the node has already, by name and CID, and returns its CID.
+    /// Adds a directory of existing contents, by name and CID, and returns its CID.
     pub async fn add_directory(
         &self,
         entries: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
@@ -138,7 +138,7 @@ impl IpfsNode {
         ask::<OneCid>(request).await.cid
     }
 
-    /// Adds a block as it is, of that codec's name (`raw`, `dag-pb`, …), and returns its CID, of version 1.
+    /// Adds an unchanged block of this codec (`raw`, `dag-pb`, …), and returns its CID, of version 1.
     pub async fn add_block(&self, block: impl Into<Bytes>, codec: &str) -> String {
         let request = self.post(&format!("/node/add-block?codec={codec}")).body(block.into());
         ask::<OneCid>(request).await.cid
@@ -147,7 +147,7 @@ impl IpfsNode {
     /// Imports a CAR, as `ipfs dag import` does: every block has its CID, and every root's DAG is complete afterwards.
     ///
     /// # Errors
-    /// Where the CAR does not hold that.
+    /// If the CAR does not fulfil that.
     pub async fn import(&self, car: impl Into<Bytes>) -> Result<Imported, ImportRefused> {
         let response = send(self.post("/node/import").body(car.into())).await;
         match response.status() {
@@ -157,7 +157,7 @@ impl IpfsNode {
         }
     }
 
-    /// How many blocks it has.
+    /// Number of its blocks.
     pub async fn block_count(&self) -> usize {
         ask::<Count>(self.request(Method::GET, "/node/blocks/count")).await.count
     }
@@ -172,7 +172,7 @@ impl IpfsNode {
         accepted(self.post("/node/reset")).await;
     }
 
-    /// A CAR of a CID, or of what a path below one leads to: depth first, duplicates kept.
+    /// A CAR of a CID, or of the target of a path below one: depth first, duplicates kept.
     pub async fn car(&self, path: &str) -> Bytes {
         let request = self.request(Method::GET, &format!("/ipfs/{path}?format=car&dag-scope=entity"));
         body(request.header("accept", "application/vnd.ipld.car; version=1; order=dfs; dups=y")).await
@@ -199,12 +199,12 @@ impl IpfsNode {
         accepted(self.request(Method::DELETE, &format!("/gaia/{path}"))).await;
     }
 
-    /// What was asked for since the last [`Self::reset_requests`]: by everybody, where the node is not an own one.
+    /// Requests since the last [`Self::reset_requests`]. A shared node counts those of all tests.
     pub async fn requests(&self) -> Requests {
         ask(self.request(Method::GET, "/node/requests")).await
     }
 
-    /// Counts from nought again.
+    /// Resets the counters.
     pub async fn reset_requests(&self) {
         accepted(self.post("/node/requests/reset")).await;
     }
@@ -267,5 +267,8 @@ async fn send(request: RequestBuilder) -> reqwest::Response {
 }
 
 async fn read<T: DeserializeOwned>(response: reqwest::Response) -> T {
-    response.json().await.unwrap_or_else(|error| panic!("the IPFS node's answer is not what it says it is: {error}"))
+    response
+        .json()
+        .await
+        .unwrap_or_else(|error| panic!("the IPFS node's response does not match its description: {error}"))
 }

@@ -1,10 +1,10 @@
-//! How files and directories become blocks: every way that IPFS has known.
+//! The forms of files and directories as blocks: every one that IPFS ever used.
 
 use std::{collections::BTreeMap, fmt::Display};
 
 type Parameters = BTreeMap<&'static str, String>;
 
-/// How a file becomes blocks. The defaults are those of `ipfs add`: chunks of 256 KiB, 174 links a block.
+/// The form of a file as blocks. The defaults are those of `ipfs add`: chunks of 256 KiB, 174 links in a block.
 #[derive(Debug, Clone)]
 pub struct FileShape(Parameters);
 
@@ -21,7 +21,7 @@ impl FileShape {
         Self(Parameters::from([("cid-version", "1".into())]))
     }
 
-    /// Leaves are the file's bytes and nothing else; under version 0 they alone have CIDs of version 1.
+    /// Leaves contain only the file's bytes. Under version 0, only they have CIDs of version 1.
     #[must_use]
     pub fn raw_leaves(self) -> Self {
         self.with("raw-leaves", "true")
@@ -51,13 +51,13 @@ impl FileShape {
         self.with("layout", "trickle")
     }
 
-    /// Blocks up to so many bytes (128 at most) stand in their CID.
+    /// Blocks up to this number of bytes (128 at most) are in their CID.
     #[must_use]
     pub fn inline(self, bytes: u32) -> Self {
         self.with("inline", bytes)
     }
 
-    /// The root says when the file was modified, in seconds since 1970.
+    /// The root has the file's modification time, in seconds since 1970.
     #[must_use]
     pub fn modified(self, seconds: u32) -> Self {
         self.with("mtime", seconds)
@@ -79,19 +79,19 @@ impl FileShape {
     }
 }
 
-/// How a directory becomes blocks.
+/// The form of a directory as blocks.
 #[derive(Debug, Clone)]
 pub struct DirectoryShape(Parameters);
 
 impl DirectoryShape {
-    /// One block, whatever the number of entries.
+    /// One block, for any number of entries.
     #[must_use]
     pub fn plain() -> Self {
         Self(Parameters::from([("sharded", "false".into())]))
     }
 
-    /// A hash array mapped trie, as `ipfs add` makes of large directories. `fanout` is a power of two, 8 to 1024, 256 as
-    /// a rule; a small one makes it deep with few entries.
+    /// A hash array mapped trie, as `ipfs add` builds it for large directories. `fanout` is a power of two from 8 to
+    /// 1024, usually 256. A small one makes a deep tree with few entries.
     #[must_use]
     pub fn sharded(fanout: u32) -> Self {
         Self(Parameters::from([("sharded", "true".into()), ("fanout", fanout.to_string())]))

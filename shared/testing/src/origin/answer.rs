@@ -1,4 +1,4 @@
-//! What is answered, and how it is put on the wire: well, or in one of the ways that strangers' servers do it.
+//! A response and its form on the wire: correct, or with one of the faults of untrusted servers.
 
 use std::{
     fmt::Display,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::IpfsNode;
 
-/// One answer of a script. Without more, it is honest and whole.
+/// One response of a script. By default it is correct and complete.
 #[derive(Debug, Clone)]
 pub struct Answer {
     content: Content,
@@ -70,10 +70,10 @@ impl Answer {
         Self::status(302).with_header("location", to)
     }
 
-    /// 200 with the body compressed, whatever the client accepts.
+    /// 200 with the body compressed, even if the client does not accept it.
     ///
     /// # Panics
-    /// Never: memory takes all that is written.
+    /// Never, because writing into memory cannot fail.
     #[must_use]
     pub fn gzipped(body: &[u8]) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -82,13 +82,13 @@ impl Answer {
             .with_header("content-encoding", "gzip")
     }
 
-    /// 200 with a page for people, as many gateways answer what they cannot do.
+    /// 200 with a page for people, the reply of many gateways to unsupported requests.
     #[must_use]
     pub fn page() -> Self {
         Self::reply(200, vec![("content-type".into(), "text/html; charset=utf-8".into())], PAGE.into())
     }
 
-    /// What a real node answers, altered where [`Self::altered`] says so.
+    /// The response of a real node, changed by [`Self::altered`].
     #[must_use]
     pub fn gateway(node: &IpfsNode) -> Self {
         Self { content: Content::Gateway(Gateway::before(node)), delivery: Delivery::Whole }
@@ -100,14 +100,14 @@ impl Answer {
         Self::status(200).delivered(Delivery::Nothing)
     }
 
-    /// Nothing comes, and the connection stays open until the client closes it.
+    /// Sends nothing, and keeps the connection open until the client closes it.
     #[must_use]
     pub fn silence() -> Self {
         Self::status(200).delivered(Delivery::Silence)
     }
 
-    /// With one more header. A GET whose `If-None-Match` or `If-Modified-Since` is this answer's very `ETag` or
-    /// `Last-Modified` is answered 304.
+    /// Adds a header. A GET with an `If-None-Match` or `If-Modified-Since` equal to the `ETag` or `Last-Modified` of
+    /// this response gets 304.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl Display) -> Self {
         match &mut self.content {
@@ -117,53 +117,53 @@ impl Answer {
         self
     }
 
-    /// As a gateway, with what goes wrong in it; may be said several times.
+    /// A gateway's response with this fault. May be called several times.
     ///
     /// # Panics
-    /// Where it is no gateway's.
+    /// If it is not a gateway's response.
     #[must_use]
     pub fn altered(mut self, alteration: Alteration) -> Self {
         match &mut self.content {
             Content::Gateway(gateway) => gateway.alter(alteration),
-            Content::Reply(_) => panic!("only what a gateway answers is altered"),
+            Content::Reply(_) => panic!("only responses of a gateway can be altered"),
         }
         self
     }
 
-    /// Whole, but without saying its length before.
+    /// Complete, but without an announced length.
     #[must_use]
     pub fn chunked(self) -> Self {
         self.delivered(Delivery::Chunked)
     }
 
-    /// The connection is closed after so many bytes of the body, of which it said all would come.
+    /// Closes the connection after this number of bytes, although the complete body was announced.
     #[must_use]
     pub fn cut_after(self, bytes: usize) -> Self {
         self.delivered(Delivery::CutAfter(bytes))
     }
 
-    /// After so many bytes of the body nothing more comes, and the connection stays open.
+    /// Sends this number of bytes of the body, then nothing more, and keeps the connection open.
     #[must_use]
     pub fn stall_after(self, bytes: usize) -> Self {
         self.delivered(Delivery::StallAfter(bytes))
     }
 
-    /// `Content-Length` says so many bytes; the body is sent as it is, and the connection closed.
+    /// `Content-Length` announces this number of bytes. The body is sent unchanged, and the connection closed.
     #[must_use]
     pub fn saying_length(self, bytes: u64) -> Self {
         self.delivered(Delivery::SayingLength(bytes))
     }
 
-    /// The body comes in drops of so many bytes with a pause between them.
+    /// Sends the body in pieces of this number of bytes with a pause between them.
     #[must_use]
     pub fn dripping(self, bytes: usize, pause: Duration) -> Self {
         self.delivered(Delivery::Dripping { bytes: bytes.max(1), pause })
     }
 
-    /// The body, which is not empty, again and again, without end.
+    /// The body again and again, without end.
     ///
     /// # Panics
-    /// Where it is empty.
+    /// If the body is empty.
     #[must_use]
     pub fn endless(self) -> Self {
         assert!(!matches!(&self.content, Content::Reply(reply) if reply.body.is_empty()), "nothing again is nothing");
@@ -198,7 +198,7 @@ impl Answer {
 }
 
 impl Reply {
-    /// 304 where the client has it already.
+    /// 304 if the client already has it.
     fn unless_known(self, request: &Request) -> Self {
         let held = |condition, validator| {
             let (asked, own) = (request.header(condition), self.header(validator));
@@ -264,7 +264,7 @@ impl Reply {
     }
 }
 
-const PAGE: &str = "<!doctype html><title>Gateway</title><p>This is a page, and not what was asked for.\n";
+const PAGE: &str = "<!doctype html><title>Gateway</title><p>This is a page, not the requested file.\n";
 
 /// An empty chunk would be the end.
 fn chunk(bytes: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-/// The last bit of that section's block is another.
+/// Flips the last bit of that section's block.
 pub(super) fn flip(car: &[u8], number: usize) -> Bytes {
     let mut altered = car.to_vec();
     if let Some((_, end)) = section(car, number) {
@@ -12,13 +12,13 @@ pub(super) fn flip(car: &[u8], number: usize) -> Bytes {
     altered.into()
 }
 
-/// That section is gone.
+/// Removes that section.
 pub(super) fn drop(car: &[u8], number: usize) -> Bytes {
     let Some((start, end)) = section(car, number) else { return Bytes::copy_from_slice(car) };
     [&car[..start], &car[end..]].concat().into()
 }
 
-/// Where a section with its length begins and ends. What is no CAR, or has no such section, is left alone.
+/// Range of a section with its length. Bytes without such a section are not changed.
 fn section(car: &[u8], number: usize) -> Option<(usize, usize)> {
     // The header is framed like a section.
     let mut start = end_of_frame(car, 0)?;

@@ -1,5 +1,5 @@
-//! Connections, and how many are open at the same time. One counts until just before its last byte: a client that has
-//! the whole answer may open the next at once, and they would seem to be two.
+//! Connections, and the number of concurrent ones. A connection counts until just before its last byte. A client with
+//! the complete response may open the next one at once, and the two would seem concurrent.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use tokio::{
 use super::Request;
 use crate::wire::read_head;
 
-/// How many connections there are, and the most there were.
+/// Number of open connections, and its maximum so far.
 #[derive(Clone, Default)]
 pub(super) struct Connections(Arc<Counts>);
 
@@ -39,7 +39,7 @@ impl Connections {
     }
 }
 
-/// One that counts.
+/// A counted connection.
 pub(super) struct Open(Arc<Counts>);
 
 impl Drop for Open {
@@ -48,7 +48,7 @@ impl Drop for Open {
     }
 }
 
-/// A connection of one request and one answer.
+/// A connection of one request and one response.
 pub(super) struct Wire {
     // Dropped in this order.
     open: Open,
@@ -70,7 +70,7 @@ impl Wire {
         self.client.write_all(bytes).await
     }
 
-    /// Writes the end of the answer and closes.
+    /// Writes the end of the response and closes.
     pub(super) async fn finish(mut self, bytes: &[u8]) -> io::Result<()> {
         let (first, last) = bytes.split_at(bytes.len().saturating_sub(1));
         self.client.write_all(first).await?;
@@ -79,7 +79,7 @@ impl Wire {
         self.client.shutdown().await
     }
 
-    /// Says nothing more until the client closes.
+    /// Sends nothing more until the client closes.
     pub(super) async fn until_hung_up(mut self) -> io::Result<()> {
         let mut ignored = [0; 1024];
         while self.client.read(&mut ignored).await? > 0 {}

@@ -1,4 +1,4 @@
-//! A gateway that lies: it asks a real node and alters what that answers.
+//! A lying gateway: it forwards requests to a real node and alters the responses.
 
 use bytes::Bytes;
 use reqwest::{Client, Method, redirect::Policy};
@@ -6,20 +6,20 @@ use reqwest::{Client, Method, redirect::Policy};
 use super::{Request, answer::Reply, car};
 use crate::IpfsNode;
 
-/// What a gateway does wrong. Blocks of a CAR count from 0, which is the root's.
+/// Fault of a gateway. Blocks of a CAR count from 0, the root's.
 #[derive(Debug, Clone)]
 pub enum Alteration {
-    /// A bit of that block of every CAR is another.
+    /// Flips a bit of that block in every CAR.
     FlipBlock(usize),
-    /// That block is in no CAR.
+    /// Omits that block from every CAR.
     DropBlock(usize),
-    /// Every CAR ends after so many bytes, as if it were whole.
+    /// Ends every CAR after this number of bytes, as if it were complete.
     CutCar(usize),
-    /// This block comes for whichever single one is asked for.
+    /// Sends this block for every request of a single one.
     OtherBlock(Bytes),
-    /// CARs are answered with this status.
+    /// Responds to requests of CARs with this status.
     RefuseCar(u16),
-    /// Single blocks are answered with this status.
+    /// Responds to requests of single blocks with this status.
     RefuseRaw(u16),
 }
 
@@ -79,7 +79,7 @@ impl Gateway {
         reply
     }
 
-    /// What the node answers; the test cannot go on without it, so 502 with the reason is as good as a panic here.
+    /// The response of the node. If it fails, the test fails by a 502 with the reason.
     async fn ask(&self, request: &Request) -> Reply {
         match self.try_to_ask(request).await {
             Ok(reply) => reply,

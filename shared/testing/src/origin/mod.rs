@@ -1,5 +1,5 @@
-//! An HTTP/1.1 origin that misbehaves as it is told: for what a content download may meet. One request a connection.
-//! As a gateway it stands before a real node and alters what that answers.
+//! An HTTP/1.1 origin that misbehaves on demand, for the failures of content downloads. One request for each
+//! connection. As a gateway it alters the responses of a real node.
 
 mod answer;
 mod car;
@@ -20,14 +20,14 @@ use self::connection::{Connections, Wire};
 pub use self::{answer::Answer, gateway::Alteration};
 use crate::wire::Head;
 
-/// A running origin; it ends when dropped, and so do its connections.
+/// A running origin. It ends with its connections when dropped.
 pub struct Origin {
     address: String,
     shared: Arc<Shared>,
     listener: JoinHandle<()>,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `GET`, ….
@@ -71,7 +71,7 @@ struct State {
     requests: Vec<Request>,
 }
 
-/// Answers to requests that fit, one after the other; the last one stays.
+/// Responses to matching requests, in order. The last one repeats.
 struct Script {
     pattern: String,
     answers: Vec<Answer>,
@@ -93,10 +93,10 @@ impl Script {
 }
 
 impl Origin {
-    /// An origin that answers 404 to everything so far.
+    /// An origin that responds 404 to everything so far.
     ///
     /// # Panics
-    /// Where no port is to be had.
+    /// If no port is free.
     pub async fn start() -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
         let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
@@ -105,22 +105,22 @@ impl Origin {
         Self { address: format!("http://{address}"), shared, listener }
     }
 
-    /// Where it listens: `http://127.0.0.1:port`.
+    /// Its address: `http://127.0.0.1:port`.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The URL of a path, which begins with `/`.
+    /// The URL of a path. The path begins with `/`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
     }
 
-    /// Requests that fit are answered one after the other from this list, and from its last answer on always so.
+    /// Matching requests get these responses in order. The last one repeats.
     ///
-    /// A pattern is a path; one that ends in `/` fits all below it. What stands after a `?` in it has to occur in the
-    /// query: `/ipfs/?format=car`. Where several fit, the longest goes; of the same, the newest.
+    /// A pattern is a path. One that ends in `/` matches all below it. Text after a `?` in it must occur in the query:
+    /// `/ipfs/?format=car`. If several patterns match, the longest wins. Of equal ones, the newest wins.
     pub fn answer(&self, pattern: &str, answers: impl IntoIterator<Item = Answer>) {
         let script = Script { pattern: pattern.to_owned(), answers: answers.into_iter().collect(), given: 0 };
         self.shared.state().scripts.push(script);
@@ -132,13 +132,13 @@ impl Origin {
         self.shared.state().requests.clone()
     }
 
-    /// How many requests came for that path.
+    /// Number of requests for that path.
     #[must_use]
     pub fn count(&self, path: &str) -> usize {
         self.shared.state().requests.iter().filter(|request| request.path() == path).count()
     }
 
-    /// The highest number of connections that were open at the same time.
+    /// The highest number of concurrent connections.
     #[must_use]
     pub fn most_connections(&self) -> usize {
         self.shared.connections.most()
@@ -173,7 +173,7 @@ async fn accept(socket: TcpListener, shared: Arc<Shared>) {
         while connections.try_join_next().is_some() {}
         let open = shared.connections.count_one();
         let shared = Arc::clone(&shared);
-        // A broken connection is what this is for.
+        // Broken connections are the purpose of this origin.
         connections.spawn(async move { serve(Wire::new(client, open), &shared).await.ok() });
     }
 }

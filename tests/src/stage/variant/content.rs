@@ -12,7 +12,7 @@ const GATEWAYS: &str = "IpfsGateways";
 const ORIGINS: &str = "ContentAllowedOrigins";
 
 impl Deployment {
-    /// Fetches from this node, which is the only gateway and an origin.
+    /// Downloads from this node. It is the only gateway and an origin.
     pub(crate) fn fetching_from(self, node: &IpfsNode) -> Self {
         self.with(GATEWAYS, node.address()).with(ORIGINS, node.address())
     }
@@ -23,7 +23,7 @@ impl Deployment {
         self.with(ORIGINS, &origins)
     }
 
-    /// Files are encrypted too, under what the database's backups are encrypted under.
+    /// Encrypts files too, under the key of the database's backups.
     pub(crate) fn files_too(self) -> Self {
         self.with("ContentEncryption", "true")
     }
@@ -35,7 +35,7 @@ impl Deployment {
 }
 
 impl Variant {
-    /// Makes these the platform's content, beside what it has.
+    /// Adds these pieces to the platform's content.
     pub(crate) async fn publish(&self, pieces: &[Piece]) {
         let contents = self.server.client.database(&self.source).collection::<Document>("contents");
         contents.insert_many(pieces.iter().map(Piece::document)).await.unwrap();
@@ -48,8 +48,7 @@ impl Variant {
         folder
     }
 
-    /// That a content backup has these pieces' files to the last byte, and no other files; returns where it was restored
-    /// to.
+    /// Asserts that a content backup has exactly these pieces' files. Returns the folder of the restore.
     pub(crate) async fn content_comes_back(&self, id: &str, pieces: &[Piece]) -> TempDir {
         let folder = self.restored_content(id).await;
         let mut expected = files(pieces);
@@ -66,7 +65,7 @@ impl Variant {
         folder
     }
 
-    /// What a backup's manifest says, without its seal.
+    /// The contents of a backup's manifest, without its seal.
     pub(crate) async fn content_manifest(&self, id: &str) -> Value {
         let manifest = self.object(&format!("content/{id}/manifest.json")).await;
         let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();

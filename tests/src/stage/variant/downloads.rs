@@ -24,7 +24,7 @@ impl Variant {
         self.change_downloads(&json!({ "ScalingConfig": { "MaximumConcurrency": workers } })).await;
     }
 
-    /// Begins a content backup whose messages all wait in the queue, and returns its id.
+    /// Begins a content backup with all its messages waiting in the queue, and returns its id.
     pub(crate) async fn queued(&self) -> String {
         self.hold_downloads().await;
         let id = self.api.triggered_of("content").await;
@@ -36,20 +36,20 @@ impl Variant {
         id
     }
 
-    /// How many messages wait in the queue.
+    /// Number of waiting messages in the queue.
     pub(crate) async fn messages(&self) -> usize {
         let input = json!({ "QueueUrl": self.content_queue(), "AttributeNames": ["ApproximateNumberOfMessages"] });
         let told = self.aws.json("sqs", "AmazonSQS.GetQueueAttributes", &input).await;
         told["Attributes"]["ApproximateNumberOfMessages"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Has the queue lose every message that waits in it.
+    /// Deletes every waiting message of the queue.
     pub(crate) async fn lose_messages(&self) {
         self.aws.json("sqs", "AmazonSQS.PurgeQueue", &json!({ "QueueUrl": self.content_queue() })).await;
         until("an empty queue", Duration::from_secs(10), || async { (self.messages().await == 0).then_some(()) }).await;
     }
 
-    /// Has a message that was taken and not answered be seen again this soon.
+    /// Sets the time until the redelivery of a received but unanswered message.
     pub(crate) async fn show_messages_again_after(&self, seconds: u32) {
         let attributes = json!({ "VisibilityTimeout": seconds.to_string() });
         let input = json!({ "QueueUrl": self.content_queue(), "Attributes": attributes });
@@ -61,7 +61,7 @@ impl Variant {
         self.aws.send_messages(&self.content_queue(), &bodies(id, content_ids)).await;
     }
 
-    /// Sends them where messages go that were never settled.
+    /// Sends these as undelivered messages to their queue.
     pub(crate) async fn send_dead_letters(&self, id: &str, content_ids: &[String]) {
         let queues = self.aws.resources(&self.name, "AWS::SQS::Queue").await;
         self.aws.send_messages(&queues["ContentDeadLetters"], &bodies(id, content_ids)).await;

@@ -1,4 +1,4 @@
-//! The end of a scenario: nothing that was written or said holds a secret, and then nothing of it is left.
+//! The end of a scenario: no stored or logged data contain a secret, and then everything is removed.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::{CLOUDFORMATION, Variant, described};
 use crate::stage::{Mongodump, Process, aws::element, until};
 
 impl Variant {
-    /// Looks for secrets in everything that is to be read of this stack, and removes it. That the search saw the log
-    /// and the answers is proved by what they must tell of: the backup with this id.
+    /// Searches all readable data of this stack for secrets, and removes the stack. The id of this backup proves that
+    /// the search read the log and the responses.
     pub(crate) async fn finish(self, evidence: &str) {
         let worker = if evidence.starts_with("db_") { "database-backup" } else { "content-backup" };
         let log = until("the worker's log of it", Duration::from_secs(20), || async {
@@ -55,7 +55,7 @@ impl Variant {
         functions.iter().flat_map(|function| Process::all_of(function)).collect()
     }
 
-    /// Manifests and guides; anything else holds what the database or the files hold.
+    /// Manifests and guides. All other objects contain data of the database or the files.
     async fn readable_objects(&self) -> Vec<String> {
         let mut texts = Vec::new();
         let is_readable = |key: &&String| {

@@ -1,40 +1,40 @@
-//! What can be wrong with a CAR. Always the fault of who sent it: another gateway may do better.
+//! Faults of a CAR. They are always those of the sender: another gateway may work.
 
-/// A CAR that cannot be read on.
+/// An unreadable CAR.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CarFault {
     /// It ended within its header or a block.
-    #[error("the CAR is cut: it ends at byte {offset}, within {inside}")]
+    #[error("the CAR is truncated: it ends at byte {offset}, inside {inside}")]
     Cut {
-        /// Bytes that came.
+        /// Received bytes.
         offset: u64,
-        /// Within what.
+        /// The unfinished part.
         inside: &'static str,
     },
     /// Another version than 1.
-    #[error("the CAR is of version {0}; version 1 was asked for, and only that is read")]
+    #[error("the CAR has version {0}: expected the requested version 1")]
     Version(u64),
-    /// No header of a CAR.
+    /// An invalid header of a CAR.
     #[error("not a CAR: {0}")]
     Header(&'static str),
     /// A header or a block past the limits.
-    #[error("the CAR has {what} of {size_bytes} bytes at byte {offset}; {limit_bytes} are allowed")]
+    #[error("the CAR has {what} of {size_bytes} bytes at byte {offset}, and the limit is {limit_bytes}")]
     TooLarge {
-        /// What is too large.
+        /// The part that is too large.
         what: &'static str,
-        /// Where it begins.
+        /// Its offset.
         offset: u64,
         /// Its size, as the CAR states it.
         size_bytes: u64,
         /// The limit.
         limit_bytes: usize,
     },
-    /// A section that is none.
+    /// An invalid section.
     #[error("the CAR is malformed at byte {offset}: {reason}")]
     Malformed {
-        /// Where the section begins.
+        /// Offset of the section.
         offset: u64,
-        /// Which rule it breaks.
+        /// The broken rule.
         reason: &'static str,
     },
 }

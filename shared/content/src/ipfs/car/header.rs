@@ -1,15 +1,15 @@
-//! The header of a CAR, `{roots: [CID…], version: 1}` in DAG-CBOR. Read leniently, since nothing is believed of it:
-//! any order of keys, further ones, no roots; written in the one right way.
+//! The header of a CAR, `{roots: [CID…], version: 1}` in DAG-CBOR. The reader is lenient, because it trusts nothing in
+//! it: any order of keys, further keys, no roots. The writer uses the canonical form.
 
 use super::{
     super::{Cid, cid::read_whole},
     CarFault,
 };
 
-/// The tag that makes bytes a CID.
+/// The tag of a CID.
 const CID_TAG: u64 = 42;
 
-/// Values within values that are passed over.
+/// Maximum nesting of skipped values.
 const MAX_NESTING: u8 = 8;
 
 /// Reads a header, and gives its roots.
@@ -25,7 +25,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Cid>, CarFault> {
     }
     match version {
         Some(1) if cbor.0.is_empty() => Ok(roots),
-        Some(1) => Err(CarFault::Header("its header goes on after its end")),
+        Some(1) => Err(CarFault::Header("its header continues after its end")),
         Some(other) => Err(CarFault::Version(other)),
         None => Err(CarFault::Header("its header names no version")),
     }
@@ -62,7 +62,7 @@ enum Major {
 const MAJORS: [Major; 8] =
     [Major::Unsigned, Major::Negative, Major::Bytes, Major::Text, Major::Array, Major::Map, Major::Tag, Major::Simple];
 
-/// What is left of a header.
+/// The rest of a header.
 struct Cbor<'a>(&'a [u8]);
 
 impl<'a> Cbor<'a> {
@@ -82,7 +82,7 @@ impl<'a> Cbor<'a> {
                 let bytes = self.take(1 << (long - 0x18))?;
                 bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
             }
-            _ => return Err(CarFault::Header("its header is no DAG-CBOR")),
+            _ => return Err(CarFault::Header("its header is not DAG-CBOR")),
         };
         Ok((MAJORS[usize::from(first >> 5)], number))
     }
@@ -90,7 +90,7 @@ impl<'a> Cbor<'a> {
     fn expect(&mut self, expected: Major) -> Result<u64, CarFault> {
         match self.head()? {
             (found, number) if found == expected => Ok(number),
-            _ => Err(CarFault::Header("its header is no map of roots and version")),
+            _ => Err(CarFault::Header("its header is not a map of roots and version")),
         }
     }
 
@@ -103,11 +103,11 @@ impl<'a> Cbor<'a> {
         let mut roots = Vec::new();
         for _ in 0..self.expect(Major::Array)? {
             if self.expect(Major::Tag)? != CID_TAG {
-                return Err(CarFault::Header("one of its roots is no CID"));
+                return Err(CarFault::Header("one of its roots is not a CID"));
             }
             let length = self.expect(Major::Bytes)?;
             let cid = self.take(length)?.strip_prefix(&[0]).and_then(read_whole);
-            roots.push(cid.ok_or(CarFault::Header("one of its roots is no CID"))?);
+            roots.push(cid.ok_or(CarFault::Header("one of its roots is not a CID"))?);
         }
         Ok(roots)
     }

@@ -1,5 +1,5 @@
-//! CAR, version 1 (<https://ipld.io/specs/transport/car/carv1/>): a header, then one section for each block. Read from
-//! strangers as it comes, written for `ipfs dag import`.
+//! CAR, version 1 (<https://ipld.io/specs/transport/car/carv1/>): a header, then one section for each block. The reader
+//! accepts untrusted streams. The writer writes for `ipfs dag import`.
 
 mod fault;
 mod header;
@@ -12,8 +12,8 @@ pub use self::{
     writer::CarWriter,
 };
 
-/// The most bytes that a header may have: some 700 roots.
+/// Size limit of a header, in bytes: some 700 roots.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
-/// The most bytes that a CID may have: four numbers and the longest digest.
+/// Size limit of a CID, in bytes: four numbers and the longest digest.
 const MAX_CID_BYTES: usize = 4 * 10 + 128;

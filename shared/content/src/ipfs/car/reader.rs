@@ -1,5 +1,5 @@
-//! Blocks out of a CAR as its bytes come, in pieces of any size. Memory is one block and one piece. Nothing is believed:
-//! whether a block is what its CID promises is for the walk to say, and whether the CAR holds all that it should.
+//! Reads blocks from a CAR in pieces of any size. Memory is one block and one piece. Nothing is trusted: the walk
+//! checks that each block matches its CID, and that the CAR is complete.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -8,7 +8,7 @@ use super::{
     CarFault, MAX_CID_BYTES, MAX_HEADER_BYTES, header,
 };
 
-/// Reads one CAR: `push` a piece, then `next_block` until there is none.
+/// Reads one CAR: `push` a piece, then call `next_block` until it returns none.
 #[derive(Debug, Default)]
 pub struct CarReader {
     buffer: BytesMut,
@@ -20,7 +20,7 @@ pub struct CarReader {
 /// A block as a CAR has it, not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CarBlock {
-    /// The CID that it stands under.
+    /// Its CID in the CAR.
     pub cid: Cid,
     /// Its bytes.
     pub bytes: Bytes,
@@ -38,11 +38,10 @@ impl CarReader {
         self.buffer.extend_from_slice(piece);
     }
 
-    /// The next block that has come whole. Blocks under identity CIDs are passed over: they say nothing that their CIDs
-    /// do not.
+    /// The next complete block. Blocks under identity CIDs are skipped, because their CIDs contain the same bytes.
     ///
     /// # Errors
-    /// The first fault there is, and from then on the same again.
+    /// The first fault. Later calls return the same one.
     pub fn next_block(&mut self) -> Result<Option<CarBlock>, CarFault> {
         if self.roots.is_none() {
             let Some(bytes) = self.section("a header", MAX_HEADER_BYTES)? else { return Ok(None) };
@@ -64,16 +63,16 @@ impl CarReader {
         Ok(None)
     }
 
-    /// The roots that the header names, once it has come. Nothing follows from them.
+    /// The roots in the header, once it is complete. They have no effect.
     #[must_use]
     pub fn roots(&self) -> Option<&[Cid]> {
         self.roots.as_deref()
     }
 
-    /// Ends the CAR. One that ends between two blocks is whole by its form: only the walk knows what is missing.
+    /// Ends the CAR. An end between two blocks is valid: only the walk knows the missing blocks.
     ///
     /// # Errors
-    /// [`CarFault::Cut`] where it ends within its header or a block.
+    /// [`CarFault::Cut`] for an end inside the header or a block.
     pub fn finish(self) -> Result<(), CarFault> {
         let inside = match self.roots {
             None => "its header",
@@ -83,7 +82,7 @@ impl CarReader {
         Err(CarFault::Cut { offset: self.offset + self.buffer.len() as u64, inside })
     }
 
-    /// Where in the buffer the next section lies behind its length, once it is there whole.
+    /// Range of the next section in the buffer, after its length, once it is complete.
     fn section(&mut self, what: &'static str, limit_bytes: usize) -> Result<Option<std::ops::Range<usize>>, CarFault> {
         let length = varint::read(&self.buffer).map_err(|_| self.malformed("a length has more than 64 bits"))?;
         let Some((length, start)) = length else { return Ok(None) };

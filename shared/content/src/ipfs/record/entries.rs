@@ -1,5 +1,5 @@
 //! The entries of a record, one for each block: length of the prefix, prefix, bytes of the file, length of the suffix,
-//! suffix; numbers as varints. A raw leaf takes five bytes, a leaf of dag-pb about twenty, an inner block itself.
+//! suffix. Numbers are varints. A raw leaf takes five bytes, a dag-pb leaf about twenty, an inner block its own size.
 
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ impl Recorder {
         Self { entries: Vec::new(), blocks: 0, limit_bytes }
     }
 
-    /// Adds a block, of which this range is the file's. One that has nothing of it stands whole behind it.
+    /// Adds a block with this range of the file. A block without bytes of the file is stored completely.
     pub(in super::super) fn add(&mut self, block: &[u8], of_file: Range<usize>) -> Result<(), DagFault> {
         let of_file = if of_file.is_empty() { 0..0 } else { of_file };
         self.text(&block[..of_file.start]);
@@ -52,7 +52,7 @@ pub(super) struct Entry<'a> {
     pub(super) suffix: &'a [u8],
 }
 
-/// The entries of a record, none of a block that is larger than blocks are.
+/// The entries of a record. None for a block above the size limit.
 #[derive(Debug)]
 pub(super) struct Entries<'a>(pub(super) &'a [u8]);
 

@@ -1,6 +1,5 @@
-//! What is kept beside a file that came from IPFS: enough to make every block of its DAG again from the file's bytes, and
-//! so to bring it back under the same CID. Held in memory as it is stored; bounded by
-//! [`WalkLimits::inner_bytes`](super::WalkLimits).
+//! The record of blocks of an IPFS file: with the file's bytes it rebuilds every block of its DAG under the same CID.
+//! In memory it has its stored form, bounded by [`WalkLimits::inner_bytes`](super::WalkLimits).
 
 mod entries;
 mod rebuild;
@@ -10,10 +9,10 @@ pub(super) use self::entries::Recorder;
 pub use self::{rebuild::RebuildError, stored::RecordError};
 use super::{Cid, IpfsPath};
 
-/// What rebuilds the blocks of one file, those of the path to it among them.
+/// Rebuilds the blocks of one file, including those of its path.
 ///
-/// For each block in the order of the walk: the bytes before those of the file, how many of the file's it holds, and the
-/// bytes after. No CID but the root's is kept: each stands in the block before, and every block is proved by its own.
+/// For each block in the order of the walk it has: the bytes before those of the file, their number, and the bytes
+/// after. Only the root's CID is stored. Each other CID is in an earlier block, and proves its own block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DagRecord {
     path: IpfsPath,
@@ -25,13 +24,13 @@ pub struct DagRecord {
 }
 
 impl DagRecord {
-    /// Where the file was found.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &IpfsPath {
         &self.path
     }
 
-    /// The file's own CID: the end of the path. The only root whose DAG is complete.
+    /// The file's own CID: the end of the path. The only root with a complete DAG.
     #[must_use]
     pub fn file_cid(&self) -> &Cid {
         &self.file_cid
@@ -43,7 +42,7 @@ impl DagRecord {
         self.size
     }
 
-    /// Blocks that are rebuilt, with those that come again.
+    /// Number of rebuilt blocks, including repeated ones.
     #[must_use]
     pub fn blocks(&self) -> u64 {
         self.blocks

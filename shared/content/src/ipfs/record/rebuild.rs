@@ -1,5 +1,5 @@
-//! The blocks again, from the file's bytes and the record. A walk from the root asks for them, so that what comes out is
-//! proved to be the DAG of that root, whole and in order; memory is one block and the record, twice.
+//! Rebuilds the blocks from the file's bytes and the record. A walk from the root requests them, so the result is
+//! proved to be the complete DAG of that root, in order. Memory is one block and twice the record.
 
 use std::io::{self, Read};
 
@@ -11,43 +11,40 @@ use super::{
     entries::{Entries, Entry},
 };
 
-/// Why the blocks cannot be rebuilt, or could not be written.
+/// Why the blocks were not rebuilt, or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// The file cannot be read, or the blocks cannot be written: the reason is the reader's or the writer's own.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The file's bytes do not make the block. Permanent.
-    #[error(
-        "the file is not the one that its record was made of: the block {cid}, from byte {offset} on, comes out \
-         different"
-    )]
+    #[error("the file does not match its record of blocks: the block {cid} differs, from byte {offset} on")]
     OtherFile {
-        /// The block that should come out.
+        /// The expected block.
         cid: String,
-        /// Where its bytes begin in the file.
+        /// Offset of its bytes in the file.
         offset: u64,
     },
     /// The file ends too early or too late. Permanent.
-    #[error("the file is not the one that its record was made of: it does not end at {size_bytes} bytes")]
+    #[error("the file does not match its record of blocks: it does not end at {size_bytes} bytes")]
     OtherSize {
-        /// Bytes that it should have.
+        /// Its expected size in bytes.
         size_bytes: u64,
     },
-    /// The record is no record of one DAG. Permanent.
+    /// The record does not describe one DAG. Permanent.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// What the record holds is not a DAG. Permanent.
+    /// The record does not describe a DAG. Permanent.
     #[error("the record of an IPFS file's blocks is malformed: {0}")]
     Dag(#[from] DagFault),
 }
 
 impl DagRecord {
-    /// Makes every block again, in the order of the walk, those that come again as well, and hands each on once it is
-    /// proved against its CID. Blocks of the path come first.
+    /// Rebuilds every block in the order of the walk, including repeated ones. Each is proved against its CID, then
+    /// passed on. Blocks of the path come first.
     ///
     /// # Errors
-    /// [`RebuildError`], for the first block that does not come out, or a file that goes on after the last.
+    /// [`RebuildError`], for the first block that differs, or a file with bytes after the last block.
     pub fn rebuild(
         &self,
         file: impl Read,
@@ -70,16 +67,16 @@ impl DagRecord {
         file.end()
     }
 
-    /// The record itself bounds what it can come to.
+    /// The limits follow from the record itself.
     fn limits(&self) -> WalkLimits {
         let inner_bytes = self.entries.len() as u64;
         WalkLimits { depth: usize::MAX, blocks: u64::MAX, inner_bytes, file_bytes: self.size }
     }
 }
 
-const SURPLUS: RecordError = RecordError::Malformed("it says more than the DAG of its root");
+const SURPLUS: RecordError = RecordError::Malformed("it has more than the DAG of its root");
 
-/// The file, as far as it was read.
+/// The part of the file that was read.
 struct File<R> {
     reader: R,
     offset: u64,
@@ -101,7 +98,7 @@ impl<R: Read> File<R> {
         if read < bytes { Err(RebuildError::OtherSize { size_bytes: self.size }) } else { Ok(()) }
     }
 
-    /// Reads what came out of the walk after the bytes that went in: what stands in identity CIDs.
+    /// Reads the output of the walk beyond its input: the bytes in identity CIDs.
     fn compare(&mut self, delivered: &[Bytes], went_in: usize) -> Result<(), RebuildError> {
         let mut skipped = went_in;
         for bytes in delivered {

@@ -1,5 +1,5 @@
-//! A record as it is stored: a line that names the format, root, path, file, numbers, entries, and the SHA-256 of all
-//! that. Reading allocates no more than the bytes given.
+//! The stored form of a record: a line with the format, root, path, file, numbers, entries, and the SHA-256 of all
+//! that. Reading allocates no more than the given bytes.
 
 use sha2::{Digest as _, Sha256};
 
@@ -9,36 +9,36 @@ use super::{
     entries::{Entries, take_number, take_text},
 };
 
-/// What every record of this version begins with.
+/// The beginning of every record of this version.
 const MAGIC: &[u8] = b"HOLDFAST-DAG-1\n";
 
-/// What records of all versions begin with.
+/// The beginning of records of all versions.
 const FAMILY: &[u8] = b"HOLDFAST-DAG-";
 
 const CHECKSUM_BYTES: usize = 32;
 
-/// Longer paths are deeper than any walk goes.
+/// No walk reaches the depth of longer paths.
 const MAX_NAMES: u64 = 1024;
 
-/// Bytes that are no record. Permanent: reading the same bytes again cannot help.
+/// Bytes that are not a record. Permanent: reading the same bytes again cannot help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// Something else altogether.
     #[error("not a record of an IPFS file's blocks: it does not begin with HOLDFAST-DAG-1")]
     Magic,
     /// Of a later format.
-    #[error("the record of an IPFS file's blocks is of a later format: a newer Holdfast reads it")]
+    #[error("the record of an IPFS file's blocks has a newer format: use a newer Holdfast")]
     Later,
     /// Cut, or changed since it was written.
     #[error("the record of an IPFS file's blocks is damaged: its checksum does not match")]
     Checksum,
-    /// Whole, and never written by Holdfast.
+    /// Complete, but not written by Holdfast.
     #[error("the record of an IPFS file's blocks is malformed: {0}")]
     Malformed(&'static str),
 }
 
 impl DagRecord {
-    /// The record as it is stored.
+    /// The stored form of the record.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.entries.len() + 512);
@@ -57,10 +57,10 @@ impl DagRecord {
         bytes
     }
 
-    /// Reads a record. What is said in it is proved only as its blocks are rebuilt.
+    /// Reads a record. Its contents are proved only when its blocks are rebuilt.
     ///
     /// # Errors
-    /// [`RecordError`] where the bytes are no record, or not as they were written.
+    /// [`RecordError`] if the bytes are not a record, or were changed.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         if !bytes.starts_with(MAGIC) {
             return Err(if bytes.starts_with(FAMILY) { RecordError::Later } else { RecordError::Magic });
@@ -74,7 +74,7 @@ impl DagRecord {
         Ok(record)
     }
 
-    /// Whether the entries are as many as is said, and hold no more of the file than there is.
+    /// Checks that the number of entries is right, and that they do not exceed the file.
     fn check(&self) -> Result<(), RecordError> {
         let (mut blocks, mut of_file) = (0_u64, 0_u64);
         for entry in Entries(&self.entries) {
@@ -82,7 +82,7 @@ impl DagRecord {
             of_file = of_file.saturating_add(entry?.of_file as u64);
         }
         if blocks != self.blocks || of_file > self.size {
-            return Err(RecordError::Malformed("its entries are not those of its file"));
+            return Err(RecordError::Malformed("its entries do not match its file"));
         }
         Ok(())
     }
@@ -110,5 +110,5 @@ fn put_text(bytes: &mut Vec<u8>, text: &[u8]) {
 }
 
 fn take_cid(rest: &mut &[u8]) -> Result<Cid, RecordError> {
-    read_whole(take_text(rest)?).ok_or(RecordError::Malformed("a CID is none"))
+    read_whole(take_text(rest)?).ok_or(RecordError::Malformed("a CID is invalid"))
 }

@@ -1,6 +1,5 @@
-//! One node of a file: bytes of the file that lie in it, and its parts with the bytes that each must come to. A node
-//! whose sizes do not add up is refused here, before any of its parts is asked for: so what a DAG expands to is known at
-//! its root.
+//! One node of a file: its own bytes of the file, and its parts with their sizes. A node with inconsistent sizes is
+//! refused here, before a request for its parts. The expanded size of a DAG is therefore known at its root.
 
 use std::ops::Range;
 
@@ -12,10 +11,10 @@ use super::super::{
     unixfs::{self, Kind, UnixFs},
 };
 
-/// A node of a file; by default one that holds nothing of it.
+/// A node of a file. The default has no bytes of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct FileNode {
-    /// Where the file's bytes lie in the block.
+    /// Range of the file's bytes in the block.
     pub(super) data: Range<usize>,
     pub(super) parts: Vec<Part>,
     /// Bytes of the file in it and in its parts.
@@ -25,17 +24,17 @@ pub(super) struct FileNode {
 /// A link of a file's node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
-    /// Where the CID lies in the block.
+    /// Range of the CID in the block.
     pub(super) cid: Span,
-    /// Bytes of the file that it must come to.
+    /// Its required size in bytes of the file.
     pub(super) size: u64,
 }
 
-/// Where a node stands.
+/// Position of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     EndOfPath,
-    /// Linked to by a node that states its bytes.
+    /// Linked from a node that states its size.
     Within {
         stated_bytes: u64,
     },
@@ -62,17 +61,17 @@ fn read_dag_pb(cid: &Cid, block: &[u8], place: Place) -> Result<FileNode, DagFau
         (Kind::Raw, _) if node.links.is_empty() => {}
         (Kind::Raw, _) => return Err(malformed("a raw leaf has links")),
         (other, Place::EndOfPath) => return Err(DagFault::NotAFile { cid: cid.to_string(), what: other.what() }),
-        (_, Place::Within { .. }) => return Err(malformed("it stands within a file, and is no part of one")),
+        (_, Place::Within { .. }) => return Err(malformed("it is inside a file, but not a part of one")),
     }
     let data = unixfs.data.map_or(0..0, |data| data.start()..data.end());
     let size = total(cid, data.len(), &unixfs)?;
     Ok(FileNode { data, parts: parts(cid, &node, &unixfs)?, size })
 }
 
-/// Bytes of the node and of its parts, as it states them itself.
+/// The stated bytes of the node and of its parts.
 fn total(cid: &Cid, own_bytes: usize, unixfs: &UnixFs) -> Result<u64, DagFault> {
     let total = unixfs.block_sizes.iter().try_fold(own_bytes as u64, |sum, size| sum.checked_add(*size));
-    let total = total.ok_or_else(|| DagFault::malformed(cid, "its sizes come to more than 64 bits"))?;
+    let total = total.ok_or_else(|| DagFault::malformed(cid, "its sizes exceed 64 bits"))?;
     agree(cid, unixfs.file_size.unwrap_or(total), total)?;
     Ok(total)
 }
@@ -89,7 +88,7 @@ fn parts(cid: &Cid, node: &Node, unixfs: &UnixFs) -> Result<Vec<Part>, DagFault>
     if node.links.len() != unixfs.block_sizes.len() {
         return malformed("it does not state the size of each part");
     }
-    // Else links of no bytes could branch without end, and no size would tell.
+    // Otherwise links of zero bytes could branch forever, and no size would limit them.
     if !node.links.is_empty() && unixfs.block_sizes.iter().all(|size| *size == 0) {
         return malformed("it has parts, and all of them are empty");
     }

@@ -1,6 +1,6 @@
-//! The walk through the DAG of one file, depth first: the blocks of the path, then those of the file, in the order in
-//! which its bytes stand. Each block is proved against its CID before anything is read from it, and the file's bytes come
-//! out as their blocks come in. The caller finds the blocks, also such as come again.
+//! The walk through the DAG of one file, depth first: the blocks of the path, then those of the file, in the order of
+//! its bytes. Each block is proved against its CID before it is read. The file's bytes come out as their blocks come
+//! in. The caller supplies the blocks, including repeated ones.
 
 mod file_node;
 
@@ -16,11 +16,11 @@ use super::{
     record::Recorder,
 };
 
-/// A walk. It asks for one block after the other, and holds those of the levels that it is in.
+/// A walk. It requests one block after the other, and keeps only those of its present levels.
 pub struct Walk {
     path: IpfsPath,
     limits: WalkLimits,
-    /// Never one under an identity CID: those are visited as they are met.
+    /// Never a block under an identity CID: those are visited at once.
     wanted: Option<Visit>,
     failed: bool,
     /// Blocks from the root of the path to the file's.
@@ -31,14 +31,14 @@ pub struct Walk {
     file: Option<(Cid, u64)>,
 }
 
-/// A file that was walked to its end.
+/// A completely walked file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WalkedFile {
     /// Bytes of the file.
     pub size: u64,
     /// The file's own CID: the end of the path.
     pub file_cid: Cid,
-    /// What rebuilds its blocks from its bytes.
+    /// The record that rebuilds its blocks from its bytes.
     pub record: DagRecord,
 }
 
@@ -48,10 +48,10 @@ struct Visit {
     role: Role,
 }
 
-/// What a block is there for.
+/// Purpose of a block.
 #[derive(Debug, Clone, Copy)]
 enum Role {
-    /// The directory in which the next name is looked for, after so many bits of its hash.
+    /// The directory of the next name, after this number of bits of its hash.
     Directory { names_found: usize, hash_bits: u32 },
     /// The end of the path.
     File,
@@ -66,10 +66,10 @@ struct Level {
 }
 
 impl Walk {
-    /// Begins at the root of the path. With the walk come the bytes that stand in identity CIDs, before any block.
+    /// Begins at the root of the path. It also returns the bytes in identity CIDs before any block.
     ///
     /// # Errors
-    /// [`DagFault`] where the root's CID is not supported, or holds within itself what is no file.
+    /// [`DagFault`] if the root's CID is not supported, or contains something other than a file.
     pub fn begin(path: &IpfsPath, limits: WalkLimits) -> Result<(Self, Vec<Bytes>), DagFault> {
         let mut walk = Self {
             path: path.clone(),
@@ -94,17 +94,17 @@ impl Walk {
         self.wanted.as_ref().map(|visit| &visit.cid)
     }
 
-    /// Bytes of the file by its root's own word, once that was read. The parts are held to it.
+    /// Size of the file according to its root, once that was read. The parts must match it.
     #[must_use]
     pub fn file_size(&self) -> Option<u64> {
         self.file.as_ref().map(|(_, size)| *size)
     }
 
-    /// Takes the block that is wanted, and gives the bytes of the file that follow those given before.
+    /// Takes the wanted block, and returns the next bytes of the file.
     ///
     /// # Errors
-    /// [`WalkError::WrongBlock`] where it is another: the walk stands where it stood. [`WalkError::Dag`] where the DAG is
-    /// at fault, [`WalkError::Ended`] where nothing is wanted.
+    /// [`WalkError::WrongBlock`] for another block: the walk is unchanged. [`WalkError::Dag`] for a fault of the DAG,
+    /// [`WalkError::Ended`] after the end.
     pub fn supply(&mut self, block: &Bytes) -> Result<Vec<Bytes>, WalkError> {
         let visit = self.wanted.take().ok_or(WalkError::Ended)?;
         if !proves(&visit.cid, block)? {
@@ -120,7 +120,7 @@ impl Walk {
     /// Ends the walk.
     ///
     /// # Errors
-    /// [`WalkError::Incomplete`] where a block is still wanted, [`WalkError::Ended`] where the walk had failed.
+    /// [`WalkError::Incomplete`] if a block is still wanted, [`WalkError::Ended`] if the walk had failed.
     pub fn finish(self) -> Result<WalkedFile, WalkError> {
         match (self.wanted, self.file) {
             (Some(visit), _) => Err(WalkError::Incomplete { cid: visit.cid.to_string() }),
@@ -131,7 +131,7 @@ impl Walk {
         }
     }
 
-    /// Visits what needs no block, to the next block that is wanted or the end of the walk.
+    /// Visits everything that needs no block, up to the next wanted block or the end of the walk.
     fn advance(&mut self, mut next: Option<Visit>, out: &mut Vec<Bytes>) -> Result<(), DagFault> {
         loop {
             if next.is_none() {
@@ -151,7 +151,7 @@ impl Walk {
         while let Some(level) = self.levels.last_mut() {
             if let Some(part) = level.parts.next() {
                 let cid = read_whole(part.cid.of(&level.block));
-                let cid = cid.ok_or_else(|| self.fault_of_file("a link in it is no CID"))?;
+                let cid = cid.ok_or_else(|| self.fault_of_file("a link in it is not a CID"))?;
                 return Ok(Some(Visit { cid, role: Role::Part { size: part.size } }));
             }
             self.levels.pop();
@@ -163,7 +163,7 @@ impl Walk {
         DagFault::malformed(self.file.as_ref().map_or(&self.path.cid, |(cid, _)| cid), reason)
     }
 
-    /// Counts a node before it is asked for.
+    /// Counts a node before its request.
     fn admit(&mut self, cid: &Cid) -> Result<(), DagFault> {
         check_supported(cid)?;
         if self.path_levels + self.levels.len() >= self.limits.depth {
@@ -176,7 +176,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Reads a block that is proved. What it leads to, where that is not a part of a file.
+    /// Reads a proved block. Returns its successor, unless that is a part of a file.
     fn visit(&mut self, visit: &Visit, block: &Bytes, out: &mut Vec<Bytes>) -> Result<Option<Visit>, DagFault> {
         if block.len() > MAX_BLOCK_BYTES {
             return Err(DagFault::LargeBlock { cid: visit.cid.to_string(), size_bytes: block.len() });
@@ -216,7 +216,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Gives the bytes of the file that lie in the node itself, and goes down into its parts.
+    /// Returns the file's bytes in the node itself, and descends into its parts.
     fn deliver(&mut self, cid: &Cid, block: &Bytes, node: FileNode, out: &mut Vec<Bytes>) -> Result<(), DagFault> {
         self.record(cid, block, &node)?;
         if !node.data.is_empty() {
@@ -230,7 +230,7 @@ impl Walk {
         Ok(())
     }
 
-    /// A block under an identity CID stands in the block that links to it, which is recorded.
+    /// Records a block. A block under an identity CID is in the recorded block that links to it.
     fn record(&mut self, cid: &Cid, block: &[u8], node: &FileNode) -> Result<(), DagFault> {
         if is_identity(cid) { Ok(()) } else { self.recorder.add(block, node.data.clone()) }
     }
