@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use holdfast_database::RestoreProgress;
 use holdfast_domain::{BackupId, DrilledCollection, Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{OperationError, compare_with_job, record_verification};
+use holdfast_operations::{compare_with_job, record_verification};
 use holdfast_recovery::{RecoveryError, Verification, drill, readers::Purpose};
 use serde::Serialize;
 

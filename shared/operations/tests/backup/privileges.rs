@@ -73,7 +73,7 @@ impl Roles {
 }
 
 async fn drilled(f: &Fixture, server: &str, id: &BackupId) -> Result<Verification, OperationError> {
-    drill(&f.holdfast.repository, id, &Secret::new(server), Timestamp::now(), pending(), &|_| {}).await
+    Ok(drill(&f.holdfast.repository, id, &Secret::new(server), Timestamp::now(), pending(), &|_| {}).await?)
 }
 
 /// Content backup of one item, by a user who may read the items alone.
