@@ -7,8 +7,8 @@ use holdfast_domain::{BackupId, FailureCode, JobFailure, JobStatus, MAX_MANIFEST
 use holdfast_storage::StoreError;
 
 use crate::{
-    CopyFault,
-    backup::{content::queue::QueueError, database::engine::EngineFault},
+    backup::{content::queue::QueueError, database::engine_fault::EngineFault},
+    replica::fault::{CopyFault, WRONG_CLOCK},
 };
 use holdfast_recovery::RecoveryError;
 use holdfast_repository::{KeyringError, RepositoryError, RepositoryFileError};
@@ -353,9 +353,6 @@ impl OperationError {
 const NO_CHECKSUMS: &str = "open the store by its S3 calls alone: BACKUP_STORE=gs://bucket/prefix with \
                             BACKUP_CLOUD_PROVIDER=gcp, BACKUP_CLOUD_ENDPOINT, BACKUP_CLOUD_ACCESS_KEY and \
                             BACKUP_CLOUD_SECRET_KEY";
-
-/// Remedy for a wrong clock of this machine.
-pub(crate) const WRONG_CLOCK: &str = "set this machine's clock, by NTP: `timedatectl set-ntp true`";
 
 const WRONG_STORE: &str = "correct BACKUP_STORE, its prefix or the disk. If the store was emptied or replaced on purpose, \
                            give it a catalogue of its own, and run `holdfast catalog rebuild`";

@@ -39,7 +39,7 @@ pub use self::{
             in_process::back_up_content_here,
             queue::{DownloadQueue, LocalQueue, QueueError, RefusedMessage},
         },
-        database::{back_up_database, engine::EngineFault, preflight::Preflight},
+        database::{back_up_database, engine_fault::EngineFault, preflight::Preflight},
     },
     doctor::{Finding, Health, examine},
     error::{OperationError, StopReason},

@@ -3,7 +3,8 @@
 use holdfast_domain::{FailureCode, ObjectKey, RepositoryId};
 use holdfast_storage::StoreError;
 
-use crate::error::WRONG_CLOCK;
+/// Remedy for a wrong clock of this machine.
+pub(crate) const WRONG_CLOCK: &str = "set this machine's clock, by NTP: `timedatectl set-ntp true`";
 
 /// A fault of the second store or of its objects.
 #[derive(Debug, thiserror::Error)]

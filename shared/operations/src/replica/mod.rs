@@ -7,7 +7,7 @@
 mod claim;
 mod copier;
 mod due;
-mod fault;
+pub(crate) mod fault;
 mod mend;
 mod object;
 mod remove;

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use super::{
     claim::Claim,
+    content_steps::read_items_on,
     job_row::compare_with_job,
     record::record_verification,
     steps::{Reached, Steps},
@@ -286,7 +287,11 @@ async fn read_on(steps: &mut Steps<'_>, id: &BackupId, found: &mut Findings) -> 
     let manifest = steps.repository.manifest(id).await?;
     found.namespaces.clone_from(&manifest.namespaces);
     found.items = manifest.content.as_ref().map(|content| content.items);
-    steps.read_on(&manifest).await
+    let reached = steps.read_on(&manifest).await?;
+    if reached == Reached::End && manifest.backup_type == BackupType::Content {
+        return read_items_on(steps, &manifest).await;
+    }
+    Ok(reached)
 }
 
 /// Whether one function's time may be too short, or was too short.

@@ -12,7 +12,7 @@ use holdfast_domain::{Artifact, BackupType, Manifest, ObjectKey, SEGMENT_BYTES, 
 use holdfast_storage::StoreError;
 use jiff::SignedDuration;
 
-use super::{claim::Claim, content_steps::read_items_on};
+use super::claim::Claim;
 use crate::{OperationError, RunLimits};
 use holdfast_repository::{
     Repository,
@@ -74,9 +74,6 @@ impl<'a> Steps<'a> {
             if !is_all && self.is_to_stop().await? {
                 return Ok(Reached::TimeLimit);
             }
-        }
-        if manifest.backup_type == BackupType::Content {
-            return read_items_on(self, manifest).await;
         }
         Ok(Reached::End)
     }

@@ -1,12 +1,11 @@
 //! Chooses the engine of a dump and runs it. Both engines write one format, and the stages prove its content.
 
 use holdfast_archive::Summary;
-use holdfast_database::{
-    Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Invocation, Survey, Tool, ToolFault, Unfit,
-};
+use holdfast_database::{Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Invocation, Survey, Tool, Unfit};
 use holdfast_domain::{EngineInfo, settings::DumpEngine};
 
 use super::{
+    engine_fault::EngineFault,
     fit::confirm_fits,
     pipeline::{Proof, Stages},
 };
@@ -44,17 +43,6 @@ pub(super) struct Dumped {
     pub(super) indexes: Vec<Vec<String>>,
     /// Capped collections overwritten by the server during the read, as database and collection.
     pub(super) rolled_over: Vec<(String, String)>,
-}
-
-/// Why mongodump cannot be used.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum EngineFault {
-    /// It is missing, or does not run.
-    #[error(transparent)]
-    Tool(#[from] ToolFault),
-    /// It does not support the settings.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
 }
 
 /// The configured engine. Without a setting it is mongodump, or the native engine if mongodump cannot be used. The

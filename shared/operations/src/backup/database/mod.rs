@@ -6,6 +6,7 @@ mod again;
 mod commit;
 mod dump;
 pub(crate) mod engine;
+pub(crate) mod engine_fault;
 mod exclusions;
 mod fit;
 mod left_out;

@@ -1,17 +1,17 @@
 //! Prepares the next entries in their order. Several small files are read and proved at a time.
 
 use futures_util::{StreamExt as _, stream};
-use holdfast_domain::{BackupId, ItemRecord};
+use holdfast_domain::{BackupId, ItemRecord, KeptFile};
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::{PREPARED, SMALL_BYTES, write::differs};
+use super::{PREPARED, SMALL_BYTES};
 use crate::{
     Holdfast, OperationError,
     backup::content::finalize::{damage::fail_item, rows::Rows, tar::read_up_to},
 };
 use holdfast_repository::content::{
     proof::ContentObject,
-    read::{Hashing, ObjectSource, ReadFault, blocking},
+    read::{Hashing, ObjectSource, Plain, ReadFault, blocking},
 };
 
 /// The next item.
@@ -108,4 +108,14 @@ async fn read_small(source: &ObjectSource, record: &ItemRecord) -> Result<Vec<u8
         Some(problem) => Err(ReadFault::Damaged(problem)),
         None => Ok(bytes),
     }
+}
+
+/// The difference between a file's record and its content, if any.
+pub(super) fn differs(file: &KeptFile, read: Plain) -> Option<String> {
+    let key = &file.object.artifact.key;
+    if read.size != file.size {
+        return Some(format!("{key} holds a file of {} bytes, {} were kept", read.size, file.size));
+    }
+    // Omits the hash of the file: it is secret with encryption, and this text is logged.
+    (read.sha256 != file.file_sha256).then(|| format!("{key} holds another file: the SHA-256 differs"))
 }

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::{
     VolumeFault,
-    entries::{Entries, Next},
+    entries::{Entries, Next, differs},
 };
 use crate::{
     Holdfast, OperationError,
@@ -30,7 +30,7 @@ use holdfast_repository::{
     content::{
         item_list::{DOCUMENT_NAME, Document, line_of},
         proof::ContentObject,
-        read::{Hashing, ObjectSource, Plain, ReadFault},
+        read::{Hashing, ObjectSource, ReadFault},
     },
 };
 
@@ -201,16 +201,6 @@ fn copy_rest<W: Write, R: io::Read>(
         }
         tar.data(&buffer[..count]).map_err(|error| ReadFault::Other(writing(&error)))?;
     }
-}
-
-/// The difference between a file's record and its content, if any.
-pub(super) fn differs(file: &KeptFile, read: Plain) -> Option<String> {
-    let key = &file.object.artifact.key;
-    if read.size != file.size {
-        return Some(format!("{key} holds a file of {} bytes, {} were kept", read.size, file.size));
-    }
-    // Omits the hash of the file: it is secret with encryption, and this text is logged.
-    (read.sha256 != file.file_sha256).then(|| format!("{key} holds another file: the SHA-256 differs"))
 }
 
 /// Separates damage of one item from a fault that ends the volume.

@@ -1,0 +1,14 @@
+//! Reasons against mongodump.
+
+use holdfast_database::{ToolFault, Unfit};
+
+/// Why mongodump cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineFault {
+    /// It is missing, or does not run.
+    #[error(transparent)]
+    Tool(#[from] ToolFault),
+    /// It does not support the settings.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+}
