@@ -11,6 +11,7 @@ mod alarms;
 mod architecture;
 mod by_schedule;
 mod calls;
+mod circles;
 mod content_failures;
 mod content_killed;
 mod content_round_trip;
