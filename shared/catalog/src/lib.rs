@@ -1,10 +1,12 @@
 //! Jobs, items and leases in MongoDB: an index of the store, and the one place where states change.
 //!
-//! Every change is one conditional write of the server's: nothing reads, then writes. Time is passed in by the caller.
+//! Every change is one conditional write of the server's: nothing reads, then writes. Callers pass the time in,
+//! and take it from [`Catalog::now`] if another machine compares it.
 //! What to back up, when a run counts as dead, and what a manifest says are decided elsewhere.
 
 mod catalog;
 mod change;
+mod clock;
 mod collecting;
 mod copying;
 mod count;
@@ -14,6 +16,7 @@ mod job;
 mod lease;
 mod lost;
 mod object;
+mod parents;
 mod policies;
 mod reader;
 mod rebuilding;

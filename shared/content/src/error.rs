@@ -19,6 +19,9 @@ pub struct FetchError {
     pub retry_after: Option<Duration>,
     /// Whether anybody was asked at all: `false` where the origin was left alone, or the time ran out before its turn.
     pub was_asked: bool,
+    /// Of an origin that was not asked: whether it counts as down, since it failed again each time it was tried. Of several
+    /// gateways, whether all of them do.
+    pub is_down: bool,
     /// Whether the same request gets the same answer tomorrow, although errors of this code often pass.
     pub is_lasting: bool,
 }
@@ -26,7 +29,7 @@ pub struct FetchError {
 impl FetchError {
     /// An error of an origin that was asked, without a time to try again.
     pub fn new(code: ItemFailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None, was_asked: true, is_lasting: false }
+        Self { code, message: message.into(), retry_after: None, was_asked: true, is_down: false, is_lasting: false }
     }
 
     /// The same, with when to try again.
@@ -40,9 +43,14 @@ impl FetchError {
         Self { was_asked: false, ..self }
     }
 
+    /// The same, where whoever could be asked is down.
+    pub(crate) fn down_if(self, is_down: bool) -> Self {
+        Self { is_down, ..self }
+    }
+
     /// The same, where the origin was asked before.
     pub(crate) fn asked(self) -> Self {
-        Self { was_asked: true, ..self }
+        Self { was_asked: true, is_down: false, ..self }
     }
 
     /// The same, of an answer that does not change by itself.

@@ -1,10 +1,11 @@
-//! When a run counts as dead, and how a source is leased to a backup.
+//! When a run counts as dead, and how a source is leased to a backup. Every time here is by the catalogue's server: the
+//! clocks of two machines may differ, and a lease is written by one and judged by another.
 
 use holdfast_catalog::{CatalogError, Lease, LeaseError, Source};
 use holdfast_domain::{BackupId, Job, Timestamp};
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError, heartbeat::DEAD_AFTER, sweep};
+use crate::{Holdfast, OperationError, RunLimits, heartbeat::DEAD_AFTER, sweep};
 
 /// A `pending` job that nobody took over for this long never will be.
 pub(crate) const NOT_STARTED_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -21,6 +22,14 @@ pub(crate) fn is_dead(lease: &Lease, now: Timestamp) -> bool {
 /// Whether a run may take the lease over: nobody ever did, nobody is at work, or who was is dead.
 pub(crate) fn may_be_taken_over(lease: &Lease, now: Timestamp) -> bool {
     lease.fence == 0 || lease.waits_until.is_some() || is_dead(lease, now)
+}
+
+/// When a run has to be through, for its lease.
+pub(crate) async fn deadline_of(h: &Holdfast, limits: RunLimits) -> Result<Option<Timestamp>, CatalogError> {
+    match limits.deadline {
+        Some(deadline) => Ok(Some(h.catalog.by_server_clock(deadline).await?)),
+        None => Ok(None),
+    }
 }
 
 /// Leases the source to a new job and writes its `pending` row. A dead holder in the way is settled first.

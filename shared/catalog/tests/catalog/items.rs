@@ -120,13 +120,13 @@ async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none()
             fixture.catalog.begin_attempt(&backup, "a", at(1)).await.unwrap().unwrap();
         }
         for left in [1, 0, 0] {
-            fixture.catalog.give_attempt_back(&backup, "a").await.unwrap();
+            fixture.catalog.put_attempt_off(&backup, "a", at(9)).await.unwrap();
             assert_eq!(attempts().await, left);
         }
         assert_eq!(fixture.catalog.begin_attempt(&backup, "a", at(2)).await.unwrap().unwrap().attempts, 1);
         let failed = Settled::Failed(&item_failure(ItemFailureCode::Gone));
         fixture.catalog.settle_item(&backup, "a", failed, at(3)).await.unwrap();
-        fixture.catalog.give_attempt_back(&backup, "a").await.unwrap();
+        fixture.catalog.put_attempt_off(&backup, "a", at(9)).await.unwrap();
         assert_eq!(attempts().await, 1);
     })
     .await;

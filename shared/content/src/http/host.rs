@@ -36,6 +36,8 @@ pub(crate) struct Host {
     origin: Origin,
     turns: Arc<Semaphore>,
     breaker: Mutex<Breaker>,
+    /// The newest fault that counted against it.
+    last_fault: Mutex<Option<FetchError>>,
 }
 
 impl Hosts {
@@ -56,7 +58,7 @@ impl Hosts {
 impl Host {
     fn new(origin: Origin, hosts: &Hosts) -> Self {
         let breaker = Mutex::new(Breaker::new(hosts.breakers));
-        Self { origin, turns: Arc::new(Semaphore::new(hosts.per_host)), breaker }
+        Self { origin, turns: Arc::new(Semaphore::new(hosts.per_host)), breaker, last_fault: Mutex::default() }
     }
 
     pub(crate) fn origin(&self) -> &Origin {
@@ -76,8 +78,12 @@ impl Host {
 
     fn left_alone(&self, wait: Duration) -> FetchError {
         let seconds = wait.as_secs_f64().ceil();
-        let message = format!("{} failed or asked to wait, and is left alone for {seconds} s", self.origin);
-        FetchError::new(ItemFailureCode::Unavailable, message).after(Some(wait)).unasked()
+        let fault = locked(&self.last_fault).clone();
+        let (code, cause) =
+            fault.map_or((ItemFailureCode::Unavailable, String::new()), |fault| (fault.code, fault.message));
+        let message = format!("{} is skipped for {seconds} s: {cause}", self.origin);
+        let is_down = locked(&self.breaker).is_down();
+        FetchError::new(code, message).after(Some(wait)).unasked().down_if(is_down)
     }
 
     /// The host answered, whatever it says of the file.
@@ -88,6 +94,9 @@ impl Host {
     /// Records what came of a request. Only a missing connection, silence, a fault of the server's own and a request to
     /// wait count against the host. An answer that is wrong for one file says nothing of the next file.
     pub(crate) fn failed(&self, error: &FetchError) {
+        if matches!(error.code, ItemFailureCode::Throttled | ItemFailureCode::Unavailable | ItemFailureCode::TimedOut) {
+            *locked(&self.last_fault) = Some(error.clone());
+        }
         let mut breaker = locked(&self.breaker);
         let now = Instant::now().into_std();
         match error.code {
@@ -119,7 +128,9 @@ mod tests {
         assert!(locked(&hosts.known).len() <= KEPT);
         assert!(Arc::ptr_eq(&spoken_to, &hosts.of(&origin(0))));
         let left_alone = hosts.of(&origin(1)).turn(Instant::now() + Duration::from_secs(1)).await.unwrap_err();
-        assert!(!left_alone.was_asked && left_alone.retry_after.is_some());
+        assert!(!left_alone.was_asked && left_alone.retry_after.is_some() && !left_alone.is_down);
+        assert_eq!(left_alone.code, ItemFailureCode::Throttled);
+        assert!(left_alone.message.ends_with(": 429"), "{left_alone}");
     }
 
     #[tokio::test]

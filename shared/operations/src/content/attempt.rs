@@ -28,6 +28,10 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// As long an origin may ask to wait.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_mins(15);
 
+/// An item waits at most this long for a host that is down, from the first time that it was put off. Restarts and short
+/// maintenance end sooner, and a night's backup has to end before the next day's work.
+const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
+
 /// Why an attempt did not succeed.
 enum Fault {
     Fetch(FetchError),
@@ -65,7 +69,9 @@ impl Attempt<'_> {
         let held = match held::of_source(self.h, &source).await {
             Ok(held) => held,
             // Without knowing what is held, nothing is to be failed.
-            Err(OperationError::Store(error)) if error.is_transient() => return self.put_off(of_store(&error)).await,
+            Err(OperationError::Store(error)) if error.is_transient() => {
+                return self.put_off(of_store(&error), None).await;
+            }
             Err(error) => return self.conclude(error.into(), None).await,
         };
         match self.file(&source, held.as_ref()).await {
@@ -132,7 +138,7 @@ impl Attempt<'_> {
         let address = sent.made.address;
         let file = settle_in_place(h, key, &served, sent, fetched).await?;
         let hold = HoldSource { storage_type: source.storage_type, locator: &source.locator, address: &address };
-        h.catalog.hold(&hold, &file, Timestamp::now()).await.map_err(OperationError::from)?;
+        h.catalog.hold(&hold, &file, file.fetched_at).await.map_err(OperationError::from)?;
         Ok(file)
     }
 
@@ -157,7 +163,7 @@ impl Attempt<'_> {
             Some(failure) => Settled::Stale { file_name, file, failure },
         };
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        let by_this = self.h.catalog.settle_item(id, content_id, settled_as, Timestamp::now()).await?;
+        let by_this = self.h.catalog.settle_item(id, content_id, settled_as, self.h.catalog.now().await?).await?;
         tracing::debug!(backupId = %id, contentId = content_id, bytes = file.size, servedBy = file.served_by, "an item's file is held");
         Ok(DownloadOutcome::of(by_this))
     }
@@ -189,16 +195,22 @@ impl Attempt<'_> {
             // No other file finds room either: the whole backup says so at once.
             Fault::Keep(KeepError::Store(error @ StoreError::Full { .. })) => Err(error.into()),
             Fault::Keep(KeepError::Store(error)) => self.again_or_end(of_store(&error), held).await,
-            Fault::Fetch(error) if !error.was_asked => self.put_off(error).await,
+            Fault::Fetch(error) if !error.was_asked => self.put_off(error, held).await,
             Fault::Fetch(error) if error.is_transient() => self.again_or_end(error, held).await,
             Fault::Fetch(error) => self.end(error.code, error.message, held).await,
         }
     }
 
-    /// Nobody was asked, which is no attempt: however often, no item fails for it.
-    async fn put_off(&self, error: FetchError) -> Result<DownloadOutcome, OperationError> {
+    /// No request was sent, which is no attempt. An item waits for a host that is down, but not without end.
+    async fn put_off(&self, error: FetchError, held: Option<&KeptFile>) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        self.h.catalog.give_attempt_back(id, content_id).await?;
+        let now = self.h.catalog.now().await?;
+        let since = self.h.catalog.put_attempt_off(id, content_id, now).await?;
+        let waited = since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+        if error.is_down && waited >= LONGEST_PUT_OFF {
+            let message = format!("{}; the item waited {} minutes for it", error.message, waited.as_mins());
+            return self.end(error.code, message, held).await;
+        }
         let after = wait_after(self.record.attempts, error.retry_after);
         tracing::debug!(backupId = %id, contentId = content_id, reason = error.message, "a download was put off");
         Ok(DownloadOutcome::Retry { after, reason: error.message })

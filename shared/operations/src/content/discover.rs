@@ -16,12 +16,12 @@ use holdfast_domain::{
 use jiff::SignedDuration;
 
 use super::{
-    DOWNLOADS_END_AFTER, HANDED_ON_FOR, fail_item,
-    fan_in::finalize_if_settled,
+    DOWNLOADS_END_AFTER, fail_item,
+    fan_in::finalize_if_settled_at,
     held::{self, Openings},
     queue::{DownloadQueue, RefusedMessage},
     source::ItemSource,
-    wait,
+    wait_for_next_run, wait_until,
 };
 use crate::{
     Holdfast, OperationError, StopReason,
@@ -305,7 +305,7 @@ impl Discovery<'_> {
         } else {
             Settled::Unchanged { file_name: &file_name, file }
         };
-        self.h.catalog.settle_item(self.id(), &added.item.content_id, settled, Timestamp::now()).await?;
+        self.h.catalog.settle_item(self.id(), &added.item.content_id, settled, self.h.catalog.now().await?).await?;
         Ok(true)
     }
 }
@@ -326,7 +326,7 @@ pub(crate) async fn send(
         fail_item(h, backup_id, content_id, ItemFailureCode::NotDelivered, message).await?;
     }
     let content_ids: Vec<&str> = content_ids.iter().map(String::as_str).collect();
-    Ok(h.catalog.mark_sent(backup_id, &content_ids, Timestamp::now()).await?)
+    Ok(h.catalog.mark_sent(backup_id, &content_ids, h.catalog.now().await?).await?)
 }
 
 /// A pending item whose file is to be had somewhere.
@@ -370,8 +370,8 @@ async fn conclude(
     let skipped = |reason| Ok(DiscoveryOutcome::Skipped { backup_id: backup_id.clone(), reason });
     match result {
         Ok(Reached::TheEnd) => {
-            persist(|| wait(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
-            if finalize_if_settled(h, &backup_id, Timestamp::now()).await? {
+            persist(|| wait_until(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
+            if finalize_if_settled_at(h, &backup_id, h.catalog.now().await?).await? {
                 return Ok(DiscoveryOutcome::Finalize { backup_id });
             }
             let counts = persist(|| async { Ok(h.catalog.item_counts(&backup_id).await?) }).await?;
@@ -379,7 +379,7 @@ async fn conclude(
             Ok(DiscoveryOutcome::Queued { backup_id, counts })
         }
         Ok(Reached::ItsTime) | Err(RunFault::Failed(OperationError::Stopped(StopReason::Deadline))) => {
-            if wait(h, run, Timestamp::now() + HANDED_ON_FOR).await? {
+            if wait_for_next_run(h, run).await? {
                 return Ok(DiscoveryOutcome::HandOn { backup_id });
             }
             of_lost(h, run).await
@@ -413,5 +413,5 @@ async fn of_lost(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationE
 /// source tries again, and after it the sweep. One that has found nothing yet fails at once, and says why.
 async fn is_to_go_on(h: &Holdfast, run: &Run) -> bool {
     let found = h.catalog.content_work(&run.job.backup_id).await.is_ok_and(|work| work.found > 0);
-    found && wait(h, run, Timestamp::now() + HANDED_ON_FOR).await.unwrap_or(false)
+    found && wait_for_next_run(h, run).await.unwrap_or(false)
 }

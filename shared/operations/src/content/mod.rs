@@ -46,9 +46,15 @@ pub struct HandOn {
     pub step: Step,
 }
 
-/// Ends this run, not its job: the lease waits until somebody goes on. `false` where it is another run's by now.
-pub(crate) async fn wait(h: &Holdfast, run: &Run, until: Timestamp) -> Result<bool, OperationError> {
-    Ok(h.catalog.wait(Source::Content, &run.job.backup_id, run.fence, until, Timestamp::now()).await?)
+/// Ends this run, not its job: the lease waits until another run goes on, at most until this time of the catalogue's
+/// server. `false` where it is another run's by now.
+pub(crate) async fn wait_until(h: &Holdfast, run: &Run, until: Timestamp) -> Result<bool, OperationError> {
+    Ok(h.catalog.wait(Source::Content, &run.job.backup_id, run.fence, until, h.catalog.now().await?).await?)
+}
+
+/// The same for a run that was handed on to.
+pub(crate) async fn wait_for_next_run(h: &Holdfast, run: &Run) -> Result<bool, OperationError> {
+    wait_until(h, run, h.catalog.now().await? + HANDED_ON_FOR).await
 }
 
 /// The address of a file: its SHA-256, or with encryption what only the key's holder can make of it.
@@ -71,7 +77,7 @@ pub(crate) async fn fail_item(
 ) -> Result<bool, OperationError> {
     let failure = ItemFailure { code, message: message.into() };
     let settled = Settled::Failed(&failure);
-    let by_this = h.catalog.settle_item(backup_id, content_id, settled, Timestamp::now()).await?;
+    let by_this = h.catalog.settle_item(backup_id, content_id, settled, h.catalog.now().await?).await?;
     if by_this {
         tracing::info!(backupId = %backup_id, contentId = content_id, %code, reason = failure.message, "an item failed");
     }

@@ -52,7 +52,7 @@ impl CatalogLeases {
 #[async_trait]
 impl ReaderLeases for CatalogLeases {
     async fn acquire(&self, reader: &Reader) -> Result<Protection, OperationError> {
-        let now = time_of(&self.catalog).await?;
+        let now = self.catalog.now().await?;
         self.record(reader, now).await?;
         self.catalog.forget_readers(now - FORGOTTEN_AFTER).await?;
         match self.catalog.get(&reader.backup_id).await {
@@ -64,7 +64,7 @@ impl ReaderLeases for CatalogLeases {
     }
 
     async fn beat(&self, reader: &Reader) -> Result<(), OperationError> {
-        Ok(self.record(reader, time_of(&self.catalog).await?).await?)
+        Ok(self.record(reader, self.catalog.now().await?).await?)
     }
 
     async fn release(&self, reader: &Reader) -> Result<(), OperationError> {
@@ -72,15 +72,9 @@ impl ReaderLeases for CatalogLeases {
     }
 }
 
-/// The time of the catalogue's server. Readers and retention run on different machines: a reader whose own clock is a minute
-/// behind must not look dead.
-async fn time_of(catalog: &Catalog) -> Result<Timestamp, CatalogError> {
-    Ok(catalog.server_time().await?.unwrap_or_else(Timestamp::now))
-}
-
 /// The first of the living readers of a backup, as a reason why it is kept. A reader counts whichever store it reads.
 pub(crate) async fn first_reader(h: &Holdfast, id: &BackupId) -> Result<Option<String>, OperationError> {
-    let readers = h.catalog.readers(id, time_of(&h.catalog).await? - DEAD_AFTER).await?;
+    let readers = h.catalog.readers(id, h.catalog.now().await? - DEAD_AFTER).await?;
     Ok(readers.first().map(|ReaderRow { purpose, store, started_at, .. }| {
         format!("a run reads it from {store} ({purpose}, since {started_at})")
     }))

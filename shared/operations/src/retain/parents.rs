@@ -4,7 +4,7 @@ use holdfast_catalog::{CatalogError, JobChange, JobFilter};
 use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timestamp};
 
 use super::{RetentionReport, backups::is_late};
-use crate::{Holdfast, OperationError, RunLimits};
+use crate::{Holdfast, OperationError, RunLimits, full::is_gone};
 
 /// Jobs looked at in one call, and at most of one state.
 const PAGE: u32 = 500;
@@ -47,14 +47,6 @@ async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationE
     Ok(all)
 }
 
-/// At least one part was deleted, and no other part is or may become a backup. A lost part may.
-fn is_gone(children: &[Job]) -> bool {
-    let may_be_a_backup =
-        |child: &Job| child.status.is_active() || child.status == JobStatus::Completed || child.is_lost();
-    let deleted = children.iter().any(|child| child.status == JobStatus::Deleted);
-    deleted && !children.iter().any(may_be_a_backup)
-}
-
 async fn mark(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<BackupId>, OperationError> {
     let change = JobChange { deletion: Some(JobDeletion::by_retention(now)), ..JobChange::default() };
     match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
@@ -65,38 +57,5 @@ async fn mark(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<Back
         // Another run was quicker.
         Err(CatalogError::Conflict { .. }) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use holdfast_domain::{FailureCode, JobFailure, Trigger, TriggerKind};
-
-    use super::*;
-
-    #[test]
-    fn a_full_backup_goes_with_its_last_part() {
-        use JobStatus::{Cancelled, Completed, Deleted, Failed, Running};
-        let child = |status| {
-            let id = BackupId::new(BackupType::Content, Timestamp::UNIX_EPOCH, [0; 4]);
-            let trigger = Trigger { kind: TriggerKind::Manual, by: None };
-            Job { status, ..Job::pending(id, trigger, Timestamp::UNIX_EPOCH) }
-        };
-        for (children, gone) in [
-            (&[][..], false),
-            (&[Deleted], true),
-            (&[Deleted, Deleted], true),
-            (&[Deleted, Completed], false),
-            (&[Deleted, Running], false),
-            (&[Deleted, Failed], true),
-            (&[Deleted, Cancelled], true),
-            (&[Failed, Cancelled], false),
-        ] {
-            let children: Vec<Job> = children.iter().map(|status| child(*status)).collect();
-            assert_eq!(is_gone(&children), gone, "{children:?}");
-        }
-        let error = JobFailure { code: FailureCode::StoreCorrupt, message: String::new(), hint: None };
-        let lost = Job { error: Some(error), ..child(Deleted) };
-        assert!(!is_gone(&[child(Deleted), lost]), "a lost part may come back");
     }
 }

@@ -1,12 +1,15 @@
 //! A manifest that is missing from the first store protects everything in the second store too.
 
+use std::time::Duration;
+
 use holdfast_domain::{BackupType, CopyStatus, JobStatus, ObjectKey};
-use holdfast_operations::OperationError;
+use holdfast_operations::{CopyStep, OperationError};
 use holdfast_storage::{PutMode, Store as _};
+use holdfast_testing::{Fault, FaultStore, Operation};
 
 use crate::{
     retained::Copies,
-    second::step,
+    second::{over, step},
     world::{NO_FILE, object_of},
 };
 
@@ -98,5 +101,50 @@ async fn a_loss_that_was_accepted_in_the_wrong_store_costs_no_copy() {
         copies.second.assert_whole(id).await;
         assert_eq!(copies.world.status(id).await, JobStatus::Completed);
     }
+    copies.world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_progress_is_not_discarded_if_the_manifest_of_an_accepted_loss_is_in_the_store() {
+    /// The guide's, after the repository's file, its copy and the dump.
+    const PUT_OF_GUIDE: u32 = 4;
+    let copies = Copies::new().await;
+    let id = copies.world.back_up_daily(2).await.remove(0);
+    let faults = FaultStore::new(copies.second.memory.clone());
+    faults.on(Operation::Put, PUT_OF_GUIDE, Fault::Late(Duration::from_secs(15)));
+    let (h, second, copied) = (copies.world.h.clone(), over(faults.clone()), id.clone());
+    let copying = tokio::spawn(async move { step(&h, &second, &copied).await });
+    while faults.calls(Operation::Put) < PUT_OF_GUIDE {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let sent = copies.left_of(&id);
+    assert!(sent > 0);
+    copies.world.accept_elsewhere(&id).await;
+    // The next beat finds the decision.
+    let outcome = copying.await.unwrap().unwrap();
+    assert!(matches!(&outcome, CopyStep::Busy(why) if why.contains("its manifest is back")), "{outcome:?}");
+    assert!(copies.left_of(&id) >= sent, "what was sent is kept");
+    assert_eq!(copies.world.retain().await.database.returned, std::slice::from_ref(&id));
+    copies.copy(&id).await;
+    copies.second.assert_whole(&id).await;
+    copies.world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_progress_is_discarded_once_its_loss_is_accepted() {
+    const PUT_OF_GUIDE: u32 = 4;
+    let copies = Copies::new().await;
+    let id = copies.world.back_up_daily(2).await.remove(0);
+    let faults = FaultStore::new(copies.second.memory.clone());
+    faults.on(Operation::Put, PUT_OF_GUIDE, Fault::Late(Duration::from_secs(15)));
+    let (h, second, copied) = (copies.world.h.clone(), over(faults.clone()), id.clone());
+    let copying = tokio::spawn(async move { step(&h, &second, &copied).await });
+    while faults.calls(Operation::Put) < PUT_OF_GUIDE {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    copies.world.store.delete(&ObjectKey::manifest(&id)).await.unwrap();
+    copies.world.accept(&id).await.unwrap();
+    assert_eq!(copying.await.unwrap().unwrap(), CopyStep::Gone);
+    assert_eq!(copies.left_of(&id), 0);
     copies.world.remove().await;
 }

@@ -29,7 +29,7 @@ use crate::{
     artifact_writer::Meters,
     claim::{Claim, claim_finalizing},
     commit::{RunFault, refuse_to_repeat},
-    content::{HANDED_ON_FOR, wait},
+    content::wait_for_next_run,
     lost_lease,
     run::{BackupOutcome, Run, RunLimits, SkipReason},
     settle,
@@ -316,7 +316,7 @@ pub(crate) async fn clean_up_completed(
 
 async fn hand_on(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
-    if wait(h, run, Timestamp::now() + HANDED_ON_FOR).await? {
+    if wait_for_next_run(h, run).await? {
         tracing::info!(backupId = %backup_id, "the run's time is over; another goes on");
         return Ok(FinalizeOutcome::HandOn { backup_id });
     }

@@ -9,7 +9,7 @@ use std::{
 
 use holdfast_catalog::Source;
 use holdfast_codec::random_bytes;
-use holdfast_domain::{BackupId, BackupType, Job, Timestamp, Trigger, TriggerKind};
+use holdfast_domain::{BackupId, BackupType, Job, Trigger, TriggerKind};
 
 use super::{Of, mark::Mark};
 use crate::{Holdfast, OperationError, RunLimits, lease, run::Run, watch::Watch};
@@ -48,7 +48,7 @@ impl Hold {
     }
 
     async fn lease(h: &Holdfast, limits: RunLimits) -> Result<Held, OperationError> {
-        let at = Timestamp::now();
+        let at = h.catalog.now().await?;
         let holder = BackupId::of_collection(at, random_bytes()?);
         match lease::lease(h, &holder, at).await {
             Ok(()) => {}
@@ -76,8 +76,8 @@ impl Hold {
         if let Some(why) = on_its_way(h).await? {
             return Ok(Held::Busy(why));
         }
-        let at = Timestamp::now();
-        let fence = h.catalog.take_over(Source::Content, holder, 0, limits.deadline, at).await;
+        let (at, deadline) = (h.catalog.now().await?, lease::deadline_of(h, limits).await?);
+        let fence = h.catalog.take_over(Source::Content, holder, 0, deadline, at).await;
         let fence = fence.map_err(lease::of_lease)?;
         // Never written: what watches runs asks for one.
         let job = Job::pending(holder.clone(), Trigger { kind: TriggerKind::Schedule, by: None }, at);

@@ -22,7 +22,7 @@ pub(super) struct Mark {
 impl Mark {
     /// Takes it; or says why not.
     pub(super) async fn take(h: &Holdfast) -> Result<Result<Self, String>, OperationError> {
-        let (run, now) = (hex::encode(random_bytes::<8>()?), Timestamp::now());
+        let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
         if !h.catalog.begin_collecting_copies(&run, now - DEAD_AFTER, now).await? {
             return Ok(Err("another run removes content objects there".to_owned()));
         }
@@ -53,7 +53,7 @@ impl Mark {
 
     /// Says that this run lives; an error where it may not go on.
     pub(super) async fn beat(&self) -> Result<(), OperationError> {
-        if self.catalog.beat_collecting_copies(&self.run, Timestamp::now()).await? {
+        if self.catalog.beat_collecting_copies(&self.run, self.catalog.now().await?).await? {
             return Ok(());
         }
         Err(StopReason::LeaseLost.into())

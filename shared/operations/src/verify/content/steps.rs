@@ -3,22 +3,22 @@
 use futures_util::future::try_join_all;
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
 
-use super::{READS_AT_A_TIME, TOLD, count_differences, objects::Objects};
+use super::{READS_AT_A_TIME, TOLD, count_differences, objects::Objects, proofs::Proofs};
 use crate::{
     OperationError,
     content::{finalize::count, stored::StoredContent},
     verify::steps::{Reached, Steps},
 };
 
-/// Reads on at the item where the last run stopped. The list is read from its beginning each time, so that its counts are
-/// known in the end.
+/// Reads on at the item where the last run stopped. The list is read from its beginning each time, so that its counts, and
+/// those of unproved files, are known in the end.
 pub(in crate::verify) async fn read_items_on(
     steps: &mut Steps<'_>,
     manifest: &Manifest,
 ) -> Result<Reached, OperationError> {
     let backup = StoredContent::of(steps.repository, manifest.clone())?;
     let objects = Objects::new(steps.repository, &backup, VerificationLevel::Checksum);
-    let mut counts = ItemCounts::default();
+    let (mut counts, mut proofs) = (ItemCounts::default(), Proofs::default());
     let mut items = backup.items().await?;
     let (mut seen, other_forms) = (0, steps.so_far.other_forms);
     loop {
@@ -26,6 +26,7 @@ pub(in crate::verify) async fn read_items_on(
         while batch.len() < READS_AT_A_TIME {
             let Some(record) = items.recv().await.transpose()? else { break };
             count(&mut counts, &record);
+            proofs.count(&record);
             seen += 1;
             if seen > steps.so_far.items {
                 batch.push(record);
@@ -33,6 +34,7 @@ pub(in crate::verify) async fn read_items_on(
         }
         if batch.is_empty() {
             steps.so_far.problems.extend(count_differences(&backup, counts));
+            steps.note = proofs.note();
             return Ok(Reached::End);
         }
         read_batch(steps, &objects, &batch).await?;
