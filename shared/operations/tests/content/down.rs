@@ -48,10 +48,10 @@ async fn two_hosts(sick: &Origin, well: &Origin) -> Fixture {
     let allowed = format!("{},{}", sick.address(), well.address());
     let settings = [("BACKUP_CONTENT_ALLOWED_ORIGINS", allowed.as_str()), ("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "60")];
     let f = Fixture::new(&settings).await;
+    well.answer("/", [Answer::ok(file_of(1))]);
     for number in (1..).take(2 * FILES) {
         let path = format!("/{number}");
         let host = if number % 2 == 0 { sick } else { well };
-        host.answer(&path, [Answer::ok(file_of(number))]);
         f.insert([item(number, "gaia", &host.url(&path))]).await;
     }
     f
@@ -102,12 +102,14 @@ async fn a_host_that_asks_to_wait_and_then_answers_loses_no_item_after_an_hour()
     let (busy, well) = (Origin::start().await, Origin::start().await);
     let f = two_hosts(&busy, &well).await;
     let throttled = || Answer::status(429).with_header("Retry-After", 1);
-    busy.answer("/", [throttled(), Answer::ok(file_of(1)), throttled(), Answer::ok(file_of(2))]);
+    let answers = (1..=10).flat_map(|number| [throttled(), Answer::ok(file_of(number))]);
+    busy.answer("/", answers);
     let id = f.trigger().await;
     f.discover(&id).await;
     round(&f).await;
     put_off(&f, &id, 300).await;
     rounds_until(&f, async || f.by_status(&id, ItemStatus::Pending).await.is_empty()).await;
     assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), 2 * FILES);
+    assert_eq!(busy.requests().len(), FILES + 10, "ten of them were asked to wait");
     f.remove().await;
 }
