@@ -28,9 +28,23 @@ impl WrongClock {
     /// # Panics
     /// If no port is free.
     pub async fn before_mongodb(seconds_ahead: i64) -> Self {
+        Self::before(mongodb_host(), seconds_ahead).await
+    }
+
+    /// The same in front of another MongoDB server: a host and a port.
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub async fn before(upstream: &str, seconds_ahead: i64) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
         let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}")).to_string();
-        Self { address, listener: tokio::spawn(accept(socket, seconds_ahead * 1000)) }
+        Self { address, listener: tokio::spawn(accept(socket, upstream.to_owned(), seconds_ahead * 1000)) }
+    }
+
+    /// Where clients connect to: a host and a port.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The connection string of a database of the tests' MongoDB server, through this relay.
@@ -46,14 +60,15 @@ impl Drop for WrongClock {
     }
 }
 
-async fn accept(socket: TcpListener, ahead_ms: i64) {
+async fn accept(socket: TcpListener, upstream: String, ahead_ms: i64) {
     while let Ok((client, _)) = socket.accept().await {
-        tokio::spawn(async move { serve(client, ahead_ms).await.ok() });
+        let upstream = upstream.clone();
+        tokio::spawn(async move { serve(client, &upstream, ahead_ms).await.ok() });
     }
 }
 
-async fn serve(client: TcpStream, ahead_ms: i64) -> io::Result<()> {
-    let server = TcpStream::connect(mongodb_host()).await?;
+async fn serve(client: TcpStream, upstream: &str, ahead_ms: i64) -> io::Result<()> {
+    let server = TcpStream::connect(upstream).await?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let requests = relay_messages(&mut from_client, &mut to_server, |_| ());

@@ -57,7 +57,7 @@ async fn look(
     let manifest = repository.manifest(id).await?;
     found.namespaces.clone_from(&manifest.namespaces);
     let connection = scratch::connect(server).await?;
-    for name in scratch::remove_dead(&connection, now).await? {
+    for name in scratch::remove_dead(&connection).await? {
         found.notes.push(format!("{name}, which a drill that died had left, was dropped"));
     }
     let scratch = Scratch::begin(connection, &manifest, now).await?;

@@ -71,7 +71,7 @@ pub async fn verify_due(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Resu
 
 async fn drill_if_due(h: &Holdfast, limits: RunLimits, now: Timestamp, begun: &[Verifying], report: &mut DueReport) {
     let Some(server) = &h.settings.drill.uri else { return };
-    match remove_dead_scratch(server, now).await {
+    match remove_dead_scratch(server).await {
         Ok(removed) => report.scratch_removed = removed,
         Err(error) => {
             report.problems.push(format!("scratch databases: {error}"));

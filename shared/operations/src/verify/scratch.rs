@@ -82,7 +82,8 @@ impl Scratch {
     }
 
     async fn beat(&self, of: &str) -> Result<(), OperationError> {
-        let beaten = self.connection.beat(&self.beat_database(), of, Timestamp::now()).await;
+        let now = time_of(&self.connection).await?;
+        let beaten = self.connection.beat(&self.beat_database(), of, now).await;
         beaten.map_err(|error| of_server(&error))
     }
 
@@ -137,6 +138,12 @@ pub(crate) async fn try_server(server: &Secret, now: Timestamp) -> Result<(), Op
 }
 
 /// A name that is nobody else's.
+/// The present by the clock of the drill's server. Drills on other machines judge the beats by it.
+async fn time_of(connection: &Connection) -> Result<Timestamp, OperationError> {
+    let time = connection.time().await.map_err(|error| of_server(&error))?;
+    Ok(time.unwrap_or_else(Timestamp::now))
+}
+
 fn name_at(now: Timestamp) -> Result<String, OperationError> {
     Ok(format!("{PREFIX}{}_{}", now.as_millisecond(), hex::encode(random_bytes::<4>()?)))
 }
@@ -145,12 +152,12 @@ fn name_at(now: Timestamp) -> Result<String, OperationError> {
 ///
 /// # Errors
 /// Where the server cannot be asked.
-pub async fn remove_dead_scratch(server: &Secret, now: Timestamp) -> Result<Vec<String>, OperationError> {
-    remove_dead(&connect(server).await?, now).await
+pub async fn remove_dead_scratch(server: &Secret) -> Result<Vec<String>, OperationError> {
+    remove_dead(&connect(server).await?).await
 }
 
-pub(super) async fn remove_dead(connection: &Connection, now: Timestamp) -> Result<Vec<String>, OperationError> {
-    let mut removed = Vec::new();
+pub(super) async fn remove_dead(connection: &Connection) -> Result<Vec<String>, OperationError> {
+    let (mut removed, now) = (Vec::new(), time_of(connection).await?);
     for name in connection.databases_beginning_with(PREFIX).await.map_err(|error| of_server(&error))? {
         let Some((group, begun_at)) = group_of(&name) else { continue };
         let beat = connection.last_beat(&format!("{group}_{BEAT}")).await.map_err(|error| of_server(&error))?;
