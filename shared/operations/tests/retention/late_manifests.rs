@@ -11,7 +11,7 @@ use mongodb::bson::{DateTime, doc};
 use crate::{
     collection::with_a_file_that_nobody_needs,
     truth,
-    world::{OnItsWay, World, object_of},
+    world::{World, content::OnItsWay, object_of},
 };
 
 const CODES: [Option<FailureCode>; 6] = [
