@@ -43,7 +43,7 @@ impl FetchError {
         Self { was_asked: false, ..self }
     }
 
-    /// The same, where whoever could be asked is down.
+    /// The same, of an origin that counts as down, or does not.
     pub(crate) fn down_if(self, is_down: bool) -> Self {
         Self { is_down, ..self }
     }

@@ -1,5 +1,5 @@
-//! A machine whose clock is an hour ahead or behind. Leases and jobs are written and judged by the clock of the catalogue's
-//! server, so that such a machine neither loses a living lease nor keeps a dead one.
+//! A machine with a clock that is an hour ahead or behind. Leases and jobs follow the clock of the catalogue's server. So
+//! the machine neither loses a living lease nor keeps a dead one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ const HOUR: i64 = 3600;
 /// The dump's, after the repository's file and its copy.
 const PUT_OF_DUMP: u32 = 3;
 
-/// A machine whose clock differs from the server's by so many seconds, and the present of a machine whose clock is right.
+/// A machine with a clock that is so many seconds behind the server's.
 struct Machine {
     h: Holdfast,
     behind_seconds: i64,
@@ -34,6 +34,7 @@ impl Machine {
         Self { h: Holdfast { catalog, ..h }, behind_seconds, _relay: relay }
     }
 
+    /// The present on a machine with a right clock.
     fn right_now(&self) -> Timestamp {
         Timestamp::now() + SignedDuration::from_secs(self.behind_seconds)
     }
@@ -48,7 +49,7 @@ impl Machine {
     }
 }
 
-/// The lease of a run whose last beat was so many seconds ago, as a machine with a right clock writes it.
+/// Writes a lease with a beat that is so many seconds old, as a machine with a right clock does.
 async fn beaten(f: &Fixture, machine: &Machine, id: &BackupId, seconds_ago: i64) {
     let catalog = &f.holdfast.catalog;
     let at = machine.right_now() - SignedDuration::from_secs(seconds_ago);
@@ -76,7 +77,7 @@ async fn keeps_its_lease(behind_seconds: i64) {
     };
     sweep_elsewhere().await;
     let (h, request) = (machine.h.clone(), BackupRequest::Triggered { backup_id: id.clone() });
-    // A deadline of its own clock is none of the server's.
+    // By its own clock, as Lambda sets it.
     let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_mins(5)) };
     let running = tokio::spawn(async move { back_up_database(&h, request, limits).await });
     while faults.calls(Operation::Put) < PUT_OF_DUMP {
