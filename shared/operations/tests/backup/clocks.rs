@@ -154,7 +154,7 @@ async fn a_job_that_nobody_took_over_is_settled_after_ten_minutes_of_the_server(
         let (nine, eleven) = (SignedDuration::from_mins(9), SignedDuration::from_mins(11));
         assert_eq!(after(&f.holdfast, machine.right_now() + nine).await, []);
         assert_eq!(after(&machine.h, Timestamp::now() + nine).await, []);
-        assert_eq!(after(&machine.h, Timestamp::now() + eleven).await, [id.clone()]);
+        assert_eq!(after(&machine.h, Timestamp::now() + eleven).await, std::slice::from_ref(&id));
         assert_eq!(f.job(&id).await.status, JobStatus::Failed);
         f.remove().await;
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use holdfast_domain::{BackupType, CopyStatus, JobStatus, ObjectKey};
+use holdfast_domain::{BackupId, BackupType, CopyStatus, JobStatus, ObjectKey};
 use holdfast_operations::{CopyStep, OperationError};
 use holdfast_storage::{PutMode, Store as _};
 use holdfast_testing::{Fault, FaultStore, Operation};
+use tokio::task::JoinHandle;
 
 use crate::{
     retained::Copies,
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// Two content backups with copies, and an object in the second store that nothing refers to.
-async fn copied() -> (Copies, [holdfast_domain::BackupId; 2], ObjectKey) {
+async fn copied() -> (Copies, [BackupId; 2], ObjectKey) {
     let copies = Copies::new().await;
     let first = copies.world.back_up_content(&["a", "b"]).await.unwrap();
     copies.copy(&first).await;
@@ -104,19 +105,25 @@ async fn a_loss_that_was_accepted_in_the_wrong_store_costs_no_copy() {
     copies.world.remove().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_copy_in_progress_is_not_discarded_if_the_manifest_of_an_accepted_loss_is_in_the_store() {
+/// A copy that has sent the dump, and is sending the guide until after its next beat.
+async fn copying_until_the_guide(copies: &Copies, id: &BackupId) -> JoinHandle<Result<CopyStep, OperationError>> {
     /// The guide's, after the repository's file, its copy and the dump.
     const PUT_OF_GUIDE: u32 = 4;
-    let copies = Copies::new().await;
-    let id = copies.world.back_up_daily(2).await.remove(0);
     let faults = FaultStore::new(copies.second.memory.clone());
     faults.on(Operation::Put, PUT_OF_GUIDE, Fault::Late(Duration::from_secs(15)));
-    let (h, second, copied) = (copies.world.h.clone(), over(faults.clone()), id.clone());
-    let copying = tokio::spawn(async move { step(&h, &second, &copied).await });
+    let (h, second, backup) = (copies.world.h.clone(), over(faults.clone()), id.clone());
+    let copying = tokio::spawn(async move { step(&h, &second, &backup).await });
     while faults.calls(Operation::Put) < PUT_OF_GUIDE {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    copying
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_progress_is_not_discarded_if_the_manifest_of_an_accepted_loss_is_in_the_store() {
+    let copies = Copies::new().await;
+    let id = copies.world.back_up_daily(2).await.remove(0);
+    let copying = copying_until_the_guide(&copies, &id).await;
     let sent = copies.left_of(&id);
     assert!(sent > 0);
     copies.world.accept_elsewhere(&id).await;
@@ -132,16 +139,9 @@ async fn a_copy_in_progress_is_not_discarded_if_the_manifest_of_an_accepted_loss
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_in_progress_is_discarded_once_its_loss_is_accepted() {
-    const PUT_OF_GUIDE: u32 = 4;
     let copies = Copies::new().await;
     let id = copies.world.back_up_daily(2).await.remove(0);
-    let faults = FaultStore::new(copies.second.memory.clone());
-    faults.on(Operation::Put, PUT_OF_GUIDE, Fault::Late(Duration::from_secs(15)));
-    let (h, second, copied) = (copies.world.h.clone(), over(faults.clone()), id.clone());
-    let copying = tokio::spawn(async move { step(&h, &second, &copied).await });
-    while faults.calls(Operation::Put) < PUT_OF_GUIDE {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let copying = copying_until_the_guide(&copies, &id).await;
     copies.world.store.delete(&ObjectKey::manifest(&id)).await.unwrap();
     copies.world.accept(&id).await.unwrap();
     assert_eq!(copying.await.unwrap().unwrap(), CopyStep::Gone);
