@@ -1,6 +1,6 @@
 //! The catalogue itself: its location, its connection and its indexes.
 
-use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
+use std::{collections::BTreeSet, future::IntoFuture, sync::Arc, time::Duration};
 
 use bson::{Document, doc};
 use holdfast_domain::{ConnectionString, Secret, Timestamp, settings::Settings};
@@ -12,7 +12,7 @@ use mongodb::{
     },
 };
 
-use crate::{CatalogError, error::duplicates};
+use crate::{CatalogError, clock::ServerClock, error::duplicates};
 
 /// The catalogue's database, unless `BACKUP_CATALOG_URI` names one.
 pub const DEFAULT_DATABASE: &str = "holdfast";
@@ -61,6 +61,7 @@ impl CatalogLocation {
 #[derive(Debug, Clone)]
 pub struct Catalog {
     database: Database,
+    pub(crate) clock: Arc<ServerClock>,
 }
 
 impl Catalog {
@@ -88,8 +89,8 @@ impl Catalog {
 
     /// The catalogue in this database.
     #[must_use]
-    pub const fn new(database: Database) -> Self {
-        Self { database }
+    pub fn new(database: Database) -> Self {
+        Self { database, clock: Arc::default() }
     }
 
     /// Its location.

@@ -1,10 +1,12 @@
 //! Jobs, items and leases in MongoDB: an index of the store. Only this crate changes states.
 //!
 //! Every change is one conditional write on the server, never a read followed by a write. The caller passes in the
-//! time. Other crates decide on the content of backups and manifests, and on the death of a run.
+//! time, taken from [`Catalog::now`] if another machine compares it. Other crates decide on the content of backups and
+//! manifests, and on the death of a run.
 
 mod catalog;
 mod change;
+mod clock;
 mod collecting;
 mod copying;
 mod count;
@@ -14,6 +16,7 @@ mod job;
 mod lease;
 mod lost;
 mod object;
+mod parents;
 mod policies;
 mod reader;
 mod rebuilding;

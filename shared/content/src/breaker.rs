@@ -10,6 +10,8 @@ pub(crate) struct BreakerSettings {
     pub(crate) failures: u32,
     /// First wait while it is open. It doubles after each failed probe.
     pub(crate) first_wait: Duration,
+    /// Openings in a row after which the host counts as down.
+    pub(crate) down_after: u32,
     /// Longest wait, even if a host requests more.
     pub(crate) longest_wait: Duration,
     /// Time after which a probe without a result is lost.
@@ -21,6 +23,7 @@ impl Default for BreakerSettings {
         Self {
             failures: 5,
             first_wait: Duration::from_secs(5),
+            down_after: 3,
             longest_wait: Duration::from_mins(10),
             probe_time: Duration::from_mins(1),
         }
@@ -95,16 +98,27 @@ impl Breaker {
 
     /// The host requested a pause, of this length if it gave one.
     pub(crate) fn throttled(&mut self, now: Instant, asked: Option<Duration>) {
-        let wait = asked.unwrap_or_else(|| self.next_wait()).min(self.settings.longest_wait);
-        match self.state {
-            State::Open { until } if until >= now + wait => {}
-            _ => self.open(now, wait),
+        match (self.state, asked) {
+            // The answer to a request from before it opened: many such answers are one fault.
+            (State::Open { .. }, None) => {}
+            (State::Open { until }, Some(wait)) => {
+                self.state = State::Open { until: until.max(now + wait.min(self.settings.longest_wait)) };
+            }
+            (_, asked) => {
+                let wait = asked.unwrap_or_else(|| self.next_wait()).min(self.settings.longest_wait);
+                self.open(now, wait);
+            }
         }
     }
 
     /// Whether it permits every request: little is lost if it is forgotten.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
+    }
+
+    /// Whether it opened so often in a row that the host is down, and not only busy for a moment.
+    pub(crate) const fn is_down(&self) -> bool {
+        self.opened >= self.settings.down_after
     }
 
     fn open(&mut self, now: Instant, wait: Duration) {
@@ -127,7 +141,13 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn settings() -> BreakerSettings {
-        BreakerSettings { failures: 3, first_wait: 5 * SECOND, longest_wait: 60 * SECOND, probe_time: 10 * SECOND }
+        BreakerSettings {
+            failures: 3,
+            first_wait: 5 * SECOND,
+            down_after: 3,
+            longest_wait: 60 * SECOND,
+            probe_time: 10 * SECOND,
+        }
     }
 
     fn opened(now: Instant) -> Breaker {
@@ -191,6 +211,33 @@ mod tests {
         assert_eq!(breaker.admit(now), Err(30 * SECOND));
         breaker.throttled(now, Some(100_000 * SECOND));
         assert_eq!(breaker.admit(now), Err(60 * SECOND));
+    }
+
+    #[test]
+    fn many_requests_to_wait_at_once_are_one_opening() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(settings());
+        for millis in 0..16 {
+            breaker.throttled(now + Duration::from_millis(millis), None);
+        }
+        assert_eq!(breaker.admit(now), Err(5 * SECOND));
+        assert!(!breaker.is_down());
+    }
+
+    #[test]
+    fn a_host_is_down_after_three_openings_in_a_row_and_no_more_after_a_success() {
+        let mut now = Instant::now();
+        let mut breaker = opened(now);
+        for is_down in [false, false, true, true] {
+            assert_eq!(breaker.is_down(), is_down);
+            now += 60 * SECOND;
+            assert_eq!(breaker.admit(now), Ok(()));
+            breaker.failed(now);
+        }
+        now += 60 * SECOND;
+        assert_eq!(breaker.admit(now), Ok(()));
+        breaker.succeeded();
+        assert!(!breaker.is_down());
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct FetchError {
     pub retry_after: Option<Duration>,
     /// Whether any request was sent. `false` if the origin was paused, or the time ended before its turn.
     pub was_asked: bool,
+    /// Of an origin that was not asked: whether it counts as down, since it failed again each time it was tried. Of several
+    /// gateways, whether all of them do.
+    pub is_down: bool,
     /// Whether a later request gets the same response, although errors of this code are often temporary.
     pub is_lasting: bool,
 }
@@ -26,7 +29,7 @@ pub struct FetchError {
 impl FetchError {
     /// An error of a contacted origin, without a time for a retry.
     pub fn new(code: ItemFailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None, was_asked: true, is_lasting: false }
+        Self { code, message: message.into(), retry_after: None, was_asked: true, is_down: false, is_lasting: false }
     }
 
     /// The same, with the time of a retry.
@@ -40,9 +43,14 @@ impl FetchError {
         Self { was_asked: false, ..self }
     }
 
+    /// The same, of an origin that counts as down, or does not.
+    pub(crate) fn down_if(self, is_down: bool) -> Self {
+        Self { is_down, ..self }
+    }
+
     /// The same error, after a request to the origin.
     pub(crate) fn asked(self) -> Self {
-        Self { was_asked: true, ..self }
+        Self { was_asked: true, is_down: false, ..self }
     }
 
     /// The same error, as a permanent one.

@@ -11,7 +11,7 @@ use holdfast_domain::{
 use serde::Serialize;
 
 use crate::{
-    Holdfast, OperationError, RETAINED_TYPES,
+    Holdfast, OperationError, RETAINED_TYPES, full,
     inventory::{
         expected::{Expected, wrong_first_store, wrong_store_reason},
         manifests,
@@ -235,6 +235,7 @@ pub(crate) async fn bring_back(h: &Holdfast, id: &BackupId) -> Result<Return, Op
         Ok(job) => {
             tracing::info!(backupId = %id, "a lost backup is completed again: its manifest is back");
             h.observer.job_changed(&job).await;
+            full::settle_parent_of(h, &job).await;
             Ok(Return::Completed)
         }
         Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => Ok(Return::Nothing),

@@ -54,7 +54,7 @@ impl CatalogLeases {
 #[async_trait]
 impl ReaderLeases for CatalogLeases {
     async fn acquire(&self, reader: &Reader) -> Result<Protection, LeaseError> {
-        let now = time_of(&self.catalog).await.map_err(fault)?;
+        let now = self.catalog.now().await.map_err(fault)?;
         self.record(reader, now).await.map_err(fault)?;
         self.catalog.forget_readers(now - FORGOTTEN_AFTER).await.map_err(fault)?;
         match self.catalog.get(&reader.backup_id).await {
@@ -66,7 +66,7 @@ impl ReaderLeases for CatalogLeases {
     }
 
     async fn beat(&self, reader: &Reader) -> Result<(), LeaseError> {
-        self.record(reader, time_of(&self.catalog).await.map_err(fault)?).await.map_err(fault)
+        self.record(reader, self.catalog.now().await.map_err(fault)?).await.map_err(fault)
     }
 
     async fn release(&self, reader: &Reader) -> Result<(), LeaseError> {
@@ -78,15 +78,9 @@ fn fault(error: CatalogError) -> LeaseError {
     LeaseError(error.to_string())
 }
 
-/// The time of the catalogue's server. Readers and retention run on different machines, so a slow clock must not make a
-/// reader look dead.
-async fn time_of(catalog: &Catalog) -> Result<Timestamp, CatalogError> {
-    Ok(catalog.server_time().await?.unwrap_or_else(Timestamp::now))
-}
-
 /// The first active reader of a backup, as a reason against its deletion. Readers of either store count.
 pub(crate) async fn first_reader(h: &Holdfast, id: &BackupId) -> Result<Option<String>, OperationError> {
-    let readers = h.catalog.readers(id, time_of(&h.catalog).await? - DEAD_AFTER).await?;
+    let readers = h.catalog.readers(id, h.catalog.now().await? - DEAD_AFTER).await?;
     Ok(readers.first().map(|ReaderRow { purpose, store, started_at, .. }| {
         format!("a run reads it from {store} ({purpose}, since {started_at})")
     }))

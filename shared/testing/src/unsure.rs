@@ -7,12 +7,14 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
 
-use crate::relay::{mongodb_host, mongodb_uri_at};
+use crate::{
+    messages::{i32_at, relay_messages},
+    relay::{mongodb_host, mongodb_uri_at},
+};
 
 /// A running relay. It ends when dropped.
 pub struct UnsureWrites {
@@ -75,36 +77,9 @@ async fn serve(client: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let server = TcpStream::connect(mongodb_host()).await?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let requests = relay(&mut from_client, &mut to_server, |message| note(message, state));
-    let answers = relay(&mut from_server, &mut to_client, |message| change(message, state));
+    let requests = relay_messages(&mut from_client, &mut to_server, |message| note(message, state));
+    let answers = relay_messages(&mut from_server, &mut to_client, |message| change(message, state));
     tokio::try_join!(requests, answers).map(drop)
-}
-
-/// Ends by an error when either side closes.
-async fn relay(
-    from: &mut (impl AsyncReadExt + Unpin),
-    to: &mut (impl AsyncWriteExt + Unpin),
-    look_at: impl Fn(&mut Vec<u8>),
-) -> io::Result<()> {
-    loop {
-        let mut message = read_message(from).await?;
-        look_at(&mut message);
-        to.write_all(&message).await?;
-    }
-}
-
-/// A message of the wire protocol, with its header: length, number, number of the request, kind.
-async fn read_message(from: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Vec<u8>> {
-    let mut message = vec![0; 16];
-    from.read_exact(&mut message).await?;
-    let length = i32_at(&message, 0);
-    message.resize(usize::try_from(length).unwrap_or(16).max(16), 0);
-    from.read_exact(&mut message[16..]).await?;
-    Ok(message)
-}
-
-fn i32_at(bytes: &[u8], at: usize) -> i32 {
-    i32::from_le_bytes(bytes[at..at + 4].try_into().unwrap_or_default())
 }
 
 fn note(message: &[u8], state: &Mutex<State>) {

@@ -78,16 +78,25 @@ impl Catalog {
         call("begin an item", begin).await?.map(read).transpose()
     }
 
-    /// Takes back a counted attempt of a pending item, because it ended before any request was sent.
+    /// Takes back a counted attempt of a pending item, because it sent no request. Returns the time of the first refund
+    /// of this item, or `None` if the item is settled.
     ///
     /// # Errors
     /// Those of the server: the attempt may or may not have been taken back.
-    pub async fn give_attempt_back(&self, backup: &BackupId, content_id: &str) -> Result<(), CatalogError> {
+    pub async fn put_attempt_off(
+        &self,
+        backup: &BackupId,
+        content_id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, CatalogError> {
         let mut filter = pending(backup, content_id);
         filter.insert("attempts", doc! { "$gt": 0_i64 });
+        let update = doc! { "$inc": { "attempts": -1_i64 }, "$min": { "putOffSince": row::date(now) } };
         let collection = self.collection(ITEMS);
-        let give_back = collection.update_one(filter, doc! { "$inc": { "attempts": -1_i64 } });
-        call("give an item's attempt back", give_back).await.map(drop)
+        let put_off = collection.find_one_and_update(filter, update).return_document(ReturnDocument::After);
+        let row = call("put an item off", put_off).await?;
+        let since = row.and_then(|row| row.get_datetime("putOffSince").ok().copied());
+        Ok(since.and_then(|since| Timestamp::from_millisecond(since.timestamp_millis()).ok()))
     }
 
     /// Takes one attempt back of each pending item with `most` begun attempts, and returns the number of these items.

@@ -119,14 +119,15 @@ async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none()
         for _ in 0..2 {
             fixture.catalog.begin_attempt(&backup, "a", at(1)).await.unwrap().unwrap();
         }
-        for left in [1, 0, 0] {
-            fixture.catalog.give_attempt_back(&backup, "a").await.unwrap();
+        // When it was put off first is kept, and no attempt is given back that was not counted.
+        for (left, now, since) in [(1, at(9), Some(at(9))), (0, at(20), Some(at(9))), (0, at(30), None)] {
+            assert_eq!(fixture.catalog.put_attempt_off(&backup, "a", now).await.unwrap(), since);
             assert_eq!(attempts().await, left);
         }
         assert_eq!(fixture.catalog.begin_attempt(&backup, "a", at(2)).await.unwrap().unwrap().attempts, 1);
         let failed = Settled::Failed(&item_failure(ItemFailureCode::Gone));
         fixture.catalog.settle_item(&backup, "a", failed, at(3)).await.unwrap();
-        fixture.catalog.give_attempt_back(&backup, "a").await.unwrap();
+        assert_eq!(fixture.catalog.put_attempt_off(&backup, "a", at(40)).await.unwrap(), None);
         assert_eq!(attempts().await, 1);
     })
     .await;

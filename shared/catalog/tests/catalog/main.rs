@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod clocks;
 mod collecting;
 mod connection;
 mod copies;
@@ -15,6 +16,7 @@ mod objects;
 mod odd_items;
 mod orphans;
 mod pages;
+mod parents;
 mod policies;
 mod races;
 mod readers;

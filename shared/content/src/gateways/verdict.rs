@@ -43,7 +43,8 @@ pub(super) fn verdict(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchE
     let error = FetchError::new(code, message(path, trustless, plain)).after(wait.filter(|_| is_passing));
     let error = if is_passing { error } else { error.lasting() };
     let was_asked = trustless.iter().chain(plain).any(|error| error.was_asked);
-    if was_asked { error } else { error.unasked() }
+    let are_all_down = trustless.iter().chain(plain).all(|error| error.is_down);
+    if was_asked { error } else { error.unasked().down_if(are_all_down) }
 }
 
 fn message(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchError]) -> String {
@@ -121,5 +122,10 @@ mod tests {
         assert!(was_asked(&[left_alone(), asked()], &[]));
         assert!(was_asked(&[left_alone()], &[asked()]));
         assert!(was_asked(&[], &[]), "that none is configured does not pass by itself");
+        let down = || left_alone().down_if(true);
+        let is_down = |trustless: &[_], plain: &[_]| verdict(&path, trustless, plain).is_down;
+        assert!(is_down(&[down(), down()], &[down()]));
+        assert!(!is_down(&[down(), left_alone()], &[]), "one of them may be back soon");
+        assert!(!is_down(&[down()], &[asked()]));
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Host {
     origin: Origin,
     turns: Arc<Semaphore>,
     breaker: Mutex<Breaker>,
+    /// The newest fault that counted against it.
+    last_fault: Mutex<Option<FetchError>>,
 }
 
 impl Hosts {
@@ -55,7 +57,7 @@ impl Hosts {
 impl Host {
     fn new(origin: Origin, hosts: &Hosts) -> Self {
         let breaker = Mutex::new(Breaker::new(hosts.breakers));
-        Self { origin, turns: Arc::new(Semaphore::new(hosts.per_host)), breaker }
+        Self { origin, turns: Arc::new(Semaphore::new(hosts.per_host)), breaker, last_fault: Mutex::default() }
     }
 
     pub(crate) fn origin(&self) -> &Origin {
@@ -75,8 +77,12 @@ impl Host {
 
     fn left_alone(&self, wait: Duration) -> FetchError {
         let seconds = wait.as_secs_f64().ceil();
-        let message = format!("{} failed or requested a pause: no request for {seconds} s", self.origin);
-        FetchError::new(ItemFailureCode::Unavailable, message).after(Some(wait)).unasked()
+        let fault = locked(&self.last_fault).clone();
+        let (code, cause) =
+            fault.map_or((ItemFailureCode::Unavailable, String::new()), |fault| (fault.code, fault.message));
+        let message = format!("{} is skipped for {seconds} s: {cause}", self.origin);
+        let is_down = locked(&self.breaker).is_down();
+        FetchError::new(code, message).after(Some(wait)).unasked().down_if(is_down)
     }
 
     /// The host responded, regardless of the file.
@@ -87,6 +93,9 @@ impl Host {
     /// Records the result of a request. Only a missing connection, a time-out, a fault of the server and a requested
     /// pause count against the host. A wrong response for one file does not concern the next file.
     pub(crate) fn failed(&self, error: &FetchError) {
+        if matches!(error.code, ItemFailureCode::Throttled | ItemFailureCode::Unavailable | ItemFailureCode::TimedOut) {
+            *locked(&self.last_fault) = Some(error.clone());
+        }
         let mut breaker = locked(&self.breaker);
         let now = Instant::now().into_std();
         match error.code {
@@ -118,7 +127,9 @@ mod tests {
         assert!(locked(&hosts.known).len() <= KEPT);
         assert!(Arc::ptr_eq(&spoken_to, &hosts.of(&origin(0))));
         let left_alone = hosts.of(&origin(1)).turn(Instant::now() + Duration::from_secs(1)).await.unwrap_err();
-        assert!(!left_alone.was_asked && left_alone.retry_after.is_some());
+        assert!(!left_alone.was_asked && left_alone.retry_after.is_some() && !left_alone.is_down);
+        assert_eq!(left_alone.code, ItemFailureCode::Throttled);
+        assert!(left_alone.message.ends_with(": 429"), "{left_alone}");
     }
 
     #[tokio::test]

@@ -101,7 +101,8 @@ async fn a_requested_wait_is_reported_and_respected() {
     let error = fetch_gaia(&fetcher, &origin.url("/file")).await.error();
     assert_eq!((error.code, error.retry_after), (Code::Throttled, Some(Duration::from_mins(2))));
     let error = fetch_gaia(&fetcher.clone(), &origin.url("/other")).await.error();
-    assert_eq!(error.code, Code::Unavailable);
+    assert_eq!((error.code, error.was_asked), (Code::Throttled, false));
+    assert!(error.message.contains("is skipped") && error.message.contains("answered 429"), "{error}");
     assert!(error.retry_after.unwrap() > Duration::from_secs(110), "{error:?}");
     assert_eq!(origin.requests().len(), 1);
 }

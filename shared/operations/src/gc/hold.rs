@@ -11,7 +11,7 @@ use std::{
 
 use holdfast_catalog::Source;
 use holdfast_codec::random_bytes;
-use holdfast_domain::{BackupId, BackupType, Job, Timestamp, Trigger, TriggerKind};
+use holdfast_domain::{BackupId, BackupType, Job, Trigger, TriggerKind};
 
 use super::{Of, lock::Mark};
 use crate::{
@@ -54,7 +54,7 @@ impl Hold {
     }
 
     async fn lease(h: &Holdfast, limits: RunLimits) -> Result<Held, OperationError> {
-        let at = Timestamp::now();
+        let at = h.catalog.now().await?;
         let holder = BackupId::of_collection(at, random_bytes()?);
         match lease::lease(h, &holder, at).await {
             Ok(()) => {}
@@ -82,8 +82,8 @@ impl Hold {
         if let Some(why) = on_its_way(h).await? {
             return Ok(Held::Busy(why));
         }
-        let at = Timestamp::now();
-        let fence = h.catalog.take_over(Source::Content, holder, 0, limits.deadline, at).await;
+        let (at, deadline) = (h.catalog.now().await?, lease::deadline_of(h, limits).await?);
+        let fence = h.catalog.take_over(Source::Content, holder, 0, deadline, at).await;
         let fence = fence.map_err(lease::of_lease)?;
         // Only for the watch. This job is never written.
         let job = Job::pending(holder.clone(), Trigger { kind: TriggerKind::Schedule, by: None }, at);

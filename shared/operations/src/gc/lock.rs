@@ -21,7 +21,7 @@ pub(super) struct Mark {
 impl Mark {
     /// Acquires the mark, or returns the reason against it.
     pub(super) async fn take(h: &Holdfast) -> Result<Result<Self, String>, OperationError> {
-        let (run, now) = (hex::encode(random_bytes::<8>()?), Timestamp::now());
+        let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
         if !h.catalog.begin_collecting_copies(&run, now - DEAD_AFTER, now).await? {
             return Ok(Err("another run deletes content objects in the second store".to_owned()));
         }
@@ -52,7 +52,7 @@ impl Mark {
 
     /// Renews the mark. Returns an error if it is lost.
     pub(super) async fn beat(&self) -> Result<(), OperationError> {
-        if self.catalog.beat_collecting_copies(&self.run, Timestamp::now()).await? {
+        if self.catalog.beat_collecting_copies(&self.run, self.catalog.now().await?).await? {
             return Ok(());
         }
         Err(StopReason::LeaseLost.into())

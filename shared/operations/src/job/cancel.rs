@@ -12,6 +12,11 @@ use crate::{Holdfast, OperationError};
 /// # Errors
 /// [`OperationError::NotFound`]. [`OperationError::NotCancellable`] if the job is settled or commits now.
 pub async fn cancel(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, OperationError> {
+    cancel_at(h, id, h.catalog.by_server_clock(now).await?).await
+}
+
+/// The same at this time of the catalogue's server.
+pub(crate) async fn cancel_at(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, OperationError> {
     let change = JobChange { completed_at: Some(now), ..JobChange::default() };
     let job = match h.catalog.transition(id, JobStatus::Cancelled, change, None).await {
         Ok(job) => job,

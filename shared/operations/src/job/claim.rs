@@ -99,7 +99,8 @@ pub(crate) const fn is_finalized(status: JobStatus) -> bool {
 async fn take_over(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Option<u64>, OperationError> {
     let Some(seen) = dead_or_unclaimed(h, job).await? else { return Ok(None) };
     let source = lease::source_of(&job.backup_id)?;
-    let take = async |seen| h.catalog.take_over(source, &job.backup_id, seen, limits.deadline, Timestamp::now()).await;
+    let deadline = lease::deadline_of(h, limits).await?;
+    let take = async |seen| h.catalog.take_over(source, &job.backup_id, seen, deadline, h.catalog.now().await?).await;
     let mut taken = take(seen).await;
     // A lease that was released and taken again counts from 1. Its number must exceed all numbers of the job.
     while let Ok(fence) = taken
@@ -124,7 +125,7 @@ async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, Ope
     if let BackupRequest::Triggered { backup_id } = request {
         return Err(OperationError::NotFound(backup_id.clone()));
     }
-    let now = Timestamp::now();
+    let now = h.catalog.now().await?;
     lease::lease_and_insert(h, &Job::pending(id.clone(), request.trigger(), now), now).await?;
     Ok(h.catalog.get(&id).await?)
 }
@@ -138,10 +139,10 @@ async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, Opera
         let held = h.catalog.get_lease(source).await?.filter(|lease| lease.holder == job.backup_id);
         let Some(held) = held else {
             // An operator or a sweep released its lease. It needs a new one, with a slot.
-            lease::lease(h, &job.backup_id, Timestamp::now()).await?;
+            lease::lease(h, &job.backup_id, h.catalog.now().await?).await?;
             continue;
         };
-        if lease::may_be_taken_over(&held, Timestamp::now()) {
+        if lease::may_be_taken_over(&held, h.catalog.now().await?) {
             return Ok(Some(held.fence));
         }
         if *first_beat.get_or_insert(held.beat_at) != held.beat_at {
@@ -158,7 +159,7 @@ async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<Claim, OperationEr
     };
     let change = JobChange {
         fence: Some(fence),
-        started_at: Some(Timestamp::now()),
+        started_at: Some(h.catalog.now().await?),
         compressed: Some(compressed),
         encrypted: Some(encrypted),
         ..JobChange::default()

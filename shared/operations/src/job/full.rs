@@ -36,6 +36,7 @@ pub async fn trigger_full(h: &Holdfast, by: Option<String>, now: Timestamp) -> R
     if let Some(switch) = trigger::switched_off(h, BackupType::Full) {
         return Err(OperationError::Disabled(switch));
     }
+    let now = h.catalog.by_server_clock(now).await?;
     settle_abandoned(h, now).await;
     let (kinds, skipped) = parts(h);
     if kinds.len() > usize::try_from(h.settings.max_concurrent).unwrap_or(usize::MAX) {
@@ -125,13 +126,15 @@ async fn write_rows(
 pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
     let Some(parent) = &child.parent_id else { return };
     // Boxed, because a parent is a job too, and settling a job may settle its parent.
-    if let Err(error) = Box::pin(settle_if_through(h, parent, Timestamp::now())).await {
+    let settling = Box::pin(async { settle_if_through(h, parent, h.catalog.now().await?).await });
+    if let Err(error) = settling.await {
         tracing::warn!(backupId = %parent, %error, "cannot settle a full backup: the sweep retries");
     }
 }
 
 /// Settles a full backup with all parts settled, and returns the job if it changed. A failed or cancelled one becomes
-/// completed if all of its parts are.
+/// completed if all of its parts are. One that was deleted with its last part is brought back if a part
+/// is a backup again.
 pub(crate) async fn settle_if_through(
     h: &Holdfast,
     id: &BackupId,
@@ -143,6 +146,7 @@ pub(crate) async fn settle_if_through(
     // The trigger of a never started parent was killed. It may have fewer parts than intended.
     let is_whole = parent.started_at.is_some() && !children.is_empty() && unsuccessful.is_empty();
     match parent.status {
+        JobStatus::Deleted if may_be_a_backup(&children) => bring_back(h, &parent, now).await.map(Some),
         JobStatus::Running if children.iter().any(|child| child.status.is_active()) => Ok(None),
         JobStatus::Running if !is_whole => {
             settle::fail(h, &parent, part_failed(&unsuccessful), None, now).await.map(Some)
@@ -155,13 +159,45 @@ pub(crate) async fn settle_if_through(
     }
 }
 
-/// Completes each failed or cancelled full backup with all parts completed by now, because a part's manifest may be
-/// found late. Returns the completed ones.
+/// Whether any part is a backup, or may become one. A lost part may.
+fn may_be_a_backup(children: &[Job]) -> bool {
+    let may_be = |child: &Job| child.status.is_active() || child.status == JobStatus::Completed || child.is_lost();
+    children.iter().any(may_be)
+}
+
+/// At least one part was deleted, and no other part is or may become a backup: the full backup is deleted too.
+pub(crate) fn is_gone(children: &[Job]) -> bool {
+    children.iter().any(|child| child.status == JobStatus::Deleted) && !may_be_a_backup(children)
+}
+
+/// Reverses the deletion of a full backup: it is what it was before, and completed if all of its parts are.
+async fn bring_back(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Job, OperationError> {
+    let id = &parent.backup_id;
+    let earlier = match (&parent.error, parent.size) {
+        (Some(_), _) => JobStatus::Failed,
+        (None, Some(_)) => JobStatus::Completed,
+        (None, None) => JobStatus::Cancelled,
+    };
+    let job = h.catalog.bring_parent_back(id, earlier).await?;
+    tracing::info!(backupId = %id, status = %earlier, "a full backup is not deleted any more: a part of it is back");
+    h.observer.job_changed(&job).await;
+    // Boxed: the same function decides again, by the state that was brought back.
+    let settled = Box::pin(settle_if_through(h, id, now)).await?;
+    Ok(settled.unwrap_or(job))
+}
+
+/// Completes each full backup that failed or was cancelled although all of its parts are completed by now: a part's
+/// manifest may be found late. Brings back those that were deleted although a part is a backup again. Returns all of them.
 pub(crate) async fn complete_late(h: &Holdfast, now: Timestamp) -> Result<Vec<BackupId>, OperationError> {
     /// The age of full backups considered here. Retention soon judges older ones by themselves.
     const LOOK_BACK: SignedDuration = SignedDuration::from_hours(30 * 24);
     const PAGE: u32 = 100;
     let (mut completed, mut after) = (Vec::new(), None);
+    for parent in h.catalog.deleted_parents_of_backups().await? {
+        if settle_if_through(h, &parent, now).await?.is_some() {
+            completed.push(parent);
+        }
+    }
     loop {
         let page = h.catalog.unsuccessful_since(BackupType::Full, now - LOOK_BACK, after.as_ref(), PAGE).await?;
         let Some(last) = page.last().map(|job| job.backup_id.clone()) else { return Ok(completed) };
@@ -206,7 +242,7 @@ pub(crate) async fn cancel_children_of(h: &Holdfast, parent: &Job, now: Timestam
         return Ok(());
     }
     for child in h.catalog.children(&parent.backup_id).await? {
-        match Box::pin(cancel::cancel(h, &child.backup_id, now)).await {
+        match Box::pin(cancel::cancel_at(h, &child.backup_id, now)).await {
             Ok(_) | Err(OperationError::NotCancellable { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -245,5 +281,36 @@ pub(crate) async fn sweep_parent(h: &Holdfast, parent: &Job, now: Timestamp) -> 
         Ok(job) => Ok(Some(job)),
         Err(OperationError::Catalog(CatalogError::Conflict { .. })) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_backup_goes_with_its_last_part() {
+        use JobStatus::{Cancelled, Completed, Deleted, Failed, Running};
+        let child = |status| {
+            let id = BackupId::new(BackupType::Content, Timestamp::UNIX_EPOCH, [0; 4]);
+            let trigger = Trigger { kind: TriggerKind::Manual, by: None };
+            Job { status, ..Job::pending(id, trigger, Timestamp::UNIX_EPOCH) }
+        };
+        for (children, gone) in [
+            (&[][..], false),
+            (&[Deleted], true),
+            (&[Deleted, Deleted], true),
+            (&[Deleted, Completed], false),
+            (&[Deleted, Running], false),
+            (&[Deleted, Failed], true),
+            (&[Deleted, Cancelled], true),
+            (&[Failed, Cancelled], false),
+        ] {
+            let children: Vec<Job> = children.iter().map(|status| child(*status)).collect();
+            assert_eq!(is_gone(&children), gone, "{children:?}");
+        }
+        let error = JobFailure { code: FailureCode::StoreCorrupt, message: String::new(), hint: None };
+        let lost = Job { error: Some(error), ..child(Deleted) };
+        assert!(!is_gone(&[child(Deleted), lost]), "a lost part may come back");
     }
 }

@@ -14,6 +14,8 @@ const PAGE: usize = 500;
 pub(crate) struct Late {
     /// Jobs that are completed now.
     pub(crate) completed: Vec<BackupId>,
+    /// Backups that may be whole: the store or the catalogue did not answer.
+    pub(crate) unsure: Vec<BackupId>,
     /// Why others could not be completed.
     pub(crate) problems: Vec<String>,
 }
@@ -30,7 +32,12 @@ pub(crate) async fn complete_committed(h: &Holdfast, committed: &[BackupId]) -> 
             match settle::complete_if_committed(h, &job).await {
                 Ok(true) => late.completed.push(job.backup_id),
                 Ok(false) => {}
-                Err(error) => late.problems.push(format!("job {}: {error}", job.backup_id)),
+                Err(error) => {
+                    late.problems.push(format!("job {}: {error}", job.backup_id));
+                    if !matches!(error, OperationError::Corrupt { .. }) {
+                        late.unsure.push(job.backup_id);
+                    }
+                }
             }
         }
     }

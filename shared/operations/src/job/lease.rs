@@ -1,11 +1,12 @@
-//! The death of a run, and the lease of a source for a backup.
+//! The death of a run, and the lease of a source for a backup. Every time here is by the catalogue's server: the
+//! clocks of two machines may differ, and a lease is written by one and judged by another.
 
 use holdfast_catalog::{CatalogError, Lease, LeaseError, Source};
 use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, Job, Timestamp};
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError, reaper};
+use crate::{Holdfast, OperationError, RunLimits, reaper};
 
 /// A `pending` job without a run for this long will never have one.
 pub(crate) const NOT_STARTED_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -22,6 +23,14 @@ pub(crate) fn is_dead(lease: &Lease, now: Timestamp) -> bool {
 /// Whether a run may take over the lease: it never had a run, or no run is active, or its run is dead.
 pub(crate) fn may_be_taken_over(lease: &Lease, now: Timestamp) -> bool {
     lease.fence == 0 || lease.waits_until.is_some() || is_dead(lease, now)
+}
+
+/// When a run has to be through, for its lease.
+pub(crate) async fn deadline_of(h: &Holdfast, limits: RunLimits) -> Result<Option<Timestamp>, CatalogError> {
+    match limits.deadline {
+        Some(deadline) => Ok(Some(h.catalog.by_server_clock(deadline).await?)),
+        None => Ok(None),
+    }
 }
 
 /// Leases the source to a new job and writes its `pending` row. A dead holder of the lease is settled first.

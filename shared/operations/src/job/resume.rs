@@ -37,7 +37,7 @@ pub async fn is_interrupted(h: &Holdfast, id: &BackupId) -> Result<bool, Operati
             Err(CatalogError::NotFound { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        match liveness(h, &lease, job.as_ref(), Timestamp::now()).await? {
+        match liveness(h, &lease, job.as_ref(), h.catalog.now().await?).await? {
             Liveness::Alive => return Ok(false),
             Liveness::Dead => return Ok(true),
             Liveness::Unclear => {}

@@ -40,9 +40,10 @@ pub(crate) async fn fail_counted_run(
     failure: JobFailure,
     items: Option<ItemCounts>,
 ) -> Result<Job, OperationError> {
-    let fail = || {
-        let change = JobChange { error: Some(failure.clone()), items, ..ended(&run.job, Timestamp::now()) };
-        settle(h, &run.job.backup_id, JobStatus::Failed, change, Some(run.fence))
+    let fail = || async {
+        let now = h.catalog.now().await?;
+        let change = JobChange { error: Some(failure.clone()), items, ..ended(&run.job, now) };
+        settle(h, &run.job.backup_id, JobStatus::Failed, change, Some(run.fence)).await
     };
     persist(fail).await
 }
@@ -73,17 +74,26 @@ fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
 /// # Errors
 /// [`OperationError::Corrupt`] if an artifact is missing: the job stays as it is. Those of store and catalogue.
 pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
-    let manifest = match h.repository.manifest(&job.backup_id).await {
-        Ok(manifest) => manifest,
-        Err(RepositoryError::NotFound(_)) => return Ok(false),
-        Err(error) => return Err(error.into()),
-    };
-    if let Some(problem) = missing_artifacts(&h.repository, &manifest).await? {
-        return Err(OperationError::corrupt(&job.backup_id, format!("its manifest is in the store, but {problem}")));
-    }
+    let Some(manifest) = committed_manifest(h, &job.backup_id).await? else { return Ok(false) };
     complete(h, job, &manifest).await?;
     tracing::info!(backupId = %job.backup_id, was = %job.status, "a job is completed because its manifest is in the store");
     Ok(true)
+}
+
+/// The manifest of a backup, if it is in the store. Nothing is changed.
+///
+/// # Errors
+/// [`OperationError::Corrupt`] if an artifact is missing. Those of the store.
+pub(crate) async fn committed_manifest(h: &Holdfast, id: &BackupId) -> Result<Option<Manifest>, OperationError> {
+    let manifest = match h.repository.manifest(id).await {
+        Ok(manifest) => manifest,
+        Err(RepositoryError::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match missing_artifacts(&h.repository, &manifest).await? {
+        None => Ok(Some(manifest)),
+        Some(problem) => Err(OperationError::corrupt(id, format!("its manifest is in the store, but {problem}"))),
+    }
 }
 
 /// The row of a completed job, from its manifest.

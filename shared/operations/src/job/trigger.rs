@@ -24,6 +24,7 @@ pub async fn trigger(
     if let Some(switch) = switched_off(h, kind) {
         return Err(OperationError::Disabled(switch));
     }
+    let now = h.catalog.by_server_clock(now).await?;
     let id = BackupId::new(kind, now, random_bytes()?);
     let job = Job::pending(id, Trigger { kind: TriggerKind::Manual, by }, now);
     if let Err(error) = lease::lease_and_insert(h, &job, now).await {
@@ -59,7 +60,7 @@ pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), Operation
         Some("check that the function of the API may put events on the bus, then trigger the backup again"),
     );
     // Only without a run: the event may have arrived after all.
-    settle::fail(h, job, failure, Some(0), Timestamp::now()).await?;
+    settle::fail(h, job, failure, Some(0), h.catalog.now().await?).await?;
     Ok(())
 }
 
@@ -73,7 +74,7 @@ pub async fn record_misconfigured(
     errors: &SettingsError,
     now: Timestamp,
 ) -> Result<Job, OperationError> {
-    let id = request.backup_id();
+    let (id, now) = (request.backup_id(), catalog.by_server_clock(now).await?);
     let pending = Job::pending(id.clone(), request.trigger(), now);
     match catalog.insert_pending(&pending).await {
         Ok(()) | Err(CatalogError::AlreadyExists { .. }) => {}

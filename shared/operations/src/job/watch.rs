@@ -163,7 +163,7 @@ impl Heart {
 
     /// Renews the lease. Returns a reason if the run must stop.
     async fn beat(&self) -> Result<Option<StopReason>, CatalogError> {
-        if self.catalog.beat(self.source, &self.backup_id, self.fence, Timestamp::now()).await? {
+        if self.catalog.beat(self.source, &self.backup_id, self.fence, self.catalog.now().await?).await? {
             return Ok(None);
         }
         let status = self.catalog.get(&self.backup_id).await.map(|job| job.status);

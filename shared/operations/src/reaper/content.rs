@@ -14,7 +14,7 @@ use crate::{
     backup::content::{
         DOWNLOADS_END_AFTER, HANDED_ON_FOR, HandOn,
         discover::send,
-        fan_in::{finalize_if_settled, give_item_up},
+        fan_in::{finalize_if_settled_at, give_item_up},
         queue::DownloadQueue,
     },
     job::{
@@ -125,7 +125,7 @@ async fn running(
     } else if let Some(queue) = queue {
         report.items_resent += send_again(h, queue, &job.backup_id, limits, now).await?;
     }
-    if finalize_if_settled(h, &job.backup_id, now).await? {
+    if finalize_if_settled_at(h, &job.backup_id, now).await? {
         hand_on(&job.backup_id, Step::Finalize, report);
     }
     Ok(())

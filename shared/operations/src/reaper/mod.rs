@@ -104,6 +104,7 @@ pub async fn sweep_within(
     now: Timestamp,
 ) -> Result<SweepReport, OperationError> {
     let mut report = SweepReport::default();
+    let now = h.catalog.by_server_clock(now).await?;
     tell_overdue(h, now, &mut report).await?;
     if let Err(error) = settle_dead_jobs(h, now, &mut report).await {
         report.problems.push(format!("stale jobs: {error}"));

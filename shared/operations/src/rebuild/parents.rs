@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use holdfast_catalog::CatalogError;
-use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
 
 use super::{Mode, Rebuild, RebuiltBackup, UnreadCause, row};
 use crate::{OperationError, job::full};
@@ -13,7 +13,7 @@ impl Rebuild<'_> {
     /// Adds the full backups named by jobs, including jobs of a killed rebuild.
     pub(super) async fn parents(&mut self) -> Result<(), OperationError> {
         if self.mode == Mode::Write {
-            self.report.completed.extend(full::complete_late(self.h, Timestamp::now()).await?);
+            self.report.completed.extend(full::complete_late(self.h, self.h.catalog.now().await?).await?);
         }
         let mut named: BTreeSet<BackupId> = self.h.catalog.named_parents().await?.into_iter().collect();
         named.extend(self.parts.iter().filter_map(|part| part.parent_id.clone()));
@@ -71,7 +71,7 @@ fn whole_of(id: &BackupId, children: &[Job]) -> Option<Job> {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{Trigger, TriggerKind};
+    use holdfast_domain::{Timestamp, Trigger, TriggerKind};
 
     use super::*;
 

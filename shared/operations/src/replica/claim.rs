@@ -32,6 +32,17 @@ pub(super) enum Begun {
     NotCompleted(JobStatus),
 }
 
+/// What was decided about a backup that is not there any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Nothing: it is lost, and may come back.
+    None,
+    /// It is deleted.
+    Deleted,
+    /// Its loss was accepted, and its manifest is back: the next retention completes it again.
+    Reversed,
+}
+
 /// End of the work.
 pub(super) enum Ended {
     Run(Result<Copied, OperationError>),
@@ -54,7 +65,7 @@ pub(super) struct Claim {
 
 impl Claim {
     pub(super) async fn take(h: &Holdfast, second: &Repository, id: &BackupId) -> Result<Begun, OperationError> {
-        let (run, now) = (hex::encode(random_bytes::<8>()?), Timestamp::now());
+        let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
         let store = second.location().to_string();
         let mut claim = Self {
             catalog: h.catalog.clone(),
@@ -89,10 +100,15 @@ impl Claim {
         self.has_row
     }
 
-    /// Whether its deletion was decided. A missing backup without a decision is lost.
-    pub(super) async fn is_deleted(&self) -> Result<bool, CatalogError> {
+    /// The decision about a backup whose job is no longer completed.
+    pub(super) async fn decision(&self, copier: &Copier<'_>) -> Result<Decision, OperationError> {
         let job = self.catalog.get(&self.backup_id).await?;
-        Ok(job.status == JobStatus::Deleted && !job.is_lost())
+        if job.status != JobStatus::Deleted || job.is_lost() {
+            return Ok(Decision::None);
+        }
+        // An accepted loss does not hold for a manifest that is in the store.
+        let is_back = job.is_accepted_loss() && !copier.is_gone().await?;
+        Ok(if is_back { Decision::Reversed } else { Decision::Deleted })
     }
 
     /// Runs the copier, and beats during the work.
@@ -117,8 +133,10 @@ impl Claim {
 
     async fn beat(&self, copier: &Copier<'_>) -> Result<Option<Ended>, CatalogError> {
         let work = copier.work();
-        let is_ours = !self.has_row
-            || self.catalog.record_copied(&self.backup_id, &self.run, Some(&work), Timestamp::now()).await?;
+        let is_ours = !self.has_row || {
+            let now = self.catalog.now().await?;
+            self.catalog.record_copied(&self.backup_id, &self.run, Some(&work), now).await?
+        };
         if is_ours {
             return Ok(None);
         }
@@ -164,7 +182,7 @@ impl Claim {
         if !self.has_row {
             return Ok(());
         }
-        let now = Timestamp::now();
+        let now = persist(|| async { Ok(self.catalog.now().await?) }).await?;
         let copy = JobCopy { status, at: now, store: self.store.clone(), bytes: Some(bytes), error };
         // If another run took the copy over, that run records the result.
         persist(|| async { Ok(self.catalog.end_copy(&self.backup_id, &self.run, &copy, work, now).await?) }).await?;

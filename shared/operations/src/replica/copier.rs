@@ -314,7 +314,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Whether the backup's manifest is certainly missing from the first store.
-    async fn is_gone(&self) -> Result<bool, OperationError> {
+    pub(super) async fn is_gone(&self) -> Result<bool, OperationError> {
         match self.primary.store().head(&ObjectKey::manifest(self.id)).await {
             Ok(_) => Ok(false),
             Err(error) if error.is_not_found() => Ok(true),

@@ -37,7 +37,7 @@ pub struct DueCopies {
 /// # Errors
 /// If the catalogue is unavailable.
 pub async fn copies_due(h: &Holdfast, second: &Repository, now: Timestamp) -> Result<DueCopies, OperationError> {
-    let store = second.location().to_string();
+    let (store, now) = (second.location().to_string(), h.catalog.by_server_clock(now).await?);
     let uncopied = h.catalog.uncopied(&store, LOOK_AT).await?;
     let is_overdue =
         |backup: &&Uncopied| backup.completed_at.is_none_or(|completed| now.duration_since(completed) > OVERDUE_AFTER);
@@ -59,6 +59,7 @@ pub async fn expect_copies(
     ids: &[BackupId],
     now: Timestamp,
 ) -> Result<(), OperationError> {
+    let now = h.catalog.by_server_clock(now).await?;
     Ok(h.catalog.expect_copies(ids, &second.location().to_string(), now).await?)
 }
 

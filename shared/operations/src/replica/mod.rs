@@ -19,7 +19,7 @@ use holdfast_domain::{BackupId, BackupType, CopyStatus, Job, JobStatus};
 use serde::Serialize;
 
 use self::{
-    claim::{Begun, Claim, Ended},
+    claim::{Begun, Claim, Decision, Ended},
     copier::{Copied, Copier},
 };
 pub use self::{
@@ -134,6 +134,9 @@ pub async fn copy_without_catalogue(
 const LOST: &str = "its manifest is missing from the first store, and its deletion was not retention's decision. The \
                     partial copy was not changed";
 
+const BACK: &str =
+    "its loss was accepted and its manifest is back: the next retention completes it, and its copy continues";
+
 /// Whether a job has a complete copy in this store.
 #[must_use]
 pub fn is_copied(job: &Job, second: &Repository) -> bool {
@@ -154,16 +157,7 @@ async fn settle(claim: &Claim, copier: &Copier<'_>, ended: Ended) -> Result<Copy
             copier.abort_upload().await;
             Ok(CopyStep::Gone)
         }
-        Ended::Run(Ok(Copied::Gone)) if !claim.is_deleted().await? => {
-            let error = OperationError::corrupt(copier.id, LOST);
-            claim.fail(&error, &copier.work()).await?;
-            Err(error)
-        }
-        Ended::Run(Ok(Copied::Gone)) | Ended::Gone => {
-            copier.discard().await;
-            claim.gone().await?;
-            Ok(CopyStep::Gone)
-        }
+        Ended::Run(Ok(Copied::Gone)) | Ended::Gone => settle_gone(claim, copier).await,
         Ended::Run(Err(error)) => {
             if !claim.is_kept() {
                 copier.abort_upload().await;
@@ -178,6 +172,26 @@ async fn settle(claim: &Claim, copier: &Copier<'_>, ended: Ended) -> Result<Copy
         Ended::Elsewhere => Ok(CopyStep::Busy("another run took the copy over".to_owned())),
         // The sent bytes stay. The message is delivered again, and the next run resumes at the last beat.
         Ended::Silent => Err(StopReason::CatalogSilent.into()),
+    }
+}
+
+/// What was sent is discarded only if the deletion of the backup is decided and holds.
+async fn settle_gone(claim: &Claim, copier: &Copier<'_>) -> Result<CopyStep, OperationError> {
+    match claim.decision(copier).await? {
+        Decision::None => {
+            let error = OperationError::corrupt(copier.id, LOST);
+            claim.fail(&error, &copier.work()).await?;
+            Err(error)
+        }
+        Decision::Reversed => {
+            claim.hand_on(&copier.work()).await?;
+            Ok(CopyStep::Busy(BACK.to_owned()))
+        }
+        Decision::Deleted => {
+            copier.discard().await;
+            claim.gone().await?;
+            Ok(CopyStep::Gone)
+        }
     }
 }
 

@@ -70,7 +70,7 @@ pub async fn remove_copies(
     if !h.settings.enabled {
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
     }
-    let mut report = RemovedCopies::default();
+    let (mut report, now) = (RemovedCopies::default(), h.catalog.by_server_clock(now).await?);
     if !expect_ours(h, second).await? {
         return Ok(report);
     }
@@ -191,7 +191,7 @@ async fn is_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
 
 /// Whether a run may still write to it.
 async fn is_at_work(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
-    let copying = h.catalog.copying(Timestamp::now() - DEAD_AFTER).await?;
+    let copying = h.catalog.copying(h.catalog.now().await? - DEAD_AFTER).await?;
     Ok(copying.iter().any(|copying| copying.backup_id == *id))
 }
 

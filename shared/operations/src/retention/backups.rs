@@ -31,8 +31,9 @@ pub(super) async fn retain(
     now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
-    complete_late(h, &inventory, report).await?;
-    let mut settled = settle_lost(h, &expected, limits, now, report).await;
+    // What may be whole is not deleted.
+    let mut settled = complete_late(h, &inventory, report).await?;
+    settled.extend(settle_lost(h, &expected, limits, now, report).await);
     finish_killed_deletions(h, &inventory, limits, now, report).await?;
     let plan = loop {
         let plan = plan::of_type(h, &inventory, now).await?;
@@ -52,12 +53,17 @@ pub(super) async fn retain(
 }
 
 /// Completes failed or cancelled jobs with a manifest in the store. Without this step and without a sweep, retention
-/// would delete good backups.
-async fn complete_late(h: &Holdfast, inventory: &Inventory, report: &mut TypeReport) -> Result<(), OperationError> {
+/// would delete good backups. Returns backups that may be whole and could not be completed.
+async fn complete_late(
+    h: &Holdfast,
+    inventory: &Inventory,
+    report: &mut TypeReport,
+) -> Result<BTreeSet<BackupId>, OperationError> {
     let readable = inventory.backups.iter().filter(|(_, stored)| stored.created_at.is_ok());
     let ids: Vec<BackupId> = readable.map(|(id, _)| id.clone()).collect();
-    report.problems.extend(late::complete_committed(h, &ids).await?.problems);
-    Ok(())
+    let late = late::complete_committed(h, &ids).await?;
+    report.problems.extend(late.problems);
+    Ok(late.unsure.into_iter().collect())
 }
 
 /// Counts the backups of a suspended type, and names those without a manifest. Changes nothing.

@@ -3,15 +3,15 @@
 
 use holdfast_catalog::{CatalogError, JobStanding};
 use holdfast_domain::{
-    BackupId, BackupType, JobStatus, RetentionCandidate, RetentionDecision, RetentionPolicy, RetentionVerdict,
-    Standing, Timestamp,
+    BackupId, BackupType, JobStatus, Manifest, RetentionCandidate, RetentionDecision, RetentionPolicy,
+    RetentionVerdict, Standing, Timestamp,
 };
 use serde::Serialize;
 
 use crate::{
     Holdfast, OperationError,
     inventory::{Inventory, Stored},
-};
+, settle};
 
 /// Backups per catalogue query.
 const PAGE: usize = 1000;
@@ -149,7 +149,9 @@ pub(super) async fn for_display(
     if suspended.is_some() {
         in_force.policy = Some(of_settings(h, inventory.kind));
     }
-    let candidates = candidates(h, inventory).await?;
+    let mut candidates = listed(h, inventory).await?;
+    expect_late(h, &mut candidates).await;
+    of_an_empty_source(&mut candidates);
     Ok(TypePlan { suspended, ..decide(h, inventory, &candidates, in_force, now) })
 }
 
@@ -222,6 +224,36 @@ fn of_settings(h: &Holdfast, kind: BackupType) -> RetentionPolicy {
 }
 
 async fn candidates(h: &Holdfast, inventory: &Inventory) -> Result<Vec<RetentionCandidate>, OperationError> {
+    let mut candidates = listed(h, inventory).await?;
+    of_an_empty_source(&mut candidates);
+    Ok(candidates)
+}
+
+/// Judges jobs that failed or were cancelled as a run does: it first completes those whose backup is whole in the store. A
+/// backup that may be whole is kept.
+async fn expect_late(h: &Holdfast, candidates: &mut [RetentionCandidate]) {
+    for candidate in candidates {
+        if !matches!(candidate.standing, Standing::NotCompleted(JobStatus::Failed | JobStatus::Cancelled)) {
+            continue;
+        }
+        match settle::committed_manifest(h, &candidate.backup_id).await {
+            Ok(Some(manifest)) if is_empty(&manifest) => candidate.standing = Standing::Empty,
+            Ok(Some(_)) => candidate.standing = Standing::Good,
+            Ok(None) | Err(OperationError::Corrupt { .. }) => {}
+            Err(error) => candidate.standing = Standing::Unsure(error.to_string()),
+        }
+    }
+}
+
+/// Whether nothing is in a backup, by what its manifest says.
+fn is_empty(manifest: &Manifest) -> bool {
+    match &manifest.content {
+        Some(content) => content.items.expected == 0,
+        None => manifest.namespaces.iter().all(|namespace| namespace.documents == 0),
+    }
+}
+
+async fn listed(h: &Holdfast, inventory: &Inventory) -> Result<Vec<RetentionCandidate>, OperationError> {
     let stored: Vec<_> = inventory.backups.iter().collect();
     let mut candidates = Vec::with_capacity(stored.len());
     for page in stored.chunks(PAGE) {
@@ -229,7 +261,6 @@ async fn candidates(h: &Holdfast, inventory: &Inventory) -> Result<Vec<Retention
         let mut standings = h.catalog.standings(&ids).await?;
         candidates.extend(page.iter().map(|(id, stored)| candidate(id, stored, standings.remove(id))));
     }
-    of_an_empty_source(&mut candidates);
     Ok(candidates)
 }
 

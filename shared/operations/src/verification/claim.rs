@@ -26,7 +26,7 @@ impl Claim {
         id: &BackupId,
         level: VerificationLevel,
     ) -> Result<Option<(Self, VerifiedSoFar)>, OperationError> {
-        let (run, now) = (hex::encode(random_bytes::<8>()?), Timestamp::now());
+        let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
         let claimed = h.catalog.begin_verification(id, level, &run, now - DEAD_AFTER, now).await?;
         let (has_row, so_far) = match claimed {
             VerificationClaim::Taken(so_far) => (true, so_far),
@@ -38,7 +38,8 @@ impl Claim {
 
     /// Records the progress. Returns an error if another run took over.
     pub(super) async fn keep(&self, so_far: &VerifiedSoFar) -> Result<(), OperationError> {
-        self.write(so_far, Timestamp::now()).await
+        let now = persist(|| async { Ok(self.catalog.now().await?) }).await?;
+        self.write(so_far, now).await
     }
 
     /// Records the progress, and permits another run to resume at once.

@@ -5,14 +5,14 @@ use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
 
 use super::steps::{Reached, Steps};
 use crate::OperationError;
-use holdfast_recovery::verification::content::{READS_AT_A_TIME, TOLD, count_differences, objects::Objects};
+use holdfast_recovery::verification::content::{READS_AT_A_TIME, TOLD, count_differences, objects::Objects, proofs::Proofs};
 use holdfast_repository::content::stored::StoredContent;
 
-/// Resumes at the last run's item. Each run reads the list from its beginning, so the counts are complete at the end.
+/// Resumes at the last run's item. Each run reads the list from its beginning, so the counts, and those of unproved files, are complete at the end.
 pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) -> Result<Reached, OperationError> {
     let backup = StoredContent::of(steps.repository, manifest.clone())?;
     let objects = Objects::new(steps.repository, &backup, VerificationLevel::Checksum);
-    let mut counts = ItemCounts::default();
+    let (mut counts, mut proofs) = (ItemCounts::default(), Proofs::default());
     let mut items = backup.items().await?;
     let (mut seen, other_forms) = (0, steps.so_far.other_forms);
     loop {
@@ -20,6 +20,7 @@ pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) ->
         while batch.len() < READS_AT_A_TIME {
             let Some(record) = items.recv().await.transpose()? else { break };
             counts.add(&record);
+            proofs.count(&record);
             seen += 1;
             if seen > steps.so_far.items {
                 batch.push(record);
@@ -27,6 +28,7 @@ pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) ->
         }
         if batch.is_empty() {
             steps.so_far.problems.extend(count_differences(&backup, counts));
+            steps.note = proofs.note();
             return Ok(Reached::End);
         }
         read_batch(steps, &objects, &batch).await?;

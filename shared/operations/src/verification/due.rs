@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use super::{
     claim::DEAD_AFTER,
-    on_request::{VerifyOutcome, time_left, verify_on_request},
+    on_request::{VerifyOutcome, time_left, verify_at},
 };
 use crate::{Holdfast, OperationError, RunLimits};
 use holdfast_recovery::verification::{Verification, remove_dead_scratch};
@@ -56,7 +56,7 @@ pub struct DueReport {
 /// # Errors
 /// Only if no step was possible. The report lists failed steps.
 pub async fn verify_due(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<DueReport, OperationError> {
-    let mut report = DueReport::default();
+    let (mut report, now) = (DueReport::default(), h.catalog.by_server_clock(now).await?);
     if h.settings.enabled {
         let begun = h.catalog.verifying().await?;
         drill_if_due(h, limits, now, &begun, &mut report).await;
@@ -71,7 +71,7 @@ pub async fn verify_due(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Resu
 
 async fn drill_if_due(h: &Holdfast, limits: RunLimits, now: Timestamp, begun: &[Verifying], report: &mut DueReport) {
     let Some(server) = &h.settings.drill.uri else { return };
-    match remove_dead_scratch(server, now).await {
+    match remove_dead_scratch(server).await {
         Ok(removed) => report.scratch_removed = removed,
         Err(error) => {
             report.problems.push(format!("scratch databases: {error}"));
@@ -187,8 +187,17 @@ fn has_time(limits: RunLimits, needed: Duration) -> bool {
     time_left(limits).is_none_or(|left| left >= needed)
 }
 
+async fn verify_one_now(
+    h: &Holdfast,
+    id: &BackupId,
+    level: VerificationLevel,
+    limits: RunLimits,
+) -> Result<VerifyOutcome, OperationError> {
+    verify_at(h, id, level, limits, h.catalog.now().await?).await
+}
+
 async fn verify_one(h: &Holdfast, id: &BackupId, level: VerificationLevel, limits: RunLimits, report: &mut DueReport) {
-    match verify_on_request(h, id, level, limits, Timestamp::now()).await {
+    match verify_one_now(h, id, level, limits).await {
         Ok(VerifyOutcome::Done(verification)) => report.verified.push(*verification),
         Ok(VerifyOutcome::HandOn) => report.hand_on.push(id.clone()),
         Ok(VerifyOutcome::Elsewhere | VerifyOutcome::Gone) => {}

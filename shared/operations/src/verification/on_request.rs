@@ -127,6 +127,17 @@ pub async fn verify_on_request(
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<VerifyOutcome, OperationError> {
+    verify_at(h, id, level, limits, h.catalog.by_server_clock(now).await?).await
+}
+
+/// The same at this time of the catalogue's server.
+pub(super) async fn verify_at(
+    h: &Holdfast,
+    id: &BackupId,
+    level: VerificationLevel,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<VerifyOutcome, OperationError> {
     let Some((claim, so_far)) = Claim::take(h, id, level).await? else { return Ok(VerifyOutcome::Elsewhere) };
     let lease = protect(h, &h.repository, id, Purpose::Verify).await;
     let verified = Box::pin(at_level(h, id, level, limits, now, &claim, so_far)).await;
@@ -146,6 +157,7 @@ pub async fn verify_while_waiting(
     patience: Duration,
     now: Timestamp,
 ) -> Result<Option<VerifyOutcome>, OperationError> {
+    let now = h.catalog.by_server_clock(now).await?;
     let Some((claim, so_far)) = Claim::take(h, id, level).await? else { return Ok(Some(VerifyOutcome::Elsewhere)) };
     let lease = protect(h, &h.repository, id, Purpose::Verify).await;
     let verifying = Box::pin(at_level(h, id, level, RunLimits::none(), now, &claim, so_far));
@@ -268,6 +280,7 @@ async fn step_on(
         return Ok(None);
     }
     let VerifiedSoFar { begun_at, bytes, spent_ms, problems, other_forms, .. } = steps.so_far;
+    found.notes.extend(steps.note);
     found.notes.extend(note_of_other_forms(other_forms));
     (found.bytes_read, found.problems) = (bytes, problems);
     content::shorten(&mut found.problems);

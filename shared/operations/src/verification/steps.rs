@@ -3,7 +3,11 @@
 //!
 //! Memory: [`SEGMENTS_AT_A_TIME`] segments of 8 MiB.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{TryStreamExt as _, future::try_join_all};
 use holdfast_catalog::VerifiedSoFar;
@@ -23,7 +27,7 @@ use holdfast_repository::{
 /// Reserve before the function's end, for the last step and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 /// Interval of the records of progress in the catalogue.
-const KEEP_EVERY: SignedDuration = SignedDuration::from_secs(20);
+const KEEP_EVERY: Duration = Duration::from_secs(20);
 const SEGMENTS_AT_A_TIME: usize = 4;
 
 /// The verification of a backup by one run.
@@ -33,8 +37,10 @@ pub(super) struct Steps<'a> {
     limits: RunLimits,
     began: Instant,
     earlier_ms: u64,
-    kept_at: Timestamp,
+    kept_at: Instant,
     pub(super) so_far: VerifiedSoFar,
+    /// What the whole list shows, once it was read.
+    pub(super) note: Option<String>,
 }
 
 /// End of a run.
@@ -56,7 +62,8 @@ impl<'a> Steps<'a> {
     ) -> Self {
         so_far.begun_at.get_or_insert(now);
         let earlier_ms = so_far.spent_ms;
-        Self { repository, claim, limits, began: Instant::now(), earlier_ms, kept_at: now, so_far }
+        let began = Instant::now();
+        Self { repository, claim, limits, began, earlier_ms, kept_at: began, so_far, note: None }
     }
 
     /// Resumes at the end of the last run.
@@ -141,15 +148,14 @@ impl<'a> Steps<'a> {
 
     /// Records the progress at intervals. Returns whether the function's time is over.
     pub(super) async fn is_to_stop(&mut self) -> Result<bool, OperationError> {
-        let now = Timestamp::now();
         let spent_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();
         self.so_far.spent_ms = self.earlier_ms + spent_ms;
-        if self.limits.deadline.is_some_and(|deadline| now + MARGIN >= deadline) {
+        if self.limits.deadline.is_some_and(|deadline| Timestamp::now() + MARGIN >= deadline) {
             return Ok(true);
         }
-        if now.duration_since(self.kept_at) > KEEP_EVERY {
+        if self.kept_at.elapsed() > KEEP_EVERY {
             self.claim.keep(&self.so_far).await?;
-            self.kept_at = now;
+            self.kept_at = Instant::now();
         }
         Ok(false)
     }

@@ -55,6 +55,38 @@ async fn odd_answers_of_every_kind_cost_their_own_files_and_no_healthy_one() {
     f.remove().await;
 }
 
+/// What an origin may answer to one file as if it were down itself.
+fn faults_of_a_host() -> Vec<Answer> {
+    [500, 502, 503, 507].map(Answer::status).into_iter().chain([Answer::ok(file_of(1)).cut_after(0)]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_tenth_of_invalid_answers_a_run_sends_at_most_twice_as_many_requests() {
+    for odd in odd_answers().into_iter().chain(faults_of_a_host()) {
+        let origin = Origin::start().await;
+        let f = Fixture::new(&[("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address())]).await;
+        let is_odd = |number: i64| number % 10 == 0;
+        for number in (1..).take(FILES) {
+            let answer = if is_odd(number) { odd.clone() } else { Answer::ok(file_of(number)) };
+            origin.answer(&format!("/{number}"), [answer]);
+            f.insert([item(number, "gaia", &origin.url(&format!("/{number}")))]).await;
+        }
+        let id = f.trigger().await;
+        f.discover(&id).await;
+        for message in f.queue.take() {
+            while let DownloadOutcome::Retry { reason, .. } = f.download(&message).await {
+                let number: i64 = message.content_id.parse().unwrap();
+                assert!(is_odd(number), "a healthy file was put off: {reason}");
+            }
+        }
+        let requests = origin.requests().len();
+        assert!((FILES..=2 * FILES).contains(&requests), "{requests} requests for {FILES} files");
+        assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), FILES - FILES / 10);
+        assert_eq!(f.by_status(&id, ItemStatus::Pending).await.len(), 0);
+        f.remove().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_sends_a_bad_car_uses_up_the_attempts_of_that_file_alone() {
     let gateway = Origin::start().await;

@@ -95,6 +95,70 @@ async fn a_finalizer_continues_after_30_seconds_without_the_catalogue() {
     f.remove().await;
 }
 
+/// A discovery whose catalogue is away for so long ends in an error, and the event's next delivery resumes it.
+async fn discovery_is_retried_after(seconds: u64) {
+    let f = Fixture::new(&[]).await;
+    f.insert((1..=20_000).map(|id| item(id, "gaia", &format!("https://h.example/{id}")))).await;
+    let relay = Relay::before_mongodb().await;
+    let h = behind(&relay, &f, f.holdfast.clone()).await;
+    let id = f.trigger().await;
+    let outage = async {
+        while f.holdfast.catalog.content_work(&id).await.unwrap().found == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        relay.silence();
+        sleep(Duration::from_secs(seconds)).await;
+        relay.restore();
+    };
+    let (ended, ()) = tokio::join!(discover_content(&h, &f.queue, request(&id), RunLimits::none()), outage);
+    let error = ended.unwrap_err();
+    assert!(error.is_transient() && error.is_catalog_away(), "{seconds}: {error}");
+    assert_eq!(f.job(&id).await.status, JobStatus::Running, "the job is neither failed nor given up");
+    let outcome = f.discover(&id).await;
+    assert!(matches!(&outcome, DiscoveryOutcome::Queued { counts, .. } if counts.expected == 20_000), "{outcome:?}");
+    assert_eq!(f.job(&id).await.fence, 2, "the retry took it over");
+    f.remove().await;
+}
+
+/// The same of a finalizer.
+async fn finalizer_is_retried_after(seconds: u64) {
+    let f = Fixture::new(&[]).await;
+    f.fill(4).await;
+    let id = f.up_to_finalize().await;
+    let (relay, faults) = (Relay::before_mongodb().await, FaultStore::new(Arc::clone(&f.store.store)));
+    // The archive.
+    faults.on(Operation::Put, 1, Fault::Late(Duration::from_secs(seconds + 60)));
+    let h = behind(&relay, &f, f.over(faults.clone())).await;
+    let outage = async {
+        while faults.calls(Operation::Put) == 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        relay.silence();
+        sleep(Duration::from_secs(seconds)).await;
+        relay.restore();
+    };
+    let (ended, ()) = tokio::join!(finalize_content(&h, &id, RunLimits::none()), outage);
+    let error = ended.unwrap_err();
+    assert!(matches!(error, OperationError::Stopped(StopReason::CatalogSilent)), "{seconds}: {error}");
+    assert_eq!(f.job(&id).await.status, JobStatus::Finalizing, "the job is neither failed nor given up");
+    assert_eq!(f.finish(&id).await.status, JobStatus::Completed, "the retry completes it");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discovery_and_finalizer_end_in_an_error_after_a_minute_or_two_and_are_retried() {
+    if !long_cases() {
+        println!("not run: it takes minutes; `cargo xtask test --long` runs it");
+        return;
+    }
+    tokio::join!(
+        discovery_is_retried_after(60),
+        discovery_is_retried_after(120),
+        finalizer_is_retried_after(60),
+        finalizer_is_retried_after(120),
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_without_the_catalogue_is_an_error_that_the_queue_delivers_again() {
     let f = Fixture::new(&[]).await;

@@ -1,8 +1,9 @@
 //! Verification of content backups. For each rule, a backup with exactly this fault fails.
 
 use holdfast_domain::{BackupId, ItemRecord, ObjectKey, Timestamp, VerificationLevel, VerificationStatus, Verified};
-use holdfast_recovery::{Verification, verify};
+use holdfast_recovery::{RunLimits, Verification, VerifyOutcome, verify, verify_on_request};
 use holdfast_testing::{Origin, origin::Answer};
+use jiff::SignedDuration;
 
 use crate::{
     finished::{PATIENT, artifact_of},
@@ -15,6 +16,20 @@ const LEVELS: [VerificationLevel; 3] =
 
 async fn look(f: &Fixture, id: &BackupId, level: VerificationLevel) -> Verification {
     verify(&f.holdfast.repository, id, level, Timestamp::now(), |_, _| {}).await.unwrap()
+}
+
+/// Verifies by checksum with time for one step in each run. Returns the number of runs too.
+async fn look_in_steps(f: &Fixture, id: &BackupId) -> (Verification, u32) {
+    for runs in 1..100 {
+        let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(5)) };
+        let level = VerificationLevel::Checksum;
+        match verify_on_request(&f.holdfast, id, level, limits, Timestamp::now()).await.unwrap() {
+            VerifyOutcome::Done(verification) => return (*verification, runs),
+            VerifyOutcome::HandOn => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("100 runs were not enough");
 }
 
 /// A change of an artifact's bytes.
@@ -283,5 +298,9 @@ async fn files_that_no_cid_proved_are_counted_and_are_no_problem() {
         assert_eq!((verification.status, verification.notes.len()), (VerificationStatus::Passed, 1), "{level:?}");
         assert!(verification.notes[0].starts_with("2 of 3 IPFS files are unproved"), "{:?}", verification.notes);
     }
+    let at_once = look(&f, &id, VerificationLevel::Checksum).await;
+    let (in_steps, runs) = look_in_steps(&f, &id).await;
+    assert!(runs > 1, "it took several runs");
+    assert_eq!((in_steps.status, in_steps.notes), (at_once.status, at_once.notes));
     f.remove().await;
 }

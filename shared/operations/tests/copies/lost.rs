@@ -1,17 +1,21 @@
 //! A missing manifest in the first store protects all its data in the second store too.
 
-use holdfast_domain::{BackupType, CopyStatus, JobStatus, ObjectKey};
-use holdfast_operations::OperationError;
+use std::time::Duration;
+
+use holdfast_domain::{BackupId, BackupType, CopyStatus, JobStatus, ObjectKey};
+use holdfast_operations::{CopyStep, OperationError};
 use holdfast_storage::{PutMode, Store as _};
+use holdfast_testing::{Fault, FaultStore, Operation};
+use tokio::task::JoinHandle;
 
 use crate::{
     retained::Copies,
-    second::step,
+    second::{over, step},
     world::{NO_FILE, object_of},
 };
 
 /// Two content backups with copies, and an unreferenced object in the second store.
-async fn copied() -> (Copies, [holdfast_domain::BackupId; 2], ObjectKey) {
+async fn copied() -> (Copies, [BackupId; 2], ObjectKey) {
     let copies = Copies::new().await;
     let first = copies.world.back_up_content(&["a", "b"]).await.unwrap();
     copies.copy(&first).await;
@@ -98,5 +102,49 @@ async fn a_loss_that_was_accepted_in_the_wrong_store_costs_no_copy() {
         copies.second.assert_whole(id).await;
         assert_eq!(copies.world.status(id).await, JobStatus::Completed);
     }
+    copies.world.remove().await;
+}
+
+/// A copy that has sent the dump, and is sending the guide until after its next beat.
+async fn copying_until_the_guide(copies: &Copies, id: &BackupId) -> JoinHandle<Result<CopyStep, OperationError>> {
+    /// The guide's, after the repository's file, its copy and the dump.
+    const PUT_OF_GUIDE: u32 = 4;
+    let faults = FaultStore::new(copies.second.memory.clone());
+    faults.on(Operation::Put, PUT_OF_GUIDE, Fault::Late(Duration::from_secs(15)));
+    let (h, second, backup) = (copies.world.h.clone(), over(faults.clone()), id.clone());
+    let copying = tokio::spawn(async move { step(&h, &second, &backup).await });
+    while faults.calls(Operation::Put) < PUT_OF_GUIDE {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    copying
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_progress_is_not_discarded_if_the_manifest_of_an_accepted_loss_is_in_the_store() {
+    let copies = Copies::new().await;
+    let id = copies.world.back_up_daily(2).await.remove(0);
+    let copying = copying_until_the_guide(&copies, &id).await;
+    let sent = copies.left_of(&id);
+    assert!(sent > 0);
+    copies.world.accept_elsewhere(&id).await;
+    // The next beat finds the decision.
+    let outcome = copying.await.unwrap().unwrap();
+    assert!(matches!(&outcome, CopyStep::Busy(why) if why.contains("its manifest is back")), "{outcome:?}");
+    assert!(copies.left_of(&id) >= sent, "what was sent is kept");
+    assert_eq!(copies.world.retain().await.database.returned, std::slice::from_ref(&id));
+    copies.copy(&id).await;
+    copies.second.assert_whole(&id).await;
+    copies.world.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_progress_is_discarded_once_its_loss_is_accepted() {
+    let copies = Copies::new().await;
+    let id = copies.world.back_up_daily(2).await.remove(0);
+    let copying = copying_until_the_guide(&copies, &id).await;
+    copies.world.store.delete(&ObjectKey::manifest(&id)).await.unwrap();
+    copies.world.accept(&id).await.unwrap();
+    assert_eq!(copying.await.unwrap().unwrap(), CopyStep::Gone);
+    assert_eq!(copies.left_of(&id), 0);
     copies.world.remove().await;
 }

@@ -9,7 +9,7 @@ use holdfast_domain::{
 };
 use holdfast_operations::verify_on_request;
 use holdfast_recovery::{RecoveryError, Verification, drill, remove_dead_scratch, verify};
-use holdfast_testing::{parts, unique};
+use holdfast_testing::{MongoServer, WrongClock, parts, unique};
 use mongodb::{
     IndexModel,
     bson::{Document, doc},
@@ -196,7 +196,7 @@ async fn what_a_killed_drill_left_is_dropped_by_the_next_and_a_living_ones_is_no
     some(&name(60, "beat")).insert_one(beat(40)).await.unwrap();
     some(&name(61, "1")).insert_one(doc! {}).await.unwrap();
     some(&mine).insert_one(doc! {}).await.unwrap();
-    let removed = remove_dead_scratch(&server(), now).await.unwrap();
+    let removed = remove_dead_scratch(&server()).await.unwrap();
     let names = f.client.list_database_names().await.unwrap();
     for (dead, name) in [
         (false, name(120, "0")),
@@ -211,6 +211,40 @@ async fn what_a_killed_drill_left_is_dropped_by_the_next_and_a_living_ones_is_no
     }
     for left in [name(120, "0"), name(120, "beat"), name(2, "0"), mine] {
         f.client.database(&left).drop().await.unwrap();
+    }
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drills_are_judged_by_the_clock_of_their_server() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let id = f.back_up().await.backup_id;
+    // A server of its own: no other test's drill is judged here.
+    let own = MongoServer::start(&[]).await;
+    let uri = own.uri("", "");
+    let client = mongodb::Client::with_uri_str(&uri).await.unwrap();
+    let host = uri.trim_start_matches("mongodb://").split('/').next().unwrap();
+    for ahead_seconds in [3600, -3600] {
+        let relay = WrongClock::before(host, ahead_seconds).await;
+        let there = Secret::new(uri.replace(host, relay.address()));
+        let now = Timestamp::now() + jiff::SignedDuration::from_secs(ahead_seconds);
+        // A living drill of a machine whose clock is right, and one that died.
+        let [living, dead] = [1, 11].map(|minutes| {
+            let begun = now - jiff::SignedDuration::from_mins(minutes + 5);
+            (minutes, format!("holdfast_drill_{}_{:08x}_beat", begun.as_millisecond(), std::process::id()))
+        });
+        for (minutes, name) in [&living, &dead] {
+            let at = now - jiff::SignedDuration::from_mins(*minutes);
+            let beat = doc! { "_id": "beat", "at": mongodb::bson::DateTime::from_millis(at.as_millisecond()) };
+            client.database(name).collection::<Document>("beat").insert_one(beat).await.unwrap();
+        }
+        let stop = std::future::pending();
+        let found = drill(&f.holdfast.repository, &id, &there, Timestamp::now(), stop, &|_| {}).await.unwrap();
+        assert_eq!(found.status, VerificationStatus::Passed, "{ahead_seconds}: {found:?}");
+        let names = client.list_database_names().await.unwrap();
+        assert!(names.contains(&living.1) && !names.contains(&dead.1), "{ahead_seconds}: {names:?}");
+        client.database(&living.1).drop().await.unwrap();
     }
     f.remove().await;
 }

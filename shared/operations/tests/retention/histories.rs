@@ -16,7 +16,7 @@ use crate::{
     losses::Losses,
     random::Random,
     truth,
-    world::{OnItsWay, World},
+    world::{World, content::OnItsWay},
 };
 
 const FILES: [&str; 8] = ["f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8"];

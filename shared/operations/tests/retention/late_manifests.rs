@@ -1,15 +1,17 @@
 //! A failed or cancelled job may get a late manifest from a paused run. Until this period is over, no object of a
 //! possible manifest is removed.
 
-use holdfast_domain::{BackupId, BackupType, FailureCode, JobFailure, JobStatus, ObjectKey};
-use holdfast_operations::{Trust, plan_collection, plan_retention, sweep};
+use holdfast_catalog::JobChange;
+use holdfast_domain::{BackupId, BackupType, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy};
+use holdfast_operations::{RunLimits, Trust, plan_collection, plan_retention, retain, sweep};
+use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 use mongodb::bson::{DateTime, doc};
 
 use crate::{
     collection::with_a_file_that_nobody_needs,
     truth,
-    world::{OnItsWay, World, object_of},
+    world::{World, content::OnItsWay, object_of},
 };
 
 const CODES: [Option<FailureCode>; 6] = [
@@ -118,4 +120,94 @@ async fn old_objects_of_a_job_that_ended_just_now_are_no_orphans() {
     assert_eq!(sweep(&world.h, None, world.now()).await.unwrap().objects_removed, 1);
     assert!(!world.has(&dump).await);
     world.remove().await;
+}
+
+#[tokio::test]
+async fn a_plan_judges_a_job_with_a_late_manifest_as_the_run_does() {
+    for code in CODES {
+        let world = World::new().await;
+        let policy = RetentionPolicy { max_count: Some(1), min_count: 1, ..RetentionPolicy::of_days(90) };
+        world.set_policy(BackupType::Content, policy).await;
+        let older = world.back_up_content(&["a"]).await.unwrap();
+        world.pass_days(1);
+        let paused = world.begin_content(&["a", "b"]).await.unwrap();
+        let late = OnItsWay { id: paused.id.clone(), created_at: paused.created_at };
+        let id = end(&world, paused, code).await;
+        wake_up(&world, late).await;
+        let plan = plan_retention(&world.h, Trust::AsListed, world.now()).await.unwrap();
+        let planned: Vec<_> = plan.content.deletions().map(|it| it.decision.backup_id.clone()).collect();
+        assert_eq!(planned, [older], "{code:?}");
+        assert!(plan.content.backups.iter().any(|it| it.decision.backup_id == id && it.decision.is_good), "{code:?}");
+        let still = world.status(&id).await;
+        assert!(matches!(still, JobStatus::Failed | JobStatus::Cancelled), "a plan changes nothing: {still}");
+        let report = world.retain().await;
+        let deleted: Vec<_> = report.content.deleted.iter().map(|it| it.backup_id.clone()).collect();
+        assert_eq!(deleted, planned, "{code:?}: what was planned is what is done");
+        assert_eq!(world.status(&id).await, JobStatus::Completed);
+        world.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_late_manifest_cannot_be_checked_is_kept() {
+    let world = World::new().await;
+    let late = world.back_up().await;
+    set(&world, &late, JobStatus::Failed).await;
+    world.pass_days(2);
+    world.back_up().await;
+    let policy = RetentionPolicy { max_age_days: Some(1), keep_daily: Some(7), ..RetentionPolicy::of_days(1) };
+    world.set_policy(BackupType::Database, RetentionPolicy { min_count: 1, ..policy }).await;
+    let faults = FaultStore::new(world.store.clone());
+    faults.on(Operation::Head, 1, Fault::Unavailable);
+    let report = retain(&world.through(faults), RunLimits::none(), world.now()).await.unwrap();
+    let problems = &report.database.problems;
+    assert!(problems.len() == 1 && problems[0].contains(late.as_str()), "{problems:?}");
+    assert_eq!(report.database.deleted, [], "it may be whole");
+    world.retain().await;
+    assert!(world.exists(&late).await && world.status(&late).await == JobStatus::Completed);
+    world.remove().await;
+}
+
+/// A full backup whose content failed, and whose database backup expires. Its content's run is paused.
+async fn full_with_a_paused_part(world: &World) -> (BackupId, OnItsWay) {
+    let policy = RetentionPolicy { max_count: Some(1), min_count: 1, ..RetentionPolicy::of_days(90) };
+    world.set_policy(BackupType::Database, policy).await;
+    let full = world.begin(BackupType::Full).await;
+    world.back_up_under(Some(&full)).await;
+    let paused = world.begin_content(&["a"]).await.unwrap();
+    let child = doc! { "$set": { "parentId": full.as_str() } };
+    world.rows("backup_jobs").update_one(doc! { "_id": paused.id.as_str() }, child).await.unwrap();
+    let late = OnItsWay { id: paused.id.clone(), created_at: paused.created_at };
+    end(world, paused, Some(FailureCode::Stalled)).await;
+    let failure = JobFailure { code: FailureCode::PartFailed, message: "x".to_owned(), hint: None };
+    let change = JobChange { error: Some(failure), completed_at: Some(world.now()), ..JobChange::default() };
+    world.h.catalog.transition(&full, JobStatus::Failed, change, None).await.unwrap();
+    world.pass_days(1);
+    world.back_up().await;
+    let report = world.retain().await;
+    assert_eq!((report.database.deleted.len(), &report.full_deleted), (1, &vec![full.clone()]), "{report:?}");
+    (full, late)
+}
+
+#[tokio::test]
+async fn a_deleted_full_backup_is_brought_back_with_its_part() {
+    for is_killed_between in [false, true] {
+        let world = World::new().await;
+        let (full, late) = full_with_a_paused_part(&world).await;
+        let part = late.id.clone();
+        wake_up(&world, late).await;
+        if is_killed_between {
+            // The run that completed the part died before it looked at the parent.
+            set(&world, &part, JobStatus::Completed).await;
+            let settled = sweep(&world.h, None, world.now()).await.unwrap().full_settled;
+            assert_eq!(settled, std::slice::from_ref(&full));
+        } else {
+            world.retain().await;
+        }
+        assert_eq!(world.status(&part).await, JobStatus::Completed);
+        let parent = world.h.catalog.get(&full).await.unwrap();
+        assert_eq!((parent.status, parent.deletion), (JobStatus::Failed, None), "it is what it was");
+        assert_eq!(sweep(&world.h, None, world.now()).await.unwrap().full_settled, []);
+        world.remove().await;
+    }
 }

@@ -58,7 +58,7 @@ async fn look(
     let manifest = repository.manifest(id).await?;
     found.namespaces.clone_from(&manifest.namespaces);
     let connection = scratch::connect(server).await?;
-    for name in scratch::remove_dead(&connection, now).await? {
+    for name in scratch::remove_dead(&connection).await? {
         found.notes.push(format!("{name}, a scratch database of a dead drill, was dropped"));
     }
     let scratch = Scratch::begin(connection, &manifest, now).await?;

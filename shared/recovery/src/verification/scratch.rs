@@ -87,7 +87,8 @@ impl Scratch {
     }
 
     async fn beat(&self, of: &str) -> Result<(), RecoveryError> {
-        let beaten = self.connection.beat(&self.beat_database(), of, Timestamp::now()).await;
+        let now = time_of(&self.connection).await?;
+        let beaten = self.connection.beat(&self.beat_database(), of, now).await;
         beaten.map_err(|error| of_server(&error))
     }
 
@@ -150,6 +151,12 @@ pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryE
 }
 
 /// A unique name.
+/// The present by the clock of the drill's server. Drills on other machines judge the beats by it.
+async fn time_of(connection: &Connection) -> Result<Timestamp, OperationError> {
+    let time = connection.time().await.map_err(|error| of_server(&error))?;
+    Ok(time.unwrap_or_else(Timestamp::now))
+}
+
 fn name_at(now: Timestamp) -> Result<String, RecoveryError> {
     Ok(format!("{PREFIX}{}_{}", now.as_millisecond(), hex::encode(random_bytes::<4>().map_err(RepositoryError::from)?)))
 }
@@ -158,12 +165,12 @@ fn name_at(now: Timestamp) -> Result<String, RecoveryError> {
 ///
 /// # Errors
 /// If the server is unavailable.
-pub async fn remove_dead_scratch(server: &Secret, now: Timestamp) -> Result<Vec<String>, RecoveryError> {
-    remove_dead(&connect(server).await?, now).await
+pub async fn remove_dead_scratch(server: &Secret) -> Result<Vec<String>, RecoveryError> {
+    remove_dead(&connect(server).await?).await
 }
 
-pub(crate) async fn remove_dead(connection: &Connection, now: Timestamp) -> Result<Vec<String>, RecoveryError> {
-    let mut removed = Vec::new();
+pub(crate) async fn remove_dead(connection: &Connection) -> Result<Vec<String>, RecoveryError> {
+    let (mut removed, now) = (Vec::new(), time_of(connection).await?);
     for name in connection.databases_beginning_with(PREFIX).await.map_err(|error| of_server(&error))? {
         let Some((group, begun_at)) = group_of(&name) else { continue };
         let beat = connection.last_beat(&format!("{group}_{BEAT}")).await.map_err(|error| of_server(&error))?;

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use holdfast_catalog::HoldSource;
 use holdfast_content::{FetchedFile, ipfs::DagRecord};
-use holdfast_domain::{Artifact, Compression, KeptFile, SEGMENT_BYTES, StorageType, StoredObject, Timestamp};
+use holdfast_domain::{Artifact, Compression, KeptFile, SEGMENT_BYTES, StorageType, StoredObject};
 use holdfast_storage::StoreError;
 
 use super::{
@@ -42,6 +42,7 @@ pub(super) async fn settle_in_place(
     };
     let (size, file_sha256, address) = (sent.made.size, sent.made.sha256, sent.made.address);
     let object = place_file(h, key, sent).await?;
+    let now = h.catalog.now().await.map_err(OperationError::from)?;
     let file = KeptFile {
         size,
         file_sha256,
@@ -53,10 +54,10 @@ pub(super) async fn settle_in_place(
         validator: fetched.validator,
         content_type: fetched.content_type,
         content_encoding: fetched.content_encoding,
-        fetched_at: Timestamp::now(),
+        fetched_at: now,
     };
     let hold = HoldSource { storage_type: source.storage_type, locator: &source.locator, address: &address };
-    h.catalog.hold(&hold, &file, Timestamp::now()).await.map_err(OperationError::from)?;
+    h.catalog.hold(&hold, &file, now).await.map_err(OperationError::from)?;
     Ok(file)
 }
 

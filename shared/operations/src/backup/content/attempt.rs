@@ -31,6 +31,10 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// Longest wait that an origin may request.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_mins(15);
 
+/// An item waits at most this long for a host that is down, from the first time that it was put off. Restarts and short
+/// maintenance end sooner, and a night's backup has to end before the next day's work.
+const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
+
 /// Why an attempt did not succeed.
 enum Fault {
     Fetch(FetchError),
@@ -68,7 +72,9 @@ impl Attempt<'_> {
         let held = match held::of_source(self.h, &source).await {
             Ok(held) => held,
             // If the held file is unknown, the item cannot fail.
-            Err(OperationError::Store(error)) if error.is_transient() => return self.put_off(of_store(&error)).await,
+            Err(OperationError::Store(error)) if error.is_transient() => {
+                return self.put_off(of_store(&error), None).await;
+            }
             Err(error) => return self.conclude(error.into(), None).await,
         };
         match self.file(&source, held.as_ref()).await {
@@ -135,7 +141,7 @@ impl Attempt<'_> {
         let address = sent.made.address;
         let file = settle_in_place(h, key, &served, sent, fetched).await?;
         let hold = HoldSource { storage_type: source.storage_type, locator: &source.locator, address: &address };
-        h.catalog.hold(&hold, &file, Timestamp::now()).await.map_err(OperationError::from)?;
+        h.catalog.hold(&hold, &file, file.fetched_at).await.map_err(OperationError::from)?;
         Ok(file)
     }
 
@@ -160,7 +166,7 @@ impl Attempt<'_> {
             Some(failure) => Settled::Stale { file_name, file, failure },
         };
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        let by_this = self.h.catalog.settle_item(id, content_id, settled_as, Timestamp::now()).await?;
+        let by_this = self.h.catalog.settle_item(id, content_id, settled_as, self.h.catalog.now().await?).await?;
         tracing::debug!(backupId = %id, contentId = content_id, bytes = file.size, servedBy = file.served_by, "an item's file is held");
         Ok(DownloadOutcome::of(by_this))
     }
@@ -192,16 +198,23 @@ impl Attempt<'_> {
             // The store has no room for other files either, so the whole backup fails at once.
             Fault::Keep(KeepError::Store(error @ StoreError::Full { .. })) => Err(error.into()),
             Fault::Keep(KeepError::Store(error)) => self.again_or_end(of_store(&error), held).await,
-            Fault::Fetch(error) if !error.was_asked => self.put_off(error).await,
+            Fault::Fetch(error) if !error.was_asked => self.put_off(error, held).await,
             Fault::Fetch(error) if error.is_transient() => self.again_or_end(error, held).await,
             Fault::Fetch(error) => self.end(error.code, error.message, held).await,
         }
     }
 
-    /// Puts the attempt off. No request was made, so this is no attempt, and no item fails because of it.
-    async fn put_off(&self, error: FetchError) -> Result<DownloadOutcome, OperationError> {
+    /// Puts the attempt off. No request was sent, so this is no attempt. An item waits for a host that is down, but not
+    /// without end.
+    async fn put_off(&self, error: FetchError, held: Option<&KeptFile>) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        self.h.catalog.give_attempt_back(id, content_id).await?;
+        let now = self.h.catalog.now().await?;
+        let since = self.h.catalog.put_attempt_off(id, content_id, now).await?;
+        let waited = since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+        if error.is_down && waited >= LONGEST_PUT_OFF {
+            let message = format!("{}; the item waited {} minutes for it", error.message, waited.as_mins());
+            return self.end(error.code, message, held).await;
+        }
         let after = wait_after(self.record.attempts, error.retry_after);
         tracing::debug!(backupId = %id, contentId = content_id, reason = error.message, "a download was put off");
         Ok(DownloadOutcome::Retry { after, reason: error.message })

@@ -1,27 +1,23 @@
 //! Discovery: creates a row for each content item of the platform. It settles held items, fails impossible ones and
 //! queues the rest, page by page. Every step may be repeated. The next run resumes at the last page.
 
-use std::collections::HashMap;
+mod page;
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use holdfast_catalog::{AddedItem, ContentWork, FoundItem, MAX_ADDED, Settled};
-use holdfast_content::Unsupported;
-use holdfast_database::{Connection, ContentItems, ListedItem};
+use holdfast_catalog::{ContentWork, MAX_ADDED};
+use holdfast_database::{Connection, ContentItems};
 use holdfast_domain::heartbeat::REPEAT_AFTER;
 use holdfast_domain::{
-    BackupId, BackupType, DownloadMessage, ItemCounts, ItemFailureCode, ItemStatus, Job, JobStatus, KeptFile,
-    StorageType, Timestamp, file_name,
+    BackupId, BackupType, DownloadMessage, ItemCounts, ItemFailureCode, Job, JobStatus, Timestamp,
     settings::{SettingError, SettingsError},
 };
 use jiff::SignedDuration;
 
 use super::{
-    DOWNLOADS_END_AFTER, HANDED_ON_FOR, fail_item,
-    fan_in::finalize_if_settled,
-    held::{self, Openings},
+    DOWNLOADS_END_AFTER, fail_item,
+    fan_in::finalize_if_settled_at,
+    held::Openings,
     queue::{DownloadQueue, RefusedMessage},
-    source::ItemSource,
-    wait,
+    wait_for_next_run, wait_until,
 };
 use crate::{
     Holdfast, OperationError, StopReason,
@@ -42,8 +38,6 @@ const APP_NAME: &str = "holdfast-content";
 const TIME_TO_HAND_ON: SignedDuration = SignedDuration::from_secs(60);
 /// Runs of one discovery. A million items need far fewer.
 const MAX_ROUNDS: u32 = 100;
-/// Objects checked and items settled at a time.
-const CONCURRENCY: usize = 32;
 
 /// How a run of discovery ended.
 #[derive(Debug, Clone)]
@@ -231,85 +225,6 @@ impl Discovery<'_> {
         self.watch.confirm().await?;
         Err(StopReason::LeaseLost.into())
     }
-
-    async fn take_in(&self, page: Vec<ListedItem>, openings: &mut Openings) -> Result<(), OperationError> {
-        let (found, problems): (Vec<FoundItem>, Vec<Option<String>>) =
-            page.into_iter().map(|ListedItem { item, doc_id, problem }| (FoundItem { item, doc_id }, problem)).unzip();
-        let added = self.h.catalog.add_items(self.id(), &found).await?;
-        let (mut wanted, mut faulty) = (Vec::new(), Vec::new());
-        for (added, problem) in added.into_iter().zip(problems) {
-            // Items that an earlier run settled stay settled.
-            if added.status != ItemStatus::Pending {
-                continue;
-            }
-            match source_of(&added, problem) {
-                Ok(source) => wanted.push(Wanted { added, source }),
-                Err(why) => faulty.push((added.item.content_id, why)),
-            }
-        }
-        self.fail(faulty).await?;
-        let unheld = self.settle_held(wanted, openings).await?;
-        send(self.h, self.queue, self.id(), &unheld).await
-    }
-
-    async fn fail(&self, faulty: Vec<(String, Unsupported)>) -> Result<(), OperationError> {
-        let failing = faulty.into_iter().map(|(content_id, why)| async move {
-            fail_item(self.h, self.id(), &content_id, why.code, why.reason).await
-        });
-        concurrently(failing).await.map(drop)
-    }
-
-    /// Settles the IPFS items with a held file, and returns the others. The download of a Gaia item sends a conditional
-    /// request, because the file of a URL may change.
-    async fn settle_held(&self, wanted: Vec<Wanted>, openings: &mut Openings) -> Result<Vec<String>, OperationError> {
-        let held = self.held(&wanted, openings).await?;
-        let settling = wanted.into_iter().map(|wanted| {
-            let file = held.get(wanted.source.id.as_str()).cloned();
-            async move {
-                let content_id = wanted.added.item.content_id.clone();
-                let is_settled = match file {
-                    Some(file) => self.settle_if_there(&wanted, file).await?,
-                    None => false,
-                };
-                Ok((!is_settled).then_some(content_id))
-            }
-        });
-        Ok(concurrently(settling).await?.into_iter().flatten().collect())
-    }
-
-    /// The held files of these sources that are good enough today.
-    async fn held(
-        &self,
-        wanted: &[Wanted],
-        openings: &mut Openings,
-    ) -> Result<HashMap<String, KeptFile>, OperationError> {
-        let of_ipfs = wanted.iter().filter(|wanted| wanted.source.storage_type == StorageType::Ipfs);
-        let ids: Vec<_> = of_ipfs.map(|wanted| wanted.source.id.clone()).collect();
-        let encrypt = self.h.settings.content.encryption;
-        let mut held = HashMap::new();
-        for found in self.h.catalog.held(&ids).await? {
-            if held::is_good_enough(StorageType::Ipfs, &found.file, encrypt)
-                && openings.open(self.h, &found.file).await?
-            {
-                held.insert(found.id.as_str().to_owned(), found.file);
-            }
-        }
-        Ok(held)
-    }
-
-    async fn settle_if_there(&self, wanted: &Wanted, file: KeptFile) -> Result<bool, OperationError> {
-        let Some(file) = held::found_again(self.h, &wanted.source, file).await? else { return Ok(false) };
-        let (added, file) = (&wanted.added, &file);
-        let file_name = file_name(&added.item, file.content_type.as_deref());
-        // This backup fetched it, before a run of its discovery died.
-        let settled = if file.fetched_at >= self.run.job.created_at {
-            Settled::Done { file_name: &file_name, file }
-        } else {
-            Settled::Unchanged { file_name: &file_name, file }
-        };
-        self.h.catalog.settle_item(self.id(), &added.item.content_id, settled, Timestamp::now()).await?;
-        Ok(true)
-    }
 }
 
 /// Sends items to the workers, and marks their rows as sent. An item fails if the queue refuses its message.
@@ -328,26 +243,7 @@ pub(crate) async fn send(
         fail_item(h, backup_id, content_id, ItemFailureCode::NotDelivered, message).await?;
     }
     let content_ids: Vec<&str> = content_ids.iter().map(String::as_str).collect();
-    Ok(h.catalog.mark_sent(backup_id, &content_ids, Timestamp::now()).await?)
-}
-
-/// A pending item with a known source.
-struct Wanted {
-    added: AddedItem,
-    source: ItemSource,
-}
-
-fn source_of(added: &AddedItem, problem: Option<String>) -> Result<ItemSource, Unsupported> {
-    match problem {
-        Some(reason) => Err(Unsupported { code: ItemFailureCode::Unsupported, reason }),
-        None => ItemSource::of(&added.item),
-    }
-}
-
-async fn concurrently<T>(
-    steps: impl Iterator<Item = impl Future<Output = Result<T, OperationError>>>,
-) -> Result<Vec<T>, OperationError> {
-    futures_util::stream::iter(steps).buffer_unordered(CONCURRENCY).try_collect().await
+    Ok(h.catalog.mark_sent(backup_id, &content_ids, h.catalog.now().await?).await?)
 }
 
 async fn pause() -> Result<(), OperationError> {
@@ -372,8 +268,8 @@ async fn conclude(
     let skipped = |reason| Ok(DiscoveryOutcome::Skipped { backup_id: backup_id.clone(), reason });
     match result {
         Ok(Reached::TheEnd) => {
-            persist(|| wait(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
-            if finalize_if_settled(h, &backup_id, Timestamp::now()).await? {
+            persist(|| wait_until(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
+            if finalize_if_settled_at(h, &backup_id, h.catalog.now().await?).await? {
                 return Ok(DiscoveryOutcome::Finalize { backup_id });
             }
             let counts = persist(|| async { Ok(h.catalog.item_counts(&backup_id).await?) }).await?;
@@ -381,7 +277,7 @@ async fn conclude(
             Ok(DiscoveryOutcome::Queued { backup_id, counts })
         }
         Ok(Reached::ItsTime) | Err(RunFault::Failed(OperationError::Stopped(StopReason::Deadline))) => {
-            if wait(h, run, Timestamp::now() + HANDED_ON_FOR).await? {
+            if wait_for_next_run(h, run).await? {
                 return Ok(DiscoveryOutcome::HandOn { backup_id });
             }
             of_lost(h, run).await
@@ -415,5 +311,5 @@ async fn of_lost(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationE
 /// and later the sweep. Without one, the discovery fails at once and reports the reason.
 async fn is_to_go_on(h: &Holdfast, run: &Run) -> bool {
     let found = h.catalog.content_work(&run.job.backup_id).await.is_ok_and(|work| work.found > 0);
-    found && wait(h, run, Timestamp::now() + HANDED_ON_FOR).await.unwrap_or(false)
+    found && wait_for_next_run(h, run).await.unwrap_or(false)
 }

@@ -167,12 +167,12 @@ async fn begin(h: &Holdfast, message: &DownloadMessage) -> Result<Begun, Operati
     let found = h.catalog.get_item(backup_id, content_id).await?;
     let Some(record) = found else { return Ok(Begun::Ended(DownloadOutcome::AlreadySettled)) };
     if record.attempts < most {
-        let begun = h.catalog.begin_attempt(backup_id, content_id, Timestamp::now()).await?;
+        let begun = h.catalog.begin_attempt(backup_id, content_id, h.catalog.now().await?).await?;
         return Ok(
             begun.map_or(Begun::Ended(DownloadOutcome::AlreadySettled), |record| Begun::Attempt(Box::new(record)))
         );
     }
-    if h.catalog.attempted_since(backup_id, content_id, Timestamp::now() - ATTEMPT_LASTS).await? {
+    if h.catalog.attempted_since(backup_id, content_id, h.catalog.now().await? - ATTEMPT_LASTS).await? {
         let reason = "its last attempt may be at work".to_owned();
         return Ok(Begun::Ended(DownloadOutcome::Retry { after: WAIT_FOR_ANOTHER, reason }));
     }

@@ -23,6 +23,15 @@ pub(super) async fn running(h: &Holdfast, id: &BackupId) -> Result<Option<Job>, 
 /// # Errors
 /// Those of the catalogue. The sweep checks again.
 pub async fn finalize_if_settled(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<bool, OperationError> {
+    finalize_if_settled_at(h, id, h.catalog.by_server_clock(now).await?).await
+}
+
+/// The same at this time of the catalogue's server.
+pub(crate) async fn finalize_if_settled_at(
+    h: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<bool, OperationError> {
     if running(h, id).await?.is_none()
         || h.catalog.content_work(id).await?.discovered_at.is_none()
         || h.catalog.any_pending(id).await?
@@ -101,5 +110,5 @@ pub(crate) async fn give_item_up(
     let Some(file) = held else { return fail_item(h, backup_id, &item.content_id, code, message).await };
     let (file_name, failure) = (file_name(item, file.content_type.as_deref()), ItemFailure { code, message });
     let settled = Settled::Stale { file_name: &file_name, file: &file, failure: &failure };
-    Ok(h.catalog.settle_item(backup_id, &item.content_id, settled, Timestamp::now()).await?)
+    Ok(h.catalog.settle_item(backup_id, &item.content_id, settled, h.catalog.now().await?).await?)
 }

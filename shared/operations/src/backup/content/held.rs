@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use holdfast_catalog::HoldSource;
-use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Timestamp, Verified};
+use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Verified};
 
 use super::source::ItemSource;
 use crate::{Holdfast, OperationError};
@@ -58,7 +58,7 @@ pub(super) async fn found_again(
     let address = found.object.artifact.key.content_address();
     if let (Some(address), true) = (&address, found != held) {
         let of = HoldSource { storage_type: source.storage_type, locator: &source.locator, address };
-        h.catalog.hold(&of, &found, Timestamp::now()).await?;
+        h.catalog.hold(&of, &found, h.catalog.now().await?).await?;
     }
     Ok(Some(found))
 }

@@ -64,7 +64,7 @@ pub async fn back_up_content_here(
     if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h, BackupType::Content).is_some() {
         return Ok(BackupOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
     }
-    let (downloader, begun_at) = (Downloader::new(&h.settings)?, Timestamp::now());
+    let (downloader, begun_at) = (Downloader::new(&h.settings)?, h.catalog.now().await?);
     let run = match claim_all_steps(h, &request, limits).await? {
         Claim::Run(run) => run,
         Claim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),

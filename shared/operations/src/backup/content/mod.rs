@@ -41,9 +41,15 @@ pub struct HandOn {
     pub step: Step,
 }
 
-/// Ends this run, not its job: the lease waits for the next run. Returns `false` if another run has the lease by now.
-pub(crate) async fn wait(h: &Holdfast, run: &Run, until: Timestamp) -> Result<bool, OperationError> {
-    Ok(h.catalog.wait(Source::Content, &run.job.backup_id, run.fence, until, Timestamp::now()).await?)
+/// Ends this run, not its job: the lease waits for the next run, at most until this time of the catalogue's server.
+/// Returns `false` if another run has the lease by now.
+pub(crate) async fn wait_until(h: &Holdfast, run: &Run, until: Timestamp) -> Result<bool, OperationError> {
+    Ok(h.catalog.wait(Source::Content, &run.job.backup_id, run.fence, until, h.catalog.now().await?).await?)
+}
+
+/// The same for a run with a dispatched successor.
+pub(crate) async fn wait_for_next_run(h: &Holdfast, run: &Run) -> Result<bool, OperationError> {
+    wait_until(h, run, h.catalog.now().await? + HANDED_ON_FOR).await
 }
 
 /// The address of a file: its SHA-256, or with encryption an HMAC of it under the master key.
@@ -66,7 +72,7 @@ pub(crate) async fn fail_item(
 ) -> Result<bool, OperationError> {
     let failure = ItemFailure { code, message: message.into() };
     let settled = Settled::Failed(&failure);
-    let by_this = h.catalog.settle_item(backup_id, content_id, settled, Timestamp::now()).await?;
+    let by_this = h.catalog.settle_item(backup_id, content_id, settled, h.catalog.now().await?).await?;
     if by_this {
         tracing::info!(backupId = %backup_id, contentId = content_id, %code, reason = failure.message, "an item failed");
     }

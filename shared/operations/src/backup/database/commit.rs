@@ -27,7 +27,9 @@ pub(super) async fn commit(
     watch: &Watch,
 ) -> Result<Job, RunFault> {
     let (own, mut notes) = ([dump.key.clone()], notes(&dump));
-    let manifest = manifest(h, run, key, dump);
+    // Retention compares it with the present of another machine.
+    let completed_at = watch.persist(|| async { Ok(h.catalog.now().await?) }).await?;
+    let manifest = manifest(h, run, key, dump, completed_at);
     notes.warnings.extend(missing::since_last_backup(h, &manifest).await);
     notes.warnings.extend(source_warnings_before(&h.repository, &manifest).await);
     let guide = |manifest: &Manifest| {
@@ -47,7 +49,7 @@ fn notes(dump: &StoredDump) -> Notes {
     Notes { notes: dump.note.iter().cloned().collect(), warnings }
 }
 
-fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump) -> Manifest {
+fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump, completed_at: Timestamp) -> Manifest {
     let StoredDump { key: dump_key, proof, indexes, rolled_over, engine, note: _, warnings: _, source } = dump;
     let namespace = |(found, indexes): (&NamespaceSummary, Vec<String>)| NamespaceManifest {
         db: found.db.clone(),
@@ -69,7 +71,7 @@ fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump) -> Mani
         fence: run.fence,
         created_at: run.job.created_at,
         started_at: run.job.started_at.unwrap_or(run.job.created_at),
-        completed_at: Timestamp::now(),
+        completed_at,
         holdfast_version: env!("CARGO_PKG_VERSION").to_owned(),
         engine: Some(engine),
         consistency: Some(Consistency::PerCollection),

@@ -13,7 +13,9 @@ impl Finalizing<'_> {
     /// Writes guide and manifest, and settles the job. After a failure the artifacts remain, because a takeover may use
     /// them.
     pub(super) async fn commit(&self) -> Result<Job, RunFault> {
-        let manifest = self.manifest()?;
+        // Retention compares it with the present of another machine.
+        let completed_at = self.watch.persist(|| async { Ok(self.h.catalog.now().await?) }).await?;
+        let manifest = self.manifest(completed_at)?;
         let at = self.h.repository.location();
         let guide = |manifest: &Manifest| {
             let of = |content| content_guide(manifest, content, &self.key.wrapped, at);
@@ -37,7 +39,7 @@ impl Finalizing<'_> {
         ))
     }
 
-    fn manifest(&self) -> Result<Manifest, OperationError> {
+    fn manifest(&self, completed_at: Timestamp) -> Result<Manifest, OperationError> {
         let (run, work) = (self.run, &self.work);
         let list = work.item_list.as_ref();
         let list = list.ok_or_else(|| OperationError::internal("commit the backup", &"its list is not stored"))?;
@@ -54,7 +56,7 @@ impl Finalizing<'_> {
             fence: run.fence,
             created_at: run.job.created_at,
             started_at: run.job.started_at.unwrap_or(run.job.created_at),
-            completed_at: Timestamp::now(),
+            completed_at,
             holdfast_version: env!("CARGO_PKG_VERSION").to_owned(),
             engine: None,
             consistency: None,

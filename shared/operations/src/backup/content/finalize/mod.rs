@@ -323,7 +323,7 @@ pub(crate) async fn clean_up_completed(
 
 async fn hand_on(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
-    if wait(h, run, Timestamp::now() + HANDED_ON_FOR).await? {
+    if wait_for_next_run(h, run).await? {
         tracing::info!(backupId = %backup_id, "the run's time is used up: another run resumes");
         return Ok(FinalizeOutcome::HandOn { backup_id });
     }

@@ -1,0 +1,123 @@
+//! One page of the platform's items: rows, and what becomes of each item before any download.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use holdfast_catalog::{AddedItem, FoundItem, Settled};
+use holdfast_content::Unsupported;
+use holdfast_database::ListedItem;
+use holdfast_domain::{ItemFailureCode, ItemStatus, KeptFile, StorageType, file_name};
+
+use super::{Discovery, send};
+use crate::{
+    OperationError,
+    content::{
+        fail_item,
+        held::{self, Openings},
+        source::ItemSource,
+    },
+};
+
+/// Objects looked for, and items settled, at a time.
+const CONCURRENCY: usize = 32;
+
+impl Discovery<'_> {
+    /// Adds the rows of a page. Items without a usable source fail, held items are settled, the others are sent.
+    pub(super) async fn take_in(&self, page: Vec<ListedItem>, openings: &mut Openings) -> Result<(), OperationError> {
+        let (found, problems): (Vec<FoundItem>, Vec<Option<String>>) =
+            page.into_iter().map(|ListedItem { item, doc_id, problem }| (FoundItem { item, doc_id }, problem)).unzip();
+        let added = self.h.catalog.add_items(self.id(), &found).await?;
+        let (mut wanted, mut faulty) = (Vec::new(), Vec::new());
+        for (added, problem) in added.into_iter().zip(problems) {
+            // What an earlier run has settled stays so.
+            if added.status != ItemStatus::Pending {
+                continue;
+            }
+            match source_of(&added, problem) {
+                Ok(source) => wanted.push(Wanted { added, source }),
+                Err(why) => faulty.push((added.item.content_id, why)),
+            }
+        }
+        self.fail(faulty).await?;
+        let unheld = self.settle_held(wanted, openings).await?;
+        send(self.h, self.queue, self.id(), &unheld).await
+    }
+
+    async fn fail(&self, faulty: Vec<(String, Unsupported)>) -> Result<(), OperationError> {
+        let failing = faulty.into_iter().map(|(content_id, why)| async move {
+            fail_item(self.h, self.id(), &content_id, why.code, why.reason).await
+        });
+        concurrently(failing).await.map(drop)
+    }
+
+    /// Settles the IPFS items whose file is held, and answers the others. Gaia's are asked for by whoever has the mark of
+    /// what is held: a URL does not say what it stands for today.
+    async fn settle_held(&self, wanted: Vec<Wanted>, openings: &mut Openings) -> Result<Vec<String>, OperationError> {
+        let held = self.held(&wanted, openings).await?;
+        let settling = wanted.into_iter().map(|wanted| {
+            let file = held.get(wanted.source.id.as_str()).cloned();
+            async move {
+                let content_id = wanted.added.item.content_id.clone();
+                let is_settled = match file {
+                    Some(file) => self.settle_if_there(&wanted, file).await?,
+                    None => false,
+                };
+                Ok((!is_settled).then_some(content_id))
+            }
+        });
+        Ok(concurrently(settling).await?.into_iter().flatten().collect())
+    }
+
+    /// What the catalogue says is held of these, and would do today.
+    async fn held(
+        &self,
+        wanted: &[Wanted],
+        openings: &mut Openings,
+    ) -> Result<HashMap<String, KeptFile>, OperationError> {
+        let of_ipfs = wanted.iter().filter(|wanted| wanted.source.storage_type == StorageType::Ipfs);
+        let ids: Vec<_> = of_ipfs.map(|wanted| wanted.source.id.clone()).collect();
+        let encrypt = self.h.settings.content.encryption;
+        let mut held = HashMap::new();
+        for found in self.h.catalog.held(&ids).await? {
+            if held::is_good_enough(StorageType::Ipfs, &found.file, encrypt)
+                && openings.open(self.h, &found.file).await?
+            {
+                held.insert(found.id.as_str().to_owned(), found.file);
+            }
+        }
+        Ok(held)
+    }
+
+    async fn settle_if_there(&self, wanted: &Wanted, file: KeptFile) -> Result<bool, OperationError> {
+        let Some(file) = held::found_again(self.h, &wanted.source, file).await? else { return Ok(false) };
+        let (added, file) = (&wanted.added, &file);
+        let file_name = file_name(&added.item, file.content_type.as_deref());
+        // Fetched by this very backup, before a run of its discovery that died.
+        let settled = if file.fetched_at >= self.run.job.created_at {
+            Settled::Done { file_name: &file_name, file }
+        } else {
+            Settled::Unchanged { file_name: &file_name, file }
+        };
+        self.h.catalog.settle_item(self.id(), &added.item.content_id, settled, self.h.catalog.now().await?).await?;
+        Ok(true)
+    }
+}
+
+/// A pending item whose file is to be had somewhere.
+struct Wanted {
+    added: AddedItem,
+    source: ItemSource,
+}
+
+fn source_of(added: &AddedItem, problem: Option<String>) -> Result<ItemSource, Unsupported> {
+    match problem {
+        Some(reason) => Err(Unsupported { code: ItemFailureCode::Unsupported, reason }),
+        None => ItemSource::of(&added.item),
+    }
+}
+
+async fn concurrently<T>(
+    steps: impl Iterator<Item = impl Future<Output = Result<T, OperationError>>>,
+) -> Result<Vec<T>, OperationError> {
+    futures_util::stream::iter(steps).buffer_unordered(CONCURRENCY).try_collect().await
+}
