@@ -11,12 +11,12 @@ use holdfast_domain::{
 use serde::Serialize;
 
 use crate::{
-    Holdfast, OperationError, RETAINED_TYPES, full,
+    Holdfast, OperationError, RETAINED_TYPES,
     inventory::{
         expected::{Expected, wrong_first_store, wrong_store_reason},
         manifests,
     },
-    job::settle,
+    job::{full, settle},
 };
 use holdfast_repository::{RepositoryError, presence::missing_artifacts};
 

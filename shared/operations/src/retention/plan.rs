@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::{
     Holdfast, OperationError,
     inventory::{Inventory, Stored},
-, settle};
+    job::settle,
+};
 
 /// Backups per catalogue query.
 const PAGE: usize = 1000;

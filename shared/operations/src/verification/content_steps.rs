@@ -5,7 +5,9 @@ use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
 
 use super::steps::{Reached, Steps};
 use crate::OperationError;
-use holdfast_recovery::verification::content::{READS_AT_A_TIME, TOLD, count_differences, objects::Objects, proofs::Proofs};
+use holdfast_recovery::verification::content::{
+    READS_AT_A_TIME, TOLD, count_differences, objects::Objects, proofs::Proofs,
+};
 use holdfast_repository::content::stored::StoredContent;
 
 /// Resumes at the last run's item. Each run reads the list from its beginning, so the counts, and those of unproved files, are complete at the end.

@@ -152,7 +152,7 @@ pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryE
 
 /// A unique name.
 /// The present by the clock of the drill's server. Drills on other machines judge the beats by it.
-async fn time_of(connection: &Connection) -> Result<Timestamp, OperationError> {
+async fn time_of(connection: &Connection) -> Result<Timestamp, RecoveryError> {
     let time = connection.time().await.map_err(|error| of_server(&error))?;
     Ok(time.unwrap_or_else(Timestamp::now))
 }

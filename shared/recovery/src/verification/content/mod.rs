@@ -2,7 +2,7 @@
 
 mod archive;
 pub mod objects;
-mod proofs;
+pub mod proofs;
 
 use std::sync::{
     Arc,

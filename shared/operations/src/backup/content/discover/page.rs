@@ -11,7 +11,7 @@ use holdfast_domain::{ItemFailureCode, ItemStatus, KeptFile, StorageType, file_n
 use super::{Discovery, send};
 use crate::{
     OperationError,
-    content::{
+    backup::content::{
         fail_item,
         held::{self, Openings},
         source::ItemSource,

@@ -23,7 +23,7 @@ use holdfast_catalog::ContentWork;
 use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
 
 use self::time::RunTime;
-use super::{HANDED_ON_FOR, wait};
+use super::wait_for_next_run;
 use crate::job::heartbeat::persist;
 use crate::{
     Holdfast, OperationError, StopReason,
