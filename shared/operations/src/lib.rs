@@ -18,6 +18,7 @@ mod reaper;
 mod rebuild;
 mod replica;
 mod retention;
+mod schedule;
 mod status;
 mod verification;
 
@@ -33,10 +34,11 @@ pub use self::{
         content::{
             HandOn,
             discover::{DiscoveryOutcome, discover_content},
-            download::{DownloadOutcome, Downloader, download_item},
+            download::{Downloader, download_item},
             fan_in::{finalize_if_settled, settle_undelivered},
             finalize::{FinalizeOutcome, finalize_content},
             in_process::back_up_content_here,
+            outcome::DownloadOutcome,
             queue::{DownloadQueue, LocalQueue, QueueError, RefusedMessage},
         },
         database::{back_up_database, engine_fault::EngineFault, preflight::Preflight},

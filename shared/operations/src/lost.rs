@@ -16,7 +16,7 @@ use crate::{
         expected::{Expected, wrong_first_store, wrong_store_reason},
         manifests,
     },
-    job::{full, settle},
+    job::settle,
 };
 use holdfast_repository::{RepositoryError, presence::missing_artifacts};
 
@@ -235,7 +235,7 @@ pub(crate) async fn bring_back(h: &Holdfast, id: &BackupId) -> Result<Return, Op
         Ok(job) => {
             tracing::info!(backupId = %id, "a lost backup is completed again: its manifest is back");
             h.observer.job_changed(&job).await;
-            full::settle_parent_of(h, &job).await;
+            settle::parent::settle_parent_of(h, &job).await;
             Ok(Return::Completed)
         }
         Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => Ok(Return::Nothing),

@@ -16,7 +16,7 @@ use holdfast_domain::{BackupId, BackupType, Job, Trigger, TriggerKind};
 use super::{Of, lock::Mark};
 use crate::{
     Holdfast, OperationError, RunLimits,
-    job::{lease, run::Run, watch::Watch},
+    job::{acquire, lease, run::Run, watch::Watch},
 };
 
 /// The longest delay of a scheduled backup. Its event is delivered again after one minute, and after two more minutes.
@@ -56,7 +56,7 @@ impl Hold {
     async fn lease(h: &Holdfast, limits: RunLimits) -> Result<Held, OperationError> {
         let at = h.catalog.now().await?;
         let holder = BackupId::of_collection(at, random_bytes()?);
-        match lease::lease(h, &holder, at).await {
+        match acquire::lease(h, &holder, at).await {
             Ok(()) => {}
             Err(
                 error @ (OperationError::AlreadyRunning { .. }

@@ -2,9 +2,9 @@
 //! way end by themselves and have no effect.
 
 use holdfast_catalog::{CatalogError, JobChange};
-use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
+use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 
-use super::{full, lease};
+use super::{lease, settle::parent::settle_parent_of};
 use crate::{Holdfast, OperationError};
 
 /// Settles a job as `cancelled`, and releases its lease. For a `full` job, the cancellable parts are cancelled too.
@@ -28,7 +28,21 @@ pub(crate) async fn cancel_at(h: &Holdfast, id: &BackupId, now: Timestamp) -> Re
     };
     h.observer.job_changed(&job).await;
     lease::release(h, id).await;
-    full::cancel_children_of(h, &job, now).await?;
-    full::settle_parent_of(h, &job).await;
+    cancel_children_of(h, &job, now).await?;
+    settle_parent_of(h, &job).await;
     Ok(job)
+}
+
+/// Cancels the parts of a full backup. A committing part still becomes a backup.
+async fn cancel_children_of(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<(), OperationError> {
+    if parent.backup_type != BackupType::Full {
+        return Ok(());
+    }
+    for child in h.catalog.children(&parent.backup_id).await? {
+        match Box::pin(cancel_at(h, &child.backup_id, now)).await {
+            Ok(_) | Err(OperationError::NotCancellable { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use holdfast_catalog::{CatalogError, JobChange, LeaseError};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 
 use super::{
-    lease,
+    acquire, lease,
     run::{BackupRequest, Run, RunLimits, SkipReason},
     settle,
 };
@@ -126,7 +126,7 @@ async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, Ope
         return Err(OperationError::NotFound(backup_id.clone()));
     }
     let now = h.catalog.now().await?;
-    lease::lease_and_insert(h, &Job::pending(id.clone(), request.trigger(), now), now).await?;
+    acquire::lease_and_insert(h, &Job::pending(id.clone(), request.trigger(), now), now).await?;
     Ok(h.catalog.get(&id).await?)
 }
 
@@ -139,7 +139,7 @@ async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, Opera
         let held = h.catalog.get_lease(source).await?.filter(|lease| lease.holder == job.backup_id);
         let Some(held) = held else {
             // An operator or a sweep released its lease. It needs a new one, with a slot.
-            lease::lease(h, &job.backup_id, h.catalog.now().await?).await?;
+            acquire::lease(h, &job.backup_id, h.catalog.now().await?).await?;
             continue;
         };
         if lease::may_be_taken_over(&held, h.catalog.now().await?) {

@@ -9,7 +9,11 @@ use holdfast_domain::{
 };
 use jiff::SignedDuration;
 
-use super::{cancel, lease, settle, trigger};
+use super::{
+    acquire, lease,
+    settle::{self, parent::settle_if_through},
+    trigger,
+};
 use crate::{Holdfast, OperationError};
 
 /// The parts of a full backup.
@@ -82,7 +86,7 @@ fn parts(h: &Holdfast) -> (Vec<BackupType>, Vec<&'static str>) {
 /// All leases, or none.
 async fn lease_all(h: &Holdfast, children: &[Job], now: Timestamp) -> Result<(), OperationError> {
     for child in children {
-        if let Err(error) = lease::lease(h, &child.backup_id, now).await {
+        if let Err(error) = acquire::lease(h, &child.backup_id, now).await {
             release_all(h, children).await;
             return Err(error);
         }
@@ -122,70 +126,6 @@ async fn write_rows(
     Ok(parent)
 }
 
-/// Settles the parent of a settled job if it was the last part. A failure is logged, and the sweep retries.
-pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
-    let Some(parent) = &child.parent_id else { return };
-    // Boxed, because a parent is a job too, and settling a job may settle its parent.
-    let settling = Box::pin(async { settle_if_through(h, parent, h.catalog.now().await?).await });
-    if let Err(error) = settling.await {
-        tracing::warn!(backupId = %parent, %error, "cannot settle a full backup: the sweep retries");
-    }
-}
-
-/// Settles a full backup with all parts settled, and returns the job if it changed. A failed or cancelled one becomes
-/// completed if all of its parts are. One that was deleted with its last part is brought back if a part
-/// is a backup again.
-pub(crate) async fn settle_if_through(
-    h: &Holdfast,
-    id: &BackupId,
-    now: Timestamp,
-) -> Result<Option<Job>, OperationError> {
-    let parent = h.catalog.get(id).await?;
-    let children = h.catalog.children(id).await?;
-    let unsuccessful: Vec<&Job> = children.iter().filter(|child| child.status != JobStatus::Completed).collect();
-    // The trigger of a never started parent was killed. It may have fewer parts than intended.
-    let is_whole = parent.started_at.is_some() && !children.is_empty() && unsuccessful.is_empty();
-    match parent.status {
-        JobStatus::Deleted if may_be_a_backup(&children) => bring_back(h, &parent, now).await.map(Some),
-        JobStatus::Running if children.iter().any(|child| child.status.is_active()) => Ok(None),
-        JobStatus::Running if !is_whole => {
-            settle::fail(h, &parent, part_failed(&unsuccessful), None, now).await.map(Some)
-        }
-        JobStatus::Running | JobStatus::Failed | JobStatus::Cancelled if is_whole => {
-            let change = as_told_by_parts(&parent, &children, now);
-            settle::settle(h, id, JobStatus::Completed, change, None).await.map(Some)
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Whether any part is a backup, or may become one. A lost part may.
-fn may_be_a_backup(children: &[Job]) -> bool {
-    let may_be = |child: &Job| child.status.is_active() || child.status == JobStatus::Completed || child.is_lost();
-    children.iter().any(may_be)
-}
-
-/// At least one part was deleted, and no other part is or may become a backup: the full backup is deleted too.
-pub(crate) fn is_gone(children: &[Job]) -> bool {
-    children.iter().any(|child| child.status == JobStatus::Deleted) && !may_be_a_backup(children)
-}
-
-/// Reverses the deletion of a full backup: it is what it was before, and completed if all of its parts are.
-async fn bring_back(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Job, OperationError> {
-    let id = &parent.backup_id;
-    let earlier = match (&parent.error, parent.size) {
-        (Some(_), _) => JobStatus::Failed,
-        (None, Some(_)) => JobStatus::Completed,
-        (None, None) => JobStatus::Cancelled,
-    };
-    let job = h.catalog.bring_parent_back(id, earlier).await?;
-    tracing::info!(backupId = %id, status = %earlier, "a full backup is not deleted any more: a part of it is back");
-    h.observer.job_changed(&job).await;
-    // Boxed: the same function decides again, by the state that was brought back.
-    let settled = Box::pin(settle_if_through(h, id, now)).await?;
-    Ok(settled.unwrap_or(job))
-}
-
 /// Completes each full backup that failed or was cancelled although all of its parts are completed by now: a part's
 /// manifest may be found late. Brings back those that were deleted although a part is a backup again. Returns all of them.
 pub(crate) async fn complete_late(h: &Holdfast, now: Timestamp) -> Result<Vec<BackupId>, OperationError> {
@@ -208,46 +148,6 @@ pub(crate) async fn complete_late(h: &Holdfast, now: Timestamp) -> Result<Vec<Ba
         }
         after = Some(last);
     }
-}
-
-/// The row of a full backup with all parts completed.
-pub(crate) fn as_told_by_parts(parent: &Job, children: &[Job], now: Timestamp) -> JobChange {
-    let sum = |field: fn(&Job) -> Option<u64>| Some(children.iter().filter_map(field).sum());
-    let completed_at = children.iter().filter_map(|child| child.completed_at).max().unwrap_or(now);
-    JobChange {
-        original_size: sum(|child| child.original_size),
-        size: sum(|child| child.size),
-        compressed: Some(children.iter().all(|child| child.compressed)),
-        encrypted: Some(children.iter().all(|child| child.encrypted)),
-        ..settle::ended(parent, completed_at)
-    }
-}
-
-fn part_failed(unsuccessful: &[&Job]) -> JobFailure {
-    let said = |child: &&Job| match &child.error {
-        Some(error) => format!("{} is {}: {}", child.backup_id, child.status, error.message),
-        None => format!("{} is {}", child.backup_id, child.status),
-    };
-    let said: Vec<String> = unsuccessful.iter().map(said).collect();
-    JobFailure {
-        code: FailureCode::PartFailed,
-        message: if said.is_empty() { "it has no parts".to_owned() } else { said.join("; ") },
-        hint: Some("each completed part is a good backup by itself".to_owned()),
-    }
-}
-
-/// Cancels the parts of a full backup. A committing part still becomes a backup.
-pub(crate) async fn cancel_children_of(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<(), OperationError> {
-    if parent.backup_type != BackupType::Full {
-        return Ok(());
-    }
-    for child in h.catalog.children(&parent.backup_id).await? {
-        match Box::pin(cancel::cancel_at(h, &child.backup_id, now)).await {
-            Ok(_) | Err(OperationError::NotCancellable { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// Settles full backups with a killed trigger or last run. Without a sweeping function, the next full backup does this.
@@ -281,36 +181,5 @@ pub(crate) async fn sweep_parent(h: &Holdfast, parent: &Job, now: Timestamp) -> 
         Ok(job) => Ok(Some(job)),
         Err(OperationError::Catalog(CatalogError::Conflict { .. })) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_backup_goes_with_its_last_part() {
-        use JobStatus::{Cancelled, Completed, Deleted, Failed, Running};
-        let child = |status| {
-            let id = BackupId::new(BackupType::Content, Timestamp::UNIX_EPOCH, [0; 4]);
-            let trigger = Trigger { kind: TriggerKind::Manual, by: None };
-            Job { status, ..Job::pending(id, trigger, Timestamp::UNIX_EPOCH) }
-        };
-        for (children, gone) in [
-            (&[][..], false),
-            (&[Deleted], true),
-            (&[Deleted, Deleted], true),
-            (&[Deleted, Completed], false),
-            (&[Deleted, Running], false),
-            (&[Deleted, Failed], true),
-            (&[Deleted, Cancelled], true),
-            (&[Failed, Cancelled], false),
-        ] {
-            let children: Vec<Job> = children.iter().map(|status| child(*status)).collect();
-            assert_eq!(is_gone(&children), gone, "{children:?}");
-        }
-        let error = JobFailure { code: FailureCode::StoreCorrupt, message: String::new(), hint: None };
-        let lost = Job { error: Some(error), ..child(Deleted) };
-        assert!(!is_gone(&[child(Deleted), lost]), "a lost part may come back");
     }
 }

@@ -1,12 +1,12 @@
-//! The death of a run, and the lease of a source for a backup. Every time here is by the catalogue's server: the
+//! The lease of a source for a backup, and the death of its run. Every time here is by the catalogue's server: the
 //! clocks of two machines may differ, and a lease is written by one and judged by another.
 
 use holdfast_catalog::{CatalogError, Lease, LeaseError, Source};
 use holdfast_domain::heartbeat::DEAD_AFTER;
-use holdfast_domain::{BackupId, Job, Timestamp};
+use holdfast_domain::{BackupId, Timestamp};
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError, RunLimits, reaper};
+use crate::{Holdfast, OperationError, RunLimits};
 
 /// A `pending` job without a run for this long will never have one.
 pub(crate) const NOT_STARTED_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -31,43 +31,6 @@ pub(crate) async fn deadline_of(h: &Holdfast, limits: RunLimits) -> Result<Optio
         Some(deadline) => Ok(Some(h.catalog.by_server_clock(deadline).await?)),
         None => Ok(None),
     }
-}
-
-/// Leases the source to a new job and writes its `pending` row. A dead holder of the lease is settled first.
-///
-/// The lease is taken before the row is written, so only one of two triggers writes a row.
-pub(crate) async fn lease_and_insert(h: &Holdfast, job: &Job, now: Timestamp) -> Result<(), OperationError> {
-    lease(h, &job.backup_id, now).await?;
-    match h.catalog.insert_pending(job).await {
-        Ok(()) => {
-            h.observer.job_changed(job).await;
-            Ok(())
-        }
-        // A repeated event: the row is its own.
-        Err(CatalogError::AlreadyExists { .. }) => Ok(()),
-        Err(error) => {
-            release(h, &job.backup_id).await;
-            Err(error.into())
-        }
-    }
-}
-
-/// Leases the source to a backup. One dead holder is settled first.
-pub(crate) async fn lease(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), OperationError> {
-    let source = source_of(id)?;
-    let acquire = || h.catalog.acquire(source, id, h.settings.max_concurrent, now);
-    match acquire().await {
-        Ok(()) => return Ok(()),
-        Err(LeaseError::SourceLeased { .. } | LeaseError::ConcurrencyLimit { .. }) => {}
-        Err(error) => return Err(of_lease(error)),
-    }
-    let mut report = reaper::SweepReport::default();
-    reaper::settle_dead_jobs(h, now, &mut report).await?;
-    reaper::free_orphan_leases(h, now, &mut report).await?;
-    for problem in report.problems {
-        tracing::warn!(backupId = %id, problem, "cannot settle the dead run that holds the lease: the sweep retries");
-    }
-    acquire().await.map_err(of_lease)
 }
 
 /// Releases the lease. A failure is logged, and the sweep releases it later.

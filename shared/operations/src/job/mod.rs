@@ -1,9 +1,11 @@
 //! The life of a job: claimed, leased, watched, committed, settled.
 
+pub(crate) mod acquire;
 pub(crate) mod artifact_upload;
 pub(crate) mod cancel;
 pub(crate) mod claim;
 pub(crate) mod commit;
+pub(crate) mod dead;
 pub(crate) mod detail;
 pub(crate) mod full;
 pub(crate) mod heartbeat;

@@ -7,7 +7,7 @@ use holdfast_domain::{
     settings::SettingsError,
 };
 
-use super::{lease, settle};
+use super::{acquire, lease, settle};
 use crate::{BackupRequest, Holdfast, OperationError};
 
 /// Takes the lease for a backup of this type, and writes its `pending` job.
@@ -27,7 +27,7 @@ pub async fn trigger(
     let now = h.catalog.by_server_clock(now).await?;
     let id = BackupId::new(kind, now, random_bytes()?);
     let job = Job::pending(id, Trigger { kind: TriggerKind::Manual, by }, now);
-    if let Err(error) = lease::lease_and_insert(h, &job, now).await {
+    if let Err(error) = acquire::lease_and_insert(h, &job, now).await {
         if error.is_catalog_away() {
             // The lease may have been written although the call failed. The id is new, so no other run has it.
             lease::release(h, &job.backup_id).await;

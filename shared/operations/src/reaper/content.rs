@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use holdfast_repository::RepositoryError;
 
-use super::{SweepReport, settle_as_dead};
+use super::SweepReport;
 use crate::{
     Holdfast, OperationError, RunLimits,
     backup::content::{
@@ -18,6 +18,7 @@ use crate::{
         queue::DownloadQueue,
     },
     job::{
+        dead::{DeadJobs, is_given_up, settle_as_dead},
         lease::is_dead,
         run::{Step, is_late},
     },
@@ -25,8 +26,6 @@ use crate::{
 
 /// A message sent this long ago is lost, if its item is still pending.
 const SEND_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(30);
-/// An older backup without a run is given up.
-const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(48);
 /// An incoming file stays for this long.
 const INCOMING_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// Items read in one call.
@@ -35,11 +34,6 @@ const PAGE: u32 = 1000;
 const MOST_SENT_AGAIN: u64 = 50_000;
 /// Items settled at a time.
 const CONCURRENCY: usize = 32;
-
-/// Whether a content backup without a run is given up instead of resumed.
-pub(super) fn is_given_up(job: &Job, now: Timestamp) -> bool {
-    now.duration_since(job.created_at) > GIVEN_UP_AFTER
-}
 
 /// Processes each content backup.
 pub(super) async fn look_after(
@@ -95,8 +89,15 @@ async fn finalizing(
             Ok(())
         }
         Err(error) if !matches!(error, RepositoryError::NotFound(_)) => Err(error.into()),
-        _ => settle_as_dead(h, job, now, report).await,
+        _ => settle_dead(h, job, now, report).await,
     }
+}
+
+async fn settle_dead(h: &Holdfast, job: &Job, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+    let mut dead = DeadJobs::default();
+    let settled = settle_as_dead(h, job, now, &mut dead).await;
+    report.add(dead);
+    settled
 }
 
 async fn running(
@@ -142,7 +143,7 @@ async fn undiscovered(
         return Ok(());
     }
     if is_given_up(job, now) {
-        return settle_as_dead(h, job, now, report).await;
+        return settle_dead(h, job, now, report).await;
     }
     hand_on(&job.backup_id, Step::Discover, report);
     Ok(())

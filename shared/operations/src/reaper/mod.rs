@@ -4,26 +4,21 @@
 mod content;
 mod orphans;
 
-use std::collections::HashMap;
-
-use holdfast_catalog::{Lease, Source};
-use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
 use holdfast_storage::UnfinishedUpload;
 use jiff::SignedDuration;
 use serde::Serialize;
-
-use holdfast_repository::RepositoryError;
 
 use crate::{
     Holdfast, OperationError, RunLimits,
     backup::content::{HandOn, queue::DownloadQueue},
     job::{
+        dead::{DeadJobs, free_orphan_leases, settle_dead_jobs},
         full,
-        lease::{NOT_STARTED_AFTER, is_dead},
         run::is_late,
-        settle, trigger,
     },
     measure::{Measured, measure},
+    schedule::hours_overdue,
 };
 
 /// An upload without a job in this catalogue stays for this long, because another catalogue may have the job.
@@ -72,6 +67,14 @@ pub struct SweepReport {
 }
 
 impl SweepReport {
+    fn add(&mut self, dead: DeadJobs) {
+        self.stalled.extend(dead.stalled);
+        self.completed.extend(dead.completed);
+        self.not_started.extend(dead.not_started);
+        self.leases_freed += dead.leases_freed;
+        self.problems.extend(dead.problems);
+    }
+
     fn removed(&mut self, kind: BackupType, bytes: u64) {
         self.objects_removed += 1;
         match kind {
@@ -106,15 +109,17 @@ pub async fn sweep_within(
     let mut report = SweepReport::default();
     let now = h.catalog.by_server_clock(now).await?;
     tell_overdue(h, now, &mut report).await?;
-    if let Err(error) = settle_dead_jobs(h, now, &mut report).await {
+    let mut dead = DeadJobs::default();
+    if let Err(error) = settle_dead_jobs(h, now, &mut dead).await {
         report.problems.push(format!("stale jobs: {error}"));
     }
     if let Err(error) = content::look_after(h, queue, limits, now, &mut report).await {
         report.problems.push(format!("content backups: {error}"));
     }
-    if let Err(error) = free_orphan_leases(h, now, &mut report).await {
+    if let Err(error) = free_orphan_leases(h, now, &mut dead).await {
         report.problems.push(format!("leases: {error}"));
     }
+    report.add(dead);
     if let Err(error) = abort_orphan_uploads(h, limits, now, &mut report).await {
         report.problems.push(format!("unfinished uploads: {error}"));
     }
@@ -163,86 +168,6 @@ async fn settle_parents(h: &Holdfast, now: Timestamp, report: &mut SweepReport) 
     Ok(())
 }
 
-/// Settles each active job with a dead run, or without a run.
-pub(crate) async fn settle_dead_jobs(
-    h: &Holdfast,
-    now: Timestamp,
-    report: &mut SweepReport,
-) -> Result<(), OperationError> {
-    let jobs = h.catalog.active(None).await?;
-    // A full backup holds no lease. Its parts are settled instead.
-    let jobs = jobs.into_iter().filter(|job| job.backup_type != BackupType::Full);
-    let leases: HashMap<Source, Lease> =
-        h.catalog.leases().await?.sources.into_iter().map(|lease| (lease.source, lease)).collect();
-    for job in jobs {
-        let lease = Source::of(job.backup_type).and_then(|source| leases.get(&source));
-        let lease = lease.filter(|lease| lease.holder == job.backup_id);
-        if let Err(error) = settle_if_dead(h, &job, lease, now, report).await {
-            report.problems.push(format!("job {}: {error}", job.backup_id));
-        }
-    }
-    Ok(())
-}
-
-async fn settle_if_dead(
-    h: &Holdfast,
-    job: &Job,
-    lease: Option<&Lease>,
-    now: Timestamp,
-    report: &mut SweepReport,
-) -> Result<(), OperationError> {
-    if job.status == JobStatus::Pending && lease.is_none_or(|lease| lease.fence == 0) {
-        if now.duration_since(job.created_at) > NOT_STARTED_AFTER {
-            settle::fail(h, job, not_started(), Some(job.fence), now).await?;
-            report.not_started.push(job.backup_id.clone());
-        }
-        return Ok(());
-    }
-    if lease.is_some_and(|lease| !is_dead(lease, now)) {
-        return Ok(());
-    }
-    // The results of a content backup stay, and another run resumes it.
-    if job.backup_type == BackupType::Content && !content::is_given_up(job, now) {
-        return Ok(());
-    }
-    settle_as_dead(h, job, now, report).await
-}
-
-/// Settles an abandoned job: by its manifest if it exists, or else as stalled.
-async fn settle_as_dead(
-    h: &Holdfast,
-    job: &Job,
-    now: Timestamp,
-    report: &mut SweepReport,
-) -> Result<(), OperationError> {
-    match h.repository.manifest(&job.backup_id).await {
-        Ok(manifest) => {
-            settle::complete(h, job, &manifest).await?;
-            report.completed.push(job.backup_id.clone());
-        }
-        Err(RepositoryError::NotFound(_)) => {
-            settle::fail(h, job, stalled(), Some(job.fence), now).await?;
-            report.stalled.push(job.backup_id.clone());
-        }
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
-}
-
-pub(crate) async fn free_orphan_leases(
-    h: &Holdfast,
-    now: Timestamp,
-    report: &mut SweepReport,
-) -> Result<(), OperationError> {
-    for orphan in h.catalog.orphan_leases(now).await? {
-        if h.catalog.free_orphan(&orphan).await? {
-            tracing::info!(backupId = %orphan.holder, "an orphaned lease was released");
-            report.leases_freed += 1;
-        }
-    }
-    Ok(())
-}
-
 async fn abort_orphan_uploads(
     h: &Holdfast,
     limits: RunLimits,
@@ -288,63 +213,5 @@ async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> R
         }
         Ok(_) | Err(holdfast_catalog::CatalogError::NotFound { .. }) => Ok(old),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Hours since a backup of this type was due. It is due an interval after the trigger of the last good one, with an
-/// hour's grace for the run itself.
-///
-/// Before the first good one it is late by a complete interval, plus the time since the first request. A deployment
-/// with only failed or cancelled backups has no backup.
-pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp) -> Result<f64, OperationError> {
-    const GRACE: SignedDuration = SignedDuration::from_hours(1);
-    if trigger::switched_off(h, kind).is_some() {
-        return Ok(0.0);
-    }
-    let late = if let Some(due) = due_at(h, kind).await? {
-        now.duration_since(due) - GRACE
-    } else {
-        let first = h.catalog.oldest(kind).await?;
-        let since = first.map_or(SignedDuration::ZERO, |job| now.duration_since(job.created_at));
-        interval(h, kind) + since.max(SignedDuration::ZERO)
-    };
-    Ok((late.as_secs_f64() / 3600.0).max(0.0))
-}
-
-/// Due time of the next backup of this type: an interval after the last good one, or `None` before it. After a backup
-/// with content, an empty one is not good: its source was wiped or misnamed.
-pub(crate) async fn due_at(h: &Holdfast, kind: BackupType) -> Result<Option<Timestamp>, OperationError> {
-    let good = match h.catalog.newest_filled(kind).await? {
-        Some(job) => Some(job),
-        None => h.catalog.newest_completed(kind).await?,
-    };
-    Ok(good.map(|job| job.created_at + interval(h, kind)))
-}
-
-fn interval(h: &Holdfast, kind: BackupType) -> SignedDuration {
-    let hours = match kind {
-        BackupType::Content => h.settings.content.interval_hours,
-        BackupType::Database | BackupType::Full => h.settings.database.interval_hours,
-    };
-    SignedDuration::from_hours(i64::from(hours))
-}
-
-fn not_started() -> JobFailure {
-    JobFailure {
-        code: FailureCode::NotStarted,
-        message: "no run began the backup within 10 minutes".to_owned(),
-        hint: Some("check the worker's log and the dead-letter queue, then trigger it again".to_owned()),
-    }
-}
-
-fn stalled() -> JobFailure {
-    JobFailure {
-        code: FailureCode::Stalled,
-        message: "the run stopped beating before its manifest was written".to_owned(),
-        hint: Some(
-            "check the worker's log: it was killed, or ran out of memory or time. The next run starts from the \
-             beginning"
-                .to_owned(),
-        ),
     }
 }

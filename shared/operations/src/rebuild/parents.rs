@@ -7,7 +7,10 @@ use holdfast_catalog::CatalogError;
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
 
 use super::{Mode, Rebuild, RebuiltBackup, UnreadCause, row};
-use crate::{OperationError, job::full};
+use crate::{
+    OperationError,
+    job::{full, settle},
+};
 
 impl Rebuild<'_> {
     /// Adds the full backups named by jobs, including jobs of a killed rebuild.
@@ -65,7 +68,7 @@ fn whole_of(id: &BackupId, children: &[Job]) -> Option<Job> {
     let first = children.iter().min_by_key(|child| child.created_at)?;
     let parent =
         Job { started_at: Some(first.created_at), ..Job::pending(id.clone(), first.trigger.clone(), first.created_at) };
-    let told = full::as_told_by_parts(&parent, children, first.created_at);
+    let told = settle::parent::as_told_by_parts(&parent, children, first.created_at);
     Some(row::completed(parent, told))
 }
 

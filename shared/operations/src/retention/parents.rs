@@ -5,7 +5,7 @@ use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timesta
 
 use super::RetentionReport;
 use crate::job::run::is_late;
-use crate::{Holdfast, OperationError, RunLimits, job::full::is_gone};
+use crate::{Holdfast, OperationError, RunLimits, job::settle::parent::is_gone};
 
 /// Jobs read in one call, and the maximum of pages per status.
 const PAGE: u32 = 500;

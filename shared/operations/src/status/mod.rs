@@ -11,7 +11,7 @@ pub use self::shapes::{
     DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, Statistics, SuccessRate, SuccessRates,
     TypeStatistics, VerificationStatistics,
 };
-use crate::{Holdfast, OperationError, reaper};
+use crate::{Holdfast, OperationError, schedule};
 
 /// The status of the backups.
 #[derive(Debug, Clone, Serialize)]
@@ -78,12 +78,12 @@ pub async fn status(h: &Holdfast, now: Timestamp) -> Result<Status, OperationErr
     };
     let database = SourceStatus {
         enabled: h.settings.database.enabled,
-        hours_overdue: reaper::hours_overdue(h, BackupType::Database, now).await?,
+        hours_overdue: schedule::hours_overdue(h, BackupType::Database, now).await?,
         ..source(h, &counts, &lost, BackupType::Database).await?
     };
     let content = SourceStatus {
         enabled: h.settings.content.enabled,
-        hours_overdue: reaper::hours_overdue(h, BackupType::Content, now).await?,
+        hours_overdue: schedule::hours_overdue(h, BackupType::Content, now).await?,
         ..source(h, &counts, &lost, BackupType::Content).await?
     };
     let statistics = statistics::statistics(h, &counts, &lost, now).await?;

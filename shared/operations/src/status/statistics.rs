@@ -10,7 +10,7 @@ use super::shapes::{
     DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, Statistics, SuccessRate, SuccessRates,
     TypeStatistics, VerificationStatistics,
 };
-use crate::{Holdfast, OperationError, RETAINED_TYPES, job::trigger, measure, reaper};
+use crate::{Holdfast, OperationError, RETAINED_TYPES, job::trigger, measure, schedule};
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -75,7 +75,7 @@ async fn of_type(
         last_good_backup: last_good(h, kind, now).await?,
         next_due_at: match trigger::switched_off(h, kind) {
             Some(_) => None,
-            None => reaper::due_at(h, kind).await?,
+            None => schedule::due_at(h, kind).await?,
         },
         success_rate: SuccessRates {
             last_7_days: rate(week, &[kind]),

@@ -14,10 +14,10 @@ use jiff::SignedDuration;
 
 use super::{
     adopt::settle_in_place,
-    download::DownloadOutcome,
     fail_item,
     held::{self, is_proved},
     keep::{KeepError, Keeping, Naming, Sent},
+    outcome::DownloadOutcome,
     source::ItemSource,
 };
 use crate::{Holdfast, OperationError, job::run::RunLimits};

@@ -11,7 +11,7 @@ use holdfast_domain::{
 use jiff::SignedDuration;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{attempt::Attempt, fan_in::running};
+use super::{attempt::Attempt, fan_in::running, outcome::DownloadOutcome};
 use crate::{Holdfast, OperationError, job::run::RunLimits};
 use holdfast_repository::writing_key::{WritingKey, writing_key};
 
@@ -43,30 +43,6 @@ struct KnownKey {
 impl std::fmt::Debug for Downloader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Downloader").finish_non_exhaustive()
-    }
-}
-
-/// The outcome of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DownloadOutcome {
-    /// This call settled the item: its file is stored, or the item failed.
-    Settled,
-    /// The item was settled, or its backup has ended.
-    AlreadySettled,
-    /// The attempt failed. Another one may succeed.
-    Retry {
-        /// Wait before the next attempt.
-        after: Duration,
-        /// The failure.
-        reason: String,
-    },
-    /// Nothing was begun: the function has too little time left.
-    NoTime,
-}
-
-impl DownloadOutcome {
-    pub(super) const fn of(settled_by_this: bool) -> Self {
-        if settled_by_this { Self::Settled } else { Self::AlreadySettled }
     }
 }
 

@@ -18,9 +18,10 @@ use tokio::task::JoinSet;
 
 use super::{
     discover::{Reached, discover, send},
-    download::{DownloadOutcome, Downloader, download_item},
+    download::{Downloader, download_item},
     fan_in::finalize_held_if_settled,
     finalize::{clean_up_cancelled, clean_up_completed, fail_held, finalize_held},
+    outcome::DownloadOutcome,
     queue::LocalQueue,
 };
 use crate::{

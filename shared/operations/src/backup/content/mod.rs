@@ -10,6 +10,7 @@ pub(crate) mod finalize;
 mod held;
 pub(crate) mod in_process;
 mod keep;
+pub(crate) mod outcome;
 pub(crate) mod queue;
 pub(crate) mod source;
 

@@ -1,6 +1,8 @@
 //! The end of a job. Each ending is one conditional change of its row, followed by a call of the observer and the
 //! release of the lease.
 
+pub(crate) mod parent;
+
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
     Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount,
@@ -8,7 +10,7 @@ use holdfast_domain::{
 };
 use jiff::SignedDuration;
 
-use super::{full, heartbeat::persist, lease, run::Run};
+use super::{heartbeat::persist, lease, run::Run};
 use crate::{Holdfast, OperationError};
 use holdfast_repository::{RepositoryError, artifact_reader::dump_of, presence::missing_artifacts};
 
@@ -186,7 +188,7 @@ pub(crate) async fn settle(
     };
     h.observer.job_changed(&job).await;
     lease::release(h, id).await;
-    full::settle_parent_of(h, &job).await;
+    parent::settle_parent_of(h, &job).await;
     Ok(job)
 }
 
