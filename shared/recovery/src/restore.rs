@@ -12,13 +12,13 @@ use holdfast_database::{
     RestoreProgress, RestoreReport, RestoreStep,
 };
 use holdfast_domain::{Artifact, BackupId, BackupType, Manifest, Secret, settings::ReadPreference};
-
-use super::walk::walk;
-use crate::RecoveryError;
 use holdfast_repository::{
     Repository, RepositoryError,
     artifact_reader::{ArtifactReader, Depth, Opener, dump_of},
 };
+
+use super::walk::walk;
+use crate::RecoveryError;
 
 const APP_NAME: &str = "holdfast-restore";
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];

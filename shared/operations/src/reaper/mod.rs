@@ -8,11 +8,10 @@ use std::collections::HashMap;
 
 use holdfast_catalog::{Lease, Source};
 use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, ObjectKey, Timestamp};
+use holdfast_repository::RepositoryError;
 use holdfast_storage::UnfinishedUpload;
 use jiff::SignedDuration;
 use serde::Serialize;
-
-use holdfast_repository::RepositoryError;
 
 use crate::{
     Holdfast, OperationError, RunLimits,

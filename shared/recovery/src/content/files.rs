@@ -8,8 +8,6 @@ use std::{
 };
 
 use holdfast_domain::ItemRecord;
-
-use super::NotRestored;
 use holdfast_repository::{
     RepositoryError,
     content::{
@@ -19,6 +17,8 @@ use holdfast_repository::{
         stored::StoredContent,
     },
 };
+
+use super::NotRestored;
 
 /// Result for one item.
 pub(super) enum Outcome {

@@ -11,14 +11,13 @@ use std::{
 
 use holdfast_archive::{NamespaceSummary, Summary};
 use holdfast_domain::{Manifest, ObjectKey, VerificationLevel};
+use holdfast_repository::{
+    Repository, RepositoryError,
+    artifact_reader::{ArtifactReader, Depth, Opener, dump_of},
+};
 
 use super::Findings;
 use crate::walk::walk;
-use holdfast_repository::RepositoryError;
-use holdfast_repository::{
-    Repository,
-    artifact_reader::{ArtifactReader, Depth, Opener, dump_of},
-};
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;

@@ -13,6 +13,7 @@ use holdfast_domain::{
     BackupId, BackupType, DrilledCollection, ItemCounts, NamespaceManifest, Timestamp, VerificationLevel,
     VerificationStatus,
 };
+use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 use holdfast_storage::StoreError;
 use serde::Serialize;
 
@@ -20,7 +21,6 @@ pub use self::drill::drill;
 use self::repository_files::Faults;
 pub use self::scratch::{remove_dead_scratch, try_server as try_drill_server};
 use crate::RecoveryError;
-use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 
 /// Result of a verification.
 #[derive(Debug, Clone, Serialize)]

@@ -2,7 +2,6 @@
 //! written to the repository.
 
 use holdfast_domain::{BackupId, RepositoryFile};
-
 use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 
 /// The problems of `repository.json` and its copy.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use holdfast_codec::random_bytes;
 use holdfast_database::{Connection, DatabaseError, NamespaceMap};
 use holdfast_domain::{BackupId, Manifest, Secret, Timestamp, settings::ReadPreference};
+use holdfast_repository::RepositoryError;
 use jiff::SignedDuration;
 
 use crate::RecoveryError;
-use holdfast_repository::RepositoryError;
 
 /// Prefix of all scratch databases.
 const PREFIX: &str = "holdfast_drill_";

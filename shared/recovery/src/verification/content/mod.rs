@@ -11,10 +11,6 @@ use std::sync::{
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, ObjectKey, VerificationLevel};
-use tokio::runtime::Handle;
-
-use self::{objects::Objects, proofs::Proofs};
-use super::Findings;
 use holdfast_repository::{
     Repository, RepositoryError,
     artifact_reader::{Depth, stored_object},
@@ -25,6 +21,10 @@ use holdfast_repository::{
     },
     presence::artifact_problems,
 };
+use tokio::runtime::Handle;
+
+use self::{objects::Objects, proofs::Proofs};
+use super::Findings;
 
 /// Objects checked at a time, without being read.
 const HEADS_AT_A_TIME: usize = 32;

@@ -3,8 +3,6 @@
 
 use holdfast_content::ipfs::RebuildError;
 use holdfast_domain::{ItemRecord, KeptFile, VerificationLevel};
-use tokio::runtime::Handle;
-
 use holdfast_repository::{
     Repository, RepositoryError,
     content::{
@@ -14,6 +12,7 @@ use holdfast_repository::{
         stored::StoredContent,
     },
 };
+use tokio::runtime::Handle;
 
 /// Checks objects at a level.
 pub struct Objects {
