@@ -33,6 +33,10 @@ impl Repository {
     }
 
     /// The manifest in these bytes. If the backup is encrypted, the manifest is authenticated.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Corrupt`] if the manifest is unreadable, of another backup, or not authentic. Otherwise those of
+    /// [`Repository::master_key`].
     pub async fn authentic(&self, id: &BackupId, bytes: &[u8]) -> Result<Manifest, RepositoryError> {
         let file = parsed(id, bytes)?;
         let manifest = file.manifest(id).map_err(|error| RepositoryError::corrupt(id, error.to_string()))?;
@@ -113,6 +117,10 @@ impl Repository {
     }
 
     /// A manifest's file as stored.
+    ///
+    /// # Errors
+    /// [`RepositoryError::NotFound`] if the backup does not exist. [`RepositoryError::Store`] if the store is unavailable,
+    /// or the file exceeds [`MAX_MANIFEST_BYTES`].
     pub async fn manifest_bytes(&self, id: &BackupId) -> Result<Bytes, RepositoryError> {
         match read_all(self.store().as_ref(), &ObjectKey::manifest(id), MAX_MANIFEST_BYTES).await {
             Err(StoreError::NotFound { .. }) => Err(RepositoryError::NotFound(id.clone())),
