@@ -51,7 +51,7 @@ pub async fn export_car(
         let (report, roots) = export.roots()?;
         export.write(report, &roots, out)
     });
-    Ok(exported.await?.map_err(|fault| fault.of_backup(id))?)
+    exported.await?.map_err(|fault| fault.of_backup(id))
 }
 
 struct Export {

@@ -67,7 +67,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the system has no randomness.
-    pub fn new(
+    fn new(
         repository: &Repository,
         backup_id: &BackupId,
         purpose: Purpose,

@@ -43,8 +43,9 @@ pub async fn drill(
     judgement.end(found, looked)
 }
 
-pub const NOT_CONTENT: &str = "a drill restores a database. The deepest level of a content backup is structure: \
-                                      it reads every file completely, and rebuilds the blocks of its CID";
+/// The refusal of a drill of a content backup.
+pub const NOT_CONTENT: &str = "a drill restores a database. The deepest level of a content backup is structure: it \
+                               reads every file completely, and rebuilds the blocks of its CID";
 
 async fn look(
     repository: &Repository,

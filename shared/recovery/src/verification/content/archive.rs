@@ -18,7 +18,7 @@ use tar::Archive;
 use tokio::runtime::Handle;
 
 /// Returns the differences. The first difference in order ends the comparison.
-pub fn differences(
+pub(super) fn differences(
     backup: &StoredContent,
     handle: &Handle,
     lines: ItemLines<ArtifactReader>,
