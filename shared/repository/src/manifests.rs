@@ -82,7 +82,7 @@ impl Repository {
     }
 
     /// Summarizes each of these backups. A manifest is dropped after its summary, so memory holds at most
-    /// [`LIST_CONCURRENCY`] of them.
+    /// `LIST_CONCURRENCY` of them.
     pub async fn read_each<T>(&self, ids: Vec<BackupId>, summarize: impl Fn(StoredBackup) -> T) -> Vec<T> {
         let read = |backup_id: BackupId| async {
             let manifest = self.unauthenticated(&backup_id).await.map_err(|error| error.to_string());
