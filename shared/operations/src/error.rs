@@ -4,14 +4,14 @@ use holdfast_catalog::CatalogError;
 use holdfast_codec::KeyError;
 use holdfast_database::{DatabaseError, RestoreError};
 use holdfast_domain::{BackupId, FailureCode, JobFailure, JobStatus, MAX_MANIFEST_BYTES, settings::SettingsError};
+use holdfast_recovery::RecoveryError;
+use holdfast_repository::{KeyringError, RepositoryError, RepositoryFileError};
 use holdfast_storage::StoreError;
 
 use crate::{
     backup::{content::queue::QueueError, database::engine_fault::EngineFault},
     replica::fault::{CopyFault, WRONG_CLOCK},
 };
-use holdfast_recovery::RecoveryError;
-use holdfast_repository::{KeyringError, RepositoryError, RepositoryFileError};
 
 /// Error of a use case. Its texts contain no secret.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use holdfast_domain::{
     BackupId, BackupType, DeletionCause, FailureCode, Job, JobCopy, JobDeletion, JobFailure, JobStatus, Manifest,
     Timestamp,
 };
+use holdfast_repository::{RepositoryError, presence::missing_artifacts};
 use serde::Serialize;
 
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
     },
     job::settle,
 };
-use holdfast_repository::{RepositoryError, presence::missing_artifacts};
 
 /// Whether the manifest of a lost backup is in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

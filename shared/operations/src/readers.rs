@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use holdfast_catalog::{Catalog, CatalogError, ReaderRow};
 use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, CopyStatus, Job, JobStatus, Timestamp};
+use holdfast_recovery::readers::{LeaseError, Protection, Purpose, Reader, ReaderLease, ReaderLeases};
+use holdfast_repository::Repository;
 use jiff::SignedDuration;
 
 use crate::{Holdfast, OperationError};
-use holdfast_recovery::readers::{LeaseError, Protection, Purpose, Reader, ReaderLease, ReaderLeases};
-use holdfast_repository::Repository;
 
 /// Rows of dead readers are removed after this time.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);

@@ -1,7 +1,6 @@
 //! The items of a content backup, one by one from its own list. It needs only the store.
 
 use holdfast_domain::{BackupId, ItemRecord};
-
 use holdfast_repository::{Repository, RepositoryError, content::stored::StoredContent};
 
 /// Reads the list of a content backup's items, and passes each to the caller.

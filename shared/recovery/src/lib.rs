@@ -1,7 +1,7 @@
 //! Reading back: restore, content restore, verification, drills. The catalogue is unknown here: bucket and key are
 //! enough. A caller that has a catalogue passes in reader leases.
 
-pub mod content;
+mod content;
 mod content_items;
 mod error;
 pub mod readers;

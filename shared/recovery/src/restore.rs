@@ -12,13 +12,13 @@ use holdfast_database::{
     RestoreProgress, RestoreReport, RestoreStep,
 };
 use holdfast_domain::{Artifact, BackupId, BackupType, Manifest, Secret, settings::ReadPreference};
-
-use super::walk::walk;
-use crate::RecoveryError;
 use holdfast_repository::{
     Repository, RepositoryError,
     artifact_reader::{ArtifactReader, Depth, Opener, dump_of},
 };
+
+use super::walk::walk;
+use crate::RecoveryError;
 
 const APP_NAME: &str = "holdfast-restore";
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -37,7 +37,7 @@ impl RestoreTarget {
     ///
     /// # Errors
     /// If it is unavailable.
-    pub async fn connect(&self) -> Result<Connection, RecoveryError> {
+    async fn connect(&self) -> Result<Connection, RecoveryError> {
         Connection::open(&self.uri, ReadPreference::Primary, APP_NAME).await.map_err(RecoveryError::Target)
     }
 }
@@ -45,7 +45,7 @@ impl RestoreTarget {
 /// Restores a database backup, and compares the restored data with its manifest.
 ///
 /// # Errors
-/// [`RecoveryError::Corrupt`] before any write: the complete artifact, and the rules of an anonymised restore, are
+/// [`RepositoryError::Corrupt`] before any write: the complete artifact, and the rules of an anonymised restore, are
 /// proved first. A [`holdfast_database::RestoreError`] names the incomplete collections.
 pub async fn restore_database(
     repository: &Repository,

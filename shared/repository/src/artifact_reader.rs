@@ -16,6 +16,10 @@ use holdfast_storage::{ByteReader, ByteStream, StoreError};
 use crate::{Repository, RepositoryError};
 
 /// The one artifact of a database backup.
+///
+/// # Errors
+/// [`RepositoryError::Corrupt`] if the manifest does not name exactly one artifact, in the folder of the backup and with
+/// segments of [`SEGMENT_BYTES`].
 pub fn dump_of(manifest: &Manifest) -> Result<&Artifact, RepositoryError> {
     match manifest.artifacts.as_slice() {
         [artifact] if artifact.key.backup().as_ref() != Some(&manifest.backup_id) => Err(RepositoryError::corrupt(
@@ -32,6 +36,7 @@ pub fn dump_of(manifest: &Manifest) -> Result<&Artifact, RepositoryError> {
 }
 
 /// An artifact of a manifest, as an object of its own.
+#[must_use]
 pub fn stored_object(manifest: &Manifest, artifact: &Artifact) -> StoredObject {
     StoredObject {
         artifact: artifact.clone(),
@@ -40,7 +45,10 @@ pub fn stored_object(manifest: &Manifest, artifact: &Artifact) -> StoredObject {
     }
 }
 
-/// The key of an encrypted object.
+/// The master key of an encrypted object. `None` for an unencrypted one.
+///
+/// # Errors
+/// Those of [`Repository::master_key`].
 pub async fn master_of(
     repository: &Repository,
     encryption: Option<&Encryption>,
@@ -53,7 +61,7 @@ pub async fn master_of(
 
 /// The inputs for opening an artifact, collected before any byte is read.
 pub struct Opener {
-    pub master: Option<Arc<MasterKey>>,
+    master: Option<Arc<MasterKey>>,
     place: Option<ArtifactPlace>,
     digest: ArtifactDigest,
     gzip: bool,
@@ -61,6 +69,9 @@ pub struct Opener {
 
 impl Opener {
     /// For the dump of a database backup. Reads its key, if it is encrypted.
+    ///
+    /// # Errors
+    /// Those of [`dump_of`] and [`Repository::master_key`].
     pub async fn new(repository: &Repository, manifest: &Manifest) -> Result<Self, RepositoryError> {
         let object = stored_object(manifest, dump_of(manifest)?);
         let master = master_of(repository, object.encryption.as_ref()).await?;
@@ -68,7 +79,7 @@ impl Opener {
     }
 
     /// For any object. `master` is the key of its epoch.
-    pub fn of(object: StoredObject, repository: &RepositoryId, master: Option<Arc<MasterKey>>) -> Self {
+    pub(crate) fn of(object: StoredObject, repository: &RepositoryId, master: Option<Arc<MasterKey>>) -> Self {
         let StoredObject { artifact, compression, encryption } = object;
         let place = encryption.map(|encryption| ArtifactPlace {
             repository: repository.clone(),
@@ -80,6 +91,7 @@ impl Opener {
     }
 
     /// A content hash in the form of the manifest: keyed if the backup is encrypted.
+    #[must_use]
     pub fn content_digest(&self, hash: ContentHash) -> Sha256Digest {
         content_digest(self.master.as_deref(), hash)
     }
@@ -99,6 +111,7 @@ impl Opener {
 }
 
 /// A content hash in the form of a manifest: keyed if the backup is encrypted.
+#[must_use]
 pub fn content_digest(master: Option<&MasterKey>, hash: ContentHash) -> Sha256Digest {
     master.map_or_else(|| hash.digest(), |master| master.content_hash(&hash.to_be_bytes()))
 }
@@ -122,6 +135,10 @@ pub struct ArtifactReader {
 
 impl ArtifactReader {
     /// The artifact at `key` of the store, from its first byte.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Corrupt`] if an artifact of a backup is missing. [`RepositoryError::Store`] if the store is
+    /// unavailable, or an object outside of backups is missing.
     pub async fn from_store(
         repository: &Repository,
         key: &ObjectKey,
@@ -138,11 +155,12 @@ impl ArtifactReader {
     }
 
     /// An artifact from a byte stream. Call it inside a runtime, like [`ByteReader::new`].
-    pub fn of(bytes: ByteStream, opener: Arc<Opener>, depth: Depth) -> Self {
+    pub(crate) fn of(bytes: ByteStream, opener: Arc<Opener>, depth: Depth) -> Self {
         Self { opener, stored: Some(Box::new(ByteReader::new(bytes))), opened: None, depth }
     }
 
     /// The same, with a report of the stored bytes read so far.
+    #[must_use]
     pub fn metered(mut self, meter: impl FnMut(u64) + Send + 'static) -> Self {
         if let Some(inner) = self.stored.take() {
             self.stored = Some(Box::new(Metered { inner, read: 0, meter }));

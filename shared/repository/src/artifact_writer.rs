@@ -23,15 +23,20 @@ use holdfast_storage::upload::PartSink;
 
 /// The settings of the stages.
 pub struct Recipe {
+    /// Level of gzip, from 1 (fastest) to 12 (smallest). `None` for no compression.
     pub compression_level: Option<u8>,
+    /// The master key, and the place of the artifact. `None` for no encryption.
     pub encryption: Option<(Arc<MasterKey>, ArtifactPlace)>,
 }
 
-/// Bytes for progress: input, output and expected total.
+/// Bytes for progress. Clones share the counts.
 #[derive(Default, Clone)]
 pub struct Meters {
+    /// Bytes of input so far.
     pub read: Arc<AtomicU64>,
+    /// Bytes of output so far, compressed and encrypted.
     pub stored: Arc<AtomicU64>,
+    /// Estimated total bytes of input.
     pub expected: Arc<AtomicU64>,
 }
 
@@ -55,6 +60,11 @@ type Bottom = DigestWriter<Meter<PartSink>>;
 pub struct ArtifactWriter(Compress<Encrypt<Bottom>>);
 
 impl ArtifactWriter {
+    /// Builds the stages of the recipe above an upload.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the compression level is not from 1 to 12. Otherwise a failure of the system, if it has no
+    /// randomness or no thread.
     pub fn new(recipe: &Recipe, meters: &Meters, sink: PartSink) -> io::Result<Self> {
         let sink = Meter::new(sink, &meters.stored);
         let encrypted = match &recipe.encryption {
@@ -74,11 +84,17 @@ impl ArtifactWriter {
     }
 
     /// Ends every stage, and sends the end of the data to the uploader.
+    ///
+    /// # Errors
+    /// `BrokenPipe` if the upload has ended. Otherwise the failure of a stage.
     pub fn finish(self) -> io::Result<ArtifactDigest> {
         self.end(None)
     }
 
     /// The same for an artifact with a key known only now.
+    ///
+    /// # Errors
+    /// Those of [`Self::finish`].
     pub fn finish_as(self, key: &ObjectKey) -> io::Result<ArtifactDigest> {
         self.end(Some(key))
     }
@@ -119,10 +135,12 @@ pub struct Meter<W> {
 }
 
 impl<W> Meter<W> {
+    /// Adds the bytes written to `inner` to this count.
     pub fn new(inner: W, bytes: &Arc<AtomicU64>) -> Self {
         Self { inner, bytes: Arc::clone(bytes) }
     }
 
+    /// The inner writer.
     pub fn into_inner(self) -> W {
         self.inner
     }

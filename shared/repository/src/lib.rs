@@ -27,7 +27,5 @@ pub use self::{
     manifests::StoredBackup,
     repository::{MAX_FILE_BYTES, Repository, RepositoryFileError},
     rewrap::{KeyChange, Rewrap, RewrapReport, RewrappedEpoch, WrappedUnder},
-    sources::{
-        SourceName, SourceWarning, amount_held, newest_filled, source_warnings, source_warnings_before, sources_of,
-    },
+    sources::{SourceName, amount_held, newest_filled, source_warnings_before, sources_of},
 };

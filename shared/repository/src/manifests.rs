@@ -33,6 +33,10 @@ impl Repository {
     }
 
     /// The manifest in these bytes. If the backup is encrypted, the manifest is authenticated.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Corrupt`] if the manifest is unreadable, of another backup, or not authentic. Otherwise those of
+    /// [`Repository::master_key`].
     pub async fn authentic(&self, id: &BackupId, bytes: &[u8]) -> Result<Manifest, RepositoryError> {
         let file = parsed(id, bytes)?;
         let manifest = file.manifest(id).map_err(|error| RepositoryError::corrupt(id, error.to_string()))?;
@@ -78,7 +82,7 @@ impl Repository {
     }
 
     /// Summarizes each of these backups. A manifest is dropped after its summary, so memory holds at most
-    /// [`LIST_CONCURRENCY`] of them.
+    /// `LIST_CONCURRENCY` of them.
     pub async fn read_each<T>(&self, ids: Vec<BackupId>, summarize: impl Fn(StoredBackup) -> T) -> Vec<T> {
         let read = |backup_id: BackupId| async {
             let manifest = self.unauthenticated(&backup_id).await.map_err(|error| error.to_string());
@@ -113,6 +117,10 @@ impl Repository {
     }
 
     /// A manifest's file as stored.
+    ///
+    /// # Errors
+    /// [`RepositoryError::NotFound`] if the backup does not exist. [`RepositoryError::Store`] if the store is unavailable,
+    /// or the file exceeds [`MAX_MANIFEST_BYTES`].
     pub async fn manifest_bytes(&self, id: &BackupId) -> Result<Bytes, RepositoryError> {
         match read_all(self.store().as_ref(), &ObjectKey::manifest(id), MAX_MANIFEST_BYTES).await {
             Err(StoreError::NotFound { .. }) => Err(RepositoryError::NotFound(id.clone())),

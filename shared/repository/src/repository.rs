@@ -162,6 +162,9 @@ impl Repository {
     }
 
     /// Unwraps the master key of a listed epoch, once. It may take a passphrase's time, or a call of KMS.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Key`] if no key at hand opens it.
     pub async fn unwrapped(
         &self,
         repository: &RepositoryId,

@@ -57,7 +57,7 @@ impl fmt::Display for SourceName {
 
 /// A warning about the source of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SourceWarning {
+enum SourceWarning {
     /// The repository has backups of other sources, but hardly any of this one.
     New {
         /// The backup.
@@ -132,8 +132,7 @@ pub fn sources_of(stored: &[StoredBackup], kind: BackupType) -> Vec<SourceName> 
 }
 
 /// The warnings about the source of this backup, compared with all stored backups, newest first.
-#[must_use]
-pub fn source_warnings(stored: &[StoredBackup], id: &BackupId) -> Vec<SourceWarning> {
+fn source_warnings(stored: &[StoredBackup], id: &BackupId) -> Vec<SourceWarning> {
     let Some(at) = stored.iter().position(|backup| backup.backup_id == *id) else { return Vec::new() };
     let Ok(manifest) = &stored[at].manifest else { return Vec::new() };
     let (kind, earlier) = (manifest.backup_type, &stored[at + 1..]);

@@ -10,13 +10,22 @@ use crate::{Repository, RepositoryError};
 
 /// The repository of a run, and its encryption key.
 pub struct WritingKey {
+    /// The content of `repository.json`.
     pub repository: RepositoryFile,
+    /// The newest master key. `None` without encryption.
     pub master: Option<Arc<MasterKey>>,
+    /// The cipher suite and the epoch of the master key. `None` without encryption.
     pub encryption: Option<Encryption>,
+    /// The wrapped forms of the master key. Empty without encryption.
     pub wrapped: Vec<WrappedKey>,
 }
 
 /// Opens or creates the repository, and with encryption opens its newest key. Fails closed.
+///
+/// # Errors
+/// [`RepositoryError::File`] if the repository's files are lost, unreadable, contradictory, or changed by another run.
+/// [`RepositoryError::Key`] if the master key cannot be created, or no key at hand opens it. [`RepositoryError::Store`] if
+/// the store is unavailable.
 pub async fn writing_key(repository: &Repository, encrypt: bool) -> Result<WritingKey, RepositoryError> {
     repository.ready_for_writing(encrypt, Timestamp::now()).await?;
     let file = repository.open().await?;
@@ -32,6 +41,7 @@ pub async fn writing_key(repository: &Repository, encrypt: bool) -> Result<Writi
 
 impl WritingKey {
     /// The settings of the stages for an artifact under this key.
+    #[must_use]
     pub fn recipe(&self, object_key: &ObjectKey, compression_level: Option<u8>) -> Recipe {
         let encryption = self.master.as_ref().zip(self.encryption.as_ref()).map(|(master, encryption)| {
             let place = ArtifactPlace {

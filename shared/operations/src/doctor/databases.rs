@@ -10,14 +10,14 @@ use holdfast_domain::{
     Timestamp,
     settings::{DumpEngine, Settings},
 };
+use holdfast_recovery::verification;
+use holdfast_repository::Repository;
 
 use super::{
     Finding, clock,
     last_backup::{self, Holds},
 };
 use crate::{OperationError, backup::database::no_such_exclusion, own_collections};
-use holdfast_recovery::verification;
-use holdfast_repository::Repository;
 
 const SOURCE: &str = "database";
 const CATALOGUE: &str = "catalogue";

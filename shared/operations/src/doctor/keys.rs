@@ -1,9 +1,9 @@
 //! Checks the keys: whether the encrypted data open on this machine.
 
 use holdfast_domain::settings::Settings;
+use holdfast_repository::{Repository, WrappedUnder};
 
 use super::Finding;
-use holdfast_repository::{Repository, WrappedUnder};
 
 const PART: &str = "keys";
 

@@ -1,9 +1,9 @@
 //! Compares the source with its last backup, because a misspelt or wiped database is readable too.
 
 use holdfast_domain::BackupType;
+use holdfast_repository::{SourceName, StoredBackup, amount_held, newest_filled, sources_of};
 
 use super::{Finding, Health};
-use holdfast_repository::{SourceName, StoredBackup, amount_held, newest_filled, sources_of};
 
 const PART: &str = "last backup";
 

@@ -14,10 +14,10 @@ use holdfast_domain::{
     Timestamp,
     settings::{SettingWarning, Settings},
 };
+use holdfast_repository::Repository;
 use serde::Serialize;
 
 use crate::OperationError;
-use holdfast_repository::Repository;
 
 /// The health of one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

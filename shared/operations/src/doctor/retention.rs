@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use holdfast_catalog::Catalog;
 use holdfast_domain::settings::Settings;
+use holdfast_repository::Repository;
 
 use super::Finding;
 use crate::{
     Holdfast, LostBackups, OperationError, Preflight, RETAINED_TYPES, Silent, lost_backups, retention::policy_in_force,
 };
-use holdfast_repository::Repository;
 
 const PART: &str = "retention";
 /// Maximum number of named lost backups.

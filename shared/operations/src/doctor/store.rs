@@ -4,11 +4,11 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use holdfast_codec::random_bytes;
 use holdfast_domain::{ObjectKey, Timestamp};
+use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 use holdfast_storage::{PutMode, Store, StoreError, read_all};
 
 use super::{Finding, Health, clock};
 use crate::OperationError;
-use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 
 const PROBE: &[u8] = b"written by holdfast doctor and deleted again\n";
 

@@ -4,11 +4,11 @@
 
 use holdfast_catalog::{CatalogError, Walk};
 use holdfast_domain::{FORMAT_VERSION, KeyEpoch, RepositoryFile, RepositoryId, Sha256Digest, Timestamp};
+use holdfast_repository::{RepositoryError, RepositoryFileError};
 use serde::Serialize;
 
 use super::text::Text;
 use crate::{Holdfast, OperationError, RETAINED_TYPES, retention::policy_in_force, status};
-use holdfast_repository::{RepositoryError, RepositoryFileError};
 
 /// The version of this format.
 const VERSION: u32 = 1;

@@ -9,6 +9,7 @@ mod text;
 use std::{io, sync::Arc, time::Duration};
 
 use holdfast_domain::{ObjectKey, Secret, Sha256Digest, Timestamp};
+use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
 use holdfast_storage::{
     Checksum, StoreError, Stored,
     upload::{self, PartSink, PendingUpload, UploadError},
@@ -17,7 +18,6 @@ use serde::{Serialize, Serializer};
 use tokio::task;
 
 use crate::{Holdfast, OperationError};
-use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
 
 /// Lifetime of a link: enough for its user, and short for a later finder.
 const LINK_LASTS: Duration = Duration::from_mins(15);

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use holdfast_catalog::CollectingProgress;
 use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
+use holdfast_repository::Repository;
 
 use super::{
     Of,
@@ -20,7 +21,6 @@ use crate::{
         manifests,
     },
 };
-use holdfast_repository::Repository;
 
 /// Maximum number of readings, because content backups may complete during one.
 const READINGS: u32 = 3;

@@ -4,11 +4,11 @@
 
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{ObjectKey, Timestamp};
+use holdfast_repository::Repository;
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 
 use crate::{OperationError, RunLimits, job::run::is_late};
-use holdfast_repository::Repository;
 
 /// Younger objects are never deleted: they may belong to a backup without a row in this catalogue.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_domain::{BackupId, ObjectKey, Timestamp};
+use holdfast_repository::Repository;
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -28,7 +29,6 @@ use crate::{
     inventory::lock::{CONCURRENCY, lock_of},
     job::run::is_late,
 };
-use holdfast_repository::Repository;
 
 /// Time that a listing reserves for the removal: two minutes under the lease, and a margin.
 const FOR_REMOVAL: SignedDuration = SignedDuration::from_secs(150);

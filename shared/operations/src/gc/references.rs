@@ -7,12 +7,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use holdfast_catalog::CollectingProgress;
 use holdfast_domain::{BackupId, BackupType, ItemRecord, ObjectKey, Timestamp};
+use holdfast_repository::{Repository, content::stored::StoredContent};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     Holdfast, OperationError, RunLimits, inventory::manifests, job::run::is_late, job::settle::LATE_MANIFEST_GRACE,
 };
-use holdfast_repository::{Repository, content::stored::StoredContent};
 
 /// Items read between two checks of the clock.
 const ITEMS_PER_LOOK: u64 = 4096;

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
+use holdfast_repository::Repository;
 use holdfast_storage::StoreError;
 
 use crate::{Holdfast, OperationError};
-use holdfast_repository::Repository;
 
 /// The types with policies. A full backup is deleted with its last part.
 pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::Content];

@@ -11,6 +11,7 @@ use std::{
 
 use holdfast_codec::ArtifactDigest;
 use holdfast_domain::{Artifact, ObjectKey, SEGMENT_BYTES};
+use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
 use holdfast_storage::{
     Checksum, StoreError, Stored,
     upload::{self, PartSource, PendingUpload, UploadError},
@@ -19,7 +20,6 @@ use tokio::task::JoinHandle;
 
 use super::watch::Watch;
 use crate::{Holdfast, OperationError};
-use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
 
 /// Stores the bytes that `produce` writes on a blocking thread. If the run must stop, the writer refuses more bytes,
 /// and this ends the producer.

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{Job, JobStatus, MAX_MANIFEST_BYTES, Manifest, ManifestFile, ObjectKey};
+use holdfast_repository::{RepositoryError, writing_key::WritingKey};
 use holdfast_storage::{PutMode, StoreError};
 
 use super::{artifact_upload::remove, run::Run, settle, watch::Watch};
 use crate::{Holdfast, OperationError, StopReason};
-use holdfast_repository::{RepositoryError, writing_key::WritingKey};
 
 /// How a run ended without a backup of its own.
 pub(crate) enum RunFault {

@@ -4,9 +4,8 @@
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{Lease, Source};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, ObjectKey, Timestamp};
-use jiff::SignedDuration;
-
 use holdfast_repository::RepositoryError;
+use jiff::SignedDuration;
 
 use super::SweepReport;
 use crate::{

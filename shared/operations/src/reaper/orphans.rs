@@ -5,10 +5,9 @@ use futures_util::TryStreamExt as _;
 use holdfast_catalog::{CatalogError, CollectingProgress};
 use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
+use holdfast_repository::RepositoryError;
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
-
-use holdfast_repository::RepositoryError;
 
 use super::SweepReport;
 use crate::{

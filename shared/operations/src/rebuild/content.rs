@@ -3,10 +3,10 @@
 
 use holdfast_catalog::HoldSource;
 use holdfast_domain::{ItemRecord, ItemStatus, KeptFile, Sha256Digest, StorageType};
+use holdfast_repository::content::stored::StoredContent;
 
 use super::{Rebuild, row};
 use crate::{OperationError, backup::content::source::ItemSource};
-use holdfast_repository::content::stored::StoredContent;
 
 /// Items written at a time.
 const BATCH: usize = 500;

@@ -23,6 +23,10 @@ use holdfast_catalog::{CatalogError, JobStanding};
 use holdfast_domain::{
     Artifact, BackupId, BackupType, Job, JobStatus, Manifest, RepositoryId, Timestamp, VerificationLevel,
 };
+use holdfast_recovery::readers::Purpose;
+use holdfast_repository::{
+    RepositoryError, RepositoryFileError, content::stored::StoredContent, presence::missing_artifacts,
+};
 use holdfast_storage::StoreError;
 
 use self::content::Filled;
@@ -33,10 +37,6 @@ use crate::{
     job::settle,
     lost::{self, Return},
     retention::policy_in_force,
-};
-use holdfast_recovery::readers::Purpose;
-use holdfast_repository::{
-    RepositoryError, RepositoryFileError, content::stored::StoredContent, presence::missing_artifacts,
 };
 
 /// Backups per catalogue query.

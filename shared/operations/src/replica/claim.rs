@@ -7,6 +7,7 @@ use holdfast_catalog::{Catalog, CatalogError, CopyClaim, CopyWork};
 use holdfast_codec::random_bytes;
 use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, BackupType, CopyStatus, FailureCode, JobCopy, JobFailure, JobStatus, Timestamp};
+use holdfast_repository::Repository;
 use jiff::SignedDuration;
 
 use super::{
@@ -17,7 +18,6 @@ use crate::{
     Holdfast, OperationError, RunLimits,
     job::heartbeat::{beat_until_stopped, persist},
 };
-use holdfast_repository::Repository;
 
 /// For this long a run trusts an earlier run's checks of objects in the second store. A collection there waits twice as
 /// long after the last beat of a content copy.

@@ -10,6 +10,11 @@ use std::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use holdfast_catalog::CopyWork;
 use holdfast_domain::{BackupId, BackupType, ItemRecord, Manifest, ObjectKey, SEGMENT_BYTES};
+use holdfast_repository::{
+    Repository,
+    artifact_reader::{dump_of, stored_object},
+    content::{proof::ContentObject, stored::StoredContent},
+};
 use holdfast_storage::{PutMode, StoreError};
 
 use super::{
@@ -19,11 +24,6 @@ use super::{
     wanted::{Sources, Wanted},
 };
 use crate::{OperationError, inventory::lock::lock_of};
-use holdfast_repository::{
-    Repository,
-    artifact_reader::{dump_of, stored_object},
-    content::{proof::ContentObject, stored::StoredContent},
-};
 
 /// Objects checked, or sent in one request, at a time.
 const SMALL_AT_A_TIME: usize = 16;

@@ -4,10 +4,10 @@
 use holdfast_catalog::Uncopied;
 use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, CopyStatus, Timestamp};
+use holdfast_repository::Repository;
 use jiff::SignedDuration;
 
 use crate::{Holdfast, OperationError};
-use holdfast_repository::Repository;
 
 /// Backups read in one call, newest first.
 const LOOK_AT: u32 = 1000;

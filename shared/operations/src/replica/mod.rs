@@ -16,6 +16,8 @@ mod upload;
 mod wanted;
 
 use holdfast_domain::{BackupId, BackupType, CopyStatus, Job, JobStatus};
+use holdfast_recovery::readers::Purpose;
+use holdfast_repository::Repository;
 use serde::Serialize;
 
 use self::{
@@ -28,8 +30,6 @@ pub use self::{
     remove::{RemovedCopies, remove_copies},
 };
 use crate::{Holdfast, OperationError, RunLimits, StopReason, readers::protect};
-use holdfast_recovery::readers::Purpose;
-use holdfast_repository::Repository;
 
 /// Depth of the checks, and the treatment of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

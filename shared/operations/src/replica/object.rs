@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
 use holdfast_codec::{HEADER_BYTES, Header, SegmentHasher, TRAILER_BYTES};
 use holdfast_domain::{Artifact, SEGMENT_BYTES, StoredObject};
+use holdfast_repository::{Repository, artifact_reader::master_of, content::read::blocking};
 use holdfast_storage::{Store, StoreError, read_all};
 
 use crate::OperationError;
-use holdfast_repository::{Repository, artifact_reader::master_of, content::read::blocking};
 
 /// Checks bytes against the manifest or the list of items.
 pub(super) struct Checker {

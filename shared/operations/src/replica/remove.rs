@@ -6,6 +6,7 @@
 use holdfast_catalog::JobStanding;
 use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
+use holdfast_repository::{Repository, RepositoryError};
 use holdfast_storage::UnfinishedUpload;
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -17,7 +18,6 @@ use crate::{
     job::run::is_late,
     retention::{Deletion, collect_copies, delete_copy},
 };
-use holdfast_repository::{Repository, RepositoryError};
 
 /// An upload without an active copy stays for this long.
 const UPLOAD_LASTS: SignedDuration = SignedDuration::from_hours(24);

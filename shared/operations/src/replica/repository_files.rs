@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{BackupType, ObjectKey, RepositoryFile};
+use holdfast_repository::{MAX_FILE_BYTES, Repository, RepositoryError};
 use holdfast_storage::{PutMode, StoreError, read_all};
 
 use crate::{CopyFault, CopyMode, OperationError};
-use holdfast_repository::{MAX_FILE_BYTES, Repository, RepositoryError};
 
 /// The files of a repository.
 pub(super) struct RepositoryFiles<'a>(pub(super) &'a Repository);

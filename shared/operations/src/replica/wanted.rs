@@ -2,8 +2,6 @@
 //! authentic form.
 
 use holdfast_domain::{RepositoryId, StoredObject};
-
-use super::object::Unreadable;
 use holdfast_repository::{
     Repository, RepositoryError,
     content::{
@@ -11,6 +9,8 @@ use holdfast_repository::{
         read::{ObjectSource, ReadFault},
     },
 };
+
+use super::object::Unreadable;
 
 /// An object of a copy.
 pub(super) enum Wanted<'a> {

@@ -6,13 +6,13 @@
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, Timestamp};
+use holdfast_repository::Repository;
 
 use crate::{Holdfast, OperationError, RunLimits, readers::first_reader};
 use crate::{
     inventory::lock::{CONCURRENCY, lock_of},
     job::run::is_late,
 };
-use holdfast_repository::Repository;
 
 /// Result of a deletion.
 pub(crate) enum Deletion {

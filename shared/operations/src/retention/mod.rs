@@ -13,6 +13,7 @@ mod rows;
 use std::collections::BTreeSet;
 
 use holdfast_domain::{BackupType, Timestamp};
+use holdfast_repository::Repository;
 
 pub(crate) use self::{
     delete::{Deletion, copy as delete_copy},
@@ -30,7 +31,6 @@ use crate::{
         expected::{Expected, collection_suspension, suspension},
     },
 };
-use holdfast_repository::Repository;
 
 /// One type: the backups in the store, and the backups expected by the catalogue.
 struct Taken {

@@ -2,13 +2,13 @@
 
 use futures_util::future::try_join_all;
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
-
-use super::steps::{Reached, Steps};
-use crate::OperationError;
 use holdfast_recovery::verification::content::{
     READS_AT_A_TIME, TOLD, count_differences, objects::Objects, proofs::Proofs,
 };
 use holdfast_repository::content::stored::StoredContent;
+
+use super::steps::{Reached, Steps};
+use crate::OperationError;
 
 /// Resumes at the last run's item. Each run reads the list from its beginning, so the counts, and those of unproved files, are complete at the end.
 pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) -> Result<Reached, OperationError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use holdfast_catalog::{VerificationRecord, Verifying};
 use holdfast_domain::{BackupId, BackupType, Job, Timestamp, VerificationLevel};
+use holdfast_recovery::verification::{Verification, remove_dead_scratch};
 use jiff::SignedDuration;
 
 use super::{
@@ -13,7 +14,6 @@ use super::{
     on_request::{VerifyOutcome, time_left, verify_at},
 };
 use crate::{Holdfast, OperationError, RunLimits};
-use holdfast_recovery::verification::{Verification, remove_dead_scratch};
 
 /// Maximum number of backups of each type per run.
 const AT_ONCE: u32 = 100;

@@ -2,10 +2,10 @@
 
 use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_domain::{Job, JobStatus, Manifest, NamespaceCount};
-
-use crate::{OperationError, job::settle};
 use holdfast_recovery::verification::Verification;
 use holdfast_repository::Repository;
+
+use crate::{OperationError, job::settle};
 
 /// Adds the problems of the backup's row in the catalogue to a verification. A missing row is only a note: the backup
 /// may belong to another catalogue, or to a lost one.

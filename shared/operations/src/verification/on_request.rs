@@ -5,6 +5,15 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use holdfast_catalog::{CatalogError, VerifiedSoFar};
 use holdfast_domain::{BackupId, BackupType, JobStatus, Manifest, ObjectKey, Secret, Timestamp, VerificationLevel};
+use holdfast_recovery::{
+    readers::Purpose,
+    verification::{
+        Findings, Judgement, Verification, content,
+        drill::{NOT_CONTENT, drill},
+        verify,
+    },
+};
+use holdfast_repository::{Repository, RepositoryError, content::proof::note_of_other_forms};
 use jiff::SignedDuration;
 
 use super::{
@@ -15,15 +24,6 @@ use super::{
     steps::{Reached, Steps},
 };
 use crate::{Holdfast, OperationError, RunLimits, job::heartbeat::persist, readers::protect};
-use holdfast_recovery::{
-    readers::Purpose,
-    verification::{
-        Findings, Judgement, Verification, content,
-        drill::{NOT_CONTENT, drill},
-        verify,
-    },
-};
-use holdfast_repository::{Repository, RepositoryError, content::proof::note_of_other_forms};
 
 /// Reserve before the function's end, for ending the current step and for the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(45);

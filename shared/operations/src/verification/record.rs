@@ -2,9 +2,9 @@
 
 use holdfast_catalog::{Catalog, CatalogError, VerificationRecord};
 use holdfast_domain::{DrilledCollection, JobVerification};
+use holdfast_recovery::verification::Verification;
 
 use crate::OperationError;
-use holdfast_recovery::verification::Verification;
 
 /// Writes a verification to the catalogue: its own row, and the job's newest verification.
 ///

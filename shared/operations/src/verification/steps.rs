@@ -13,16 +13,16 @@ use futures_util::{TryStreamExt as _, future::try_join_all};
 use holdfast_catalog::VerifiedSoFar;
 use holdfast_codec::{HEADER_BYTES, Header, SegmentHasher};
 use holdfast_domain::{Artifact, BackupType, Manifest, ObjectKey, SEGMENT_BYTES, Timestamp};
-use holdfast_storage::StoreError;
-use jiff::SignedDuration;
-
-use super::claim::Claim;
-use crate::{OperationError, RunLimits};
 use holdfast_repository::{
     Repository,
     artifact_reader::{dump_of, master_of},
     content::read::blocking,
 };
+use holdfast_storage::StoreError;
+use jiff::SignedDuration;
+
+use super::claim::Claim;
+use crate::{OperationError, RunLimits};
 
 /// Reserve before the function's end, for the last step and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);

@@ -8,8 +8,6 @@ use std::{
 
 use holdfast_content::ipfs::{CarWriter, Cid, RebuildError};
 use holdfast_domain::{BackupId, ItemRecord, KeptFile};
-use tokio::runtime::Handle;
-
 use holdfast_repository::{
     Repository, RepositoryError,
     content::{
@@ -18,6 +16,7 @@ use holdfast_repository::{
         stored::StoredContent,
     },
 };
+use tokio::runtime::Handle;
 
 /// Content of a CAR.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,7 +51,7 @@ pub async fn export_car(
         let (report, roots) = export.roots()?;
         export.write(report, &roots, out)
     });
-    Ok(exported.await?.map_err(|fault| fault.of_backup(id))?)
+    exported.await?.map_err(|fault| fault.of_backup(id))
 }
 
 struct Export {

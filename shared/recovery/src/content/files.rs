@@ -8,8 +8,6 @@ use std::{
 };
 
 use holdfast_domain::ItemRecord;
-
-use super::NotRestored;
 use holdfast_repository::{
     RepositoryError,
     content::{
@@ -19,6 +17,8 @@ use holdfast_repository::{
         stored::StoredContent,
     },
 };
+
+use super::NotRestored;
 
 /// Result for one item.
 pub(super) enum Outcome {
@@ -99,7 +99,7 @@ pub(super) async fn restore_document(
     let (part, ()) = match written.await? {
         Ok(written) => written,
         Err(WriteFault::Disk(error)) => return Err(unwritable(&path, &error)),
-        Err(WriteFault::Read(fault)) => return Err(fault.of_backup(backup.id()).into()),
+        Err(WriteFault::Read(fault)) => return Err(fault.of_backup(backup.id())),
     };
     let made = part.clone();
     let expected = blocking("read manifest.json", move || digest_of(&mut File::open(made)?)).await?;
@@ -120,7 +120,7 @@ pub(super) fn unwritable(path: &Path, error: &io::Error) -> RepositoryError {
 fn damaged(fault: ReadFault) -> Result<Outcome, RepositoryError> {
     match fault {
         ReadFault::Damaged(problem) => Ok(Outcome::Failed(problem)),
-        ReadFault::Other(error) => Err(error.into()),
+        ReadFault::Other(error) => Err(error),
     }
 }
 

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use holdfast_domain::{BackupId, ItemRecord};
+use holdfast_repository::{Repository, RepositoryError, content::stored::StoredContent};
 
 pub use self::car::{CarReport, export_car};
 use self::files::{Outcome, restore_document, restore_file};
-use holdfast_repository::{Repository, RepositoryError, content::stored::StoredContent};
 
 /// Files restored at a time.
 const AT_A_TIME: usize = 8;

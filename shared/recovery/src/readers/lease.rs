@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use holdfast_database::Confirmation;
 use holdfast_domain::heartbeat::{BEAT_EVERY, SILENCE_LIMIT};
 use holdfast_domain::{BackupId, Timestamp};
+use holdfast_repository::Repository;
 use jiff::SignedDuration;
 use tokio::{
     runtime::Handle,
@@ -14,7 +15,6 @@ use tokio::{
 };
 
 use super::{LeaseError, Protection, Purpose, Reader, ReaderLeases};
-use holdfast_repository::Repository;
 
 /// A lease until its drop.
 pub struct ReaderLease {

@@ -8,9 +8,9 @@ use std::fmt;
 use async_trait::async_trait;
 use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, Timestamp};
+use holdfast_repository::{Repository, RepositoryError};
 
 pub use self::lease::ReaderLease;
-use holdfast_repository::{Repository, RepositoryError};
 
 /// The purpose of reading a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the system has no randomness.
-    pub fn new(
+    fn new(
         repository: &Repository,
         backup_id: &BackupId,
         purpose: Purpose,

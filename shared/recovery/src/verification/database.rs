@@ -11,19 +11,18 @@ use std::{
 
 use holdfast_archive::{NamespaceSummary, Summary};
 use holdfast_domain::{Manifest, ObjectKey, VerificationLevel};
+use holdfast_repository::{
+    Repository, RepositoryError,
+    artifact_reader::{ArtifactReader, Depth, Opener, dump_of},
+};
 
 use super::Findings;
 use crate::walk::walk;
-use holdfast_repository::RepositoryError;
-use holdfast_repository::{
-    Repository,
-    artifact_reader::{ArtifactReader, Depth, Opener, dump_of},
-};
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-pub async fn look(
+pub(super) async fn look(
     repository: &Repository,
     manifest: &Manifest,
     level: VerificationLevel,
@@ -53,9 +52,8 @@ pub async fn look(
         Depth::Plain => walk(reader).map(Some),
     });
     let walked = walked.await.map_err(|error| RepositoryError::internal("read the artifact", &error))?;
-    let summary = walked.map_err(|error| {
-        of_artifact(RepositoryError::from_reading(&manifest.backup_id, &error).into(), &artifact.key)
-    })?;
+    let summary = walked
+        .map_err(|error| of_artifact(RepositoryError::from_reading(&manifest.backup_id, &error), &artifact.key))?;
     found.bytes_read = total;
     if let Some(summary) = summary {
         found.problems.extend(differences(manifest, &summary, &opener));
@@ -64,7 +62,7 @@ pub async fn look(
 }
 
 /// Adds the artifact's name to the damage.
-pub fn of_artifact(error: RepositoryError, key: &ObjectKey) -> RepositoryError {
+pub(super) fn of_artifact(error: RepositoryError, key: &ObjectKey) -> RepositoryError {
     match error {
         RepositoryError::Corrupt { backup_id, problem } if !problem.contains(key.as_str()) => {
             RepositoryError::Corrupt { backup_id, problem: format!("{key}: {problem}") }

@@ -11,6 +11,7 @@ use holdfast_database::{
 use holdfast_domain::{
     BackupId, BackupType, DrilledCollection, Manifest, NamespaceManifest, Secret, Timestamp, VerificationLevel,
 };
+use holdfast_repository::{Repository, RepositoryError, artifact_reader::dump_of};
 
 use super::{
     Findings, Judgement, Verification,
@@ -18,7 +19,6 @@ use super::{
     scratch::{self, Scratch},
 };
 use crate::{RecoveryError, RestoreTarget, restore_database};
-use holdfast_repository::{Repository, RepositoryError, artifact_reader::dump_of};
 
 /// Restores a backup into scratch databases of `server`, and drops them in every case. If `stop` completes first, it
 /// returns an error without a result.
@@ -43,8 +43,9 @@ pub async fn drill(
     judgement.end(found, looked)
 }
 
-pub const NOT_CONTENT: &str = "a drill restores a database. The deepest level of a content backup is structure: \
-                                      it reads every file completely, and rebuilds the blocks of its CID";
+/// The refusal of a drill of a content backup.
+pub const NOT_CONTENT: &str = "a drill restores a database. The deepest level of a content backup is structure: it \
+                               reads every file completely, and rebuilds the blocks of its CID";
 
 async fn look(
     repository: &Repository,

@@ -13,6 +13,7 @@ use holdfast_domain::{
     BackupId, BackupType, DrilledCollection, ItemCounts, NamespaceManifest, Timestamp, VerificationLevel,
     VerificationStatus,
 };
+use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 use holdfast_storage::StoreError;
 use serde::Serialize;
 
@@ -20,7 +21,6 @@ pub use self::drill::drill;
 use self::repository_files::Faults;
 pub use self::scratch::{remove_dead_scratch, try_server as try_drill_server};
 use crate::RecoveryError;
-use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 
 /// Result of a verification.
 #[derive(Debug, Clone, Serialize)]
@@ -93,14 +93,21 @@ pub async fn verify(
     judgement.end(found, looked)
 }
 
+/// The findings of a verification so far.
 #[derive(Default)]
 pub struct Findings {
+    /// The exact problems of the backup.
     pub problems: Vec<String>,
+    /// Useful facts that are no problem of the stored data.
     pub notes: Vec<String>,
+    /// Bytes read from the store.
     pub bytes_read: u64,
+    /// Content of a database backup, from its manifest.
     pub namespaces: Vec<NamespaceManifest>,
+    /// Content of a content backup, from its manifest.
     pub items: Option<ItemCounts>,
-    pub collections: Vec<DrilledCollection>,
+    /// Result of a drill, collection by collection.
+    collections: Vec<DrilledCollection>,
 }
 
 /// The steps from the repository's own files to the verification. An encrypted backup opens only with these files.
@@ -113,6 +120,10 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Checks the repository's own files, and starts the clock. `now` is the time of the start.
+    ///
+    /// # Errors
+    /// If the store is unavailable, or a file has a newer format version.
     pub async fn begin(
         repository: &Repository,
         id: &BackupId,
@@ -124,7 +135,11 @@ impl Judgement {
         Ok(Self { backup_id: id.clone(), level, started_at: now, clock, repository: faults })
     }
 
-    /// Ends with the findings in the backup, or the reason for their end.
+    /// Ends with the findings in the backup, or the reason for their end. Damage of the backup becomes a problem.
+    ///
+    /// # Errors
+    /// Any other reason. [`RepositoryFileError::Faulty`] if the repository's files are faulty, and the reason may follow
+    /// from it.
     pub fn end(self, mut found: Findings, looked: Result<(), RecoveryError>) -> Result<Verification, RecoveryError> {
         match looked {
             Ok(()) => {}

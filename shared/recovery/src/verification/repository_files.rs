@@ -2,18 +2,17 @@
 //! written to the repository.
 
 use holdfast_domain::{BackupId, RepositoryFile};
-
 use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 
 /// The problems of `repository.json` and its copy.
 #[derive(Debug, Default)]
-pub struct Faults {
-    pub problems: Vec<String>,
+pub(super) struct Faults {
+    pub(super) problems: Vec<String>,
     /// The keys may belong to another repository. Then they are no proof of an altered backup.
-    pub has_suspect_keys: bool,
+    pub(super) has_suspect_keys: bool,
 }
 
-pub async fn faults(repository: &Repository, id: &BackupId) -> Result<Faults, RepositoryError> {
+pub(super) async fn faults(repository: &Repository, id: &BackupId) -> Result<Faults, RepositoryError> {
     let (mut problems, mut has_suspect_keys) = (Vec::new(), false);
     let file = faults_of(repository.open().await, &mut problems)?;
     let copy = match repository.copy().await {

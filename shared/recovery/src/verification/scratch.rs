@@ -6,10 +6,10 @@ use std::time::Duration;
 use holdfast_codec::random_bytes;
 use holdfast_database::{Connection, DatabaseError, NamespaceMap};
 use holdfast_domain::{BackupId, Manifest, Secret, Timestamp, settings::ReadPreference};
+use holdfast_repository::RepositoryError;
 use jiff::SignedDuration;
 
 use crate::RecoveryError;
-use holdfast_repository::RepositoryError;
 
 /// Prefix of all scratch databases.
 const PREFIX: &str = "holdfast_drill_";
@@ -140,7 +140,10 @@ impl Scratch {
     }
 }
 
-/// Does in a scratch database on the server of the drills what a drill does, and drops the database.
+/// Executes the steps of a drill in a scratch database on the server of the drills, and drops the database.
+///
+/// # Errors
+/// [`RecoveryError::Drill`] if the server is unavailable, refuses a step, or keeps the database.
 pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryError> {
     let scratch = Scratch { connection: connect(server).await?, name: name_at(now)?, databases: Vec::new() };
     let made = scratch.try_rights("probe").await;

@@ -15,6 +15,9 @@ pub const DOCUMENT_NAME: &str = "manifest.json";
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The line of an item without its line end, and the item in it. The item has its name in the archive.
+///
+/// # Errors
+/// [`RepositoryError::Internal`] if the item cannot be encoded.
 pub fn line_of(mut record: ItemRecord) -> Result<(String, ItemRecord), RepositoryError> {
     record.file_name = archive_name(&record);
     let line = serde_json::to_string(&record).map_err(|error| RepositoryError::internal("encode an item", &error))?;
@@ -35,6 +38,7 @@ fn archive_name(record: &ItemRecord) -> Option<String> {
 }
 
 /// Whether a name from a list is one plain file in the directory: letters, digits, `_`, `~` and single dots inside.
+#[must_use]
 pub fn is_safe_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'~' | b'.');
     let dots_inside = !name.starts_with('.') && !name.ends_with('.') && !name.contains("..");
@@ -48,17 +52,29 @@ pub struct Document<W> {
 }
 
 impl<W: Write> Document<W> {
+    /// Writes the beginning.
+    ///
+    /// # Errors
+    /// Those of `out`.
     pub fn begin(mut out: W, id: &BackupId, created_at: Timestamp) -> io::Result<Self> {
         write!(out, "{{\"backupId\":\"{id}\",\"createdAt\":\"{created_at}\",\"items\":[")?;
         Ok(Self { out, items: 0 })
     }
 
+    /// Writes the next item, in the form of [`line_of`].
+    ///
+    /// # Errors
+    /// Those of the writer.
     pub fn item(&mut self, line: &str) -> io::Result<()> {
         self.out.write_all(if self.items == 0 { b"\n" } else { b",\n" })?;
         self.items += 1;
         self.out.write_all(line.as_bytes())
     }
 
+    /// Writes the end, and returns the writer.
+    ///
+    /// # Errors
+    /// Those of the writer.
     pub fn finish(mut self) -> io::Result<W> {
         self.out.write_all(b"\n]}\n")?;
         Ok(self.out)
@@ -72,11 +88,14 @@ pub struct ItemLines<R> {
 }
 
 impl<R: Read> ItemLines<R> {
-    pub fn new(list: R) -> Self {
+    pub(crate) fn new(list: R) -> Self {
         Self { lines: BufReader::with_capacity(256 * 1024, list), read: 0 }
     }
 
     /// The next line and its item. Returns `None` at the end of the list, after the last checks.
+    ///
+    /// # Errors
+    /// `InvalidData` if a line has no end within 16 MiB, or is no item. Otherwise those of the list's reader.
     pub fn next_item(&mut self) -> io::Result<Option<(String, ItemRecord)>> {
         let mut line = Vec::new();
         let length = self.lines.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;

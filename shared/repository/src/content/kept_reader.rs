@@ -24,7 +24,11 @@ pub struct KeptReader {
 }
 
 impl ObjectSource {
-    /// Opens an object of a file.
+    /// Opens an object of a file. Call it inside a runtime.
+    ///
+    /// # Errors
+    /// [`ReadFault::Damaged`] if the object is missing, or its record names another segment size. [`ReadFault::Other`] if
+    /// the store is unavailable, or no key at hand opens the object.
     pub async fn open_kept(&self, object: ContentObject) -> Result<KeptReader, ReadFault> {
         let reader = self.open_to(&object.stored, Depth::Plain).await?;
         let (source, handle) = (self.clone(), Handle::current());

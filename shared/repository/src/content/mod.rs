@@ -1,7 +1,7 @@
 //! The stored form of a content backup: its list of items, its objects, its archive.
 
 pub mod item_list;
-pub mod kept_reader;
+mod kept_reader;
 pub mod proof;
 mod prove;
 pub mod read;

@@ -7,12 +7,14 @@ use holdfast_domain::{KeptFile, ObjectKey, StoredObject};
 use super::read::Plain;
 
 /// Holdfast writes no larger record of blocks.
-pub const MAX_RECORD_BYTES: u64 = 256 * 1024 * 1024;
+pub(crate) const MAX_RECORD_BYTES: u64 = 256 * 1024 * 1024;
 
 /// An object of a file: its recorded stored form, and the content common to all forms.
 #[derive(Debug, Clone)]
 pub struct ContentObject {
+    /// Its recorded stored form.
     pub stored: StoredObject,
+    /// Its content.
     pub holds: Holds,
 }
 
@@ -32,7 +34,7 @@ pub enum Holds {
 
 impl Holds {
     /// Upper limit of the stored bytes, after any compression and encryption.
-    pub const fn most_stored_bytes(&self) -> u64 {
+    pub(super) const fn most_stored_bytes(&self) -> u64 {
         const OVERHEAD_BYTES: u64 = 1024 * 1024;
         let content = match self {
             Self::File(plain) => plain.size,
@@ -44,12 +46,14 @@ impl Holds {
 
 impl ContentObject {
     /// The object of the file itself.
+    #[must_use]
     pub fn file(kept: &KeptFile) -> Self {
         let holds = Holds::File(Plain { size: kept.size, sha256: kept.file_sha256 });
         Self { stored: kept.object.clone(), holds }
     }
 
-    /// The object with the record of its blocks.
+    /// The object with the record of its blocks. `None` if its blocks are not recorded.
+    #[must_use]
     pub fn blocks(kept: &KeptFile) -> Option<Self> {
         let holds = Holds::Blocks { path: kept.cid.clone(), file_size: kept.size };
         Some(Self { stored: kept.dag.clone()?, holds })
@@ -60,18 +64,21 @@ impl ContentObject {
         std::iter::once(Self::file(kept)).chain(Self::blocks(kept))
     }
 
+    /// Its key in the store.
+    #[must_use]
     pub const fn key(&self) -> &ObjectKey {
         &self.stored.artifact.key
     }
 
     /// Whether an object may have other right forms. A file without compression and encryption has one form.
-    pub const fn has_other_forms(&self) -> bool {
+    pub(super) const fn has_other_forms(&self) -> bool {
         let is_file_as_it_is = self.stored.encryption.is_none() && self.stored.compression.is_none();
         !(is_file_as_it_is && matches!(self.holds, Holds::File(_)))
     }
 }
 
-/// A sentence with the number of objects proved by their content.
+/// A sentence with the number of objects proved by their content. `None` for no object.
+#[must_use]
 pub fn note_of_other_forms(count: u64) -> Option<String> {
     let one = || "1 object was stored again after this backup: its content proved it, not its stored digest".to_owned();
     let many = || {

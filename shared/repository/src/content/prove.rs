@@ -7,8 +7,8 @@ use holdfast_content::ipfs::DagRecord;
 use holdfast_domain::{Artifact, Encryption, ObjectKey, SEGMENT_BYTES, StoredObject};
 use holdfast_storage::ByteReader;
 
-use crate::RepositoryError;
 use crate::{
+    RepositoryError,
     artifact_reader::Depth,
     content::{
         proof::{ContentObject, Holds, MAX_RECORD_BYTES},
@@ -20,7 +20,8 @@ impl ObjectSource {
     /// Reads an object to its end and returns its present stored form.
     ///
     /// # Errors
-    /// [`ReadFault::Damaged`] if it is missing, its trailer does not match, or it holds other content.
+    /// [`ReadFault::Damaged`] if it is missing, its trailer does not match, or it holds other content. [`ReadFault::Other`] if the
+    /// store is unavailable, or no key at hand opens it.
     pub async fn prove(&self, object: &ContentObject) -> Result<StoredObject, ReadFault> {
         self.expect_plausible_size(object).await?;
         let form = self.present_form(&object.stored).await?;
@@ -33,6 +34,10 @@ impl ObjectSource {
 
     /// Reads and checks every stored byte: against the record, or after a second storing against the object's own
     /// proof.
+    ///
+    /// # Errors
+    /// [`ReadFault::Damaged`] if the object is missing, or neither check succeeds. [`ReadFault::Other`] if the store is
+    /// unavailable, or no key at hand opens the object.
     pub async fn authenticate(&self, object: &ContentObject) -> Result<(), ReadFault> {
         let read = async {
             let mut reader = self.open_to(&object.stored, Depth::Decrypted).await?;
@@ -47,6 +52,9 @@ impl ObjectSource {
     }
 
     /// Returns the problem of an object with this many bytes, if any. An object of the recorded size is not read.
+    ///
+    /// # Errors
+    /// If the store is unavailable, or no key at hand opens the object.
     pub async fn problem_of_size(
         &self,
         object: &ContentObject,
@@ -66,6 +74,10 @@ impl ObjectSource {
 
     /// The present form of an object, if it has a valid one. Its recorded form was not found. `problem` is the damage
     /// otherwise.
+    ///
+    /// # Errors
+    /// [`ReadFault::Damaged`] with `problem` if the object has no valid form. [`ReadFault::Other`] if the store is
+    /// unavailable, or no key at hand opens the object.
     pub async fn prove_or(&self, object: &ContentObject, problem: String) -> Result<StoredObject, ReadFault> {
         if !object.has_other_forms() {
             return Err(ReadFault::Damaged(problem));

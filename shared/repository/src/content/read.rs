@@ -46,17 +46,21 @@ pub enum ReadFault {
 /// The size and hash of an object's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plain {
+    /// Its size in bytes.
     pub size: u64,
+    /// Its SHA-256.
     pub sha256: Sha256Digest,
 }
 
 impl ObjectSource {
     /// For the objects of the repository with this id.
+    #[must_use]
     pub fn new(repository: &Repository, id: &RepositoryId) -> Self {
         Self::with_keys_of(repository, repository, id)
     }
 
     /// For the objects of a copy. The keys come from the copied repository.
+    #[must_use]
     pub fn with_keys_of(keys: &Repository, repository: &Repository, id: &RepositoryId) -> Self {
         Self {
             repository: repository.clone(),
@@ -67,30 +71,35 @@ impl ObjectSource {
         }
     }
 
-    pub fn store(&self) -> &dyn Store {
+    pub(super) fn store(&self) -> &dyn Store {
         self.repository.store().as_ref()
     }
 
-    pub const fn id(&self) -> &RepositoryId {
+    pub(super) const fn id(&self) -> &RepositoryId {
         &self.id
     }
 
     /// Number of objects proved by their content so far, because their stored digest differs from the record's.
+    #[must_use]
     pub fn other_forms(&self) -> u64 {
         self.other_forms.load(Ordering::Relaxed)
     }
 
-    pub fn count_other_form(&self) {
+    pub(super) fn count_other_form(&self) {
         self.other_forms.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Opens the content of an object with one form. Read it to its end on a blocking thread, because the last checks
     /// happen there.
-    pub async fn open(&self, object: &StoredObject) -> Result<ArtifactReader, ReadFault> {
+    pub(super) async fn open(&self, object: &StoredObject) -> Result<ArtifactReader, ReadFault> {
         self.open_to(object, Depth::Plain).await
     }
 
     /// The same, to the given depth.
+    ///
+    /// # Errors
+    /// [`ReadFault::Damaged`] if the object is missing, or its record names another segment size. [`ReadFault::Other`] if
+    /// the store is unavailable, or no key at hand opens the object.
     pub async fn open_to(&self, object: &StoredObject, depth: Depth) -> Result<ArtifactReader, ReadFault> {
         let key = object.artifact.key.clone();
         if object.artifact.segment_bytes != SEGMENT_BYTES {
@@ -111,7 +120,7 @@ impl ObjectSource {
         }
     }
 
-    pub async fn master_of_epoch(&self, key_epoch: u32) -> Result<Arc<MasterKey>, ReadFault> {
+    pub(super) async fn master_of_epoch(&self, key_epoch: u32) -> Result<Arc<MasterKey>, ReadFault> {
         let mut masters = self.masters.lock().await;
         if let Some(master) = masters.get(&key_epoch) {
             return Ok(Arc::clone(master));
@@ -124,6 +133,7 @@ impl ObjectSource {
 
 impl ReadFault {
     /// The cause of an error from the reading stages.
+    #[must_use]
     pub fn of(error: &io::Error, object: &impl std::fmt::Display) -> Self {
         let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
         match (ArtifactError::of(error), store) {
@@ -136,7 +146,7 @@ impl ReadFault {
     }
 
     /// The same, as an error of a reader. [`ReadFault::of`] restores it.
-    pub fn into_io(self) -> io::Error {
+    pub(super) fn into_io(self) -> io::Error {
         match self {
             Self::Damaged(problem) => io::Error::new(io::ErrorKind::InvalidData, problem),
             Self::Other(RepositoryError::Store(error)) => io::Error::other(error),
@@ -145,6 +155,7 @@ impl ReadFault {
     }
 
     /// The same as a fault of the backup. The fault names the object.
+    #[must_use]
     pub fn of_backup(self, id: &BackupId) -> RepositoryError {
         match self {
             Self::Damaged(problem) => RepositoryError::corrupt(id, problem),
@@ -169,7 +180,10 @@ impl From<RepositoryError> for ReadFault {
     }
 }
 
-/// Reads to the end.
+/// Reads to the end, and returns the count and the hash of the bytes.
+///
+/// # Errors
+/// Those of the reader.
 pub fn digest_of(reader: &mut impl Read) -> io::Result<Plain> {
     let mut hashing = Hashing::new(reader);
     let mut buffer = vec![0; CHUNK_BYTES];
@@ -185,6 +199,7 @@ pub struct Hashing<R> {
 }
 
 impl<R> Hashing<R> {
+    /// Counts and hashes from here on.
     pub fn new(inner: R) -> Self {
         Self { inner, size: 0, sha256: Sha256::new() }
     }
@@ -204,7 +219,10 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Runs blocking work on a thread of the blocking pool.
+/// Runs blocking work on a thread of the blocking pool. `doing` names the work, after "could not".
+///
+/// # Errors
+/// [`RepositoryError::Internal`] if the work panicked, or the runtime ended before it.
 pub async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> T + Send + 'static,

@@ -22,12 +22,20 @@ const WAITING_ITEMS: usize = 64;
 /// A content backup.
 #[derive(Clone)]
 pub struct StoredContent {
+    /// Its manifest.
     pub manifest: Manifest,
+    /// The part of the manifest about content.
     pub content: ContentManifest,
+    /// Opens its objects and artifacts.
     pub source: ObjectSource,
 }
 
 impl StoredContent {
+    /// Reads and authenticates the manifest of a backup.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Invalid`] if the id is not of a content backup. Otherwise those of [`Repository::manifest`] and
+    /// [`Self::of`].
     pub async fn open(repository: &Repository, id: &BackupId) -> Result<Self, RepositoryError> {
         if id.backup_type() != BackupType::Content {
             return Err(RepositoryError::Invalid(format!("backup {id} is not a content backup")));
@@ -36,6 +44,9 @@ impl StoredContent {
     }
 
     /// A backup of an authenticated manifest. All its artifacts must be in its own folder.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Corrupt`] if an artifact is elsewhere, or the manifest has no list of items.
     pub fn of(repository: &Repository, manifest: Manifest) -> Result<Self, RepositoryError> {
         let id = &manifest.backup_id;
         let Some(content) = manifest.content.clone() else {
@@ -52,23 +63,33 @@ impl StoredContent {
         Ok(Self { manifest, content, source })
     }
 
+    /// Its id.
+    #[must_use]
     pub fn id(&self) -> &BackupId {
         &self.manifest.backup_id
     }
 
     /// One of its artifacts, opened.
-    pub async fn artifact(&self, key: &ObjectKey) -> Result<ArtifactReader, ReadFault> {
+    async fn artifact(&self, key: &ObjectKey) -> Result<ArtifactReader, ReadFault> {
         let artifact = self.manifest.artifacts.iter().find(|artifact| artifact.key == *key);
         let unknown = || ReadFault::Damaged(format!("its manifest names {key} without describing it"));
         self.source.open(&stored_object(&self.manifest, artifact.ok_or_else(unknown)?)).await
     }
 
     /// Its items, for a blocking thread.
+    ///
+    /// # Errors
+    /// [`ReadFault::Damaged`] if the list is missing, or the manifest does not describe it. [`ReadFault::Other`] if the
+    /// store is unavailable, or no key at hand opens the list.
     pub async fn lines(&self) -> Result<ItemLines<ArtifactReader>, ReadFault> {
         Ok(ItemLines::new(self.artifact(&self.content.item_list).await?))
     }
 
     /// Its items while they are read. The list is complete if the receiver ends without an error.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Corrupt`] if the list is missing, or the manifest does not describe it. Otherwise as
+    /// [`Self::lines`]. The receiver yields the later errors.
     pub async fn items(&self) -> Result<mpsc::Receiver<Result<ItemRecord, RepositoryError>>, RepositoryError> {
         let (sender, items) = mpsc::channel(WAITING_ITEMS);
         let mut lines = self.lines().await.map_err(|fault| fault.of_backup(self.id()))?;
@@ -90,6 +111,10 @@ impl StoredContent {
     }
 
     /// The record of a file's blocks, if there is one. For a blocking thread.
+    ///
+    /// # Errors
+    /// [`ReadFault::Damaged`] if the record is missing, altered, or of another file. [`ReadFault::Other`] if the store is
+    /// unavailable, or no key at hand opens the record.
     pub fn dag_record(&self, handle: &Handle, file: &KeptFile) -> Result<Option<DagRecord>, ReadFault> {
         let Some(object) = ContentObject::blocks(file) else { return Ok(None) };
         let key = object.key().clone();
@@ -115,6 +140,8 @@ pub struct Volumes {
 }
 
 impl Volumes {
+    /// The volumes of a backup. Reads nothing yet.
+    #[must_use]
     pub fn new(backup: &StoredContent, handle: &Handle) -> Self {
         let coming = backup.content.archive.clone().into_iter();
         Self { backup: backup.clone(), handle: handle.clone(), coming, current: None }

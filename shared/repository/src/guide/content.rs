@@ -17,6 +17,7 @@ const DIGEST_AND_NAME: &str = r#"s/.*"fileName":"\([^"]*\)".*"fileSha256":"\([0-
 const NAME_AND_OBJECT: &str = r#"s/.*"fileName":"\([^"]*\)".*"object":{"key":"\([^"]*\)".*/\1 \2/p"#;
 
 /// The guide of a backup. `keys` are the wrapped forms of the master key for its artifacts.
+#[must_use]
 pub fn content_guide(
     manifest: &Manifest,
     content: &ContentManifest,

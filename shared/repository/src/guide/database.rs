@@ -5,6 +5,7 @@ use holdfast_domain::{Artifact, Compression, Manifest, WrappedKey, settings::Sto
 use super::{decrypted_name, decrypting};
 
 /// The guide of a backup. `keys` are the wrapped forms of the master key for its artifact.
+#[must_use]
 pub fn database_guide(manifest: &Manifest, artifact: &Artifact, keys: &[WrappedKey], at: &StoreLocation) -> String {
     let mut guide = introduction(manifest, artifact, at);
     if let Some(encryption) = &manifest.encryption {

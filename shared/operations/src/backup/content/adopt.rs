@@ -5,6 +5,13 @@ use bytes::Bytes;
 use holdfast_catalog::HoldSource;
 use holdfast_content::{FetchedFile, ipfs::DagRecord};
 use holdfast_domain::{Artifact, Compression, KeptFile, SEGMENT_BYTES, StorageType, StoredObject};
+use holdfast_repository::{
+    content::{
+        proof::{ContentObject, Holds},
+        read::{ObjectSource, Plain, ReadFault},
+    },
+    writing_key::WritingKey,
+};
 use holdfast_storage::StoreError;
 
 use super::{
@@ -14,13 +21,6 @@ use super::{
     source::ItemSource,
 };
 use crate::{Holdfast, OperationError};
-use holdfast_repository::{
-    content::{
-        proof::{ContentObject, Holds},
-        read::{ObjectSource, Plain, ReadFault},
-    },
-    writing_key::WritingKey,
-};
 
 /// Stores the record of the blocks, then the uploaded file, each in its place. Then records both as held for the
 /// source.

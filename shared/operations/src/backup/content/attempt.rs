@@ -9,6 +9,7 @@ use std::time::Duration;
 use holdfast_catalog::{HoldSource, Settled};
 use holdfast_content::{FetchError, Fetched, FetchedFile, Fetcher};
 use holdfast_domain::{ItemFailure, ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp, file_name};
+use holdfast_repository::writing_key::WritingKey;
 use holdfast_storage::StoreError;
 use jiff::SignedDuration;
 
@@ -21,7 +22,6 @@ use super::{
     source::ItemSource,
 };
 use crate::{Holdfast, OperationError, job::run::RunLimits};
-use holdfast_repository::writing_key::WritingKey;
 
 /// Reserved at the end of the function, for storing the fetched file and settling its item.
 const TIME_TO_STORE: SignedDuration = SignedDuration::from_secs(30);

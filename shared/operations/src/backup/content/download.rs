@@ -8,12 +8,12 @@ use holdfast_domain::{
     DownloadMessage, ItemRecord, Timestamp,
     settings::{ContentSettings, Settings},
 };
+use holdfast_repository::writing_key::{WritingKey, writing_key};
 use jiff::SignedDuration;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{attempt::Attempt, fan_in::running, outcome::DownloadOutcome};
 use crate::{Holdfast, OperationError, job::run::RunLimits};
-use holdfast_repository::writing_key::{WritingKey, writing_key};
 
 /// Least time of the function for a new attempt.
 const LEAST_TIME: SignedDuration = SignedDuration::from_secs(60);

@@ -5,9 +5,6 @@ use std::collections::HashMap;
 
 use holdfast_catalog::HoldSource;
 use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Verified};
-
-use super::source::ItemSource;
-use crate::{Holdfast, OperationError};
 use holdfast_repository::{
     RepositoryError,
     content::{
@@ -15,6 +12,9 @@ use holdfast_repository::{
         read::{ObjectSource, ReadFault},
     },
 };
+
+use super::source::ItemSource;
+use crate::{Holdfast, OperationError};
 
 /// The objects of a file.
 pub(super) fn objects(file: &KeptFile) -> impl Iterator<Item = &StoredObject> {

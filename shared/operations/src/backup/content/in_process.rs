@@ -14,6 +14,7 @@ use std::{
 };
 
 use holdfast_domain::{BackupType, Job, JobStatus, Timestamp};
+use holdfast_repository::artifact_writer::Meters;
 use tokio::task::JoinSet;
 
 use super::{
@@ -36,7 +37,6 @@ use crate::{
         watch::Watch,
     },
 };
-use holdfast_repository::artifact_writer::Meters;
 
 /// Each worker needs a blocking thread of the runtime, and so do the checksums of the store.
 const MOST_WORKERS: usize = 128;

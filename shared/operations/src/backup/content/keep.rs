@@ -13,6 +13,12 @@ use std::{
 use bytes::Bytes;
 use holdfast_codec::{ArtifactDigest, ArtifactPlace, MasterKey, is_worthwhile, random_bytes};
 use holdfast_domain::{ObjectKey, Sha256Digest};
+use holdfast_repository::{
+    RepositoryError,
+    artifact_writer::{ArtifactWriter, Meters, Recipe},
+    content::read::ReadFault,
+    writing_key::WritingKey,
+};
 use holdfast_storage::{
     StoreError,
     upload::{self, PartSink, PendingUpload, UploadError},
@@ -25,12 +31,6 @@ use tokio::{
 
 use super::file_address;
 use crate::{Holdfast, OperationError};
-use holdfast_repository::{
-    RepositoryError,
-    artifact_writer::{ArtifactWriter, Meters, Recipe},
-    content::read::ReadFault,
-    writing_key::WritingKey,
-};
 
 /// Chunks that may wait between the network and the stages. The largest is one IPFS block of 4 MiB.
 const CHUNKS_WAITING: usize = 4;

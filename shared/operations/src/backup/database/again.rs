@@ -10,6 +10,7 @@ use std::{
 use holdfast_archive::NamespaceSummary;
 use holdfast_database::DatabaseError;
 use holdfast_domain::Timestamp;
+use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 
 use super::dump::{StoredDump, dump_to_store};
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
         watch::{MARGIN, Watch},
     },
 };
-use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 
 /// Attempts of one run, including the first.
 const ATTEMPTS: u32 = 3;

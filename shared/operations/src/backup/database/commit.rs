@@ -4,6 +4,9 @@ use holdfast_archive::NamespaceSummary;
 use holdfast_domain::{
     Artifact, Compression, Consistency, FORMAT_VERSION, Job, Manifest, NamespaceManifest, SEGMENT_BYTES, Timestamp,
 };
+use holdfast_repository::{
+    artifact_reader::content_digest, guide::database_guide, source_warnings_before, writing_key::WritingKey,
+};
 
 use super::{dump::StoredDump, missing};
 use crate::{
@@ -13,9 +16,6 @@ use crate::{
         run::Run,
         watch::Watch,
     },
-};
-use holdfast_repository::{
-    artifact_reader::content_digest, guide::database_guide, source_warnings_before, writing_key::WritingKey,
 };
 
 /// Writes guide and manifest, and settles the job. A failure before the manifest removes the stored artifact.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use holdfast_database::Connection;
 use holdfast_domain::{EngineInfo, ObjectKey, Source};
+use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 use holdfast_storage::upload;
 
 use super::{
@@ -20,7 +21,6 @@ use crate::{
         watch::Watch,
     },
 };
-use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 
 const APP_NAME: &str = "holdfast-backup";
 

@@ -15,6 +15,7 @@ mod pipeline;
 pub(crate) mod preflight;
 
 use holdfast_domain::{BackupType, Job, JobStatus};
+use holdfast_repository::{artifact_writer::Meters, writing_key::writing_key};
 
 pub(crate) use self::exclusions::no_such_exclusion;
 use self::{again::dump_until_unchanged, commit::commit};
@@ -29,7 +30,6 @@ use crate::{
         watch::Watch,
     },
 };
-use holdfast_repository::{artifact_writer::Meters, writing_key::writing_key};
 
 /// Backs up the database.
 ///

@@ -8,9 +8,8 @@ use std::io::{self, Write};
 
 use holdfast_archive::{Inspector, Summary};
 use holdfast_codec::ArtifactDigest;
-use holdfast_storage::upload::PartSink;
-
 use holdfast_repository::artifact_writer::{ArtifactWriter, Meter, Meters, Recipe};
+use holdfast_storage::upload::PartSink;
 
 /// Summary and digests of a complete stream.
 pub(super) struct Proof {

@@ -8,11 +8,11 @@ use holdfast_domain::{
     Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount,
     NamespaceManifest, Source, Timestamp,
 };
+use holdfast_repository::{RepositoryError, artifact_reader::dump_of, presence::missing_artifacts};
 use jiff::SignedDuration;
 
 use super::{heartbeat::persist, lease, run::Run};
 use crate::{Holdfast, OperationError};
-use holdfast_repository::{RepositoryError, artifact_reader::dump_of, presence::missing_artifacts};
 
 /// Within this time after the end of its job, a paused run may still write its manifest and complete the job.
 pub(crate) const LATE_MANIFEST_GRACE: SignedDuration = SignedDuration::from_hours(1);

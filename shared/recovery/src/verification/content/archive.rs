@@ -4,10 +4,6 @@
 use std::io::{self, Write};
 
 use holdfast_domain::{ItemRecord, Sha256Digest};
-use sha2::{Digest as _, Sha256};
-use tar::Archive;
-use tokio::runtime::Handle;
-
 use holdfast_repository::{
     RepositoryError,
     artifact_reader::ArtifactReader,
@@ -17,9 +13,12 @@ use holdfast_repository::{
         stored::{StoredContent, Volumes},
     },
 };
+use sha2::{Digest as _, Sha256};
+use tar::Archive;
+use tokio::runtime::Handle;
 
 /// Returns the differences. The first difference in order ends the comparison.
-pub fn differences(
+pub(super) fn differences(
     backup: &StoredContent,
     handle: &Handle,
     lines: ItemLines<ArtifactReader>,

@@ -11,10 +11,6 @@ use std::sync::{
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, ObjectKey, VerificationLevel};
-use tokio::runtime::Handle;
-
-use self::{objects::Objects, proofs::Proofs};
-use super::Findings;
 use holdfast_repository::{
     Repository, RepositoryError,
     artifact_reader::{Depth, stored_object},
@@ -25,13 +21,17 @@ use holdfast_repository::{
     },
     presence::artifact_problems,
 };
+use tokio::runtime::Handle;
+
+use self::{objects::Objects, proofs::Proofs};
+use super::Findings;
 
 /// Objects checked at a time, without being read.
 const HEADS_AT_A_TIME: usize = 32;
 /// Objects read at a time.
 pub const READS_AT_A_TIME: usize = 8;
 
-/// Further problems are only counted.
+/// Maximum number of reported problems. Further ones are only counted.
 pub const TOLD: usize = 100;
 
 /// Reports the bytes read, and their total.
@@ -48,7 +48,7 @@ impl Meter<'_> {
     }
 }
 
-pub async fn look(
+pub(super) async fn look(
     repository: &Repository,
     manifest: Manifest,
     level: VerificationLevel,
@@ -134,7 +134,7 @@ async fn unreadable_volumes(backup: &StoredContent, meter: &Meter<'_>) -> Result
         match read.await {
             Ok(_) => meter.add(artifact.size),
             Err(ReadFault::Damaged(problem)) => problems.push(problem),
-            Err(ReadFault::Other(error)) => return Err(error.into()),
+            Err(ReadFault::Other(error)) => return Err(error),
         }
     }
     Ok(problems)
@@ -146,7 +146,7 @@ async fn archive_differences(backup: &StoredContent, meter: &Meter<'_>) -> Resul
     }
     let lines = match backup.lines().await {
         Ok(lines) => lines,
-        Err(fault) => return Err(fault.of_backup(backup.id()).into()),
+        Err(fault) => return Err(fault.of_backup(backup.id())),
     };
     let (walked, handle) = (backup.clone(), Handle::current());
     let compared = blocking("walk the archive", move || archive::differences(&walked, &handle, lines)).await?;
@@ -155,10 +155,12 @@ async fn archive_differences(backup: &StoredContent, meter: &Meter<'_>) -> Resul
     match compared {
         Ok(problems) => Ok(problems),
         Err(ReadFault::Damaged(problem)) => Ok(vec![problem]),
-        Err(ReadFault::Other(error)) => Err(error.into()),
+        Err(ReadFault::Other(error)) => Err(error),
     }
 }
 
+/// Compares the counts in the manifest with those of the complete list. Returns the difference as a problem.
+#[must_use]
 pub fn count_differences(backup: &StoredContent, counted: ItemCounts) -> Option<String> {
     let ItemCounts { expected, done, unchanged, failed, bytes, .. } = backup.content.items;
     let says = ItemCounts { expected, done, unchanged, failed, bytes, per_minute: None };
@@ -171,6 +173,7 @@ pub fn count_differences(backup: &StoredContent, counted: ItemCounts) -> Option<
     })
 }
 
+/// Replaces the problems after the first [`TOLD`] by a sentence with their number.
 pub fn shorten(problems: &mut Vec<String>) {
     if problems.len() > TOLD {
         let more = problems.len() - TOLD;

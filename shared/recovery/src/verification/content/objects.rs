@@ -3,8 +3,6 @@
 
 use holdfast_content::ipfs::RebuildError;
 use holdfast_domain::{ItemRecord, KeptFile, VerificationLevel};
-use tokio::runtime::Handle;
-
 use holdfast_repository::{
     Repository, RepositoryError,
     content::{
@@ -14,6 +12,7 @@ use holdfast_repository::{
         stored::StoredContent,
     },
 };
+use tokio::runtime::Handle;
 
 /// Checks objects at a level.
 pub struct Objects {
@@ -23,11 +22,16 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// For the objects of a backup.
+    #[must_use]
     pub fn new(repository: &Repository, backup: &StoredContent, level: VerificationLevel) -> Self {
         Self { repository: repository.clone(), backup: backup.clone(), level }
     }
 
-    /// The problems of an item's objects.
+    /// The problems of an item's objects. Empty for an item without a file.
+    ///
+    /// # Errors
+    /// If the store is unavailable, or no key at hand opens an object.
     pub async fn problems_of(&self, record: &ItemRecord) -> Result<Vec<String>, RepositoryError> {
         let Some(file) = &record.file else { return Ok(Vec::new()) };
         let problems = match self.level {
@@ -106,6 +110,6 @@ fn told<T>(read: Result<T, ReadFault>) -> Result<Result<T, String>, RepositoryEr
     match read {
         Ok(read) => Ok(Ok(read)),
         Err(ReadFault::Damaged(problem)) => Ok(Err(problem)),
-        Err(ReadFault::Other(error)) => Err(error.into()),
+        Err(ReadFault::Other(error)) => Err(error),
     }
 }

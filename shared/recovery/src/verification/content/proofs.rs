@@ -10,6 +10,7 @@ pub struct Proofs {
 }
 
 impl Proofs {
+    /// Counts the file of an item, if it has one from IPFS.
     pub fn count(&mut self, record: &ItemRecord) {
         if let Some(file) = &record.file
             && record.item.storage_type == StorageType::Ipfs
@@ -20,6 +21,7 @@ impl Proofs {
     }
 
     /// Returns a note if a file is unproved.
+    #[must_use]
     pub fn note(&self) -> Option<String> {
         (self.unproved > 0).then(|| {
             format!(

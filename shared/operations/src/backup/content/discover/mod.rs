@@ -10,6 +10,7 @@ use holdfast_domain::{
     BackupId, BackupType, DownloadMessage, ItemCounts, ItemFailureCode, Job, JobStatus, Timestamp,
     settings::{SettingError, SettingsError},
 };
+use holdfast_repository::writing_key::writing_key;
 use jiff::SignedDuration;
 
 use super::{
@@ -31,7 +32,6 @@ use crate::{
         watch::Watch,
     },
 };
-use holdfast_repository::writing_key::writing_key;
 
 const APP_NAME: &str = "holdfast-content";
 /// Reserved at the end of the function, for the current page and for handing on.

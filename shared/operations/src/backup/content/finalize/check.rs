@@ -5,11 +5,11 @@
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::Kept;
 use holdfast_domain::{BackupId, ItemRecord, ObjectKey, RepositoryId};
+use holdfast_repository::content::{proof::ContentObject, read::ObjectSource};
 use holdfast_storage::{ObjectInfo, ObjectStream};
 
 use super::damage::fail_item;
 use crate::{Holdfast, OperationError, job::heartbeat::persist};
-use holdfast_repository::content::{proof::ContentObject, read::ObjectSource};
 
 const PAGE: u32 = 500;
 

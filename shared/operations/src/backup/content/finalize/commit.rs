@@ -1,13 +1,13 @@
 //! Manifest, guide and notes of a content backup at its commit.
 
 use holdfast_domain::{Compression, ContentManifest, FORMAT_VERSION, Job, Manifest, ObjectKey, Source, Timestamp};
+use holdfast_repository::{guide::content_guide, source_warnings_before};
 
 use super::{Finalizing, leftovers};
 use crate::{
     OperationError,
     job::commit::{Commit, Notes, RunFault},
 };
-use holdfast_repository::{guide::content_guide, source_warnings_before};
 
 impl Finalizing<'_> {
     /// Writes guide and manifest, and settles the job. After a failure the artifacts remain, because a takeover may use

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{BackupId, BackupType, Manifest, ObjectKey, Timestamp};
-
 use holdfast_repository::RepositoryError;
 
 use crate::{Holdfast, OperationError};

@@ -4,11 +4,11 @@ use std::io::Write as _;
 
 use holdfast_catalog::StoredList;
 use holdfast_domain::{ItemCounts, ObjectKey};
+use holdfast_repository::content::item_list::line_of;
 use tokio::runtime::Handle;
 
 use super::{Finalizing, rows::Rows};
 use crate::{OperationError, job::artifact_upload::store_artifact};
-use holdfast_repository::content::item_list::line_of;
 
 /// Expected size of a line with its digests, for the layout of the upload.
 const LINE_BYTES: u64 = 2048;

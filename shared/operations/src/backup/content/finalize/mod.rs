@@ -21,6 +21,10 @@ use std::sync::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use holdfast_catalog::ContentWork;
 use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
+use holdfast_repository::{
+    artifact_writer::Meters,
+    writing_key::{WritingKey, writing_key},
+};
 
 use self::time::RunTime;
 use super::wait_for_next_run;
@@ -35,10 +39,6 @@ use crate::{
         settle,
         watch::Watch,
     },
-};
-use holdfast_repository::{
-    artifact_writer::Meters,
-    writing_key::{WritingKey, writing_key},
 };
 
 /// How a finalizing run ended.

@@ -2,16 +2,16 @@
 
 use futures_util::{StreamExt as _, stream};
 use holdfast_domain::{BackupId, ItemRecord, KeptFile};
+use holdfast_repository::content::{
+    proof::ContentObject,
+    read::{Hashing, ObjectSource, Plain, ReadFault, blocking},
+};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{PREPARED, SMALL_BYTES};
 use crate::{
     Holdfast, OperationError,
     backup::content::finalize::{damage::fail_item, rows::Rows, tar::read_up_to},
-};
-use holdfast_repository::content::{
-    proof::ContentObject,
-    read::{Hashing, ObjectSource, Plain, ReadFault, blocking},
 };
 
 /// The next item.

@@ -10,12 +10,12 @@ mod write;
 use std::sync::Arc;
 
 use holdfast_domain::{Artifact, ItemRecord, ObjectKey};
+use holdfast_repository::{RepositoryError, content::read::ObjectSource};
 use tokio::runtime::Handle;
 
 use self::{entries::Entries, write::Volume};
 use super::{Finalizing, damage::fail_item, rows::Rows};
 use crate::{OperationError, job::artifact_upload::store_artifact};
-use holdfast_repository::{RepositoryError, content::read::ObjectSource};
 
 /// Small files read ahead.
 const PREPARED: usize = 16;

@@ -10,6 +10,14 @@ use std::{
 };
 
 use holdfast_domain::{ItemRecord, Job, KeptFile};
+use holdfast_repository::{
+    RepositoryError,
+    content::{
+        item_list::{DOCUMENT_NAME, Document, line_of},
+        proof::ContentObject,
+        read::{Hashing, ObjectSource, ReadFault},
+    },
+};
 use tokio::runtime::Handle;
 
 use super::{
@@ -23,14 +31,6 @@ use crate::{
         rows::Rows,
         tar::{TarWriter, read_up_to},
         time::RunTime,
-    },
-};
-use holdfast_repository::{
-    RepositoryError,
-    content::{
-        item_list::{DOCUMENT_NAME, Document, line_of},
-        proof::ContentObject,
-        read::{Hashing, ObjectSource, ReadFault},
     },
 };
 
