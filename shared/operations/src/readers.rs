@@ -74,6 +74,7 @@ impl ReaderLeases for CatalogLeases {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn fault(error: CatalogError) -> LeaseError {
     LeaseError(error.to_string())
 }

@@ -6,7 +6,6 @@ use aws_sdk_kms::Client as Kms;
 use bytes::Bytes;
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, Secret, Timestamp, WrappedKey, settings::StoreLocation};
-use holdfast_operations::OperationError;
 use holdfast_recovery::RecoveryError;
 use holdfast_repository::{
     KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, RepositoryFileError, RewrapReport,

@@ -1,7 +1,8 @@
 //! Verification of content backups. For each rule, a backup with exactly this fault fails.
 
 use holdfast_domain::{BackupId, ItemRecord, ObjectKey, Timestamp, VerificationLevel, VerificationStatus, Verified};
-use holdfast_recovery::{RunLimits, Verification, VerifyOutcome, verify, verify_on_request};
+use holdfast_operations::{RunLimits, VerifyOutcome, verify_on_request};
+use holdfast_recovery::{Verification, verify};
 use holdfast_testing::{Origin, origin::Answer};
 use jiff::SignedDuration;
 

@@ -96,6 +96,8 @@ fn part_failed(unsuccessful: &[&Job]) -> JobFailure {
 
 #[cfg(test)]
 mod tests {
+    use holdfast_domain::{BackupType, Trigger, TriggerKind};
+
     use super::*;
 
     #[test]
