@@ -1,14 +1,16 @@
-//! Hourly: sweep what died, say what is overdue. Daily, or when asked: plan, then delete.
+//! The end of a content backup: list, archive, manifest; and what was never delivered is settled.
 
-mod cleanup;
 mod handler;
 
 use holdfast_lambda::{Function, deadline, logged};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
+/// Starts the function, and serves its invocations until the process ends.
+///
+/// # Errors
+/// The runtime API of Lambda is unreachable.
+pub async fn run() -> Result<(), Error> {
     let function = &Function::cold_start().await;
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
         logged(handler::handle(function, &event.payload, deadline(&event.context)).await)
