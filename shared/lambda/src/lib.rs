@@ -22,6 +22,7 @@ mod telemetry;
 pub use batch::{comes_again, hand_on_if_settled, message_in};
 pub use clients::Clients;
 pub use copy_queue::{CopyMessage, CopyQueue};
+pub use environment::{Identity, identity};
 pub use event::{Event, EventFault, request};
 pub use events::{EventError, Events};
 pub use function::Function;

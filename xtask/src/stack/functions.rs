@@ -1,5 +1,5 @@
-//! Packages the functions built by cargo, and the template: the deployed file is `template.yaml` itself, with each
-//! `CodeUri` set to a package.
+//! Packages the program of the functions, and the template that refers to it. The local AWS deploys `template.yaml`
+//! itself, with its one `CodeUri` replaced by the address of the package.
 
 use std::fs;
 
@@ -15,18 +15,10 @@ use crate::{
     tools::Tools,
 };
 
-/// The packages with the functions' programs.
-const PACKAGES: [&str; 8] = [
-    "holdfast-api",
-    "holdfast-content-backup",
-    "holdfast-content-download",
-    "holdfast-content-finalize",
-    "holdfast-database-backup",
-    "holdfast-replication",
-    "holdfast-retention",
-    "holdfast-verification",
-];
+/// The package whose program runs every function.
+const PACKAGE: &str = "holdfast-bootstrap";
 const BUCKET: &str = "artifacts";
+const CODE: &str = "CodeUri: functions/bootstrap\n";
 const LAYER: &str = "ContentUri: !Sub infra/mongodump-layer/${Architecture}\n";
 const DOWNLOADS_AT_A_TIME: &str = "MaximumConcurrency: !Ref ContentConcurrency";
 /// Not compressed, because it stays on this machine.
@@ -39,10 +31,7 @@ pub(crate) async fn build(environment: &Environment, supervisor: &Supervisor, bu
         Build::Release => "Building the functions and the command line for release",
     });
     let mut cargo = Command::new(environment.cargo());
-    cargo.args(["build", "--locked", "--package", "holdfast"]).current_dir(files::workspace());
-    for package in PACKAGES {
-        cargo.args(["--package", package]);
-    }
+    cargo.args(["build", "--locked", "--package", "holdfast", "--package", PACKAGE]).current_dir(files::workspace());
     if build == Build::Release {
         cargo.arg("--release");
     }
@@ -54,11 +43,9 @@ pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervis
     aws.create_bucket(BUCKET).await?;
     let template = files::workspace().join("template.yaml");
     let mut template = fs::read_to_string(&template).with_context(|| format!("cannot read {}", template.display()))?;
-    for package in PACKAGES {
-        let key = format!("{package}.zip");
-        aws.put_object(BUCKET, &key, zipped(tools, supervisor, package, build).await?).await?;
-        template = with_code(&template, package, &format!("s3://{BUCKET}/{key}"))?;
-    }
+    let key = format!("{PACKAGE}.zip");
+    aws.put_object(BUCKET, &key, zipped(tools, supervisor, build).await?).await?;
+    template = replaced(&template, CODE, &format!("CodeUri: s3://{BUCKET}/{key}\n"))?;
     // A local AWS mounts no layers and gets none. The transform needs an address all the same.
     template = replaced(&template, LAYER, &format!("ContentUri: s3://{BUCKET}/mongodump-layer.zip\n"))?;
     // The local AWS keeps a number parameter as text, and cannot compare it. The default replaces all of them.
@@ -68,9 +55,9 @@ pub(crate) async fn package(aws: &LocalAws, tools: &Tools, supervisor: &Supervis
 }
 
 /// A package with the program as `bootstrap`, without debug symbols.
-async fn zipped(tools: &Tools, supervisor: &Supervisor, package: &str, build: Build) -> Result<Vec<u8>> {
-    let program = files::built_programs(build)?.join(package);
-    let folder = supervisor.run_directory().join("tmp").join(package);
+async fn zipped(tools: &Tools, supervisor: &Supervisor, build: Build) -> Result<Vec<u8>> {
+    let program = files::built_programs(build)?.join(PACKAGE);
+    let folder = supervisor.run_directory().join("tmp").join(PACKAGE);
     fs::create_dir_all(&folder)?;
     let (bootstrap, zip) = (folder.join("bootstrap"), folder.join("package.zip"));
     supervisor.output(Command::new("strip").arg("-o").arg(&bootstrap).arg(&program)).await?;
@@ -78,12 +65,6 @@ async fn zipped(tools: &Tools, supervisor: &Supervisor, package: &str, build: Bu
     let bytes = fs::read(&zip).with_context(|| format!("cannot read {}", zip.display()))?;
     fs::remove_dir_all(folder)?;
     Ok(bytes)
-}
-
-/// The template with one function's code replaced.
-fn with_code(template: &str, package: &str, code: &str) -> Result<String> {
-    let folder = package.trim_start_matches("holdfast-");
-    replaced(template, &format!("CodeUri: functions/{folder}\n"), &format!("CodeUri: {code}\n"))
 }
 
 /// Replaces the one line of this text in the template.
@@ -97,13 +78,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_template_names_the_code_of_every_function() {
-        let mut template = fs::read_to_string(files::workspace().join("template.yaml")).unwrap();
-        for package in PACKAGES {
-            template = with_code(&template, package, "s3://bucket/key").unwrap();
-            assert!(with_code(&template, package, "s3://bucket/key").is_err());
-        }
-        assert!(!template.contains("CodeUri: functions/"));
+    fn the_template_names_the_code_of_all_functions_once() {
+        let template = fs::read_to_string(files::workspace().join("template.yaml")).unwrap();
+        let deployed = replaced(&template, CODE, "CodeUri: s3://bucket/key\n").unwrap();
+        assert_eq!(deployed.matches("CodeUri:").count(), 1);
+        let built = template.matches(&format!("Binary: {PACKAGE} ")).count();
+        assert_eq!(built, template.matches("Type: AWS::Serverless::Function\n").count());
     }
 
     #[test]

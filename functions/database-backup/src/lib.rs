@@ -1,14 +1,16 @@
-//! Hourly: removes the remains of dead runs, and reports overdue backups. Daily, or on request: plans, then deletes.
+//! One event, one database backup.
 
-mod cleanup;
 mod handler;
 
 use holdfast_lambda::{Function, deadline, logged};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
+/// Starts the function, and serves its invocations until the process ends.
+///
+/// # Errors
+/// The runtime API of Lambda is unreachable.
+pub async fn run() -> Result<(), Error> {
     let function = &Function::cold_start().await;
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
         logged(handler::handle(function, &event.payload, deadline(&event.context)).await)

@@ -1,4 +1,4 @@
-//! One event, one database backup.
+//! Hourly: verifies due backups, and runs restore drills. On request: one backup at one level.
 
 mod handler;
 
@@ -6,8 +6,11 @@ use holdfast_lambda::{Function, deadline, logged};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
+/// Starts the function, and serves its invocations until the process ends.
+///
+/// # Errors
+/// The runtime API of Lambda is unreachable.
+pub async fn run() -> Result<(), Error> {
     let function = &Function::cold_start().await;
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
         logged(handler::handle(function, &event.payload, deadline(&event.context)).await)

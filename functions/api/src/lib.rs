@@ -21,8 +21,11 @@ use lambda_http::{
 };
 use serde_json::Value;
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
+/// Starts the function, and serves its invocations until the process ends.
+///
+/// # Errors
+/// The runtime API of Lambda is unreachable.
+pub async fn run() -> Result<(), Error> {
     let router = &calls::router(Arc::new(Function::cold_start().await));
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
         gateway::answer(router.clone(), &event.payload, deadline(&event.context)).await
