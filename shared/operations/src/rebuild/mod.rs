@@ -1,10 +1,10 @@
 //! Fills a catalogue from the bucket alone: the job of every backup with a manifest, the items of content backups, and
 //! the held objects of each source.
 //!
-//! Existing rows of a source stay, so a rebuild may run twice or crash anywhere. A backup's job is written last, and the next run
-//! resumes with the backups without a job. The only change is to a failed or cancelled job with a manifest: it becomes
-//! completed. While a backup
-//! is read, a reader's lease keeps retention from deleting it. A dry run reads manifests alone, and writes no lease.
+//! Existing rows of a source stay, so a rebuild may run twice or crash anywhere. A backup's job is written last, and
+//! the next run resumes with the backups without a job. The only change is to a failed or cancelled job with a
+//! manifest: it becomes completed. While a backup is read, a reader's lease keeps retention from deleting it. A dry run
+//! reads manifests alone, and writes no lease.
 //!
 //! No lease is needed, because no run works on a backup with a manifest and without a job. A source's row carries the
 //! time of its fetch, so it never replaces the row of a concurrent backup. Each reader of such a row first checks that
