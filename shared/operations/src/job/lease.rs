@@ -1,4 +1,4 @@
-//! Decides whether a run is dead, and takes the lease of a source for a backup.
+//! The death of a run, and the lease of a source for a backup.
 
 use holdfast_catalog::{CatalogError, Lease, LeaseError, Source};
 use holdfast_domain::heartbeat::DEAD_AFTER;
