@@ -1,4 +1,4 @@
-//! The verbs, a file each.
+//! The commands of `holdfast`, one file for each.
 
 mod anonymize;
 mod archive_file;

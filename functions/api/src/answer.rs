@@ -1,6 +1,6 @@
 //! The shape of every answer: `{"success": true, "data": …}` or `{"success": false, "error": "…", "code": "…"}`.
 //!
-//! A failure has an outer text, which is sent. It may have an inner text, which is only logged.
+//! A failure has an outer text for the caller. It may have an inner text for the log only.
 
 use std::fmt::Display;
 

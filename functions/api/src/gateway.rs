@@ -1,7 +1,7 @@
 //! From API Gateway's event to a request, and from the response back. Every result of a call has the JSON shape.
 //!
-//! Only the necessary parts are copied, in a form that no converter rejects: the content type of the headers, and the
-//! legal characters of the path. The claims come only from the authorizer's part of the event.
+//! Only the content type of the headers and the legal characters of the path are copied, so no converter rejects the
+//! event. The claims come only from the authorizer's part of the event.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 

@@ -1,4 +1,4 @@
-//! From the daily event, or a user's request, to a run of retention, and from its report to metrics and a response.
+//! Maps the daily event, or a user's request, to a run of retention, and its report to metrics and a response.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, Metric};

@@ -1,4 +1,4 @@
-//! Undecoded documents in the server's answer. The length alone separates them.
+//! Undecoded documents in the server's answer. They are separated by their length fields alone.
 
 use bson::RawDocument;
 use mongodb::raw_batch_cursor::RawBatch;

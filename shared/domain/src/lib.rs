@@ -1,4 +1,4 @@
-//! The words Holdfast is spoken in: ids, store keys, settings, jobs, manifests. Pure: no I/O, no clock, no randomness.
+//! The vocabulary of Holdfast: ids, store keys, settings, jobs, manifests. Pure: no I/O, no clock, no randomness.
 
 mod connection_string;
 mod content;

@@ -1,5 +1,6 @@
-//! Lost backups: completed jobs with a missing manifest, although no deletion was decided. All data that the manifest
-//! may name is kept. The backup is completed again if the manifest returns, or an operator accepts the loss.
+//! Lost backups: completed jobs with a missing manifest, although no deletion was decided. All data is kept, because
+//! the missing manifest may name any of it. The backup is completed again if the manifest returns, or an operator
+//! accepts the loss.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! The stored amount and its growth, by the catalogue: the sizes in the jobs' rows, and the content objects of known
-//! sources. Only the sweep and retention list the bucket itself.
+//! Measures the stored bytes and their growth by the catalogue alone: the sizes in the jobs' rows, and the content
+//! objects of known sources. Only the sweep and retention list the bucket itself.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Readers in the catalogue, and their check by retention. Retention marks a job as deleted and then reads the readers.
-//! A reader records itself and then reads the job. So the later one of the two detects the other.
+//! A reader records itself and then reads the job. So at least the later of the two detects the other.
 
 use std::sync::Arc;
 

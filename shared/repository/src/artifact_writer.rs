@@ -1,9 +1,9 @@
 //! The stages between plain bytes and an artifact, stacked on one blocking thread: `gzip → encrypt → digest → meter →
 //! parts`.
 //!
-//! Memory does not depend on the size: the gzip members in flight and the part buffers of the uploader. The header of
-//! each crate has its bound. Only [`ArtifactWriter::finish`] or [`ArtifactWriter::finish_as`] sends the end of the
-//! data. The upload of a dropped writer cannot be completed.
+//! Memory does not depend on the size: the gzip members in flight and the part buffers of the uploader. The
+//! documentation of each crate states its bound. Only [`ArtifactWriter::finish`] or [`ArtifactWriter::finish_as`] sends
+//! the end of the data. The upload of a dropped writer cannot be completed.
 
 use std::{
     io::{self, Write},

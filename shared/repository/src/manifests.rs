@@ -1,4 +1,4 @@
-//! Manifests: read, authenticated, listed.
+//! Reads, authenticates and lists manifests.
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};

@@ -49,8 +49,8 @@ pub enum RepositoryFileError {
     /// Both files are missing, but backups exist.
     #[error(
         "{0} holds backups, but neither repository.json nor repository.copy.json. Nothing was written, and no new key \
-         is made beside old backups. Put an older version of one of the two files back. If there is none, recreate both \
-         with `holdfast key import FILE`, where FILE holds the output of `holdfast key export`"
+         is made beside old backups. Put an older version of one of the two files back. Without an older version, \
+         recreate both with `holdfast key import FILE`. FILE is the output of `holdfast key export`"
     )]
     Lost(StoreLocation),
     /// Invalid JSON.

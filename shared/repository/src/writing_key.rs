@@ -1,4 +1,4 @@
-//! The inputs for writing: the present repository, and its encryption key.
+//! The inputs of a write: the existing repository, and its encryption key.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Errors of the store, by the caller's choices.
+//! Errors of the store, sorted by the caller's possible reaction.
 
 use std::error::Error;
 

@@ -13,7 +13,7 @@ use mongodb::{
 /// Fields with personal data.
 const PERSONAL: [(&str, &str); 3] = [("users", "address"), ("users", "email"), ("users", "displayName")];
 
-/// Fields that refer to a user's address.
+/// Fields with a reference to a user's address.
 const REFERENCES: [(&str, &str); 8] = [
     ("contents", "creator"),
     ("purchases", "buyer"),
@@ -29,7 +29,7 @@ const REFERENCES: [(&str, &str); 8] = [
 pub(crate) struct Anonymised {
     /// Different e-mails, names and addresses of the original. The copy contains 0 of them.
     pub(crate) originals: usize,
-    /// References that join in both.
+    /// Matching references in both databases.
     pub(crate) references: usize,
 }
 
@@ -45,8 +45,8 @@ pub(crate) async fn compare(client: &Client, original: &str, copy: &str) -> Resu
     let mut references = 0;
     for field in REFERENCES {
         let (before, after) = (joining(&original, field).await?, joining(&copy, field).await?);
-        ensure!(before == after, "of {field:?} {before} joined with users before, and {after} do now");
-        ensure!(before > 0, "nothing of {field:?} joins with users: this shows nothing");
+        ensure!(before == after, "{field:?}: {before} references to users before, {after} after");
+        ensure!(before > 0, "no value of {field:?} refers to a user, so the comparison proves nothing");
         references += before;
     }
     Ok(Anonymised { originals: originals.len(), references })
@@ -60,14 +60,14 @@ async fn refuse_any_of(originals: &HashSet<String>, copy: &Database) -> Result<(
         while let Some(document) = documents.try_next().await? {
             let mut windows = lengths.iter().flat_map(|length| document.as_bytes().windows(*length));
             if let Some(found) = windows.find(|window| originals.contains(window)) {
-                anyhow::bail!("{} of the original is in {name} of the copy", String::from_utf8_lossy(found));
+                anyhow::bail!("the copy has {} of the original, in {name}", String::from_utf8_lossy(found));
             }
         }
     }
     Ok(())
 }
 
-/// How many values of a field are a user's address.
+/// The number of values of a field equal to a user's address.
 async fn joining(database: &Database, field: (&str, &str)) -> Result<usize> {
     let users: HashSet<String> = texts(database, ("users", "address")).await?.into_iter().collect();
     Ok(texts(database, field).await?.iter().filter(|address| users.contains(*address)).count())

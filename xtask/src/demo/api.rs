@@ -17,7 +17,7 @@ pub(crate) struct Api<'a> {
     client: Client,
 }
 
-/// A completed backup of the database, as the API tells of it.
+/// A completed backup of the database, as the API returns it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DatabaseBackup {
@@ -31,7 +31,7 @@ pub(crate) struct DatabaseBackup {
     pub(crate) key: String,
 }
 
-/// What wrote the dump.
+/// The engine of the dump.
 #[derive(Deserialize)]
 pub(crate) struct Engine {
     pub(crate) name: String,
@@ -48,13 +48,13 @@ pub(crate) struct ContentBackup {
     pub(crate) items: Items,
 }
 
-/// What became of its items.
+/// The results of its items.
 #[derive(Deserialize)]
 pub(crate) struct Items {
     pub(crate) expected: u64,
     /// Fetched by this backup.
     pub(crate) done: u64,
-    /// Held already.
+    /// Stored already.
     pub(crate) unchanged: u64,
     pub(crate) failed: u64,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Items {
 #[derive(Deserialize)]
 pub(crate) struct Copy {
     pub(crate) store: String,
-    /// That were sent: what an earlier backup has in common with it is there already.
+    /// Sent bytes. Objects shared with an earlier backup are stored already.
     #[serde(default)]
     pub(crate) bytes: u64,
 }
@@ -88,7 +88,7 @@ impl<'a> Api<'a> {
     /// Backs up both, at the same time.
     pub(crate) async fn back_up_both(&self, step: &Step) -> Result<(DatabaseBackup, ContentBackup)> {
         let triggered = self.trigger("full").await?;
-        let parts = triggered["parts"].as_array().context("the trigger was answered without parts")?;
+        let parts = triggered["parts"].as_array().context("the answer of the trigger has no parts")?;
         let ids = parts.iter().map(id).collect::<Result<Vec<_>>>()?;
         let part = |kind: &str| {
             let found = ids.iter().copied().find(|id| id.starts_with(kind));
@@ -104,14 +104,14 @@ impl<'a> Api<'a> {
         self.call(self.client.post(format!("{}/api/backups/{kind}", self.stack.api))).await
     }
 
-    /// Waits for a job to complete, and says how far it is.
+    /// Waits for a job to complete, and prints its progress.
     async fn followed<T: DeserializeOwned>(&self, id: &str, step: &Step) -> Result<T> {
         let job = format!("{}/api/backups/jobs/{id}", self.stack.api);
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             let state = self.call(self.client.get(&job)).await?;
             match state["status"].as_str().unwrap_or_default() {
-                "completed" => return serde_json::from_value(state).context("the completed job lacks something"),
+                "completed" => return serde_json::from_value(state).context("the completed job is not readable"),
                 "failed" | "cancelled" => bail!("the backup {id} is {}: {}", state["status"], state["error"]),
                 status => step.at(&how_far(status, &state)),
             }
@@ -132,10 +132,10 @@ impl<'a> Api<'a> {
             step.at(&format!("({id}: {})", copy["status"].as_str().unwrap_or("not begun")));
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
-        bail!("{id} was not copied in {} s; its job says of the copy: {copy}", PATIENCE.as_secs())
+        bail!("{id} was not copied in {} s. State of the copy in its job: {copy}", PATIENCE.as_secs())
     }
 
-    /// The `data` of an answer; anything but success is an error.
+    /// The `data` of an answer. An answer without success is an error.
     async fn call(&self, request: RequestBuilder) -> Result<Value> {
         let response = request.bearer_auth(&self.stack.tokens.admin).send().await.context("the API does not answer")?;
         let (url, status) = (response.url().clone(), response.status());
@@ -147,13 +147,13 @@ impl<'a> Api<'a> {
 }
 
 fn id(triggered: &Value) -> Result<&str> {
-    triggered["backupId"].as_str().context("the trigger was answered without a backupId")
+    triggered["backupId"].as_str().context("the answer of the trigger has no backupId")
 }
 
-/// A copy, once it is whole; one that failed is tried again by the hour, which nobody here waits for.
+/// A complete copy. A failed copy is an error here, because its retry comes only after an hour.
 fn whole(id: &str, copy: &Value) -> Result<Option<Copy>> {
     match copy["status"].as_str() {
-        Some("completed") => Ok(Some(Copy::deserialize(copy).context("the completed copy lacks something")?)),
+        Some("completed") => Ok(Some(Copy::deserialize(copy).context("the completed copy is not readable")?)),
         Some("failed" | "deleted") => bail!("the copy of {id} is {}: {}", copy["status"], copy["error"]),
         _ => Ok(None),
     }

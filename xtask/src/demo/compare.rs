@@ -1,5 +1,5 @@
-//! Compares two databases by reading both, without any of the code that backed up and restored: documents byte by byte,
-//! the options of every collection, and its indexes.
+//! Compares two databases by reading both, without any code of the backup or the restore: documents byte by byte, the
+//! options of every collection, and its indexes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use mongodb::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// A collection, as far as it can differ.
+/// The compared properties of a collection.
 #[derive(PartialEq)]
 pub(crate) struct Collection {
     pub(crate) documents: usize,
@@ -21,8 +21,7 @@ pub(crate) struct Collection {
     index_documents: BTreeSet<String>,
 }
 
-/// Reads both databases; returns the collections of the first where the second has the same, else an error that says
-/// what differs.
+/// Reads both databases. Returns the collections if both are equal, else an error with the difference.
 pub(crate) async fn databases(client: &Client, left: &str, right: &str) -> Result<BTreeMap<String, Collection>> {
     let expected = read(&client.database(left)).await?;
     let found = read(&client.database(right)).await?;
@@ -82,8 +81,8 @@ async fn collection(database: &Database, name: &str, options: Document) -> Resul
     })
 }
 
-/// An index without its namespace, which older servers return, and without the simple collation, which some servers
-/// list and others leave out. The order of its fields has no meaning, that of its key has.
+/// An index without the namespace of older servers, and without the simple collation. Only some servers list this
+/// collation. The order of its fields has no meaning. The order of its key has.
 fn normalized(mut index: Document) -> String {
     index.remove("ns");
     if index.get_document("collation").is_ok_and(|collation| *collation == doc! { "locale": "simple" }) {

@@ -19,14 +19,14 @@ pub(super) struct FromCopy {
     /// The second store.
     pub(super) store: String,
     pub(super) backups: usize,
-    /// That were sent there.
+    /// Sent bytes.
     pub(super) bytes: u64,
     pub(super) collections: usize,
     pub(super) files: usize,
     pub(super) restore: Duration,
 }
 
-/// The backups that are copied.
+/// The copied backups.
 pub(super) struct Backups<'a> {
     pub(super) all: &'a [&'a str],
     pub(super) database: &'a str,
@@ -57,7 +57,7 @@ async fn copied(api: &Api<'_>, all: &[&str]) -> Result<(String, u64)> {
         let copy = api.copied(id, &step).await?;
         (store, bytes) = (Some(copy.store), bytes + copy.bytes);
     }
-    let store = store.context("nothing was backed up")?;
+    let store = store.context("there is no backup to copy")?;
     step.done(format!("{} backups are in {store}", all.len()));
     Ok((store, bytes))
 }

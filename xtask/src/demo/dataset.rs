@@ -9,7 +9,7 @@ use mongodb::{
 
 use super::{content::Published, every_type, platform::Platform};
 
-/// A collection before it is there.
+/// A collection before its creation.
 pub(crate) struct Dataset {
     pub(crate) name: &'static str,
     pub(crate) documents: Vec<Document>,
@@ -28,22 +28,22 @@ pub(crate) fn index(keys: Document) -> IndexModel {
     IndexModel::builder().keys(keys).build()
 }
 
-/// An index whose keys stand for one document each.
+/// A unique index.
 pub(crate) fn unique(keys: Document) -> IndexModel {
     IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(true).build()).build()
 }
 
-/// An index of those documents only that match.
+/// A partial index: only the matching documents.
 pub(crate) fn partial(keys: Document, filter: Document) -> IndexModel {
     IndexModel::builder().keys(keys).options(IndexOptions::builder().partial_filter_expression(filter).build()).build()
 }
 
-/// An index of those documents only that have the field.
+/// A sparse index: only the documents with the field.
 pub(crate) fn sparse(keys: Document) -> IndexModel {
     IndexModel::builder().keys(keys).options(IndexOptions::builder().sparse(true).build()).build()
 }
 
-/// Fills the database, whose contents are these files, and returns how many documents are in it.
+/// Fills the database with contents for these files, and returns the number of documents.
 pub(crate) async fn fill(database: &Database, files: &[Published]) -> Result<usize> {
     let mut datasets = Platform::new(20_260_101, files)?.datasets()?;
     let oddities = Dataset::new("oddities", vec![every_type::document()?], vec![index(doc! { "int64": -1 })]);
@@ -52,7 +52,7 @@ pub(crate) async fn fill(database: &Database, files: &[Published]) -> Result<usi
     for dataset in datasets {
         count += dataset.documents.len();
         let name = dataset.name;
-        insert(database, dataset).await.with_context(|| format!("the collection {name} could not be filled"))?;
+        insert(database, dataset).await.with_context(|| format!("cannot fill the collection {name}"))?;
     }
     Ok(count)
 }

@@ -1,4 +1,4 @@
-//! One document that holds a value of every BSON type, the deprecated ones too: a faithful backup loses none of them.
+//! One document with a value of every BSON type, including the deprecated ones. A faithful backup keeps all of them.
 
 use anyhow::Result;
 use mongodb::bson::{
@@ -42,7 +42,7 @@ pub(crate) fn document() -> Result<Document> {
     })
 }
 
-/// A deprecated pointer, which can only be read: from the bytes of `{"p": DBPointer("users", 4242…)}`.
+/// A deprecated, read-only pointer, parsed from the bytes of `{"p": DBPointer("users", 4242…)}`.
 fn db_pointer() -> Result<Bson> {
     let mut bytes = vec![30, 0, 0, 0, 0x0c, b'p', 0, 6, 0, 0, 0];
     bytes.extend(b"users\0");

@@ -1,5 +1,5 @@
-//! The demonstration as an operator: verifies and restores by the command line, with nothing but the stack's variables, or
-//! with nothing but what opens the second store.
+//! The demonstration as an operator: verifies and restores by the command line, with only the stack's variables, or
+//! with only the variables of the second store.
 
 use std::{ffi::OsStr, path::Path};
 
@@ -8,19 +8,19 @@ use tokio::process::Command;
 
 use crate::{files, stack::Stack};
 
-/// A catalogue that nobody will find.
+/// An unreachable catalogue.
 const NOWHERE: &str = "mongodb://127.0.0.1:1/gone?serverSelectionTimeoutMS=1000";
 
-/// What an operator has in hand.
+/// The variables of an operator.
 #[derive(Clone, Copy)]
 pub(crate) enum Given {
-    /// The variables with which `holdfast` talks to the stack.
+    /// The variables of `holdfast` for the stack.
     Stack,
-    /// The second store, what opens it, and a MongoDB to restore into: nothing of AWS, and no catalogue.
+    /// The second store, its keys, and a MongoDB to restore into. There are no variables of AWS, and no catalogue.
     CopyAlone,
 }
 
-/// Verifies a backup as deep as reading can.
+/// Verifies a backup at the deepest level without a drill.
 pub(crate) async fn verify(stack: &Stack, id: &str) -> Result<()> {
     holdfast(stack, ["verify", id, "--level", "structure"]).await
 }
@@ -33,7 +33,7 @@ pub(crate) async fn restore_database(stack: &Stack, given: Given, id: &str, to: 
     stack.supervisor().output(&mut command).await.map(drop)
 }
 
-/// Restores a backup of the database under this name, by the rules that the documentation hands out.
+/// Restores a backup of the database under this name, by the example rules of the documentation.
 pub(crate) async fn restore_anonymised(stack: &Stack, id: &str, copy: &str) -> Result<()> {
     let (from, to) = (format!("{}.*", stack.databases().source), format!("{copy}.*"));
     let rules = files::workspace().join("docs/anonymize-platform.yaml");

@@ -1,5 +1,5 @@
-//! Documents of the platform's shape: its nine collections, the same at every run, and of a piece: who buys is a user,
-//! what is flagged is a content, and a content that was not removed has its file.
+//! Documents of the platform's shape: its nine collections, the same at every run, with valid references. A buyer is a
+//! user, a flag refers to a content, and each remaining content has its file.
 
 use anyhow::{Context as _, Result};
 use mongodb::{
@@ -15,16 +15,16 @@ use super::{
 };
 
 const USERS: i32 = 500;
-/// Contents that show the file of another one.
+/// Contents with the file of another content.
 const SHOWN_TWICE: usize = 4;
-/// Contents that were removed; their files are gone.
+/// Removed contents, without files.
 const REMOVED: usize = 6;
 const TITLES: [&str; 8] = ["Dawn", "Signal", "Harbour", "Meridian", "Lichen", "Aperture", "Monsoon", "Undertow"];
 const KINDS: [&str; 5] = ["a film", "an essay", "a field recording", "a photograph series", "a short story"];
 const TAGS: [&str; 6] = ["art", "music", "essay", "nature", "city", "archive"];
 const REASONS: [&str; 4] = ["spam", "copyright", "violence", "misleading"];
 
-/// What makes the documents.
+/// The generator of the documents.
 pub(crate) struct Platform<'a> {
     random: Random,
     files: &'a [Published],
@@ -32,9 +32,9 @@ pub(crate) struct Platform<'a> {
 }
 
 impl<'a> Platform<'a> {
-    /// A platform whose contents are these files.
+    /// A platform with contents for these files.
     pub(crate) fn new(seed: u64, files: &'a [Published]) -> Result<Self> {
-        let contents = i32::try_from(files.len() + SHOWN_TWICE + REMOVED).context("these are too many files")?;
+        let contents = i32::try_from(files.len() + SHOWN_TWICE + REMOVED).context("too many files")?;
         Ok(Self { random: Random::new(seed), files, contents })
     }
 
@@ -260,7 +260,7 @@ impl<'a> Platform<'a> {
 
     fn price(&mut self, below_cents: i32) -> Result<Decimal128> {
         let cents = self.random.below(below_cents);
-        format!("{}.{:02}", cents / 100, cents % 100).parse().context("this is no decimal number")
+        format!("{}.{:02}", cents / 100, cents % 100).parse().context("invalid decimal number")
     }
 
     fn transaction(&mut self) -> String {

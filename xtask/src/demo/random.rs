@@ -1,6 +1,6 @@
-//! Chance that is the same at every run: `SplitMix64` (Steele, Lea and Flood, 2014).
+//! Random numbers, the same at every run: `SplitMix64` (Steele, Lea and Flood, 2014).
 
-/// A source of numbers that follow from its seed.
+/// A generator of numbers, determined by its seed.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -16,13 +16,13 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below the limit, which is not 0.
+    /// A number below the limit. The limit is not 0.
     pub(crate) fn below(&mut self, limit: i32) -> i32 {
         let limit = u64::from(limit.unsigned_abs().max(1));
         i32::try_from(self.next() % limit).unwrap_or_default()
     }
 
-    /// True that often in a hundred.
+    /// True in this percentage of calls.
     pub(crate) fn percent(&mut self, often: i32) -> bool {
         self.below(100) < often
     }
@@ -32,7 +32,7 @@ impl Random {
         words.get(index).copied().unwrap_or_default()
     }
 
-    /// Nothing that compresses.
+    /// Incompressible bytes.
     pub(crate) fn bytes_of(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length + 8);
         while bytes.len() < length {

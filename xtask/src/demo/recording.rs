@@ -1,5 +1,5 @@
-//! A recording of the demonstration: the lines that it printed, as an SVG image of a terminal. `anstyle-svg` draws the text.
-//! This module adds a title, a size that scales, and colours for dark and light pages.
+//! A recording of the demonstration: its printed lines as an SVG image of a terminal. `anstyle-svg` draws the text.
+//! This module adds a title, a scalable size, and colours for dark and light pages.
 
 use std::{fs, path::Path};
 
@@ -20,7 +20,7 @@ const STYLE: &str = "\
       .fg-green { fill: #1A7F37; }
     }";
 
-/// Refuses a file that cannot be written, before the run.
+/// Refuses an unwritable file before the run.
 pub(super) fn check(file: &Path) -> Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(folder.is_dir(), "cannot write {} for --record: {} is not a folder", file.display(), folder.display());
@@ -28,7 +28,7 @@ pub(super) fn check(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the lines, below the command that printed them, as an image.
+/// Writes the lines, below their command, as an image.
 pub(super) fn write(file: &Path, lines: &[String]) -> Result<()> {
     let command = ["$ cargo xtask demo".to_owned()];
     let image = image(TITLE, &[&command, lines].concat())?;

@@ -1,4 +1,4 @@
-//! The output at the end: the report on stderr, below the steps. The addresses of a stack that stays up go to stdout.
+//! The output at the end: the report on stderr, below the steps. The addresses of a running stack go to stdout.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ fn duration(duration: Duration) -> String {
     }
 }
 
-/// Prints the addresses, a token and the environment of a stack that stays up.
+/// Prints the addresses, a token and the environment of a stack left running.
 pub(super) fn print_access(stack: &Description) {
     println!("\nThe stack stays up until Ctrl-C. The API, with the rights of an administrator:\n");
     println!("  API={}", shell_quoted(&stack.api));
@@ -130,7 +130,7 @@ fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A size, in the unit that fits.
+/// A size in a suitable unit.
 pub(super) fn bytes(count: u64) -> String {
     match count {
         0..1_024 => format!("{count} bytes"),

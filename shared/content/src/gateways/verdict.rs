@@ -1,4 +1,4 @@
-//! The error of a file that no gateway delivered: the most informative one, with the reason of each gateway.
+//! The error of a file after the failure of every gateway: the most informative one, with the reason of each gateway.
 
 use holdfast_domain::ItemFailureCode;
 

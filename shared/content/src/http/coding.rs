@@ -1,4 +1,4 @@
-//! `Content-Encoding`: the removable codings of a body, and the words without a coding.
+//! `Content-Encoding`: the decodable codings of a body, and the words to ignore.
 //!
 //! A coding is a word of IANA's HTTP Content Coding Registry. Stores replay other words from an uploader
 //! (`aws-chunked`, a charset). They change no byte, and HTTP clients ignore them.

@@ -1,10 +1,10 @@
 //! The native engine: several collections are read at a time, and one blocking thread writes an archive.
 //!
-//! Memory: batches of about 1 MB, [`BUDGET_BYTES`] in total for requested and waiting ones, and one more in copy.
-//! Unexpected documents of several MB add one answer of the server (16 MB at most) per concurrent collection.
+//! Memory: batches of about 1 MB, [`BUDGET_BYTES`] in total for requested and waiting ones, and one more while it is
+//! copied. Unexpected documents of several MB add one answer of the server (16 MB at most) per concurrent collection.
 //! Collections of up to 8 MiB are kept until they were read, 16 MiB at a time. Documents are not decoded. Each
-//! collection is read at its own moment: a dump is consistent per collection. Requests keep their cursors alive. No
-//! cursor is idle for long.
+//! collection is read at its own moment: a dump is consistent per collection. Requests keep the cursors alive, because
+//! no cursor is idle for long.
 
 mod budget;
 mod exclusions;

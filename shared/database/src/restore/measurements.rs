@@ -1,4 +1,4 @@
-//! Extracts a time series' measurements from a bucket, for servers that refuse buckets and keep measurements.
+//! Extracts a time series' measurements from a bucket, for servers that store measurements and refuse buckets.
 //!
 //! Columns (BSON binary subtype 7) are read if they contain only plain values and gaps, as written by such servers.
 //! Columns with deltas are refused, never guessed: a server that writes them also accepts its buckets.

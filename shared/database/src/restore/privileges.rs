@@ -1,5 +1,5 @@
-//! The user's missing privileges, from the server's list. So a dry run finds the denials of a restore. If the server
-//! lists no privileges, the check ends.
+//! Finds the user's missing privileges by the server's list, so a dry run predicts the denials of a restore. If the
+//! server lists no privileges, the check is skipped.
 
 use bson::{Bson, Document, doc};
 

@@ -1,7 +1,7 @@
 //! The export: all metadata as one JSON object in the store, with a temporary link for reading it.
 //!
-//! It is written during the reading. Memory: a batch of rows, a few chunks of text, the uploader's three parts. An
-//! interrupted export leaves nothing. `document` defines its content.
+//! It is written while the catalogue is read. Memory: a batch of rows, a few chunks of text, the uploader's three
+//! parts. An interrupted export leaves nothing. `document` defines its content.
 
 mod document;
 mod text;

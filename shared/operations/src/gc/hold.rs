@@ -1,7 +1,7 @@
 //! The exclusion during the removal of objects.
 //!
 //! In the repository it is the content lease, without a job. The holder's id marks it as a collection. After a crash it
-//! expires after ten minutes, as each lease without a job. In the second store it is a mark, and copies of content
+//! expires after ten minutes, like every lease without a job. In the second store it is a mark, and copies of content
 //! check it.
 
 use std::{

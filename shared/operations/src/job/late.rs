@@ -1,5 +1,5 @@
-//! Failed or cancelled jobs with manifests in the store. The manifest decides: a run paused past its lease wrote it
-//! late.
+//! Failed or cancelled jobs with manifests in the store. The manifest decides about the job: a run paused past the end
+//! of its lease may write it late.
 
 use holdfast_domain::BackupId;
 

@@ -1,4 +1,4 @@
-//! Watches a running run: heartbeat, deadline, progress. It decides when the run must stop.
+//! Watches a run: heartbeat, deadline, progress. It decides when the run must stop.
 
 use std::{
     future::Future,

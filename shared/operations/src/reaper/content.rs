@@ -1,5 +1,5 @@
-//! Abandoned content backups: hands them on after a lost event, sends their items again after a lost message, and
-//! settles them after their time. It also removes the remains of their uploads.
+//! Continues abandoned content backups: dispatches the next run after a lost event, and sends items again after a lost
+//! message. It settles a backup after its deadline. It also removes the remains of their uploads.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{Lease, Source};

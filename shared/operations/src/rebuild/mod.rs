@@ -1,15 +1,15 @@
 //! Fills a catalogue from the bucket alone: the job of every backup with a manifest, the items of content backups, and
 //! the held objects of each source.
 //!
-//! Existing rows of a source stay, so a rebuild may run twice or crash anywhere. A backup's job is written last, and the next run
-//! resumes with the backups without a job. The only change is to a failed or cancelled job with a manifest: it becomes
-//! completed. While a backup
+//! Existing rows of a source stay, so a rebuild may run twice or crash anywhere. A backup's job is written last, and
+//! the next run resumes with the backups without a job. A failed, cancelled or lost job with a manifest becomes
+//! completed, and a completed content backup gets its missing rows of items. Other jobs stay unchanged. While a backup
 //! is read, a reader's lease keeps retention from deleting it. A dry run reads manifests alone, and writes no lease.
 //!
-//! No lease is needed, because no run works on a backup with a manifest and without a job. A source's row carries the
-//! time of its fetch, so it never replaces the row of a concurrent backup. Each reader of such a row first checks that
-//! the object exists, so a concurrent collection is harmless. Schedules may continue: they fetch the files still
-//! unknown.
+//! No lease of a source is needed, because no run works on a backup with a manifest and without a job. A source's row
+//! carries the time of its fetch, so it never replaces the row of a concurrent backup. Each reader of such a row first
+//! checks that the object exists, so a concurrent collection is harmless. Schedules may continue: they fetch the files
+//! still unknown.
 //!
 //! No event is sent for the jobs, because their changes of state are old.
 

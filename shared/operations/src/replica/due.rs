@@ -1,5 +1,5 @@
-//! Selects the copies to start: committed backups after a lost event, copies of dead runs, and failed copies after
-//! growing waits.
+//! Selects the copies to start: those of committed backups after a lost event, copies of dead runs, and failed copies
+//! after growing waits.
 
 use holdfast_catalog::Uncopied;
 use holdfast_domain::heartbeat::DEAD_AFTER;

@@ -1,5 +1,5 @@
-//! Retention in the second store: it deletes the copies of deleted backups in the same order, then unreferenced objects
-//! and abandoned uploads.
+//! Retention in the second store: it deletes the copies of deleted backups in the order of the first store's retention,
+//! then unreferenced objects and abandoned uploads.
 //!
 //! In doubt, data is kept. A lost backup has only its copy, so that copy stays.
 

@@ -1,4 +1,4 @@
-//! The objects of a copy: artifacts, written once and named with digests by the manifest, and content objects in any
+//! The objects of a copy. Artifacts are written once, and the manifest has their digests. Content objects may have any
 //! authentic form.
 
 use holdfast_domain::{RepositoryId, StoredObject};

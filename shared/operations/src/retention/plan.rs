@@ -1,4 +1,4 @@
-//! A plan for one type: the backups in the bucket, with their current standing in the catalogue, under the current
+//! A plan for one type: the backups in the bucket, with the state of their jobs in the catalogue, under the current
 //! policy.
 
 use holdfast_catalog::{CatalogError, JobStanding};

@@ -1,4 +1,4 @@
-//! Verification of jobs: on request, by steps, and of the backups that are due.
+//! Verification of jobs: on request, in steps, and of due backups.
 
 pub(crate) mod claim;
 pub(crate) mod content_steps;

@@ -1,5 +1,5 @@
-//! The restore drill restores a database backup into scratch databases, compares it with its manifest, and drops it
-//! again. The restore is the same as an operator's, but without indexes that delete documents.
+//! The restore drill restores a database backup into scratch databases, compares them with its manifest, and drops
+//! them. The restore is the same as an operator's, but without indexes that delete documents.
 
 use std::collections::BTreeMap;
 

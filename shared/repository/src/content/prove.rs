@@ -1,4 +1,4 @@
-//! Reads an object for its own proof: digests and trailer in one pass, content in another.
+//! Proves an object by its own bytes: digests and trailer in one pass, content in another.
 
 use std::{io::Read, ops::Range};
 

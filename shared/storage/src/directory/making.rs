@@ -1,5 +1,5 @@
-//! Prepares a place for a repository: only on a person's request, never for a backup. Existing content stays. A part
-//! already made elsewhere is not made a second time.
+//! Prepares a place for a repository: only on an operator's request, never for a backup. Existing content stays. A part
+//! in another place is not created a second time.
 
 use std::{
     fs,

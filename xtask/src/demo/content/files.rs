@@ -1,5 +1,5 @@
-//! The files that the platform's items point to: on IPFS in every shape that it has known, and on a Gaia hub. They are
-//! the same at every run, and so are their CIDs.
+//! The files of the platform's items: on IPFS in every shape of its history, and on a Gaia hub. Every run has the same
+//! files and CIDs.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,17 @@ use anyhow::{Context as _, Result};
 use super::node::Node;
 use crate::demo::random::Random;
 
-/// A file that can be had, and what an item says of it.
+/// An available file, and the fields of its item.
 pub(crate) struct Published {
     pub(crate) storage_type: &'static str,
     pub(crate) url: String,
-    /// Where the node serves it.
+    /// Its path on the node.
     pub(super) path: String,
     pub(super) bytes: Vec<u8>,
 }
 
-/// How files become blocks: CIDs of both versions, leaves raw and wrapped, DAGs of one level and of several, another hash.
+/// How files become blocks: CIDs of both versions, leaves raw and wrapped, DAGs of one level and of several, another
+/// hash.
 const SHAPES: [&str; 8] = [
     "cid-version=0",
     "cid-version=0&raw-leaves=true",
@@ -29,7 +30,7 @@ const SHAPES: [&str; 8] = [
     "cid-version=1&hash=blake3",
 ];
 
-/// What files are, by extension: how long, and whether they are text, which compresses.
+/// Kinds of files by extension: their length, and whether they are compressible text.
 const KINDS: [(&str, usize, bool); 5] = [
     ("md", 9_000, true),
     ("jpg", 280_000, false),
@@ -38,12 +39,12 @@ const KINDS: [(&str, usize, bool); 5] = [
     ("txt", 70_000, true),
 ];
 
-/// Five kinds and eight shapes: none of these meets twice.
+/// Five kinds and eight shapes: each combination occurs once.
 const ON_IPFS: usize = 24;
 const ON_GAIA: usize = 10;
-/// Items that point into one directory.
+/// Items with files in one directory.
 const IN_DIRECTORY: usize = 6;
-/// What else is in there.
+/// The number of other files in it.
 const NEIGHBOURS: usize = 200;
 const FILM_BYTES: usize = 5_000_000;
 const WORDS: [&str; 12] =
@@ -77,19 +78,19 @@ async fn on_ipfs(node: &Node<'_>, number: usize, shape: &str, bytes: Vec<u8>) ->
     Ok(Published { storage_type: "ipfs", url: link(&cid, number), path: format!("/ipfs/{cid}"), bytes })
 }
 
-/// A CID as creators write it. The gateway of a link is not asked; it is no more than a way to write a CID.
+/// A CID in the notation of creators. A gateway in a link is never requested: the link is only a notation of the CID.
 fn link(cid: &str, number: usize) -> String {
     match number % 5 {
         0 => format!("ipfs://{cid}"),
         1 => format!("https://ipfs.io/ipfs/{cid}"),
         2 => cid.to_owned(),
-        // Host names know no capitals, which a CID of version 0 has.
+        // A CID of version 0 has capitals, and host names are case-insensitive.
         3 if cid.starts_with('b') => format!("https://{cid}.ipfs.dweb.link/"),
         _ => format!("/ipfs/{cid}"),
     }
 }
 
-/// Files of a large directory: its CID and a name in it are all that an item says.
+/// Files of a large directory: an item has only its CID and a name in it.
 async fn in_directory(node: &Node<'_>, random: &mut Random) -> Result<Vec<Published>> {
     let neighbours: Vec<_> = (0..NEIGHBOURS).map(|_| random.bytes_of(100)).collect();
     let cids = node.add_many(&neighbours).await?;
@@ -102,7 +103,7 @@ async fn in_directory(node: &Node<'_>, random: &mut Random) -> Result<Vec<Publis
         entries.insert(name.clone(), node.add(&bytes, shape).await?);
         wanted.push((name, bytes));
     }
-    let directory = node.add_directory(&entries).await.context("the directory could not be added")?;
+    let directory = node.add_directory(&entries).await.context("cannot add the directory")?;
     let published = wanted.into_iter().map(|(name, bytes)| Published {
         storage_type: "ipfs",
         url: format!("ipfs://{directory}/{name}"),

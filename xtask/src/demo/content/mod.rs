@@ -1,5 +1,5 @@
-//! The content's part of the demonstration: files on IPFS and Gaia, backed up twice and fetched once, restored and
-//! compared, and brought back onto a node that lost them.
+//! The content's part of the demonstration: files on IPFS and Gaia are backed up twice and fetched once. They are
+//! restored, compared, and returned to a node after the loss of all its files.
 
 mod files;
 mod node;
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{progress::Step, stack::Stack};
 
-/// What the platform's contents point to, and where that is.
+/// The published files of the platform's contents, and their node.
 pub(super) struct Works<'a> {
     node: Node<'a>,
     pub(super) files: Vec<Published>,
@@ -32,13 +32,13 @@ pub(super) struct Works<'a> {
     pub(super) bytes: u64,
 }
 
-/// A backup, and what it asked gateway and origin for.
+/// A backup, and its requests to gateway and origin.
 pub(super) struct Fetched {
     pub(super) backup: ContentBackup,
     pub(super) requests: Requests,
 }
 
-/// What came of bringing everything back.
+/// The result of the return of all files to the node.
 pub(super) struct BroughtBack {
     pub(super) blocks: u64,
     pub(super) on_ipfs: usize,
@@ -57,7 +57,7 @@ impl<'a> Works<'a> {
         Ok(Self { node, files, bytes })
     }
 
-    /// What a first backup asked for, once it is completed.
+    /// The requests of a completed first backup.
     pub(super) async fn fetched(&self, backup: ContentBackup) -> Result<Fetched> {
         let requests = self.node.requests().await?;
         let items = &backup.items;
@@ -72,7 +72,7 @@ impl<'a> Works<'a> {
         Ok(Fetched { backup, requests })
     }
 
-    /// Backs up once more, and sees to it that no file was downloaded again.
+    /// Backs up once more, and checks for repeated downloads of stored files.
     pub(super) async fn back_up_again(&self, api: &Api<'_>) -> Result<Fetched> {
         let step = Step::begin("Backing up the files again");
         self.node.count_anew().await?;
@@ -82,13 +82,13 @@ impl<'a> Works<'a> {
         let (items, gateway, gaia) = (&backup.items, &requests.gateway, &requests.gaia);
         ensure!(items.unchanged == items.expected, "{} of {} items are unchanged", items.unchanged, items.expected);
         let asked = gateway.car + gateway.raw + gateway.plain + gaia.full;
-        ensure!(asked == 0, "{} downloaded again what it held: {requests:?}", backup.id);
-        ensure!(gaia.not_modified > 0, "{} did not ask whether Gaia's files are the same", backup.id);
+        ensure!(asked == 0, "{} downloaded stored files again: {requests:?}", backup.id);
+        ensure!(gaia.not_modified > 0, "{} sent no conditional request to Gaia for unchanged files", backup.id);
         step.done(format!("{}, {} items unchanged, 0 downloads", backup.id, items.unchanged));
         Ok(fetched)
     }
 
-    /// Restores a backup into a folder, and compares every byte with what was published.
+    /// Restores a backup into a folder, and compares every byte with the published files.
     pub(super) async fn restore(&self, stack: &Stack, database: &Database, id: &str) -> Result<Restored> {
         let step = Step::begin("Restoring the files to a folder");
         let folder = temporary(stack, "content");
@@ -101,22 +101,22 @@ impl<'a> Works<'a> {
         Ok(restored)
     }
 
-    /// Restores a backup from the second copy alone, and compares it likewise; returns how many files that were.
+    /// Restores a backup from the second copy alone, compares it likewise, and returns the number of files.
     pub(super) async fn restore_from_copy(&self, stack: &Stack, database: &Database, id: &str) -> Result<usize> {
         let folder = temporary(stack, "content-from-copy");
         operator::restore_content(stack, Given::CopyAlone, id, &folder).await?;
         Ok(restored::compare(&folder, &self.of_contents(database).await?)?.files.len())
     }
 
-    /// The node loses everything, and gets it back from the backup: IPFS's blocks from a CAR, Gaia's files from the
-    /// restored folder.
+    /// Deletes all files of the node and restores them from the backup: IPFS's blocks from a CAR, Gaia's files from
+    /// the restored folder.
     pub(super) async fn bring_back(&self, stack: &Stack, restored: &Restored, id: &str) -> Result<BroughtBack> {
         let step = Step::begin("Deleting all files from IPFS and Gaia and restoring them");
         let car = temporary(stack, "content.car");
         operator::export_car(stack, id, &car).await?;
         self.node.lose_everything().await?;
         let car = std::fs::read(&car).with_context(|| format!("cannot read {}", car.display()))?;
-        let blocks = self.node.import(car).await.context("the CAR cannot be imported")?.blocks;
+        let blocks = self.node.import(car).await.context("cannot import the CAR")?.blocks;
         for (path, file) in restored.of_gaia() {
             self.node.put(path, &file?).await?;
         }
@@ -132,15 +132,14 @@ impl<'a> Works<'a> {
         Ok(back)
     }
 
-    /// The file of every content that was not removed, as the platform's database says it.
+    /// The file of every remaining content, by the platform's database.
     async fn of_contents(&self, database: &Database) -> Result<BTreeMap<String, &Published>> {
         let by_url: BTreeMap<&str, &Published> = self.files.iter().map(|file| (file.url.as_str(), file)).collect();
         let contents = database.collection::<Document>("contents").find(doc! { "isRemoved": false }).await?;
         let contents: Vec<Document> = contents.try_collect().await?;
         let file = |content: Document| {
             let (id, url) = (content.get_i32("contentId")?, content.get_str("url")?);
-            let file =
-                by_url.get(url).with_context(|| format!("content {id} points to {url}, which was not published"))?;
+            let file = by_url.get(url).with_context(|| format!("content {id} points to an unpublished file: {url}"))?;
             Ok((id.to_string(), *file))
         };
         contents.into_iter().map(file).collect()

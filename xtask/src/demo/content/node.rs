@@ -1,5 +1,5 @@
-//! The stack's IPFS node and Gaia origin, as whoever publishes there: adds files, reads them back, and is told what was
-//! asked for. What its control API takes is written in `tests/ipfs-node/main.go`.
+//! A publisher on the stack's IPFS node and Gaia origin: adds files, reads them back, and reads the counts of requests.
+//! `tests/ipfs-node/main.go` documents the control API.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ pub(crate) struct Node<'a> {
     client: Client,
 }
 
-/// What it was asked for since it last counted from nought.
+/// The requests since the last reset.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Requests {
     pub(crate) gateway: OfGateway,
     pub(crate) gaia: OfGaia,
 }
 
-/// IPFS, by format.
+/// Requests to IPFS, by format.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct OfGateway {
     pub(crate) car: u64,
@@ -30,7 +30,7 @@ pub(crate) struct OfGateway {
     pub(crate) plain: u64,
 }
 
-/// Gaia, by what was answered.
+/// Requests to Gaia, by answer.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OfGaia {
@@ -39,7 +39,7 @@ pub(crate) struct OfGaia {
     pub(crate) not_modified: u64,
 }
 
-/// What a CAR brought.
+/// The result of the import of a CAR.
 #[derive(Deserialize)]
 pub(super) struct Imported {
     pub(super) blocks: u64,
@@ -60,12 +60,12 @@ impl<'a> Node<'a> {
         Self { address, client: Client::new() }
     }
 
-    /// Where the origin serves that path.
+    /// The URL of this path on the origin.
     pub(super) fn gaia_url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
     }
 
-    /// Adds a file, cut into blocks as the parameters say; returns its CID.
+    /// Adds a file, cut into blocks by the parameters, and returns its CID.
     pub(super) async fn add(&self, file: &[u8], parameters: &str) -> Result<String> {
         let request = self.request(Method::POST, &format!("/node/add?{parameters}"));
         Ok(answer::<Added>(request.body(file.to_vec())).await?.cid)
@@ -78,7 +78,7 @@ impl<'a> Node<'a> {
         Ok(answer::<AddedMany>(request.json(&files)).await?.cids)
     }
 
-    /// Adds a directory of what it has, by name and CID, sharded over several levels.
+    /// Adds a directory of stored files, by name and CID, sharded over several levels.
     pub(super) async fn add_directory(&self, entries: &BTreeMap<String, String>) -> Result<String> {
         let request = self.request(Method::POST, "/node/add-directory?sharded=true&fanout=8&cid-version=1");
         Ok(answer::<Added>(request.json(entries)).await?.cid)
@@ -94,22 +94,22 @@ impl<'a> Node<'a> {
         said(self.request(Method::GET, path)).await
     }
 
-    /// Loses everything.
+    /// Deletes all files of the node and the origin.
     pub(super) async fn lose_everything(&self) -> Result<()> {
         said(self.request(Method::POST, "/node/reset")).await.map(drop)
     }
 
-    /// Imports a CAR: every block has its CID, and afterwards the DAG of every root is complete.
+    /// Imports a CAR. Every block matches its CID, and the DAG of every root is complete afterwards.
     pub(super) async fn import(&self, car: Vec<u8>) -> Result<Imported> {
         answer(self.request(Method::POST, "/node/import").body(car)).await
     }
 
-    /// What it was asked for.
+    /// The counts of requests.
     pub(super) async fn requests(&self) -> Result<Requests> {
         answer(self.request(Method::GET, "/node/requests")).await
     }
 
-    /// Counts from nought.
+    /// Resets the counts to zero.
     pub(super) async fn count_anew(&self) -> Result<()> {
         said(self.request(Method::POST, "/node/requests/reset")).await.map(drop)
     }
@@ -120,13 +120,13 @@ impl<'a> Node<'a> {
 }
 
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
-    serde_json::from_slice(&said(request).await?).context("the IPFS node answers something unexpected")
+    serde_json::from_slice(&said(request).await?).context("the IPFS node returned an unexpected answer")
 }
 
 async fn said(request: RequestBuilder) -> Result<Vec<u8>> {
     let response = request.send().await.context("the IPFS node does not answer")?;
     let (url, status) = (response.url().clone(), response.status());
-    let said = response.bytes().await.with_context(|| format!("the answer of {url} broke off"))?;
+    let said = response.bytes().await.with_context(|| format!("the answer of {url} ended early"))?;
     ensure!(status.is_success(), "{url} answered {status}: {}", String::from_utf8_lossy(&said));
     Ok(said.to_vec())
 }

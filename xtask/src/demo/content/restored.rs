@@ -1,4 +1,4 @@
-//! Compares a restored folder with what was published, without any of the code that backed up and restored.
+//! Compares a restored folder with the published files, without any code of the backup or the restore.
 
 use std::{
     collections::BTreeMap,
@@ -10,23 +10,23 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::Published;
 
-/// A folder that was found to hold every file.
+/// A folder with every file, after the comparison.
 #[derive(Debug)]
 pub(crate) struct Restored {
-    /// Where the file of each content is, and where it had been published.
+    /// The place of each content's file, and its place of publication.
     pub(super) files: BTreeMap<String, (PathBuf, String)>,
 }
 
 impl Restored {
-    /// The path of each file that had been on Gaia, and the file.
+    /// The path of each file from Gaia, and the file.
     pub(super) fn of_gaia(&self) -> impl Iterator<Item = (&str, Result<Vec<u8>>)> {
         let of_gaia = self.files.values().filter(|(_, path)| path.starts_with("/gaia/"));
         of_gaia.map(|(file, path)| (path.as_str(), read(file)))
     }
 }
 
-/// Every content has one file, `<contentId>_…`, and it is the one that was published; nothing else is there but the
-/// list of all.
+/// Checks the folder: one file for each content, `<contentId>_…`, equal to the published one, and the list of all.
+/// Any other file is an error.
 pub(super) fn compare(folder: &Path, expected: &BTreeMap<String, &Published>) -> Result<Restored> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -37,12 +37,12 @@ pub(super) fn compare(folder: &Path, expected: &BTreeMap<String, &Published>) ->
         let id = name.split('_').next().unwrap_or_default();
         let published = expected.get(id).with_context(|| format!("{name} belongs to no content"))?;
         let file = folder.join(&name);
-        ensure!(read(&file)? == published.bytes, "{name} differs from what was published as {}", published.url);
+        ensure!(read(&file)? == published.bytes, "{name} differs from the file published as {}", published.url);
         let other = files.insert(id.to_owned(), (file, published.path.clone()));
         ensure!(other.is_none(), "content {id} has two files");
     }
     let missing: Vec<_> = expected.keys().filter(|id| !files.contains_key(*id)).collect();
-    ensure!(missing.is_empty(), "no file was restored of the contents {missing:?}");
+    ensure!(missing.is_empty(), "these contents have no restored file: {missing:?}");
     Ok(Restored { files })
 }
 

@@ -1,4 +1,4 @@
-//! Faults of a CAR. They are always those of the sender: another gateway may work.
+//! Faults of a CAR. The sender is always at fault: another gateway may work.
 
 /// An unreadable CAR.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! Converts a collection's definition for present servers. Archives come from servers and tools of any version: storage
+//! Converts a collection's definition for current servers. Archives come from servers and tools of any version: storage
 //! options are left out, renamed ones are translated, old index specifications are converted. Each difference is
 //! reported.
 

@@ -1,5 +1,5 @@
-//! The item of a message: is it settled, and may it be tried again? The attempt is counted before it is made. A message
-//! may come twice, late, or after the end of its backup, so only the item's row decides.
+//! Decides whether the item of a message is settled, and whether another attempt is allowed. The attempt is counted
+//! before it is made. A message may arrive twice, late, or after the end of its backup, so only the item's row decides.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Fan-in: the caller that finds every item settled advances the backup, once. It counts settled items, never messages.
+//! Fan-in: once every item is settled, exactly one caller advances the backup. It counts settled items, never messages.
 
 use holdfast_catalog::{CatalogError, JobChange, Settled, Source};
 use holdfast_domain::{

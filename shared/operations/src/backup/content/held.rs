@@ -1,5 +1,5 @@
-//! Held files, and whether they are good enough today: verified, encrypted if encryption is on, readable, and in the
-//! store.
+//! Held files, and whether a backup may reuse them now. They must be verified, encrypted if encryption is on, readable,
+//! and in the store.
 
 use std::collections::HashMap;
 

@@ -1,9 +1,9 @@
 //! A content backup in this process, from discovery to manifest, for an operator's machine without a deadline. It uses
-//! only its own queue. One run does all steps under one fencing number and beats throughout. A killed run is therefore
-//! known as dead a minute later, and the next run resumes at its step.
+//! only its own queue. One run does all steps under one fencing number and beats throughout. So a killed run counts as
+//! dead after a minute, and the next run resumes at its step.
 //!
-//! Memory does not depend on the number of items. The queue is bounded, and transient failures are found again by their
-//! rows.
+//! Memory does not depend on the number of items. The queue is bounded, and the rows of items record transient
+//! failures.
 
 use std::{
     sync::{

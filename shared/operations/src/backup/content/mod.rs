@@ -1,5 +1,5 @@
 //! A content backup: discover, download, finalize. Each step is a separate run or message and hands on to the next. A
-//! step may come twice or late. Progress is counted in rows, never in messages.
+//! step may run twice or late. Progress is counted in rows, never in messages.
 
 mod adopt;
 mod attempt;

@@ -1,4 +1,4 @@
-//! Reasons against mongodump.
+//! The reasons why a backup cannot use mongodump.
 
 use holdfast_database::{ToolFault, Unfit};
 

@@ -1,6 +1,6 @@
 //! A database backup: lease, dump, store, check, commit. The manifest is written last. Without it there is no backup.
 //!
-//! A run may be killed at any await, come twice, or late. The next run or the sweep settles its remains.
+//! A run may be killed at any await, and may start twice or late. The next run or the sweep settles its remains.
 
 mod again;
 mod commit;

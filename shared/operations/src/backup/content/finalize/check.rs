@@ -1,6 +1,6 @@
-//! Checks every referenced object: compares the rows, in the order of the objects' keys, with the store's own listing.
-//! One pass is for files, one for the records of their blocks. An object with a different size is read, because it may
-//! have been stored again after its item was settled.
+//! Checks every referenced object: compares the rows with the store's own listing, both in the order of the objects'
+//! keys. The first pass is for files, the second for the records of their blocks. An object with a different size is
+//! read, because it may have been stored again after its item was settled.
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::Kept;
