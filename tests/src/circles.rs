@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use syn::{ItemMod, ItemUse, UseTree, visit::Visit};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Crates without circles.
 const CRATES: [&str; 3] = ["operations", "recovery", "repository"];
@@ -42,9 +42,9 @@ fn circles_of(root: &Path) -> Vec<Vec<String>> {
     let mut exports = BTreeMap::new();
     let mut imports = BTreeMap::new();
     for (module, file) in &files {
-        let source = syn::parse_file(&fs::read_to_string(file).unwrap()).unwrap();
+        let source: TokenStream = fs::read_to_string(file).unwrap().parse().unwrap();
         let mut found = Found { module: module.clone(), ..Found::default() };
-        found.visit_file(&source);
+        found.read(source);
         exports.extend(found.exports);
         imports.insert(module.clone(), found.paths);
     }
@@ -138,32 +138,41 @@ impl Found {
         Some(from)
     }
 
-    fn leaves(tree: &UseTree, before: &[String], leaves: &mut Vec<(Module, String)>) {
-        let with = |name: String| [before, &[name]].concat();
-        match tree {
-            UseTree::Path(path) => Self::leaves(&path.tree, &with(path.ident.to_string()), leaves),
-            UseTree::Name(name) if name.ident == "self" => {
-                leaves.push((before.to_vec(), before.last().cloned().unwrap_or_default()));
+    /// Collects paths and imports. Modules under `cfg` are left out.
+    fn read(&mut self, tokens: TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut is_cfg = false;
+        let mut rest = tokens.as_slice();
+        while let [first, after @ ..] = rest {
+            rest = after;
+            match first {
+                TokenTree::Ident(word) if word == "use" => {
+                    let end = after.iter().position(|token| token.to_string() == ";").unwrap_or(after.len());
+                    self.import(&after[..end]);
+                    rest = &after[end..];
+                }
+                TokenTree::Ident(word) if word == "mod" && is_cfg => rest = after.get(2..).unwrap_or_default(),
+                TokenTree::Ident(_) => {
+                    let (path, end) = path_of(rest_with(first, after));
+                    self.paths.extend(self.absolute(&path));
+                    rest = &after[end.saturating_sub(1).min(after.len())..];
+                }
+                TokenTree::Group(group) => {
+                    let is_attribute = group.delimiter() == Delimiter::Bracket;
+                    is_cfg = is_attribute && group.stream().to_string().starts_with("cfg");
+                    self.read(group.stream());
+                    continue;
+                }
+                TokenTree::Punct(_) => continue,
+                TokenTree::Literal(_) => {}
             }
-            UseTree::Name(name) => leaves.push((with(name.ident.to_string()), name.ident.to_string())),
-            UseTree::Rename(rename) => leaves.push((with(rename.ident.to_string()), rename.rename.to_string())),
-            UseTree::Glob(_) => leaves.push((before.to_vec(), String::new())),
-            UseTree::Group(group) => group.items.iter().for_each(|tree| Self::leaves(tree, before, leaves)),
-        }
-    }
-}
-
-impl<'ast> Visit<'ast> for Found {
-    fn visit_item_mod(&mut self, module: &'ast ItemMod) {
-        let is_test = module.attrs.iter().any(|attribute| attribute.path().is_ident("cfg"));
-        if !is_test {
-            syn::visit::visit_item_mod(self, module);
+            is_cfg = false;
         }
     }
 
-    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+    fn import(&mut self, tree: &[TokenTree]) {
         let mut leaves = Vec::new();
-        Self::leaves(&item.tree, &[], &mut leaves);
+        collect_leaves(tree, &[], &mut leaves);
         for (path, name) in leaves {
             let Some(path) = self.absolute(&path) else { continue };
             // A private import is visible to child modules too.
@@ -174,14 +183,53 @@ impl<'ast> Visit<'ast> for Found {
             self.paths.insert(path);
         }
     }
+}
 
-    fn visit_path(&mut self, path: &'ast syn::Path) {
-        let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        if segments.len() > 1
-            && let Some(path) = self.absolute(&segments)
-        {
-            self.paths.insert(path);
+/// The paths of a use tree, each with the name that it introduces.
+fn collect_leaves(tree: &[TokenTree], before: &[String], leaves: &mut Vec<(Module, String)>) {
+    for branch in tree.split(|token| token.to_string() == ",").filter(|branch| !branch.is_empty()) {
+        let mut path = before.to_vec();
+        let mut name = None;
+        let mut words = branch.iter();
+        while let Some(token) = words.next() {
+            match token {
+                TokenTree::Ident(word) if word == "as" => name = words.next().map(ToString::to_string),
+                TokenTree::Ident(word) if word == "self" && path.len() > before.len().max(1) => {}
+                TokenTree::Ident(word) => path.push(word.to_string()),
+                TokenTree::Group(group) => {
+                    let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+                    collect_leaves(&inner, &path, leaves);
+                    path.clear();
+                }
+                _ => {}
+            }
         }
-        syn::visit::visit_path(self, path);
+        if path.last().is_some_and(|last| last == "self") && path.len() > 1 {
+            path.pop();
+        }
+        if !path.is_empty() {
+            let name = name.or_else(|| path.last().cloned()).unwrap_or_default();
+            leaves.push((path, name));
+        }
     }
+}
+
+fn rest_with<'a>(first: &'a TokenTree, after: &'a [TokenTree]) -> impl Iterator<Item = &'a TokenTree> {
+    std::iter::once(first).chain(after)
+}
+
+/// The path at the beginning of the tokens, and the number of its tokens.
+fn path_of<'a>(tokens: impl Iterator<Item = &'a TokenTree>) -> (Vec<String>, usize) {
+    let (mut path, mut end, mut colons) = (Vec::new(), 0, 0);
+    for (place, token) in tokens.enumerate() {
+        match token {
+            TokenTree::Ident(word) if path.is_empty() || colons == 2 => {
+                path.push(word.to_string());
+                (end, colons) = (place + 1, 0);
+            }
+            TokenTree::Punct(mark) if mark.as_char() == ':' && colons < 2 => colons += 1,
+            _ => break,
+        }
+    }
+    (path, end)
 }

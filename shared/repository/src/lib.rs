@@ -8,9 +8,11 @@ mod create;
 mod decrypt;
 mod error;
 mod file_copy;
+mod file_error;
 pub mod guide;
 mod import;
 mod keyring;
+mod keyring_error;
 mod kms;
 mod manifests;
 pub mod presence;
@@ -23,9 +25,11 @@ pub use self::{
     create::InitReport,
     decrypt::{ExportedKey, decrypt_artifact, decrypt_file, export_keys},
     error::RepositoryError,
-    keyring::{Keyring, KeyringError, Openers},
+    file_error::RepositoryFileError,
+    keyring::{Keyring, Openers},
+    keyring_error::KeyringError,
     manifests::StoredBackup,
-    repository::{MAX_FILE_BYTES, Repository, RepositoryFileError},
+    repository::{MAX_FILE_BYTES, Repository},
     rewrap::{KeyChange, Rewrap, RewrapReport, RewrappedEpoch, WrappedUnder},
     sources::{SourceName, amount_held, newest_filled, source_warnings_before, sources_of},
 };
