@@ -1,10 +1,21 @@
+<<<<<<< ours
 //! The benchmark, on release builds: memory of the deployed function, speed of the engine, costs of compression, many
 //! files of content. Compare only figures of one run. Nothing else should run on the machine.
+||||||| base
+//! The benchmark, on release builds: memory of the deployed function, speed of the engine, what compression costs, many
+//! files of content.
+//! Figures to compare come from one run. Nothing else should run on the machine meanwhile.
+=======
+//! The benchmark, on release builds: memory and start of the deployed function, speed of the engine, cost of compression,
+//! many files of content.
+//! Figures to compare come from one run. Nothing else should run on the machine meanwhile.
+>>>>>>> theirs
 
 mod content;
 mod dataset;
 mod function;
 mod programs;
+mod start;
 
 use std::process::ExitCode;
 
@@ -61,6 +72,7 @@ async fn measure(environment: &Environment, stack: &Stack, options: &Options, py
 
     refill(&database, dataset::Kind::Small, options.engine_mb).await?;
     let bench = Bench::new(stack, python)?;
+    start::measure().await?;
     programs::measure(environment, &bench).await?;
     content::measure(stack, &bench, &database, &options.content_files).await
 }
