@@ -42,7 +42,7 @@ enum Command {
     Test(suite::Options),
     /// Measure memory, speed and compression of the release build.
     Bench(bench::Options),
-    /// Check format, lints, template and prose and without running a test. Runs no test.
+    /// Check format, lints, template and prose. Runs no test.
     Check,
     /// Measure the prose of documents, comments and messages.
     Prose(ProseOptions),

@@ -36,7 +36,7 @@ pub(crate) async fn make(
             Ok(message) => message,
             Err(error) => {
                 // Otherwise it would be redelivered forever.
-                tracing::error!(%error, "a message from another sender than Holdfast was dropped");
+                tracing::error!(%error, "a message with an unknown form was dropped");
                 continue;
             }
         };

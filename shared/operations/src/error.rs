@@ -298,7 +298,9 @@ impl OperationError {
                 );
             }
             Self::TooSlow => {
-                return Some("run `holdfast run content` without a time limit, or set BACKUP_CONTENT_ARCHIVE=false");
+                return Some(
+                    "run `holdfast run content` on a machine, which has no time limit, or set BACKUP_CONTENT_ARCHIVE=false",
+                );
             }
             Self::TooManyFailures { .. } => {
                 return Some(
@@ -342,7 +344,7 @@ impl OperationError {
                  mounted. The next run retries"
             }
             FailureCode::Deadline => {
-                "run `holdfast run database` without a time limit, or give the function more memory"
+                "run `holdfast run database` on a machine, which has no time limit, or give the function more memory"
             }
             _ => return None,
         })

@@ -169,6 +169,7 @@ pub async fn accept_loss(
     by: Option<String>,
     now: Timestamp,
 ) -> Result<Job, OperationError> {
+    let now = h.catalog.by_server_clock(now).await?;
     let job = expect_lost(h, id).await?;
     if job.status == JobStatus::Completed {
         mark(h, id, now).await?;

@@ -1,15 +1,5 @@
-<<<<<<< ours
-//! The benchmark, on release builds: memory of the deployed function, speed of the engine, costs of compression, many
-//! files of content. Compare only figures of one run. Nothing else should run on the machine.
-||||||| base
-//! The benchmark, on release builds: memory of the deployed function, speed of the engine, what compression costs, many
-//! files of content.
-//! Figures to compare come from one run. Nothing else should run on the machine meanwhile.
-=======
-//! The benchmark, on release builds: memory and start of the deployed function, speed of the engine, cost of compression,
-//! many files of content.
-//! Figures to compare come from one run. Nothing else should run on the machine meanwhile.
->>>>>>> theirs
+//! The benchmark, on release builds: memory and start of the deployed function, speed of the engine, costs of compression,
+//! many files of content. Compare only figures of one run. Nothing else should run on the machine.
 
 mod content;
 mod dataset;

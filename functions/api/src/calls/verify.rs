@@ -107,12 +107,13 @@ pub(crate) async fn verify(
     {
         return Ok(Answer::new(Verified::new(verification)).into_response());
     }
-    admit(holdfast, &backup_id, Timestamp::now()).await?;
+    let now = holdfast.catalog.now().await.map_err(OperationError::from)?;
+    admit(holdfast, &backup_id, now).await?;
     let events = function.events().await?;
     let asked = events.request_verification(&backup_id, level, caller.subject.as_deref()).await;
     asked.map_err(|error| Failure::verification_not_handed_over(&error))?;
-    let noted = holdfast.catalog.request_verification(&backup_id, Timestamp::now()).await;
-    if let Err(error) = noted {
+    let noted = async { holdfast.catalog.request_verification(&backup_id, holdfast.catalog.now().await?).await };
+    if let Err(error) = noted.await {
         tracing::warn!(backupId = %backup_id, %error, "a requested verification was not counted");
     }
     Ok((StatusCode::ACCEPTED, Answer::new(Asked { backup_id, level })).into_response())

@@ -27,7 +27,7 @@ pub(super) fn decide(
     }
     let Some(anonymizer) = &options.anonymizer else { return Ok(Decision { wanted, ordered, rules: None }) };
     if options.existing == Existing::Merge {
-        let reason = "an anonymised restore does not merge: the target's own documents would stay unchanged";
+        let reason = "an anonymised restore does not merge: the target's own documents would not be anonymised";
         return Err(RestoreFault::Invalid(reason.to_owned()));
     }
     let misfits = if options.dry_run { Misfits::Count } else { Misfits::Refuse };

@@ -103,11 +103,13 @@ impl Claim {
     /// The decision about a backup whose job is no longer completed.
     pub(super) async fn decision(&self, copier: &Copier<'_>) -> Result<Decision, OperationError> {
         let job = self.catalog.get(&self.backup_id).await?;
-        if job.status != JobStatus::Deleted || job.is_lost() {
+        // An accepted loss does not hold for a manifest that is in the store. Retention may also have completed the job
+        // again since the beat.
+        let is_decided = job.status == JobStatus::Deleted && !job.is_lost();
+        let is_back = (!is_decided || job.is_accepted_loss()) && !copier.is_gone().await?;
+        if !is_decided && !is_back {
             return Ok(Decision::None);
         }
-        // An accepted loss does not hold for a manifest that is in the store.
-        let is_back = job.is_accepted_loss() && !copier.is_gone().await?;
         Ok(if is_back { Decision::Reversed } else { Decision::Deleted })
     }
 

@@ -51,6 +51,7 @@ impl Taken {
 /// # Errors
 /// If the store or the catalogue is unavailable.
 pub async fn plan_retention(h: &Holdfast, trust: Trust, now: Timestamp) -> Result<RetentionPlan, OperationError> {
+    let now = h.catalog.by_server_clock(now).await?;
     let [database, content] = RETAINED_TYPES;
     let (database, content) = (Taken::take(h, database, trust).await?, Taken::take(h, content, trust).await?);
     let both = [Some(&database.expected), Some(&content.expected)];
@@ -87,6 +88,7 @@ pub async fn plan_collection(
     plan: &RetentionPlan,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
+    let now = h.catalog.by_server_clock(now).await?;
     let gone: BTreeSet<_> = plan.content.deletions().map(|backup| backup.decision.backup_id.clone()).collect();
     // Boxed, as below: both types are too deep for the compiler's layout of their callers.
     Box::pin(gc::plan(h, &gone, now)).await
@@ -102,6 +104,7 @@ pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<R
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
     }
     clock::confirm(&h.catalog).await?;
+    let now = h.catalog.by_server_clock(now).await?;
     let mut report = RetentionReport::new(now);
     let is_suspended = retain_types(h, limits, now, &mut report).await;
     if !is_suspended {

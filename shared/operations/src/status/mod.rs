@@ -68,6 +68,7 @@ pub struct SourceStatus {
 /// # Errors
 /// If it is unavailable.
 pub async fn status(h: &Holdfast, now: Timestamp) -> Result<Status, OperationError> {
+    let now = h.catalog.by_server_clock(now).await?;
     let counts = h.catalog.counts().await?;
     let active = h.catalog.active(None).await?;
     let lost = h.catalog.lost_jobs().await?;

@@ -153,13 +153,13 @@ pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryE
     }
 }
 
-/// A unique name.
 /// The present by the clock of the drill's server. Drills on other machines judge the beats by it.
 async fn time_of(connection: &Connection) -> Result<Timestamp, RecoveryError> {
     let time = connection.time().await.map_err(|error| of_server(&error))?;
     Ok(time.unwrap_or_else(Timestamp::now))
 }
 
+/// A unique name.
 fn name_at(now: Timestamp) -> Result<String, RecoveryError> {
     Ok(format!("{PREFIX}{}_{}", now.as_millisecond(), hex::encode(random_bytes::<4>().map_err(RepositoryError::from)?)))
 }

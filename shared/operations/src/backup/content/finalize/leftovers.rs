@@ -52,7 +52,7 @@ async fn remove_each(
     while let Some(object) = objects.try_next().await? {
         if is_unnamed(&object.key) {
             store.delete(&object.key).await?;
-            tracing::info!(backupId = %id, key = %object.key, "removed an artifact without a manifest");
+            tracing::info!(backupId = %id, key = %object.key, "removed an artifact that is in no manifest");
         }
     }
     Ok(())
