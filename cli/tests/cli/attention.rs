@@ -41,7 +41,7 @@ async fn data_more_than_five_minutes_old() {
     place.env.insert("MONGODB_URI", proxy.uri(&place.database));
     place.back_up();
     is_behind.store(true, Ordering::SeqCst);
-    warned(&place, "seconds old: the member that was read had applied no write later than");
+    warned(&place, "seconds old: the last write applied by the server member was at");
     is_behind.store(false, Ordering::SeqCst);
     place.holdfast(&["run", "database"]).expect(0);
     place.remove().await;
@@ -52,7 +52,7 @@ async fn a_collection_that_the_last_backup_had_and_this_one_lacks() {
     let place = Place::initialised().await;
     place.back_up();
     place.client.database(&place.database).collection::<Document>("contents").drop().await.unwrap();
-    warned(&place, &format!("{}.contents; check the user's rights", place.database));
+    warned(&place, &format!("{}.contents. Check the user's privileges", place.database));
     place.holdfast(&["run", "database"]).expect(0);
     place.remove().await;
 }
@@ -82,7 +82,7 @@ async fn a_capped_collection_that_rolled_over_while_it_was_read() {
 async fn an_exclusion_that_matches_nothing() {
     let mut place = Place::initialised().await;
     place.env.insert("BACKUP_DATABASE_EXCLUDE_COLLECTIONS", "empty,contnets".to_owned());
-    warned(&place, "BACKUP_DATABASE_EXCLUDE_COLLECTIONS has names that no collection of the source has: \"contnets\"");
+    warned(&place, "BACKUP_DATABASE_EXCLUDE_COLLECTIONS has names without a collection in the source: \"contnets\"");
     place.env.insert("BACKUP_DATABASE_EXCLUDE_COLLECTIONS", "empty".to_owned());
     place.holdfast(&["run", "database"]).expect(0);
     place.remove().await;
