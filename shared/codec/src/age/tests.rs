@@ -154,8 +154,8 @@ fn a_file_may_hold_several_identities_and_comments() {
 fn what_is_no_identity_is_refused_with_the_reason_and_without_its_text() {
     let secret = IDENTITY.lines().last().unwrap();
     for (text, reason) in [
-        ("", "none"),
-        ("# a comment alone\n", "none"),
+        ("", "no identity"),
+        ("# a comment alone\n", "no identity"),
         (RECIPIENT, "recipient"),
         (&secret[..secret.len() - 1], "cut"),
         (&secret.replace("1HAV5", "1HAV6"), "mistyped"),

@@ -111,7 +111,7 @@ async fn a_server_without_room_ends_the_restore_once_and_keeps_every_target() {
         let connection = connect(&proxy.uri(&target.database)).await;
         let error = restored(&connection, two_collections(), &replacing(&target)).await.unwrap_err();
         let RestoreFault::Database(DatabaseError::NoRoom(text)) = &error.cause else { panic!("{error:?}") };
-        assert!(text.contains("disk is full, or its quota is used up: make room"), "{text}");
+        assert!(text.contains("disk is full, or its quota is exhausted: free space"), "{text}");
         assert!(text.contains(message) && error.incomplete.is_empty(), "{error}");
         assert_eq!(names(&target).await, ["a", "b"], "nothing was created");
         for name in ["a", "b"] {
