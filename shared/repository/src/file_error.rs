@@ -16,9 +16,9 @@ pub enum RepositoryFileError {
     LostButCopied(StoreLocation),
     /// Both files are missing, but backups exist.
     #[error(
-        "{0} holds backups, but neither repository.json nor repository.copy.json. Nothing was written, and no new key \
-         is made beside old backups. Put an older version of one of the two files back. Without an older version, \
-         recreate both with `holdfast key import FILE`. FILE is the output of `holdfast key export`"
+        "{0} holds backups, but neither repository.json nor repository.copy.json. Nothing was written. Holdfast never \
+         creates a new key for old backups: restore an older version of one of the two files. Without an older \
+         version, recreate both with `holdfast key import FILE`, where FILE holds the output of `holdfast key export`"
     )]
     Lost(StoreLocation),
     /// Invalid JSON.
