@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use holdfast_domain::{BackupId, Timestamp};
+use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_operations::{
-    Holdfast, RebuildProgress, RebuildReport, Silent, Trust, UnreadCause, plan_rebuild, plan_retention, rebuild_catalog,
+    BroughtBack, Holdfast, RebuildProgress, RebuildReport, Silent, Trust, UnreadCause, plan_rebuild, plan_retention,
+    rebuild_catalog,
 };
 use serde::Serialize;
 
@@ -115,9 +116,8 @@ fn told(document: &Document<'_>) -> String {
     let report = document.report;
     let mut lines = vec![summary(document)];
     lines.extend(report.added.iter().map(|added| format!("  added {}{}", added.backup_id, items(added.items))));
-    lines.extend(
-        report.completed.iter().map(|id| format!("  completed {id}: its job had failed, but its manifest exists")),
-    );
+    lines.extend(report.completed.iter().map(completed));
+    lines.extend(report.brought_back.iter().map(brought_back));
     lines.extend(
         report
             .filled_up
@@ -147,6 +147,18 @@ fn told(document: &Document<'_>) -> String {
         lines.push(retention(report, document.retention_deletes.unwrap_or_default()));
     }
     lines.join("\n")
+}
+
+fn completed(id: &BackupId) -> String {
+    let why = match id.backup_type() {
+        BackupType::Full => "all of its parts are completed",
+        BackupType::Database | BackupType::Content => "its manifest exists",
+    };
+    format!("  completed {id}: its job had failed, but {why}")
+}
+
+fn brought_back(BroughtBack { backup_id, status }: &BroughtBack) -> String {
+    format!("  {backup_id} is {status} again: it was deleted with its parts, but a part is a backup again")
 }
 
 fn summary(document: &Document<'_>) -> String {
@@ -227,4 +239,23 @@ fn retention(report: &RebuildReport, deletes: u64) -> String {
         set.join(", "),
         unset.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_domain::{JobStatus, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_settled_job_is_listed_with_its_reason() {
+        let id = |kind| BackupId::new(kind, Timestamp::UNIX_EPOCH, [0; 4]);
+        let reason = |kind| completed(&id(kind)).rsplit_once(": ").unwrap().1.to_owned();
+        assert_eq!(reason(BackupType::Database), "its job had failed, but its manifest exists");
+        assert_eq!(reason(BackupType::Full), "its job had failed, but all of its parts are completed");
+        for status in [JobStatus::Failed, JobStatus::Cancelled, JobStatus::Completed] {
+            let line = brought_back(&BroughtBack { backup_id: id(BackupType::Full), status });
+            assert!(line.contains(&format!("is {status} again")) && !line.contains("manifest"), "{line}");
+        }
+    }
 }

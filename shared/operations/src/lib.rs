@@ -52,6 +52,7 @@ pub use self::{
         cancel::cancel,
         detail::job_in_detail,
         full::{FullTrigger, trigger_full},
+        late_parents::BroughtBack,
         resume::is_interrupted,
         run::{BackupOutcome, BackupRequest, RunLimits, SkipReason, Step},
         trigger::{abandon, record_misconfigured, trigger},

@@ -28,11 +28,12 @@ async fn a_deleted_full_backup_is_found_by_a_part_that_is_a_backup_and_brought_b
         insert(catalog, part(4, &failed), &completed).await;
         insert(catalog, part(5, &kept), &completed).await;
         insert(catalog, part(6, &gone), &[Running, Failed]).await;
-        assert_eq!(catalog.deleted_parents_of_backups().await.unwrap(), std::slice::from_ref(&failed));
+        assert_eq!(catalog.deleted_parents_of_backups(at(1)).await.unwrap(), std::slice::from_ref(&failed));
+        assert_eq!(catalog.deleted_parents_of_backups(at(2)).await.unwrap(), [], "it is older");
 
         let back = catalog.bring_parent_back(&failed, Failed).await.unwrap();
         assert_eq!((back.status, back.deletion), (Failed, None));
-        assert_eq!(catalog.deleted_parents_of_backups().await.unwrap(), []);
+        assert_eq!(catalog.deleted_parents_of_backups(at(1)).await.unwrap(), []);
         assert!(is_conflict(&catalog.bring_parent_back(&failed, Failed).await), "it is not deleted");
         let part = insert(catalog, job(BackupType::Database, 7), &[Running, Failed, Deleted]).await;
         assert!(is_conflict(&catalog.bring_parent_back(&part, Failed).await), "it is no full backup");

@@ -7,7 +7,6 @@ use holdfast_domain::{
     BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, Timestamp, Trigger, TriggerKind,
     settings::{SettingError, SettingsError},
 };
-use jiff::SignedDuration;
 
 use super::{
     acquire, lease,
@@ -124,30 +123,6 @@ async fn write_rows(
     let parent = h.catalog.transition(&parent.backup_id, JobStatus::Running, change, None).await?;
     h.observer.job_changed(&parent).await;
     Ok(parent)
-}
-
-/// Completes each full backup that failed or was cancelled although all of its parts are completed by now: a part's
-/// manifest may be found late. Brings back those that were deleted although a part is a backup again. Returns all of them.
-pub(crate) async fn complete_late(h: &Holdfast, now: Timestamp) -> Result<Vec<BackupId>, OperationError> {
-    /// The age of full backups considered here. Retention soon judges older ones by themselves.
-    const LOOK_BACK: SignedDuration = SignedDuration::from_hours(30 * 24);
-    const PAGE: u32 = 100;
-    let (mut completed, mut after) = (Vec::new(), None);
-    for parent in h.catalog.deleted_parents_of_backups().await? {
-        if settle_if_through(h, &parent, now).await?.is_some() {
-            completed.push(parent);
-        }
-    }
-    loop {
-        let page = h.catalog.unsuccessful_since(BackupType::Full, now - LOOK_BACK, after.as_ref(), PAGE).await?;
-        let Some(last) = page.last().map(|job| job.backup_id.clone()) else { return Ok(completed) };
-        for parent in page {
-            if settle_if_through(h, &parent.backup_id, now).await?.is_some() {
-                completed.push(parent.backup_id);
-            }
-        }
-        after = Some(last);
-    }
 }
 
 /// Settles full backups with a killed trigger or last run. Without a sweeping function, the next full backup does this.

@@ -1,6 +1,8 @@
 //! Failed or cancelled jobs with manifests in the store. The manifest decides about the job: a run paused past the end
 //! of its lease may write it late.
 
+use std::collections::BTreeMap;
+
 use holdfast_domain::BackupId;
 
 use super::settle;
@@ -14,8 +16,8 @@ const PAGE: usize = 500;
 pub(crate) struct Late {
     /// Jobs that are completed now.
     pub(crate) completed: Vec<BackupId>,
-    /// Backups that may be whole: the store or the catalogue did not answer.
-    pub(crate) unsure: Vec<BackupId>,
+    /// Backups that may be whole, with the reason: the store or the catalogue did not answer.
+    pub(crate) unsure: BTreeMap<BackupId, String>,
     /// Why others could not be completed.
     pub(crate) problems: Vec<String>,
 }
@@ -35,7 +37,7 @@ pub(crate) async fn complete_committed(h: &Holdfast, committed: &[BackupId]) -> 
                 Err(error) => {
                     late.problems.push(format!("job {}: {error}", job.backup_id));
                     if !matches!(error, OperationError::Corrupt { .. }) {
-                        late.unsure.push(job.backup_id);
+                        late.unsure.insert(job.backup_id, error.to_string());
                     }
                 }
             }

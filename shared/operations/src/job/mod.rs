@@ -10,6 +10,7 @@ pub(crate) mod detail;
 pub(crate) mod full;
 pub(crate) mod heartbeat;
 pub(crate) mod late;
+pub(crate) mod late_parents;
 pub(crate) mod lease;
 pub(crate) mod lost_lease;
 pub(crate) mod resume;

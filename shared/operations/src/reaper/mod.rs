@@ -15,6 +15,7 @@ use crate::{
     job::{
         dead::{DeadJobs, free_orphan_leases, settle_dead_jobs},
         full,
+        late_parents::{self, BroughtBack},
         run::is_late,
     },
     measure::{Measured, measure},
@@ -48,6 +49,8 @@ pub struct SweepReport {
     pub items_given_up: u64,
     /// Full backups settled after all their parts.
     pub full_settled: Vec<BackupId>,
+    /// Deleted full backups brought back, because a part is a backup again.
+    pub full_brought_back: Vec<BroughtBack>,
     /// Hours since a database backup was due, or 0.
     pub database_hours_overdue: f64,
     /// The same for content backups.
@@ -164,7 +167,10 @@ async fn settle_parents(h: &Holdfast, now: Timestamp, report: &mut SweepReport) 
             Err(error) => report.problems.push(format!("job {}: {error}", parent.backup_id)),
         }
     }
-    report.full_settled.extend(full::complete_late(h, now).await?);
+    let late = late_parents::settle_late(h, now).await?;
+    report.full_settled.extend(late.completed);
+    report.full_brought_back = late.brought_back;
+    report.problems.extend(late.problems.into_iter().map(|(id, error)| format!("job {id}: {error}")));
     Ok(())
 }
 

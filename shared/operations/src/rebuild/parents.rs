@@ -9,14 +9,14 @@ use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
 use super::{Mode, Rebuild, RebuiltBackup, UnreadCause, row};
 use crate::{
     OperationError,
-    job::{full, settle},
+    job::{full, late_parents, settle},
 };
 
 impl Rebuild<'_> {
     /// Adds the full backups named by jobs, including jobs of a killed rebuild.
     pub(super) async fn parents(&mut self) -> Result<(), OperationError> {
         if self.mode == Mode::Write {
-            self.report.completed.extend(full::complete_late(self.h, self.h.catalog.now().await?).await?);
+            self.late_parents().await?;
         }
         let mut named: BTreeSet<BackupId> = self.h.catalog.named_parents().await?.into_iter().collect();
         named.extend(self.parts.iter().filter_map(|part| part.parent_id.clone()));
@@ -25,6 +25,22 @@ impl Rebuild<'_> {
             let standings = self.h.catalog.standings(page).await?;
             for id in page.iter().filter(|id| !standings.contains_key(*id)) {
                 self.parent(id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles existing full backups by their parts. An unreadable row of a part is reported.
+    async fn late_parents(&mut self) -> Result<(), OperationError> {
+        let late = late_parents::settle_late(self.h, self.h.catalog.now().await?).await?;
+        self.report.completed.extend(late.completed);
+        self.report.brought_back = late.brought_back;
+        for (id, error) in late.problems {
+            match error {
+                OperationError::Catalog(CatalogError::Corrupt { .. }) => {
+                    self.unread(&id, UnreadCause::Row, error.to_string());
+                }
+                error => return Err(error),
             }
         }
         Ok(())

@@ -3,6 +3,8 @@
 use holdfast_domain::{BackupId, BackupType};
 use serde::Serialize;
 
+use crate::job::late_parents::BroughtBack;
+
 /// Progress of a rebuild.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RebuildProgress {
@@ -26,8 +28,10 @@ pub struct RebuildReport {
     pub stood: u64,
     /// Lost backups among them, completed again because their manifest is back.
     pub returned: Vec<BackupId>,
-    /// Failed or cancelled jobs with a backup in the bucket. They are completed now.
+    /// Failed or cancelled jobs with a backup in the bucket, and full ones with completed parts. They are completed now.
     pub completed: Vec<BackupId>,
+    /// Deleted full backups brought back, because a part is a backup again.
+    pub brought_back: Vec<BroughtBack>,
     /// Backups with an existing job and added rows of items.
     pub filled_up: Vec<RebuiltBackup>,
     /// Number of added rows of items.

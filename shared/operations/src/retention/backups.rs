@@ -3,7 +3,7 @@
 //! Each deletion is decided again right before it. So a failed verification, a changed policy or a concurrent run takes
 //! effect at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_domain::{BackupId, BackupType, JobStatus, RetentionVerdict, Timestamp};
 
@@ -31,12 +31,11 @@ pub(super) async fn retain(
     now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
-    // What may be whole is not deleted.
-    let mut settled = complete_late(h, &inventory, report).await?;
-    settled.extend(settle_lost(h, &expected, limits, now, report).await);
+    let unsure = complete_late(h, &inventory, report).await?;
+    let mut settled = settle_lost(h, &expected, limits, now, report).await;
     finish_killed_deletions(h, &inventory, limits, now, report).await?;
     let plan = loop {
-        let plan = plan::of_type(h, &inventory, now).await?;
+        let plan = plan::of_type(h, &inventory, &unsure, now).await?;
         let next = plan.deletions().rev().find(|backup| !settled.contains(&backup.decision.backup_id)).cloned();
         let Some(next) = next else { break plan };
         if is_late(limits) {
@@ -53,17 +52,18 @@ pub(super) async fn retain(
 }
 
 /// Completes failed or cancelled jobs with a manifest in the store. Without this step and without a sweep, retention
-/// would delete good backups. Returns backups that may be whole and could not be completed.
+/// would delete good backups. Returns backups that may be whole and could not be completed, with the reason: the plan
+/// keeps them.
 async fn complete_late(
     h: &Holdfast,
     inventory: &Inventory,
     report: &mut TypeReport,
-) -> Result<BTreeSet<BackupId>, OperationError> {
+) -> Result<BTreeMap<BackupId, String>, OperationError> {
     let readable = inventory.backups.iter().filter(|(_, stored)| stored.created_at.is_ok());
     let ids: Vec<BackupId> = readable.map(|(id, _)| id.clone()).collect();
     let late = late::complete_committed(h, &ids).await?;
     report.problems.extend(late.problems);
-    Ok(late.unsure.into_iter().collect())
+    Ok(late.unsure)
 }
 
 /// Counts the backups of a suspended type, and names those without a manifest. Changes nothing.
@@ -76,7 +76,7 @@ pub(super) async fn leave(
 ) -> Result<(), OperationError> {
     report.suspended = Some(suspended);
     report.lost = expected.unresolved().cloned().collect();
-    let plan = plan::of_type(h, &inventory, now).await?;
+    let plan = plan::of_type(h, &inventory, &BTreeMap::new(), now).await?;
     count(&plan, report);
     report.past_limits = 0;
     Ok(())
@@ -145,8 +145,9 @@ async fn finish_killed_deletions(
 fn count(plan: &TypePlan, report: &mut TypeReport) {
     report.retained = plan.backups.len() as u64;
     report.good = plan.backups.iter().filter(|backup| backup.decision.is_good).count() as u64;
-    let blocked = |id: &BackupId| report.blocked.iter().any(|blocked| blocked.backup_id == *id);
-    let past = plan.deletions().filter(|backup| !blocked(&backup.decision.backup_id));
+    // The next run may delete a returned backup. This run keeps it, as planned.
+    let kept = |id: &BackupId| report.returned.contains(id) || report.blocked.iter().any(|it| it.backup_id == *id);
+    let past = plan.deletions().filter(|backup| !kept(&backup.decision.backup_id));
     report.past_limits = past.count() as u64;
 }
 

@@ -1,6 +1,8 @@
 //! A plan for one type: the backups in the bucket, with the state of their jobs in the catalogue, under the current
 //! policy.
 
+use std::collections::BTreeMap;
+
 use holdfast_catalog::{CatalogError, JobStanding};
 use holdfast_domain::{
     BackupId, BackupType, JobStatus, Manifest, RetentionCandidate, RetentionDecision, RetentionPolicy,
@@ -133,9 +135,20 @@ impl TypePlan {
     }
 }
 
-/// Decides on all backups of an inventory, by the current policy and the current catalogue.
-pub(super) async fn of_type(h: &Holdfast, inventory: &Inventory, now: Timestamp) -> Result<TypePlan, OperationError> {
-    let candidates = candidates(h, inventory).await?;
+/// Decides on all backups of an inventory, by the current policy and the current catalogue. An unsure backup is kept with
+/// its reason if its job failed or was cancelled.
+pub(super) async fn of_type(
+    h: &Holdfast,
+    inventory: &Inventory,
+    unsure: &BTreeMap<BackupId, String>,
+    now: Timestamp,
+) -> Result<TypePlan, OperationError> {
+    let mut candidates = candidates(h, inventory).await?;
+    for candidate in candidates.iter_mut().filter(|candidate| may_be_late(candidate)) {
+        if let Some(why) = unsure.get(&candidate.backup_id) {
+            candidate.standing = Standing::Unsure(why.clone());
+        }
+    }
     Ok(decide(h, inventory, &candidates, policy(h, inventory.kind).await?, now))
 }
 
@@ -233,10 +246,7 @@ async fn candidates(h: &Holdfast, inventory: &Inventory) -> Result<Vec<Retention
 /// Judges jobs that failed or were cancelled as a run does: it first completes those whose backup is whole in the store. A
 /// backup that may be whole is kept.
 async fn expect_late(h: &Holdfast, candidates: &mut [RetentionCandidate]) {
-    for candidate in candidates {
-        if !matches!(candidate.standing, Standing::NotCompleted(JobStatus::Failed | JobStatus::Cancelled)) {
-            continue;
-        }
+    for candidate in candidates.iter_mut().filter(|candidate| may_be_late(candidate)) {
         match settle::committed_manifest(h, &candidate.backup_id).await {
             Ok(Some(manifest)) if is_empty(&manifest) => candidate.standing = Standing::Empty,
             Ok(Some(_)) => candidate.standing = Standing::Good,
@@ -244,6 +254,11 @@ async fn expect_late(h: &Holdfast, candidates: &mut [RetentionCandidate]) {
             Err(error) => candidate.standing = Standing::Unsure(error.to_string()),
         }
     }
+}
+
+/// Whether a run may complete its job by a late manifest.
+const fn may_be_late(candidate: &RetentionCandidate) -> bool {
+    matches!(candidate.standing, Standing::NotCompleted(JobStatus::Failed | JobStatus::Cancelled))
 }
 
 /// Whether nothing is in a backup, by what its manifest says.

@@ -41,7 +41,7 @@ pub struct TypeReport {
     pub good: u64,
     /// Bytes of the deleted backups.
     pub bytes_freed: u64,
-    /// Number of expired, unlocked backups after the run. A deletion failed, or the time ended.
+    /// Number of expired, unlocked backups after the run, without returned ones. A deletion failed, or the time ended.
     pub past_limits: u64,
     /// Number of good backups missing to the policy's minimum, if the minimum was reached once.
     pub too_few: u64,

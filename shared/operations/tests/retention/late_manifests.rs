@@ -3,7 +3,7 @@
 
 use holdfast_catalog::JobChange;
 use holdfast_domain::{BackupId, BackupType, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy};
-use holdfast_operations::{RunLimits, Trust, plan_collection, plan_retention, retain, sweep};
+use holdfast_operations::{BroughtBack, RunLimits, Trust, plan_collection, plan_retention, retain, sweep};
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 use mongodb::bson::{DateTime, doc};
@@ -163,6 +163,7 @@ async fn a_job_whose_late_manifest_cannot_be_checked_is_kept() {
     let problems = &report.database.problems;
     assert!(problems.len() == 1 && problems[0].contains(late.as_str()), "{problems:?}");
     assert_eq!(report.database.deleted, [], "it may be whole");
+    assert_eq!(report.database.past_limits, 0, "the plan keeps it, so it violates no limit");
     world.retain().await;
     assert!(world.exists(&late).await && world.status(&late).await == JobStatus::Completed);
     world.remove().await;
@@ -197,17 +198,19 @@ async fn a_deleted_full_backup_is_brought_back_with_its_part() {
         let part = late.id.clone();
         wake_up(&world, late).await;
         if is_killed_between {
-            // The run that completed the part died before it looked at the parent.
+            // The run that completed the part died before it settled the parent.
             set(&world, &part, JobStatus::Completed).await;
-            let settled = sweep(&world.h, None, world.now()).await.unwrap().full_settled;
-            assert_eq!(settled, std::slice::from_ref(&full));
+            let swept = sweep(&world.h, None, world.now()).await.unwrap();
+            let back = BroughtBack { backup_id: full.clone(), status: JobStatus::Failed };
+            assert_eq!((swept.full_settled, swept.full_brought_back), (vec![], vec![back]));
         } else {
             world.retain().await;
         }
         assert_eq!(world.status(&part).await, JobStatus::Completed);
         let parent = world.h.catalog.get(&full).await.unwrap();
         assert_eq!((parent.status, parent.deletion), (JobStatus::Failed, None), "it is what it was");
-        assert_eq!(sweep(&world.h, None, world.now()).await.unwrap().full_settled, []);
+        let swept = sweep(&world.h, None, world.now()).await.unwrap();
+        assert_eq!((swept.full_settled, swept.full_brought_back), (vec![], vec![]));
         world.remove().await;
     }
 }

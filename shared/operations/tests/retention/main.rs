@@ -6,6 +6,7 @@ mod collection;
 mod deletion;
 mod histories;
 mod late_manifests;
+mod late_parents;
 mod losses;
 mod lost;
 mod random;

@@ -1,6 +1,6 @@
 //! The end of a full backup. It follows the ends of its parts.
 
-use holdfast_catalog::JobChange;
+use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, FailureCode, Job, JobFailure, JobStatus, Timestamp};
 
 use super::{ended, fail, settle};
@@ -18,12 +18,19 @@ pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
 
 /// Settles a full backup with all parts settled, and returns the job if it changed. A failed or cancelled one becomes
 /// completed if all of its parts are. One that was deleted with its last part is brought back if a part
-/// is a backup again.
+/// is a backup again. If another run changes the job first, this call changes nothing.
 pub(crate) async fn settle_if_through(
     h: &Holdfast,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<Option<Job>, OperationError> {
+    match settle_by_parts(h, id, now).await {
+        Err(OperationError::Catalog(CatalogError::Conflict { .. })) => Ok(None),
+        settled => settled,
+    }
+}
+
+async fn settle_by_parts(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<Job>, OperationError> {
     let parent = h.catalog.get(id).await?;
     let children = h.catalog.children(id).await?;
     let unsuccessful: Vec<&Job> = children.iter().filter(|child| child.status != JobStatus::Completed).collect();

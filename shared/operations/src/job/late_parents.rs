@@ -1,0 +1,75 @@
+//! Full backups with a late end of a part. A part may become a backup after its parent failed, was cancelled or was
+//! deleted.
+
+use holdfast_domain::{BackupId, BackupType, JobStatus, Timestamp};
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use super::settle::parent::settle_if_through;
+use crate::{Holdfast, OperationError};
+
+/// The age of full backups considered here. Retention soon judges older ones by themselves.
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Full backups read in one call.
+const PAGE: u32 = 100;
+
+/// A full backup with a reversed deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BroughtBack {
+    /// The full backup.
+    pub backup_id: BackupId,
+    /// Its status now.
+    pub status: JobStatus,
+}
+
+/// The result for such full backups.
+#[derive(Debug, Default)]
+pub(crate) struct LateParents {
+    /// Failed or cancelled ones with completed parts. They are completed now.
+    pub(crate) completed: Vec<BackupId>,
+    /// Deleted ones with a part as a backup. They are not deleted any more.
+    pub(crate) brought_back: Vec<BroughtBack>,
+    /// Those with a failed step, and its error.
+    pub(crate) problems: Vec<(BackupId, OperationError)>,
+}
+
+/// Completes each full backup that failed or was cancelled although all of its parts are completed by now. Brings back
+/// deleted ones if a part is a backup again. A failure of one full backup does not stop the others.
+///
+/// # Errors
+/// If the catalogue cannot list the full backups.
+pub(crate) async fn settle_late(h: &Holdfast, now: Timestamp) -> Result<LateParents, OperationError> {
+    let mut late = LateParents::default();
+    bring_back(h, now, &mut late).await?;
+    complete(h, now, &mut late).await?;
+    Ok(late)
+}
+
+async fn bring_back(h: &Holdfast, now: Timestamp, late: &mut LateParents) -> Result<(), OperationError> {
+    for id in h.catalog.deleted_parents_of_backups(now - LOOK_BACK).await? {
+        match settle_if_through(h, &id, now).await {
+            Ok(Some(job)) => late.brought_back.push(BroughtBack { backup_id: id, status: job.status }),
+            Ok(None) => {}
+            Err(error) => late.problems.push((id, error)),
+        }
+    }
+    Ok(())
+}
+
+async fn complete(h: &Holdfast, now: Timestamp, late: &mut LateParents) -> Result<(), OperationError> {
+    let mut after = None;
+    loop {
+        let page = h.catalog.unsuccessful_since(BackupType::Full, now - LOOK_BACK, after.as_ref(), PAGE).await?;
+        let Some(last) = page.last().map(|job| job.backup_id.clone()) else { return Ok(()) };
+        for parent in page {
+            match settle_if_through(h, &parent.backup_id, now).await {
+                Ok(Some(_)) => late.completed.push(parent.backup_id),
+                Ok(None) => {}
+                Err(error) => late.problems.push((parent.backup_id, error)),
+            }
+        }
+        after = Some(last);
+    }
+}
