@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io, process::ExitCode};
 
 use holdfast_catalog::CatalogError;
 use holdfast_codec::ArtifactError;
-use holdfast_database::{DatabaseError, RestoreFault};
+use holdfast_database::{DatabaseError, RestoreError, RestoreFault};
 use holdfast_domain::FailureCode;
 use holdfast_operations::{CopyFault, OperationError};
 use holdfast_repository::RepositoryFileError;
@@ -122,7 +122,7 @@ pub(crate) fn exit_of(error: &OperationError) -> Exit {
         OperationError::Store(error) | OperationError::Copy(CopyFault::Store { cause: error, .. }) => of_store(error),
         OperationError::Catalog(error) => of_catalog(error),
         OperationError::Repository(error) => of_repository(error),
-        OperationError::Restore(error) => of_restore(&error.cause),
+        OperationError::Restore(error) => of_restore(error),
         _ => Exit::Failed,
     }
 }
@@ -169,10 +169,15 @@ fn of_repository(error: &RepositoryFileError) -> Exit {
     }
 }
 
-fn of_restore(fault: &RestoreFault) -> Exit {
-    match fault {
+fn of_restore(error: &RestoreError) -> Exit {
+    match &error.cause {
         RestoreFault::Absent(_) => Exit::NotFound,
-        RestoreFault::NotEmpty(_) | RestoreFault::Invalid(_) => Exit::Refused,
+        // Not a refusal after the first write: a target may be dropped already.
+        RestoreFault::NotEmpty(_) | RestoreFault::Invalid(_) | RestoreFault::Unprotected(_)
+            if error.incomplete.is_empty() =>
+        {
+            Exit::Refused
+        }
         RestoreFault::Archive(_) => Exit::Corrupt,
         RestoreFault::Source(error) => of_reading(error),
         RestoreFault::Database(error) => of_database(error),
@@ -206,6 +211,18 @@ mod tests {
         let rows = OPERATIONS.split("\n## Exit codes\n").nth(1).and_then(|rest| rest.split("\n## ").next());
         let rows = rows.unwrap_or_default().lines().filter(|line| line.starts_with("| ") && line.contains("| `"));
         assert_eq!(rows.count(), TABLE.len(), "no row without a code");
+    }
+
+    #[test]
+    fn a_restore_that_changed_a_target_failed_and_one_that_changed_none_was_refused() {
+        let of = |cause: RestoreFault, incomplete: &[&str]| {
+            let incomplete = incomplete.iter().map(|name| (*name).to_owned()).collect();
+            exit_of(&OperationError::Restore(RestoreError { cause, incomplete }))
+        };
+        for cause in [RestoreFault::Unprotected, RestoreFault::Invalid] {
+            assert_eq!(of(cause("no".to_owned()), &[]), Exit::Refused);
+            assert_eq!(of(cause("no".to_owned()), &["shop.orders"]), Exit::Failed);
+        }
     }
 
     #[test]

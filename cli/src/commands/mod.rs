@@ -22,6 +22,7 @@ pub(crate) mod lost;
 pub(crate) mod policy;
 pub(crate) mod restore;
 mod restore_content;
+mod restore_lease;
 mod restored;
 mod restored_content;
 pub(crate) mod run;

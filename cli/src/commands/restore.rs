@@ -14,13 +14,9 @@ use holdfast_database::{
 };
 use holdfast_domain::{BackupId, BackupType, Secret};
 use holdfast_operations::OperationError;
-use holdfast_recovery::{
-    RestoreTarget, prove_archive,
-    readers::{Protection, Purpose, ReaderLease},
-    rehearse_archive, restore_archive, restore_database,
-};
+use holdfast_recovery::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database};
 
-use super::{anonymize, archive_file::opened, kind, restore_content, restored};
+use super::{anonymize, archive_file::opened, kind, restore_content, restore_lease, restored};
 use crate::{
     confirm,
     connection::{Given, secret},
@@ -28,7 +24,6 @@ use crate::{
     opening::Opening,
     output::Output,
     progress::Meter,
-    reading,
     session::Session,
 };
 
@@ -129,9 +124,10 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
     };
     how.target.given().warn(output);
     let mut target = how.target(session).await?;
-    // From before the plan is shown to the end of the restore.
-    let lease = source.protect(session, &target.options, output).await?;
-    target.options.confirmation = lease.as_ref().and_then(ReaderLease::confirmation);
+    let lease = match &source {
+        Source::Backup(id) => Some(restore_lease::protect(id, session, &mut target.options, output).await?),
+        Source::Archive(_) => None,
+    };
     if !how.dry_run && !how.yes {
         preview_and_ask(&source, session, &target).await?;
     }
@@ -305,22 +301,6 @@ impl Source {
         matches!(self, Self::Archive(file) if file == Path::new("-"))
     }
 
-    /// Protects the backup from retention, or reports the reason if it cannot.
-    async fn protect(
-        &self,
-        session: &Session,
-        options: &RestoreOptions,
-        output: Output,
-    ) -> Result<Option<ReaderLease>, Failure> {
-        let Self::Backup(id) = self else { return Ok(None) };
-        let lease = reading::protect(session, id, Purpose::Restore).await?;
-        refuse_to_drop_first(id, lease.protection(), options)?;
-        if let Some(warning) = lease.protection().warning(id) {
-            output.note(&warning);
-        }
-        Ok(Some(lease))
-    }
-
     async fn restore(&self, session: &Session, target: &RestoreTarget) -> Result<RestoreReport, Failure> {
         let meter = Arc::new(Meter::new(&format!("reading {self}")));
         match self {
@@ -328,17 +308,6 @@ impl Source {
             Self::Archive(file) => of_archive(file, self.is_stdin(), target, &meter).await,
         }
     }
-}
-
-/// `--drop-first` needs the complete backup after it dropped the targets. The other modes keep the data of a target.
-fn refuse_to_drop_first(id: &BackupId, protection: &Protection, options: &RestoreOptions) -> Result<(), Failure> {
-    let drops = options.existing == Existing::DropFirst && !options.dry_run;
-    if !drops || *protection != Protection::BeingDeleted {
-        return Ok(());
-    }
-    let message =
-        format!("retention has begun to delete backup {id}: --drop-first could drop targets without a backup");
-    Err(Failure::refused(message).hint("pass --drop: it replaces a target only after the copy is compared"))
 }
 
 async fn of_backup(

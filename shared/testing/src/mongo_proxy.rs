@@ -12,7 +12,7 @@ use std::{
 
 use bson::Document;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -21,7 +21,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::relay::{mongodb_host, mongodb_uri_at};
+use crate::{
+    messages::{i32_at, read_message},
+    relay::{mongodb_host, mongodb_uri_at},
+};
 
 /// Bytes before a message's body: length, request, response to, operation.
 const HEADER_BYTES: usize = 16;
@@ -132,7 +135,7 @@ async fn requests(
 ) -> io::Result<()> {
     loop {
         let message = read_message(&mut from).await?;
-        let request = number_at(&message, 4);
+        let request = i32_at(&message, 4);
         match command_of(&message).map_or(Rule::Pass, |command| rules(&command)) {
             Rule::Pass => to.write_all(&message).await?,
             Rule::Answer(answer) => to_client.lock().await.write_all(&answer_to(request, &answer)).await?,
@@ -147,7 +150,7 @@ async fn requests(
 async fn answers(mut from: OwnedReadHalf, to: &AsyncMutex<OwnedWriteHalf>, changes: &Changes) -> io::Result<()> {
     loop {
         let mut message = read_message(&mut from).await?;
-        let request = number_at(&message, 8);
+        let request = i32_at(&message, 8);
         let change = changes.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
         if let (Some(change), Some(mut answer)) = (change, command_of(&message)) {
             answer.extend(change);
@@ -157,23 +160,10 @@ async fn answers(mut from: OwnedReadHalf, to: &AsyncMutex<OwnedWriteHalf>, chang
     }
 }
 
-async fn read_message(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    let mut message = vec![0; HEADER_BYTES];
-    from.read_exact(&mut message).await?;
-    let length = usize::try_from(number_at(&message, 0)).map_err(io::Error::other)?;
-    message.resize(length, 0);
-    from.read_exact(&mut message[HEADER_BYTES..]).await?;
-    Ok(message)
-}
-
-fn number_at(message: &[u8], at: usize) -> i32 {
-    i32::from_le_bytes([message[at], message[at + 1], message[at + 2], message[at + 3]])
-}
-
 /// The command or the answer, if its document is the first section.
 fn command_of(message: &[u8]) -> Option<Document> {
     let body = message.get(HEADER_BYTES + BEFORE_DOCUMENT.len()..)?;
-    let is_document = number_at(message, 12) == OP_MSG && message[HEADER_BYTES + 4] == 0;
+    let is_document = i32_at(message, 12) == OP_MSG && message[HEADER_BYTES + 4] == 0;
     if is_document { Document::from_reader(body).ok() } else { None }
 }
 
@@ -183,4 +173,25 @@ fn answer_to(request: i32, answer: &Document) -> Vec<u8> {
     let length = i32::try_from(HEADER_BYTES + BEFORE_DOCUMENT.len() + body.len()).expect("it is small");
     let header = [length, 0, request, OP_MSG].map(i32::to_le_bytes).concat();
     [&header[..], &BEFORE_DOCUMENT, &body].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_with_a_length_below_that_of_its_header_reaches_the_server() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = MongoProxy::before(&server.local_addr().unwrap().to_string(), |_| Rule::Pass).await;
+        for length in [4, -1] {
+            let header = [length, 7, 0, OP_MSG].map(i32::to_le_bytes).concat();
+            let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+            client.write_all(&header).await.unwrap();
+            let mut received = vec![0; HEADER_BYTES];
+            server.accept().await.unwrap().0.read_exact(&mut received).await.unwrap();
+            assert_eq!(received, header, "{length}");
+        }
+    }
 }

@@ -199,6 +199,10 @@ pub enum RestoreFault {
     /// An impossible request.
     #[error("{0}")]
     Invalid(String),
+    /// The caller refused to drop or replace a target, because nothing protects the backup any more. Targets dropped
+    /// before are incomplete.
+    #[error("{0}. Restore a newer backup")]
+    Unprotected(String),
     /// The anonymising rules do not fit the archive. Original values may remain in the target.
     #[error("the rules do not fit the archive: {0}")]
     Rules(String),
@@ -219,12 +223,12 @@ impl fmt::Display for RestoreError {
         if self.incomplete.is_empty() {
             return f.write_str(". Nothing was written, no target was changed");
         }
-        write!(
-            f,
-            ". Incomplete now, and without indexes: {}. Run the restore again with --drop: it replaces these \
-             collections and no others",
-            self.incomplete.join(", ")
-        )
+        write!(f, ". Incomplete now, and without indexes: {}", self.incomplete.join(", "))?;
+        match self.cause {
+            // This backup cannot complete them.
+            RestoreFault::Unprotected(_) => Ok(()),
+            _ => f.write_str(". Run the restore again with --drop: it replaces these collections and no others"),
+        }
     }
 }
 

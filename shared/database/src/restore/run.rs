@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
     async fn create_all(&mut self) -> Result<(), RestoreFault> {
         for at in self.at_work(Target::is_new) {
             if matches!(self.targets[at].state, TargetState::Dropped(_)) {
-                self.confirm().await.map_err(RestoreFault::Invalid)?;
+                self.confirm().await?;
             }
             if let Err(error) = self.create_one(at).await {
                 self.give_up_or_end(at, error)?;
@@ -146,9 +146,12 @@ impl<'a> Run<'a> {
     }
 
     /// Asks the caller whether a target with data may be dropped or replaced now.
-    async fn confirm(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// [`RestoreFault::Unprotected`] if it must stay.
+    async fn confirm(&self) -> Result<(), RestoreFault> {
         match self.confirmation {
-            Some(confirmation) => confirmation.confirm().await,
+            Some(confirmation) => confirmation.confirm().await.map_err(RestoreFault::Unprotected),
             None => Ok(()),
         }
     }

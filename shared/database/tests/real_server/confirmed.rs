@@ -47,13 +47,34 @@ async fn no_target_is_dropped_first_without_consent() {
         RestoreOptions { existing: Existing::DropFirst, confirmation: Some(confirmation), ..replacing(&target) };
     let error = restored(&target.connection, two_collections(), &options).await.unwrap_err();
     assert!(
-        matches!(&error.cause, RestoreFault::Invalid(reason) if reason == "the backup is being deleted"),
+        matches!(&error.cause, RestoreFault::Unprotected(reason) if reason == "the backup is being deleted"),
         "{error}"
     );
     assert!(error.incomplete.is_empty(), "{error}");
     for name in ["a", "b"] {
         assert_eq!(ids(&target, name).await, (100..108).collect::<Vec<_>>(), "{name}");
     }
+    target.drop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_after_the_first_drop_names_the_incomplete_target_and_advises_a_newer_backup() {
+    let target = two_live().await;
+    let (confirmation, asked) = consenting(1);
+    let options =
+        RestoreOptions { existing: Existing::DropFirst, confirmation: Some(confirmation), ..replacing(&target) };
+    let error = restored(&target.connection, two_collections(), &options).await.unwrap_err();
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "once for each target with data");
+    assert!(matches!(&error.cause, RestoreFault::Unprotected(_)), "{error:?}");
+    assert_eq!(error.incomplete, [format!("{}.a", target.database)]);
+    let expected = format!(
+        "the backup is being deleted. Restore a newer backup. Incomplete now, and without indexes: {}.a",
+        target.database
+    );
+    assert_eq!(error.to_string(), expected, "this backup is no remedy");
+    assert_eq!(ids(&target, "a").await, [0; 0], "it was dropped");
+    assert_eq!(ids(&target, "b").await, (100..108).collect::<Vec<_>>());
+    assert_eq!(names(&target).await, ["a", "b"], "nothing more was created");
     target.drop().await;
 }
 
@@ -72,7 +93,7 @@ async fn a_target_is_replaced_with_consent_and_kept_without() {
         let kept = result_of(&report, name);
         assert_eq!(
             (kept.result, &kept.failures[..]),
-            (RestoreResult::Kept, &["the backup is being deleted".to_owned()][..])
+            (RestoreResult::Kept, &["the backup is being deleted. Restore a newer backup".to_owned()][..])
         );
     }
     assert_eq!(ids(&target, "a").await, (0..5).collect::<Vec<_>>());

@@ -12,6 +12,7 @@ mod lost;
 mod random;
 mod readers;
 mod real;
+mod rebuilding;
 mod scale;
 mod truth;
 mod unconfirmed;

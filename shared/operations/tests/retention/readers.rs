@@ -24,7 +24,7 @@ async fn past_their_limits() -> (World, Vec<BackupId>) {
     (world, ids)
 }
 
-async fn keep_newest(world: &World, kind: BackupType) {
+pub(crate) async fn keep_newest(world: &World, kind: BackupType) {
     let policy = RetentionPolicy { max_count: Some(1), min_count: 1, ..RetentionPolicy::of_days(9) };
     world.set_policy(kind, policy).await;
 }
@@ -37,12 +37,12 @@ async fn reading(world: &World, id: &BackupId) -> ReaderLease {
     ReaderLease::acquire(leases(world), &world.h.repository, id, Purpose::Restore).await
 }
 
-async fn readers(world: &World, id: &BackupId) -> Vec<String> {
+pub(crate) async fn readers(world: &World, id: &BackupId) -> Vec<String> {
     let rows = world.h.catalog.readers(id, Timestamp::now() - SignedDuration::from_mins(1)).await.unwrap();
     rows.into_iter().map(|row| row.purpose).collect()
 }
 
-async fn until_nobody_reads(world: &World, id: &BackupId) {
+pub(crate) async fn until_nobody_reads(world: &World, id: &BackupId) {
     while !readers(world, id).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

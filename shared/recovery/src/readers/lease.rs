@@ -83,10 +83,7 @@ impl Held {
 }
 
 fn lost(id: &BackupId) -> String {
-    format!(
-        "retention began to delete backup {id} while this process was paused. Nothing more is dropped or replaced. \
-         Restore a newer backup"
-    )
+    format!("retention began to delete backup {id} while this process was paused. Nothing more is dropped or replaced")
 }
 
 impl ReaderLease {

@@ -76,8 +76,8 @@ impl Run<'_> {
                 continue;
             }
             let Some(existing) = &target.existing else { continue };
-            if let Err(reason) = self.confirm().await {
-                self.give_up(at, reason);
+            if let Err(refusal) = self.confirm().await {
+                self.give_up(at, refusal.to_string());
                 continue;
             }
             let (connection, scratch, proof) = (self.connection, self.scratch, &self.proofs[at]);
@@ -116,9 +116,9 @@ impl Run<'_> {
             }
             let target = &self.targets[at];
             if target.is_replaced()
-                && let Err(reason) = self.confirm().await
+                && let Err(refusal) = self.confirm().await
             {
-                self.give_up(at, reason);
+                self.give_up(at, refusal.to_string());
                 continue;
             }
             let created = match (&target.existing, target.is_replaced()) {
