@@ -124,11 +124,11 @@ mod tests {
         assert!(was_asked(&[left_alone(), asked()], &[]));
         assert!(was_asked(&[left_alone()], &[asked()]));
         assert!(was_asked(&[], &[]), "that none is configured does not pass by itself");
-        let [down, failing] = [HostState::Down, HostState::Failing].map(|state| left_alone().of_host(state));
+        let [down, failing] = [HostState::Down, HostState::Failing].map(|state| move || left_alone().of_host(state));
         let host = |trustless: &[FetchError], plain: &[FetchError]| verdict(&path, trustless, plain).host;
-        assert_eq!(host(&[down.clone(), down.clone()], &[down.clone()]), HostState::Down);
-        assert_eq!(host(&[down.clone(), failing], &[down.clone()]), HostState::Failing, "one may be back soon");
-        assert_eq!(host(&[down.clone(), left_alone()], &[]), HostState::Working, "one is only paused");
-        assert_eq!(host(&[down], &[asked()]), HostState::Working);
+        assert_eq!(host(&[down(), down()], &[down()]), HostState::Down);
+        assert_eq!(host(&[down(), failing()], &[down()]), HostState::Failing, "one may be back soon");
+        assert_eq!(host(&[down(), left_alone()], &[]), HostState::Working, "one is only paused");
+        assert_eq!(host(&[down()], &[asked()]), HostState::Working);
     }
 }
