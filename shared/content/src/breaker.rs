@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use holdfast_domain::HostState;
+
 /// Conditions and lengths of the pauses of a host.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BreakerSettings {
@@ -10,7 +12,7 @@ pub(crate) struct BreakerSettings {
     pub(crate) failures: u32,
     /// First wait while it is open. It doubles after each failed probe.
     pub(crate) first_wait: Duration,
-    /// Openings in a row after which the host counts as down.
+    /// Consecutive failures after which the host counts as down: those that open it, and failed probes.
     pub(crate) down_after: u32,
     /// Longest wait, even if a host requests more.
     pub(crate) longest_wait: Duration,
@@ -23,7 +25,7 @@ impl Default for BreakerSettings {
         Self {
             failures: 5,
             first_wait: Duration::from_secs(5),
-            down_after: 3,
+            down_after: 7,
             longest_wait: Duration::from_mins(10),
             probe_time: Duration::from_mins(1),
         }
@@ -35,15 +37,15 @@ impl Default for BreakerSettings {
 pub(crate) struct Breaker {
     settings: BreakerSettings,
     state: State,
-    /// Number of openings since the last success.
+    /// Number of failures since the last success or requested pause.
+    failures: u32,
+    /// Number of openings since the last success. It determines the wait.
     opened: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Closed {
-        failures: u32,
-    },
+    Closed,
     Open {
         until: Instant,
     },
@@ -55,7 +57,7 @@ enum State {
 
 impl Breaker {
     pub(crate) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: State::Closed { failures: 0 }, opened: 0 }
+        Self { settings, state: State::Closed, failures: 0, opened: 0 }
     }
 
     /// Requests permission to send.
@@ -64,7 +66,7 @@ impl Breaker {
     /// The remaining wait, while the host must not be contacted.
     pub(crate) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         match self.state {
-            State::Closed { .. } => Ok(()),
+            State::Closed => Ok(()),
             State::Open { until } | State::Probing { until } if now < until => Err(until - now),
             State::Open { .. } | State::Probing { .. } => {
                 self.state = State::Probing { until: now + self.settings.probe_time };
@@ -77,26 +79,26 @@ impl Breaker {
     /// not close the breaker.
     pub(crate) fn succeeded(&mut self) {
         if !matches!(self.state, State::Open { .. }) {
-            self.state = State::Closed { failures: 0 };
+            self.state = State::Closed;
+            self.failures = 0;
             self.opened = 0;
         }
     }
 
     /// The host failed, perhaps temporarily.
     pub(crate) fn failed(&mut self, now: Instant) {
-        match self.state {
-            State::Closed { failures } if failures + 1 < self.settings.failures => {
-                self.state = State::Closed { failures: failures + 1 };
-            }
-            State::Closed { .. } | State::Probing { .. } => {
-                let wait = self.next_wait();
-                self.open(now, wait);
-            }
-            State::Open { .. } => {}
+        // The result of a request from before it opened.
+        if matches!(self.state, State::Open { .. }) {
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= self.settings.failures || matches!(self.state, State::Probing { .. }) {
+            let wait = self.next_wait();
+            self.open(now, wait);
         }
     }
 
-    /// The host requested a pause, of this length if it gave one.
+    /// The host requested a pause, of this length if it gave one. A host that responds is not down.
     pub(crate) fn throttled(&mut self, now: Instant, asked: Option<Duration>) {
         match (self.state, asked) {
             // The answer to a request from before it opened: many such answers are one fault.
@@ -105,6 +107,7 @@ impl Breaker {
                 self.state = State::Open { until: until.max(now + wait.min(self.settings.longest_wait)) };
             }
             (_, asked) => {
+                self.failures = 0;
                 let wait = asked.unwrap_or_else(|| self.next_wait()).min(self.settings.longest_wait);
                 self.open(now, wait);
             }
@@ -113,12 +116,16 @@ impl Breaker {
 
     /// Whether it permits every request: little is lost if it is forgotten.
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed { .. })
+        matches!(self.state, State::Closed)
     }
 
-    /// Whether it opened so often in a row that the host is down, and not only busy for a moment.
-    pub(crate) const fn is_down(&self) -> bool {
-        self.opened >= self.settings.down_after
+    /// The state of the host, by the number of failures in a row. Requested pauses alone never make it `Down`.
+    pub(crate) const fn host_state(&self) -> HostState {
+        match self.failures {
+            0 => HostState::Working,
+            failures if failures < self.settings.down_after => HostState::Failing,
+            _ => HostState::Down,
+        }
     }
 
     fn open(&mut self, now: Instant, wait: Duration) {
@@ -144,7 +151,7 @@ mod tests {
         BreakerSettings {
             failures: 3,
             first_wait: 5 * SECOND,
-            down_after: 3,
+            down_after: 5,
             longest_wait: 60 * SECOND,
             probe_time: 10 * SECOND,
         }
@@ -221,15 +228,51 @@ mod tests {
             breaker.throttled(now + Duration::from_millis(millis), None);
         }
         assert_eq!(breaker.admit(now), Err(5 * SECOND));
-        assert!(!breaker.is_down());
+        assert_eq!(breaker.host_state(), HostState::Working);
     }
 
     #[test]
-    fn a_host_is_down_after_three_openings_in_a_row_and_no_more_after_a_success() {
+    fn requested_pauses_alone_never_make_a_host_down() {
+        let mut now = Instant::now();
+        let mut breaker = Breaker::new(settings());
+        for asked in [Some(SECOND), None].repeat(10) {
+            assert_eq!(breaker.admit(now), Ok(()));
+            breaker.throttled(now, asked);
+            assert_eq!(breaker.host_state(), HostState::Working);
+            now += 60 * SECOND;
+        }
+        assert_eq!(breaker.admit(now), Ok(()));
+        breaker.succeeded();
+        assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn after_a_requested_pause_a_host_is_down_only_after_all_failures_in_a_row() {
         let mut now = Instant::now();
         let mut breaker = opened(now);
-        for is_down in [false, false, true, true] {
-            assert_eq!(breaker.is_down(), is_down);
+        let mut probe = |breaker: &mut Breaker| {
+            now += 60 * SECOND;
+            assert_eq!(breaker.admit(now), Ok(()));
+            now
+        };
+        let throttled_at = probe(&mut breaker);
+        breaker.throttled(throttled_at, Some(SECOND));
+        for _ in 1..5 {
+            let failed_at = probe(&mut breaker);
+            breaker.failed(failed_at);
+            assert_eq!(breaker.host_state(), HostState::Failing);
+        }
+        let failed_at = probe(&mut breaker);
+        breaker.failed(failed_at);
+        assert_eq!(breaker.host_state(), HostState::Down);
+    }
+
+    #[test]
+    fn a_host_is_down_after_three_openings_by_failures_in_a_row_and_no_more_after_a_success() {
+        let mut now = Instant::now();
+        let mut breaker = opened(now);
+        for state in [HostState::Failing, HostState::Failing, HostState::Down, HostState::Down] {
+            assert_eq!(breaker.host_state(), state);
             now += 60 * SECOND;
             assert_eq!(breaker.admit(now), Ok(()));
             breaker.failed(now);
@@ -237,7 +280,7 @@ mod tests {
         now += 60 * SECOND;
         assert_eq!(breaker.admit(now), Ok(()));
         breaker.succeeded();
-        assert!(!breaker.is_down());
+        assert_eq!(breaker.host_state(), HostState::Working);
     }
 
     #[test]

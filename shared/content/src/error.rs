@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_domain::ItemFailureCode;
+use holdfast_domain::{HostState, ItemFailureCode};
 
 use crate::Unsupported;
 
@@ -19,9 +19,8 @@ pub struct FetchError {
     pub retry_after: Option<Duration>,
     /// Whether any request was sent. `false` if the origin was paused, or the time ended before its turn.
     pub was_asked: bool,
-    /// Of an origin that was not asked: whether it counts as down, since it failed again each time it was tried. Of several
-    /// gateways, whether all of them do.
-    pub is_down: bool,
+    /// The state of an origin without a request. Of several gateways, the best state. After a request it is `Working`.
+    pub host: HostState,
     /// Whether a later request gets the same response, although errors of this code are often temporary.
     pub is_lasting: bool,
 }
@@ -29,7 +28,14 @@ pub struct FetchError {
 impl FetchError {
     /// An error of a contacted origin, without a time for a retry.
     pub fn new(code: ItemFailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None, was_asked: true, is_down: false, is_lasting: false }
+        Self {
+            code,
+            message: message.into(),
+            retry_after: None,
+            was_asked: true,
+            host: HostState::Working,
+            is_lasting: false,
+        }
     }
 
     /// The same, with the time of a retry.
@@ -43,14 +49,14 @@ impl FetchError {
         Self { was_asked: false, ..self }
     }
 
-    /// The same, of an origin that counts as down, or does not.
-    pub(crate) fn down_if(self, is_down: bool) -> Self {
-        Self { is_down, ..self }
+    /// The same error, of an origin in this state.
+    pub(crate) fn of_host(self, host: HostState) -> Self {
+        Self { host, ..self }
     }
 
     /// The same error, after a request to the origin.
     pub(crate) fn asked(self) -> Self {
-        Self { was_asked: true, is_down: false, ..self }
+        Self { was_asked: true, host: HostState::Working, ..self }
     }
 
     /// The same error, as a permanent one.

@@ -65,6 +65,18 @@ pub struct Validator {
     pub last_modified: Option<String>,
 }
 
+/// The state of a host by its last responses, from the best to the worst.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostState {
+    /// Its last response was normal or a requested pause, or no fault of it is known.
+    #[default]
+    Working,
+    /// Its last requests failed, but perhaps only for a moment.
+    Failing,
+    /// It failed at each retry, so it counts as down.
+    Down,
+}
+
 /// Why an item's file was not backed up, classified by the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -20,7 +20,7 @@ pub mod settings;
 mod status;
 
 pub use connection_string::ConnectionString;
-pub use content::{ContentWordError, ItemFailureCode, StorageType, Validator, Verified};
+pub use content::{ContentWordError, HostState, ItemFailureCode, StorageType, Validator, Verified};
 pub use copy::{CopyStatus, JobCopy};
 pub use deletion::{DeletionCause, JobDeletion};
 pub use digest::{HexError, Sha256Digest};

@@ -1,7 +1,7 @@
 //! The life of an item. Its row counts the attempts, and one conditional write settles it.
 
 use bson::{Document, doc};
-use holdfast_domain::{BackupId, ItemFailure, ItemRecord, ItemStatus, KeptFile, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, HostState, ItemFailure, ItemRecord, ItemStatus, KeptFile, ObjectKey, Timestamp};
 use mongodb::options::ReturnDocument;
 
 use super::{key, read};
@@ -78,8 +78,10 @@ impl Catalog {
         call("begin an item", begin).await?.map(read).transpose()
     }
 
-    /// Takes back a counted attempt of a pending item, because it sent no request. Returns the time of the first refund
-    /// of this item, or `None` if the item is settled.
+    /// Takes back a counted attempt of a pending item, because it sent no request. Returns the time since which the item
+    /// waits for a host that is down, or `None` if it does not wait for one, or is settled.
+    ///
+    /// A host in the state `Down` starts that time. `Failing` keeps it, and `Working` ends it.
     ///
     /// # Errors
     /// Those of the server: the attempt may or may not have been taken back.
@@ -87,16 +89,34 @@ impl Catalog {
         &self,
         backup: &BackupId,
         content_id: &str,
+        host: HostState,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, CatalogError> {
         let mut filter = pending(backup, content_id);
         filter.insert("attempts", doc! { "$gt": 0_i64 });
-        let update = doc! { "$inc": { "attempts": -1_i64 }, "$min": { "putOffSince": row::date(now) } };
+        let mut update = match host {
+            HostState::Down => doc! { "$min": { "putOffSince": row::date(now) } },
+            HostState::Failing => Document::new(),
+            HostState::Working => doc! { "$unset": { "putOffSince": "" } },
+        };
+        update.insert("$inc", doc! { "attempts": -1_i64 });
         let collection = self.collection(ITEMS);
         let put_off = collection.find_one_and_update(filter, update).return_document(ReturnDocument::After);
         let row = call("put an item off", put_off).await?;
         let since = row.and_then(|row| row.get_datetime("putOffSince").ok().copied());
         Ok(since.and_then(|since| Timestamp::from_millisecond(since.timestamp_millis()).ok()))
+    }
+
+    /// Ends the wait of a pending item for a host that is down, because a request was sent.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn end_wait_for_host(&self, backup: &BackupId, content_id: &str) -> Result<(), CatalogError> {
+        let mut filter = pending(backup, content_id);
+        filter.insert("putOffSince", doc! { "$exists": true });
+        let collection = self.collection(ITEMS);
+        let end = collection.update_one(filter, doc! { "$unset": { "putOffSince": "" } });
+        call("end an item's wait for its host", end).await.map(drop)
     }
 
     /// Takes one attempt back of each pending item with `most` begun attempts, and returns the number of these items.

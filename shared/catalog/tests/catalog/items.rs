@@ -1,5 +1,5 @@
 use holdfast_catalog::Settled;
-use holdfast_domain::{BackupType, ItemCounts, ItemFailureCode, ItemStatus, ObjectKey, Sha256Digest};
+use holdfast_domain::{BackupType, HostState, ItemCounts, ItemFailureCode, ItemStatus, ObjectKey, Sha256Digest};
 
 use crate::harness::{at, found, id, item_failure, kept, on_catalog};
 
@@ -119,16 +119,38 @@ async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none()
         for _ in 0..2 {
             fixture.catalog.begin_attempt(&backup, "a", at(1)).await.unwrap().unwrap();
         }
-        // When it was put off first is kept, and no attempt is given back that was not counted.
+        // The start of the wait is kept, and the count of attempts never falls below zero.
         for (left, now, since) in [(1, at(9), Some(at(9))), (0, at(20), Some(at(9))), (0, at(30), None)] {
-            assert_eq!(fixture.catalog.put_attempt_off(&backup, "a", now).await.unwrap(), since);
+            assert_eq!(fixture.catalog.put_attempt_off(&backup, "a", HostState::Down, now).await.unwrap(), since);
             assert_eq!(attempts().await, left);
         }
         assert_eq!(fixture.catalog.begin_attempt(&backup, "a", at(2)).await.unwrap().unwrap().attempts, 1);
         let failed = Settled::Failed(&item_failure(ItemFailureCode::Gone));
         fixture.catalog.settle_item(&backup, "a", failed, at(3)).await.unwrap();
-        assert_eq!(fixture.catalog.put_attempt_off(&backup, "a", at(40)).await.unwrap(), None);
+        assert_eq!(fixture.catalog.put_attempt_off(&backup, "a", HostState::Down, at(40)).await.unwrap(), None);
         assert_eq!(attempts().await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_a_host_that_is_down_starts_the_wait_and_a_working_host_or_a_request_ends_it() {
+    on_catalog(async |fixture| {
+        let backup = id(BackupType::Content, 1);
+        fixture.add(&backup, &["a"]).await;
+        let put_off = async |host, now| {
+            fixture.catalog.begin_attempt(&backup, "a", now).await.unwrap().unwrap();
+            fixture.catalog.put_attempt_off(&backup, "a", host, now).await.unwrap()
+        };
+        assert_eq!(put_off(HostState::Working, at(1)).await, None);
+        assert_eq!(put_off(HostState::Failing, at(2)).await, None);
+        assert_eq!(put_off(HostState::Down, at(3)).await, Some(at(3)));
+        assert_eq!(put_off(HostState::Failing, at(4)).await, Some(at(3)));
+        assert_eq!(put_off(HostState::Down, at(5)).await, Some(at(3)));
+        assert_eq!(put_off(HostState::Working, at(6)).await, None);
+        assert_eq!(put_off(HostState::Down, at(7)).await, Some(at(7)));
+        fixture.catalog.end_wait_for_host(&backup, "a").await.unwrap();
+        assert_eq!(put_off(HostState::Down, at(8)).await, Some(at(8)));
     })
     .await;
 }

@@ -43,8 +43,8 @@ pub(super) fn verdict(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchE
     let error = FetchError::new(code, message(path, trustless, plain)).after(wait.filter(|_| is_passing));
     let error = if is_passing { error } else { error.lasting() };
     let was_asked = trustless.iter().chain(plain).any(|error| error.was_asked);
-    let are_all_down = trustless.iter().chain(plain).all(|error| error.is_down);
-    if was_asked { error } else { error.unasked().down_if(are_all_down) }
+    let best = trustless.iter().chain(plain).map(|error| error.host).min().unwrap_or_default();
+    if was_asked { error } else { error.unasked().of_host(best) }
 }
 
 fn message(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchError]) -> String {
@@ -62,6 +62,8 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use holdfast_domain::HostState;
 
     use super::{ItemFailureCode as Code, *};
 
@@ -122,10 +124,11 @@ mod tests {
         assert!(was_asked(&[left_alone(), asked()], &[]));
         assert!(was_asked(&[left_alone()], &[asked()]));
         assert!(was_asked(&[], &[]), "that none is configured does not pass by itself");
-        let down = || left_alone().down_if(true);
-        let is_down = |trustless: &[_], plain: &[_]| verdict(&path, trustless, plain).is_down;
-        assert!(is_down(&[down(), down()], &[down()]));
-        assert!(!is_down(&[down(), left_alone()], &[]), "one of them may be back soon");
-        assert!(!is_down(&[down()], &[asked()]));
+        let [down, failing] = [HostState::Down, HostState::Failing].map(|state| move || left_alone().of_host(state));
+        let host = |trustless: &[FetchError], plain: &[FetchError]| verdict(&path, trustless, plain).host;
+        assert_eq!(host(&[down(), down()], &[down()]), HostState::Down);
+        assert_eq!(host(&[down(), failing()], &[down()]), HostState::Failing, "one may be back soon");
+        assert_eq!(host(&[down(), left_alone()], &[]), HostState::Working, "one is only paused");
+        assert_eq!(host(&[down()], &[asked()]), HostState::Working);
     }
 }

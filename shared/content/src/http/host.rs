@@ -81,8 +81,8 @@ impl Host {
         let (code, cause) =
             fault.map_or((ItemFailureCode::Unavailable, String::new()), |fault| (fault.code, fault.message));
         let message = format!("{} is skipped for {seconds} s: {cause}", self.origin);
-        let is_down = locked(&self.breaker).is_down();
-        FetchError::new(code, message).after(Some(wait)).unasked().down_if(is_down)
+        let state = locked(&self.breaker).host_state();
+        FetchError::new(code, message).after(Some(wait)).unasked().of_host(state)
     }
 
     /// The host responded, regardless of the file.
@@ -113,6 +113,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use holdfast_domain::HostState;
+
     use super::*;
 
     #[tokio::test]
@@ -127,7 +129,8 @@ mod tests {
         assert!(locked(&hosts.known).len() <= KEPT);
         assert!(Arc::ptr_eq(&spoken_to, &hosts.of(&origin(0))));
         let left_alone = hosts.of(&origin(1)).turn(Instant::now() + Duration::from_secs(1)).await.unwrap_err();
-        assert!(!left_alone.was_asked && left_alone.retry_after.is_some() && !left_alone.is_down);
+        assert!(!left_alone.was_asked && left_alone.retry_after.is_some());
+        assert_eq!(left_alone.host, HostState::Working, "a requested pause is no failure");
         assert_eq!(left_alone.code, ItemFailureCode::Throttled);
         assert!(left_alone.message.ends_with(": 429"), "{left_alone}");
     }
@@ -140,7 +143,7 @@ mod tests {
         let first = host.turn(soon()).await.unwrap();
         let _second = host.turn(soon()).await.unwrap();
         let late = host.turn(soon()).await.unwrap_err();
-        assert_eq!((late.code, late.was_asked), (ItemFailureCode::TimedOut, false));
+        assert_eq!((late.code, late.was_asked, late.host), (ItemFailureCode::TimedOut, false, HostState::Working));
         drop(first);
         assert!(host.turn(soon()).await.is_ok());
     }

@@ -1,5 +1,5 @@
-//! A host that is really down while many items wait for it: they wait for an hour and not for a day, they fail with the
-//! host's cause, and every other host's items are settled before.
+//! Many items wait for a host that is down. They wait for an hour, and fail with the host's last fault. Items of other
+//! hosts are settled before. A short outage, a busy host and requested pauses fail no item.
 
 use std::time::Duration;
 
@@ -25,11 +25,18 @@ async fn round(f: &Fixture) -> usize {
     again.len()
 }
 
-/// The first time that an item was put off was so many minutes ago.
-async fn put_off(f: &Fixture, id: &BackupId, minutes: i64) {
+/// Changes the rows of all pending items: they wait for their host since so many minutes.
+async fn set_wait(f: &Fixture, id: &BackupId, minutes: i64) {
     let then = DateTime::from_millis(Timestamp::now().as_millisecond() - minutes * 60_000);
-    let filter = doc! { "backupId": id.as_str(), "putOffSince": { "$exists": true } };
+    let filter = doc! { "backupId": id.as_str(), "status": ItemStatus::Pending.as_str() };
     f.rows("backup_items").update_many(filter, doc! { "$set": { "putOffSince": then } }).await.unwrap();
+}
+
+/// Number of pending items with a recorded wait for their host.
+async fn waiting(f: &Fixture, id: &BackupId) -> u64 {
+    let pending = ItemStatus::Pending.as_str();
+    let filter = doc! { "backupId": id.as_str(), "status": pending, "putOffSince": { "$exists": true } };
+    f.rows("backup_items").count_documents(filter).await.unwrap()
 }
 
 /// Rounds until this holds.
@@ -57,6 +64,16 @@ async fn two_hosts(sick: &Origin, well: &Origin) -> Fixture {
     f
 }
 
+/// Items of one host, with more attempts than an outage costs.
+async fn one_host(host: &Origin) -> Fixture {
+    let settings = [("BACKUP_CONTENT_ALLOWED_ORIGINS", host.address()), ("BACKUP_CONTENT_RETRY_ATTEMPTS", "10")];
+    let f = Fixture::new(&settings).await;
+    for number in (1..).take(FILES) {
+        f.insert([item(number, "gaia", &host.url(&format!("/{number}")))]).await;
+    }
+    f
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn items_of_a_host_that_is_down_wait_for_an_hour_and_the_next_backup_requests_them_again() {
     let (sick, well) = (Origin::start().await, Origin::start().await);
@@ -66,17 +83,19 @@ async fn items_of_a_host_that_is_down_wait_for_an_hour_and_the_next_backup_reque
     f.discover(&id).await;
     round(&f).await;
     assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), FILES, "the other host's items are settled at once");
-    // Two more openings: the host is down, and its items still wait.
-    put_off(&f, &id, 59).await;
-    let is_down = async || {
-        let items = f.items(&id).await;
-        items.iter().filter(|record| record.status == ItemStatus::Pending).all(|record| record.attempts < 3)
-            && sick.requests().len() >= 7
-    };
-    rounds_until(&f, is_down).await;
+    assert_eq!(waiting(&f, &id).await, 0, "the host failed five times and may work again in a moment");
+    // After two failed probes the host counts as down.
+    rounds_until(&f, async || sick.requests().len() >= 7).await;
+    round(&f).await;
+    assert!(waiting(&f, &id).await >= (FILES - ATTEMPTS) as u64, "the wait of the items begins");
+    set_wait(&f, &id, 59).await;
+    round(&f).await;
     assert!(f.by_status(&id, ItemStatus::Pending).await.len() >= FILES - ATTEMPTS, "the hour is not over");
-    put_off(&f, &id, 61).await;
-    rounds_until(&f, async || f.by_status(&id, ItemStatus::Pending).await.is_empty()).await;
+    let hour_is_over = async || {
+        set_wait(&f, &id, 61).await;
+        f.by_status(&id, ItemStatus::Pending).await.is_empty()
+    };
+    rounds_until(&f, hour_is_over).await;
     let requests = sick.requests().len();
     assert!(requests <= FILES, "a host that is down gets few requests: {requests}");
     for record in f.items(&id).await.iter().filter(|record| record.status == ItemStatus::Failed) {
@@ -106,10 +125,52 @@ async fn a_host_that_asks_to_wait_and_then_answers_loses_no_item_after_an_hour()
     busy.answer("/", answers);
     let id = f.trigger().await;
     f.discover(&id).await;
+    set_wait(&f, &id, 300).await;
     round(&f).await;
-    put_off(&f, &id, 300).await;
+    assert_eq!(waiting(&f, &id).await, 0, "a requested pause is no outage");
     rounds_until(&f, async || f.by_status(&id, ItemStatus::Pending).await.is_empty()).await;
     assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), 2 * FILES);
     assert_eq!(busy.requests().len(), FILES + 10, "ten of them were asked to wait");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_requests_to_wait_fail_no_item_of_a_host_that_then_answers() {
+    let busy = Origin::start().await;
+    let f = one_host(&busy).await;
+    let throttled = || Answer::status(429).with_header("Retry-After", 1);
+    busy.answer("/", (0..3).map(|_| throttled()).chain([Answer::ok(file_of(1))]));
+    let id = f.trigger().await;
+    f.discover(&id).await;
+    let all_are_done = async || {
+        // Even items with a long wait for their host do not fail during a requested pause.
+        set_wait(&f, &id, 300).await;
+        f.by_status(&id, ItemStatus::Pending).await.is_empty()
+    };
+    rounds_until(&f, all_are_done).await;
+    assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), FILES);
+    assert_eq!(busy.requests().len(), FILES + 3);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_outage_long_after_a_requested_pause_fails_no_item() {
+    let host = Origin::start().await;
+    let f = one_host(&host).await;
+    let throttled = Answer::status(429).with_header("Retry-After", 1);
+    host.answer("/", [throttled, Answer::ok(file_of(1)), Answer::status(503)]);
+    let id = f.trigger().await;
+    f.discover(&id).await;
+    // An hour before, all of them waited for the host.
+    set_wait(&f, &id, 300).await;
+    round(&f).await;
+    assert_eq!(waiting(&f, &id).await, 0, "one request and one requested pause end the wait");
+    // One file, five failures and two failed probes: the host is down.
+    rounds_until(&f, async || host.requests().len() >= 9).await;
+    round(&f).await;
+    assert!(waiting(&f, &id).await > 0, "the host is down");
+    host.answer("/", [Answer::ok(file_of(1))]);
+    rounds_until(&f, async || f.by_status(&id, ItemStatus::Pending).await.is_empty()).await;
+    assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), FILES);
     f.remove().await;
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use holdfast_catalog::{HoldSource, Settled};
 use holdfast_content::{FetchError, Fetched, FetchedFile, Fetcher};
-use holdfast_domain::{ItemFailure, ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp, file_name};
+use holdfast_domain::{
+    HostState, ItemFailure, ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp, file_name,
+};
 use holdfast_repository::writing_key::WritingKey;
 use holdfast_storage::StoreError;
 use jiff::SignedDuration;
@@ -31,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// Longest wait that an origin may request.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_mins(15);
 
-/// An item waits at most this long for a host that is down, from the first time that it was put off. Restarts and short
+/// An item waits at most this long for a host that is down, without a request in between. Restarts and short
 /// maintenance end sooner, and a night's backup has to end before the next day's work.
 const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
 
@@ -209,9 +211,9 @@ impl Attempt<'_> {
     async fn put_off(&self, error: FetchError, held: Option<&KeptFile>) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
         let now = self.h.catalog.now().await?;
-        let since = self.h.catalog.put_attempt_off(id, content_id, now).await?;
+        let since = self.h.catalog.put_attempt_off(id, content_id, error.host, now).await?;
         let waited = since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
-        if error.is_down && waited >= LONGEST_PUT_OFF {
+        if error.host == HostState::Down && waited >= LONGEST_PUT_OFF {
             let message = format!("{}; the item waited {} minutes for it", error.message, waited.as_mins());
             return self.end(error.code, message, held).await;
         }
@@ -230,6 +232,7 @@ impl Attempt<'_> {
             let message = format!("{} (attempt {attempt} of {most})", error.message);
             return self.end(error.code, message, held).await;
         }
+        self.h.catalog.end_wait_for_host(&self.job.backup_id, &self.record.item.content_id).await?;
         let after = wait_after(attempt, error.retry_after);
         tracing::info!(
             backupId = %self.job.backup_id, contentId = self.record.item.content_id, attempt,
