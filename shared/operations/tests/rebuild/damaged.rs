@@ -51,7 +51,7 @@ async fn an_altered_list_or_one_with_another_number_is_reported() {
     let unsettled =
         List::of(0..3).with(r#"{"contentId":"x","title":"","url":"","storageType":"gaia","status":"pending"}"#);
     for (list, claimed, word) in
-        [(&whole, 701, "701"), (&unsettled, 4, "not settled"), (&List::of(0..3).with("{}"), 4, "line 4")]
+        [(&whole, 701, "701"), (&unsettled, 4, "unsettled item"), (&List::of(0..3).with("{}"), 4, "line 4")]
     {
         let id = synthetic::commit(&f.holdfast, list, claimed).await;
         f.lose_the_catalogue().await;
