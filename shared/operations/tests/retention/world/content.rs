@@ -8,20 +8,20 @@ use holdfast_domain::{
 
 use super::{World, digest};
 
-/// A content backup on its way: it holds the lease, and refers to what its rows say.
+/// An active content backup with the lease. Its rows contain its references.
 pub(crate) struct OnItsWay {
     pub(crate) id: BackupId,
     pub(crate) created_at: Timestamp,
 }
 
 impl World {
-    /// A completed content backup of these files; `None` where the lease was not to be had.
+    /// A completed content backup of these files. `None` if the lease was not available.
     pub(crate) async fn back_up_content(&self, files: &[&str]) -> Option<BackupId> {
         let on_its_way = self.begin_content(files).await?;
         Some(self.finish_content(on_its_way).await)
     }
 
-    /// The first half: the lease, and a settled row for each file, which is fetched where it is not held.
+    /// The first half: the lease, and a settled row for each file. Files not yet held are fetched.
     pub(crate) async fn begin_content(&self, files: &[&str]) -> Option<OnItsWay> {
         let (id, created_at) = (self.new_id(BackupType::Content), self.now());
         self.h.catalog.acquire(Source::Content, &id, 2, Timestamp::now()).await.ok()?;
@@ -63,7 +63,7 @@ impl World {
         true
     }
 
-    /// Fetches a file: what stands at its address is taken for it, and never written over.
+    /// Fetches a file. An existing object at its address is reused, and never overwritten.
     async fn keep(&self, file: &str) -> KeptFile {
         let body = format!("the file {file}");
         let digest = digest(body.as_bytes());
@@ -89,7 +89,7 @@ impl World {
         kept
     }
 
-    /// The second half: every object is looked for, then list, manifest, job, lease.
+    /// The second half: the check of every object, then list, manifest, job, lease.
     pub(crate) async fn finish_content(&self, on_its_way: OnItsWay) -> BackupId {
         let OnItsWay { id, created_at } = on_its_way;
         let mut lines = Vec::new();
@@ -113,7 +113,7 @@ impl World {
         id
     }
 
-    /// A content backup that comes to nothing.
+    /// Ends a content backup without a manifest.
     pub(crate) async fn give_up_content(&self, on_its_way: OnItsWay, failure: Option<JobFailure>) -> BackupId {
         let change = JobChange { error: failure, completed_at: Some(self.now()), ..JobChange::default() };
         self.h.catalog.transition(&on_its_way.id, JobStatus::Failed, change, None).await.unwrap();

@@ -1,4 +1,4 @@
-//! One page of the platform's items: rows, and what becomes of each item before any download.
+//! One page of the platform's items: their rows, and the settling of held items before any download.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Objects looked for, and items settled, at a time.
+/// Objects checked and items settled at a time.
 const CONCURRENCY: usize = 32;
 
 impl Discovery<'_> {
@@ -29,7 +29,7 @@ impl Discovery<'_> {
         let added = self.h.catalog.add_items(self.id(), &found).await?;
         let (mut wanted, mut faulty) = (Vec::new(), Vec::new());
         for (added, problem) in added.into_iter().zip(problems) {
-            // What an earlier run has settled stays so.
+            // Items that an earlier run settled stay settled.
             if added.status != ItemStatus::Pending {
                 continue;
             }
@@ -50,8 +50,8 @@ impl Discovery<'_> {
         concurrently(failing).await.map(drop)
     }
 
-    /// Settles the IPFS items whose file is held, and answers the others. Gaia's are asked for by whoever has the mark of
-    /// what is held: a URL does not say what it stands for today.
+    /// Settles the IPFS items with a held file, and returns the others. The download of a Gaia item sends a conditional
+    /// request, because the file of a URL may change.
     async fn settle_held(&self, wanted: Vec<Wanted>, openings: &mut Openings) -> Result<Vec<String>, OperationError> {
         let held = self.held(&wanted, openings).await?;
         let settling = wanted.into_iter().map(|wanted| {
@@ -68,7 +68,7 @@ impl Discovery<'_> {
         Ok(concurrently(settling).await?.into_iter().flatten().collect())
     }
 
-    /// What the catalogue says is held of these, and would do today.
+    /// The held files of these sources that are good enough today.
     async fn held(
         &self,
         wanted: &[Wanted],
@@ -92,7 +92,7 @@ impl Discovery<'_> {
         let Some(file) = held::found_again(self.h, &wanted.source, file).await? else { return Ok(false) };
         let (added, file) = (&wanted.added, &file);
         let file_name = file_name(&added.item, file.content_type.as_deref());
-        // Fetched by this very backup, before a run of its discovery that died.
+        // This backup fetched it, before a run of its discovery died.
         let settled = if file.fetched_at >= self.run.job.created_at {
             Settled::Done { file_name: &file_name, file }
         } else {
@@ -103,7 +103,7 @@ impl Discovery<'_> {
     }
 }
 
-/// A pending item whose file is to be had somewhere.
+/// A pending item with a known source.
 struct Wanted {
     added: AddedItem,
     source: ItemSource,
