@@ -83,8 +83,8 @@ async fn a_dump_does_not_begin_again_without_time_for_it() {
     let faults = slow(&f, Duration::from_secs(10));
     let h = f.over(faults.clone());
     let request = BackupRequest::Triggered { backup_id: f.trigger().await };
-    // Enough time to begin, but not for another attempt.
-    let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(24)) };
+    // Two seconds to begin. The reserve and the pause before another attempt take the rest.
+    let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(22)) };
     let (outcome, ()) = tokio::join!(back_up_database(&h, request, limits), replace(&f, &faults));
     let job = failed(outcome.unwrap());
     let code = job.error.unwrap().code;
