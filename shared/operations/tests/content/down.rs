@@ -152,25 +152,3 @@ async fn repeated_requests_to_wait_fail_no_item_of_a_host_that_then_answers() {
     assert_eq!(busy.requests().len(), FILES + 3);
     f.remove().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_short_outage_long_after_a_requested_pause_fails_no_item() {
-    let host = Origin::start().await;
-    let f = one_host(&host).await;
-    let throttled = Answer::status(429).with_header("Retry-After", 1);
-    host.answer("/", [throttled, Answer::ok(file_of(1)), Answer::status(503)]);
-    let id = f.trigger().await;
-    f.discover(&id).await;
-    // An hour before, all of them waited for the host.
-    set_wait(&f, &id, 300).await;
-    round(&f).await;
-    assert_eq!(waiting(&f, &id).await, 0, "one request and one requested pause end the wait");
-    // One file, five failures and two failed probes: the host is down.
-    rounds_until(&f, async || host.requests().len() >= 9).await;
-    round(&f).await;
-    assert!(waiting(&f, &id).await > 0, "the host is down");
-    host.answer("/", [Answer::ok(file_of(1))]);
-    rounds_until(&f, async || f.by_status(&id, ItemStatus::Pending).await.is_empty()).await;
-    assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), FILES);
-    f.remove().await;
-}
