@@ -7,7 +7,7 @@ use std::sync::{
 
 use bson::{Document, doc};
 use holdfast_database::{
-    Confirmation, DatabaseError, Existing, RestoreFault, RestoreOptions, RestoreResult, TargetState,
+    Confirmation, DatabaseError, Existing, RestoreError, RestoreFault, RestoreOptions, RestoreResult, TargetState,
 };
 use holdfast_testing::{MongoProxy, Rule, server_error};
 
@@ -39,13 +39,18 @@ async fn two_live() -> Scratch {
     target
 }
 
+/// The error of a `--drop-first` restore with this many consents, and the number of questions.
+async fn refused_drop_first(target: &Scratch, consents: u32) -> (RestoreError, Arc<AtomicU32>) {
+    let (confirmation, asked) = consenting(consents);
+    let options =
+        RestoreOptions { existing: Existing::DropFirst, confirmation: Some(confirmation), ..replacing(target) };
+    (restored(&target.connection, two_collections(), &options).await.unwrap_err(), asked)
+}
+
 #[tokio::test]
 async fn no_target_is_dropped_first_without_consent() {
     let target = two_live().await;
-    let (confirmation, _) = consenting(0);
-    let options =
-        RestoreOptions { existing: Existing::DropFirst, confirmation: Some(confirmation), ..replacing(&target) };
-    let error = restored(&target.connection, two_collections(), &options).await.unwrap_err();
+    let (error, _) = refused_drop_first(&target, 0).await;
     assert!(
         matches!(&error.cause, RestoreFault::Unprotected(reason) if reason == "the backup is being deleted"),
         "{error}"
@@ -60,10 +65,7 @@ async fn no_target_is_dropped_first_without_consent() {
 #[tokio::test]
 async fn a_refusal_after_the_first_drop_names_the_incomplete_target_and_advises_a_newer_backup() {
     let target = two_live().await;
-    let (confirmation, asked) = consenting(1);
-    let options =
-        RestoreOptions { existing: Existing::DropFirst, confirmation: Some(confirmation), ..replacing(&target) };
-    let error = restored(&target.connection, two_collections(), &options).await.unwrap_err();
+    let (error, asked) = refused_drop_first(&target, 1).await;
     assert_eq!(asked.load(Ordering::SeqCst), 2, "once for each target with data");
     assert!(matches!(&error.cause, RestoreFault::Unprotected(_)), "{error:?}");
     assert_eq!(error.incomplete, [format!("{}.a", target.database)]);
