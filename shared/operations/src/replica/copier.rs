@@ -30,7 +30,7 @@ const SMALL_AT_A_TIME: usize = 16;
 /// Items of a list per record of progress.
 const BATCH: usize = 256;
 /// Maximum number of reported repairs.
-const TOLD: usize = 100;
+const MAX_REPORTED: usize = 100;
 
 /// Result of a copy.
 pub(super) enum Copied {
@@ -252,7 +252,7 @@ impl<'a> Copier<'a> {
 
     /// Copies a file without a digest in the manifest, if the backup has one.
     async fn small_file(&self, key: &ObjectKey) -> Result<(), OperationError> {
-        match holdfast_storage::read_all(self.primary.store().as_ref(), key, MAX_FILE_BYTES).await {
+        match holdfast_storage::read_all(self.primary.store().as_ref(), key, MAX_GUIDE_BYTES).await {
             Ok(bytes) => self.put_as_is(key, bytes).await,
             // An early version wrote the backup without this file.
             Err(StoreError::NotFound { .. }) => Ok(()),
@@ -291,7 +291,7 @@ impl<'a> Copier<'a> {
     fn sent(&self, is_mended: bool, what: impl FnOnce() -> String) {
         let mut state = self.state();
         state.copied += 1;
-        if is_mended && state.mended.len() < TOLD {
+        if is_mended && state.mended.len() < MAX_REPORTED {
             state.mended.push(what());
         }
     }
@@ -351,7 +351,7 @@ impl<'a> Copier<'a> {
 }
 
 /// A guide, with a margin.
-const MAX_FILE_BYTES: usize = 1024 * 1024;
+const MAX_GUIDE_BYTES: usize = 1024 * 1024;
 
 /// State of an object's key in the second store.
 enum Found {

@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
 use holdfast_recovery::verification::content::{
-    READS_AT_A_TIME, TOLD, count_differences, objects::Objects, proofs::Proofs,
+    READS_AT_A_TIME, count_differences, objects::Objects, proofs::Proofs, shorten_by_half,
 };
 use holdfast_repository::content::stored::StoredContent;
 
@@ -47,6 +47,6 @@ async fn read_batch(steps: &mut Steps<'_>, objects: &Objects, batch: &[ItemRecor
     so_far.items += batch.len() as u64;
     so_far.bytes += batch.iter().filter_map(|record| Some(record.file.as_ref()?.size)).sum::<u64>();
     so_far.problems.extend(found.into_iter().flatten());
-    so_far.problems.truncate(2 * TOLD);
+    shorten_by_half(&mut so_far.problems);
     Ok(())
 }

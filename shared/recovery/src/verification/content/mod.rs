@@ -32,7 +32,7 @@ const HEADS_AT_A_TIME: usize = 32;
 pub const READS_AT_A_TIME: usize = 8;
 
 /// Maximum number of reported problems. Further ones are only counted.
-pub const TOLD: usize = 100;
+const MAX_REPORTED: usize = 100;
 
 /// Reports the bytes read, and their total.
 struct Meter<'a> {
@@ -173,16 +173,16 @@ pub fn count_differences(backup: &StoredContent, counted: ItemCounts) -> Option<
     })
 }
 
-/// Replaces the problems after the first [`TOLD`] by a sentence with their number.
+/// Truncates the problems to [`MAX_REPORTED`], and adds the number of the others.
 pub fn shorten(problems: &mut Vec<String>) {
-    if problems.len() > TOLD {
-        let more = problems.len() - TOLD;
-        problems.truncate(TOLD);
+    if problems.len() > MAX_REPORTED {
+        let more = problems.len() - MAX_REPORTED;
+        problems.truncate(MAX_REPORTED);
         problems.push(format!("and at least {more} more problems"));
     }
 }
 
 /// The limit also bounds the memory for problems.
-fn shorten_by_half(problems: &mut Vec<String>) {
-    problems.truncate(2 * TOLD);
+pub fn shorten_by_half(problems: &mut Vec<String>) {
+    problems.truncate(2 * MAX_REPORTED);
 }
