@@ -28,7 +28,7 @@ impl Step {
         Self { what, began: Instant::now(), spinner }
     }
 
-    /// Begins a step beside other steps with output. It has no spinner.
+    /// Begins a step in parallel with other steps that print. It has no spinner.
     pub(crate) fn begin_beside_others(what: impl Into<String>) -> Self {
         let what = what.into();
         eprintln!("· {what} …");
